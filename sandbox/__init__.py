@@ -1,0 +1,14 @@
+"""Document-extraction APIs on localhost: for the demo, for the tests, and for anyone without a key.
+
+Each API answers as its own documentation says, and where that is silent, as its docstring here admits to guessing.
+"""
+
+from .app import Sandbox
+from .atlas import NewDocument
+from .clock import Clock
+from .extracta import DocumentType, Link, NewFile
+from .journal import Entry
+from .server import serve
+from .switches import Switches
+
+__all__ = ["Clock", "DocumentType", "Entry", "Link", "NewDocument", "NewFile", "Sandbox", "Switches", "serve"]

@@ -1,0 +1,141 @@
+"""`docextract-sandbox`: the sandbox from the command line."""
+
+import argparse
+import ipaddress
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from .app import Sandbox
+from .clock import Clock
+from .server import serve
+from .switches import BadSwitch, Switches, changed, parsed
+
+_DESCRIPTION = """\
+Document-extraction APIs on this machine, with documents to play with: Extracta (extraction and
+classification) and Atlas bulk. No key is needed but the ones it prints, and nothing leaves this machine."""
+
+_EPILOG = """\
+examples:
+  docextract-sandbox                                 port 8787, real time, a month's worth of documents
+  docextract-sandbox --speed 60                      a minute passes in a second
+  docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
+  docextract-sandbox --switch partial_batches=true   another reading of the documentation
+
+While it runs, http://127.0.0.1:8787/ tells which endpoints there are. Ctrl-C ends it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is interrupted. Returns 0, or 2 for arguments or a port that do not work."""
+    options = _parser().parse_args(arguments)
+    try:
+        switches = Switches()
+        for text in options.switch:
+            switches = changed(switches, parsed(text))
+    except BadSwitch as problem:
+        return _failed(str(problem))
+    sandbox = Sandbox(
+        Clock(speed=options.speed), switches, options.spacing, not options.empty, random_seed=options.random_seed
+    )
+    if not options.empty:
+        sandbox.fill_demo()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        with serve(sandbox, options.host, options.port) as url:
+            print(f"listening on {url}", _greeting(sandbox, url), sep="\n", flush=True)
+            # With a timeout the wait can be interrupted on every system.
+            while not threading.Event().wait(3600):
+                pass
+    except KeyboardInterrupt:
+        print("\nThe sandbox has ended.", flush=True)
+    except OSError as problem:
+        return _failed(f"{options.host}:{options.port} can't be used ({problem.strerror}); try --port 0")
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _failed(reason: str) -> int:
+    print(f"docextract-sandbox: {reason}", file=sys.stderr)
+    return 2
+
+
+def _greeting(sandbox: Sandbox, url: str) -> str:
+    lines = [""]
+    for name, base_url in sandbox.base_urls(url).items():
+        lines.append(f"  {name:<10}{base_url}")
+        lines += [f"  {'':<10}{key}: {value}" for key, value in sandbox.credentials[name].items()]
+    api_key = sandbox.credentials["extracta"]["api_key"]
+    base_url = sandbox.base_urls(url)["extracta"]
+    lines += [
+        "",
+        "  try:      " + f"curl -H 'Authorization: Bearer {api_key}' {base_url}/credits",
+        f"  overview: curl {url}/",
+        f"  settings: curl {url}/_sandbox/settings",
+        "",
+        "Ctrl-C ends it.",
+    ]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "docextract-sandbox",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=_port, default=8787, help="0 picks a free one (default: 8787)")
+    parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address (default: 127.0.0.1)")
+    parser.add_argument("--speed", type=_not_negative, default=1.0, help="how fast its clock runs (default: 1)")
+    parser.add_argument(
+        "--spacing",
+        type=_not_negative,
+        default=2.0,
+        metavar="SECONDS",
+        help="between requests to each of Extracta's result endpoints; sooner is answered with 429 (default: 2)",
+    )
+    parser.add_argument("--empty", action="store_true", help="start without any documents")
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="where documentation is silent, choose another reading (repeatable); " + ", ".join(vars(Switches())),
+    )
+    parser.add_argument("--random-seed", type=int, default=1, metavar="N", help="other documents (default: 1)")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
+
+
+def _loopback(text: str) -> str:
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if text == "localhost" else text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a loopback address such as 127.0.0.1") from None
+    if not address.is_loopback:
+        raise argparse.ArgumentTypeError("must be a loopback address: the sandbox is for this machine alone")
+    return str(address)
+
+
+def _not_negative(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number from 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Where an API's documentation is silent or public clients disagree, a switch picks one of the readings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+StartTime = Literal["ms", "text", "iso", "missing"]
+
+
+@dataclass(frozen=True)
+class Switches:
+    """The readings, each with the likelier one as its default."""
+
+    extracta_file_ids: bool = True
+    """`fileId` in extraction files: public clients read it, the page "Get results" does not show it."""
+    extracta_top_level_status: bool = False
+    """A `status` beside the files of a finished extraction batch: one public client needs it, the page has none."""
+    extracta_start_time: StartTime = "ms"
+    """How `viewExtraction` tells a batch's `startTime`: epoch milliseconds, the same as text, ISO 8601, or not."""
+    extracta_batches: bool = True
+    """The `batches` map in `viewExtraction`: read by public clients."""
+    classification_batches: bool = False
+    """The same map in `viewClassification`: a guess."""
+    unknown_keys: bool = False
+    """One undocumented key in every object of an answer, extracted data and maps by id aside."""
+    unknown_status: str | None = None
+    """A status that nobody documented, in place of `processing`."""
+    partial_batches: bool = False
+    """An unfinished Extracta batch lists its files with the status `processing`, where `waiting` is documented."""
+    atlas_total_counts_extracted: bool = True
+    """`total_items` counts what has been extracted so far. False: it counts all, and the rest are empty rows."""
+    atlas_page_stuck: bool = False
+    """The server ignores `page` and promises a next one for ever."""
+    atlas_no_total_pages: bool = False
+    """Pages come without `total_pages`."""
+
+
+class BadSwitch(ValueError):
+    """A switch that does not exist, or a value that it does not take."""
+
+
+def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
+    """The switches with `changes` made; raises BadSwitch in words meant for a person."""
+    known = {field.name: field.default for field in fields(Switches)}
+    for name, value in changes.items():
+        if name not in known:
+            raise BadSwitch(f"there is no switch {name!r}; there are: {', '.join(known)}")
+        if name == "extracta_start_time":
+            if value not in get_args(StartTime):
+                raise BadSwitch(f"{name} takes one of {', '.join(get_args(StartTime))}")
+        elif name == "unknown_status":
+            if value is not None and (not isinstance(value, str) or not value):
+                raise BadSwitch(f"{name} takes a word, or null for none")
+        elif not isinstance(value, bool):
+            raise BadSwitch(f"{name} takes true or false")
+    # Every value was checked above against its own switch; the signature of replace cannot know.
+    return replace(switches, **changes)  # type: ignore[arg-type]
+
+
+def parsed(text: str) -> dict[str, object]:
+    """A change out of `name=value` as written on a command line; `changed` says whether it fits."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise BadSwitch(f"{text!r} is not of the form name=value")
+    words: dict[str, object] = {"true": True, "false": False, "null": None, "none": None}
+    return {name.strip(): words.get(value.strip().lower(), value.strip())}

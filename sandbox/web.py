@@ -1,0 +1,118 @@
+"""Endpoints as a Starlette application: reading requests, taking turns, keeping the journal."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from .api import Answer, Api, Call, Endpoint, Refusal, with_unknown_keys
+from .journal import Entry
+from .shared import JsonObject, Shared
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(shared: Shared, apis: Sequence[Api], control: Sequence[Endpoint], latency: float) -> Starlette:
+    """The APIs under their base paths, and the control endpoints, which neither wait nor are written down."""
+    routes = [Route(endpoint.path, _control(shared, endpoint), methods=[endpoint.method]) for endpoint in control]
+    for api in apis:
+        for endpoint in api.endpoints():
+            handler = _api(shared, endpoint, latency)
+            routes.append(Route(api.base_path + endpoint.path, handler, methods=[endpoint.method]))
+        nothing = Endpoint(f"{api.name}.unknown", "", "", _not_found)
+        routes.append(Route(api.base_path + "{rest:path}", _api(shared, nothing, latency), methods=_METHODS))
+    return Starlette(routes=routes)
+
+
+def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
+    async def handler(request: Request) -> Response:
+        arrived = time.monotonic()
+        shared.journal.arrive()
+        status, query, body = 500, dict(request.query_params), None
+        try:
+            call = await _read(request, arrived)
+            body = {**(call.body or {}), "files": list(call.uploads)} if call.uploads else call.body
+            if latency:
+                await asyncio.sleep(latency)
+            with shared.turn():
+                answer = _answer(endpoint, call)
+                # Written out inside the turn: an answer may share objects with the worlds.
+                if shared.switches.unknown_keys and not isinstance(answer.body, str):
+                    answer = Answer(with_unknown_keys(answer.body, endpoint.opaque), answer.status)
+                response = _response(answer)
+            status = response.status_code
+            return response
+        finally:
+            shared.journal.leave(Entry(endpoint.name, status, arrived, query, body))
+
+    return handler
+
+
+def _control(shared: Shared, endpoint: Endpoint) -> _Handler:
+    async def handler(request: Request) -> Response:
+        call = await _read(request, time.monotonic())
+        with shared.turn():
+            return _response(_answer(endpoint, call))
+
+    return handler
+
+
+def _answer(endpoint: Endpoint, call: Call) -> Answer:
+    try:
+        return endpoint.handle(call)
+    except Refusal as refusal:
+        return refusal.answer
+
+
+def _response(answer: Answer) -> Response:
+    if isinstance(answer.body, str):
+        return PlainTextResponse(answer.body, answer.status)
+    return Response(orjson.dumps(answer.body), answer.status, media_type="application/json")
+
+
+async def _read(request: Request, arrived: float) -> Call:
+    body: JsonObject | None = None
+    uploads: tuple[str, ...] = ()
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        body, uploads = await _form(request)
+    else:
+        body = _json_object(await request.body())
+    return Call(
+        headers=dict(request.headers),
+        query=dict(request.query_params),
+        path={key: str(value) for key, value in request.path_params.items()},
+        body=body,
+        uploads=uploads,
+        arrived=arrived,
+        base_url=str(request.base_url).rstrip("/"),
+    )
+
+
+async def _form(request: Request) -> tuple[JsonObject | None, tuple[str, ...]]:
+    try:
+        async with request.form(max_files=10_000) as form:
+            items = form.multi_items()
+            fields: JsonObject = {key: value for key, value in items if isinstance(value, str)}
+            return fields, tuple(value.filename or "unnamed" for _, value in items if isinstance(value, UploadFile))
+    except HTTPException:
+        return None, ()
+
+
+def _json_object(raw: bytes) -> JsonObject | None:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _not_found(_: Call) -> Answer:
+    return Answer({"message": "Not Found"}, 404)

@@ -1,0 +1,29 @@
+"""Packaging of source-docextract. The version stands here and nowhere else in the code."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# What serves the sandbox, and what tests and checks need besides.
+SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjson>=3.10"]
+TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "types-requests", "mypy>=1.11", "ruff>=0.9", *SANDBOX]
+
+setup(
+    name="source-docextract",
+    version="0.1.0",
+    description="Airbyte source for document-extraction APIs: Extracta.ai and Atlas",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["source_docextract*", "sandbox*"]),
+    install_requires=["airbyte-cdk>=7.39,<8", "orjson>=3.10", "pydantic>=2.13,<3", "requests>=2.31", "tenacity>=9,<10"],
+    extras_require={"sandbox": SANDBOX, "tests": TESTS},
+    entry_points={
+        "console_scripts": [
+            "source-docextract=source_docextract.run:main",
+            "docextract-sandbox=sandbox.__main__:main",
+        ]
+    },
+)

@@ -1,0 +1,218 @@
+"""What other processes can do, and the documents they find."""
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from sandbox import NewDocument, NewFile
+from sandbox.extracta import FileStatus
+
+
+@pytest.fixture
+def control(url):
+    def call(method: str, path: str, body: object = None) -> requests.Response:
+        return requests.request(method, f"{url}/_sandbox{path}", json=body, timeout=5)
+
+    return call
+
+
+@pytest.fixture
+def pending(sandbox):
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.extracta.upload("invoices", ["a.pdf", "b.pdf"], "extraction")
+    sandbox.classification.create("Mail", (), "mail")
+    sandbox.classification.upload("mail", ["c.pdf"], "classification")
+    sandbox.atlas.submit(["1", "2", "3"], batch_id="atlas")
+    return sandbox
+
+
+def test_the_greeting_lists_every_endpoint(sandbox, url):
+    # when
+    answer = requests.get(url, timeout=5)
+
+    # then
+    assert answer.headers["content-type"].startswith("text/plain")
+    for api in sandbox.apis:
+        for endpoint in api.endpoints():
+            assert endpoint.path in answer.text
+    assert "sandbox-extracta-key" in answer.text
+    assert "/_sandbox" in answer.text
+
+
+def test_an_overview_tells_what_is_there(pending, url, control):
+    # when
+    answer = control("GET", "/").json()
+
+    # then
+    assert answer["now"] == "2026-11-20T09:00:00+00:00"
+    assert answer["base_urls"] == pending.base_urls(url)
+    assert answer["worlds"]["extracta"] == {
+        "templates": {"invoices": {"name": "Invoices", "batches": ["extraction"]}},
+        "files": 2,
+        "pending_files": 2,
+    }
+    assert answer["worlds"]["classification"]["pending_files"] == 1
+    assert answer["worlds"]["atlas"] == {"batches": ["atlas"], "documents": 3, "pending_documents": 3, "logins": 0}
+    assert answer["switches"]["extracta_file_ids"] is True
+
+
+@pytest.mark.usefixtures("pending")
+@pytest.mark.parametrize(
+    ("body", "finished"),
+    [
+        (None, 6),
+        ({"api": None, "batch_id": None}, 6),
+        ({"api": "extracta"}, 2),
+        ({"api": "classification", "batch_id": "classification"}, 1),
+        ({"batch_id": "atlas"}, 3),
+    ],
+)
+def test_pending_documents_can_be_finished(control, body, finished):
+    # when / then
+    assert control("POST", "/finish", body).json() == {"finished": finished}
+    left = control("GET", "/").json()["worlds"]
+    assert sum(world.get("pending_files", world.get("pending_documents")) for world in left.values()) == 6 - finished
+
+
+def test_the_clock_can_be_advanced(pending, control):
+    # when
+    answer = control("POST", "/advance", {"seconds": 120})
+
+    # then
+    assert answer.json() == {"now": "2026-11-20T09:02:00+00:00"}
+    assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.batch("extraction").files)
+
+
+def test_documents_can_be_edited(pending, control):
+    # when
+    edits = [
+        {"api": "extracta", "batch_id": "extraction", "document": "a.pdf", "data": {"total": "7"}},
+        {"api": "classification", "batch_id": "classification", "document": "c.pdf", "data": {"documentType": "x"}},
+        {"api": "atlas", "batch_id": "atlas", "document": "2", "data": {"document_type": "PAN"}},
+    ]
+    answers = [control("POST", "/edit", edit).json() for edit in edits]
+
+    # then
+    assert answers == [{"edited": True}] * 3
+    assert pending.extracta.batch("extraction").files[0].result == {"total": "7"}
+    assert pending.classification.batch("classification").files[0].result == {"documentType": "x"}
+    assert pending.atlas.batch("atlas").documents[1].file_data == {"document_type": "PAN"}
+
+
+def test_switches_can_be_changed(sandbox, control):
+    # when
+    answer = control("PATCH", "/switches", {"unknown_keys": True, "unknown_status": "queued"})
+
+    # then
+    assert answer.json()["unknown_status"] == "queued"
+    assert sandbox.switches.unknown_keys is True
+    # The control endpoints themselves are no API whose keys could surprise.
+    assert control("GET", "/switches").json() == vars(sandbox.switches)
+
+
+def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, control):
+    # given
+    extracta.call("GET", "credits")
+    extracta.results("unknown", "unknown")
+
+    # when / then
+    assert control("GET", "/requests").json() == {
+        "counts": {"extracta.credits": 1, "extracta.getBatchResults": 1},
+        "ok_counts": {"extracta.credits": 1},
+        "max_in_flight": 1,
+    }
+    assert control("DELETE", "/requests").json() == {"cleared": True}
+    assert sandbox.journal.entries == []
+
+
+@pytest.mark.usefixtures("pending")
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "/finish", {"api": "nothing"}, "api must be one of extracta, classification, atlas"),
+        ("POST", "/finish", {"batch_id": "unknown"}, "there is no batch unknown"),
+        ("POST", "/finish", {"api": "atlas", "batch_id": "unknown"}, "there is no batch unknown"),
+        ("POST", "/advance", {"seconds": -1}, "seconds must be a number from 0"),
+        ("POST", "/advance", None, "a JSON object is needed"),
+        ("POST", "/edit", {"api": "atlas", "batch_id": "atlas", "document": "9", "data": {}}, "has no document 9"),
+        ("POST", "/edit", {"api": "atlas", "batch_id": "atlas", "document": "1"}, "data an object"),
+        ("PATCH", "/switches", {"colour": "red"}, "there is no switch 'colour'"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_words(control, method, path, body, words):
+    # when
+    answer = control(method, path, body)
+
+    # then
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_the_demo_is_a_month_of_documents_of_every_kind(sandbox):
+    # when
+    sandbox.fill_demo()
+
+    # then
+    now = sandbox.clock.now()
+    templates = sandbox.extracta.template_ids
+    assert len(templates) == 3
+    assert len(sandbox.classification.template_ids) == 2
+    batches = [sandbox.extracta.batch(batch) for id_ in templates for batch in sandbox.extracta.batch_ids(id_)]
+    own = [batch for batch in batches if batch.origin == "api"]
+    assert len(own) == 8
+    assert all(timedelta() <= now - batch.started_at <= timedelta(days=30) for batch in own)
+    assert any(not batch.finished for batch in own)
+    statuses = [file.status for batch in batches for file in batch.files]
+    assert statuses.count(FileStatus.PROCESSED) > len(statuses) / 2
+    assert {FileStatus.FAILED, FileStatus.PROCESSING} < set(statuses)
+    atlas = [sandbox.atlas.batch(batch) for batch in sandbox.atlas.batch_ids]
+    assert [len(batch.documents) for batch in atlas] == [120, 13, 10]
+    assert any(document.error_code for batch in atlas for document in batch.documents)
+    assert [document.extracted for document in atlas[2].documents] == [True, False] * 5
+
+
+def test_more_demo_documents_need_no_new_settings(control):
+    # given
+    first = control("POST", "/demo").json()
+    settings = control("GET", "/settings").json()
+
+    # when
+    second = control("POST", "/demo").json()
+
+    # then
+    assert control("GET", "/settings").json() == settings
+    assert second["extracta"]["files"] > first["extracta"]["files"]
+    assert second["classification"]["files"] > first["classification"]["files"]
+    assert second["atlas"]["documents"] > first["atlas"]["documents"]
+    assert second["extracta"]["pending_files"] > first["extracta"]["pending_files"]
+
+
+def test_settings_name_everything_that_is_here(sandbox, url, control):
+    # given
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.classification.create("Mail", (), "mail")
+    sandbox.classification.upload("mail", [NewFile("a.pdf", 0)], "batch")
+    sandbox.atlas.submit([NewDocument("1", 0)], batch_id="B")
+
+    # when
+    settings = control("GET", "/settings").json()
+
+    # then
+    assert settings == sandbox.demo_settings(url)
+    assert settings == {
+        "extracta": {
+            "api_key": "sandbox-extracta-key",
+            "base_url": f"{url}/extracta/api/v1",
+            "extraction_ids": ["invoices"],
+            "classification_ids": ["mail"],
+            "classification_batches": ["mail/batch"],
+            "seconds_between_requests": 0.0,
+        },
+        "atlas": {
+            "client_id": "sandbox-atlas-client",
+            "client_secret": "sandbox-atlas-secret",
+            "base_url": f"{url}/atlas/v1/bulk",
+            "batch_ids": ["B"],
+        },
+    }

@@ -1,0 +1,291 @@
+"""Extracta's data extraction: every operation, every error, batches that re-open, files that change."""
+
+from math import inf
+
+import pytest
+import requests
+
+from sandbox import NewFile
+
+FIELDS = ({"key": "total", "description": "the sum", "example": "1.00", "type": "string"},)
+INVALID = (400, {"error": "Invalid request"})
+
+
+def told(response: requests.Response) -> tuple[int, object]:
+    return response.status_code, response.json()
+
+
+def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
+    # given
+    details = {"name": "Invoices", "language": "French", "options": {"hasTable": True}, "fields": list(FIELDS)}
+
+    # when
+    created = extracta.call("POST", "createExtraction", {"extractionDetails": details}).json()
+    extraction_id = created["extractionId"]
+    seen = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()
+    change = {"extractionId": extraction_id, "extractionDetails": {"name": "Bills"}}
+    updated = extracta.call("PATCH", "updateExtraction", change).json()
+    seen_again = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()
+    deleted = extracta.call("DELETE", "deleteExtraction", {"extractionId": extraction_id})
+    gone = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id})
+
+    # then
+    now = 1795165200000
+    assert created == {"status": "created", "createdAt": now, "extractionId": extraction_id}
+    assert len(extraction_id) == 20
+    assert seen == {"extractionId": extraction_id, "extractionDetails": {"description": "", **details}}
+    assert updated == {"status": "updated", "updatedAt": now, "extractionId": extraction_id}
+    assert seen_again["extractionDetails"] == {"description": "", **details, "name": "Bills"}
+    assert told(deleted) == (200, {"status": "deleted", "deletedAt": now})
+    assert told(gone) == INVALID
+
+
+def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    credits_before = extracta.call("GET", "credits").json()
+
+    # when
+    uploaded = extracta.upload("uploadFiles", {"extractionId": extraction_id}, "a.pdf", "b.xyz").json()
+    batch_id = uploaded["batchId"]
+    waiting = extracta.results(extraction_id, batch_id).json()
+    clock.advance(seconds=90)
+    answer = extracta.results(extraction_id, batch_id).json()
+    credits_after = extracta.call("GET", "credits").json()
+
+    # then
+    assert uploaded["status"] == "uploaded"
+    assert [file["fileName"] for file in uploaded["files"]] == ["a.pdf", "b.xyz"]
+    assert all(set(file) == {"fileName", "fileId", "url"} for file in uploaded["files"])
+    assert len(batch_id) == 25
+    assert waiting == {"extractionId": extraction_id, "batchId": batch_id, "status": "waiting"}
+    good, bad = answer["files"]
+    assert set(good) == {"fileId", "fileName", "status", "result", "url"}
+    assert good["status"] == "processed"
+    assert set(good["result"]) == {"total"}
+    assert isinstance(good["result"]["total"], str)
+    assert bad == {
+        "fileId": bad["fileId"],
+        "fileName": "b.xyz",
+        "status": "failed",
+        "error": "Unsupported file type: xyz",
+        "url": bad["url"],
+    }
+    assert credits_before["status"] == "ok"
+    assert credits_after["credits"] < credits_before["credits"]
+
+
+def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
+    settled = extracta.results(extraction_id, batch_id).json()
+
+    # when
+    again = extracta.upload("uploadFiles", {"extractionId": extraction_id, "batchId": batch_id}, "b.pdf").json()
+    waiting = extracta.results(extraction_id, batch_id).json()
+    sandbox.extracta.finish(name="b.pdf")
+    answer = extracta.results(extraction_id, batch_id).json()
+
+    # then
+    assert len(settled["files"]) == 1
+    assert again["batchId"] == batch_id
+    assert waiting["status"] == "waiting"
+    assert "files" not in waiting
+    assert [file["fileName"] for file in answer["files"]] == ["a.pdf", "b.pdf"]
+
+
+def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", inf, file_id="two")]
+    batch_id = sandbox.extracta.upload(extraction_id, files)
+
+    # when
+    early = extracta.results(extraction_id, batch_id, fileId="one").json()
+    finished = sandbox.extracta.finish(batch_id)
+    late = extracta.results(extraction_id, batch_id, fileId="one").json()
+
+    # then
+    assert early == {"extractionId": extraction_id, "batchId": batch_id, "fileId": "one", "status": "waiting"}
+    assert finished == 1
+    assert late["fileId"] == "one"
+    assert [file["fileId"] for file in late["files"]] == ["one"]
+
+
+def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, {"total": "1.00"}, url="fixed")])
+    before = extracta.results(extraction_id, batch_id).json()
+
+    # when
+    sandbox.extracta.edit(batch_id, "a.pdf", {"total": "2.00"})
+    after = extracta.results(extraction_id, batch_id).json()
+
+    # then
+    assert before["files"][0]["result"] == {"total": "1.00"}
+    before["files"][0]["result"] = {"total": "2.00"}
+    assert after == before
+
+
+def test_an_edit_mends_a_failed_file(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, error="It is damaged")])
+    broken = sandbox.extracta.batch(batch_id).files[0]
+
+    # when
+    sandbox.extracta.edit(batch_id, broken.file_id, {"total": "2.00"})
+
+    # then
+    assert (broken.status, broken.error, broken.result) == ("failed", "It is damaged", None)
+    file = extracta.results(extraction_id, batch_id).json()["files"][0]
+    assert (file["status"], file["result"]) == ("processed", {"total": "2.00"})
+
+
+def test_a_link_differs_in_every_answer(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    batch_id = sandbox.extracta.upload(extraction_id, [NewFile("März 1.pdf", 0)])
+
+    # when
+    links = [extracta.results(extraction_id, batch_id).json()["files"][0]["url"] for _ in range(2)]
+
+    # then
+    assert links[0] != links[1]
+    assert all(link.startswith("https://files.example.invalid/M%C3%A4rz%201.pdf?") for link in links)
+
+
+def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", 0, file_id="two")]
+    first = sandbox.extracta.upload(extraction_id, files)
+    second = sandbox.extracta.upload(extraction_id, [NewFile("c.pdf", 0)])
+    whole = {"extractionId": extraction_id}
+
+    # when / then: one file
+    assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first, "fileId": "one"}).ok
+    left = extracta.results(extraction_id, first).json()["files"]
+    assert [file["fileId"] for file in left] == ["two"]
+
+    # when / then: a batch
+    assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first}).ok
+    assert told(extracta.results(extraction_id, first)) == INVALID
+    assert extracta.results(extraction_id, second).ok
+
+    # when / then: all
+    assert extracta.call("DELETE", "deleteExtraction", whole).ok
+    assert told(extracta.results(extraction_id, second)) == INVALID
+    assert sandbox.extracta.template_ids == []
+
+
+def test_batches_are_listed_by_their_template(sandbox, clock, extracta):
+    # given
+    extraction_id = sandbox.extracta.create("Invoices", FIELDS)
+    sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0), NewFile("b.pdf", 0)], "z-first")
+    clock.advance(seconds=1.5)
+    sandbox.extracta.upload(extraction_id, ["c.pdf"], "a-second")
+
+    # when
+    details = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()["extractionDetails"]
+
+    # then
+    assert list(details["batches"].items()) == [
+        ("a-second", {"filesNo": 1, "origin": "api", "startTime": 1795165201500, "status": "processing"}),
+        ("z-first", {"filesNo": 2, "origin": "api", "startTime": 1795165200000, "status": "processed"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "createExtraction", None),
+        ("POST", "createExtraction", {"extractionDetails": {"name": "", "fields": list(FIELDS)}}),
+        ("POST", "createExtraction", {"extractionDetails": {"name": "Invoices", "fields": []}}),
+        ("POST", "createExtraction", {"extractionDetails": {"name": "Invoices", "fields": [{"type": "string"}]}}),
+        ("POST", "viewExtraction", {"extractionId": "unknown"}),
+        ("POST", "viewExtraction", ["known"]),
+        ("PATCH", "updateExtraction", {"extractionId": "unknown", "extractionDetails": {}}),
+        ("PATCH", "updateExtraction", {"extractionId": "known", "extractionDetails": {"fields": "none"}}),
+        ("PATCH", "updateExtraction", {"extractionId": "known"}),
+        ("DELETE", "deleteExtraction", {"extractionId": "known", "batchId": "unknown"}),
+        ("DELETE", "deleteExtraction", {"extractionId": "known", "batchId": "batch", "fileId": "unknown"}),
+        ("DELETE", "deleteExtraction", {"extractionId": "known", "fileId": "file"}),
+        ("POST", "getBatchResults", {"extractionId": "known"}),
+        ("POST", "getBatchResults", {"extractionId": "known", "batchId": 7}),
+        ("POST", "getBatchResults", {"extractionId": "unknown", "batchId": "batch"}),
+        ("POST", "getBatchResults", {"extractionId": "known", "batchId": "unknown"}),
+        ("POST", "getBatchResults", {"extractionId": "known", "batchId": "batch", "fileId": "unknown"}),
+        ("POST", "uploadFiles", {"extractionId": "known"}),
+    ],
+)
+def test_what_does_not_fit_is_an_invalid_request(sandbox, extracta, method, path, body):
+    # given
+    sandbox.extracta.create("Invoices", FIELDS, "known")
+    sandbox.extracta.upload("known", [NewFile("a.pdf", 0, file_id="file")], "batch")
+
+    # when / then
+    assert told(extracta.call(method, path, body)) == INVALID
+
+
+def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox, extracta):
+    # given
+    sandbox.extracta.create("Invoices", FIELDS, "known")
+
+    # when / then
+    assert told(extracta.upload("uploadFiles", {"extractionId": "unknown"}, "a.pdf")) == INVALID
+    assert told(extracta.upload("uploadFiles", {"extractionId": "known", "batchId": "unknown"}, "a.pdf")) == INVALID
+    assert told(extracta.upload("uploadFiles", {}, "a.pdf")) == INVALID
+
+
+@pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox-extracta-key"])
+def test_a_wrong_key_is_told_in_a_message(extracta, key):
+    # when
+    extracta.session.headers["Authorization"] = key
+    answer = extracta.call("GET", "credits")
+
+    # then
+    assert told(answer) == (401, {"message": "Unauthorized: invalid API key"})
+
+
+def test_in_process_ids_that_do_not_exist_are_unknown(sandbox):
+    # given
+    sandbox.extracta.create("Invoices", FIELDS, "one")
+    sandbox.extracta.create("Receipts", FIELDS, "two")
+    sandbox.extracta.upload("one", ["a.pdf"], "batch")
+
+    # when / then
+    for attempt in (
+        lambda: sandbox.extracta.upload("three", ["a.pdf"]),
+        lambda: sandbox.extracta.upload("two", ["a.pdf"], "batch"),
+        lambda: sandbox.extracta.finish("unknown"),
+        lambda: sandbox.extracta.batch("unknown"),
+        lambda: sandbox.extracta.edit("batch", "unknown", {}),
+    ):
+        with pytest.raises(LookupError):
+            attempt()
+
+
+def test_results_of_unusual_fields_have_their_types(sandbox):
+    # given
+    fields = (
+        "plain",
+        {"key": "äöü.with dots", "description": "", "example": "as given"},
+        {"key": "person", "type": "object", "properties": [{"key": "age", "example": "40"}]},
+        {"key": "words", "type": "array", "items": {"type": "string", "example": "word"}},
+        {"key": "rows", "type": "array", "items": {"type": "object", "properties": [{"key": "cell"}]}},
+    )
+    extraction_id = sandbox.extracta.create("Unusual", fields)
+
+    # when
+    batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
+    result = sandbox.extracta.batch(batch_id).files[0].result
+
+    # then
+    assert list(result) == ["plain", "äöü.with dots", "person", "words", "rows"]
+    assert result["äöü.with dots"] == "as given"
+    assert result["person"] == {"age": "40"}
+    assert result["words"] == ["word", "word"]
+    assert [list(row) for row in result["rows"]] == [["cell"], ["cell"]]

@@ -1,0 +1,28 @@
+"""Identifiers in the shapes of the documented examples."""
+
+import re
+from datetime import datetime, timezone
+from random import Random
+
+from sandbox.ids import atlas_batch_id, extracta_batch_id, push_id
+
+
+def test_a_template_id_starts_with_its_time_as_the_documented_one_does():
+    # given: the documented example is -OPXQuIrkHuA2QZkY-44
+    created = datetime(2025, 5, 5, 21, 52, 27, 895_000, tzinfo=timezone.utc)
+
+    # when
+    made = push_id(round(created.timestamp() * 1000), Random(1))
+
+    # then
+    assert made.startswith("-OPXQuIr")
+    assert len(made) == len("-OPXQuIrkHuA2QZkY-44")
+
+
+def test_batch_ids_look_like_the_documented_ones():
+    # given
+    when = datetime(2025, 11, 21, 11, 32, 28, tzinfo=timezone.utc)
+
+    # when / then
+    assert re.fullmatch(r"[0-9A-Za-z]{25}", extracta_batch_id(Random(1)))
+    assert re.fullmatch(r"BATCH-\d{5}-[A-Z]{5}-20251121113228", atlas_batch_id(when, Random(1)))

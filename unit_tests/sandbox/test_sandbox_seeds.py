@@ -1,0 +1,175 @@
+"""The examples of the three documentation pages, as this file's own literals."""
+
+from dataclasses import replace
+
+import pytest
+
+from sandbox import Clock, Sandbox
+
+PERSON = {
+    "last_job_position": "Full-Stack Developer",
+    "name": "John",
+    "phone_number": "000 000 000",
+    "surname": "Smith",
+    "years_of_experience": "6",
+}
+FILE_1 = {"fileName": "File 1.png", "status": "processed", "result": PERSON, "url": "fileUrl"}
+FILE_2 = {"fileName": "File 2.png", "status": "processed", "result": PERSON, "url": "fileUrl"}
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Sandbox:
+    return Sandbox(clock)
+
+
+def test_extraction_results_are_those_of_the_page(sandbox, extracta):
+    # given: the page shows no fileId
+    sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
+
+    # when
+    whole = extracta.results("extractionId", "batchId")
+    single = extracta.results("extractionId", "batchId", fileId="fileId")
+
+    # then
+    assert whole.status_code == single.status_code == 200
+    assert whole.json() == {"extractionId": "extractionId", "batchId": "batchId", "files": [FILE_2, FILE_1]}
+    assert single.json() == {
+        "extractionId": "extractionId",
+        "batchId": "batchId",
+        "fileId": "fileId",
+        "files": [FILE_1],
+    }
+
+
+def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox, extracta):
+    # given
+    sandbox.extracta.upload("extractionId", ["later.pdf"], "batchId")
+
+    # when
+    waiting = extracta.results("extractionId", "batchId", fileId="fileId")
+    invalid = extracta.results("extractionId", "no such batch")
+
+    # then
+    assert waiting.json() == {
+        "extractionId": "extractionId",
+        "batchId": "batchId",
+        "fileId": "fileId",
+        "status": "waiting",
+    }
+    assert (invalid.status_code, invalid.json()) == (400, {"error": "Invalid request"})
+
+
+def test_classification_results_are_those_of_the_page(extracta):
+    # when
+    answer = extracta.classified("classificationId", "batchId")
+
+    # then
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "success",
+        "classificationId": "classificationId",
+        "batchId": "batchId",
+        "files": [
+            {
+                "fileId": "fileId1",
+                "fileName": "File 1.pdf",
+                "status": "processed",
+                "result": {"confidence": 0.9, "documentType": "invoice"},
+                "url": "fileUrl",
+            },
+            {
+                "fileId": "fileId1",
+                "fileName": "File 2.pdf",
+                "status": "processed",
+                "result": {"confidence": 0.95, "documentType": "resume"},
+                "extraction": {"extractionId": "extractionId", "batchId": "batchId", "fileId": "fileId"},
+                "url": "fileUrl",
+            },
+            {
+                "fileId": "fileId2",
+                "fileName": "File 3.pdf",
+                "status": "processed",
+                "result": {"confidence": 0.95, "documentType": "other"},
+                "url": "fileUrl",
+            },
+        ],
+    }
+
+
+def test_classification_of_one_file_has_the_shape_of_the_page(extracta):
+    # when: the page's own example has an id that its list of all files does not
+    answer = extracta.classified("classificationId", "batchId", fileId="fileId2")
+
+    # then
+    assert answer.json() == {
+        "status": "success",
+        "classificationId": "classificationId",
+        "batchId": "batchId",
+        "fileId": "fileId2",
+        "files": [
+            {
+                "fileId": "fileId2",
+                "fileName": "File 3.pdf",
+                "status": "processed",
+                "result": {"confidence": 0.95, "documentType": "other"},
+                "url": "fileUrl",
+            }
+        ],
+    }
+
+
+def test_classification_waiting_and_error_are_those_of_the_page(clock, extracta):
+    # given: it never finishes by itself
+    clock.advance(days=3650)
+
+    # when
+    waiting = extracta.classified("-OPXQuIrkHuA2QZkY-44", "8pMpPs6SMPBpcnnznoaRz8bsj")
+    error = extracta.classified("-OPXQuIrkHuA2QZkY-44", "no such batch")
+
+    # then
+    assert (waiting.status_code, waiting.json()) == (
+        200,
+        {"status": "waiting", "classificationId": "-OPXQuIrkHuA2QZkY-44", "batchId": "8pMpPs6SMPBpcnnznoaRz8bsj"},
+    )
+    assert (error.status_code, error.json()) == (400, {"status": "error", "message": "Internal server error"})
+
+
+def test_atlas_extracts_are_those_of_the_page(atlas):
+    # when
+    answer = atlas.extracts("BATCH-69469-BBRSS-20260309081408", page=1, per_page=50)
+
+    # then
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "data": [
+            {
+                "document_id": "1",
+                "file_data": {
+                    "document_type": "AADHAAR",
+                    "name": {"value": "D MANIKANDAN DURAISAMY", "confidence_score": 0.95},
+                    "date_of_birth": {"value": "16/07/1986", "confidence_score": 0.98},
+                    "address": {
+                        "value": "4-CH-64, NEAR COMMUNITY HALL, BHILWARA, BHILWARA, Bhilwara, Rajasthan, 311001",
+                        "confidence_score": 0.95,
+                    },
+                    "aadhaar_number": {"value": "1234 5678 9012", "confidence_score": 0.99},
+                },
+            }
+        ],
+        "page": 1,
+        "per_page": 50,
+        "total_pages": 1,
+        "total_items": 1,
+        "has_next": False,
+        "has_prev": False,
+    }
+
+
+def test_an_unseeded_sandbox_holds_nothing(clock):
+    # given / when
+    empty = Sandbox(clock, seeds=False)
+
+    # then
+    assert empty.extracta.template_ids == []
+    assert empty.classification.template_ids == []
+    assert empty.atlas.batch_ids == []

@@ -1,0 +1,236 @@
+"""The clock, the journal, the pace of requests, and the server as such."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import requests
+
+from sandbox import Clock, NewFile, Sandbox, serve
+
+
+def test_a_frozen_clock_moves_only_when_told(clock):
+    # given
+    before = clock.now()
+
+    # when
+    clock.advance(seconds=30, days=1)
+
+    # then
+    assert clock.now() == before + timedelta(days=1, seconds=30)
+    assert clock.now().tzinfo is timezone.utc
+
+
+def test_a_clock_can_hurry():
+    # given
+    start = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    clock = Clock(start, speed=1000)
+
+    # when
+    time.sleep(0.01)
+
+    # then
+    assert clock.now() - start >= timedelta(seconds=10)
+
+
+def test_a_clock_without_a_start_is_about_now():
+    assert abs(Clock().now() - datetime.now(timezone.utc)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda: Clock(datetime(2026, 1, 1)),
+        lambda: Clock(speed=-1),
+        lambda: Clock().advance(seconds=-1),
+    ],
+)
+def test_a_clock_refuses_what_makes_no_sense(attempt):
+    with pytest.raises(ValueError, match="clock"):
+        attempt()
+
+
+def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
+    # given
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.atlas.submit(["1"], batch_id="batch")
+
+    # when
+    extracta.results("invoices", "unknown")
+    extracta.upload("uploadFiles", {"extractionId": "invoices"}, "a.pdf", "b.pdf")
+    atlas.extracts("batch", page=1)
+    extracta.call("GET", "nowhere")
+    entries = sandbox.journal.entries
+
+    # then
+    assert [(entry.endpoint, entry.status) for entry in entries] == [
+        ("extracta.getBatchResults", 400),
+        ("extracta.uploadFiles", 200),
+        ("atlas.authtoken", 201),
+        ("atlas.extracts", 200),
+        ("extracta.unknown", 404),
+    ]
+    assert entries[0].body == {"extractionId": "invoices", "batchId": "unknown"}
+    assert entries[1].body == {"extractionId": "invoices", "files": ["a.pdf", "b.pdf"]}
+    assert (entries[3].query, entries[3].body) == ({"batch_id": "batch", "page": "1"}, None)
+    assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
+    written = repr(entries)
+    for secret in (*sandbox.credentials["extracta"].values(), sandbox.credentials["atlas"]["client_secret"], "eyJ"):
+        assert secret not in written
+
+
+def test_the_journal_counts_measures_and_forgets(sandbox, extracta):
+    # given
+    extracta.call("GET", "credits")
+    time.sleep(0.02)
+    extracta.call("GET", "credits")
+    extracta.results("unknown", "unknown")
+
+    # when / then
+    journal = sandbox.journal
+    assert journal.counts() == {"extracta.credits": 2, "extracta.getBatchResults": 1}
+    assert journal.counts(ok_only=True) == {"extracta.credits": 2}
+    (gap,) = journal.gaps("extracta.credits")
+    assert 0.02 <= gap < 1
+    assert journal.gaps("atlas.extracts") == []
+    assert journal.max_in_flight == 1
+    journal.clear()
+    assert (journal.entries, journal.counts(), journal.max_in_flight) == ([], {}, 0)
+
+
+def test_the_journal_knows_how_many_were_served_at_once(clock):
+    # given
+    sandbox = Sandbox(clock, latency=0.1)
+
+    # when
+    with serve(sandbox) as url, ThreadPoolExecutor(5) as pool:
+        address = sandbox.base_urls(url)["extracta"] + "/credits"
+        answers = list(pool.map(lambda _: requests.get(address, timeout=5), range(5)))
+
+    # then
+    assert {answer.status_code for answer in answers} == {401}
+    assert sandbox.journal.max_in_flight == 5
+
+
+def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
+    # given
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
+    sandbox.classification.create("Mail", (), "mail")
+    sandbox.classification.upload("mail", [NewFile("a.pdf", 0)], "batch")
+    sandbox.spacing = 0.3
+
+    # when
+    first, classified = extracta.results("invoices", "batch"), extracta.classified("mail", "batch")
+    soon, classified_soon = extracta.results("invoices", "batch"), extracta.classified("mail", "batch")
+    views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(3)]
+    # A refused request does not put the next one off: the first is 0.3 s ago by then.
+    time.sleep(0.3)
+    later = extracta.results("invoices", "batch")
+
+    # then
+    assert (first.status_code, classified.status_code, later.status_code) == (200, 200, 200)
+    for refused in (soon, classified_soon):
+        assert (refused.status_code, refused.json()) == (429, {"message": "Too many requests, please slow down"})
+    assert {view.status_code for view in views} == {200}
+
+
+def test_the_pace_has_a_grace_of_five_percent(sandbox, extracta):
+    # given
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
+    sandbox.spacing = 0.4
+    extracta.results("invoices", "batch")
+
+    # when
+    time.sleep(0.39)
+
+    # then
+    assert extracta.results("invoices", "batch").status_code == 200
+
+
+def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox):
+    # given
+    threads = threading.active_count()
+    began = time.perf_counter()
+
+    # when
+    urls = []
+    for _ in range(5):
+        with serve(sandbox) as url, requests.Session() as session:
+            urls.append(url)
+            assert session.get(url, timeout=5).ok
+
+    # then
+    assert time.perf_counter() - began < 2
+    assert threading.active_count() == threads
+    with pytest.raises(requests.ConnectionError):
+        requests.get(urls[-1], timeout=5)
+
+
+def test_a_server_ends_while_clients_hold_their_connections(sandbox):
+    # given
+    with requests.Session() as session:
+        with serve(sandbox) as url:
+            assert session.get(url, timeout=5).ok
+
+            # when
+            began = time.perf_counter()
+
+        # then
+        assert time.perf_counter() - began < 0.5
+
+
+def test_worlds_can_be_used_while_they_are_served(sandbox, extracta):
+    # given
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+
+    def upload() -> None:
+        for _ in range(300):
+            sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)])
+
+    # when
+    with ThreadPoolExecutor(1) as pool:
+        uploaded = pool.submit(upload)
+        answers = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(20)]
+        uploaded.result()
+
+    # then
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(sandbox.extracta.batch_ids("invoices")) == 300
+
+
+def test_what_is_no_form_is_an_invalid_request(extracta):
+    # when
+    answer = extracta.session.post(
+        f"{extracta.base_url}/uploadFiles",
+        data=b"no form at all",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        timeout=5,
+    )
+
+    # then
+    assert (answer.status_code, answer.json()) == (400, {"error": "Invalid request"})
+
+
+def test_the_same_seed_gives_the_same_documents(clock):
+    # given
+    worlds = []
+
+    # when
+    for random_seed in (7, 7, 8):
+        sandbox = Sandbox(clock, random_seed=random_seed)
+        sandbox.fill_demo()
+        files = [
+            file
+            for id_ in sandbox.extracta.template_ids
+            for b in sandbox.extracta.batch_ids(id_)
+            for file in sandbox.extracta.batch(b).files
+        ]
+        worlds.append((files, [sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids]))
+
+    # then
+    assert worlds[0] == worlds[1]
+    assert worlds[0] != worlds[2]

@@ -1,0 +1,198 @@
+"""Each switch picks another reading; here is what that changes, and nothing else."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from sandbox import Clock, NewDocument, NewFile, Sandbox, Switches
+from sandbox.switches import BadSwitch, changed, parsed
+
+PAN = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Sandbox:
+    sandbox = Sandbox(clock, seeds=False)
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    done = NewFile("a.pdf", 0, {"total": "1.00"}, file_id="one", url="fixed")
+    sandbox.extracta.upload("invoices", [done], "done")
+    sandbox.extracta.upload("invoices", [done, NewFile("b.pdf", 60, file_id="two", url="fixed")], "open")
+    sandbox.classification.create("Mail", (), "mail")
+    sandbox.classification.upload("mail", [NewFile("c.pdf", 60, file_id="three", url="fixed")], "open")
+    sandbox.atlas.submit([NewDocument(str(n), 0, PAN) for n in range(3)] + [NewDocument("late", 60, PAN)], batch_id="b")
+    return sandbox
+
+
+def switch(sandbox: Sandbox, **values: object) -> None:
+    sandbox.switches = replace(sandbox.switches, **values)
+
+
+DONE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.00"}, "url": "fixed"}
+
+
+def test_file_ids_can_be_left_out(sandbox, extracta):
+    # when
+    by_default = extracta.results("invoices", "done").json()
+    switch(sandbox, extracta_file_ids=False)
+
+    # then
+    assert by_default["files"] == [{"fileId": "one", **DONE}]
+    assert extracta.results("invoices", "done").json()["files"] == [DONE]
+
+
+def test_a_finished_batch_can_have_a_status(sandbox, extracta):
+    # when
+    by_default = extracta.results("invoices", "done").json()
+    switch(sandbox, extracta_top_level_status=True)
+
+    # then
+    assert "status" not in by_default
+    assert extracta.results("invoices", "done").json() == {**by_default, "status": "processed"}
+    assert extracta.results("invoices", "open").json()["status"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("value", "start_time"),
+    [
+        ("ms", {"startTime": 1795165200000}),
+        ("text", {"startTime": "1795165200000"}),
+        ("iso", {"startTime": "2026-11-20T09:00:00.000Z"}),
+        ("missing", {}),
+    ],
+)
+def test_a_start_time_has_four_forms(sandbox, extracta, value, start_time):
+    # when
+    switch(sandbox, extracta_start_time=value)
+    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+
+    # then
+    expected = {"filesNo": 1, "origin": "api", **start_time, "status": "processed"}
+    assert seen["extractionDetails"]["batches"]["done"] == expected
+
+
+def test_the_map_of_batches_can_be_missing(sandbox, extracta):
+    # when
+    switch(sandbox, extracta_batches=False)
+
+    # then
+    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    assert "batches" not in seen["extractionDetails"]
+
+
+def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
+    # when
+    switch(sandbox, partial_batches=True)
+
+    # then
+    assert extracta.results("invoices", "open").json() == {
+        "extractionId": "invoices",
+        "batchId": "open",
+        "files": [
+            {"fileId": "one", **DONE},
+            {"fileId": "two", "fileName": "b.pdf", "status": "processing", "url": "fixed"},
+        ],
+    }
+    assert extracta.classified("mail", "open").json() == {
+        "status": "success",
+        "classificationId": "mail",
+        "batchId": "open",
+        "files": [{"fileId": "three", "fileName": "c.pdf", "status": "processing", "url": "fixed"}],
+    }
+
+
+def test_progress_can_have_a_status_that_nobody_documented(sandbox, extracta):
+    # when
+    switch(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
+
+    # then
+    answer = extracta.results("invoices", "open").json()
+    assert (answer["status"], answer["files"][1]["status"]) == ("queued", "queued")
+    assert extracta.classified("mail", "open").json()["files"][0]["status"] == "queued"
+    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    assert seen["extractionDetails"]["batches"]["open"]["status"] == "queued"
+    assert seen["extractionDetails"]["batches"]["done"]["status"] == "processed"
+
+
+def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta, atlas):
+    # given
+    extra = {"undocumented": {"note": "added by the sandbox"}}
+    switch(sandbox, classification_batches=True)
+    sandbox.classification.finish()
+    plain = extracta.classified("mail", "open").json()
+
+    # when
+    switch(sandbox, unknown_keys=True)
+    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    answer = extracta.results("invoices", "done").json()
+    classified = extracta.classified("mail", "open").json()
+    page = atlas.extracts("b").json()
+
+    # then
+    assert seen.items() >= extra.items()
+    assert seen["extractionDetails"].items() >= extra.items()
+    assert set(seen["extractionDetails"]["batches"]) == {"done", "open"}
+    assert seen["extractionDetails"]["batches"]["done"].items() >= extra.items()
+    assert answer == {
+        "extractionId": "invoices",
+        "batchId": "done",
+        "files": [{"fileId": "one", **DONE, **extra}],
+        **extra,
+    }
+    assert classified["files"][0]["result"] == {**plain["files"][0]["result"], **extra}
+    assert page.items() >= extra.items()
+    assert page["data"][0] == {"document_id": "0", "file_data": PAN, **extra}
+
+
+def test_total_items_can_count_what_is_not_extracted(sandbox, atlas):
+    # when
+    by_default = atlas.extracts("b").json()
+    switch(sandbox, atlas_total_counts_extracted=False)
+    answer = atlas.extracts("b").json()
+
+    # then
+    assert (by_default["total_items"], len(by_default["data"])) == (3, 3)
+    assert answer["total_items"] == 4
+    assert answer["data"][3] == {"document_id": "late", "file_data": {}}
+
+
+def test_pages_can_be_stuck(sandbox, atlas):
+    # when
+    switch(sandbox, atlas_page_stuck=True)
+    first, ninth = (atlas.extracts("b", page=page, per_page=2).json() for page in (1, 9))
+
+    # then
+    assert first == ninth
+    assert (first["page"], first["has_next"]) == (1, True)
+
+
+def test_the_number_of_pages_can_be_missing(sandbox, atlas):
+    # when
+    by_default = atlas.extracts("b").json()
+    switch(sandbox, atlas_no_total_pages=True)
+
+    # then
+    del by_default["total_pages"]
+    assert atlas.extracts("b").json() == by_default
+
+
+def test_every_switch_takes_its_values_and_no_other():
+    # given
+    everything = {field.name: True for field in fields(Switches)}
+    everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
+
+    # when / then
+    assert vars(changed(Switches(), everything)) == everything
+    for name in everything:
+        with pytest.raises(BadSwitch, match=name):
+            changed(Switches(), {name: 7})
+    with pytest.raises(BadSwitch, match="there is no switch 'colour'"):
+        changed(Switches(), {"colour": True})
+
+
+def test_a_switch_is_written_as_name_and_value():
+    # when / then
+    assert parsed("unknown_keys=TRUE") == {"unknown_keys": True}
+    assert parsed("extracta_start_time = iso") == {"extracta_start_time": "iso"}
+    assert parsed("unknown_status=null") == {"unknown_status": None}
+    with pytest.raises(BadSwitch, match="name=value"):
+        parsed("unknown_keys")
