@@ -1,0 +1,199 @@
+"""The connector as Airbyte runs it: a process that speaks JSON lines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Clock, NewDocument, NewFile, Sandbox, serve
+
+KEY = "sandbox-extracta-key"
+
+
+@dataclass
+class Setup:
+    """A served sandbox, and the files that Airbyte would write for the connector."""
+
+    folder: Path
+    sandbox: Sandbox
+    settings: dict[str, Any]
+
+    def run(self, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments, module=module), capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def command(self, *arguments: str, module: bool = False) -> list[str]:
+        (self.folder / "config.json").write_text(json.dumps(self.settings))
+        start = [sys.executable, "-m", "source_docextract"]
+        if not module:
+            start = [str(Path(sys.executable).with_name("source-docextract"))]
+        return [*start, *(str(self.folder / one) if one.endswith(".json") else one for one in arguments)]
+
+    def write_catalog(self) -> list[str]:
+        [message] = of_type(self.run("discover", "--config", "config.json"), "CATALOG")
+        streams = message["catalog"]["streams"]
+        configured = [
+            {"stream": one, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"} for one in streams
+        ]
+        (self.folder / "catalog.json").write_text(json.dumps({"streams": configured}))
+        return [one["name"] for one in streams]
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Iterator[Setup]:
+    clock = Clock(start=datetime.now(timezone.utc), speed=1)
+    sandbox = Sandbox(clock=clock, seeds=False, spacing=0)
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for n in range(6):
+        sandbox.extracta.upload(template, [NewFile(f"{n}.pdf", seconds=0, result={"vendor": "Acme"})])
+    pan = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.9}}
+    batch = sandbox.atlas.submit([NewDocument(f"{n}", seconds=0, file_data=pan) for n in range(60)])
+    with serve(sandbox) as url:
+        base = sandbox.base_urls(url)
+        extracta = {"extraction_ids": [template], "seconds_between_requests": 0, "base_url": base["extracta"]}
+        atlas = {"batch_ids": [batch], "base_url": base["atlas"], **sandbox.credentials["atlas"]}
+        settings = {"extracta": {**extracta, **sandbox.credentials["extracta"]}, "atlas": atlas}
+        yield Setup(tmp_path, sandbox, settings)
+
+
+def messages(output: str) -> list[dict[str, Any]]:
+    """Every line has to be a message."""
+    return [json.loads(line) for line in output.splitlines() if line]
+
+
+def of_type(done: subprocess.CompletedProcess[str], kind: str) -> list[dict[str, Any]]:
+    return [message for message in messages(done.stdout) if message["type"] == kind]
+
+
+def test_spec_is_the_same_from_both_commands(setup: Setup) -> None:
+    specs = [of_type(setup.run("spec", module=module), "SPEC") for module in (False, True)]
+
+    assert specs[0] == specs[1]
+    assert set(specs[0][0]["spec"]["connectionSpecification"]["properties"]) >= {"extracta", "atlas", "lookback_days"}
+
+
+def test_help_is_shown_when_nothing_is_asked_for(setup: Setup) -> None:
+    done = setup.run()
+
+    assert done.returncode == 0
+    assert "read" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_check_succeeds_and_says_what_is_wrong(setup: Setup) -> None:
+    [good] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+    assert good["connectionStatus"]["status"] == "SUCCEEDED"
+
+    setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"
+    setup.settings["atlas"]["client_secret"] = "a-wrong-atlas-secret"
+    done = setup.run("check", "--config", "config.json")
+    [bad] = of_type(done, "CONNECTION_STATUS")
+    assert bad["connectionStatus"]["status"] == "FAILED"
+    assert "Check extracta.api_key." in bad["connectionStatus"]["message"]
+    assert "Check atlas.client_id and atlas.client_secret." in bad["connectionStatus"]["message"]
+    assert "a-wrong" not in done.stdout + done.stderr
+
+    setup.settings["lookback_days"] = -1
+    [worse] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+    assert worse["connectionStatus"]["message"] == "lookback_days must be at least 0."
+
+
+def test_check_says_no_to_a_template_that_nobody_knows(setup: Setup) -> None:
+    setup.settings["extracta"]["extraction_ids"].append("-Onobody")
+
+    [status] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+
+    assert status["connectionStatus"]["status"] == "FAILED"
+    assert "-Onobody" in status["connectionStatus"]["message"]
+
+
+def test_read_delivers_and_goes_on_from_its_own_states(setup: Setup) -> None:
+    streams = setup.write_catalog()
+    first = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+    assert first.returncode == 0
+    rows = Counter(message["record"]["stream"] for message in of_type(first, "RECORD"))
+    assert rows == {
+        "extracta_batches": 6,
+        "extracta_files": 6,
+        "extracta_results": 6,
+        "atlas_batches": 1,
+        "atlas_files": 60,
+        "atlas_results": 60,
+    }
+    states = {message["state"]["stream"]["stream_descriptor"]["name"]: message for message in of_type(first, "STATE")}
+    assert sorted(states) == sorted(streams)
+    (setup.folder / "state.json").write_text(json.dumps([message["state"] for message in states.values()]))
+
+    second = setup.run("read", "--config", "config.json", "--catalog", "catalog.json", "--state", "state.json")
+
+    assert second.returncode == 0
+    assert of_type(second, "RECORD") == []
+    assert len(of_type(second, "STATE")) == len(streams)
+    lines = [message["log"]["message"] for message in of_type(second, "LOG")]
+    [summary] = [line for line in lines if line.startswith("Extracta.ai:")]
+    assert summary.startswith("Extracta.ai: 7 requests; batches 0 open, 6 settled")
+
+
+def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synced(setup: Setup) -> None:
+    setup.write_catalog()
+    setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"
+
+    done = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+
+    assert done.returncode == 1
+    assert len(of_type(done, "RECORD")) == 121
+    traces = [message["trace"] for message in of_type(done, "TRACE")]
+    errors = [trace["error"] for trace in traces if trace["type"] == "ERROR"]
+    assert {error["failure_type"] for error in errors} == {"config_error"}
+    assert errors[-1]["message"].startswith("3 of 6 streams are incomplete; all else was synced.")
+    assert "a-wrong-extracta-key" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "closed pipe"])
+def test_a_stop_ends_the_process_within_seconds(setup: Setup, how: signal.Signals | str) -> None:
+    setup.write_catalog()
+    setup.settings["extracta"]["seconds_between_requests"] = 60
+    command = setup.command("read", "--config", "config.json", "--catalog", "catalog.json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if json.loads(line)["type"] == "RECORD":
+                break
+        began = time.monotonic()
+        if isinstance(how, signal.Signals):
+            process.send_signal(how)
+            rest = process.stdout.read()
+            assert all(json.loads(line)["type"] for line in rest.splitlines() if line)
+        else:
+            # A process that is waiting notices at its next word; the stop that follows must still be quick.
+            process.stdout.close()
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        took = time.monotonic() - began
+    assert process.returncode != 0
+    assert took < 5
+
+
+def test_debug_logs_hold_no_key_and_no_token(setup: Setup) -> None:
+    setup.write_catalog()
+
+    done = setup.run("read", "--debug", "--config", "config.json", "--catalog", "catalog.json")
+
+    assert done.returncode == 0
+    secrets = [*setup.sandbox.credentials["extracta"].values(), *setup.sandbox.credentials["atlas"].values()]
+    logs = [line for line in done.stdout.splitlines() if '"type":"RECORD"' not in line]
+    assert [line for line in logs if "getBatchResults" in line]
+    for secret in (*secrets, "eyJ", "X-Signature"):
+        assert not [line for line in [*logs, done.stderr] if secret in line]

@@ -1,0 +1,5 @@
+"""Document-extraction APIs as an Airbyte source."""
+
+from .source import SourceDocextract
+
+__all__ = ["SourceDocextract"]

@@ -1,0 +1,163 @@
+"""What an answer means: a body, a trouble that may pass, or one of our errors in plain words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+import orjson
+import requests
+from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution
+from airbyte_cdk.sources.streams.http.error_handlers.response_models import SUCCESS_RESOLUTION
+
+from .errors import BadAnswer, ConfigError, CredentialsError, Refused, TransientError
+from .model import Json
+
+TIMEOUT = (5, 60)
+"""Seconds to connect, and seconds without a byte."""
+
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one API says that something went wrong.
+
+    Attributes:
+        name: the provider as a user knows it.
+        credentials: the settings to check when it refuses the key.
+        reason: the sentence inside an error body, if any.
+        passes: whether a 4xx is a passing trouble, worth another try.
+        final: a status after which no setting but the provider's address helps, with what to tell the user.
+    """
+
+    name: str
+    credentials: str
+    reason: Callable[[Json], str | None]
+    passes: Callable[[int, Json], bool] = lambda _status, _body: False
+    final: Mapping[int, str] = field(default_factory=dict)
+
+
+class Again(Exception):
+    """A try failed in a way that may pass. `asked` are the seconds that the provider asked to wait."""
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        body: Json = None,
+        *,
+        throttled: bool = False,
+        asked: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        self.throttled = throttled
+        self.asked = asked
+
+
+class Judge:
+    """Tells answers apart, for one provider.
+
+    Args:
+        longest_asked: seconds of `Retry-After` that are worth waiting for.
+        now: the wall clock, for `Retry-After` dates.
+        secrets: never repeated, even where the provider does.
+    """
+
+    def __init__(self, dialect: Dialect, longest_asked: float, now: Callable[[], datetime], secrets: set[str]) -> None:
+        self._dialect = dialect
+        self._longest_asked = longest_asked
+        self._now = now
+        self._secrets = secrets
+
+    def body(self, response: requests.Response) -> Json:
+        """The parsed body of a 2xx answer.
+
+        Raises:
+            Again: where another try may help.
+            ConfigError, TransientError, BadAnswer, Refused: where it would not.
+        """
+        status = response.status_code
+        try:
+            body, is_json = orjson.loads(response.content), True
+        except orjson.JSONDecodeError:
+            body, is_json = None, False
+        if 200 <= status < 300:
+            if not is_json:
+                raise Again("answered with something that is not JSON")
+            return body
+        reason = self._plain(self._dialect.reason(body) if is_json else response.text)
+        told = f" ({status}{f': {reason}' if reason else ''})"
+        if status in {_TOO_MANY, 503}:
+            raise self._busy(response, body, told)
+        raise self._trouble(status, body, told)
+
+    def _busy(self, response: requests.Response, body: Json, told: str) -> Exception:
+        asked = self._retry_after(response)
+        if asked is not None and asked > self._longest_asked:
+            return TransientError(f"{self._dialect.name} asks to come back in {asked / 60:.0f} minutes{told}.")
+        throttled = response.status_code == _TOO_MANY
+        words = f"is asked too often{told}" if throttled else f"is down{told}"
+        return Again(words, response.status_code, body, throttled=throttled or asked is not None, asked=asked)
+
+    def _trouble(self, status: int, body: Json, told: str) -> Exception:
+        name, credentials = self._dialect.name, self._dialect.credentials
+        if status in self._dialect.final:
+            return ConfigError(f"{name} {self._dialect.final[status]}{told}.")
+        if status in {401, 403}:
+            return CredentialsError(f"{name} refused the credentials{told}. Check {credentials}.")
+        if 300 <= status < 400:
+            return ConfigError(f"{name} points to another address{told}; the key is not sent there. Check base_url.")
+        if status == 501:
+            return BadAnswer(f"{name} cannot do this{told}.")
+        if status >= 500 or status == 408 or self._dialect.passes(status, body):
+            return Again(f"had a trouble of its own{told}", status, body)
+        return Refused(f"{name} refused the request{told}.", status, body)
+
+    def _retry_after(self, response: requests.Response) -> float | None:
+        """Seconds out of a `Retry-After` header, which is a number or a date."""
+        header = response.headers.get("Retry-After", "").strip()
+        if re.fullmatch(r"\d+(\.\d+)?", header):
+            return float(header)
+        try:
+            return max(0.0, (parsedate_to_datetime(header) - self._now()).total_seconds())
+        except (TypeError, ValueError):
+            return None
+
+    def _plain(self, text: str | None) -> str:
+        """A provider's own words, fit for a log: one short line, no markup, no query strings, no credentials."""
+        if not text or text.lstrip().startswith("<"):
+            return ""
+        for secret in self._secrets:
+            text = text.replace(secret, "****")
+        return re.sub(r"(https?://[^\s?\"']*)\?\S*", r"\1", " ".join(text.split()))[:200].rstrip(".")
+
+
+_BROKEN: tuple[tuple[type[requests.RequestException], str], ...] = (
+    (requests.exceptions.SSLError, "has a certificate that cannot be trusted"),
+    (requests.exceptions.ConnectTimeout, f"did not take the connection within {TIMEOUT[0]} s"),
+    (requests.exceptions.ReadTimeout, f"was silent for {TIMEOUT[1]} s"),
+    (requests.exceptions.ChunkedEncodingError, "broke off in the middle of an answer"),
+    (requests.exceptions.ContentDecodingError, "answered with a broken body"),
+    (requests.exceptions.ConnectionError, "could not be reached or broke the connection"),
+)
+
+
+class AsIs(ErrorHandler):
+    """Hands every answer on as it is; a broken connection becomes a trouble that may pass, all else is raised."""
+
+    max_retries = 0
+    max_time = None
+
+    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
+        if not isinstance(response, Exception):
+            return SUCCESS_RESOLUTION
+        for kind, words in _BROKEN:
+            if isinstance(response, kind):
+                raise Again(words) from None
+        raise response

@@ -1,0 +1,269 @@
+"""The user's settings: one optional object for each provider, and a few for all of them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.config import JsonDict
+
+from .errors import ConfigError
+from .model import BatchRef, unescaped, utc
+from .sentences import sentences
+
+
+def _base_url(url: str) -> str:
+    """https, or http to this very machine (the sandbox, a test); nothing that could hide a key in the address."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        is_address = False
+    if not is_address or not url.isprintable() or " " in url:
+        raise ValueError("is not a web address; write one that begins with https://")
+    if parts.username or parts.password or "?" in url or "#" in url:
+        raise ValueError("holds more than an address; leave out user names, passwords, ? and #")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("would send the key unencrypted; begin it with https://")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _key(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value().strip()
+    if len(value) < SHORTEST_KEY:
+        raise ValueError("is empty or cut short; paste the whole of it from the provider's app")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("holds a blank or a character that no key has; paste it again")
+    return SecretStr(value)
+
+
+def _id(value: str) -> str:
+    if not value.strip():
+        raise ValueError("holds an empty id; remove it")
+    return value.strip()
+
+
+def _batch_path(value: str) -> str:
+    parts = value.strip().split("/")
+    if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
+        raise ValueError(
+            f"holds {value!r}, which is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
+        )
+    return value.strip()
+
+
+def _start(moment: datetime) -> datetime:
+    try:
+        return utc(moment)
+    except OverflowError:
+        raise ValueError("is not a date and time; write it like 2026-01-01T00:00:00Z") from None
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Key = Annotated[SecretStr, AfterValidator(_key)]
+Id = Annotated[str, AfterValidator(_id)]
+BatchPath = Annotated[str, AfterValidator(_batch_path)]
+
+SHORTEST_KEY = 8
+"""Characters. No provider gives out shorter ones, and shorter ones cannot be kept out of a log without spoiling it."""
+
+_HIDDEN: JsonDict = {"airbyte_hidden": True}
+
+
+class Section(BaseModel):
+    """A part of the settings. A name that is no setting is an error: silently doing nothing would be worse."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ExtractaSettings(Section):
+    """Data extraction and document classification by Extracta.ai: what to bring in, and the key for both."""
+
+    model_config = ConfigDict(title="Extracta.ai")
+
+    api_key: Key = Field(
+        title="API key",
+        description="Made on the API page of your Extracta.ai dashboard.",
+        json_schema_extra={"airbyte_secret": True},
+    )
+    extraction_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Extraction templates",
+        description="Ids of the extraction templates whose batches are found and brought in.",
+    )
+    extraction_batches: tuple[BatchPath, ...] = Field(
+        default=(),
+        title="Extraction batches",
+        description="Batches named by hand, each as <extraction id>/<batch id>, or with /<file id> for one file only.",
+    )
+    classification_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Classification templates",
+        description="Ids of the classification templates whose batches are found, where Extracta.ai lists them.",
+    )
+    classification_batches: tuple[BatchPath, ...] = Field(
+        default=(),
+        title="Classification batches",
+        description="Batches named by hand, each as <classification id>/<batch id>, or with /<file id>.",
+    )
+    follow_links: bool = Field(
+        default=True,
+        title="Follow links",
+        description="Also bring in the extraction batches that classification results point at.",
+    )
+    seconds_between_requests: float = Field(
+        default=2,
+        ge=0,
+        le=3600,
+        title="Seconds between requests",
+        description="Spacing of requests to each of the two result endpoints. Extracta.ai asks for 2.",
+        json_schema_extra=_HIDDEN,
+    )
+    base_url: BaseUrl = Field(
+        default="https://api.extracta.ai/api/v1",
+        title="Base URL",
+        description="Where the API is.",
+        json_schema_extra=_HIDDEN,
+    )
+
+    @property
+    def has_classification(self) -> bool:
+        return bool(self.classification_ids or self.classification_batches)
+
+    @property
+    def follows_links(self) -> bool:
+        return self.follow_links and self.has_classification
+
+    @property
+    def has_extraction(self) -> bool:
+        return bool(self.extraction_ids or self.extraction_batches) or self.follows_links
+
+    @model_validator(mode="after")
+    def _names_something(self) -> ExtractaSettings:
+        if not (self.has_extraction or self.has_classification):
+            raise ValueError(
+                "names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+                "classification_ids, classification_batches"
+            )
+        return self
+
+
+class AtlasSettings(Section):
+    """The bulk service of Atlas (helloatlas.in)."""
+
+    model_config = ConfigDict(title="Atlas")
+
+    client_id: Key = Field(
+        title="Client id",
+        description="Given to you by Atlas.",
+        json_schema_extra={"airbyte_secret": True},
+    )
+    client_secret: Key = Field(
+        title="Client secret",
+        description="Given to you by Atlas together with the client id.",
+        json_schema_extra={"airbyte_secret": True},
+    )
+    batch_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Batches",
+        description="Ids as returned when a batch was submitted, such as BATCH-69469-BBRSS-20260309081408. "
+        "Atlas has no list of them.",
+    )
+    base_url: BaseUrl = Field(
+        default="https://api.helloatlas.in/v1/bulk",
+        title="Base URL",
+        description="Where the API is.",
+        json_schema_extra=_HIDDEN,
+    )
+
+    @model_validator(mode="after")
+    def _names_something(self) -> AtlasSettings:
+        if not self.batch_ids:
+            raise ValueError("names nothing to bring in; give at least one id in batch_ids")
+        return self
+
+
+class Settings(Section):
+    """All settings of a source."""
+
+    model_config = ConfigDict(title="Document extraction")
+
+    extracta: ExtractaSettings | None = Field(default=None, title="Extracta.ai")
+    atlas: AtlasSettings | None = Field(default=None, title="Atlas")
+    start_date: Annotated[datetime, AfterValidator(_start)] | None = Field(
+        default=None,
+        title="Start date",
+        description="Leave out what was created before this time, where a creation time is known. UTC. "
+        "What is named by hand is read all the same.",
+        json_schema_extra={
+            "examples": ["2026-01-01T00:00:00Z"],
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z$",
+            "pattern_descriptor": "YYYY-MM-DDTHH:mm:ssZ",
+        },
+    )
+    lookback_days: int = Field(
+        default=3,
+        ge=0,
+        le=3650,
+        title="Lookback (days)",
+        description="Read again what was finished within so many days, to catch late files and edits made by people.",
+    )
+    give_up_after_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        title="Give up after (days)",
+        description="A batch still unfinished so many days after it was first seen is marked stalled and not asked "
+        "for any more.",
+    )
+    max_in_flight: int = Field(
+        default=10, ge=1, le=50, title="Requests in flight", description="How many requests run at once per provider."
+    )
+    keep_urls: bool = Field(
+        default=True,
+        title="Keep links to files",
+        description="Off: links to files, which often carry a signature, are left out of every row.",
+    )
+
+    @model_validator(mode="after")
+    def _has_provider(self) -> Settings:
+        if not any(getattr(self, name) for name in PROVIDERS):
+            raise ValueError(f"no provider is set up; fill in at least one of {', '.join(PROVIDERS)}")
+        return self
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> Settings:
+        """Settings out of an Airbyte config. Keys that begin with `_` are the platform's own and passed over.
+
+        Raises:
+            ConfigError: with one sentence a setting, never with a setting's value where that is secret.
+        """
+        try:
+            return cls.model_validate({key: value for key, value in config.items() if not key.startswith("_")})
+        except ValidationError as problem:
+            raise ConfigError(" ".join(sentences(problem, cls))) from None
+
+
+PROVIDERS = ("extracta", "atlas")
+"""The providers that can be set up, by the name of their settings object."""
+
+
+def batch_refs(paths: tuple[str, ...]) -> list[BatchRef]:
+    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
+    refs = []
+    for path in paths:
+        template_id, batch_id, *file_id = (unescaped(part.strip()) for part in path.split("/"))
+        refs.append(BatchRef(template_id, batch_id, file_ids=tuple(file_id), named=True))
+    return refs

@@ -1,0 +1,243 @@
+"""One sync: discover, plan, fetch, deliver; every provider at its own pace, one thread that writes.
+
+All providers run side by side. Whatever arrives first is read and delivered first; a batch is fetched once, whichever
+of the selected streams need it, and each stream takes from it what is news to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from airbyte_cdk.models import AirbyteMessage
+
+from .errors import ConfigError, ConnectorError, CredentialsError, TransientError
+from .http import Client
+from .model import BatchRef, BatchStatus, Snapshot
+from .providers.base import Plan
+from .routes import Notices, Route, routes
+from .streams import Checkpoints, Stream
+from .workers import Arrival, Job, Workers
+
+TROUBLES_IN_A_ROW = 3
+"""After so many batches in a row that failed for good, the rest of a provider is not asked."""
+
+_HEARTBEAT = 5.0  # seconds between looks at the clock while nothing arrives
+
+
+def run(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival]) -> Iterator[AirbyteMessage]:
+    """Delivers everything that is due. Ends all waits on every way out, also when the consumer walks away."""
+    active = list(visits)
+    try:
+        for visit in visits:
+            visit.start()
+        while active:
+            for visit in list(active):
+                yield from visit.go_on()
+                if visit.is_over:
+                    active.remove(visit)
+                    yield from visit.finish()
+            if active:
+                yield from _take_next(active, arrivals)
+    finally:
+        for visit in visits:
+            visit.workers.close()
+
+
+def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival]) -> Iterator[AirbyteMessage]:
+    try:
+        arrival = arrivals.get(timeout=_HEARTBEAT)
+    except Empty:
+        arrival = None
+    for visit in active:
+        if arrival and arrival.workers is visit.workers:
+            yield from visit.take(arrival)
+        yield from visit.checkpoints.while_waiting()
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """Tags the job that lists the batches of one template."""
+
+    route: Route
+    template_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    """Tags the job that fetches one batch."""
+
+    route: Route
+    ref: BatchRef
+
+
+class Visit:
+    """One provider during one sync.
+
+    Args:
+        streams: the selected streams of its products.
+        arrivals: where its workers report, in common with other visits.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        streams: Sequence[Stream],
+        *,
+        client: Client,
+        arrivals: SimpleQueue[Arrival],
+        checkpoints: Checkpoints,
+        now: Callable[[], datetime],
+        logger: logging.Logger,
+    ) -> None:
+        self.workers = Workers(client, arrivals)
+        self.checkpoints = checkpoints
+        self._name = plan.dialect.name
+        self._client = client
+        self._streams = streams
+        self._now = now
+        self._logger = logger
+        self._notices = Notices(logger)
+        self._routes = routes(plan, streams)
+        self._troubles_in_a_row = 0
+        self._given_up = False
+
+    def start(self) -> None:
+        """Sends out what lists the batches."""
+        for route in self._routes.values():
+            product = route.product
+            route.listing.add(product.named)
+            if product.discover is not None:
+                for template_id in product.template_ids:
+                    route.lists_missing += 1
+                    self.workers.start(product.discover(template_id), _List(route, template_id))
+
+    def go_on(self) -> Iterator[AirbyteMessage]:
+        """Plans what can be planned, and starts as many batches as there is room for."""
+        if self._given_up:
+            return
+        for route in self._routes.values():
+            if route.queue is None and not route.lists_missing:
+                for gone in route.plan(self._now()):
+                    yield from self._deliver(route, gone)
+        for route in self._routes.values():
+            target = self._routes.get(route.product.links_to or "")
+            if target and target.queue is None:
+                continue  # only a planned product can tell whether a link leads to something new
+            while route.queue and self.workers.has_room(route.product.lane):
+                ref = route.queue.popleft()
+                route.fetching += 1
+                self.workers.start(route.product.fetch(ref), _Fetch(route, ref))
+
+    @property
+    def is_over(self) -> bool:
+        return self._given_up or not any(route.has_work for route in self._routes.values())
+
+    def take(self, arrival: Arrival) -> Iterator[AirbyteMessage]:
+        """Takes in one answer, and delivers what that completes."""
+        job = self.workers.arrived(arrival)
+        if job is None or self._given_up:
+            return
+        tag = job.tag
+        if isinstance(tag, _List):
+            tag.route.lists_missing -= 1
+        else:
+            tag.route.fetching -= 1
+        if job.error is not None:
+            self._failed(job, job.error)
+            return
+        self._troubles_in_a_row = 0
+        if isinstance(tag, _List):
+            tag.route.listing.listed.add(tag.template_id)
+            tag.route.listing.add(job.result)
+        else:
+            yield from self._deliver(tag.route, job.result)
+
+    def finish(self) -> Iterator[AirbyteMessage]:
+        """The last states, one terminal status a stream, and a line of what was done."""
+        for route in self._routes.values():
+            if route.queue is not None:
+                for _, book in route.readers:
+                    book.close(self._now())
+        self._notices.close()
+        yield from self.checkpoints.at_end()
+        for stream in self._streams:
+            yield from stream.end()
+        self._logger.info(self._summary())
+
+    def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
+        now = self._now()
+        self._tell(snapshot)
+        # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
+        news = self._expect(route, snapshot.links, now)
+        for stream in route.streams:
+            for message in stream.deliver(snapshot, now):
+                news = True
+                yield message
+        for stream in route.followers:
+            if stream.ledger.links.wants(snapshot.ref):
+                stream.ledger.links.settle(snapshot, (), now)
+        if news:
+            yield from self.checkpoints.after_batch()
+
+    def _expect(self, route: Route, links: Sequence[BatchRef], now: datetime) -> bool:
+        target = self._routes.get(route.product.links_to or "")
+        if target is None or target.queue is None:
+            return False
+        news = False
+        for link in links:
+            # Every follower has to hear of it, also after one that wants it.
+            due = [stream.ledger.batches.expect(link, now) for stream in route.followers]
+            if any(due):
+                news = True
+                target.queue.append(link)
+        return news
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        ref = snapshot.ref
+        for status in sorted(snapshot.odd_statuses):
+            self._notices.once(
+                f"{self._name} sent the status {status!r}, which is not known here; it counts as unfinished."
+            )
+        if snapshot.status is BatchStatus.MISSING:
+            self._notices.warn("missing", f"{self._name} does not know batch {ref.key}. {snapshot.error}")
+        for stream in self._streams:
+            if stream.table.kind == "batches" and stream.ledger.batches.is_stalling(snapshot, self._now()):
+                self._notices.warn("stalled", f"{self._name}'s batch {ref.key} is still unfinished and is given up.")
+
+    def _failed(self, job: Job[Any], error: ConnectorError) -> None:
+        route = job.tag.route
+        route.fail(error)
+        if isinstance(job.tag, _List):
+            route.listing.unknown.add(job.tag.template_id)
+            self._notices.warn("failed", str(error))
+        else:
+            self._notices.warn("failed", f"{self._name}'s batch {job.tag.ref.key} is left for the next sync. {error}")
+        if isinstance(error, CredentialsError):
+            self._give_up(error)
+        elif not isinstance(error, ConfigError):
+            self._troubles_in_a_row += 1
+            if self._troubles_in_a_row >= TROUBLES_IN_A_ROW:
+                words = f"{self._name} failed {TROUBLES_IN_A_ROW} times in a row; the rest is left for the next sync."
+                self._give_up(TransientError(f"{words} {error}"))
+
+    def _give_up(self, error: ConnectorError) -> None:
+        self._given_up = True
+        self._notices.warn("given up", str(error))
+        for route in self._routes.values():
+            if route.has_work:
+                route.fail(error)
+        self.workers.close()
+
+    def _summary(self) -> str:
+        tally = self._client.tally
+        requests = f"{tally.requests} requests" + (f" ({tally.retries} tried again)" if tally.retries else "")
+        books = [route.streams[0].ledger.batches for route in self._routes.values() if route.streams]
+        batches = f"batches {sum(len(book.open) for book in books)} open, {sum(book.settled for book in books)} settled"
+        rows = ", ".join(f"{stream.name} {stream.rows}" for stream in self._streams)
+        return f"{self._name}: {requests}; {batches}; rows: {rows}; waited {tally.waited:.1f} s."

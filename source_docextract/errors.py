@@ -1,0 +1,72 @@
+"""What can go wrong, named by what it takes to recover.
+
+    ConnectorError
+    ├── ConfigError       the user has to change a setting (an unknown template, an address)
+    │   └── CredentialsError   the key is wrong: no further request to this provider can succeed
+    ├── TransientError    worth another sync later; the client has already retried
+    │   └── Stopped       the sync was told to stop while this was waiting
+    ├── BadAnswer         the provider answered with something that cannot be read
+    └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
+
+Every message is one plain sentence that may be shown to a user: no key, no token, no signed link.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airbyte_cdk.models import FailureType
+
+
+class ConnectorError(Exception):
+    """Base of all errors this connector raises on purpose."""
+
+    failure_type = FailureType.system_error
+
+
+class ConfigError(ConnectorError):
+    """Nothing will work until the user changes a setting."""
+
+    failure_type = FailureType.config_error
+
+
+class CredentialsError(ConfigError):
+    """The provider refused the key or the login: no further request to it can succeed."""
+
+
+class TransientError(ConnectorError):
+    """Out of reach for now; the next sync picks up exactly what this one left.
+
+    Attributes:
+        status: the HTTP status of the last try, None where there was no answer.
+        body: its parsed JSON body, None where it had none.
+    """
+
+    failure_type = FailureType.transient_error
+
+    def __init__(self, message: str, status: int | None = None, body: Any = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class Stopped(TransientError):
+    """The sync is ending; what was still waiting is left for the next one."""
+
+
+class BadAnswer(ConnectorError):
+    """An answer without the parts that are needed to read it safely."""
+
+
+class Refused(ConnectorError):
+    """A 4xx that is neither about the key nor about the rate.
+
+    Attributes:
+        status: the HTTP status, 400..499.
+        body: the parsed JSON body, or None where it was not JSON.
+    """
+
+    def __init__(self, message: str, status: int, body: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body

@@ -1,0 +1,274 @@
+"""What has been delivered to one stream, and what is due.
+
+The rules, in one place
+    open      seen, and something in it is unfinished: due at every sync.
+    settled   finished. From when: the provider's completion time if told; else, if it was already finished when first
+              seen, its creation time; else when it was first seen finished. Never later than now. Due while that is
+              less than `lookback_days` ago, and again when its list tells something new. Else never asked for again.
+    stalled   still unfinished `give_up_after_days` after it was first seen: not due until its list tells something new,
+              its status included.
+    unread    named or listed, but neither of the above nor in a folded day: due.
+    folded    settled longer ago than the lookback, of a known creation time: only its day is remembered, as the number
+              of its batches and the sum of their marks. Where a later list of that day does not add up, the one batch
+              that accounts for it, else all of that day that is not remembered singly, is unread again: a batch that is
+              listed late, or re-opened, is seen however old.
+
+A row is delivered when its mark (a short digest of its id and content) is not among those its batch left at the last
+reading. Pure: no clock, no I/O, no threads; whoever asks says what time it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from .days import Day, DayKey, by_day
+from .model import BatchKey, BatchRef, BatchStatus, Snapshot
+
+MARK = 6
+"""Characters of a row's mark: 36 bits, compared inside one batch only."""
+
+FOLD_AFTER = timedelta(days=2)
+"""A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The user's say in when something is due."""
+
+    lookback: timedelta = timedelta(days=3)
+    give_up_after: timedelta = timedelta(days=30)
+    start_date: datetime | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One batch that is remembered singly.
+
+    Attributes:
+        since: when first seen if open or stalled, when settled otherwise.
+        status: OPEN, STALLED, or COMPLETE for whatever is settled.
+        fingerprint: what its list told at the last reading (`BatchRef.fingerprint`).
+        rows: the marks of its rows as last delivered, joined.
+        linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
+        read: it has been read at least once.
+    """
+
+    since: datetime
+    status: BatchStatus = BatchStatus.OPEN
+    fingerprint: str = ""
+    rows: str = ""
+    linked: datetime | None = None
+    read: bool = True
+
+
+@dataclass(slots=True)
+class Listing:
+    """What settings and lists name at this sync.
+
+    Attributes:
+        refs: all batches, merged by key.
+        listed: templates whose whole list has been read.
+        unknown: templates whose list could not be read: what is remembered of them stays as it is.
+    """
+
+    refs: dict[BatchKey, BatchRef] = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+    def add(self, refs: Iterable[BatchRef]) -> None:
+        for ref in refs:
+            known = self.refs.get(ref.key)
+            self.refs[ref.key] = known.merged(ref) if known else ref
+
+
+class Book:
+    """The batches of one product, as one stream has read them."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.entries: dict[BatchKey, Entry] = {}
+        self.days: dict[str, dict[str, Day]] = {}
+        self._rules = rules
+        self._refs: dict[BatchKey, BatchRef] = {}
+        self._by_day: dict[DayKey, list[BatchRef]] = {}
+        self._unread: dict[BatchKey, DayKey | None] = {}
+        self._unread_on: Counter[DayKey | None] = Counter()
+        self._keep: set[str] = set()
+
+    def __len__(self) -> int:
+        """How many things are written down: what its JSON form grows with."""
+        return len(self.entries) + sum(map(len, self.days.values()))
+
+    @property
+    def open(self) -> list[BatchKey]:
+        return [key for key, entry in self.entries.items() if entry.status is BatchStatus.OPEN]
+
+    @property
+    def settled(self) -> int:
+        folded = sum(day.count for days in self.days.values() for day in days.values())
+        return len(self.entries) - len(self.open) + folded
+
+    def plan(self, listing: Listing, now: datetime) -> tuple[list[BatchRef], list[BatchRef]]:
+        """What is due, oldest first, and which open batches have vanished from their list."""
+        self._keep = listing.unknown
+        linked = {key: _linked(key) for key, entry in self.entries.items() if entry.linked}
+        known = {key: ref for key, ref in listing.refs.items() if key.template_id not in listing.unknown}
+        self._refs = {**linked, **known}
+        wanted = [ref for ref in self._refs.values() if self._is_wanted(ref)]
+        self._by_day = by_day(wanted)
+        self._unread = self._find_unread(wanted)
+        self._unread_on = Counter(self._unread.values())
+        due = [ref for ref in wanted if ref.key in self._unread or self._is_due(ref, now)]
+        vanished = [
+            BatchRef(key.template_id or None, key.batch_id)
+            for key in self.open
+            if key not in self._refs and key.template_id in listing.listed
+        ]
+        return sorted(due, key=by_age), vanished
+
+    def expect(self, ref: BatchRef, now: datetime) -> bool:
+        """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far."""
+        entry = self.entries.get(ref.key)
+        if entry is not None:
+            entry.linked = now
+            return False
+        known = self._refs.get(ref.key)
+        if known is not None and self._is_wanted(known):
+            return False  # planned for this sync, or in a folded day
+        self.entries[ref.key] = Entry(since=now, linked=now, read=False)
+        return True
+
+    def wants(self, ref: BatchRef) -> bool:
+        """Whether a reading of this batch is news here: not where it lies in a folded day, read for another stream."""
+        return ref.key in self.entries or ref.key in self._unread
+
+    def settle(self, snapshot: Snapshot, marks: Collection[str] | None, now: datetime) -> Collection[str]:
+        """Writes down one reading of a wanted batch; gives the marks of its rows that need not be delivered again.
+
+        `marks` are those of all rows as they are now; None where the provider did not tell the rows ("waiting").
+        """
+        ref, key = snapshot.ref, snapshot.ref.key
+        entry = self.entries.get(key)
+        if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
+            entry.fingerprint = _told(ref, entry.status)
+            return marks or ()  # deleted upstream after it was settled: its rows stay as they are
+        before = entry.rows if entry else ""
+        status, since = self._judge(snapshot, entry, now)
+        rows = before if marks is None else "".join(marks)
+        self.entries[key] = Entry(since, status, _told(ref, status), rows, entry.linked if entry else None)
+        if key in self._unread:
+            day = self._unread.pop(key)
+            self._unread_on[day] -= 1
+            if day and not self._unread_on[day]:
+                self._fold(day, now)
+        return _marks_of(before)
+
+    def is_stalling(self, snapshot: Snapshot, now: datetime) -> bool:
+        """Whether this unfinished reading is one too many."""
+        entry = self.entries.get(snapshot.ref.key)
+        if snapshot.finished or entry is None or not entry.read:
+            return False
+        if entry.status is BatchStatus.STALLED:
+            return entry.fingerprint == _told(snapshot.ref, entry.status)
+        return entry.status is BatchStatus.OPEN and now - entry.since > self._rules.give_up_after
+
+    def close(self, now: datetime) -> None:
+        """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more."""
+        for day in self._by_day:
+            self._fold(day, now)
+        for key, entry in list(self.entries.items()):
+            ref = self._refs.get(key)
+            if key.template_id in self._keep or (ref and not ref.linked):
+                continue
+            # A link is seen again for as long as the batch that holds it is looked back at.
+            if not entry.linked or (self._is_closed(entry, now) and now - entry.linked >= self._memory):
+                del self.entries[key]
+
+    @property
+    def _memory(self) -> timedelta:
+        """How long settled batches are remembered singly."""
+        return max(self._rules.lookback, FOLD_AFTER)
+
+    def _is_wanted(self, ref: BatchRef) -> bool:
+        start, entry = self._rules.start_date, self.entries.get(ref.key)
+        in_range = start is None or ref.created_at is None or ref.created_at >= start
+        return in_range or ref.named or bool(entry and entry.linked)
+
+    def _is_due(self, ref: BatchRef, now: datetime) -> bool:
+        entry = self.entries.get(ref.key)
+        if entry is None:
+            return False
+        if entry.status is BatchStatus.OPEN or entry.fingerprint != _told(ref, entry.status):
+            return True
+        return entry.status is BatchStatus.COMPLETE and now - entry.since < self._rules.lookback
+
+    def _is_closed(self, entry: Entry, now: datetime) -> bool:
+        if entry.status is BatchStatus.COMPLETE:
+            return now - entry.since >= self._memory
+        return entry.status is BatchStatus.STALLED
+
+    def _find_unread(self, wanted: Iterable[BatchRef]) -> dict[BatchKey, DayKey | None]:
+        """Listed, not remembered singly, and not accounted for by a folded day."""
+        unread: dict[BatchKey, DayKey | None] = {
+            ref.key: None for ref in wanted if ref.clock is None and ref.key not in self.entries
+        }
+        for key, refs in self._by_day.items():
+            template_id, day = key
+            rest = [ref for ref in refs if ref.key not in self.entries]
+            folded = self.days.get(template_id, {}).get(day, Day())
+            if (late := folded.late_among(rest)) is None:
+                self.days.get(template_id, {}).pop(day, None)
+                late = rest
+            unread.update((ref.key, key) for ref in late)
+        return unread
+
+    def _fold(self, key: DayKey, now: datetime) -> None:
+        """Puts a day into its short form, once it is past and nothing of it is unread."""
+        template_id, day = key
+        ended = datetime.fromisoformat(day).replace(tzinfo=timezone.utc) + timedelta(days=1)
+        if now - ended < FOLD_AFTER or self._unread_on[key]:
+            return
+        for ref in self._by_day[key]:
+            entry = self.entries.get(ref.key)
+            is_settled = entry and entry.status is BatchStatus.COMPLETE and entry.fingerprint == ref.fingerprint
+            if entry and is_settled and not entry.linked and self._is_closed(entry, now):
+                self.days.setdefault(template_id, {}).setdefault(day, Day()).add(ref)
+                del self.entries[ref.key]
+
+    def _judge(self, snapshot: Snapshot, entry: Entry | None, now: datetime) -> tuple[BatchStatus, datetime]:
+        """The status after this reading, and since when."""
+        is_new = entry is None or not entry.read
+        if not snapshot.finished:
+            if entry and self.is_stalling(snapshot, now):
+                return BatchStatus.STALLED, entry.since
+            waiting = entry is not None and entry.status is BatchStatus.OPEN
+            return BatchStatus.OPEN, min(entry.since, now) if entry and waiting else now
+        if entry and entry.status is BatchStatus.COMPLETE and entry.fingerprint == snapshot.ref.fingerprint:
+            return BatchStatus.COMPLETE, min(entry.since, now)
+        settled = snapshot.completed_at or (snapshot.ref.clock if is_new else None) or now
+        return BatchStatus.COMPLETE, min(settled, now)
+
+
+def _linked(key: BatchKey) -> BatchRef:
+    return BatchRef(key.template_id or None, key.batch_id, named=True, linked=True)
+
+
+def by_age(ref: BatchRef) -> tuple[bool, datetime | None, BatchKey]:
+    """Sorts oldest first, so that days fold early and a long history leaves a small state all along."""
+    return (ref.clock is None, ref.clock, ref.key) if ref.clock else (True, None, ref.key)
+
+
+def _told(ref: BatchRef, status: BatchStatus) -> str:
+    """What the list tells that would make a batch of this status due if it changed.
+
+    The provider's own status counts for what is given up only: anything else is read again when it is finished anyway.
+    """
+    return (
+        f"{ref.fingerprint} {ref.provider_status or ''}".strip() if status is BatchStatus.STALLED else ref.fingerprint
+    )
+
+
+def _marks_of(rows: str) -> frozenset[str]:
+    return frozenset(rows[start : start + MARK] for start in range(0, len(rows), MARK))

@@ -1,0 +1,46 @@
+"""Airbyte messages, made. Pure but for the time of day that they carry, which the caller gives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airbyte_cdk.models import (
+    AirbyteMessage,
+    AirbyteRecordMessage,
+    AirbyteStreamStatus,
+    StreamDescriptor,
+    Type,
+)
+from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
+from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from .errors import ConnectorError
+
+
+def record(stream: str, data: dict[str, Any], moment: datetime) -> AirbyteMessage:
+    emitted_at = int(moment.timestamp() * 1000)
+    return AirbyteMessage(type=Type.RECORD, record=AirbyteRecordMessage(stream, data, emitted_at))
+
+
+def state(manager: ConnectorStateManager, stream: str, document: dict[str, Any]) -> AirbyteMessage:
+    """`document` is not copied: it must be one that nobody changes afterwards."""
+    manager.update_state_for_stream(stream, None, document)
+    return manager.create_state_message(stream, None)
+
+
+def status(stream: str, value: AirbyteStreamStatus) -> AirbyteMessage:
+    return as_airbyte_message(StreamDescriptor(name=stream), value)
+
+
+def trouble(stream: str, error: ConnectorError) -> AirbyteMessage:
+    """Why a stream is incomplete."""
+    return traced(error, StreamDescriptor(name=stream)).as_sanitized_airbyte_message()
+
+
+def traced(error: ConnectorError, stream: StreamDescriptor | None = None) -> AirbyteTracedException:
+    """An error of ours in the CDK's clothes: the message is for the user, and there is nothing more to tell."""
+    return AirbyteTracedException(
+        message=str(error), internal_message=str(error), failure_type=error.failure_type, stream_descriptor=stream
+    )

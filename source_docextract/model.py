@@ -1,0 +1,195 @@
+"""The vocabulary that all rooms speak: batches, documents and what was extracted from them.
+
+A provider's reader turns its JSON into these; nothing after it knows where they came from. Times are aware and UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote
+
+Json = Any
+"""A parsed JSON value: None, bool, int, float, str, list or dict."""
+
+JsonObject = Mapping[str, Json]
+
+
+class BatchStatus(str, Enum):
+    """What a batch is to a user, whatever its provider calls it."""
+
+    OPEN = "open"  # something in it is unfinished
+    COMPLETE = "complete"
+    STALLED = "stalled"  # unfinished for so long that it is given up
+    MISSING = "missing"  # the provider does not know it
+
+
+class FileStatus(str, Enum):
+    """What one document is to a user."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """A batch as it is known before it is asked for.
+
+    Attributes:
+        template_id: the template it belongs to, None where the provider has none above a batch.
+        file_ids: ask for these files only; empty means the whole batch.
+        created_at: creation time as told by a list.
+        clock: creation time for inside use (age, order) where it is only a guess; `created_at` where that is told.
+        named: by hand, by a registry or by a link, so it is read whatever `start_date` says.
+        linked: a classification result pointed at it.
+        listing: what the list tells of it besides; keys are columns of Batch.
+        fingerprint: changes when the list tells something new (Extracta's `filesNo`), so a re-opened batch is seen.
+    """
+
+    template_id: str | None
+    batch_id: str
+    file_ids: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    clock: datetime | None = None
+    named: bool = False
+    linked: bool = False
+    template_name: str | None = None
+    files_total: int | None = None
+    provider_status: str | None = None
+    provider_data: JsonObject = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @property
+    def key(self) -> BatchKey:
+        return BatchKey(self.template_id or "", self.batch_id)
+
+    def merged(self, other: BatchRef) -> BatchRef:
+        """Of two mentions of one batch: whole before some files, what a list tells before nothing."""
+        told, bare = (self, other) if self.created_at or self.fingerprint else (other, self)
+        both_partial = bool(self.file_ids and other.file_ids)
+        return replace(
+            told,
+            file_ids=tuple(dict.fromkeys(self.file_ids + other.file_ids)) if both_partial else (),
+            named=self.named or other.named,
+            linked=self.linked or other.linked,
+            template_name=told.template_name or bare.template_name,
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BatchKey:
+    """Names a batch inside its product; `template_id` is empty where the provider has no template above it."""
+
+    template_id: str
+    batch_id: str
+
+    def __str__(self) -> str:
+        return f"{self.template_id}/{self.batch_id}" if self.template_id else self.batch_id
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was extracted from one document.
+
+    Attributes:
+        data: exactly as sent; an object, or `{"value": ...}` around what is none.
+        stable: `data` without its links to files, which are signed anew in each answer; names the content.
+        index: the n-th document inside one file, from 0.
+    """
+
+    data: JsonObject
+    stable: JsonObject
+    index: int = 0
+    document_type: str | None = None
+    confidence: float | None = None
+    review_status: str | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    provider_data: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file of a batch. `key` is unique in its batch (`keyed` sees to that) and already escaped."""
+
+    key: str
+    status: FileStatus
+    file_id: str | None = None
+    file_name: str | None = None
+    provider_status: str | None = None
+    error: str | None = None
+    document_type: str | None = None
+    page_count: int | None = None
+    url: str | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    processing_ms: int | None = None
+    provider_data: JsonObject = field(default_factory=dict)
+    extractions: tuple[Extraction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One batch as its provider told it at one moment.
+
+    Attributes:
+        documents: None while the provider does not tell them ("waiting"), which is not the same as none.
+        finished: everything in it is done, so far as the provider tells.
+        links: batches of another product that its documents point at.
+        odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
+    """
+
+    ref: BatchRef
+    status: BatchStatus
+    documents: tuple[Document, ...] | None = None
+    provider_status: str | None = None
+    description: str | None = None
+    error: str | None = None
+    completed_at: datetime | None = None
+    provider_data: JsonObject = field(default_factory=dict)
+    links: tuple[BatchRef, ...] = ()
+    odd_statuses: frozenset[str] = frozenset()
+
+    @property
+    def finished(self) -> bool:
+        return self.status is not BatchStatus.OPEN
+
+
+_ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
+
+
+def escaped(part: str) -> str:
+    """One part of an id, with the characters that join parts percent-encoded."""
+    return part.translate(_ESCAPES)
+
+
+def unescaped(part: str) -> str:
+    return unquote(part)
+
+
+class FileKeys:
+    """Hands out the file keys of one answer: the n-th file (n > 1) with the same key gets `~n`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def key(self, file_id: str | None, file_name: str | None) -> str:
+        base = escaped(file_id or file_name or "unnamed")
+        count = self._seen[base] = self._seen.get(base, 0) + 1
+        return base if count == 1 else f"{base}~{count}"
+
+
+def utc(moment: datetime) -> datetime:
+    """Aware and UTC; a time without a zone is taken for UTC."""
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """`2026-11-20T09:00:00.000Z`, the one shape in which times leave this connector."""
+    if moment is None:
+        return None
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,22 @@
+"""One file per API: how to discover, ask and read it. Nothing else knows its JSON.
+
+A provider does no I/O. What it wants to know it writes as a script: a generator that yields requests and is sent their
+answers, so that the engine may run them side by side, space and retry them, and tests may play the provider.
+"""
+
+from __future__ import annotations
+
+from ..config import Settings
+from .atlas import atlas
+from .base import Plan
+from .extracta import extracta
+
+
+def plans(settings: Settings) -> list[Plan]:
+    """What to do for each provider that is set up, in the order of the settings."""
+    built = []
+    if settings.extracta:
+        built.append(extracta(settings.extracta))
+    if settings.atlas:
+        built.append(atlas(settings.atlas))
+    return built

@@ -1,0 +1,197 @@
+"""Atlas (helloatlas.in), the bulk service.
+
+Facts are from Atlas's pages on bulk processing. Credentials are traded for a token; documents come in pages of up to
+50, with `has_next` and `total_pages`. No list of batches, no status, no time: a batch is finished when it has as many
+documents as it says (`total_items`, more than none). Only a batch's id carries a time (`…-20260309081408`), of a zone
+that nobody tells.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+
+from ..answers import Dialect
+from ..config import AtlasSettings
+from ..errors import BadAnswer, Refused
+from ..http import Login, Request
+from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
+from .base import Plan, Product, Script, as_object, count, json_object, others, text
+
+_PER_PAGE = 50
+_SIGNED_LINKS = frozenset({"redact_url"})
+
+_ZONE_MARGIN = timedelta(days=1)
+"""The time in a batch id is taken for a day later than it reads, so that no zone makes a batch look too old."""
+
+
+def atlas(settings: AtlasSettings) -> Plan:
+    credentials = {
+        "Client-Id": settings.client_id.get_secret_value(),
+        "Client-Secret": settings.client_secret.get_secret_value(),
+    }
+    return Plan(
+        dialect=Dialect(
+            "Atlas",
+            "atlas.client_id and atlas.client_secret",
+            reason=_reason,
+            final={410: "no longer serves this version of its API; set atlas.base_url to the address Atlas gave you"},
+        ),
+        base_url=settings.base_url,
+        products=(
+            Product(
+                name="atlas",
+                template_ids=(),
+                named=tuple(_ref(batch_id) for batch_id in settings.batch_ids),
+                discover=None,
+                fetch=_fetch,
+            ),
+        ),
+        check=_check,
+        login=Login(Request("POST", "/authtoken", headers=credentials), "Token", _token),
+    )
+
+
+def _reason(body: Json) -> str | None:
+    """`{"error_code", "error_message"}`, or `{"error"}` from the login."""
+    return text(body.get("error_message")) or text(body.get("error")) if isinstance(body, Mapping) else None
+
+
+def _token(body: Json) -> tuple[str, float]:
+    answer = json_object(body, "Atlas's answer to the login")
+    token = text(answer.get("access_token"))
+    if not token:
+        raise BadAnswer("Atlas's answer to the login holds no access_token.")
+    return token, float(count(answer.get("expires_in")) or 3600)
+
+
+def _check() -> Script[None]:
+    """The login, which comes before any request, proves all there is to prove."""
+    yield []
+
+
+def _ref(batch_id: str) -> BatchRef:
+    """A batch by its id; the time in it is for inside use only."""
+    stamp = re.search(r"-(\d{14})$", batch_id)
+    try:
+        told = datetime.strptime(stamp[1], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc) if stamp else None
+        clock = told + _ZONE_MARGIN if told else None
+    except (ValueError, OverflowError):
+        clock = None
+    return BatchRef(None, batch_id, clock=clock, named=True)
+
+
+def _page(batch_id: str, page: int) -> Request:
+    return Request("GET", "/extracts", params={"batch_id": batch_id, "page": page, "per_page": _PER_PAGE})
+
+
+def _fetch(ref: BatchRef) -> Script[Snapshot]:
+    """Page 1 tells how many there are; those go side by side; then on for as long as the last one has a next."""
+    try:
+        [answer] = yield [_page(ref.batch_id, 1)]
+    except Refused as refusal:
+        return Snapshot(ref, BatchStatus.MISSING, error=str(refusal))
+    pages = [_Page(ref, 1, answer)]
+    while pages[-1].has_next:
+        numbers = range(len(pages) + 1, max(len(pages) + 1, pages[-1].last_page) + 1)
+        answers = yield [_page(ref.batch_id, number) for number in numbers]
+        pages.extend(_Page(ref, number, answer) for number, answer in zip(numbers, answers, strict=True))
+        _guard_against_repeating(pages)
+    return _snapshot(ref, pages)
+
+
+class _Page:
+    """One answer of /extracts."""
+
+    def __init__(self, ref: BatchRef, number: int, body: Json) -> None:
+        self._number = number
+        self.body = json_object(body, f"Atlas's page {number} of {ref.batch_id}")
+        self._name = f"page {number} of {ref.batch_id}"
+        rows = self.body.get("data")
+        if not isinstance(rows, list):
+            raise BadAnswer(f"Atlas's {self._name} holds no list of documents.")
+        self.rows = [json_object(row, f"A document on Atlas's {self._name}") for row in rows]
+        if count(self.body.get("page")) not in {number, None}:
+            raise BadAnswer(f"Atlas sent another page instead of {self._name}; the batch is left for the next sync.")
+        self.total_items = count(self.body.get("total_items"))
+
+    @property
+    def has_next(self) -> bool:
+        told = self.body.get("has_next")
+        return told if isinstance(told, bool) else self._number < (count(self.body.get("total_pages")) or 0)
+
+    @property
+    def last_page(self) -> int:
+        """The last page so far as this one tells, and tells it soundly; 0 otherwise."""
+        pages, items = count(self.body.get("total_pages")) or 0, self.total_items or 0
+        return pages if pages == math.ceil(items / _PER_PAGE) else 0
+
+    @property
+    def repeats(self) -> tuple[str | None, ...]:
+        """What it has in common with a page that it repeats: its documents, in their order."""
+        return tuple(text(row.get("document_id")) for row in self.rows)
+
+
+def _guard_against_repeating(pages: list[_Page]) -> None:
+    """A server that goes round in circles would be asked for ever."""
+    seen = set()
+    for number, page in enumerate(pages, start=1):
+        is_idle = page.repeats in seen if page.rows else page.has_next
+        if is_idle:
+            raise BadAnswer(f"Atlas's page {number} brings nothing new and says that there is more.")
+        seen.add(page.repeats)
+
+
+_ENVELOPE = frozenset({"data", "page", "per_page", "total_pages", "total_items", "has_next", "has_prev"})
+
+
+def _snapshot(ref: BatchRef, pages: list[_Page]) -> Snapshot:
+    rows = [row for page in pages for row in page.rows]
+    totals = {page.total_items for page in pages}
+    if len(totals) > 1:
+        # The batch grew while it was read, and pages may have moved: what came twice is one document.
+        rows = list({text(row.get("document_id")): row for row in rows}.values())
+    keys = FileKeys()
+    documents = tuple(_document(row, keys) for row in rows)
+    whole = len(totals) == 1 and (pages[-1].total_items or 0) == len(documents) > 0
+    finished = whole and all(document.status is not FileStatus.PENDING for document in documents)
+    return Snapshot(
+        ref,
+        BatchStatus.COMPLETE if finished else BatchStatus.OPEN,
+        documents=documents,
+        provider_data=others(pages[0].body, _ENVELOPE),
+    )
+
+
+_ROW = frozenset({"document_id", "file_data", "error_code", "error_message", "error"})
+
+
+def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
+    """A row without data or error is in work. Atlas documents errors on its flow pages only; here they are a guess."""
+    document_id, data = text(row.get("document_id")), row.get("file_data")
+    error = " ".join(filter(None, (text(row.get(key)) for key in ("error_code", "error_message", "error"))))
+    status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
+    document_type = text(data.get("document_type")) if isinstance(data, Mapping) else None
+    extractions: tuple[Extraction, ...] = ()
+    if status is FileStatus.PROCESSED:
+        sent = as_object(data)
+        extractions = (Extraction(data=sent, stable=_without_signed_links(sent), document_type=document_type),)
+    return Document(
+        key=keys.key(document_id, None),
+        status=status,
+        file_id=document_id,
+        error=error or None,
+        document_type=document_type,
+        provider_data=others(row, _ROW),
+        extractions=extractions,
+    )
+
+
+def _without_signed_links(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {key: _without_signed_links(item) for key, item in value.items() if key not in _SIGNED_LINKS}
+    if isinstance(value, list):
+        return [_without_signed_links(item) for item in value]
+    return value

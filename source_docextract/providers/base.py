@@ -1,0 +1,129 @@
+"""What every provider is made of, and what their readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import orjson
+
+from ..answers import Dialect
+from ..errors import BadAnswer
+from ..http import Login, Request
+from ..model import BatchRef, Extraction, Json, Snapshot, utc
+
+T = TypeVar("T")
+
+Script = Generator[Sequence[Request], Sequence[Json], T]
+"""Yields requests that may run side by side, is sent their parsed answers in the same order, returns what it read.
+
+Where one of the requests fails, its error is thrown in at the yield."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A family of streams fed by the same requests.
+
+    Attributes:
+        name: what its streams begin with.
+        template_ids: templates whose batches are listed by `discover`.
+        named: batches named by hand.
+        discover: the batches of one template.
+        fetch: one batch as it is now.
+        lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
+        links_to: the product that its snapshots' links belong to, None where they are not followed.
+    """
+
+    name: str
+    template_ids: tuple[str, ...]
+    named: tuple[BatchRef, ...]
+    discover: Callable[[str], Script[list[BatchRef]]] | None
+    fetch: Callable[[BatchRef], Script[Snapshot]]
+    lane: str = ""
+    links_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is needed to sync one provider: how to reach it, and its products.
+
+    Attributes:
+        check: the cheapest request that proves the credentials, and the templates.
+        secrets: headers that carry the key.
+    """
+
+    dialect: Dialect
+    base_url: str
+    products: tuple[Product, ...]
+    check: Callable[[], Script[None]]
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    login: Login | None = field(default=None, repr=False)
+    spacing: Mapping[str, float] = field(default_factory=dict)
+
+
+def json_object(value: Json, what: str) -> Mapping[str, Json]:
+    if not isinstance(value, Mapping):
+        raise BadAnswer(f"{what} is not a JSON object.")
+    return value
+
+
+def text(value: Json) -> str | None:
+    """A value that is meant to be text: numbers become text, nothing and emptiness become None."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def number(value: Json) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def count(value: Json) -> int | None:
+    """A whole number, also where it was sent as text or as 2.0."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def others(sent: Mapping[str, Any], known: frozenset[str]) -> dict[str, Json]:
+    """The keys that no column holds."""
+    return {key: value for key, value in sent.items() if key not in known}
+
+
+def as_object(value: Json) -> Mapping[str, Json]:
+    """Extracted data as an object: nothing is `{}`, what is no object stands under `value`."""
+    if value is None:
+        return {}
+    return value if isinstance(value, Mapping) else {"value": value}
+
+
+def extraction(data: Json, **columns: Any) -> Extraction:
+    """An Extraction whose data holds no links to files."""
+    sent = as_object(data)
+    return Extraction(data=sent, stable=sent, **columns)
+
+
+_MILLISECONDS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
+
+
+def moment(value: Json) -> datetime | None:
+    """A time sent as ISO text, or as seconds or milliseconds since 1970, as a number or as text; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        # Numbers first: newer Pythons take digits alone for a compact date.
+        seconds = float(value)
+        return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        pass
+    try:
+        return utc(datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
+    except (AttributeError, ValueError, OverflowError):
+        return None

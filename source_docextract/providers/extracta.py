@@ -1,0 +1,275 @@
+"""Extracta.ai: data extraction, and document classification.
+
+Facts are from Extracta's pages "Get results" of both products unless said otherwise. All files of a batch come in one
+answer. While a batch is in work the answer is `{"status": "waiting"}` without `files`. A batch can be added to, so it
+may re-open. Batches are listed by viewExtraction's `batches`, an object by batch id of `filesNo`, `origin`,
+`startTime`, `status`, any of which may be absent (seen in public clients, not documented); whether viewClassification
+has one is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..answers import Dialect
+from ..config import ExtractaSettings, batch_refs
+from ..errors import BadAnswer, ConfigError, Refused, TransientError
+from ..http import Request, bearer
+from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
+from .base import Plan, Product, Script, as_object, count, extraction, json_object, moment, number, others, text
+
+_FILE_STATUSES = {
+    "processed": FileStatus.PROCESSED,
+    "failed": FileStatus.FAILED,
+    "error": FileStatus.FAILED,  # a guess: no page lists the statuses
+    "waiting": FileStatus.PENDING,
+    "processing": FileStatus.PENDING,
+}
+
+_SERVER_ERROR = "Internal server error"
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """What differs between the two products. `parent` is the key that names a template in requests and answers."""
+
+    product: str
+    parent: str
+    view: str
+    results: str
+    details: str
+    read: Callable[[Mapping[str, Json]], Extraction]
+
+
+def _extracted(file: Mapping[str, Json]) -> Extraction:
+    return extraction(file.get("result"))
+
+
+def _classified(file: Mapping[str, Json]) -> Extraction:
+    result = as_object(file.get("result"))
+    return extraction(
+        result, document_type=text(result.get("documentType")), confidence=number(result.get("confidence"))
+    )
+
+
+_EXTRACTION = _Api("extracta", "extractionId", "/viewExtraction", "/getBatchResults", "extractionDetails", _extracted)
+_CLASSIFICATION = _Api(
+    "extracta_classification",
+    "classificationId",
+    "/documentClassification/viewClassification",
+    "/documentClassification/getResults",
+    "classificationDetails",
+    _classified,
+)
+
+
+def extracta(settings: ExtractaSettings) -> Plan:
+    """The plan for both products, with one key."""
+    products = []
+    if settings.has_classification:
+        products.append(
+            _product(
+                _CLASSIFICATION,
+                settings.classification_ids,
+                settings.classification_batches,
+                links_to=_EXTRACTION.product if settings.follow_links else None,
+            )
+        )
+    if settings.has_extraction:
+        products.append(_product(_EXTRACTION, settings.extraction_ids, settings.extraction_batches))
+    return Plan(
+        dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes),
+        base_url=settings.base_url,
+        products=tuple(products),
+        check=lambda: _check(products),
+        headers=bearer(settings.api_key.get_secret_value()),
+        spacing={api.results: settings.seconds_between_requests for api in (_EXTRACTION, _CLASSIFICATION)},
+    )
+
+
+def _product(api: _Api, ids: tuple[str, ...], paths: tuple[str, ...], links_to: str | None = None) -> Product:
+    return Product(
+        name=api.product,
+        template_ids=tuple(dict.fromkeys(ids)),
+        named=tuple(batch_refs(paths)),
+        discover=lambda template_id: _discover(api, template_id),
+        fetch=lambda ref: _fetch(api, ref),
+        lane=api.results,
+        links_to=links_to,
+    )
+
+
+def _reason(body: Json) -> str | None:
+    """`{"error": ...}` on extraction, `{"message": ...}` on classification; clients have met both on either."""
+    if not isinstance(body, Mapping):
+        return None
+    return text(body.get("error")) or text(body.get("message"))
+
+
+def _passes(status: int, body: Json) -> bool:
+    """Classification answers 400 to what is a trouble of the server's own, by its words."""
+    return status == 400 and isinstance(body, Mapping) and body.get("message") == _SERVER_ERROR
+
+
+def _is_doubtful(trouble: TransientError) -> bool:
+    """Whether what classification calls a server error may as well be an id that it does not know."""
+    return trouble.status is not None and _passes(trouble.status, trouble.body)
+
+
+def _check(products: Sequence[Product]) -> Script[None]:
+    """Looks at each template, which proves the key as well; without templates, asks for the credits left."""
+    scripts = [
+        product.discover(template) for product in products if product.discover for template in product.template_ids
+    ]
+    if not scripts:
+        yield [Request("GET", "/credits")]
+    for script in scripts:
+        yield from script
+
+
+def _discover(api: _Api, template_id: str) -> Script[list[BatchRef]]:
+    try:
+        [body] = yield [_view(api, template_id)]
+    except (Refused, TransientError) as trouble:
+        if isinstance(trouble, Refused) or _is_doubtful(trouble):
+            raise _unknown(api, template_id, trouble) from None
+        raise
+    details = json_object(body, f"Extracta.ai's answer about {template_id}").get(api.details)
+    details = details if isinstance(details, Mapping) else body
+    batches = details.get("batches", body.get("batches"))
+    if batches is None:
+        return []
+    if not isinstance(batches, Mapping):
+        raise BadAnswer(f"Extracta.ai's list of the batches of {template_id} is not a JSON object.")
+    name = text(details.get("name"))
+    return [_listed(template_id, name, str(batch_id), told) for batch_id, told in batches.items()]
+
+
+def _view(api: _Api, template_id: str) -> Request:
+    return Request("POST", api.view, json={api.parent: template_id})
+
+
+def _unknown(api: _Api, template_id: str, trouble: Exception) -> ConfigError:
+    setting = "extracta.extraction_ids" if api is _EXTRACTION else "extracta.classification_ids"
+    return ConfigError(f"Extracta.ai does not know the template {template_id} of {setting}. ({trouble})")
+
+
+_LISTED = frozenset({"filesNo", "startTime", "status"})
+
+
+def _listed(template_id: str, template_name: str | None, batch_id: str, told: Json) -> BatchRef:
+    told = told if isinstance(told, Mapping) else {"status": told}
+    created = moment(told.get("startTime"))
+    files = count(told.get("filesNo"))
+    return BatchRef(
+        template_id,
+        batch_id,
+        created_at=created,
+        clock=created,
+        template_name=template_name,
+        files_total=files,
+        provider_status=text(told.get("status")),
+        provider_data=others(told, _LISTED),
+        fingerprint="" if files is None else str(files),
+    )
+
+
+def _fetch(api: _Api, ref: BatchRef) -> Script[Snapshot]:
+    """One request for a whole batch, or one for each file that is asked for alone."""
+    answers: list[Mapping[str, Json]] = []
+    refusals: list[Refused] = []
+    try:
+        for file_id in ref.file_ids or (None,):
+            try:
+                [body] = yield [_ask(api, ref, file_id)]
+                answers.append(json_object(body, f"Extracta.ai's answer about {ref.key}"))
+            except Refused as refusal:
+                refusals.append(refusal)
+                answers.append({"files": [{"fileId": file_id, "status": "failed", "error": str(refusal)}]})
+    except TransientError as trouble:
+        if not (ref.named and _is_doubtful(trouble)):
+            raise
+        yield [_view(api, ref.template_id or "")]  # where its template answers, it is the batch that is not there
+        return _missing(ref, trouble)
+    if len(refusals) == len(answers):
+        return _missing(ref, refusals[0])
+    return _snapshot(api, ref, answers)
+
+
+def _ask(api: _Api, ref: BatchRef, file_id: str | None) -> Request:
+    body = {api.parent: ref.template_id, "batchId": ref.batch_id}
+    return Request("POST", api.results, json={**body, "fileId": file_id} if file_id else body, lane=api.results)
+
+
+def _missing(ref: BatchRef, trouble: Exception) -> Snapshot:
+    return Snapshot(ref, BatchStatus.MISSING, error=str(trouble))
+
+
+def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Snapshot:
+    told = [_files(ref, answer, asked) for answer, asked in zip(answers, ref.file_ids or (None,), strict=True)]
+    files = [file for some in told for file in some or ()]
+    statuses = [text(answer.get("status")) for answer in answers]
+    waiting = None in told or any(_FILE_STATUSES.get(status or "") is FileStatus.PENDING for status in statuses)
+    keys = FileKeys()
+    documents = tuple(_document(api, file, keys) for file in files)
+    finished = bool(documents) and not waiting and all(one.status is not FileStatus.PENDING for one in documents)
+    # Where there are files, they tell; where there are none, the answer's own status has to say that it is waiting.
+    sent = [one.provider_status or "" for one in documents] or [status for status in statuses if status]
+    last = answers[-1]
+    return Snapshot(
+        ref,
+        BatchStatus.COMPLETE if finished else BatchStatus.OPEN,
+        documents=None if None in told and not documents else documents,
+        provider_status=statuses[-1],
+        error=text(last.get("error")),
+        provider_data=others(last, _ANSWER | {api.parent}),
+        links=tuple({link.key: link for link in map(_link, files) if link}.values()),
+        odd_statuses=frozenset(sent) - _FILE_STATUSES.keys(),
+    )
+
+
+_ANSWER = frozenset({"batchId", "fileId", "files", "status", "error"})
+
+
+def _files(ref: BatchRef, answer: Mapping[str, Json], asked: str | None) -> list[Mapping[str, Json]] | None:
+    """The files of one answer, None while it says to wait. A file asked for alone has the id it was asked by."""
+    files = answer.get("files")
+    if files is None:
+        if error := text(answer.get("error")):
+            raise BadAnswer(f"Extracta.ai told of a trouble with {ref.key}: {error}")
+        return None
+    if not isinstance(files, list):
+        raise BadAnswer(f"Extracta.ai's files of {ref.key} are not a list.")
+    objects = [json_object(file, f"A file of {ref.key}") for file in files]
+    return [file if text(file.get("fileId")) or not asked else {**file, "fileId": asked} for file in objects]
+
+
+_FILE = frozenset({"fileId", "fileName", "status", "result", "url", "error"})
+
+
+def _document(api: _Api, file: Mapping[str, Json], keys: FileKeys) -> Document:
+    file_id, file_name, status_sent = text(file.get("fileId")), text(file.get("fileName")), text(file.get("status"))
+    status = _FILE_STATUSES.get(status_sent or "", FileStatus.PENDING)
+    read = api.read(file) if status is FileStatus.PROCESSED else None
+    return Document(
+        key=keys.key(file_id, file_name),
+        status=status,
+        file_id=file_id,
+        file_name=file_name,
+        provider_status=status_sent,
+        error=text(file.get("error")),
+        document_type=read.document_type if read else None,
+        url=text(file.get("url")),
+        provider_data=others(file, _FILE),
+        extractions=(read,) if read else (),
+    )
+
+
+def _link(file: Mapping[str, Json]) -> BatchRef | None:
+    """`extraction: {extractionId, batchId, fileId}` of a file whose type is linked to an extraction template."""
+    link = file.get("extraction")
+    if not isinstance(link, Mapping):
+        return None
+    template_id, batch_id = text(link.get("extractionId")), text(link.get("batchId"))
+    return BatchRef(template_id, batch_id, named=True, linked=True) if template_id and batch_id else None

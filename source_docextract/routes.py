@@ -1,0 +1,97 @@
+"""What a visit to a provider has to do for each product, and for whom."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .errors import ConnectorError
+from .ledger import Book, Listing, by_age
+from .model import BatchKey, BatchRef, BatchStatus, Snapshot
+from .providers.base import Plan, Product
+from .streams import Stream
+
+_WARNINGS = 5  # of one kind in one sync; beyond that they are counted
+
+
+@dataclass(eq=False, slots=True)
+class Route:
+    """One product on a visit.
+
+    Attributes:
+        streams: selected streams of this product.
+        followers: selected streams of the product that its links lead to.
+        lists_missing: templates whose list is still on its way.
+        queue: what is due and not started; None until the lists are read.
+        fetching: batches on their way.
+    """
+
+    product: Product
+    streams: Sequence[Stream]
+    followers: Sequence[Stream]
+    listing: Listing = field(default_factory=Listing)
+    lists_missing: int = 0
+    queue: deque[BatchRef] | None = None
+    fetching: int = 0
+
+    @property
+    def readers(self) -> list[tuple[Stream, Book]]:
+        return [(stream, stream.book(self.product.name)) for stream in (*self.streams, *self.followers)]
+
+    @property
+    def has_work(self) -> bool:
+        return self.queue is None or bool(self.queue) or self.fetching > 0
+
+    def plan(self, now: datetime) -> list[Snapshot]:
+        """Queues what any of its readers needs, oldest first; gives the open batches that have vanished."""
+        due: dict[BatchKey, BatchRef] = {}
+        vanished: dict[BatchKey, BatchRef] = {}
+        for _, book in self.readers:
+            wanted, gone = book.plan(self.listing, now)
+            due.update((ref.key, ref) for ref in wanted)
+            vanished.update((ref.key, ref) for ref in gone)
+        self.queue = deque(sorted(due.values(), key=by_age))
+        words = "Its template's list no longer names it."
+        return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
+
+    def fail(self, error: ConnectorError) -> None:
+        """A batch that was not read may have held links: those who follow them are incomplete as well."""
+        for stream in (*self.streams, *self.followers):
+            stream.fail(error)
+
+
+def routes(plan: Plan, streams: Sequence[Stream]) -> dict[str, Route]:
+    """By product: those with selected streams, and those that are read for links alone."""
+    found = {}
+    for product in plan.products:
+        own = [stream for stream in streams if stream.product == product.name]
+        followers = [stream for stream in streams if product.links_to and stream.product == product.links_to]
+        if own or followers:
+            found[product.name] = Route(product, own, followers)
+    return found
+
+
+class Notices:
+    """Warnings, a few of each kind; a thousand broken batches must not bury the log."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._counts: Counter[str] = Counter()
+
+    def once(self, words: str) -> None:
+        if not self._counts[words]:
+            self._logger.warning(words)
+        self._counts[words] += 1
+
+    def warn(self, kind: str, words: str) -> None:
+        self._counts[kind] += 1
+        if self._counts[kind] <= _WARNINGS:
+            self._logger.warning(words)
+
+    def close(self) -> None:
+        for kind, count in self._counts.items():
+            if " " not in kind and count > _WARNINGS:
+                self._logger.warning("%d more batches: %s.", count - _WARNINGS, kind)

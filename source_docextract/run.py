@@ -1,0 +1,69 @@
+"""The command line: `source-docextract spec|check|discover|read`, as Airbyte calls it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk.models import ConnectorSpecification
+from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
+
+from . import messages
+from .config import SHORTEST_KEY, Settings
+from .errors import ConfigError
+from .source import SourceDocextract
+
+
+class Entrypoint(AirbyteEntrypoint):
+    """The CDK's, but for the check of the settings: a JSON schema's sentences do not say which setting is meant."""
+
+    @staticmethod
+    def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:  # noqa: ARG004 (the CDK's)
+        try:
+            Settings.parse(config)
+        except ConfigError as error:
+            raise messages.traced(error) from None
+
+    @staticmethod
+    def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
+        """Leaves out what is too short to be a key: the filter would cut it out of the middle of words."""
+        secrets = get_secrets(connection_specification, config)
+        update_secrets([secret for secret in secrets if isinstance(secret, str) and len(secret) >= SHORTEST_KEY])
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
+    signal.signal(signal.SIGTERM, _stop)
+    code = 0
+    try:
+        entrypoint = Entrypoint(SourceDocextract())
+        arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
+        with PRINT_BUFFER:
+            for message in entrypoint.run(arguments):
+                print(f"{message}\n", end="")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        code = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception:
+        code = 1
+        sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
+    finally:
+        sys.stdout.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,264 @@
+"""Airbyte's four verbs: spec, check, discover, read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from queue import SimpleQueue
+from typing import Any
+
+from airbyte_cdk.models import (
+    AirbyteCatalog,
+    AirbyteConnectionStatus,
+    AirbyteMessage,
+    AirbyteStateMessage,
+    AirbyteStreamStatus,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteStream,
+    ConnectorSpecification,
+    DestinationSyncMode,
+    Status,
+    SyncMode,
+)
+from airbyte_cdk.sources import Source
+from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
+
+from . import engine, messages
+from .config import Settings
+from .errors import ConfigError, ConnectorError
+from .http import Client
+from .ledger import Rules
+from .pacing import Patience
+from .providers import plans
+from .providers.base import Plan
+from .spec import connection_specification
+from .state import Ledger
+from .streams import Checkpoints, Stream
+from .tables import TABLES, View
+from .workers import Arrival, Workers
+
+DOCUMENTATION = "https://docs.airbyte.com/integrations/sources/docextract"
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class SourceDocextract(Source):
+    """Batches, files and extracted results out of document-extraction APIs.
+
+    Args:
+        now: the clock; all that depends on the time of day asks it.
+        patience: how long to keep trying when a provider is in trouble.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = utc_now, patience: Patience | None = None) -> None:
+        self._now = now
+        self._patience = patience or Patience()
+
+    @property
+    def name(self) -> str:
+        return "source-docextract"
+
+    def spec(self, logger: logging.Logger) -> ConnectorSpecification:
+        return ConnectorSpecification(
+            connectionSpecification=connection_specification(),
+            documentationUrl=DOCUMENTATION,
+            supportsIncremental=True,
+            supported_destination_sync_modes=[
+                DestinationSyncMode.overwrite,
+                DestinationSyncMode.append,
+                DestinationSyncMode.append_dedup,
+            ],
+        )
+
+    def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
+        """Asks each provider something cheap that proves the credentials, and for each template that is named."""
+        try:
+            settings = Settings.parse(config)
+        except ConfigError as error:
+            return AirbyteConnectionStatus(status=Status.FAILED, message=str(error))
+        troubles = []
+        for plan in plans(settings):
+            try:
+                self._prove(plan, settings, logger)
+            except ConnectorError as error:
+                troubles.append(str(error))
+        if troubles:
+            return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(troubles))
+        return AirbyteConnectionStatus(status=Status.SUCCEEDED)
+
+    def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
+        """The streams of what is set up. Asks nobody: columns are the same for everyone."""
+        try:
+            settings = Settings.parse(config)
+        except ConfigError as error:
+            raise messages.traced(error) from None
+        return AirbyteCatalog(
+            streams=[
+                table.stream(product.name) for plan in plans(settings) for product in plan.products for table in TABLES
+            ]
+        )
+
+    def read(
+        self,
+        logger: logging.Logger,
+        config: Mapping[str, Any],
+        catalog: ConfiguredAirbyteCatalog,
+        state: list[AirbyteStateMessage] | None = None,
+    ) -> Iterator[AirbyteMessage]:
+        """Delivers what is due. Each configured stream gets exactly one terminal status, whatever happens.
+
+        Raises:
+            AirbyteTracedException: at the end, if a stream is incomplete; everything else has been synced by then.
+        """
+        for configured in catalog.streams:
+            yield messages.status(configured.stream.name, AirbyteStreamStatus.STARTED)
+        streams: list[Stream] = []
+        ended: set[str] = set()
+        try:
+            settings = Settings.parse(config)
+            manager = ConnectorStateManager(state)
+            planned = plans(settings)
+            streams = self._streams(settings, planned, catalog, manager)
+            yield from self._absent(catalog, streams, ended)
+            yield from self._sync(settings, planned, streams, manager, logger)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            ended |= {stream.name for stream in streams if stream.ended}
+            for configured in catalog.streams:
+                if configured.stream.name not in ended:
+                    yield messages.status(configured.stream.name, AirbyteStreamStatus.INCOMPLETE)
+            if isinstance(error, ConnectorError):
+                raise messages.traced(error) from None
+            raise
+        troubles = [stream.trouble for stream in streams if stream.trouble]
+        if ended:
+            troubles.append(_not_set_up(sorted(ended)))
+        if troubles:
+            raise messages.traced(_summed_up(troubles, len(catalog.streams))) from None
+
+    def _sync(
+        self,
+        settings: Settings,
+        planned: list[Plan],
+        streams: list[Stream],
+        manager: ConnectorStateManager,
+        logger: logging.Logger,
+    ) -> Iterator[AirbyteMessage]:
+        arrivals: SimpleQueue[Arrival] = SimpleQueue()
+        visits = []
+        for plan in planned:
+            products = {product.name for product in plan.products}
+            own = [stream for stream in streams if stream.product in products]
+            if own:
+                visits.append(
+                    engine.Visit(
+                        plan,
+                        own,
+                        client=self._client(plan, settings, logger),
+                        arrivals=arrivals,
+                        checkpoints=Checkpoints(own, manager),
+                        now=self._now,
+                        logger=logger,
+                    )
+                )
+        yield from engine.run(visits, arrivals)
+
+    def _streams(
+        self,
+        settings: Settings,
+        planned: list[Plan],
+        catalog: ConfiguredAirbyteCatalog,
+        manager: ConnectorStateManager,
+    ) -> list[Stream]:
+        rules = Rules(
+            lookback=timedelta(days=settings.lookback_days),
+            give_up_after=timedelta(days=settings.give_up_after_days),
+            start_date=settings.start_date,
+        )
+        available = {
+            f"{product.name}_{table.kind}": (product, table)
+            for plan in planned
+            for product in plan.products
+            for table in TABLES
+        }
+        streams = []
+        for configured in catalog.streams:
+            name = configured.stream.name
+            if name in available:
+                product, table = available[name]
+                document = dict(manager.get_stream_state(name, None))
+                ledger = _ledger(configured, document, rules)
+                streams.append(Stream(name, table, View(product.name, settings.keep_urls), ledger))
+        return streams
+
+    @staticmethod
+    def _absent(catalog: ConfiguredAirbyteCatalog, streams: list[Stream], ended: set[str]) -> Iterator[AirbyteMessage]:
+        """Streams that the settings do not give, as after a provider was removed from them."""
+        present = {stream.name for stream in streams}
+        for configured in catalog.streams:
+            name = configured.stream.name
+            if name not in present:
+                ended.add(name)
+                yield messages.trouble(name, _not_set_up([name]))
+                yield messages.status(name, AirbyteStreamStatus.INCOMPLETE)
+
+    def _client(self, plan: Plan, settings: Settings, logger: logging.Logger) -> Client:
+        return Client(
+            plan.dialect,
+            plan.base_url,
+            headers=plan.headers,
+            login=plan.login,
+            spacing=plan.spacing,
+            max_in_flight=settings.max_in_flight,
+            patience=self._patience,
+            now=self._now,
+            logger=logger,
+        )
+
+    def _prove(self, plan: Plan, settings: Settings, logger: logging.Logger) -> None:
+        client = self._client(plan, settings, logger)
+        arrivals: SimpleQueue[Arrival] = SimpleQueue()
+        workers = Workers(client, arrivals)
+        try:
+            client.log_in()
+            job = workers.start(plan.check(), None)
+            while job is None:
+                job = workers.arrived(arrivals.get())
+            if job.error:
+                raise job.error
+        finally:
+            workers.close()
+
+
+def _ledger(configured: ConfiguredAirbyteStream, document: dict[str, Any], rules: Rules) -> Ledger:
+    """A full refresh starts anew, but goes on where an earlier attempt of the same sync was broken off."""
+    if configured.sync_mode is SyncMode.full_refresh:
+        sync_id = configured.sync_id
+        if sync_id is None or document.get("full_refresh") != sync_id:
+            document = {}
+        ledger = Ledger.from_json(document, rules, configured.stream.name)
+        ledger.sync_id = sync_id
+        return ledger
+    return Ledger.from_json(document, rules, configured.stream.name)
+
+
+def _not_set_up(names: list[str]) -> ConfigError:
+    return ConfigError(
+        f"The settings give no stream {', '.join(names)}: set up its provider again, or refresh the connection's "
+        "schema."
+    )
+
+
+def _summed_up(troubles: list[ConnectorError], streams: int) -> ConnectorError:
+    """One error for the end of a sync: the first reason, in the class that asks most of the user."""
+    first = next((trouble for trouble in troubles if isinstance(trouble, ConfigError)), troubles[0])
+    reasons = " ".join(dict.fromkeys(str(trouble) for trouble in (first, *troubles)))
+    count = f"{len(troubles)} of {streams} streams are incomplete" if streams > 1 else "The stream is incomplete"
+    rest = "; all else was synced" if len(troubles) < streams else ""
+    summary = ConnectorError(f"{count}{rest}. {reasons}")
+    summary.failure_type = first.failure_type
+    return summary

@@ -1,0 +1,134 @@
+"""The ledger of one stream as JSON: what Airbyte keeps between syncs. `docs/state.md` shows one.
+
+Pure. A batch stands by template and id under `open`, `settled` or `stalled`; folded days stand under `days` as
+`<number of batches>:<sum of their marks>`; times are UTC to the minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from .days import Day
+from .errors import ConfigError
+from .ledger import Book, Entry, Rules
+from .model import BatchKey, BatchStatus
+
+VERSION = 1
+
+_SECTIONS = {"open": BatchStatus.OPEN, "settled": BatchStatus.COMPLETE, "stalled": BatchStatus.STALLED}
+_SECTION_OF = {status: section for section, status in _SECTIONS.items()}
+
+
+class Ledger:
+    """One stream's state.
+
+    Attributes:
+        batches: what this stream delivers rows of.
+        links: batches of another product, read for the batches they point at.
+        sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
+    """
+
+    def __init__(self, rules: Rules, sync_id: int | None = None) -> None:
+        self.batches = Book(rules)
+        self.links = Book(rules)
+        self.sync_id = sync_id
+
+    def __len__(self) -> int:
+        return len(self.batches) + len(self.links)
+
+    def as_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"version": VERSION, **_book_json(self.batches)}
+        if links := _book_json(self.links):
+            document["links"] = links
+        if self.sync_id is not None:
+            document["full_refresh"] = self.sync_id
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], rules: Rules, stream: str) -> Ledger:
+        """The ledger out of a stream's state; an empty state is a new stream.
+
+        Raises:
+            ConfigError: for a state of a version unknown here, or one that was edited beyond reading.
+        """
+        ledger = cls(rules)
+        if not document:
+            return ledger
+        version = document.get("version")
+        if version != VERSION:
+            raise ConfigError(
+                f"The state of {stream} has version {version!r}, and this connector knows version {VERSION}. "
+                "Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
+            )
+        try:
+            _load(ledger.batches, document)
+            _load(ledger.links, document.get("links", {}))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ConfigError(
+                f"The state of {stream} cannot be read. Undo the last edit of it, or clear the stream's state to read "
+                "everything again."
+            ) from None
+        return ledger
+
+
+def _book_json(book: Book) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for key, entry in book.entries.items():
+        section = document.setdefault(_SECTION_OF[entry.status], {})
+        section.setdefault(key.template_id, {})[key.batch_id] = _entry_json(entry)
+    if days := {template_id: _days_json(days) for template_id, days in book.days.items() if days}:
+        document["days"] = days
+    return document
+
+
+def _load(book: Book, document: Mapping[str, Any]) -> None:
+    for section, status in _SECTIONS.items():
+        for template_id, batches in document.get(section, {}).items():
+            for batch_id, entry in batches.items():
+                book.entries[BatchKey(template_id, batch_id)] = _entry(entry, status)
+    for template_id, days in document.get("days", {}).items():
+        book.days[template_id] = {day: _day(text) for day, text in days.items()}
+
+
+def _entry_json(entry: Entry) -> dict[str, str | bool]:
+    document: dict[str, str | bool] = {"since": _minute(entry.since)}
+    if entry.fingerprint:
+        document["listed"] = entry.fingerprint
+    if entry.rows:
+        document["rows"] = entry.rows
+    if entry.linked:
+        document["linked"] = _minute(entry.linked)
+    if not entry.read:
+        document["read"] = False
+    return document
+
+
+def _entry(document: Mapping[str, Any], status: BatchStatus) -> Entry:
+    linked = document.get("linked")
+    return Entry(
+        since=_moment(document["since"]),
+        status=status,
+        fingerprint=str(document.get("listed", "")),
+        rows=str(document.get("rows", "")),
+        linked=_moment(linked) if linked else None,
+        read=bool(document.get("read", True)),
+    )
+
+
+def _days_json(days: Mapping[str, Day]) -> dict[str, str]:
+    return {day: f"{entry.count}:{entry.total:012x}" for day, entry in sorted(days.items())}
+
+
+def _day(text: str) -> Day:
+    count, total = text.split(":")
+    return Day(int(count), int(total, 16))
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)

@@ -1,0 +1,125 @@
+"""The streams of one sync: what each of them makes of a snapshot, and when their states are worth writing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
+from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
+
+from . import messages
+from .errors import ConnectorError
+from .ledger import Book
+from .model import BatchStatus, Snapshot
+from .state import Ledger
+from .tables import Table, View, observed
+
+STATE_EVERY = 240.0
+"""Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
+
+_FIRST_STATES = 64_000
+_STATE_PER_BATCH = 80
+"""A sync may spend so many bytes on states before its end: some at first, then some for each batch and stream. Small
+states are written after each batch, large ones as seldom as adds up to no more than the last one, which always is."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One configured stream.
+
+    Attributes:
+        view: how its rows are to look.
+        rows: records emitted so far.
+        trouble: why it will end incomplete, the first of all reasons.
+    """
+
+    name: str
+    table: Table
+    view: View
+    ledger: Ledger
+    rows: int = 0
+    trouble: ConnectorError | None = None
+    ended: bool = False
+
+    @property
+    def product(self) -> str:
+        return self.view.product
+
+    def book(self, product: str) -> Book:
+        """What this stream remembers of a product: of its own the batches, of another one the links."""
+        return self.ledger.batches if product == self.product else self.ledger.links
+
+    def fail(self, error: ConnectorError) -> None:
+        self.trouble = self.trouble or error
+
+    def deliver(self, snapshot: Snapshot, now: datetime) -> Iterator[AirbyteMessage]:
+        """The rows of a snapshot that are new or changed. They are written down before the first is given out."""
+        book = self.ledger.batches
+        if not book.wants(snapshot.ref):
+            return
+        stalling = book.is_stalling(snapshot, now)
+        shown = replace(snapshot, status=BatchStatus.STALLED) if stalling else snapshot
+        rows = list(self.table.rows(shown, self.view)) if self.table.tells(shown) else None
+        before = book.settle(snapshot, None if rows is None else [row.mark for row in rows], now)
+        for row in rows or ():
+            if row.mark not in before:
+                if not self.rows:
+                    yield messages.status(self.name, AirbyteStreamStatus.RUNNING)
+                self.rows += 1
+                yield messages.record(self.name, observed(row.record, now), now)
+
+    def end(self) -> Iterator[AirbyteMessage]:
+        """Its one terminal status, with the reason where it is incomplete."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.trouble:
+            yield messages.trouble(self.name, self.trouble)
+        yield messages.status(
+            self.name, AirbyteStreamStatus.INCOMPLETE if self.trouble else AirbyteStreamStatus.COMPLETE
+        )
+
+
+class Checkpoints:
+    """Writes the states of streams that are fed together: seldom enough to stay small, often enough to lose little."""
+
+    def __init__(self, streams: Sequence[Stream], manager: ConnectorStateManager) -> None:
+        self._streams = streams
+        self._manager = manager
+        self._credit = _FIRST_STATES
+        self._last = {stream.name: b"" for stream in streams}
+        self._entries = {stream.name: 0 for stream in streams}
+        self._written = time.monotonic()
+
+    def after_batch(self) -> Iterator[AirbyteMessage]:
+        """To be called when all rows of a batch are out, and some were. Writes the states that have changed."""
+        self._credit += _STATE_PER_BATCH * len(self._streams)
+        if self._credit >= sum(map(self._estimate, self._streams)):
+            yield from self._write(changed_only=True)
+
+    def while_waiting(self) -> Iterator[AirbyteMessage]:
+        if time.monotonic() - self._written >= STATE_EVERY:
+            yield from self._write()
+
+    def at_end(self) -> Iterator[AirbyteMessage]:
+        yield from self._write()
+
+    def _write(self, changed_only: bool = False) -> Iterator[AirbyteMessage]:
+        self._written = time.monotonic()
+        for stream in self._streams:
+            document = stream.ledger.as_json()
+            written = orjson.dumps(document)
+            if changed_only and written == self._last[stream.name]:
+                continue
+            self._last[stream.name], self._entries[stream.name] = written, len(stream.ledger)
+            self._credit -= len(written)
+            yield messages.state(self._manager, stream.name, document)
+
+    def _estimate(self, stream: Stream) -> int:
+        """Bytes its state would have now: as the last one, grown with what is written down."""
+        grown = len(stream.ledger) - self._entries[stream.name]
+        return len(self._last[stream.name]) + 2 * _STATE_PER_BATCH * max(0, grown)

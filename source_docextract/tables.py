@@ -1,0 +1,296 @@
+"""The kinds of stream: their columns, their schemas, and the rows a Snapshot becomes. Pure.
+
+The same kind has the same columns for every provider, so that `UNION ALL` works. A row's mark is a digest of all that
+counts as its content: not `observed_at`, and no link, since links are signed anew in each answer.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from airbyte_cdk.models import AirbyteStream, SyncMode
+
+from .ledger import MARK
+from .model import BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
+
+Record = dict[str, Any]
+Schema = Mapping[str, Any]
+Column = tuple[Schema, str]
+"""A column's JSON schema, and what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record without `observed_at`, and the mark of its content."""
+
+    record: Record
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How rows are to look: for which product, and with or without links to files."""
+
+    product: str
+    keep_urls: bool = True
+
+
+RowReader = Callable[[Snapshot, View], Iterator[Row]]
+
+_TEXT: Schema = {"type": ["null", "string"]}
+_KEY: Schema = {"type": "string"}
+_COUNT: Schema = {"type": ["null", "integer"]}
+_NUMBER: Schema = {"type": ["null", "number"]}
+_OBJECT: Schema = {"type": ["null", "object"], "additionalProperties": True}
+_TIME: Schema = {"type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of stream.
+
+    Attributes:
+        rows: all rows of a snapshot; `tells` says whether the snapshot tells them at all.
+        columns: by name, in the order in which they are shown.
+    """
+
+    kind: str
+    columns: Mapping[str, Column]
+    rows: RowReader
+    needs_documents: bool = True
+
+    def tells(self, snapshot: Snapshot) -> bool:
+        """False where the provider did not tell this kind of rows, which is not the same as there being none."""
+        return not self.needs_documents or snapshot.documents is not None
+
+    def stream(self, product: str) -> AirbyteStream:
+        return AirbyteStream(
+            name=f"{product}_{self.kind}",
+            json_schema={
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "type": "object",
+                "additionalProperties": True,
+                "properties": {
+                    name: {**schema, "description": meaning} for name, (schema, meaning) in self.columns.items()
+                },
+            },
+            supported_sync_modes=[SyncMode.full_refresh, SyncMode.incremental],
+            source_defined_cursor=True,
+            default_cursor_field=["observed_at"],
+            source_defined_primary_key=[["id"]],
+            is_resumable=True,
+        )
+
+
+def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
+    ref, documents = snapshot.ref, snapshot.documents
+    counts = _counts(documents)
+    record: Record = {
+        "id": batch_id(snapshot),
+        "provider": view.product,
+        "template_id": ref.template_id,
+        "template_name": ref.template_name,
+        "batch_id": ref.batch_id,
+        "description": snapshot.description,
+        "status": snapshot.status.value,
+        "provider_status": snapshot.provider_status or ref.provider_status,
+        "error": snapshot.error,
+        "files_total": ref.files_total if documents is None else len(documents),
+        "files_processed": counts.get(FileStatus.PROCESSED),
+        "files_failed": counts.get(FileStatus.FAILED),
+        "files_pending": counts.get(FileStatus.PENDING),
+        "created_at": rfc3339(ref.created_at),
+        "completed_at": rfc3339(snapshot.completed_at),
+    }
+    yield _row(record, {**ref.provider_data, **snapshot.provider_data}, view)
+
+
+def _counts(documents: tuple[Document, ...] | None) -> Mapping[FileStatus, int]:
+    if documents is None:
+        return {}
+    counts = dict.fromkeys(FileStatus, 0)
+    for document in documents:
+        counts[document.status] += 1
+    return counts
+
+
+def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
+    batch, ref = batch_id(snapshot), snapshot.ref
+    for document in snapshot.documents or ():
+        record: Record = {
+            "id": f"{batch}/{document.key}",
+            "batch_key": batch,
+            "provider": view.product,
+            "template_id": ref.template_id,
+            "template_name": ref.template_name,
+            "batch_id": ref.batch_id,
+            "file_id": document.file_id,
+            "file_name": document.file_name,
+            "status": document.status.value,
+            "provider_status": document.provider_status,
+            "error": document.error,
+            "document_type": document.document_type,
+            "page_count": document.page_count,
+            "created_at": rfc3339(document.created_at),
+            "completed_at": rfc3339(document.completed_at),
+            "processing_ms": document.processing_ms,
+        }
+        yield _row(record, document.provider_data, view, url=document.url if view.keep_urls else None)
+
+
+def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
+    batch, ref = batch_id(snapshot), snapshot.ref
+    for document in snapshot.documents or ():
+        for extraction in document.extractions:
+            file_key = f"{batch}/{document.key}"
+            record: Record = {
+                "id": f"{file_key}#{extraction.index}" if extraction.index else file_key,
+                "file_key": file_key,
+                "batch_key": batch,
+                "provider": view.product,
+                "template_id": ref.template_id,
+                "template_name": ref.template_name,
+                "batch_id": ref.batch_id,
+                "file_id": document.file_id,
+                "file_name": document.file_name,
+                "document_index": extraction.index,
+                "document_type": extraction.document_type,
+                "confidence": extraction.confidence,
+                "review_status": extraction.review_status,
+                "digest": digest(extraction),
+                "created_at": rfc3339(extraction.created_at),
+                "completed_at": rfc3339(extraction.completed_at),
+            }
+            data = extraction.data if view.keep_urls else extraction.stable
+            yield _row(record, {**document.provider_data, **extraction.provider_data}, view, data=data)
+
+
+def batch_id(snapshot: Snapshot) -> str:
+    """The `id` of a batch: `template/batch` where there are templates above batches, the batch id alone elsewhere."""
+    ref = snapshot.ref
+    batch = escaped(ref.batch_id)
+    return f"{escaped(ref.template_id)}/{batch}" if ref.template_id is not None else batch
+
+
+def digest(extraction: Extraction) -> str:
+    """Names the content of `data`, links aside: 32 hex digits, the same whatever the order of its keys."""
+    return blake2b(orjson.dumps(extraction.stable, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def _row(content: Record, provider_data: Mapping[str, Json], view: View, **not_content: Json) -> Row:
+    """`not_content` are columns whose change is no news: links, and data whose digest is among the content."""
+    stable = without_links(provider_data) if provider_data else {}
+    mark = _mark(orjson.dumps([*content.values(), stable], option=orjson.OPT_SORT_KEYS))
+    return Row({**content, **not_content, "provider_data": provider_data if view.keep_urls else stable}, mark)
+
+
+def _mark(content: bytes) -> str:
+    return urlsafe_b64encode(blake2b(content, digest_size=6).digest())[:MARK].decode()
+
+
+def without_links(value: Json) -> Json:
+    """A provider's own extras without what links to a file: such links are signed, and new in every answer."""
+    if isinstance(value, Mapping):
+        return {key: without_links(item) for key, item in value.items() if not _is_link(item)}
+    if isinstance(value, list):
+        return [without_links(item) for item in value if not _is_link(item)]
+    return value
+
+
+def _is_link(value: Json) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://"))
+
+
+def observed(record: Record, moment: datetime) -> Record:
+    record["observed_at"] = rfc3339(moment)
+    return record
+
+
+_ID: Column = (_KEY, "Names this row; the parts are in columns of their own.")
+_BATCH_COLUMNS: Mapping[str, Column] = {
+    "provider": (_KEY, "extracta, extracta_classification or atlas."),
+    "template_id": (_TEXT, "The template the batch belongs to; null where the provider has none above a batch."),
+    "template_name": (_TEXT, "Its name, where a list of the template's batches is read."),
+    "batch_id": (_TEXT, "The provider's id of the batch."),
+}
+_TIMES: Mapping[str, Column] = {
+    "created_at": (_TIME, "When it was created, as told by the provider."),
+    "completed_at": (_TIME, "When it was completed, as told by the provider."),
+}
+_LAST: Mapping[str, Column] = {
+    "observed_at": ({**_TIME, "type": "string"}, "When this connector read what the row says; the cursor."),
+    "provider_data": (_OBJECT, "What the provider sent and no other column holds."),
+}
+
+_STATUSES = " · ".join(status.value for status in BatchStatus)
+_FILE_STATUSES = " · ".join(status.value for status in FileStatus)
+
+BATCHES = Table(
+    "batches",
+    {
+        "id": _ID,
+        **_BATCH_COLUMNS,
+        "description": (_TEXT, "What its sender wrote about it."),
+        "status": (_KEY, _STATUSES),
+        "provider_status": (_TEXT, "The status in the provider's own word."),
+        "error": (_TEXT, "Why it failed or is missing."),
+        "files_total": (_COUNT, "Files in it, as far as told."),
+        "files_processed": (_COUNT, "Files that are done; null while the provider does not tell."),
+        "files_failed": (_COUNT, "Files that failed; null while the provider does not tell."),
+        "files_pending": (_COUNT, "Files that are unfinished; null while the provider does not tell."),
+        **_TIMES,
+        **_LAST,
+    },
+    _batch_rows,
+    needs_documents=False,
+)
+
+FILES = Table(
+    "files",
+    {
+        "id": _ID,
+        "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
+        **_BATCH_COLUMNS,
+        "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
+        "file_name": (_TEXT, "Its name."),
+        "status": (_KEY, _FILE_STATUSES),
+        "provider_status": (_TEXT, "The status in the provider's own word."),
+        "error": (_TEXT, "Why it failed."),
+        "document_type": (_TEXT, "What kind of document it is."),
+        "page_count": (_COUNT, "Its pages."),
+        "url": (_TEXT, "A link to the file, often signed and short-lived; its change alone is not news."),
+        **_TIMES,
+        "processing_ms": (_COUNT, "Milliseconds it took."),
+        **_LAST,
+    },
+    _file_rows,
+)
+
+RESULTS = Table(
+    "results",
+    {
+        "id": _ID,
+        "file_key": (_TEXT, "Its file: the id in the files stream."),
+        "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
+        **_BATCH_COLUMNS,
+        "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
+        "file_name": (_TEXT, "Its name."),
+        "document_index": ({"type": "integer"}, "The n-th document inside one file, from 0."),
+        "document_type": (_TEXT, "What kind of document it is."),
+        "confidence": (_NUMBER, "How sure the provider is of the document, 0 to 1."),
+        "review_status": (_TEXT, "Where a person reviews the document: what came of it."),
+        "data": ({**_OBJECT, "type": "object"}, "What was extracted, exactly as sent."),
+        "digest": (_KEY, "Names the content of data."),
+        **_TIMES,
+        **_LAST,
+    },
+    _result_rows,
+)
+
+TABLES = (BATCHES, FILES, RESULTS)

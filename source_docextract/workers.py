@@ -1,0 +1,143 @@
+"""Runs the scripts of one provider: sends their requests side by side, hands them the answers, collects the results.
+
+Only requests run in threads. A script itself is always stepped by the thread that calls `start` and `arrived`, so that
+readers, ledger and output need no locks. A line (`Request.lane`) takes `max_in_flight` requests at a time, those of
+scripts started earlier first: many short scripts run side by side, and of long ones few are held in memory at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter, defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from .errors import BadAnswer, ConnectorError
+from .http import Client, Request
+from .model import Json
+from .providers.base import Script
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """One script on its way. `tag` says what it is for; at its end it has a `result` or an `error`."""
+
+    tag: T
+    script: Script[Any]
+    number: int
+    missing: int = 0
+    answers: Any = None  # a generator is started by sending it None
+    error: ConnectorError | None = None
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request has ended. `workers` are those that want to hear of it."""
+
+    workers: Workers
+    job: Job[Any]
+    index: int
+    lane: str
+    future: Future[Json]
+
+
+class Workers:
+    """The threads of one provider.
+
+    Args:
+        client: sends the requests.
+        arrivals: where ended requests are reported, in common with other providers.
+    """
+
+    def __init__(self, client: Client, arrivals: SimpleQueue[Arrival]) -> None:
+        self._client = client
+        self._arrivals = arrivals
+        self._queues: dict[str, list[tuple[int, int, Job[Any], Request]]] = defaultdict(list)
+        self._in_flight: Counter[str] = Counter()
+        self._numbers = itertools.count()
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not self._in_flight.total()
+
+    def has_room(self, lane: str) -> bool:
+        """Whether the line is short enough to start another script."""
+        return not self._queues[lane] and self._in_flight[lane] < self._client.max_in_flight
+
+    def start(self, script: Script[Any], tag: T) -> Job[T] | None:
+        """Runs a script up to its first requests; gives its job where it ended right there."""
+        return self._step(Job(tag, script, next(self._numbers)))
+
+    def arrived(self, arrival: Arrival) -> Job[Any] | None:
+        """Takes in one answer; gives the job where that ended it."""
+        job = arrival.job
+        self._in_flight[arrival.lane] -= 1
+        self._submit(arrival.lane)
+        try:
+            job.answers[arrival.index] = arrival.future.result()
+        except ConnectorError as error:
+            job.error = job.error or error
+        job.missing -= 1
+        return None if job.missing else self._step(job)
+
+    def abandon(self) -> None:
+        """Drops all that is not on its way yet."""
+        for queue in self._queues.values():
+            queue.clear()
+
+    def close(self) -> None:
+        """Ends all waits; threads end by themselves as soon as their request does."""
+        self._client.close()
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _step(self, job: Job[T]) -> Job[T] | None:
+        answers, error = job.answers, job.error
+        job.answers, job.error = [], None
+        try:
+            requests = job.script.throw(error) if error else job.script.send(answers)
+        except StopIteration as end:
+            job.result = end.value
+            return job
+        except ConnectorError as trouble:
+            job.error = trouble
+            return job
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as bug:
+            # A shape no reader foresaw costs its batch, never the sync.
+            name = self._client.dialect.name
+            job.error = BadAnswer(f"{name}'s answer has a shape that could not be read ({type(bug).__name__}: {bug}).")
+            return job
+        if not requests:
+            return self._step(job)
+        job.answers, job.missing = [None] * len(requests), len(requests)
+        for index, request in enumerate(requests):
+            heapq.heappush(self._queues[request.lane], (job.number, index, job, request))
+        for lane in {request.lane for request in requests}:
+            self._submit(lane)
+        return None
+
+    def _submit(self, lane: str) -> None:
+        queue = self._queues[lane]
+        while queue and self._in_flight[lane] < self._client.max_in_flight:
+            _, index, job, request = heapq.heappop(queue)
+            self._in_flight[lane] += 1
+            future = self._pool(lane).submit(self._client.send, request)
+            future.add_done_callback(partial(self._report, job, index, lane))
+
+    def _report(self, job: Job[Any], index: int, lane: str, future: Future[Json]) -> None:
+        self._arrivals.put(Arrival(self, job, index, lane, future))
+
+    def _pool(self, lane: str) -> ThreadPoolExecutor:
+        """A pool for each line: requests that wait for one endpoint's spacing hold no thread of another."""
+        if lane not in self._pools:
+            name = f"{self._client.dialect.name}{lane}"
+            self._pools[lane] = ThreadPoolExecutor(self._client.max_in_flight, thread_name_prefix=name)
+        return self._pools[lane]

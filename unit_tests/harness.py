@@ -1,0 +1,171 @@
+"""A connection as Airbyte keeps one: settings, the last state of each stream, and a warehouse that upserts by id."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airbyte_cdk.models import (
+    AirbyteMessage,
+    AirbyteStateMessage,
+    AirbyteStateMessageSerializer,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteStream,
+    DestinationSyncMode,
+    SyncMode,
+    TraceType,
+    Type,
+)
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from sandbox import Clock, Sandbox, Switches, serve
+from source_docextract import SourceDocextract
+from source_docextract.pacing import Patience
+
+START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+IMPATIENT = Patience(tries=3, first_wait=0.005, longest_wait=0.01)
+
+log = logging.getLogger("airbyte.test")
+
+
+@dataclass
+class Synced:
+    """What one sync printed and asked for."""
+
+    messages: list[AirbyteMessage] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+    error: AirbyteTracedException | None = None
+
+    @property
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for message in self.messages:
+            if message.record:
+                found[message.record.stream].append(message.record.data)
+        return dict(found)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {stream: len(rows) for stream, rows in self.records.items()}
+
+    @property
+    def states(self) -> list[str]:
+        """The streams of the STATE messages, in the order of the messages."""
+        return [message.state.stream.stream_descriptor.name for message in self.messages if message.state]
+
+    @property
+    def statuses(self) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for message in self.messages:
+            trace = message.trace
+            if trace and trace.type is TraceType.STREAM_STATUS:
+                found[trace.stream_status.stream_descriptor.name].append(trace.stream_status.status.value)
+        return dict(found)
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """The last status of each stream."""
+        return {stream: statuses[-1] for stream, statuses in self.statuses.items()}
+
+    def ids(self, stream: str) -> list[str]:
+        return [row["id"] for row in self.records.get(stream, [])]
+
+
+class Connection:
+    """One connection to a served sandbox."""
+
+    def __init__(self, sandbox: Sandbox, url: str, settings: dict[str, Any]) -> None:
+        self.sandbox = sandbox
+        self.url = url
+        self.clock_is_off_by = timedelta()
+        self.source = SourceDocextract(now=lambda: sandbox.clock.now() + self.clock_is_off_by, patience=IMPATIENT)
+        self.state: dict[str, AirbyteStateMessage] = {}
+        self.warehouse: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self.settings = deepcopy(settings)
+        for provider, base_url in sandbox.base_urls(url).items():
+            if provider in self.settings:
+                section = self.settings[provider]
+                section.update({"base_url": base_url, **sandbox.credentials[provider], **section})
+        if "extracta" in self.settings:
+            self.settings["extracta"].setdefault("seconds_between_requests", 0)
+
+    @property
+    def streams(self) -> list[str]:
+        return [stream.name for stream in self.source.discover(log, self.settings).streams]
+
+    def sync(
+        self,
+        *streams: str,
+        catalog: ConfiguredAirbyteCatalog | None = None,
+        full_refresh: bool = False,
+        sync_id: int | None = None,
+        stop_after: int | None = None,
+    ) -> Synced:
+        """Reads the streams, all by default. With `stop_after` the reader walks away after so many messages."""
+        synced = Synced()
+        self.sandbox.journal.clear()
+        mode = SyncMode.full_refresh if full_refresh else SyncMode.incremental
+        catalog = catalog or self.catalog(*streams, mode=mode, sync_id=sync_id)
+        reading = self.source.read(log, self.settings, catalog, deepcopy(list(self.state.values())))
+        try:
+            for number, message in enumerate(reading, start=1):
+                synced.messages.append(message)
+                self._take(message)
+                if number == stop_after:
+                    break
+        except AirbyteTracedException as error:
+            synced.error = error
+        finally:
+            reading.close()
+        synced.requests = self.sandbox.journal.counts()
+        return synced
+
+    def catalog(
+        self, *streams: str, mode: SyncMode = SyncMode.incremental, sync_id: int | None = None
+    ) -> ConfiguredAirbyteCatalog:
+        found = self.source.discover(log, self.settings).streams
+        return ConfiguredAirbyteCatalog(
+            streams=[
+                ConfiguredAirbyteStream(
+                    stream=stream,
+                    sync_mode=mode,
+                    destination_sync_mode=DestinationSyncMode.append_dedup,
+                    sync_id=sync_id,
+                )
+                for stream in found
+                if not streams or stream.name in streams
+            ]
+        )
+
+    def state_of(self, stream: str) -> dict[str, Any]:
+        """A stream's state as plain JSON."""
+        dumped: dict[str, Any] = AirbyteStateMessageSerializer.dump(self.state[stream])
+        document: dict[str, Any] = dumped["stream"]["stream_state"]
+        return document
+
+    def _take(self, message: AirbyteMessage) -> None:
+        if message.type is Type.RECORD:
+            self.warehouse[message.record.stream][message.record.data["id"]] = message.record.data
+        elif message.type is Type.STATE:
+            # As the platform does: through JSON, so that nothing is shared with the source.
+            copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
+            self.state[message.state.stream.stream_descriptor.name] = deepcopy(copy)
+
+
+@contextmanager
+def world(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Iterator[tuple[Sandbox, str]]:
+    """A served sandbox whose clock stands still until it is moved."""
+    sandbox = Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
+    with serve(sandbox) as url:
+        yield sandbox, url
+
+
+def only(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    assert len(rows) == 1, rows
+    return rows[0]

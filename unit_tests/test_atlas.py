@@ -1,0 +1,363 @@
+"""Atlas's answers, played by hand: pages that grow, stick or repeat, documents in work, tokens, ids with a clock."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from scripted import play
+
+from source_docextract.config import Settings
+from source_docextract.errors import BadAnswer, Refused, TransientError
+from source_docextract.http import Request
+from source_docextract.model import BatchRef, BatchStatus, Document, FileStatus, Snapshot
+from source_docextract.providers.atlas import atlas
+from source_docextract.providers.base import Plan
+from source_docextract.tables import FILES, RESULTS, View
+
+PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
+OPEN, COMPLETE = BatchStatus.OPEN, BatchStatus.COMPLETE
+
+
+def plan(*batch_ids: str) -> Plan:
+    config = {"client_id": "client-id-01", "client_secret": "client-secret-01", "batch_ids": list(batch_ids)}
+    parsed = Settings.parse({"atlas": config})
+    assert parsed.atlas is not None
+    return atlas(parsed.atlas)
+
+
+PLAN = plan("B1")
+[PRODUCT] = PLAN.products
+[REF] = PRODUCT.named
+
+AADHAAR = {
+    "document_type": "AADHAAR",
+    "name": {"value": "A PERSON", "confidence_score": 0.95},
+    "date_of_birth": {"value": "16/07/1986", "confidence_score": 0.98},
+    "aadhaar_number": {"value": "1234 5678 9012", "confidence_score": 0.99, "redact_url": "https://x/1?sig=1"},
+}
+
+
+def row(number: Any, **more: Any) -> dict[str, Any]:
+    return {"document_id": str(number), "file_data": {"document_type": "PAN", "n": number}, **more}
+
+
+def page(number: int, rows: list[Any], *, of: int, more: bool = False, **others: Any) -> dict[str, Any]:
+    """One answer of /extracts of a batch of so many documents."""
+    body = {"data": rows, "page": number, "per_page": 50, "total_pages": -(-of // 50), "total_items": of}
+    body |= {"has_next": more, "has_prev": number > 1, **others}
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+def rows(first: int, last: int) -> list[dict[str, Any]]:
+    return [row(number) for number in range(first, last + 1)]
+
+
+def read(*answers: Any) -> tuple[Snapshot, list[list[int]]]:
+    """The snapshot, and the numbers of the pages that were asked for side by side."""
+    snapshot, asked = play(PRODUCT.fetch(REF), *answers)
+    for request in (request for requests in asked for request in requests):
+        number = request.params["page"]
+        assert request == Request("GET", "/extracts", {"batch_id": "B1", "page": number, "per_page": 50})
+    assert isinstance(snapshot, Snapshot)
+    return snapshot, [[int(request.params["page"]) for request in requests] for requests in asked]
+
+
+def documents(snapshot: Snapshot) -> tuple[Document, ...]:
+    assert snapshot.documents is not None
+    return snapshot.documents
+
+
+def keys(snapshot: Snapshot) -> list[str]:
+    return [one.key for one in documents(snapshot)]
+
+
+def test_an_answer_as_documented() -> None:
+    body = page(1, [{"document_id": "1", "file_data": AADHAAR}], of=1)
+    snapshot, asked = read([body])
+    assert asked == [[1]]
+    assert snapshot.status is COMPLETE
+    assert (snapshot.provider_data, snapshot.links, snapshot.completed_at) == ({}, (), None)
+    [document] = documents(snapshot)
+    assert (document.key, document.file_id, document.file_name) == ("1", "1", None)
+    assert (document.status, document.document_type, document.error) == (PROCESSED, "AADHAAR", None)
+    [extraction] = document.extractions
+    assert extraction.data == AADHAAR
+    assert extraction.document_type == "AADHAAR"
+
+
+def test_pages_that_are_told_are_asked_for_side_by_side() -> None:
+    snapshot, asked = read(
+        [page(1, rows(1, 50), of=120, more=True)],
+        [page(2, rows(51, 100), of=120, more=True), page(3, rows(101, 120), of=120)],
+    )
+    assert asked == [[1], [2, 3]]
+    assert snapshot.status is COMPLETE
+    assert keys(snapshot) == [str(number) for number in range(1, 121)]
+
+
+@pytest.mark.parametrize("total_pages", [..., None, "many", 10**9, 2.5e300, 0, -1])
+def test_pages_that_are_not_soundly_told_are_asked_for_one_by_one(total_pages: Any) -> None:
+    snapshot, asked = read(
+        [page(1, rows(1, 50), of=101, more=True, total_pages=total_pages)],
+        [page(2, rows(51, 100), of=101, more=True, total_pages=total_pages)],
+        [page(3, rows(101, 101), of=101, total_pages=total_pages)],
+    )
+    assert asked == [[1], [2], [3]]
+    assert (snapshot.status, len(documents(snapshot))) == (COMPLETE, 101)
+
+
+@pytest.mark.parametrize("has_next", [False, None, ...])
+def test_without_a_next_page_none_is_asked_for_and_what_is_missing_keeps_it_open(has_next: Any) -> None:
+    snapshot, asked = read([page(1, rows(1, 50), of=60, has_next=has_next, total_pages=1)])
+    assert asked == [[1]]
+    assert (snapshot.status, len(documents(snapshot))) == (OPEN, 50)
+
+
+@pytest.mark.parametrize("missing", ["page", "per_page", "has_prev"])
+def test_what_is_not_needed_may_be_absent(missing: str) -> None:
+    snapshot, _ = read(
+        [page(1, rows(1, 50), of=51, more=True, **{missing: ...})], [page(2, rows(51, 51), of=51, **{missing: ...})]
+    )
+    assert snapshot.status is COMPLETE
+
+
+STUCK = {
+    "the first page again": page(1, rows(1, 50), of=120, more=True),
+    "the same documents again": page(2, rows(1, 50), of=120, more=True),
+    "the same documents again without a number": page(2, rows(1, 50), of=120, more=True, page=...),
+    "nothing, and more of it": page(2, [], of=120, more=True),
+}
+
+
+@pytest.mark.parametrize("second", STUCK)
+def test_a_stuck_page_fails_instead_of_going_on_for_ever(second: str) -> None:
+    first = page(1, rows(1, 50), of=120, more=True, total_pages=...)
+    with pytest.raises(BadAnswer, match=r"^Atlas"):
+        read([first], [STUCK[second]])
+
+
+def test_a_batch_that_grows_while_it_is_read_stays_open_and_has_each_document_once() -> None:
+    first = page(1, rows(1, 50), of=99, more=True)
+    moved = page(2, [row(50), *rows(51, 99)], of=100)
+    snapshot, _ = read([first], [moved])
+    assert snapshot.status is OPEN
+    assert keys(snapshot) == [str(number) for number in range(1, 100)]
+
+
+def test_of_a_document_that_came_twice_the_later_is_believed() -> None:
+    pending = {"document_id": "50", "file_data": {}}
+    snapshot, _ = read([page(1, [*rows(1, 49), pending], of=50, more=True)], [page(2, [row(50)], of=51)])
+    assert len(documents(snapshot)) == 50
+    assert documents(snapshot)[-1].status is PROCESSED
+
+
+def test_it_goes_on_as_long_as_new_pages_appear() -> None:
+    snapshot, asked = read(
+        [page(1, rows(1, 50), of=60, more=True)],
+        [page(2, rows(51, 100), of=101, more=True)],
+        [page(3, rows(101, 101), of=101)],
+    )
+    assert asked == [[1], [2], [3]]
+    assert snapshot.status is OPEN
+    assert len(documents(snapshot)) == 101
+
+
+def test_two_documents_with_one_id_are_both_kept() -> None:
+    snapshot, _ = read([page(1, [row(1), row(2), row(1)], of=3)])
+    assert keys(snapshot) == ["1", "2", "1~2"]
+    assert snapshot.status is COMPLETE
+
+
+def test_a_batch_without_documents_is_open() -> None:
+    snapshot, asked = read([page(1, [], of=0)])
+    assert snapshot == Snapshot(REF, OPEN, documents=())
+    assert asked == [[1]]
+
+
+@pytest.mark.parametrize("total", [..., None, "?", 3, 1])
+def test_a_batch_that_does_not_tell_as_many_as_it_has_is_open(total: Any) -> None:
+    snapshot, _ = read([page(1, rows(1, 2), of=2, total_items=total)])
+    assert snapshot.status is OPEN
+    assert keys(snapshot) == ["1", "2"]
+
+
+@pytest.mark.parametrize("total", [2, "2", 2.0])
+def test_a_total_is_read_also_as_text(total: Any) -> None:
+    assert read([page(1, rows(1, 2), of=2, total_items=total)])[0].status is COMPLETE
+
+
+@pytest.mark.parametrize("data", [{}, None, ..., [], ""])
+def test_a_document_without_data_or_error_is_in_work(data: Any) -> None:
+    waiting = {name: value for name, value in {"document_id": "2", "file_data": data}.items() if value is not ...}
+    snapshot, _ = read([page(1, [row(1), waiting], of=2)])
+    assert [one.status for one in documents(snapshot)] == [PROCESSED, PENDING]
+    assert documents(snapshot)[1].extractions == ()
+    assert snapshot.status is OPEN
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"error_code": "UNRECOGNISED"}, "UNRECOGNISED"),
+        ({"error_code": "INVALID_DOC", "error_message": "Not a PAN"}, "INVALID_DOC Not a PAN"),
+        ({"error": "blurred", "file_data": {"document_type": "PAN"}}, "blurred"),
+        ({"error_code": 17}, "17"),
+        ({"error": {"why": "x"}}, '{"why":"x"}'),
+    ],
+)
+def test_a_document_with_an_error_has_failed_with_its_reason(sent: Mapping[str, Any], told: str) -> None:
+    snapshot, _ = read([page(1, [{"document_id": "1", **sent}], of=1)])
+    [document] = documents(snapshot)
+    assert (document.status, document.error, document.extractions) == (FAILED, told, ())
+    assert snapshot.status is COMPLETE
+
+
+def test_no_error_is_no_error() -> None:
+    snapshot, _ = read([page(1, [row(1, error_code=None, error_message="")], of=1)])
+    assert [(one.status, one.error) for one in documents(snapshot)] == [(PROCESSED, None)]
+
+
+@pytest.mark.parametrize("data", [[1, 2], "text", 7])
+def test_data_that_is_no_object_is_wrapped(data: Any) -> None:
+    [document] = documents(read([page(1, [row(1, file_data=data)], of=1)])[0])
+    assert document.extractions[0].data == {"value": data}
+    assert document.document_type is None
+
+
+def test_unknown_keys_are_kept() -> None:
+    snapshot, _ = read([page(1, [row(1, file_uuid="u")], of=1, request_id="r")])
+    assert snapshot.provider_data == {"request_id": "r"}
+    assert documents(snapshot)[0].provider_data == {"file_uuid": "u"}
+
+
+def with_link(link: str | None, number: str = "9012") -> Snapshot:
+    link_part = {"redact_url": link} if link else {}
+    data = {"ids": [{"aadhaar": {"value": number, **link_part}}], **link_part, "document_type": "AADHAAR"}
+    return read([page(1, [row(1, file_data=data)], of=1)])[0]
+
+
+@pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
+def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(table: Any) -> None:
+    view = View("atlas")
+    marks = {
+        row.mark
+        for link in ("https://x/1?sig=1", "https://x/1?sig=2", None)
+        for row in table.rows(with_link(link), view)
+    }
+    assert len(marks) == 1
+
+
+def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_change() -> None:
+    [kept] = RESULTS.rows(with_link("https://x/1?sig=1"), View("atlas"))
+    [bare] = RESULTS.rows(with_link("https://x/1?sig=1"), View("atlas", keep_urls=False))
+    [edited] = RESULTS.rows(with_link("https://x/1?sig=1", number="9013"), View("atlas"))
+    assert kept.record["data"]["ids"][0]["aadhaar"]["redact_url"] == kept.record["data"]["redact_url"] != ""
+    assert bare.record["data"] == {"ids": [{"aadhaar": {"value": "9012"}}], "document_type": "AADHAAR"}
+    assert kept.mark == bare.mark != edited.mark
+    assert kept.record["digest"] == bare.record["digest"] != edited.record["digest"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([], "Atlas's page 1 of B1 is not a JSON object."),
+        (None, "Atlas's page 1 of B1 is not a JSON object."),
+        ({}, "Atlas's page 1 of B1 holds no list of documents."),
+        ({"data": {"1": {}}}, "Atlas's page 1 of B1 holds no list of documents."),
+        ({"data": [1]}, "A document on Atlas's page 1 of B1 is not a JSON object."),
+        (
+            {"data": [], "page": 2},
+            "Atlas sent another page instead of page 1 of B1; the batch is left for the next sync.",
+        ),
+    ],
+)
+def test_a_page_that_cannot_be_read_fails_in_words(body: Any, words: str) -> None:
+    with pytest.raises(BadAnswer) as caught:
+        read([body])
+    assert str(caught.value) == words
+
+
+def test_a_batch_the_provider_refuses_is_missing() -> None:
+    refusal = Refused("It said no.", 400, {"error_message": "batch_id is invalid"})
+    assert read(refusal) == (Snapshot(REF, BatchStatus.MISSING, error="It said no."), [[1]])
+
+
+def test_a_later_page_that_is_refused_fails_the_batch() -> None:
+    with pytest.raises(Refused):
+        read([page(1, rows(1, 50), of=60, more=True)], Refused("It said no.", 400, None))
+
+
+def test_a_provider_that_is_down_is_no_missing_batch() -> None:
+    with pytest.raises(TransientError):
+        read(TransientError("down", 503))
+
+
+@pytest.mark.parametrize(
+    ("batch_id", "clock"),
+    [
+        ("BATCH-69469-BBRSS-20260309081408", datetime(2026, 3, 9, 8, 14, 8, tzinfo=timezone.utc)),
+        ("X-20251231235959", datetime(2025, 12, 31, 23, 59, 59, tzinfo=timezone.utc)),
+        ("BATCH-1", None),
+        ("20260309081408", None),
+        ("BATCH-20260309081408-2", None),
+        ("BATCH-1-20261309081408", None),
+        ("BATCH-1-20260230000000", None),
+        ("BATCH-1-00000000000000", None),
+        ("BATCH-1-99999999999999", None),
+        ("BATCH-1-99991231235959", None),
+        ("BATCH-1-120260309081408", None),
+    ],
+)
+def test_the_clock_is_read_out_of_an_id_with_a_days_margin(batch_id: str, clock: datetime | None) -> None:
+    [ref] = plan(batch_id).products[0].named
+    margin = clock and clock + timedelta(days=1)
+    assert ref == BatchRef(None, batch_id, clock=margin, named=True)
+    assert ref.created_at is None
+
+
+def test_credentials_go_to_the_login_alone() -> None:
+    assert PLAN.headers == {}
+    assert PLAN.login is not None
+    headers = {"Client-Id": "client-id-01", "Client-Secret": "client-secret-01"}
+    assert PLAN.login.request == Request("POST", "/authtoken", headers=headers)
+    assert PLAN.login.header == "Token"
+    assert "client-secret-01" not in repr(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"), [(900, 900), ("900", 900), (None, 3600), (..., 3600), ("soon", 3600), ({}, 3600)]
+)
+def test_a_token_lives_as_long_as_told_and_an_hour_otherwise(expires_in: Any, seconds: float) -> None:
+    assert PLAN.login is not None
+    answer = {"access_token": "t", **({} if expires_in is ... else {"expires_in": expires_in})}
+    assert PLAN.login.read(answer) == ("t", seconds)
+
+
+@pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": None}, [], None, "t"])
+def test_a_login_without_a_token_fails_in_words(body: Any) -> None:
+    assert PLAN.login is not None
+    with pytest.raises(
+        BadAnswer, match=r"^Atlas's answer to the login (holds no access_token|is not a JSON object)\.$"
+    ):
+        PLAN.login.read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"error_code": "401", "error_message": "Authentication Error"}, "Authentication Error"),
+        ({"error": "Missing Client-Id or Client-Secret"}, "Missing Client-Id or Client-Secret"),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_its_errors_are_understood(body: Any, reason: str | None) -> None:
+    assert PLAN.dialect.reason(body) == reason
+    assert not PLAN.dialect.passes(400, body)
+    assert "atlas.base_url" in PLAN.dialect.final[410]
+
+
+def test_the_check_needs_no_request_besides_the_login() -> None:
+    assert play(PLAN.check(), []) == (None, [[]])

@@ -1,0 +1,275 @@
+"""Settings: what is accepted, what a default is, and that each mistake is told in one plain sentence."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from source_docextract.config import PROVIDERS, Settings, batch_refs
+from source_docextract.errors import ConfigError
+from source_docextract.model import BatchRef
+
+KEY = "s3cr3t-key-0123456789"
+EXTRACTA = {"api_key": KEY, "extraction_ids": ["t1"]}
+ATLAS = {"client_id": "s3cr3t-client-id", "client_secret": "s3cr3t-client-secret", "batch_ids": ["B-1"]}
+
+
+def extracta(**more: Any) -> dict[str, Any]:
+    return {"extracta": {**EXTRACTA, **more}}
+
+
+def atlas(**more: Any) -> dict[str, Any]:
+    return {"atlas": {**ATLAS, **more}}
+
+
+def top(**more: Any) -> dict[str, Any]:
+    return {**extracta(), **more}
+
+
+def without(section: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != name}
+
+
+def refusal(config: Mapping[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Settings.parse(config)
+    return str(caught.value)
+
+
+BLANK = "holds a blank or a character that no key has; paste it again"
+SHORT = "is empty or cut short; paste the whole of it from the provider's app"
+WHOLE = "must be a whole number"
+YES_NO = "must be true or false"
+LIST = 'must be a list, such as ["id"]'
+OBJECT = "must be an object of settings"
+TEXT = "must be text; put it in quotes"
+EMPTY_ID = "holds an empty id; remove it"
+NO_TIME = "is not a date and time; write it like 2026-01-01T00:00:00Z"
+NO_ADDRESS = "is not a web address; write one that begins with https://"
+MORE_THAN_ADDRESS = "holds more than an address; leave out user names, passwords, ? and #"
+UNENCRYPTED = "would send the key unencrypted; begin it with https://"
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, "No provider is set up; fill in at least one of extracta, atlas."),
+        ({"extracta": None, "atlas": None}, "No provider is set up; fill in at least one of extracta, atlas."),
+        ({"extracta": "t1"}, f"extracta {OBJECT}."),
+        ({"extracta": without(EXTRACTA, "api_key")}, "extracta.api_key is missing; add it."),
+        ({"atlas": without(ATLAS, "client_id")}, "atlas.client_id is missing; add it."),
+        ({"atlas": without(ATLAS, "client_secret")}, "atlas.client_secret is missing; add it."),
+        (
+            {"extracta": {"api_key": KEY}},
+            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "classification_ids, classification_batches.",
+        ),
+        (atlas(batch_ids=[]), "atlas names nothing to bring in; give at least one id in batch_ids."),
+        (extracta(api_key=12345678901), f"extracta.api_key {TEXT}."),
+        (extracta(api_key=""), f"extracta.api_key {SHORT}."),
+        (extracta(api_key="  seven77  "), f"extracta.api_key {SHORT}."),
+        (extracta(api_key="s3cr3t with a blank"), f"extracta.api_key {BLANK}."),
+        (extracta(api_key="s3cr3t\nInjected: yes"), f"extracta.api_key {BLANK}."),
+        (extracta(api_key="s3cr3t-kéy-012345"), f"extracta.api_key {BLANK}."),
+        (atlas(client_secret="short"), f"atlas.client_secret {SHORT}."),
+        (extracta(extraction_ids="t1"), f"extracta.extraction_ids {LIST}."),
+        (extracta(extraction_ids=[1]), f"extracta.extraction_ids {TEXT}."),
+        (extracta(classification_ids=["c1", " "]), f"extracta.classification_ids {EMPTY_ID}."),
+        (atlas(batch_ids=[""]), f"atlas.batch_ids {EMPTY_ID}."),
+        (extracta(follow_links="perhaps"), f"extracta.follow_links {YES_NO}."),
+        (extracta(seconds_between_requests=-1), "extracta.seconds_between_requests must be at least 0."),
+        (extracta(seconds_between_requests="slow"), "extracta.seconds_between_requests must be a number."),
+        (top(lookback_days=-1), "lookback_days must be at least 0."),
+        (top(lookback_days=2.5), f"lookback_days {WHOLE}."),
+        (top(lookback_days="some"), f"lookback_days {WHOLE}."),
+        (top(lookback_days=math.inf), f"lookback_days {WHOLE}."),
+        (top(give_up_after_days=0), "give_up_after_days must be at least 1."),
+        (top(max_in_flight=0), "max_in_flight must be at least 1."),
+        (top(max_in_flight=51), "max_in_flight must be at most 50."),
+        (top(max_in_flight=[]), f"max_in_flight {WHOLE}."),
+        (top(keep_urls=[]), f"keep_urls {YES_NO}."),
+        (top(start_date="yesterday"), f"start_date {NO_TIME}."),
+        (top(start_date=[]), f"start_date {NO_TIME}."),
+        (top(start_date="2026-13-01T00:00:00Z"), f"start_date {NO_TIME}."),
+        (top(start_date="0001-01-01T00:00:00+01:00"), f"start_date {NO_TIME}."),
+        (top(keep_url=False), "keep_url is not a setting; remove it (did you mean keep_urls?)."),
+        (top(extrcta={}), "extrcta is not a setting; remove it (did you mean extracta?)."),
+        (
+            extracta(extraction_id=["t1"]),
+            "extracta.extraction_id is not a setting; remove it (did you mean extraction_ids?).",
+        ),
+        (atlas(batches=["B"]), "atlas.batches is not a setting; remove it (did you mean batch_ids?)."),
+        (top(zzzzzz=1), "zzzzzz is not a setting; remove it."),
+        (top(sensible={"api_key": KEY}), "sensible is not a setting; remove it."),
+    ],
+)
+def test_a_bad_setting_is_told_in_one_sentence(config: Mapping[str, Any], sentence: str) -> None:
+    told = refusal(config)
+    assert told == sentence
+    assert "s3cr3t" not in told
+
+
+@pytest.mark.parametrize("path", ["t1", "t1/", "/b1", "t1/b1/f1/x", "", "t1//f1", "t1/b1/"])
+@pytest.mark.parametrize("setting", ["extraction_batches", "classification_batches"])
+def test_a_batch_that_is_not_written_as_a_path_is_shown(setting: str, path: str) -> None:
+    assert refusal(extracta(**{setting: [path]})) == (
+        f"extracta.{setting} holds {path!r}, which is not <template id>/<batch id>[/<file id>]; "
+        "write a / inside an id as %2F."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("api.extracta.ai", NO_ADDRESS),
+        ("ftp://api.extracta.ai", NO_ADDRESS),
+        ("https://", NO_ADDRESS),
+        ("https:///v1", NO_ADDRESS),
+        ("", NO_ADDRESS),
+        ("https://[", NO_ADDRESS),
+        ("https://host:port/v1", NO_ADDRESS),
+        ("https://host:99999/v1", NO_ADDRESS),
+        ("https://two hosts/v1", NO_ADDRESS),
+        ("https://me:s3cr3t@host/v1", MORE_THAN_ADDRESS),
+        ("https://s3cr3t@host/v1", MORE_THAN_ADDRESS),
+        ("https://host/v1?key=s3cr3t", MORE_THAN_ADDRESS),
+        ("https://host/v1#s3cr3t", MORE_THAN_ADDRESS),
+        ("https://host/v1?", MORE_THAN_ADDRESS),
+        ("https://host/v1#", MORE_THAN_ADDRESS),
+        ("http://api.extracta.ai/v1", UNENCRYPTED),
+        ("http://192.168.0.7", UNENCRYPTED),
+        ("http://0.0.0.0", UNENCRYPTED),
+        ("http://127.0.0.1.example.com", UNENCRYPTED),
+        ("http://localhost.example.com", UNENCRYPTED),
+        ("http://[2001:db8::1]", UNENCRYPTED),
+    ],
+)
+def test_an_address_that_could_lose_the_key_is_refused(url: str, reason: str) -> None:
+    for name, config in (("extracta", extracta(base_url=url)), ("atlas", atlas(base_url=url))):
+        assert refusal(config) == f"{name}.base_url {reason}."
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://eu.example.com/api/", "https://eu.example.com/api"),
+        ("https://example.com:8443", "https://example.com:8443"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://127.8.8.8", "http://127.8.8.8"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_https_is_accepted_anywhere_and_http_on_this_machine(url: str, taken: str) -> None:
+    settings = Settings.parse({**extracta(base_url=url), **atlas(base_url=url)})
+    assert settings.extracta is not None
+    assert settings.atlas is not None
+    assert settings.extracta.base_url == settings.atlas.base_url == taken
+
+
+def test_several_mistakes_are_told_one_after_the_other_and_each_once() -> None:
+    config = {**extracta(api_key="", extraction_ids=[1, 2]), "max_in_flight": 99}
+    assert refusal(config) == (
+        f"extracta.api_key {SHORT}. extracta.extraction_ids {TEXT}. max_in_flight must be at most 50."
+    )
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings.parse({**extracta(), **atlas()})
+    assert settings.extracta is not None
+    assert settings.atlas is not None
+    hand_written = {"api_key", "client_id", "client_secret", "extraction_ids", "batch_ids"}
+    assert settings.extracta.model_dump(exclude=hand_written) == {
+        "extraction_batches": (),
+        "classification_ids": (),
+        "classification_batches": (),
+        "follow_links": True,
+        "seconds_between_requests": 2,
+        "base_url": "https://api.extracta.ai/api/v1",
+    }
+    assert settings.atlas.model_dump(exclude=hand_written) == {"base_url": "https://api.helloatlas.in/v1/bulk"}
+    assert settings.model_dump(exclude={"extracta", "atlas"}) == {
+        "start_date": None,
+        "lookback_days": 3,
+        "give_up_after_days": 30,
+        "max_in_flight": 10,
+        "keep_urls": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)),
+        ("2026-01-02T03:04:05.250Z", datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=timezone.utc)),
+        ("2026-01-02T03:04:05+05:30", datetime(2026, 1, 1, 21, 34, 5, tzinfo=timezone.utc)),
+        ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)),
+        ("2026-01-02", datetime(2026, 1, 2, tzinfo=timezone.utc)),
+    ],
+)
+def test_a_start_date_is_read_in_each_usual_form(sent: str, meant: datetime) -> None:
+    start = Settings.parse(top(start_date=sent)).start_date
+    assert start == meant
+    assert start is not None
+    assert start.tzinfo is timezone.utc
+
+
+def test_nothing_secret_is_in_the_looks_of_settings() -> None:
+    settings = Settings.parse({**extracta(), **atlas()})
+    for looks in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "s3cr3t" not in looks
+
+
+def test_a_key_is_taken_without_the_blanks_around_it() -> None:
+    settings = Settings.parse(extracta(api_key=f" {KEY}\n"))
+    assert settings.extracta is not None
+    assert settings.extracta.api_key.get_secret_value() == KEY
+
+
+def test_keys_that_begin_with_an_underscore_are_the_platforms_own() -> None:
+    assert Settings.parse(top(_limit=1, __injected={"a": 1})) == Settings.parse(top())
+
+
+def test_each_provider_has_a_settings_object_of_its_name() -> None:
+    assert set(PROVIDERS) <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "ref"),
+    [
+        ("t1/b1", BatchRef("t1", "b1", named=True)),
+        ("t1/b1/f1", BatchRef("t1", "b1", file_ids=("f1",), named=True)),
+        ("t%2F1/b%2f1/f%25", BatchRef("t/1", "b/1", file_ids=("f%",), named=True)),
+        ("-OPXQ~a/8p%23", BatchRef("-OPXQ~a", "8p#", named=True)),
+    ],
+)
+def test_a_batch_named_by_hand_is_decoded(path: str, ref: BatchRef) -> None:
+    settings = Settings.parse(extracta(extraction_batches=[f" {path} "]))
+    assert settings.extracta is not None
+    assert batch_refs(settings.extracta.extraction_batches) == [ref]
+
+
+@pytest.mark.parametrize(
+    ("more", "classification", "extraction", "follows"),
+    [
+        ({"extraction_ids": ["t"]}, False, True, False),
+        ({"extraction_batches": ["t/b"]}, False, True, False),
+        ({"classification_ids": ["c"]}, True, True, True),
+        ({"classification_batches": ["c/b"]}, True, True, True),
+        ({"classification_ids": ["c"], "follow_links": False}, True, False, False),
+        ({"classification_ids": ["c"], "extraction_ids": ["t"], "follow_links": False}, True, True, False),
+    ],
+)
+def test_streams_follow_from_what_is_named(
+    more: Mapping[str, Any], classification: bool, extraction: bool, follows: bool
+) -> None:
+    settings = Settings.parse({"extracta": {"api_key": KEY, **more}}).extracta
+    assert settings is not None
+    assert (settings.has_classification, settings.has_extraction, settings.follows_links) == (
+        classification,
+        extraction,
+        follows,
+    )

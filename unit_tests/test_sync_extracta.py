@@ -1,0 +1,365 @@
+"""Whole syncs of both Extracta products against the sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from harness import Connection, only, world
+
+from sandbox import DocumentType, Link, NewFile, Sandbox
+
+Served = tuple[Sandbox, str]
+
+KINDS = ("batches", "files", "results")
+EXTRACTION = tuple(f"extracta_{kind}" for kind in KINDS)
+CLASSIFICATION = tuple(f"extracta_classification_{kind}" for kind in KINDS)
+
+
+def finished(name: str, **result: Any) -> NewFile:
+    return NewFile(name, seconds=0, result=result or {"vendor": name})
+
+
+def pending(name: str) -> NewFile:
+    return NewFile(name, seconds=float("inf"), result={"vendor": name})
+
+
+def extraction_of(served: Served, *files: NewFile, **settings: Any) -> tuple[Connection, str, str]:
+    """A template with one batch, found through the template."""
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    batch = sandbox.extracta.upload(template, files)
+    return Connection(sandbox, url, {"extracta": {"extraction_ids": [template], **settings}}), template, batch
+
+
+def test_a_first_sync_delivers_each_file_and_a_second_one_nothing(served: Served) -> None:
+    connection, template, batch = extraction_of(served, finished("a.pdf"), finished("b.pdf"))
+
+    first = connection.sync()
+    second = connection.sync()
+
+    assert first.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2}
+    assert first.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
+    assert set(first.ends.values()) == {"COMPLETE"}
+    row = only(first.records["extracta_batches"])
+    assert (row["id"], row["status"], row["template_name"]) == (f"{template}/{batch}", "complete", "Invoices")
+    assert (row["files_total"], row["files_processed"], row["files_pending"]) == (2, 2, 0)
+    assert second.counts == {}
+    assert sorted(second.states) == sorted(EXTRACTION)
+
+
+def test_a_batch_in_work_is_open_and_its_files_arrive_once_when_they_are_done(served: Served) -> None:
+    sandbox, _ = served
+    connection, _, batch = extraction_of(served, finished("a.pdf"), pending("b.pdf"))
+
+    first = connection.sync()
+    waiting = only(first.records["extracta_batches"])
+    assert (waiting["status"], waiting["provider_status"]) == ("open", "waiting")
+    assert (waiting["files_total"], waiting["files_processed"]) == (2, None)
+    assert first.counts == {"extracta_batches": 1}
+
+    sandbox.extracta.finish(batch)
+    second = connection.sync()
+    assert second.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2}
+    assert connection.sync().counts == {}
+
+
+def test_a_failed_file_is_a_row_with_its_reason_and_no_result(served: Served) -> None:
+    bad = NewFile("bad.pdf", seconds=0, error="The file is damaged")
+    connection, _, _ = extraction_of(served, finished("a.pdf"), bad)
+
+    synced = connection.sync()
+
+    row = only([row for row in synced.records["extracta_files"] if row["file_name"] == "bad.pdf"])
+    assert (row["status"], row["error"]) == ("failed", "The file is damaged")
+    assert [row["file_name"] for row in synced.records["extracta_results"]] == ["a.pdf"]
+    assert only(synced.records["extracta_batches"])["files_failed"] == 1
+
+
+def test_an_edit_within_the_lookback_gives_exactly_the_changed_row(served: Served) -> None:
+    sandbox, _ = served
+    connection, _, batch = extraction_of(served, finished("a.pdf"), finished("b.pdf"))
+    connection.sync()
+
+    sandbox.clock.advance(days=2)
+    sandbox.extracta.edit(batch, "b.pdf", {"vendor": "corrected"})
+    synced = connection.sync()
+
+    assert synced.counts == {"extracta_results": 1}
+    assert only(synced.records["extracta_results"])["data"] == {"vendor": "corrected"}
+
+
+def test_after_the_lookback_there_is_no_request_for_a_settled_batch(served: Served) -> None:
+    sandbox, _ = served
+    connection, _, batch = extraction_of(served, finished("a.pdf"))
+    connection.sync()
+
+    for days in (3, 10, 100):
+        sandbox.clock.advance(days=days)
+        sandbox.extracta.edit(batch, "a.pdf", {"vendor": f"{days}"})
+        synced = connection.sync()
+        assert synced.requests == {"extracta.viewExtraction": 1}
+        assert synced.counts == {}
+    assert connection.state_of("extracta_results")["days"]
+
+
+def test_without_lookback_a_settled_batch_is_never_asked_for_again(served: Served) -> None:
+    connection, template, _ = extraction_of(served, finished("a.pdf"))
+    connection.settings["lookback_days"] = 0
+    connection.sync()
+
+    served[0].extracta.upload(template, [finished("b.pdf")])
+    synced = connection.sync()
+
+    assert synced.requests["extracta.getBatchResults"] == 1
+    assert [row["file_name"] for row in synced.records["extracta_results"]] == ["b.pdf"]
+
+
+def test_a_batch_that_is_added_to_long_after_is_read_again(served: Served) -> None:
+    sandbox, _ = served
+    connection, template, batch = extraction_of(served, finished("a.pdf"))
+    connection.sync()
+    sandbox.clock.advance(days=40)
+    connection.sync()
+
+    sandbox.extracta.upload(template, [finished("late.pdf")], batch)
+    connection.sync()
+
+    rows = connection.warehouse["extracta_results"].values()
+    assert {row["file_name"] for row in rows} == {"a.pdf", "late.pdf"}
+    assert only(list(connection.warehouse["extracta_batches"].values()))["files_total"] == 2
+    assert connection.sync().counts == {}
+
+
+def test_a_batch_that_is_listed_late_costs_one_request_and_two_cost_their_own_day(served: Served) -> None:
+    sandbox, _ = served
+    connection, template, _ = extraction_of(served, finished("a.pdf"))
+    old, other = sandbox.clock.now(), sandbox.clock.now().replace(day=1)
+    sandbox.extracta.upload(template, [finished("other day.pdf")], started_at=other)
+    connection.sync()
+    sandbox.clock.advance(days=30)
+    connection.sync()
+
+    sandbox.extracta.upload(template, [finished("late.pdf")], started_at=old)
+    synced = connection.sync()
+
+    assert [row["file_name"] for row in synced.records["extracta_results"]] == ["late.pdf"]
+    assert synced.requests["extracta.getBatchResults"] == 1
+    assert connection.sync().requests == {"extracta.viewExtraction": 1}
+
+    for name in ("late 2.pdf", "late 3.pdf"):
+        sandbox.extracta.upload(template, [finished(name)], started_at=old)
+    synced = connection.sync()
+
+    names = {row["file_name"] for row in synced.records["extracta_results"]}
+    assert names == {"a.pdf", "late.pdf", "late 2.pdf", "late 3.pdf"}
+    assert connection.sync().requests == {"extracta.viewExtraction": 1}
+
+
+def test_a_long_history_is_asked_for_once(served: Served) -> None:
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for days in range(60):
+        sandbox.extracta.upload(template, [finished(f"{days}.pdf")])
+        sandbox.clock.advance(days=1)
+    connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+
+    first, second = connection.sync(), connection.sync()
+
+    assert first.counts["extracta_results"] == 60
+    assert second.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 2}
+    assert second.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        pytest.param("file_id", ("a.pdf", "b.pdf"), id="the same fileId twice"),
+        pytest.param("file_name", ("a.pdf", "a.pdf"), id="the same name twice"),
+    ],
+)
+def test_files_that_look_alike_are_all_rows(served: Served, key: str, names: tuple[str, str]) -> None:
+    shared = "same" if key == "file_id" else None
+    files = [NewFile(name, seconds=0, result={"n": n}, file_id=shared) for n, name in enumerate(names)]
+    connection, template, batch = extraction_of(served, *files)
+    served[0].switches = replace(served[0].switches, extracta_file_ids=key == "file_id")
+
+    synced = connection.sync()
+
+    base = f"{template}/{batch}/{'same' if shared else 'a.pdf'}"
+    assert synced.ids("extracta_files") == [base, f"{base}~2"]
+    assert [row["data"] for row in synced.records["extracta_results"]] == [{"n": 0}, {"n": 1}]
+    assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"extracta_file_ids": False},
+        {"extracta_top_level_status": True},
+        {"extracta_start_time": "text"},
+        {"extracta_start_time": "iso"},
+        {"extracta_start_time": "missing"},
+        {"partial_batches": True},
+        {"partial_batches": True, "unknown_status": "deskewing"},
+        {"unknown_keys": True},
+        {"extracta_batches": False},
+    ],
+    ids=lambda switches: ", ".join(f"{name}={value}" for name, value in switches.items()) or "as documented",
+)
+def test_every_plausible_variant_delivers_everything_once(switches: dict[str, Any]) -> None:
+    with world(**switches) as (sandbox, url):
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        batch = sandbox.extracta.upload(template, [finished("a.pdf"), pending("b.pdf")])
+        settings = {"extraction_ids": [template], "extraction_batches": [f"{template}/{batch}"]}
+        connection = Connection(sandbox, url, {"extracta": settings})
+
+        first = connection.sync()
+        assert only(first.records["extracta_batches"])["status"] == "open"
+        sandbox.extracta.finish()
+        connection.sync()
+
+        results = connection.warehouse["extracta_results"].values()
+        assert {row["file_name"] for row in results} == {"a.pdf", "b.pdf"}
+        assert {row["status"] for row in connection.warehouse["extracta_files"].values()} == {"processed"}
+        assert only(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
+        assert connection.sync().counts == {}
+        if switches.get("unknown_status"):
+            statuses = [row["provider_status"] for row in first.records["extracta_files"]]
+            assert "deskewing" in statuses
+
+
+def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served: Served) -> None:
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    files = [NewFile(f"{n}.pdf", seconds=0, result={"n": n}, file_id=f"file/{n}") for n in range(3)]
+    batch = sandbox.extracta.upload(template, files)
+    sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
+    named = [f"{template}/{batch}/file%2F{n}" for n in (0, 2)]
+    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": named}})
+
+    synced = connection.sync()
+
+    assert synced.ids("extracta_files") == [f"{template}/{batch}/file%2F{n}" for n in (0, 2)]
+    assert only(synced.records["extracta_batches"])["files_total"] == 2
+    bodies = [entry.body for entry in sandbox.journal.entries]
+    assert sorted(body["fileId"] for body in bodies if body) == ["file/0", "file/2"]
+    assert connection.sync().counts == {}
+
+
+def test_start_date_leaves_out_what_a_list_tells_is_older_but_not_what_is_named(served: Served) -> None:
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    old = sandbox.extracta.upload(template, [finished("old.pdf")])
+    named = sandbox.extracta.upload(template, [finished("named.pdf")])
+    sandbox.clock.advance(days=10)
+    start = sandbox.clock.now()
+    sandbox.extracta.upload(template, [finished("on the boundary.pdf")])
+    settings = {"extraction_ids": [template], "extraction_batches": [f"{template}/{named}"]}
+    connection = Connection(sandbox, url, {"extracta": settings})
+    connection.settings["start_date"] = start.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    synced = connection.sync()
+
+    names = {row["file_name"] for row in synced.records["extracta_results"]}
+    assert names == {"named.pdf", "on the boundary.pdf"}
+    assert old not in {row["batch_id"] for row in synced.records["extracta_batches"]}
+    del connection.settings["start_date"]
+    assert [row["file_name"] for row in connection.sync().records["extracta_results"]] == ["old.pdf"]
+
+
+class TestLinks:
+    """Classification results that point at extraction batches."""
+
+    def given(self, served: Served, **settings: Any) -> tuple[Connection, str, str]:
+        sandbox, url = served
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        types = [DocumentType("invoice", extraction_id=template), DocumentType("other")]
+        classification = sandbox.classification.create("Mail", types)
+        kinds = [{"documentType": "invoice", "confidence": 0.9}, {"documentType": "other", "confidence": 0.8}]
+        files = [NewFile(f"{kind['documentType']}.pdf", seconds=0, result=kind) for kind in kinds]
+        batch = sandbox.classification.upload(classification, files)
+        named = {"classification_batches": [f"{classification}/{batch}"], **settings}
+        return Connection(sandbox, url, {"extracta": named}), classification, batch
+
+    def test_are_followed_in_the_same_sync(self, served: Served) -> None:
+        connection, _, _ = self.given(served)
+        served[0].extracta.finish()
+
+        synced = connection.sync()
+
+        assert synced.requests == {"extracta.getResults": 1, "extracta.getBatchResults": 1}
+        assert synced.counts["extracta_results"] == 1
+        assert synced.counts["extracta_classification_results"] == 2
+        link = only([row for row in synced.records["extracta_classification_results"] if row["provider_data"]])
+        result = only(synced.records["extracta_results"])
+        assert link["provider_data"]["extraction"]["batchId"] == result["batch_id"]
+        assert link["document_type"] == "invoice"
+        assert link["confidence"] == 0.9
+        assert connection.sync().counts == {}
+
+    def test_are_followed_when_only_extraction_streams_are_selected(self, served: Served) -> None:
+        connection, _, _ = self.given(served)
+        served[0].extracta.finish()
+
+        synced = connection.sync(*EXTRACTION)
+
+        assert synced.requests == {"extracta.getResults": 1, "extracta.getBatchResults": 1}
+        assert set(synced.counts) == set(EXTRACTION)
+        assert connection.sync(*EXTRACTION).counts == {}
+
+    def test_cost_nothing_when_only_classification_streams_are_selected(self, served: Served) -> None:
+        connection, _, _ = self.given(served)
+
+        assert connection.sync(*CLASSIFICATION).requests == {"extracta.getResults": 1}
+
+    def test_are_not_followed_when_that_is_switched_off(self, served: Served) -> None:
+        connection, _, _ = self.given(served, follow_links=False)
+
+        assert connection.streams == list(CLASSIFICATION)
+        assert connection.sync().requests == {"extracta.getResults": 1}
+
+    def test_are_watched_until_the_batch_is_done_and_then_left_alone(self, served: Served) -> None:
+        sandbox, _ = served
+        connection, _, _ = self.given(served)
+        first = connection.sync()
+        assert only(first.records["extracta_batches"])["status"] == "open"
+
+        sandbox.clock.advance(days=10)
+        sandbox.extracta.finish()
+        assert connection.sync().counts["extracta_results"] == 1
+        sandbox.clock.advance(days=10)
+        connection.sync()
+        sandbox.clock.advance(days=10)
+
+        assert connection.sync().requests == {}
+
+    def test_that_appear_later_are_followed_later(self, served: Served) -> None:
+        sandbox, url = served
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        linked = sandbox.extracta.upload(template, [finished("a.pdf")])
+        classification = sandbox.classification.create("Mail", [DocumentType("invoice")])
+        file = NewFile("a.pdf", seconds=0, result={"documentType": "invoice", "confidence": 1})
+        batch = sandbox.classification.upload(classification, [file])
+        connection = Connection(sandbox, url, {"extracta": {"classification_batches": [f"{classification}/{batch}"]}})
+        assert "extracta_results" not in connection.sync().counts
+
+        later = NewFile("b.pdf", seconds=0, result=file.result, link=Link(template, linked, "x"))
+        sandbox.classification.upload(classification, [later], batch)
+        synced = connection.sync()
+
+        assert synced.counts["extracta_results"] == 1
+
+    @pytest.mark.parametrize("stop_after", range(1, 40))
+    def test_survive_a_stop_at_any_message(self, served: Served, stop_after: int) -> None:
+        connection, _, _ = self.given(served)
+        served[0].extracta.finish()
+
+        connection.sync(stop_after=stop_after)
+        connection.sync()
+
+        assert len(connection.warehouse["extracta_results"]) == 1
+        assert len(connection.warehouse["extracta_classification_results"]) == 2
+        assert connection.sync().counts == {}
