@@ -1,0 +1,57 @@
+# Everything sets itself up: a Python from 3.10 to 3.13 and make are all that is needed.
+# Another Python: make test PYTHON=python3.12
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 python3.13 python,$(if $(shell $(p) -c 'import sys; print(1 if (3, 10) <= sys.version_info < (3, 14) else "")' 2>/dev/null),$(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .venv-demo
+DEMO_TEST := integration_tests/test_demo.py
+CORES ?= 2
+RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check format clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what landed
+	@$(DEMO)/bin/python -m demo
+
+test: $(VENV)/ready $(DEMO)/tests ## Run the tests
+	$(BIN)/python -m pytest -q -n $(CORES) --ignore $(DEMO_TEST)
+	$(DEMO)/bin/python -m pytest -q $(DEMO_TEST)
+
+test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
+	$(BIN)/python -m pytest -q -n $(CORES) -m long --ignore $(DEMO_TEST)
+	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TEST)
+
+check: $(VENV)/ready ## Lint, check the formatting and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environments and what the demo made
+	rm -rf $(VENV) $(DEMO) .demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+$(VENV)/ready: setup.py pyproject.toml
+	@echo "Setting up $(VENV) with $(RUN) ..."
+	@$(RUN) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[tests]'
+	@touch $@
+
+# PyAirbyte declares no support of Python 3.13 yet, and works with it.
+$(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
+	@echo "Setting up $(DEMO) with $(RUN) (PyAirbyte is large: a minute or two) ..."
+	@$(RUN) -m venv $(DEMO)
+	@$(DEMO)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' && loose=--ignore-requires-python; \
+	  $(DEMO)/bin/python -m pip install -q --disable-pip-version-check $$loose -r demo/requirements.txt -e '.[sandbox]'
+	@touch $@
+
+$(DEMO)/tests: $(DEMO)/ready
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8'
+	@touch $@

@@ -1,0 +1,76 @@
+"""Starts the demo, and sees to it that nothing of it goes on afterwards. `make demo`, from the repository's root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from . import Trouble
+from .interrupts import Interrupts
+from .pipeline import Pipeline, stay_at_home
+from .playground import playground
+from .query import DATABASE, command
+from .screen import Screen
+from .story import Story
+
+FOLDER = DATABASE.parent
+
+
+def main() -> int:
+    screen, interrupts = Screen(), Interrupts()
+    interrupts.listen()
+    try:
+        _run(screen, interrupts)
+    except Trouble as trouble:
+        if interrupts.number is None:
+            print(f"\n{trouble}\nMore about it: {os.path.relpath(FOLDER / 'logs')}", file=sys.stderr)
+            return 1
+    except BrokenPipeError:  # nobody reads any more, as after `make demo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except BaseException:
+        if interrupts.number is None:
+            raise
+    if interrupts.number is not None:
+        print("\nStopped, and the sandbox with it.", file=sys.stderr)
+        return 128 + interrupts.number
+    return 0
+
+
+def _run(screen: Screen, interrupts: Interrupts) -> None:
+    screen.line("A sandbox of the providers' APIs starts on this machine, and the connector syncs its invented")
+    screen.line("documents into a DuckDB file, three times. Takes half a minute and needs neither key nor network.")
+    screen.line()
+    logs = FOLDER / "logs"
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    stay_at_home(FOLDER)
+    with ExitStack() as until_the_end:
+        with screen.step("Starting the sandbox") as outcome:
+            sandbox = until_the_end.enter_context(playground(logs / "sandbox.log", interrupts))
+            outcome.append(sandbox.url)
+        Story(screen, interrupts, sandbox, Pipeline(DATABASE, logs / "pyairbyte.log")).run()
+    _say_goodbye(screen)
+
+
+def _say_goodbye(screen: Screen) -> None:
+    database, programs = os.path.relpath(DATABASE), os.path.relpath(Path(sys.executable).parent)
+    screen.heading("The sandbox has ended; the data stays")
+    rows = (
+        ("The file", database),
+        ("Its tables", command("SHOW TABLES")),
+        ("Any SQL", command("SELECT * FROM atlas_files WHERE error <> ''")),
+        ("", f"or, with DuckDB's own shell: duckdb {database}"),
+        ("Read on", "README.md"),
+        ("The tests", "make test"),
+        ("The sandbox", f"{programs}/docextract-sandbox --help"),
+    )
+    for what, where in rows:
+        screen.line(f"  {what:<13}{where}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""`python -m demo.query "SELECT ..."`: asks the DuckDB file that the demo has left; without SQL, for its tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import duckdb
+
+DATABASE = Path.cwd() / ".demo" / "documents.duckdb"
+
+
+def command(sql: str) -> str:
+    """The line that asks this in a shell, from where one is now."""
+    return f'{os.path.relpath(sys.executable)} -m demo.query "{sql}"'
+
+
+def main(arguments: list[str]) -> int:
+    if not DATABASE.exists():
+        print(f"There is no {os.path.relpath(DATABASE)}; make it with: make demo", file=sys.stderr)
+        return 1
+    try:
+        with duckdb.connect(str(DATABASE), read_only=True) as connection:
+            answer = connection.sql(" ".join(arguments) or "SHOW TABLES")
+            if answer is not None:
+                answer.show()
+    except duckdb.Error as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # who reads has seen enough, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""What is in the DuckDB file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+Row = dict[str, Any]
+
+_VARIETY = {
+    "batches": "status, coalesce(files_failed, 0) > 0",
+    "files": "status",
+    "results": "coalesce(document_type, template_id)",
+}
+"""By kind of stream: rows that differ in this make good examples of one another."""
+
+
+def kind(stream: str) -> str:
+    """`results` of `extracta_results`: the kind says which columns a stream has."""
+    return stream.rsplit("_", 1)[-1]
+
+
+class Warehouse:
+    """Reads the file that a sync has written. Opened for each question, since a sync needs it for itself.
+
+    `since` is a time in milliseconds since 1970: only rows that were read from then on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        # Without extensions from afar: nothing here needs one.
+        config: dict[str, Any] = {"autoinstall_known_extensions": False}
+        with duckdb.connect(str(self._path), read_only=True, config=config) as connection:
+            cursor = connection.execute(sql, list(parameters))
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def counts(self, streams: Sequence[str], since: int = 0) -> dict[str, int]:
+        """Rows of each stream; 0 where there is no table as no row has ever come."""
+        tables = self._tables()
+        sql = "SELECT count(*) AS n FROM {} WHERE epoch_ms(observed_at) >= ?"
+        return {
+            stream: self.ask(sql.format(_quoted(stream)), [since])[0]["n"] if stream in tables else 0
+            for stream in streams
+        }
+
+    def examples(self, stream: str, since: int, limit: int) -> list[Row]:
+        """A few rows, as different from one another as there are."""
+        variety = _VARIETY.get(kind(stream), "id")
+        return self.ask(
+            f"SELECT *, row_number() OVER (PARTITION BY {variety} ORDER BY observed_at DESC, id) AS nth "
+            f"FROM {_quoted(stream)} WHERE epoch_ms(observed_at) >= ? ORDER BY nth, observed_at DESC, id LIMIT ?",
+            [since, limit],
+        )
+
+    def batch_sizes(self, streams: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Files in each batch, by stream and id."""
+        tables = self._tables()
+        return {
+            (stream, row["id"]): row["files_total"]
+            for stream in streams
+            if kind(stream) == "batches" and stream in tables
+            for row in self.ask(f"SELECT id, files_total FROM {_quoted(stream)} WHERE files_total IS NOT NULL")
+        }
+
+    def _tables(self) -> set[str]:
+        return {row["name"] for row in self.ask("SHOW TABLES")} if self._path.exists() else set()
+
+
+def _quoted(stream: str) -> str:
+    return '"' + stream.replace('"', '""') + '"'
