@@ -47,5 +47,5 @@ def by_day(refs: Iterable[BatchRef]) -> dict[DayKey, list[BatchRef]]:
 
 
 def _batch_mark(ref: BatchRef) -> int:
-    name = f"{ref.key}|{ref.fingerprint}".encode()
+    name = f"{ref.key}|{ref.signature}".encode()
     return int.from_bytes(blake2b(name, digest_size=6).digest(), "big")

@@ -50,7 +50,7 @@ class Entry:
     Attributes:
         since: when first seen if open or stalled, when settled otherwise.
         status: OPEN, STALLED, or COMPLETE for whatever is settled.
-        fingerprint: what its list told at the last reading (`BatchRef.fingerprint`).
+        signature: what its list told at the last reading (`BatchRef.signature`).
         rows: the marks of its rows as last delivered, joined.
         linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
         read: it has been read at least once.
@@ -58,7 +58,7 @@ class Entry:
 
     since: datetime
     status: BatchStatus = BatchStatus.OPEN
-    fingerprint: str = ""
+    signature: str = ""
     rows: str = ""
     linked: datetime | None = None
     read: bool = True
@@ -152,7 +152,7 @@ class Book:
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
         if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            entry.fingerprint = _told(ref, entry.status)
+            entry.signature = _told(ref, entry.status)
             return marks or ()  # deleted upstream after it was settled: its rows stay as they are
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
@@ -171,7 +171,7 @@ class Book:
         if snapshot.finished or entry is None or not entry.read:
             return False
         if entry.status is BatchStatus.STALLED:
-            return entry.fingerprint == _told(snapshot.ref, entry.status)
+            return entry.signature == _told(snapshot.ref, entry.status)
         return entry.status is BatchStatus.OPEN and now - entry.since > self._rules.give_up_after
 
     def close(self, now: datetime) -> None:
@@ -200,7 +200,7 @@ class Book:
         entry = self.entries.get(ref.key)
         if entry is None:
             return False
-        if entry.status is BatchStatus.OPEN or entry.fingerprint != _told(ref, entry.status):
+        if entry.status is BatchStatus.OPEN or entry.signature != _told(ref, entry.status):
             return True
         return entry.status is BatchStatus.COMPLETE and now - entry.since < self._rules.lookback
 
@@ -232,7 +232,7 @@ class Book:
             return
         for ref in self._by_day[key]:
             entry = self.entries.get(ref.key)
-            is_settled = entry and entry.status is BatchStatus.COMPLETE and entry.fingerprint == ref.fingerprint
+            is_settled = entry and entry.status is BatchStatus.COMPLETE and entry.signature == ref.signature
             if entry and is_settled and not entry.linked and self._is_closed(entry, now):
                 self.days.setdefault(template_id, {}).setdefault(day, Day()).add(ref)
                 del self.entries[ref.key]
@@ -245,7 +245,7 @@ class Book:
                 return BatchStatus.STALLED, entry.since
             waiting = entry is not None and entry.status is BatchStatus.OPEN
             return BatchStatus.OPEN, min(entry.since, now) if entry and waiting else now
-        if entry and entry.status is BatchStatus.COMPLETE and entry.fingerprint == snapshot.ref.fingerprint:
+        if entry and entry.status is BatchStatus.COMPLETE and entry.signature == snapshot.ref.signature:
             return BatchStatus.COMPLETE, min(entry.since, now)
         settled = snapshot.completed_at or (snapshot.ref.clock if is_new else None) or now
         return BatchStatus.COMPLETE, min(settled, now)
@@ -265,9 +265,7 @@ def _told(ref: BatchRef, status: BatchStatus) -> str:
 
     The provider's own status counts for what is given up only: anything else is read again when it is finished anyway.
     """
-    return (
-        f"{ref.fingerprint} {ref.provider_status or ''}".strip() if status is BatchStatus.STALLED else ref.fingerprint
-    )
+    return f"{ref.signature} {ref.provider_status or ''}".strip() if status is BatchStatus.STALLED else ref.signature
 
 
 def _marks_of(rows: str) -> frozenset[str]:

@@ -67,6 +67,12 @@ class BatchRef:
     def key(self) -> BatchKey:
         return BatchKey(self.template_id or "", self.batch_id)
 
+    @property
+    def signature(self) -> str:
+        """All that makes a batch due if it changes: what the list tells, and which files are asked for."""
+        files = "/".join(sorted(map(escaped, self.file_ids)))
+        return f"{self.fingerprint} {files}".strip()
+
     def merged(self, other: BatchRef) -> BatchRef:
         """Of two mentions of one batch: whole before some files, what a list tells before nothing."""
         told, bare = (self, other) if self.created_at or self.fingerprint else (other, self)

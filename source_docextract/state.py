@@ -94,8 +94,8 @@ def _load(book: Book, document: Mapping[str, Any]) -> None:
 
 def _entry_json(entry: Entry) -> dict[str, str | bool]:
     document: dict[str, str | bool] = {"since": _minute(entry.since)}
-    if entry.fingerprint:
-        document["listed"] = entry.fingerprint
+    if entry.signature:
+        document["listed"] = entry.signature
     if entry.rows:
         document["rows"] = entry.rows
     if entry.linked:
@@ -110,7 +110,7 @@ def _entry(document: Mapping[str, Any], status: BatchStatus) -> Entry:
     return Entry(
         since=_moment(document["since"]),
         status=status,
-        fingerprint=str(document.get("listed", "")),
+        signature=str(document.get("listed", "")),
         rows=str(document.get("rows", "")),
         linked=_moment(linked) if linked else None,
         read=bool(document.get("read", True)),

@@ -249,6 +249,24 @@ def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served: Served) 
     assert connection.sync().counts == {}
 
 
+def test_a_further_file_that_is_named_later_is_asked_for(served: Served) -> None:
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    files = [NewFile(f"{n}.pdf", seconds=0, result={"n": n}, file_id=f"f{n}") for n in range(3)]
+    batch = sandbox.extracta.upload(template, files)
+    named = [f"{template}/{batch}/f0"]
+    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": named}})
+    connection.sync()
+    sandbox.clock.advance(days=30)
+    assert connection.sync().requests == {}
+
+    connection.settings["extracta"]["extraction_batches"] = [*named, f"{template}/{batch}/f2"]
+    assert connection.sync().ids("extracta_files") == [f"{template}/{batch}/f2"]
+
+    connection.settings["extracta"]["extraction_batches"] = [f"{template}/{batch}"]
+    assert connection.sync().ids("extracta_files") == [f"{template}/{batch}/f1"]
+
+
 def test_start_date_leaves_out_what_a_list_tells_is_older_but_not_what_is_named(served: Served) -> None:
     sandbox, url = served
     template = sandbox.extracta.create("Invoices", ["vendor"])
