@@ -231,7 +231,7 @@ class Visit:
         self._notices.warn("given up", str(error))
         for route in self._routes.values():
             if route.has_work:
-                route.fail(error)
+                route.fail(error, for_good=True)
         self.workers.close()
 
     def _summary(self) -> str:

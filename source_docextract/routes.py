@@ -57,10 +57,10 @@ class Route:
         words = "Its template's list no longer names it."
         return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
 
-    def fail(self, error: ConnectorError) -> None:
+    def fail(self, error: ConnectorError, *, for_good: bool = False) -> None:
         """A batch that was not read may have held links: those who follow them are incomplete as well."""
         for stream in (*self.streams, *self.followers):
-            stream.fail(error)
+            stream.fail(error, for_good=for_good)
 
 
 def routes(plan: Plan, streams: Sequence[Stream]) -> dict[str, Route]:

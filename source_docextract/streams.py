@@ -34,7 +34,7 @@ class Stream:
     Attributes:
         view: how its rows are to look.
         rows: records emitted so far.
-        trouble: why it will end incomplete, the first of all reasons.
+        trouble: why it will end incomplete: the first of all reasons, or that its provider was given up.
     """
 
     name: str
@@ -53,8 +53,9 @@ class Stream:
         """What this stream remembers of a product: of its own the batches, of another one the links."""
         return self.ledger.batches if product == self.product else self.ledger.links
 
-    def fail(self, error: ConnectorError) -> None:
-        self.trouble = self.trouble or error
+    def fail(self, error: ConnectorError, *, for_good: bool = False) -> None:
+        if self.trouble is None or for_good:
+            self.trouble = error
 
     def deliver(self, snapshot: Snapshot, now: datetime) -> Iterator[AirbyteMessage]:
         """The rows of a snapshot that are new or changed. They are written down before the first is given out."""
