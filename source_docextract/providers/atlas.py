@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
+import orjson
+
 from ..answers import Dialect
 from ..config import AtlasSettings
 from ..errors import BadAnswer, Refused
@@ -177,7 +179,7 @@ def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
     extractions: tuple[Extraction, ...] = ()
     if status is FileStatus.PROCESSED:
         sent = as_object(data)
-        extractions = (Extraction(data=sent, stable=_without_signed_links(sent), document_type=document_type),)
+        extractions = (Extraction(data=sent, stable=_stable(sent), document_type=document_type),)
     return Document(
         key=keys.key(document_id, None),
         status=status,
@@ -187,6 +189,12 @@ def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
         provider_data=others(row, _ROW),
         extractions=extractions,
     )
+
+
+def _stable(data: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What was extracted without its signed links. Few documents have any, and looking for the word is cheap."""
+    written = orjson.dumps(data)
+    return _without_signed_links(data) if any(link.encode() in written for link in _SIGNED_LINKS) else data
 
 
 def _without_signed_links(value: Json) -> Json:
