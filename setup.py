@@ -18,8 +18,15 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["source_docextract*", "sandbox*"]),
-    install_requires=["airbyte-cdk>=7.39,<8", "orjson>=3.10", "pydantic>=2.13,<3", "requests>=2.31", "tenacity>=9,<10"],
-    extras_require={"sandbox": SANDBOX, "tests": TESTS},
+    install_requires=[
+        "airbyte-cdk>=7.39,<8",
+        "orjson>=3.10",
+        "pydantic>=2.13,<3",
+        "requests>=2.31",
+        "smart-open>=7",
+        "tenacity>=9,<10",
+    ],
+    extras_require={"s3": ["smart-open[s3]>=7"], "gs": ["smart-open[gcs]>=7"], "sandbox": SANDBOX, "tests": TESTS},
     entry_points={
         "console_scripts": [
             "source-docextract=source_docextract.run:main",

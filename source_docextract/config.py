@@ -71,9 +71,20 @@ def _start(moment: datetime) -> datetime:
         raise ValueError("is not a date and time; write it like 2026-01-01T00:00:00Z") from None
 
 
+def _registry_url(url: str) -> str:
+    url = url.strip()
+    parts = urlsplit(url)
+    if not url or parts.scheme not in {"https", "http", "s3", "gs", "file", ""}:
+        raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("would be read unencrypted; begin it with https://")
+    return url
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 Id = Annotated[str, AfterValidator(_id)]
+RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 BatchPath = Annotated[str, AfterValidator(_batch_path)]
 
 SHORTEST_KEY = 8
@@ -150,14 +161,9 @@ class ExtractaSettings(Section):
     def has_extraction(self) -> bool:
         return bool(self.extraction_ids or self.extraction_batches) or self.follows_links
 
-    @model_validator(mode="after")
-    def _names_something(self) -> ExtractaSettings:
-        if not (self.has_extraction or self.has_classification):
-            raise ValueError(
-                "names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
-                "classification_ids, classification_batches"
-            )
-        return self
+    @property
+    def names_something(self) -> bool:
+        return self.has_extraction or self.has_classification
 
 
 class AtlasSettings(Section):
@@ -188,11 +194,21 @@ class AtlasSettings(Section):
         json_schema_extra=_HIDDEN,
     )
 
-    @model_validator(mode="after")
-    def _names_something(self) -> AtlasSettings:
-        if not self.batch_ids:
-            raise ValueError("names nothing to bring in; give at least one id in batch_ids")
-        return self
+    @property
+    def names_something(self) -> bool:
+        return bool(self.batch_ids)
+
+
+class RegistrySettings(Section):
+    """A file that names batches, for APIs that have no list of them."""
+
+    model_config = ConfigDict(title="Batch registry")
+
+    url: RegistryUrl = Field(
+        title="Address",
+        description="A CSV or JSON Lines file, read again at each sync: https://, s3://, gs:// or a local path. "
+        "Columns: provider, template_id, batch_id and, optional, created_at, expected_files.",
+    )
 
 
 class Settings(Section):
@@ -202,6 +218,7 @@ class Settings(Section):
 
     extracta: ExtractaSettings | None = Field(default=None, title="Extracta.ai")
     atlas: AtlasSettings | None = Field(default=None, title="Atlas")
+    batch_registry: RegistrySettings | None = Field(default=None, title="Batch registry")
     start_date: Annotated[datetime, AfterValidator(_start)] | None = Field(
         default=None,
         title="Start date",
@@ -240,7 +257,15 @@ class Settings(Section):
     @model_validator(mode="after")
     def _has_provider(self) -> Settings:
         if not any(getattr(self, name) for name in PROVIDERS):
-            raise ValueError(f"no provider is set up; fill in at least one of {', '.join(PROVIDERS)}")
+            raise ValueError(f"No provider is set up; fill in at least one of {', '.join(PROVIDERS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Settings:
+        for name, choices in PROVIDERS.items():
+            section = getattr(self, name)
+            if section and not section.names_something and not self.batch_registry:
+                raise ValueError(f"{name} names nothing to bring in; give {choices}, or a batch_registry")
         return self
 
     @classmethod
@@ -256,8 +281,11 @@ class Settings(Section):
             raise ConfigError(" ".join(sentences(problem, cls))) from None
 
 
-PROVIDERS = ("extracta", "atlas")
-"""The providers that can be set up, by the name of their settings object."""
+PROVIDERS = {
+    "extracta": "at least one of extraction_ids, extraction_batches, classification_ids, classification_batches",
+    "atlas": "at least one id in batch_ids",
+}
+"""The providers that can be set up, by the name of their settings object, and what each needs to be told."""
 
 
 def batch_refs(paths: tuple[str, ...]) -> list[BatchRef]:

@@ -172,6 +172,7 @@ class Visit:
 
     def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
+        snapshot = snapshot.awaiting_files()
         self._tell(snapshot)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
         news = self._expect(route, snapshot.links, now)

@@ -44,6 +44,7 @@ class BatchRef:
         file_ids: ask for these files only; empty means the whole batch.
         created_at: creation time as told by a list.
         clock: creation time for inside use (age, order) where it is only a guess; `created_at` where that is told.
+        expected_files: how many files it will have in the end, as its user says; it stays open while it has fewer.
         named: by hand, by a registry or by a link, so it is read whatever `start_date` says.
         linked: a classification result pointed at it.
         listing: what the list tells of it besides; keys are columns of Batch.
@@ -55,6 +56,7 @@ class BatchRef:
     file_ids: tuple[str, ...] = ()
     created_at: datetime | None = None
     clock: datetime | None = None
+    expected_files: int | None = None
     named: bool = False
     linked: bool = False
     template_name: str | None = None
@@ -74,15 +76,17 @@ class BatchRef:
         return f"{self.fingerprint} {files}".strip()
 
     def merged(self, other: BatchRef) -> BatchRef:
-        """Of two mentions of one batch: whole before some files, what a list tells before nothing."""
-        told, bare = (self, other) if self.created_at or self.fingerprint else (other, self)
+        """Of two mentions of one batch: whole before some files, what a list tells before what anybody else says."""
+        told, said = (other, self) if self.named and not other.named else (self, other)
         both_partial = bool(self.file_ids and other.file_ids)
         return replace(
             told,
             file_ids=tuple(dict.fromkeys(self.file_ids + other.file_ids)) if both_partial else (),
+            created_at=told.created_at or said.created_at,
+            clock=told.clock or said.clock,
+            expected_files=told.expected_files or said.expected_files,
             named=self.named or other.named,
             linked=self.linked or other.linked,
-            template_name=told.template_name or bare.template_name,
         )
 
 
@@ -164,6 +168,11 @@ class Snapshot:
     def finished(self) -> bool:
         return self.status is not BatchStatus.OPEN
 
+    def awaiting_files(self) -> Snapshot:
+        """The same, but open if its user says that more files are to come."""
+        is_short = self.documents is not None and len(self.documents) < (self.ref.expected_files or 0)
+        return replace(self, status=BatchStatus.OPEN) if self.status is BatchStatus.COMPLETE and is_short else self
+
 
 _ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 
@@ -199,3 +208,22 @@ def rfc3339(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_MILLISECONDS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
+
+
+def moment(value: Json) -> datetime | None:
+    """A time sent as ISO text, or as seconds or milliseconds since 1970, as a number or as text; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        # Numbers first: newer Pythons take digits alone for a compact date.
+        seconds = float(value)
+        return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        pass
+    try:
+        return utc(datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
+    except (AttributeError, ValueError, OverflowError):
+        return None

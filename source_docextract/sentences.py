@@ -43,7 +43,7 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
         return f"{name} is not a date and time; write it like 2026-01-01T00:00:00Z."
     if kind == "value_error":
         reason = str(context["error"])
-        return f"{name} {reason}." if path else f"{reason[0].upper()}{reason[1:]}."
+        return f"{name} {reason}." if path else f"{reason}."
     return f"{name} {_FIXES.get(kind, error['msg'])}."
 
 

@@ -32,6 +32,7 @@ from .ledger import Rules
 from .pacing import Patience
 from .providers import plans
 from .providers.base import Plan
+from .registry import Registry, read_registry
 from .spec import connection_specification
 from .state import Ledger
 from .streams import Checkpoints, Stream
@@ -80,7 +81,11 @@ class SourceDocextract(Source):
         except ConfigError as error:
             return AirbyteConnectionStatus(status=Status.FAILED, message=str(error))
         troubles = []
-        for plan in plans(settings):
+        try:
+            planned = plans(settings, _registry(settings, logger))
+        except ConfigError as error:
+            planned, troubles = plans(settings), [str(error)]
+        for plan in planned:
             try:
                 self._prove(plan, settings, logger)
             except ConnectorError as error:
@@ -95,10 +100,9 @@ class SourceDocextract(Source):
             settings = Settings.parse(config)
         except ConfigError as error:
             raise messages.traced(error) from None
+        planned = plans(settings, Registry() if settings.batch_registry else None)
         return AirbyteCatalog(
-            streams=[
-                table.stream(product.name) for plan in plans(settings) for product in plan.products for table in TABLES
-            ]
+            streams=[table.stream(product.name) for plan in planned for product in plan.products for table in TABLES]
         )
 
     def read(
@@ -120,7 +124,7 @@ class SourceDocextract(Source):
         try:
             settings = Settings.parse(config)
             manager = ConnectorStateManager(state)
-            planned = plans(settings)
+            planned = plans(settings, _registry(settings, logger))
             streams = self._streams(settings, planned, catalog, manager)
             yield from self._absent(catalog, streams, ended)
             yield from self._sync(settings, planned, streams, manager, logger)
@@ -232,6 +236,17 @@ class SourceDocextract(Source):
                 raise job.error
         finally:
             workers.close()
+
+
+def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
+    if settings.batch_registry is None:
+        return None
+    products = {product.name for plan in plans(settings, Registry()) for product in plan.products}
+    registry = read_registry(settings.batch_registry.url, products)
+    if registry.passed_over:
+        rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.passed_over.items()))
+        logger.warning("The batch registry has rows of providers that are not set up; they are passed over: %s.", rows)
+    return registry
 
 
 def _ledger(configured: ConfiguredAirbyteStream, document: dict[str, Any], rules: Rules) -> Ledger:

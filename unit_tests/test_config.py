@@ -64,9 +64,12 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
         (
             {"extracta": {"api_key": KEY}},
             "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
-            "classification_ids, classification_batches.",
+            "classification_ids, classification_batches, or a batch_registry.",
         ),
-        (atlas(batch_ids=[]), "atlas names nothing to bring in; give at least one id in batch_ids."),
+        (
+            atlas(batch_ids=[]),
+            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry.",
+        ),
         (extracta(api_key=12345678901), f"extracta.api_key {TEXT}."),
         (extracta(api_key=""), f"extracta.api_key {SHORT}."),
         (extracta(api_key="  seven77  "), f"extracta.api_key {SHORT}."),
@@ -192,12 +195,35 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     }
     assert settings.atlas.model_dump(exclude=hand_written) == {"base_url": "https://api.helloatlas.in/v1/bulk"}
     assert settings.model_dump(exclude={"extracta", "atlas"}) == {
+        "batch_registry": None,
         "start_date": None,
         "lookback_days": 3,
         "give_up_after_days": 30,
         "max_in_flight": 10,
         "keep_urls": True,
     }
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://x.example/list.csv?sig=1", "s3://bucket/list.jsonl", "gs://b/l.csv", "/data/list.csv", "http://[::1]/l"],
+)
+def test_a_registry_is_read_from_anywhere_safe(url: str) -> None:
+    assert Settings.parse(top(batch_registry={"url": url})).batch_registry is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://x.example/list.csv", "would be read unencrypted; begin it with https://"),
+        ("ftp://x.example/list.csv", "is no address that can be read; write one with https://, s3:// or gs://"),
+        ("ssh://x.example/list.csv", "is no address that can be read; write one with https://, s3:// or gs://"),
+        ("  ", "is no address that can be read; write one with https://, s3:// or gs://"),
+    ],
+)
+def test_a_registry_elsewhere_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"batch_registry.url {reason}"):
+        Settings.parse(top(batch_registry={"url": url}))
 
 
 @pytest.mark.parametrize(

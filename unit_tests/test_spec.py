@@ -43,7 +43,8 @@ def keys(value: Any) -> Iterator[str]:
 
 def test_only_built_providers_are_in_it() -> None:
     objects = [path for path, node in properties() if node["type"] == "object"]
-    assert objects == [(provider,) for provider in PROVIDERS] == [("extracta",), ("atlas",)]
+    assert objects == [*((provider,) for provider in PROVIDERS), ("batch_registry",)]
+    assert list(PROVIDERS) == ["extracta", "atlas"]
 
 
 def test_it_has_exactly_the_settings_of_the_contract() -> None:
@@ -62,6 +63,8 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
         "atlas.client_secret",
         "atlas.batch_ids",
         "atlas.base_url",
+        "batch_registry",
+        "batch_registry.url",
         "start_date",
         "lookback_days",
         "give_up_after_days",

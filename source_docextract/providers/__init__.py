@@ -7,16 +7,17 @@ answers, so that the engine may run them side by side, space and retry them, and
 from __future__ import annotations
 
 from ..config import Settings
+from ..registry import Registry
 from .atlas import atlas
 from .base import Plan
 from .extracta import extracta
 
 
-def plans(settings: Settings) -> list[Plan]:
+def plans(settings: Settings, registry: Registry | None = None) -> list[Plan]:
     """What to do for each provider that is set up, in the order of the settings."""
     built = []
     if settings.extracta:
-        built.append(extracta(settings.extracta))
+        built.append(extracta(settings.extracta, registry))
     if settings.atlas:
-        built.append(atlas(settings.atlas))
+        built.append(atlas(settings.atlas, registry))
     return built

@@ -20,6 +20,7 @@ from ..config import AtlasSettings
 from ..errors import BadAnswer, Refused
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
+from ..registry import Registry
 from .base import Plan, Product, Script, as_object, count, json_object, others, text
 
 _PER_PAGE = 50
@@ -29,7 +30,8 @@ _ZONE_MARGIN = timedelta(days=1)
 """The time in a batch id is taken for a day later than it reads, so that no zone makes a batch look too old."""
 
 
-def atlas(settings: AtlasSettings) -> Plan:
+def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
+    registered = registry.of("atlas") if registry else ()
     credentials = {
         "Client-Id": settings.client_id.get_secret_value(),
         "Client-Secret": settings.client_secret.get_secret_value(),
@@ -46,7 +48,7 @@ def atlas(settings: AtlasSettings) -> Plan:
             Product(
                 name="atlas",
                 template_ids=(),
-                named=tuple(_ref(batch_id) for batch_id in settings.batch_ids),
+                named=(*map(_ref, settings.batch_ids), *(ref.merged(_ref(ref.batch_id)) for ref in registered)),
                 discover=None,
                 fetch=_fetch,
             ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import orjson
@@ -12,7 +11,7 @@ import orjson
 from ..answers import Dialect
 from ..errors import BadAnswer
 from ..http import Login, Request
-from ..model import BatchRef, Extraction, Json, Snapshot, utc
+from ..model import BatchRef, Extraction, Json, Snapshot
 
 T = TypeVar("T")
 
@@ -108,22 +107,3 @@ def extraction(data: Json, **columns: Any) -> Extraction:
     """An Extraction whose data holds no links to files."""
     sent = as_object(data)
     return Extraction(data=sent, stable=sent, **columns)
-
-
-_MILLISECONDS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
-
-
-def moment(value: Json) -> datetime | None:
-    """A time sent as ISO text, or as seconds or milliseconds since 1970, as a number or as text; None if it is none."""
-    if isinstance(value, bool):
-        return None
-    try:
-        # Numbers first: newer Pythons take digits alone for a compact date.
-        seconds = float(value)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, timezone.utc)
-    except (TypeError, ValueError, OverflowError, OSError):
-        pass
-    try:
-        return utc(datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
-    except (AttributeError, ValueError, OverflowError):
-        return None

@@ -16,8 +16,9 @@ from ..answers import Dialect
 from ..config import ExtractaSettings, batch_refs
 from ..errors import BadAnswer, ConfigError, Refused, TransientError
 from ..http import Request, bearer
-from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
-from .base import Plan, Product, Script, as_object, count, extraction, json_object, moment, number, others, text
+from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot, moment
+from ..registry import Registry
+from .base import Plan, Product, Script, as_object, count, extraction, json_object, number, others, text
 
 _FILE_STATUSES = {
     "processed": FileStatus.PROCESSED,
@@ -64,20 +65,17 @@ _CLASSIFICATION = _Api(
 )
 
 
-def extracta(settings: ExtractaSettings) -> Plan:
-    """The plan for both products, with one key."""
+def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Plan:
+    """The plan for both products, with one key. A registry may name batches of either."""
     products = []
-    if settings.has_classification:
-        products.append(
-            _product(
-                _CLASSIFICATION,
-                settings.classification_ids,
-                settings.classification_batches,
-                links_to=_EXTRACTION.product if settings.follow_links else None,
-            )
-        )
-    if settings.has_extraction:
-        products.append(_product(_EXTRACTION, settings.extraction_ids, settings.extraction_batches))
+    registered = registry or Registry()
+    if settings.has_classification or registry:
+        named = [*batch_refs(settings.classification_batches), *registered.of(_CLASSIFICATION.product)]
+        links_to = _EXTRACTION.product if settings.follow_links else None
+        products.append(_product(_CLASSIFICATION, settings.classification_ids, named, links_to))
+    if settings.has_extraction or registry:
+        named = [*batch_refs(settings.extraction_batches), *registered.of(_EXTRACTION.product)]
+        products.append(_product(_EXTRACTION, settings.extraction_ids, named))
     return Plan(
         dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes),
         base_url=settings.base_url,
@@ -88,11 +86,11 @@ def extracta(settings: ExtractaSettings) -> Plan:
     )
 
 
-def _product(api: _Api, ids: tuple[str, ...], paths: tuple[str, ...], links_to: str | None = None) -> Product:
+def _product(api: _Api, ids: tuple[str, ...], named: list[BatchRef], links_to: str | None = None) -> Product:
     return Product(
         name=api.product,
         template_ids=tuple(dict.fromkeys(ids)),
-        named=tuple(batch_refs(paths)),
+        named=tuple(named),
         discover=lambda template_id: _discover(api, template_id),
         fetch=lambda ref: _fetch(api, ref),
         lane=api.results,

@@ -1,0 +1,217 @@
+"""Batches named in a file: what is read, what is refused and in which words, and what a sync makes of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import START, Connection, only
+from scripted import ok, scripted
+
+from sandbox import NewDocument, NewFile, Sandbox
+from source_docextract.errors import ConfigError
+from source_docextract.registry import Registry, read_registry
+
+Served = tuple[Sandbox, str]
+PRODUCTS = ("extracta", "extracta_classification", "atlas")
+
+ROWS = [
+    {"provider": "extracta", "template_id": "t1", "batch_id": "b1", "created_at": "2026-11-01T10:00:00Z"},
+    {"provider": "atlas", "template_id": "", "batch_id": "BATCH-1", "expected_files": "3"},
+    {"provider": "docmap", "template_id": "48291", "batch_id": "run-1"},
+]
+
+
+def as_csv(rows: list[dict[str, str]]) -> str:
+    names = ["provider", "template_id", "batch_id", "created_at", "expected_files", "remark"]
+    return "\n".join([",".join(names), *(",".join(row.get(name, "") for name in names) for row in rows)]) + "\n"
+
+
+def as_lines(rows: list[dict[str, str]]) -> str:
+    return "\n".join(map(json.dumps, rows)) + "\n"
+
+
+def written(folder: Path, text: str, name: str = "registry.csv") -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("text", [as_csv(ROWS), as_lines(ROWS), "\ufeff" + as_csv(ROWS), "\n" + as_lines(ROWS)])
+def test_csv_and_json_lines_say_the_same(tmp_path: Path, text: str) -> None:
+    registry = read_registry(written(tmp_path, text), PRODUCTS)
+
+    [first], [second] = registry.of("extracta"), registry.of("atlas")
+    assert (first.template_id, first.batch_id, first.named) == ("t1", "b1", True)
+    assert first.created_at == first.clock == datetime(2026, 11, 1, 10, tzinfo=timezone.utc)
+    assert (second.template_id, second.batch_id, second.expected_files) == (None, "BATCH-1", 3)
+    assert registry.of("extracta_classification") == ()
+    assert registry.passed_over == {"docmap": 1}
+
+
+def test_it_is_read_from_a_web_address_a_file_address_and_a_path(tmp_path: Path) -> None:
+    path = written(tmp_path, as_csv(ROWS))
+    with scripted(lambda _seen: ok(as_csv(ROWS).encode())) as server:
+        found = [read_registry(url, PRODUCTS) for url in (path, f"file://{path}", f"{server.url}/list.csv?key=s1gned")]
+
+    assert found[0] == found[1] == found[2]
+    assert len(found[0].of("atlas")) == 1
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", as_csv([])])
+def test_an_empty_one_names_nothing(tmp_path: Path, text: str) -> None:
+    assert read_registry(written(tmp_path, text), PRODUCTS) == Registry()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"provider": "nobody", "batch_id": "b"}, "has no known provider"),
+        ({"provider": "extracta", "template_id": "t"}, "has no batch_id"),
+        ({"provider": "extracta", "batch_id": "b"}, "has no template_id"),
+        ({"provider": "atlas", "batch_id": "b", "created_at": "soon"}, "has a created_at that is no time"),
+        (
+            {"provider": "atlas", "batch_id": "b", "expected_files": "-1"},
+            "has an expected_files that is no whole number",
+        ),
+    ],
+)
+@pytest.mark.parametrize("write", [as_csv, as_lines])
+def test_a_bad_row_is_named_by_its_line(tmp_path: Path, write: Any, row: dict[str, str], reason: str) -> None:
+    line = 3 if write is as_csv else 2
+    with pytest.raises(ConfigError, match=f"rows that cannot be read: line {line} {reason}"):
+        read_registry(written(tmp_path, write([ROWS[0], row])), PRODUCTS)
+
+
+def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 6 has no batch_id, and 35 more lines"):
+        read_registry(written(tmp_path, as_csv([{"provider": "atlas"}] * 40)), PRODUCTS)
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2 is not a JSON object"):
+        read_registry(written(tmp_path, as_lines(ROWS[:1]) + "oops\n"), PRODUCTS)
+
+
+@pytest.mark.parametrize("text", ["root:x:0:0:root:/root:/bin/bash\nbin:x:1:1\n", "provider;batch_id\natlas;b\n"])
+def test_a_file_of_another_kind_is_refused_without_a_word_of_what_it_holds(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="has no column") as caught:
+        read_registry(written(tmp_path, text), PRODUCTS)
+
+    assert "root" not in str(caught.value).replace(str(tmp_path), "")
+    assert ";" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_one_that_cannot_be_opened_is_told_without_its_credentials(tmp_path: Path) -> None:
+    with scripted(lambda _seen: (403, {}, b"no")) as server:
+        address = server.url.replace("://", "://user:passw0rd@") + "/list.csv?X-Signature=s1gned"
+        for url in (str(tmp_path / "nowhere.csv"), address):
+            with pytest.raises(ConfigError, match=r"cannot be read .* Check batch_registry.url") as caught:
+                read_registry(url, PRODUCTS)
+            assert "passw0rd" not in str(caught.value)
+            assert "s1gned" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_storage_whose_library_is_not_installed_says_what_to_install(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: Any, **__: Any) -> None:
+        raise ImportError("You are trying to use a function that is not installed")
+
+    monkeypatch.setattr("smart_open.open", absent)
+
+    with pytest.raises(ConfigError, match=rf"pip install 'source-docextract\[{scheme}\]'"):
+        read_registry(f"{scheme}://bucket/list.csv", PRODUCTS)
+
+
+class TestSync:
+    """What a sync makes of a registry."""
+
+    def given(self, served: Served, folder: Path, **row: str) -> tuple[Connection, str, str]:
+        sandbox, url = served
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        batch = sandbox.extracta.upload(template, [NewFile("a.pdf", seconds=0, result={"vendor": "Acme"})])
+        rows = [{"provider": "extracta", "template_id": template, "batch_id": batch, **row}]
+        registry = {"url": written(folder, as_csv(rows))}
+        return Connection(sandbox, url, {"extracta": {}, "batch_registry": registry}), template, batch
+
+    def test_its_batches_are_synced_and_streams_exist_for_both_products(self, served: Served, tmp_path: Path) -> None:
+        connection, template, batch = self.given(served, tmp_path)
+
+        synced = connection.sync()
+
+        assert synced.ids("extracta_batches") == [f"{template}/{batch}"]
+        assert "extracta_classification_results" in connection.streams
+        assert set(synced.ends.values()) == {"COMPLETE"}
+        assert connection.sync().counts == {}
+
+    def test_it_is_read_again_at_each_sync(self, served: Served, tmp_path: Path) -> None:
+        sandbox, _ = served
+        connection, template, first = self.given(served, tmp_path)
+        connection.sync()
+        second = sandbox.extracta.upload(template, [NewFile("b.pdf", seconds=0, result={"vendor": "Bcme"})])
+        rows = [{"provider": "extracta", "template_id": template, "batch_id": one} for one in (first, second)]
+
+        written(tmp_path, as_csv(rows))
+
+        assert connection.sync().ids("extracta_batches") == [f"{template}/{second}"]
+
+    def test_its_creation_time_fills_the_column_and_lets_the_state_forget(self, served: Served, tmp_path: Path) -> None:
+        created = START - timedelta(days=30)
+        connection, _, _ = self.given(served, tmp_path, created_at=created.isoformat())
+
+        synced = connection.sync()
+
+        assert only(synced.records["extracta_batches"])["created_at"] == "2026-10-21T09:00:00.000Z"
+        assert "settled" not in connection.state_of("extracta_files")
+        assert connection.sync().requests == {}
+
+    def test_what_the_provider_tells_of_the_creation_comes_first(self, served: Served, tmp_path: Path) -> None:
+        connection, template, _ = self.given(served, tmp_path, created_at="2020-01-01")
+        connection.settings["extracta"]["extraction_ids"] = [template]
+
+        synced = connection.sync()
+
+        row = only(synced.records["extracta_batches"])
+        assert (row["created_at"], row["template_name"]) == ("2026-11-20T09:00:00.000Z", "Invoices")
+
+    def test_a_batch_is_open_while_it_has_fewer_files_than_expected(self, served: Served, tmp_path: Path) -> None:
+        sandbox, _ = served
+        connection, template, batch = self.given(served, tmp_path, expected_files="2")
+        first = connection.sync()
+        assert only(first.records["extracta_batches"])["status"] == "open"
+        assert first.counts["extracta_results"] == 1
+
+        sandbox.clock.advance(days=9)
+        sandbox.extracta.upload(template, [NewFile("b.pdf", seconds=0, result={"vendor": "Bcme"})], batch)
+        second = connection.sync()
+
+        assert only(second.records["extracta_batches"])["status"] == "complete"
+        assert second.counts["extracta_results"] == 1
+
+    def test_a_batch_of_atlas_keeps_the_time_in_its_id(self, served: Served, tmp_path: Path) -> None:
+        sandbox, url = served
+        data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+        old = START - timedelta(days=30)
+        batch = sandbox.atlas.submit([NewDocument("1", seconds=0, file_data=data)], submitted_at=old)
+        registry = {"url": written(tmp_path, as_lines([{"provider": "atlas", "batch_id": batch}]))}
+        connection = Connection(sandbox, url, {"atlas": {"batch_ids": [batch]}, "batch_registry": registry})
+
+        assert connection.sync().counts["atlas_batches"] == 1
+        assert connection.sync().requests == {}
+
+    def test_one_that_cannot_be_read_ends_every_stream_and_check_says_so(self, served: Served, tmp_path: Path) -> None:
+        connection, _, _ = self.given(served, tmp_path)
+        (tmp_path / "registry.csv").unlink()
+
+        synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"INCOMPLETE"}
+        assert synced.error is not None
+        assert "Check batch_registry.url." in str(synced.error.message)
+        status = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+        assert "Check batch_registry.url." in str(status.message)
