@@ -21,7 +21,7 @@ from .model import BatchRef, BatchStatus, Snapshot
 from .providers.base import Plan
 from .routes import Notices, Route, routes
 from .streams import Checkpoints, Stream
-from .workers import Arrival, Job, Workers
+from .workers import SHAPES, Arrival, Job, Workers, unreadable
 
 TROUBLES_IN_A_ROW = 3
 """After so many batches in a row that failed for good, the rest of a provider is not asked."""
@@ -33,8 +33,6 @@ def run(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival]) -> Iterator[Air
     """Delivers everything that is due. Ends all waits on every way out, also when the consumer walks away."""
     active = list(visits)
     try:
-        for visit in visits:
-            visit.start()
         while active:
             for visit in list(active):
                 yield from visit.go_on()
@@ -105,34 +103,26 @@ class Visit:
         self._notices = Notices(logger)
         self._routes = routes(plan, streams)
         self._troubles_in_a_row = 0
+        self._started = False
         self._given_up = False
 
-    def start(self) -> None:
-        """Sends out what lists the batches."""
-        for route in self._routes.values():
-            product = route.product
-            route.listing.add(product.named)
-            if product.discover is not None:
-                for template_id in product.template_ids:
-                    route.lists_missing += 1
-                    self.workers.start(product.discover(template_id), _List(route, template_id))
-
     def go_on(self) -> Iterator[AirbyteMessage]:
-        """Plans what can be planned, and starts as many batches as there is room for."""
-        if self._given_up:
-            return
+        """Starts what can be started: the lists at first, then as many batches as there is room for."""
+        if not self._started:
+            self._started = True
+            yield from self._list()
         for route in self._routes.values():
-            if route.queue is None and not route.lists_missing:
+            if route.queue is None and not route.lists_missing and not self._given_up:
                 for gone in route.plan(self._now()):
                     yield from self._deliver(route, gone)
         for route in self._routes.values():
             target = self._routes.get(route.product.links_to or "")
             if target and target.queue is None:
                 continue  # only a planned product can tell whether a link leads to something new
-            while route.queue and self.workers.has_room(route.product.lane):
+            while route.queue and self.workers.has_room(route.product.lane) and not self._given_up:
                 ref = route.queue.popleft()
                 route.fetching += 1
-                self.workers.start(route.product.fetch(ref), _Fetch(route, ref))
+                yield from self._ended(self.workers.start(route.product.fetch(ref), _Fetch(route, ref)))
 
     @property
     def is_over(self) -> bool:
@@ -140,7 +130,19 @@ class Visit:
 
     def take(self, arrival: Arrival) -> Iterator[AirbyteMessage]:
         """Takes in one answer, and delivers what that completes."""
-        job = self.workers.arrived(arrival)
+        yield from self._ended(self.workers.arrived(arrival))
+
+    def _list(self) -> Iterator[AirbyteMessage]:
+        for route in self._routes.values():
+            product = route.product
+            route.listing.add(product.named)
+            if product.discover is not None:
+                route.lists_missing = len(product.template_ids)
+                for template_id in product.template_ids:
+                    yield from self._ended(self.workers.start(product.discover(template_id), _List(route, template_id)))
+
+    def _ended(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
+        """What follows from the end of a job; nothing while it goes on."""
         if job is None or self._given_up:
             return
         tag = job.tag
@@ -149,7 +151,7 @@ class Visit:
         else:
             tag.route.fetching -= 1
         if job.error is not None:
-            self._failed(job, job.error)
+            self._failed(tag, job.error)
             return
         self._troubles_in_a_row = 0
         if isinstance(tag, _List):
@@ -173,11 +175,16 @@ class Visit:
     def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
         snapshot = snapshot.awaiting_files()
-        self._tell(snapshot)
+        try:
+            told = [(stream, stream.rows_of(snapshot, now)) for stream in route.streams]
+        except SHAPES as bug:
+            self._failed(_Fetch(route, snapshot.ref), unreadable(self._name, bug))
+            return
+        self._tell(route, snapshot)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
         news = self._expect(route, snapshot.links, now)
-        for stream in route.streams:
-            for message in stream.deliver(snapshot, now):
+        for stream, rows in told:
+            for message in stream.deliver(snapshot, rows, now):
                 news = True
                 yield message
         for stream in route.followers:
@@ -199,26 +206,25 @@ class Visit:
                 target.queue.append(link)
         return news
 
-    def _tell(self, snapshot: Snapshot) -> None:
-        ref = snapshot.ref
+    def _tell(self, route: Route, snapshot: Snapshot) -> None:
+        ref, now = snapshot.ref, self._now()
         for status in sorted(snapshot.odd_statuses):
             self._notices.once(
                 f"{self._name} sent the status {status!r}, which is not known here; it counts as unfinished."
             )
         if snapshot.status is BatchStatus.MISSING:
             self._notices.warn("missing", f"{self._name} does not know batch {ref.key}. {snapshot.error}")
-        for stream in self._streams:
-            if stream.table.kind == "batches" and stream.ledger.batches.is_stalling(snapshot, self._now()):
-                self._notices.warn("stalled", f"{self._name}'s batch {ref.key} is still unfinished and is given up.")
+        if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
+            self._notices.warn("stalled", f"{self._name}'s batch {ref.key} is still unfinished and is given up.")
 
-    def _failed(self, job: Job[Any], error: ConnectorError) -> None:
-        route = job.tag.route
+    def _failed(self, tag: _List | _Fetch, error: ConnectorError) -> None:
+        route = tag.route
         route.fail(error)
-        if isinstance(job.tag, _List):
-            route.listing.unknown.add(job.tag.template_id)
+        if isinstance(tag, _List):
+            route.listing.unknown.add(tag.template_id)
             self._notices.warn("failed", str(error))
         else:
-            self._notices.warn("failed", f"{self._name}'s batch {job.tag.ref.key} is left for the next sync. {error}")
+            self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key} is left for the next sync. {error}")
         if isinstance(error, CredentialsError):
             self._give_up(error)
         elif not isinstance(error, ConfigError):

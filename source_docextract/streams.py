@@ -16,7 +16,7 @@ from .errors import ConnectorError
 from .ledger import Book
 from .model import BatchStatus, Snapshot
 from .state import Ledger
-from .tables import Table, View, observed
+from .tables import Row, Table, View, observed
 
 STATE_EVERY = 240.0
 """Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
@@ -57,14 +57,20 @@ class Stream:
         if self.trouble is None or for_good:
             self.trouble = error
 
-    def deliver(self, snapshot: Snapshot, now: datetime) -> Iterator[AirbyteMessage]:
-        """The rows of a snapshot that are new or changed. They are written down before the first is given out."""
+    def rows_of(self, snapshot: Snapshot, now: datetime) -> list[Row] | None:
+        """All rows of a snapshot; None where it does not tell them, or is nothing this stream wants."""
+        book = self.ledger.batches
+        if not book.wants(snapshot.ref) or not self.table.tells(snapshot):
+            return None
+        stalling = book.is_stalling(snapshot, now)
+        shown = replace(snapshot, status=BatchStatus.STALLED) if stalling else snapshot
+        return list(self.table.rows(shown, self.view))
+
+    def deliver(self, snapshot: Snapshot, rows: list[Row] | None, now: datetime) -> Iterator[AirbyteMessage]:
+        """Those of the rows that are new or changed. They are written down before the first is given out."""
         book = self.ledger.batches
         if not book.wants(snapshot.ref):
             return
-        stalling = book.is_stalling(snapshot, now)
-        shown = replace(snapshot, status=BatchStatus.STALLED) if stalling else snapshot
-        rows = list(self.table.rows(shown, self.view)) if self.table.tells(shown) else None
         before = book.settle(snapshot, None if rows is None else [row.mark for row in rows], now)
         for row in rows or ():
             if row.mark not in before:

@@ -23,6 +23,13 @@ from .providers.base import Script
 
 T = TypeVar("T")
 
+SHAPES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of a shape that no reader foresaw. It costs its batch, never the sync."""
+
+
+def unreadable(provider: str, bug: Exception) -> BadAnswer:
+    return BadAnswer(f"{provider}'s answer has a shape that could not be read ({type(bug).__name__}: {bug}).")
+
 
 @dataclass(slots=True)
 class Job(Generic[T]):
@@ -110,10 +117,8 @@ class Workers:
         except ConnectorError as trouble:
             job.error = trouble
             return job
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as bug:
-            # A shape no reader foresaw costs its batch, never the sync.
-            name = self._client.dialect.name
-            job.error = BadAnswer(f"{name}'s answer has a shape that could not be read ({type(bug).__name__}: {bug}).")
+        except SHAPES as bug:
+            job.error = unreadable(self._client.dialect.name, bug)
             return job
         if not requests:
             return self._step(job)

@@ -316,6 +316,17 @@ class TestGivingUp:
         assert len(connection.warehouse["extracta_results"]) == (1 if finished else 2)
         assert only(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
 
+    def test_it_is_warned_of_whichever_streams_are_selected(
+        self, served: Served, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        connection = self.given(served)
+        connection.sync("extracta_results")
+        served[0].clock.advance(days=9)
+
+        connection.sync("extracta_results")
+
+        assert any("is still unfinished and is given up" in record.getMessage() for record in caplog.records)
+
     def test_a_full_refresh_reads_it_again(self, served: Served) -> None:
         connection = self.given(served)
         connection.sync()

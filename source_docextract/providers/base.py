@@ -86,9 +86,10 @@ def count(value: Json) -> int | None:
     if isinstance(value, bool):
         return None
     try:
-        return int(value)
+        whole = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return whole if abs(whole) < 2**63 else None  # more fits into no warehouse, and into no JSON written here
 
 
 def others(sent: Mapping[str, Any], known: frozenset[str]) -> dict[str, Json]:
