@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -184,6 +187,47 @@ def test_a_stop_ends_the_process_within_seconds(setup: Setup, how: signal.Signal
         took = time.monotonic() - began
     assert process.returncode != 0
     assert took < 5
+
+
+def test_a_stop_does_not_wait_for_an_answer_that_is_on_its_way(setup: Setup) -> None:
+    setup.write_catalog()
+    with silent_server() as (url, asked):
+        setup.settings["extracta"]["base_url"] = url
+        command = setup.command("read", "--config", "config.json", "--catalog", "catalog.json")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            assert asked.wait(30)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+            took = time.monotonic() - began
+    assert process.returncode == 128 + signal.SIGTERM
+    assert took < 5
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, threading.Event]]:
+    """A server that takes connections and never says a word; the event tells that it was asked something."""
+    asked = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken: list[socket.socket] = []
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    taken.append(connection)
+                    if connection.recv(1):
+                        asked.set()
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for connection in taken:
+                connection.close()
 
 
 def test_debug_logs_hold_no_key_and_no_token(setup: Setup) -> None:
