@@ -6,9 +6,24 @@ Each API answers as its own documentation says, and where that is silent, as its
 from .app import Sandbox
 from .atlas import NewDocument
 from .clock import Clock
+from .docmap import NewExtraction
 from .extracta import DocumentType, Link, NewFile
 from .journal import Entry
+from .sensible import PortfolioPart, SensibleDocument
 from .server import serve
 from .switches import Switches
 
-__all__ = ["Clock", "DocumentType", "Entry", "Link", "NewDocument", "NewFile", "Sandbox", "Switches", "serve"]
+__all__ = [
+    "Clock",
+    "DocumentType",
+    "Entry",
+    "Link",
+    "NewDocument",
+    "NewExtraction",
+    "NewFile",
+    "PortfolioPart",
+    "Sandbox",
+    "SensibleDocument",
+    "Switches",
+    "serve",
+]

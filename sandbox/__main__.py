@@ -14,7 +14,8 @@ from .switches import BadSwitch, Switches, changed, parsed
 
 _DESCRIPTION = """\
 Document-extraction APIs on this machine, with documents to play with: Extracta (extraction and
-classification) and Atlas bulk. No key is needed but the ones it prints, and nothing leaves this machine."""
+classification), Atlas bulk, DocMap and Sensible. No key is needed but the ones it prints, and nothing
+leaves this machine."""
 
 _EPILOG = """\
 examples:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .shared import JsonObject
 
@@ -37,6 +37,8 @@ class Answer:
 
     body: object
     status: int = 200
+    text_as_json: bool = False
+    """Sends a text as JSON too: between quotation marks."""
 
 
 class Refusal(Exception):
@@ -57,6 +59,8 @@ class Endpoint:
     handle: Callable[[Call], Answer]
     opaque: frozenset[str] = field(default=frozenset())
     """Keys under which lies extracted data: the switch `unknown_keys` leaves it alone."""
+    base_path: str | None = None
+    """Where it is, if not under its API's own base path."""
 
 
 class World(Protocol):
@@ -70,6 +74,40 @@ class World(Protocol):
 
     def holds(self) -> JsonObject:
         """What is there, in numbers and ids."""
+
+
+class Extractions(Protocol):
+    """A world whose documents have ids of their own and need no batch to be named by."""
+
+    def finish(self, extraction_id: str | None = None) -> int: ...
+
+    def edit(self, extraction_id: str, data: JsonObject, /) -> None: ...
+
+    def holds(self) -> JsonObject: ...
+
+
+@dataclass(frozen=True)
+class Unbatched:
+    """Such a world as the control endpoints know worlds: where they name a batch to edit, it is not looked at."""
+
+    world: Extractions
+
+    def finish(self, batch_id: str | None = None) -> int:
+        return self.world.finish(batch_id)
+
+    def edit(self, _: str, document: str, data: JsonObject, /) -> None:
+        self.world.edit(document, data)
+
+    def holds(self) -> JsonObject:
+        return self.world.holds()
+
+
+@runtime_checkable
+class Reviewed(Protocol):
+    """A world in which a person approves or rejects what was extracted."""
+
+    def review(self, document: str, status: str, data: JsonObject | None = None, /) -> None:
+        """Decides on a document, and corrects it if data is given. Raises ValueError for what cannot be decided."""
 
 
 class Api(Protocol):

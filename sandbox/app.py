@@ -1,14 +1,21 @@
 """The sandbox as a whole: its worlds, its switches, its journal, its web application."""
 
+from collections.abc import Collection
+
 from .api import Api
 from .atlas import AtlasApi
 from .clock import Clock
 from .control import endpoints
+from .docmap import DocMapApi
 from .extracta import ExtractaApi
 from .journal import Journal
-from .shared import JsonObject, Shared
+from .sensible import SensibleApi
+from .shared import JsonObject, Shared, Unknown
 from .switches import Switches
 from .web import application
+
+SETTLED_APIS = ("extracta", "atlas")
+"""Of which settings are told unless others are asked for: a client need not know every API that is served."""
 
 
 class Sandbox:
@@ -31,10 +38,13 @@ class Sandbox:
     ) -> None:
         self._shared = Shared(clock or Clock(), switches or Switches(), spacing, random_seed)
         extracta, atlas = ExtractaApi(self._shared), AtlasApi(self._shared)
-        self.apis: tuple[Api, ...] = (extracta, atlas)
+        docmap, sensible = DocMapApi(self._shared), SensibleApi(self._shared)
+        self.apis: tuple[Api, ...] = (extracta, atlas, docmap, sensible)
         self.extracta = extracta.extraction
         self.classification = extracta.classification
         self.atlas = atlas.world
+        self.docmap = docmap.world
+        self.sensible = sensible.world
         self.app = application(self._shared, self.apis, endpoints(self), latency)
         if seeds:
             with self._shared.turn():
@@ -81,8 +91,15 @@ class Sandbox:
             for api in self.apis:
                 api.fill_demo()
 
-    def demo_settings(self, url: str) -> JsonObject:
-        """Settings with which a connector reads all that is here."""
+    def demo_settings(self, url: str, apis: Collection[str] = SETTLED_APIS) -> JsonObject:
+        """Settings with which a connector reads all that is here of some APIs; raises Unknown for others' names."""
+        unknown = set(apis) - {api.name for api in self.apis}
+        if unknown:
+            raise Unknown(f"there is no api {min(unknown)}; there are: {', '.join(api.name for api in self.apis)}")
         with self._shared.turn():
             urls = self.base_urls(url)
-            return {api.name: {**api.credentials, "base_url": urls[api.name], **api.settings()} for api in self.apis}
+            return {
+                api.name: {**api.credentials, "base_url": urls[api.name], **api.settings()}
+                for api in self.apis
+                if api.name in apis
+            }

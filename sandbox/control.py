@@ -1,9 +1,9 @@
 """Endpoints with which other processes look into the sandbox and move it along: under /_sandbox, without a key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from .api import Answer, Api, Call, Endpoint, Refusal, World
+from .api import Answer, Api, Call, Endpoint, Refusal, Reviewed, Unbatched, World
 from .clock import Clock
 from .journal import Journal
 from .shared import JsonObject, Unknown
@@ -28,7 +28,7 @@ class Controlled(Protocol):
 
     def fill_demo(self) -> None: ...
 
-    def demo_settings(self, url: str) -> JsonObject: ...
+    def demo_settings(self, url: str, apis: Collection[str] = ...) -> JsonObject: ...
 
 
 def endpoints(sandbox: Controlled) -> Sequence[Endpoint]:
@@ -44,6 +44,7 @@ def endpoints(sandbox: Controlled) -> Sequence[Endpoint]:
         ("POST", "/finish", control.finish),
         ("POST", "/advance", control.advance),
         ("POST", "/edit", control.edit),
+        ("POST", "/review", control.review),
         ("POST", "/demo", control.demo),
     ]
     return [
@@ -79,11 +80,12 @@ class _Control:
         lines += [
             f"Looking in and moving it along, under {PREFIX} and without a key:",
             "  GET    /            what is in here",
-            "  GET    /settings    settings for a connector that reads all of it",
+            "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for other APIs",
             "  GET    /requests    how often each endpoint was asked; DELETE forgets that",
             '  POST   /finish      {"api"?, "batch_id"?}                      finish what is pending',
             '  POST   /advance     {"seconds"}                                move the clock',
-            '  POST   /edit        {"api", "batch_id", "document", "data"}    a person corrects a document',
+            '  POST   /edit        {"api", "batch_id"?, "document", "data"}   a person corrects a document',
+            '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
             "  POST   /demo        add some documents",
             '  PATCH  /switches    {"name": value, …}                         choose a reading; GET shows them',
         ]
@@ -110,7 +112,11 @@ class _Control:
         return {"cleared": True}
 
     def settings(self, call: Call) -> JsonObject:
-        return self._sandbox.demo_settings(call.base_url)
+        """`?apis=` takes the names of those to tell, with commas between them."""
+        apis = call.query.get("apis")
+        if not apis:
+            return self._sandbox.demo_settings(call.base_url)
+        return self._sandbox.demo_settings(call.base_url, [name.strip() for name in apis.split(",")])
 
     def show_switches(self, _: Call) -> JsonObject:
         return vars(self._sandbox.switches).copy()
@@ -144,11 +150,28 @@ class _Control:
         return {"now": self._now()}
 
     def edit(self, call: Call) -> JsonObject:
+        """Only worlds whose documents lie in batches need a `batch_id`."""
         batch_id, document, data = call.text("batch_id"), call.text("document"), _body(call).get("data")
+        world = self._world(call)
+        if isinstance(world, Unbatched):
+            batch_id = batch_id or ""
         if batch_id is None or document is None or not isinstance(data, dict):
             raise Refusal(400, {"error": "batch_id and document must be texts, data an object"})
-        self._world(call).edit(batch_id, document, data)
+        world.edit(batch_id, document, data)
         return {"edited": True}
+
+    def review(self, call: Call) -> JsonObject:
+        document, status, data = call.text("document"), call.text("status"), _body(call).get("data")
+        world = self._world(call)
+        if not isinstance(world, Reviewed):
+            raise Refusal(400, {"error": f"nothing is reviewed in {call.text('api')}"})
+        if document is None or status is None or not (data is None or isinstance(data, dict)):
+            raise Refusal(400, {"error": "document and status must be texts, data an object or nothing"})
+        try:
+            world.review(document, status, data)
+        except ValueError as problem:
+            raise Refusal(400, {"error": str(problem)}) from None
+        return {"reviewed": True}
 
     def demo(self, _: Call) -> JsonObject:
         self._sandbox.fill_demo()

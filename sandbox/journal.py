@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 
@@ -19,6 +19,8 @@ class Entry:
     query: Mapping[str, str]
     body: Mapping[str, object] | None
     """The JSON object that was sent; of a form its text fields, and the names of its files as `files`."""
+    path: Mapping[str, str] = field(default_factory=dict)
+    """What stood in the path's `{placeholders}`."""
 
 
 class Journal:

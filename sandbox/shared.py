@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import TypeAlias
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from .journal import Journal
 from .switches import Switches
 
 JsonObject: TypeAlias = dict[str, object]
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Unknown(LookupError):
@@ -29,6 +30,7 @@ class Shared:
         self.spacing = spacing
         self.journal = Journal()
         self.random = Random(random_seed)
+        self._random_seed = random_seed
         self.on_turn: list[Callable[[], None]] = []
         """Called first in every turn: what has come due meanwhile takes place then, as there is no background task."""
         self._lock = threading.RLock()
@@ -48,6 +50,10 @@ class Shared:
             finally:
                 self._depth -= 1
 
+    def generator(self, name: str) -> Random:
+        """A generator for one API alone, so that what is drawn there leaves the documents of the others as they are."""
+        return Random(f"{self._random_seed}/{name}")
+
     def timestamp(self) -> float:
         return self.clock.timestamp()
 
@@ -60,6 +66,16 @@ class Shared:
         now = self.clock.now()
         signature = hashlib.sha256(f"{self._links}/{now.timestamp()}".encode()).hexdigest()
         return f"https://files.example.invalid/{quote(name)}?X-Date={now:%Y%m%dT%H%M%SZ}&X-Signature={signature}"
+
+
+def milliseconds(when: datetime) -> int:
+    """The last full millisecond by that moment, counted since 1970."""
+    return (when - _EPOCH) // timedelta(milliseconds=1)
+
+
+def iso(milliseconds: int) -> str:
+    """The moment as most APIs write it: ISO 8601 in UTC with milliseconds, such as `2026-11-20T09:00:00.000Z`."""
+    return utc(milliseconds / 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(seconds: float) -> datetime:

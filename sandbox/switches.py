@@ -33,6 +33,25 @@ class Switches:
     """The server ignores `page` and promises a next one for ever."""
     atlas_no_total_pages: bool = False
     """Pages come without `total_pages`."""
+    docmap_cursor_inclusive: bool = False
+    """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
+    docmap_nested_list: bool = False
+    """The list lies at `data.extractions` beside `data.hasMore`, and not at `data`."""
+    sensible_batch_id_in_list: bool = False
+    """Summaries in the list carry the `batchId` that documents are shown with."""
+    sensible_camel_case: bool = False
+    """A portfolio's output has `parsedDocument` and the like, as in one example, for `parsed_document`."""
+    sensible_naive_times: bool = False
+    """Times come without a zone, as in some examples."""
+    sensible_waiting_counter: bool = True
+    """A batch tells `waiting` also when that is 0. False: the key is absent then."""
+    sensible_quota_spent: int = 0
+    """So many further calls of Sensible answer 429 for a monthly quota. Documented for extract calls, not for reads."""
+    sensible_throttle: int = 0
+    """So many further calls answer 429 for going too fast: they come before those of the quota."""
+
+
+_COUNTS = ("sensible_quota_spent", "sensible_throttle")
 
 
 class BadSwitch(ValueError):
@@ -51,6 +70,9 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
         elif name == "unknown_status":
             if value is not None and (not isinstance(value, str) or not value):
                 raise BadSwitch(f"{name} takes a word, or null for none")
+        elif name in _COUNTS:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise BadSwitch(f"{name} takes a whole number from 0")
         elif not isinstance(value, bool):
             raise BadSwitch(f"{name} takes true or false")
     # Every value was checked above against its own switch; the signature of replace cannot know.
@@ -63,4 +85,7 @@ def parsed(text: str) -> dict[str, object]:
     if not separator:
         raise BadSwitch(f"{text!r} is not of the form name=value")
     words: dict[str, object] = {"true": True, "false": False, "null": None, "none": None}
-    return {name.strip(): words.get(value.strip().lower(), value.strip())}
+    word = value.strip()
+    if name.strip() in _COUNTS and word.isdecimal():
+        return {name.strip(): int(word)}
+    return {name.strip(): words.get(word.lower(), word)}

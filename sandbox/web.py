@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import orjson
 from starlette.applications import Starlette
@@ -26,7 +27,8 @@ def application(shared: Shared, apis: Sequence[Api], control: Sequence[Endpoint]
     for api in apis:
         for endpoint in api.endpoints():
             handler = _api(shared, endpoint, latency)
-            routes.append(Route(api.base_path + endpoint.path, handler, methods=[endpoint.method]))
+            base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
+            routes.append(Route(base_path + endpoint.path, handler, methods=[endpoint.method]))
         nothing = Endpoint(f"{api.name}.unknown", "", "", _not_found)
         routes.append(Route(api.base_path + "{rest:path}", _api(shared, nothing, latency), methods=_METHODS))
     return Starlette(routes=routes)
@@ -37,6 +39,7 @@ def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
         arrived = time.monotonic()
         shared.journal.arrive()
         status, query, body = 500, dict(request.query_params), None
+        path = {key: str(value) for key, value in request.path_params.items()}
         try:
             call = await _read(request, arrived)
             body = {**(call.body or {}), "files": list(call.uploads)} if call.uploads else call.body
@@ -45,13 +48,13 @@ def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
             with shared.turn():
                 answer = _answer(endpoint, call)
                 # Written out inside the turn: an answer may share objects with the worlds.
-                if shared.switches.unknown_keys and not isinstance(answer.body, str):
-                    answer = Answer(with_unknown_keys(answer.body, endpoint.opaque), answer.status)
+                if shared.switches.unknown_keys:
+                    answer = replace(answer, body=with_unknown_keys(answer.body, endpoint.opaque))
                 response = _response(answer)
             status = response.status_code
             return response
         finally:
-            shared.journal.leave(Entry(endpoint.name, status, arrived, query, body))
+            shared.journal.leave(Entry(endpoint.name, status, arrived, query, body, path))
 
     return handler
 
@@ -73,7 +76,7 @@ def _answer(endpoint: Endpoint, call: Call) -> Answer:
 
 
 def _response(answer: Answer) -> Response:
-    if isinstance(answer.body, str):
+    if isinstance(answer.body, str) and not answer.text_as_json:
         return PlainTextResponse(answer.body, answer.status)
     return Response(orjson.dumps(answer.body), answer.status, media_type="application/json")
 

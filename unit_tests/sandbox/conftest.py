@@ -60,6 +60,21 @@ class AtlasClient:
         return self.session.post(f"{self.base_url}/multiupload", json=body, timeout=5)
 
 
+class BearerClient:
+    """Asks an API that wants its key as a bearer token: DocMap's, Sensible's."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self.base_url = base_url
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {api_key}"
+
+    def get(self, path: str, **query: str | int | float | None) -> requests.Response:
+        return self.session.get(f"{self.base_url}/{path}", params=query, timeout=5)
+
+    def send(self, method: str, path: str, body: object = None) -> requests.Response:
+        return self.session.request(method, f"{self.base_url}/{path}", json=body, timeout=5)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock(START, speed=0)
@@ -86,5 +101,19 @@ def extracta(sandbox: Sandbox, url: str) -> Iterator[ExtractaClient]:
 @pytest.fixture
 def atlas(sandbox: Sandbox, url: str) -> Iterator[AtlasClient]:
     client = AtlasClient(sandbox.base_urls(url)["atlas"], **sandbox.credentials["atlas"])
+    with client.session:
+        yield client
+
+
+@pytest.fixture
+def docmap(sandbox: Sandbox, url: str) -> Iterator[BearerClient]:
+    client = BearerClient(sandbox.base_urls(url)["docmap"], **sandbox.credentials["docmap"])
+    with client.session:
+        yield client
+
+
+@pytest.fixture
+def sensible(sandbox: Sandbox, url: str) -> Iterator[BearerClient]:
+    client = BearerClient(sandbox.base_urls(url)["sensible"], **sandbox.credentials["sensible"])
     with client.session:
         yield client

@@ -48,7 +48,9 @@ def test_it_starts_tells_where_and_ends_cleanly(number):
     assert process.returncode == 0
     assert time.perf_counter() - began < 3
     assert complained == ""
-    for expected in (f"{url}/extracta/api/v1", f"{url}/atlas/v1/bulk", "sandbox-atlas-secret", "curl", "has ended"):
+    for path in ("extracta/api/v1", "atlas/v1/bulk", "docmap/v1", "sensible/v0"):
+        assert f"{url}/{path}" in said
+    for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has ended"):
         assert expected in said
     assert settings["extracta"]["seconds_between_requests"] == 2
     assert len(settings["extracta"]["extraction_ids"]) == 4
@@ -102,6 +104,8 @@ def test_a_switch_that_does_not_exist_is_told(capsys):
     # when / then
     assert main(["--switch", "colour=red"]) == 2
     assert "there is no switch 'colour'" in capsys.readouterr().err
+    assert main(["--switch", "sensible_throttle=some"]) == 2
+    assert "sensible_throttle takes a whole number from 0" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told():

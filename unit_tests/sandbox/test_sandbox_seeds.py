@@ -1,4 +1,4 @@
-"""The examples of the three documentation pages, as this file's own literals."""
+"""The examples of the five documentation pages, as this file's own literals."""
 
 from dataclasses import replace
 
@@ -165,6 +165,62 @@ def test_atlas_extracts_are_those_of_the_page(atlas):
     }
 
 
+def test_the_docmap_extraction_is_that_of_the_page(docmap):
+    # when
+    answer = docmap.get("extractions/extract_9k2m4n6p8q0r1s3t")
+
+    # then
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "data": {
+            "id": "extract_9k2m4n6p8q0r1s3t",
+            "userId": "uid_a1b2c3d4e5f6",
+            "templateId": "tmpl_8f3a2b1c4d5e6f7g",
+            "templateName": "Invoice Template",
+            "fileName": "invoice-2024-001.pdf",
+            "status": "completed",
+            "extractedData": {"vendor_name": "Acme Corp", "invoice_number": "INV-2024-001", "total_amount": 1250.0},
+            "error": None,
+            "variables": [{"name": "vendor_name", "type": "string", "description": "Name of the vendor or supplier"}],
+            "source": "api",
+            "runId": None,
+            "processingTimeMs": 3842,
+            "createdAt": "2024-11-20T14:30:00.000Z",
+        }
+    }
+
+
+def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
+    # given: its second document is never uploaded
+    clock.advance(days=3650)
+
+    # when
+    batch = sensible.get("extract/batch/c73c7932-82c0-438c-a339-175d7d0771bd")
+    done = sensible.get("documents/0b34ce99-bf15-4e0d-a391-b03e4c830414").json()
+    waiting = sensible.get("documents/a122f739-3f4a-443d-bb70-718fd2828af1").json()
+
+    # then
+    assert batch.json() == {
+        "id": "c73c7932-82c0-438c-a339-175d7d0771bd",
+        "description": "test batch",
+        "extraction_ids": ["0b34ce99-bf15-4e0d-a391-b03e4c830414", "a122f739-3f4a-443d-bb70-718fd2828af1"],
+        "waiting": 1,
+    }
+    shown = {
+        "id": "0b34ce99-bf15-4e0d-a391-b03e4c830414",
+        "created": "2024-01-23T19:30:41.356Z",
+        "completed": "2024-01-23T19:42:21.584Z",
+        "status": "COMPLETE",
+        "type": "contracts",
+        "document_name": "doc1.pdf",
+        "batchId": "c73c7932-82c0-438c-a339-175d7d0771bd",
+    }
+    assert done.items() >= shown.items()
+    assert isinstance(done["parsed_document"], dict)
+    assert (waiting["status"], waiting["document_name"]) == ("WAITING", "doc2.pdf")
+    assert "completed" not in waiting
+
+
 def test_an_unseeded_sandbox_holds_nothing(clock):
     # given / when
     empty = Sandbox(clock, seeds=False)
@@ -173,3 +229,5 @@ def test_an_unseeded_sandbox_holds_nothing(clock):
     assert empty.extracta.template_ids == []
     assert empty.classification.template_ids == []
     assert empty.atlas.batch_ids == []
+    assert (empty.docmap.template_ids, empty.docmap.ids) == ([], [])
+    assert (empty.sensible.document_types, empty.sensible.ids, empty.sensible.batch_ids) == ([], [], [])

@@ -229,7 +229,12 @@ def test_the_same_seed_gives_the_same_documents(clock):
             for b in sandbox.extracta.batch_ids(id_)
             for file in sandbox.extracta.batch(b).files
         ]
-        worlds.append((files, [sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids]))
+        others = [
+            *(sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids),
+            *(sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids),
+            *(sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids),
+        ]
+        worlds.append((files, others))
 
     # then
     assert worlds[0] == worlds[1]

@@ -179,12 +179,13 @@ def test_every_switch_takes_its_values_and_no_other():
     # given
     everything = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
+    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
 
     # when / then
     assert vars(changed(Switches(), everything)) == everything
     for name in everything:
         with pytest.raises(BadSwitch, match=name):
-            changed(Switches(), {name: 7})
+            changed(Switches(), {name: 7.5})
     with pytest.raises(BadSwitch, match="there is no switch 'colour'"):
         changed(Switches(), {"colour": True})
 
@@ -193,6 +194,7 @@ def test_a_switch_is_written_as_name_and_value():
     # when / then
     assert parsed("unknown_keys=TRUE") == {"unknown_keys": True}
     assert parsed("extracta_start_time = iso") == {"extracta_start_time": "iso"}
+    assert parsed("sensible_throttle=2") == {"sensible_throttle": 2}
     assert parsed("unknown_status=null") == {"unknown_status": None}
     with pytest.raises(BadSwitch, match="name=value"):
         parsed("unknown_keys")

@@ -1,0 +1,7 @@
+"""DocMap.io: extractions by template, in one list for an account."""
+
+from .api import DocMapApi
+from .extractions import ExtractionView, NewExtraction, Status, Template
+from .world import DocMapWorld
+
+__all__ = ["DocMapApi", "DocMapWorld", "ExtractionView", "NewExtraction", "Status", "Template"]

@@ -1,0 +1,7 @@
+"""Sensible.so: extractions by document type in one list for an account, batches, portfolios, reviews."""
+
+from .api import SensibleApi
+from .extractions import BatchView, DocumentView, PortfolioPart, SensibleDocument, Status
+from .world import SensibleWorld
+
+__all__ = ["BatchView", "DocumentView", "PortfolioPart", "SensibleApi", "SensibleDocument", "SensibleWorld", "Status"]

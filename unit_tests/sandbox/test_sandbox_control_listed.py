@@ -1,0 +1,197 @@
+"""DocMap and Sensible under control from outside, and the documents with which they begin."""
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from sandbox import NewExtraction, SensibleDocument
+from sandbox.docmap import Status as DocMapStatus
+from sandbox.sensible import Status
+
+
+@pytest.fixture
+def control(url):
+    def call(method: str, path: str, body: object = None) -> requests.Response:
+        return requests.request(method, f"{url}/_sandbox{path}", json=body, timeout=5)
+
+    return call
+
+
+@pytest.fixture
+def pending(sandbox):
+    sandbox.docmap.template("Invoices", (), "invoices")
+    sandbox.docmap.run("invoices", [NewExtraction(f"{n}.pdf", extraction_id=f"extract_{n}") for n in (1, 2)], "run")
+    sandbox.docmap.run("invoices", [NewExtraction("3.pdf", extraction_id="extract_3")])
+    sandbox.sensible.document_type("contracts", "type")
+    sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id="one")], "contracts")
+    waiting = [SensibleDocument("b.pdf", extraction_id="two"), SensibleDocument("c.pdf", extraction_id="three")]
+    sandbox.sensible.batch(waiting, "contracts", batch_id="batch")
+    sandbox.sensible.upload("batch", 0)
+    return sandbox
+
+
+@pytest.mark.usefixtures("pending")
+def test_an_overview_tells_what_is_there(control):
+    # when
+    worlds = control("GET", "/").json()["worlds"]
+
+    # then
+    assert worlds["docmap"] == {
+        "templates": {"invoices": "Invoices"},
+        "runs": 1,
+        "documents": 3,
+        "pending_documents": 3,
+    }
+    assert worlds["sensible"] == {
+        "document_types": {"type": "contracts"},
+        "batches": ["batch"],
+        "documents": 3,
+        "pending_documents": 2,
+        "waiting_documents": 1,
+    }
+
+
+@pytest.mark.usefixtures("pending")
+@pytest.mark.parametrize(
+    ("body", "finished"),
+    [
+        (None, 5),
+        ({"api": "docmap"}, 3),
+        ({"api": "docmap", "batch_id": "run"}, 2),
+        ({"api": "docmap", "batch_id": "extract_3"}, 1),
+        ({"api": "sensible"}, 2),
+        ({"api": "sensible", "batch_id": "batch"}, 1),
+        ({"batch_id": "one"}, 1),
+    ],
+)
+def test_pending_documents_can_be_finished(control, body, finished):
+    # when / then
+    assert control("POST", "/finish", body).json() == {"finished": finished}
+    worlds = control("GET", "/").json()["worlds"]
+    assert sum(worlds[name]["pending_documents"] for name in ("docmap", "sensible")) == 5 - finished
+
+
+def test_documents_can_be_edited_and_reviewed(pending, control):
+    # when
+    answers = [
+        control("POST", "/edit", {"api": "docmap", "document": "extract_1", "data": {"total": 7}}),
+        control("POST", "/edit", {"api": "sensible", "document": "one", "data": {"total": None}}),
+        control("POST", "/review", {"api": "sensible", "document": "one", "status": "NEEDS_REVIEW"}),
+        control("POST", "/review", {"api": "sensible", "document": "one", "status": "APPROVED", "data": {}}),
+    ]
+
+    # then
+    assert [answer.json() for answer in answers] == [{"edited": True}] * 2 + [{"reviewed": True}] * 2
+    assert pending.docmap.extraction("extract_1").data == {"total": 7}
+    assert (pending.sensible.document("one").parsed, pending.sensible.document("one").review) == ({}, "APPROVED")
+
+
+@pytest.mark.usefixtures("pending")
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/edit", {"api": "docmap", "document": "unknown", "data": {}}, "there is no extraction unknown"),
+        ("/edit", {"api": "atlas", "document": "1", "data": {}}, "batch_id and document must be texts"),
+        ("/finish", {"api": "sensible", "batch_id": "unknown"}, "there is no extraction unknown"),
+        ("/review", {"api": "docmap", "document": "extract_1", "status": "APPROVED"}, "nothing is reviewed in docmap"),
+        ("/review", {"api": "sensible", "document": "one"}, "document and status must be texts"),
+        ("/review", {"api": "sensible", "document": "one", "status": "DONE"}, "a review status is one of"),
+        ("/review", {"api": "sensible", "document": "one", "status": "APPROVED"}, "the extraction is not complete"),
+        ("/review", {"api": "sensible", "document": "unknown", "status": "APPROVED"}, "there is no extraction unknown"),
+        ("/review", {"api": "nothing"}, "api must be one of extracta, classification, atlas, docmap, sensible"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_words(control, path, body, words):
+    # when
+    answer = control("POST", path, body)
+
+    # then
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control):
+    # when
+    by_default = control("GET", "/settings").json()
+    listed = control("GET", "/settings?apis=docmap,sensible").json()
+    every = control("GET", "/settings?apis=extracta,atlas,docmap,sensible").json()
+    unknown = control("GET", "/settings?apis=docmap,nothing")
+
+    # then
+    assert list(by_default) == ["extracta", "atlas"]
+    assert listed == sandbox.demo_settings(url, ["docmap", "sensible"])
+    assert listed == {
+        "docmap": {**sandbox.credentials["docmap"], "base_url": f"{url}/docmap/v1"},
+        "sensible": {"api_key": "sandbox-sensible-key", "base_url": f"{url}/sensible/v0"},
+    }
+    assert every == {**by_default, **listed}
+    assert (unknown.status_code, unknown.json()) == (
+        400,
+        {"error": "there is no api nothing; there are: extracta, atlas, docmap, sensible"},
+    )
+
+
+def test_a_number_can_be_switched(sandbox, control):
+    # when
+    answer = control("PATCH", "/switches", {"sensible_throttle": 3})
+    wrong = control("PATCH", "/switches", {"sensible_throttle": True})
+
+    # then
+    assert answer.json()["sensible_throttle"] == sandbox.switches.sensible_throttle == 3
+    assert wrong.json() == {"error": "sensible_throttle takes a whole number from 0"}
+
+
+def test_the_docmap_demo_is_a_month_of_runs_and_single_documents(sandbox):
+    # when
+    sandbox.fill_demo()
+
+    # then
+    views = [sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids]
+    ages = [sandbox.clock.now() - view.created_at for view in views]
+    assert all(timedelta() < age <= timedelta(days=30) or age == timedelta() for age in ages)
+    assert max(ages) > timedelta(days=25)
+    assert len({view.template.template_id for view in views}) == 2
+    assert {view.source for view in views} == {"api", "dashboard"}
+    assert len({view.run_id for view in views}) == 8
+    statuses = [view.status for view in views]
+    assert (statuses.count(DocMapStatus.PROCESSING), statuses.count(DocMapStatus.FAILED)) == (2, 2)
+    assert statuses.count(DocMapStatus.COMPLETED) > 20
+
+
+def test_the_sensible_demo_is_a_month_of_documents_of_every_kind(sandbox):
+    # when
+    sandbox.fill_demo()
+
+    # then
+    views = [sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids]
+    now = sandbox.clock.now().timestamp() * 1000
+    assert all(0 <= now - view.created_ms <= timedelta(days=30) / timedelta(milliseconds=1) for view in views)
+    assert {type_.name for view in views for type_ in view.types} == {"contracts", "tax_forms", "claims"}
+    statuses = [view.status for view in views]
+    assert (statuses.count(Status.WAITING), statuses.count(Status.FAILED)) == (1, 1)
+    assert statuses.count(Status.PROCESSING) == 2
+    assert statuses.count(Status.COMPLETE) > 20
+    assert sum(view.review == "NEEDS_REVIEW" for view in views) == 7
+    assert sum(view.is_portfolio for view in views) == 1
+    assert {view.environment for view in views} == {"production", "development"}
+    assert len(sandbox.sensible.batch_ids) == 2
+
+
+def test_more_demo_documents_decide_a_review_and_bring_what_was_waited_for(sandbox):
+    # given
+    sandbox.fill_demo()
+    waiting = next(id_ for id_ in sandbox.sensible.ids if sandbox.sensible.document(id_).status is Status.WAITING)
+    before = len(sandbox.docmap.ids), len(sandbox.sensible.ids)
+    old = set(sandbox.docmap.ids)
+
+    # when
+    sandbox.fill_demo()
+
+    # then
+    assert (len(sandbox.docmap.ids), len(sandbox.sensible.ids)) == (before[0] + 5, before[1] + 7)
+    added = [sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids if id_ not in old]
+    assert sum(view.status is DocMapStatus.PROCESSING for view in added) == 3
+    reviews = [sandbox.sensible.document(id_).review for id_ in sandbox.sensible.ids]
+    assert (reviews.count("APPROVED"), reviews.count("NEEDS_REVIEW")) == (1, 6)
+    assert sandbox.sensible.document(waiting).status is Status.PROCESSING

@@ -1,0 +1,231 @@
+"""DocMap's list: pages, ties, days, runs, its two switches, long histories."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from sandbox import NewExtraction
+
+START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def sandbox(sandbox):
+    for name in ("invoices", "notes"):
+        sandbox.docmap.template(name.title(), (), name)
+    return sandbox
+
+
+def add(sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"):
+    new = [NewExtraction(f"{name}.pdf", 0, {}, extraction_id=name) for name in names]
+    sandbox.docmap.run(template, new, run_id, created_at=created_at)
+
+
+def listed(docmap, **query):
+    answer = docmap.get("extractions", **query).json()
+    return [row["id"] for row in answer["data"]], answer["hasMore"]
+
+
+def walked(docmap, limit: int, most: int = 10) -> list[str]:
+    """All ids that pages of `limit` rows bring, with as many requests as that takes."""
+    ids, query = [], {"limit": limit}
+    for _ in range(most):
+        answer = docmap.get("extractions", **query).json()
+        ids += [row["id"] for row in answer["data"]]
+        if not answer["hasMore"]:
+            break
+        query["cursor"] = answer["data"][-1]["createdAt"]
+    return ids
+
+
+def test_the_newest_comes_first_and_pages_follow_each_other(sandbox, docmap):
+    # given
+    for number in range(120):
+        add(sandbox, f"{number:03d}", created_at=START - timedelta(minutes=number))
+
+    # when
+    first, more = listed(docmap)
+    whole, more_of_whole = listed(docmap, limit=100)
+    exact, more_of_exact = listed(docmap, limit=20, cursor="2026-11-20T07:20:00.001Z")
+
+    # then
+    assert (first, more) == ([f"{number:03d}" for number in range(50)], True)
+    assert (len(whole), more_of_whole) == (100, True)
+    assert (exact, more_of_exact) == ([f"{number:03d}" for number in range(100, 120)], False)
+    assert walked(docmap, 7, 20) == [f"{number:03d}" for number in range(120)]
+
+
+def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox, docmap):
+    # given
+    add(sandbox, "new", created_at=START)
+    add(sandbox, "tie-1", "tie-2", "tie-3", created_at=START - timedelta(hours=1))
+    add(sandbox, "old", created_at=START - timedelta(hours=2))
+
+    # when
+    whole = walked(docmap, 5)
+    skipped = walked(docmap, 2)
+    sandbox.switches = replace(sandbox.switches, docmap_cursor_inclusive=True)
+    repeated = walked(docmap, 4)
+    stuck = walked(docmap, 3)
+
+    # then
+    assert whole == ["new", "tie-3", "tie-2", "tie-1", "old"]
+    assert skipped == ["new", "tie-3", "old"]
+    assert repeated == ["new", "tie-3", "tie-2", "tie-1", "tie-3", "tie-2", "tie-1", "old"]
+    assert stuck[:6] == ["new", "tie-3", "tie-2", "tie-3", "tie-2", "tie-1"]
+    assert "old" not in stuck
+
+
+def test_what_arrives_meanwhile_moves_no_page(sandbox, docmap):
+    # given
+    for number in range(4):
+        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+    first = docmap.get("extractions", limit=2).json()["data"]
+
+    # when
+    add(sandbox, "late", created_at=START + timedelta(minutes=1))
+
+    # then
+    assert [row["id"] for row in first] == ["0", "1"]
+    assert listed(docmap, limit=2, cursor=first[-1]["createdAt"]) == (["2", "3"], False)
+
+
+def test_a_template_and_days_narrow_the_list(sandbox, docmap):
+    # given
+    for name, day, hour in (("a", 17, 23), ("b", 18, 0), ("c", 18, 23), ("d", 19, 0)):
+        created = datetime(2026, 11, day, hour, 59 if hour else 0, 59 if hour else 0, tzinfo=timezone.utc)
+        add(sandbox, name, created_at=created, template="notes" if name == "c" else "invoices")
+
+    # when / then
+    assert listed(docmap, templateId="notes") == (["c"], False)
+    assert listed(docmap, templateId="unknown") == ([], False)
+    assert listed(docmap, dateFrom="2026-11-18", dateTo="2026-11-18") == (["c", "b"], False)
+    assert listed(docmap, dateFrom="2026-11-18") == (["d", "c", "b"], False)
+    assert listed(docmap, dateTo="2026-11-18", limit=2) == (["c", "b"], True)
+    assert listed(docmap, dateTo="2026-11-18", limit=2, cursor="2026-11-18T00:00:00.000Z") == (["a"], False)
+    assert listed(docmap, dateFrom="2026-11-19", dateTo="2026-11-18") == ([], False)
+    assert listed(docmap, templateId="invoices", dateFrom="2026-11-18", limit=1) == (["d"], True)
+
+
+def test_a_run_comes_whole(sandbox, docmap):
+    # given
+    for number in range(130):
+        template = "notes" if number % 10 == 0 else "invoices"
+        add(sandbox, f"{number:03d}", created_at=START - timedelta(days=number), run_id="run", template=template)
+    add(sandbox, "other", run_id="other")
+
+    # when / then
+    everything = ([f"{number:03d}" for number in range(130)], False)
+    assert listed(docmap, runId="run") == everything
+    assert listed(docmap, runId="run", limit=2, cursor="2026-11-01T00:00:00.000Z") == everything
+    assert listed(docmap, runId="run", templateId="notes") == ([f"{number:03d}" for number in range(0, 130, 10)], False)
+    assert listed(docmap, runId="run", dateFrom="2026-11-19") == (["000", "001"], False)
+    assert listed(docmap, runId="unknown") == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"limit": 101}, "limit must be a whole number from 1 to 100"),
+        ({"limit": 0}, "limit must be a whole number from 1 to 100"),
+        ({"limit": "ten"}, "limit must be a whole number from 1 to 100"),
+        ({"cursor": "extract_1"}, "cursor must be the createdAt of an extraction"),
+        ({"dateFrom": "18/11/2026"}, "dateFrom must be a day such as 2026-03-09"),
+        ({"dateTo": "2026-11-31"}, "dateTo must be a day such as 2026-03-09"),
+    ],
+)
+def test_a_bad_query_is_told(docmap, query, message):
+    # when
+    answer = docmap.get("extractions", **query)
+
+    # then
+    assert answer.status_code == 400
+    assert answer.json() == {"error": {"code": "VALIDATION_ERROR", "message": message}}
+
+
+def test_the_list_can_be_nested(sandbox, docmap):
+    # given
+    add(sandbox, "a", "b")
+    plain = docmap.get("extractions", limit=1).json()
+
+    # when
+    sandbox.switches = replace(sandbox.switches, docmap_nested_list=True)
+
+    # then
+    assert plain["hasMore"] is True
+    assert docmap.get("extractions", limit=1).json() == {"data": {"extractions": plain["data"], "hasMore": True}}
+
+
+def test_other_readings_of_rows(sandbox, docmap):
+    # given
+    sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", 0, {"total": {}})])
+    extra = {"undocumented": {"note": "added by the sandbox"}}
+    plain = docmap.get("extractions").json()["data"]
+
+    # when
+    sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="queued")
+    answer = docmap.get("extractions").json()
+
+    # then
+    assert answer.items() >= extra.items()
+    statuses = {"processing": "queued", "completed": "completed"}
+    assert answer["data"] == [{**row, "status": statuses[row["status"]], **extra} for row in plain]
+
+
+def test_the_journal_tells_which_extraction_was_asked_for(sandbox, docmap):
+    # when
+    docmap.get("extractions", limit=2)
+    docmap.get("extractions/unknown")
+    docmap.get("usage")
+    entries = sandbox.journal.entries
+
+    # then
+    assert [(entry.endpoint, entry.status) for entry in entries] == [
+        ("docmap.extractions", 200),
+        ("docmap.extraction", 404),
+        ("docmap.usage", 200),
+    ]
+    assert (entries[0].query, entries[0].path) == ({"limit": "2"}, {})
+    assert entries[1].path == {"id": "unknown"}
+
+
+def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):
+    # given
+    start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    add(sandbox, "before", created_at=start - timedelta(seconds=1))
+
+    # when
+    ids = sandbox.docmap.bulk("notes", 20_005, start, 60, 10)
+    newest = docmap.get("extractions", limit=7).json()
+    oldest = docmap.get("extractions", dateTo="2024-01-01", cursor="2024-01-01T00:03:00.000Z").json()
+
+    # then
+    assert len(set(ids)) == 20_005
+    assert [row["id"] for row in newest["data"]] == ids[:-8:-1]
+    assert newest["hasMore"] is True
+    assert [row["id"] for row in oldest["data"]] == [ids[2], ids[1], ids[0], "before"]
+    row = oldest["data"][2]
+    assert (row["createdAt"], row["status"], row["templateId"]) == ("2024-01-01T00:00:00.000Z", "completed", "notes")
+    assert row["extractedData"]["reference"] == "R-0000000"
+    assert docmap.get(f"extractions/{ids[0]}").json()["data"] == row
+    assert listed(docmap, runId=row["runId"]) == (ids[9::-1], False)
+    last = docmap.get(f"extractions/{ids[-1]}").json()["data"]
+    assert listed(docmap, runId=last["runId"]) == (ids[:-6:-1], False)
+    assert listed(docmap, templateId="invoices") == (["before"], False)
+
+
+def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(sandbox, docmap):
+    # given
+    ids = sandbox.docmap.bulk("notes", 3, START - timedelta(days=1), 0)
+
+    # when
+    sandbox.docmap.edit(ids[0], {"edited": True})
+    sandbox.docmap.delete(ids[1])
+    rows = {row["id"]: row for row in docmap.get("extractions").json()["data"]}
+
+    # then
+    assert set(rows) == {ids[0], ids[2]}
+    assert rows[ids[0]]["extractedData"] == {"edited": True}
+    assert {row["runId"] for row in rows.values()} == {None}
+    assert sandbox.docmap.finish() == 0

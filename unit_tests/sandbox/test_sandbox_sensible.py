@@ -1,0 +1,299 @@
+"""Sensible's documents: every status, portfolios, document types, every refusal."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import requests
+
+from sandbox import PortfolioPart, SensibleDocument
+
+TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
+
+
+def told(response: requests.Response) -> tuple[int, str, str]:
+    return response.status_code, response.headers["content-type"].partition(";")[0], response.text
+
+
+def sentence(status: int, text: str) -> tuple[int, str, str]:
+    return status, "text/plain", text
+
+
+@pytest.fixture
+def sandbox(sandbox):
+    for name in ("contracts", "claims"):
+        sandbox.sensible.document_type(name, f"type-{name}")
+    return sandbox
+
+
+def type_named(sandbox, name: str):
+    return next(one for one in sandbox.sensible.document_types if one.name == name)
+
+
+def test_a_document_is_in_progress_and_then_complete(sandbox, clock, sensible):
+    # given
+    given = SensibleDocument("a.pdf", 12.25, TOTAL, page_count=3, extraction_id="one")
+    sandbox.sensible.extract([given], "contracts")
+    contracts = type_named(sandbox, "contracts")
+
+    # when
+    young = sensible.get("documents/one").json()
+    clock.advance(seconds=13)
+    done = sensible.get("documents/one").json()
+
+    # then
+    link = young.pop("download_url")
+    assert link.startswith("https://files.example.invalid/a.pdf?")
+    assert young == {
+        "id": "one",
+        "created": "2026-11-20T09:00:00.000Z",
+        "status": "PROCESSING",
+        "type": "contracts",
+        "environment": "production",
+        "document_name": "a.pdf",
+        "content_type": "application/pdf",
+    }
+    assert done.pop("download_url") != link
+    assert done.pop("file_metadata")["info"]["title"] == "contracts"
+    assert done.pop("classification_summary")[0]["score"] == {"value": 1, "fields_present": 1, "penalties": 0}
+    assert done == {
+        **young,
+        "status": "COMPLETE",
+        "completed": "2026-11-20T09:00:12.250Z",
+        "configuration": "contracts_v1",
+        "configuration_version": contracts.configuration_version,
+        "page_count": 3,
+        "coverage": 0.5,
+        "charged": 1,
+        "validation_summary": {"fields": 2, "fields_present": 1, "errors": 0, "warnings": 1, "skipped": 0},
+        "validations": [{"description": "due is present", "severity": "warning", "message": "The field was not found"}],
+        "errors": [],
+        "parsed_document": TOTAL,
+    }
+
+
+def test_a_document_can_fail(sandbox, sensible):
+    # given
+    sandbox.sensible.extract([SensibleDocument("a.docx", 0, error="Unreadable", extraction_id="one")], "contracts")
+
+    # when
+    document = sensible.get("documents/one").json()
+
+    # then
+    assert (document["status"], document["completed"]) == ("FAILED", "2026-11-20T09:00:00.000Z")
+    assert document["errors"] == [{"message": "Unreadable", "type": "unexpected"}]
+    assert document["content_type"].endswith("wordprocessingml.document")
+    assert not {"parsed_document", "coverage", "validation_summary"} & set(document)
+
+
+def test_a_portfolio_has_several_documents_of_several_types(sandbox, sensible):
+    # given
+    parts = [PortfolioPart("contracts", TOTAL, "NEEDS_REVIEW"), PortfolioPart("claims", {"number": None})]
+    given = SensibleDocument("mail.pdf", 0, portfolio=parts, page_count=6, extraction_id="one")
+    sandbox.sensible.extract([given], "contracts")
+
+    # when
+    document = sensible.get("documents/one").json()
+    (summary,) = sensible.get("extractions").json()["extractions"]
+
+    # then
+    for answer in (document, summary):
+        assert answer["types"] == ["contracts", "claims"]
+        assert not {"type", "configuration", "parsed_document"} & set(answer)
+        assert (answer["coverage"], answer["charged"], answer["page_count"]) == (0.25, 2, 6)
+        assert answer["validation_summary"]["fields"] == 3
+        assert answer["reviewStatuses"] == ["NEEDS_REVIEW", None]
+    first, second = document["documents"]
+    assert first["output"]["parsed_document"] == TOTAL
+    assert (first["documentType"], first["configuration"]) == ("contracts", "contracts_v1")
+    assert [(one["startPage"], one["endPage"]) for one in (first, second)] == [(0, 2), (3, 5)]
+    assert second["output"]["coverage"] == 0
+    assert summary["documents"][1] == {
+        "documentType": "claims",
+        "configuration": "claims_v1",
+        "startPage": 3,
+        "endPage": 5,
+        "output": {
+            "errors": [],
+            "validations": [
+                {"description": "number is present", "severity": "warning", "message": "The field was not found"}
+            ],
+        },
+    }
+
+
+def test_a_portfolio_can_be_written_in_camel_case(sandbox, sensible):
+    # given
+    ids = sandbox.sensible.extract(
+        [SensibleDocument("a.pdf", 0, portfolio=["contracts"]), SensibleDocument("b.pdf", 0)], "contracts"
+    )
+    (plain,) = sensible.get(f"documents/{ids[0]}").json()["documents"]
+
+    # when
+    sandbox.switches = replace(sandbox.switches, sensible_camel_case=True)
+    (camel,) = sensible.get(f"documents/{ids[0]}").json()["documents"]
+    single = sensible.get(f"documents/{ids[1]}").json()
+
+    # then
+    assert camel["output"]["parsedDocument"] == plain["output"]["parsed_document"]
+    assert {"fileMetadata", "classificationSummary", "validationSummary", "errors"} < set(camel["output"])
+    assert "parsed_document" in single
+
+
+def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox, sensible):
+    # given
+    files = [SensibleDocument(f"{n}.pdf", 0, extraction_id=n) for n in ("gone", "later")]
+    sandbox.sensible.extract([replace(files[0], purged=True), files[1]], "contracts")
+    sandbox.sensible.extract([SensibleDocument("x.pdf", 0, too_large=True, extraction_id="large")], "contracts")
+    assert sensible.get("documents/later").ok
+
+    # when
+    sandbox.sensible.purge("later")
+
+    # then
+    for one in ("gone", "later", "unknown"):
+        assert told(sensible.get(f"documents/{one}")) == sentence(404, f"Not found: there is no extraction {one}")
+    large = "The extraction exceeds the maximum response size of 6 MB"
+    assert told(sensible.get("documents/large")) == sentence(413, large)
+    assert {row["id"] for row in sensible.get("extractions").json()["extractions"]} == {"gone", "later", "large"}
+
+
+def test_document_types_are_listed(sensible):
+    # when
+    types = sensible.get("document_types").json()
+    one = sensible.get("document_types/type-claims").json()
+
+    # then
+    assert [type_["name"] for type_ in types] == ["contracts", "claims"]
+    assert types[1] == one
+    assert (one["id"], one["created"]) == ("type-claims", "2026-11-20T09:00:00.000Z")
+    assert set(one["schema"]) == {
+        "fingerprint_mode",
+        "ocr_engine",
+        "ocr_level",
+        "prevent_default_merge_lines",
+        "validations",
+        "review_triggers",
+    }
+    unknown = sensible.get("document_types/unknown")
+    assert told(unknown) == sentence(404, "Not found: there is no document type unknown")
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "sandbox-sensible-key"])
+def test_a_wrong_key_is_refused_everywhere(sensible, header):
+    # given
+    sensible.session.headers["Authorization"] = header
+
+    # when
+    answers = [
+        sensible.get("extractions"),
+        sensible.get("documents/unknown"),
+        sensible.get("document_types"),
+        sensible.get("document_types/unknown"),
+        sensible.get("extract/batch/unknown"),
+        sensible.get("extract/batch/upload_urls/unknown/0/1"),
+        sensible.send("POST", "extract/batch", {}),
+        sensible.send("PUT", "extract/batch/unknown", {}),
+        sensible.send("PUT", "extractions/unknown", {}),
+    ]
+
+    # then
+    assert [told(answer) for answer in answers] == [sentence(401, "Unauthorized")] * 9
+
+
+def test_calls_can_be_throttled_and_run_out(sandbox, sensible):
+    # when
+    sandbox.switches = replace(sandbox.switches, sensible_quota_spent=1, sensible_throttle=2)
+    answers = [told(sensible.get("extractions", limit=1)) for _ in range(4)]
+
+    # then
+    throttled = sentence(429, "Attempt limit exceeded, please retry after some time.")
+    assert answers[:2] == [throttled, throttled]
+    assert answers[2] == sentence(429, "Free accounts are limited to 150 API calls per month.")
+    assert answers[3][:2] == (200, "application/json")
+    assert (sandbox.switches.sensible_quota_spent, sandbox.switches.sensible_throttle) == (0, 0)
+
+
+def test_times_can_come_without_a_zone(sandbox, sensible):
+    # given
+    sandbox.sensible.extract([SensibleDocument("a.pdf", 1.5, extraction_id="one")], "contracts")
+    sandbox.sensible.finish()
+
+    # when
+    sandbox.switches = replace(sandbox.switches, sensible_naive_times=True)
+    sandbox.clock.advance(seconds=2)
+
+    # then
+    for answer in (sensible.get("documents/one").json(), sensible.get("extractions").json()["extractions"][0]):
+        assert (answer["created"], answer["completed"]) == ("2026-11-20T09:00:00.000", "2026-11-20T09:00:00.000")
+
+
+def test_other_readings_of_documents(sandbox, sensible):
+    # given
+    ids = sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", 0, TOTAL)], "contracts")
+    extra = {"note": "added by the sandbox"}
+
+    # when
+    sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="QUEUED")
+    young, done = (sensible.get(f"documents/{one}").json() for one in ids)
+
+    # then
+    assert (young["status"], done["status"]) == ("QUEUED", "COMPLETE")
+    assert young["undocumented"] == done["undocumented"] == done["validation_summary"]["undocumented"] == extra
+    assert done["parsed_document"] == TOTAL
+    assert "undocumented" in sensible.get("document_types").json()[0]["schema"]
+
+
+def test_generated_fields_have_every_documented_shape(sandbox):
+    # given
+    sandbox.sensible.document_type("tax_forms")
+    read = {}
+    for name in ("contracts", "tax_forms", "claims"):
+        ids = sandbox.sensible.extract([SensibleDocument(f"{n}.pdf", 0) for n in range(30)], name)
+        read[name] = [sandbox.sensible.document(one).parsed for one in ids]
+
+    # when
+    fields = [field for documents in read.values() for parsed in documents for field in parsed.values()]
+    single = [field for field in fields if isinstance(field, dict) and "value" in field]
+    types = {field["type"]: type(field["value"]) for field in single}
+
+    # then
+    assert None in fields
+    assert {"currency", "percentage", "accountingCurrency", "phoneNumber", "address", "distance", "weight"} < set(types)
+    assert (types["name"], types["boolean"], types["currency"], types["date"]) == (list, bool, float, str)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00.000Z", one["value"]) for one in single if one["type"] == "date")
+    assert any("confidenceSignal" in field for field in single)
+    assert all("filing_status.single" in parsed and "employer address" in parsed for parsed in read["tax_forms"])
+    assert all(signatory["type"] == "name" for signatory in read["contracts"][0]["signatories"])
+    assert {"title", "page", "amendments"} == set(read["contracts"][0]["clauses"][0])
+    columns = [column for parsed in read["claims"] for column in parsed["losses"]["columns"]]
+    assert {column["id"] for column in columns} == {"date_of_loss", "cause", "paid"}
+    assert any(value is None for column in columns for value in column["values"])
+
+
+def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
+    # given
+    (one,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
+    batch = sandbox.sensible.batch(["b.pdf"], "contracts")
+
+    # when / then
+    for attempt in (
+        lambda: sandbox.sensible.document_type("contracts"),
+        lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id=one)], "contracts"),
+        lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", portfolio=[])], "contracts"),
+        lambda: sandbox.sensible.batch(["b.pdf"], "contracts", batch_id=batch),
+        lambda: sandbox.sensible.review(one, "APPROVED"),
+    ):
+        with pytest.raises(ValueError, match=r"already|portfolio|not complete"):
+            attempt()
+    for attempt in (
+        lambda: sandbox.sensible.extract(["a.pdf"], "unknown"),
+        lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", portfolio=["unknown"])], "contracts"),
+        lambda: sandbox.sensible.finish("unknown"),
+        lambda: sandbox.sensible.upload(batch, 1),
+        lambda: sandbox.sensible.upload("unknown", 0),
+        lambda: sandbox.sensible.purge("unknown"),
+    ):
+        with pytest.raises(LookupError):
+            attempt()
+    assert sandbox.sensible.finish(one) == 1

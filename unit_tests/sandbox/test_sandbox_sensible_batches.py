@@ -1,0 +1,200 @@
+"""Sensible's batches: made, uploaded over links, waited for, described."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import requests
+
+from sandbox import SensibleDocument
+from sandbox.sensible import Status
+
+PDF = b"%PDF-1.4"
+
+
+@pytest.fixture
+def sandbox(sandbox):
+    sandbox.sensible.document_type("contracts")
+    sandbox.sensible.document_type("claims")
+    return sandbox
+
+
+def put(link: str) -> requests.Response:
+    """As documented: without the API's key."""
+    return requests.put(link, data=PDF, headers={"Content-Type": "application/pdf"}, timeout=5)
+
+
+def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
+    # when
+    body = {"documentNames": ["doc1.pdf", "doc2.pdf", "doc3.pdf"], "description": "test", "docType": "contracts"}
+    created = sensible.send("POST", "extract/batch", body)
+    batch_id = created.json()
+    before = sensible.get(f"extract/batch/{batch_id}").json()
+    links = sensible.send("PUT", f"extract/batch/upload_urls/{batch_id}/0/1").json()
+    received = [put(link) for link in links]
+    during = sensible.get(f"extract/batch/{batch_id}").json()
+    statuses = [sensible.get(f"documents/{id_}").json()["status"] for id_ in before["extraction_ids"]]
+    clock.advance(seconds=60)
+    done = sensible.get(f"documents/{before['extraction_ids'][0]}").json()
+
+    # then
+    assert created.status_code == 200
+    assert re.fullmatch(r'"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"', created.text)
+    assert set(before) == {"id", "description", "extraction_ids", "waiting"}
+    assert (before["id"], before["description"], before["waiting"]) == (batch_id, "test", 3)
+    assert during == {**before, "waiting": 1}
+    assert all(link.startswith(f"{url}/sensible/upload/") for link in links)
+    assert [link.partition("?")[0].rpartition("/")[2] for link in links] == before["extraction_ids"][:2]
+    assert [(answer.status_code, answer.text) for answer in received] == [(200, "")] * 2
+    assert statuses == ["PROCESSING", "PROCESSING", "WAITING"]
+    assert (done["status"], done["batchId"], done["document_name"]) == ("COMPLETE", batch_id, "doc1.pdf")
+    assert sandbox.journal.counts()["sensible.upload"] == 2
+
+
+def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
+    # given
+    batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
+    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
+
+    # when
+    (link,) = sensible.get(f"extract/batch/upload_urls/{batch_id}/1/1").json()
+    put(link)
+
+    # then
+    statuses = [sandbox.sensible.document(id_).status for id_ in ids]
+    assert statuses == [Status.WAITING, Status.PROCESSING, Status.WAITING]
+
+
+def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clock, sensible):
+    # given
+    batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf"], "contracts")
+    first, second = sensible.get(f"extract/batch/upload_urls/{batch_id}/0/1").json()
+    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
+
+    # when
+    foreign = put(first.replace(ids[0], ids[1]))
+    clock.advance(seconds=900)
+    just = put(first)
+    clock.advance(seconds=1)
+    late = put(second)
+
+    # then
+    assert (foreign.status_code, foreign.text) == (403, "The request signature does not match")
+    assert just.status_code == 200
+    assert (late.status_code, late.text) == (403, "Request has expired")
+
+
+def test_a_second_upload_changes_nothing(sandbox, clock):
+    # given
+    batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 10)], "contracts")
+    one = sandbox.sensible.upload(batch_id, "a.pdf")
+    clock.advance(seconds=10)
+
+    # when
+    again = sandbox.sensible.upload(batch_id, one)
+
+    # then
+    assert again == one
+    assert sandbox.sensible.document(one).status is Status.COMPLETE
+
+
+def test_what_waits_goes_on_waiting(sandbox, clock):
+    # given
+    batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
+    for place in (0, 1):
+        sandbox.sensible.upload(batch_id, place)
+
+    # when
+    other = sandbox.sensible.finish(sandbox.sensible.batch(["d.pdf"], "contracts"))
+    finished = sandbox.sensible.finish(batch_id)
+    clock.advance(days=3650)
+
+    # then
+    assert (other, finished) == (0, 1)
+    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
+    statuses = [sandbox.sensible.document(id_).status for id_ in ids]
+    assert statuses == [Status.COMPLETE, Status.COMPLETE, Status.WAITING]
+
+
+def test_the_waiting_counter_can_disappear_at_zero(sandbox, sensible):
+    # given
+    batch_id = sandbox.sensible.batch(["a.pdf"], "contracts")
+    waiting = sensible.get(f"extract/batch/{batch_id}").json()
+    sandbox.sensible.upload(batch_id, 0)
+    by_default = sensible.get(f"extract/batch/{batch_id}").json()
+
+    # when
+    sandbox.switches = replace(sandbox.switches, sensible_waiting_counter=False)
+
+    # then
+    assert (waiting["waiting"], by_default["waiting"]) == (1, 0)
+    del by_default["waiting"]
+    assert sensible.get(f"extract/batch/{batch_id}").json() == by_default
+
+
+def test_a_batch_can_be_described_anew(sandbox, sensible):
+    # given
+    batch_id = sandbox.sensible.batch(["a.pdf"], "contracts", "old")
+
+    # when
+    answer = sensible.send("PUT", f"extract/batch/{batch_id}", {"description": "new"})
+    wrong = sensible.send("PUT", f"extract/batch/{batch_id}", {})
+
+    # then
+    assert answer.json()["description"] == sandbox.sensible.batch_view(batch_id).description == "new"
+    assert (wrong.status_code, wrong.text) == (400, "The description is required")
+
+
+def test_a_batch_of_portfolios_and_a_damaged_file(sandbox, clock, sensible):
+    # when
+    body = {"documentNames": ["a.pdf", "damaged.pdf"], "portfolioDocTypes": ["contracts", "claims"]}
+    batch_id = sensible.send("POST", "extract/batch", body).json()
+    for place in (0, 1):
+        sandbox.sensible.upload(batch_id, place)
+    clock.advance(seconds=60)
+    ids = sensible.get(f"extract/batch/{batch_id}").json()["extraction_ids"]
+    good, bad = (sensible.get(f"documents/{id_}").json() for id_ in ids)
+
+    # then
+    assert good["types"] == bad["types"] == ["contracts", "claims"]
+    assert [part["documentType"] for part in good["documents"]] == ["contracts", "claims"]
+    assert (bad["status"], bad["batchId"]) == ("FAILED", batch_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (None, "The documentNames are required"),
+        ({"documentNames": [], "docType": "contracts"}, "The documentNames are required"),
+        ({"documentNames": ["a"] * 5001, "docType": "contracts"}, "A batch can have at most 5000 documents"),
+        ({"documentNames": ["a"]}, "Either docType or portfolioDocTypes is required"),
+        ({"documentNames": ["a"], "docType": "unknown"}, "Specified document type does not exist"),
+        ({"documentNames": ["a"], "portfolioDocTypes": ["unknown"]}, "Specified document type does not exist"),
+    ],
+)
+def test_a_bad_batch_is_told(sandbox, sensible, body, text):
+    # when
+    answer = sensible.send("POST", "extract/batch", body)
+
+    # then
+    assert (answer.status_code, answer.text) == (400, text)
+    assert sandbox.sensible.batch_ids == []
+
+
+def test_unknown_batches_and_ranges_are_told(sandbox, sensible):
+    # given
+    sandbox.sensible.batch(["a.pdf"], "contracts", batch_id="batch")
+
+    # when
+    unknown = [
+        sensible.get("extract/batch/unknown"),
+        sensible.get("extract/batch/upload_urls/unknown/0/0"),
+        sensible.send("PUT", "extract/batch/unknown", {"description": "new"}),
+    ]
+    ranges = [sensible.get(f"extract/batch/upload_urls/batch/{one}") for one in ("0/1", "1/0", "a/b")]
+
+    # then
+    missing = (404, "Not found: there is no batch unknown")
+    assert [(answer.status_code, answer.text) for answer in unknown] == [missing] * 3
+    out = (400, "The indices must be a range of the batch's documents")
+    assert [(answer.status_code, answer.text) for answer in ranges] == [out] * 3

@@ -1,0 +1,252 @@
+"""Sensible's list: pages, ties, tokens, windows, filters, long histories."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from sandbox import SensibleDocument
+
+START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def sandbox(sandbox):
+    for name in ("contracts", "claims"):
+        sandbox.sensible.document_type(name, f"type-{name}")
+    return sandbox
+
+
+def add(sandbox, *names: str, created_at: datetime = START, type_name: str = "contracts", **more):
+    environment = more.pop("environment", "production")
+    given = [SensibleDocument(f"{name}.pdf", **{"seconds": 0, **more}, extraction_id=name) for name in names]
+    sandbox.sensible.extract(given, type_name, environment=environment, created_at=created_at)
+
+
+def listed(sensible, **query):
+    answer = sensible.get("extractions", **query).json()
+    return [row["id"] for row in answer["extractions"]]
+
+
+def walked(sensible, **query):
+    """All pages, as lists of ids."""
+    pages, token = [], None
+    while not pages or token is not None:
+        answer = sensible.get("extractions", **query, continuation_token=token).json()
+        pages.append([row["id"] for row in answer["extractions"]])
+        token = answer["continuation_token"]
+    return pages
+
+
+def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensible):
+    # given
+    parsed = {"total": {"value": 1, "type": "number"}, "due": None}
+    document = SensibleDocument("a.pdf", 20.01, parsed, review="NEEDS_REVIEW", page_count=3, extraction_id="one")
+    batch_id = sandbox.sensible.batch([document, SensibleDocument("b.pdf", extraction_id="two")], "contracts")
+    sandbox.sensible.upload(batch_id, 0)
+    sandbox.clock.advance(seconds=30)
+
+    # when
+    answer = sensible.get("extractions").json()
+    sandbox.switches = replace(sandbox.switches, sensible_batch_id_in_list=True)
+    with_batch = sensible.get("extractions").json()
+
+    # then
+    two, one = answer["extractions"]
+    assert (answer["continuation_token"], answer["cutoff_date"]) == (None, None)
+    assert two == {
+        "id": "two",
+        "created": "2026-11-20T09:00:00.000Z",
+        "status": "WAITING",
+        "type": "contracts",
+        "environment": "production",
+        "document_name": "b.pdf",
+    }
+    assert one == {
+        **two,
+        "id": "one",
+        "completed": "2026-11-20T09:00:20.010Z",
+        "status": "COMPLETE",
+        "document_name": "a.pdf",
+        "configuration": "contracts_v1",
+        "page_count": 3,
+        "coverage": 0.5,
+        "charged": 1,
+        "reviewStatuses": ["NEEDS_REVIEW"],
+        "validation_summary": {"fields": 2, "fields_present": 1, "errors": 0, "warnings": 1, "skipped": 0},
+        "validations": [{"description": "due is present", "severity": "warning", "message": "The field was not found"}],
+        "errors": [],
+    }
+    assert with_batch["extractions"] == [{**row, "batchId": batch_id} for row in (two, one)]
+
+
+def test_what_needs_no_review_says_null(sandbox, sensible):
+    # given
+    add(sandbox, "one")
+
+    # when / then
+    assert sensible.get("extractions").json()["extractions"][0]["reviewStatuses"] is None
+
+
+def test_pages_follow_each_other_through_ties(sandbox, sensible):
+    # given
+    for number in range(3):
+        names = [f"{number}-{tie}" for tie in range(5)]
+        add(sandbox, *names, created_at=START - timedelta(hours=number))
+    expected = [f"{number}-{tie}" for number in range(3) for tie in (4, 3, 2, 1, 0)]
+
+    # when / then
+    for limit in (1, 2, 4, 5, 14):
+        pages = walked(sensible, limit=limit)
+        assert [one for page in pages for one in page] == expected
+        assert {len(page) for page in pages[:-1]} == {limit}
+    assert walked(sensible, limit=15) == [expected]
+    assert walked(sensible) == [expected]
+
+
+def test_a_page_has_twenty_rows_by_default(sandbox, sensible):
+    # given
+    add(sandbox, *(f"{number:02d}" for number in range(25)))
+
+    # when / then
+    assert [len(page) for page in walked(sensible)] == [20, 5]
+
+
+def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox, sensible):
+    # given
+    for number in range(4):
+        add(sandbox, str(number), created_at=START - timedelta(hours=number))
+    token = sensible.get("extractions", limit=2).json()["continuation_token"]
+
+    # when
+    add(sandbox, "late")
+    content = json.loads(base64.b64decode(token))
+
+    # then
+    assert set(content) == {"id", "user", "created"}
+    assert content["id"] == "1"
+    assert listed(sensible, continuation_token=token) == ["2", "3"]
+    assert listed(sensible, continuation_token=token, start_date="2026-11-20T07:00:00Z") == ["2"]
+
+
+def test_both_ends_of_a_window_are_inclusive(sandbox, sensible):
+    # given
+    for number in range(4):
+        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+
+    # when / then
+    ends = {"start_date": "2026-11-20T08:58:00.000Z", "end_date": "2026-11-20T08:59:00.000Z"}
+    assert listed(sensible, **ends) == ["1", "2"]
+    assert listed(sensible, start_date="2026-11-20T08:58:00.000001Z") == ["0", "1"]
+    assert listed(sensible, end_date="2026-11-20T08:58:59.999999Z") == ["2", "3"]
+    assert listed(sensible, start_date="2026-11-20T09:58:00+01:00", end_date="2026-11-20T08:58:00") == ["2"]
+    assert listed(sensible, start_date="2026-11-20T08:58:00Z", end_date="2026-11-20T08:58:00Z") == ["2"]
+    assert walked(sensible, limit=1, **ends) == [["1"], ["2"]]
+
+
+def test_the_list_ends_now_by_default(sandbox, clock, sensible):
+    # given
+    add(sandbox, "later", created_at=START + timedelta(hours=1))
+
+    # when / then
+    assert listed(sensible) == []
+    clock.advance(seconds=3600)
+    assert listed(sensible) == ["later"]
+
+
+def test_filters_narrow_the_list(sandbox, sensible):
+    # given
+    add(sandbox, "done", coverage=0.5)
+    add(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
+    add(sandbox, "tried", coverage=0.1, environment="development")
+    add(sandbox, "failed", error="Unreadable")
+    add(sandbox, "young", seconds=60)
+    add(sandbox, "bundle", portfolio=["contracts", "claims"], coverage=0.6)
+    sandbox.sensible.batch([SensibleDocument("x.pdf", extraction_id="waiting")], "claims")
+    claims = next(one for one in sandbox.sensible.document_types if one.name == "claims")
+
+    # when / then
+    assert listed(sensible, document_type_ids="type-claims") == ["waiting", "good", "bundle"]
+    assert len(listed(sensible, document_type_ids="type-claims,type-contracts")) == 7
+    assert listed(sensible, document_type_ids="unknown") == []
+    assert listed(sensible, configuration_ids=claims.configuration_id) == ["waiting", "good", "bundle"]
+    assert listed(sensible, environments="DEVELOPMENT") == ["tried"]
+    assert len(listed(sensible, environments="PRODUCTION,DEVELOPMENT")) == 7
+    assert listed(sensible, statuses="WAITING,PROCESSING") == ["young", "waiting"]
+    assert listed(sensible, statuses="FAILED") == ["failed"]
+    assert listed(sensible, statuses="COMPLETE") == ["tried", "good", "done", "bundle"]
+    assert listed(sensible, review_statuses="NEEDS_REVIEW") == ["good"]
+    assert listed(sensible, min_coverage=0.5, max_coverage=0.6) == ["done", "bundle"]
+    assert walked(sensible, limit=1, min_coverage=0.5) == [["good"], ["done"], ["bundle"]]
+    sandbox.sensible.review("good", "APPROVED")
+    assert listed(sensible, review_statuses="APPROVED,REJECTED") == ["good"]
+    assert listed(sensible, review_statuses="NEEDS_REVIEW") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"limit": 0}, "The limit must be a whole number from 1"),
+        ({"limit": "ten"}, "The limit must be a whole number from 1"),
+        ({"start_date": "yesterday"}, "The start_date must be a date-time such as 2026-03-09T08:14:08.000Z"),
+        (
+            {"start_date": "2026-11-02T00:00:00Z", "end_date": "2026-11-01T00:00:00Z"},
+            "The start date must be before the end date",
+        ),
+        ({"continuation_token": "?"}, "The continuation token is not valid"),
+        ({"continuation_token": "e30="}, "The continuation token is not valid"),
+        ({"statuses": "DONE"}, "The statuses must be among WAITING, PROCESSING, COMPLETE, FAILED"),
+        ({"environments": "TEST"}, "The environments must be among PRODUCTION, DEVELOPMENT"),
+        ({"min_coverage": "2"}, "The min_coverage must be a number from 0 to 1"),
+        ({"max_coverage": "high"}, "The max_coverage must be a number from 0 to 1"),
+    ],
+)
+def test_a_bad_query_is_told(sensible, query, text):
+    # when
+    answer = sensible.get("extractions", **query)
+
+    # then
+    assert (answer.status_code, answer.text) == (400, text)
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_a_long_history_is_listed_from_both_ends(sandbox, sensible):
+    # given
+    start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    add(sandbox, "before", created_at=start - timedelta(seconds=1))
+
+    # when
+    ids = sandbox.sensible.bulk("claims", 20_000, start, 30)
+    newest = sensible.get("extractions", limit=5).json()
+    oldest = sensible.get("extractions", end_date="2024-01-01T00:01:00Z").json()
+
+    # then
+    assert len(set(ids)) == 20_000
+    assert [row["id"] for row in newest["extractions"]] == ids[:-6:-1]
+    assert [row["id"] for row in oldest["extractions"]] == [ids[2], ids[1], ids[0], "before"]
+    assert oldest["continuation_token"] is None
+    row = oldest["extractions"][2]
+    assert (row["created"], row["completed"]) == ("2024-01-01T00:00:00.000Z", "2024-01-01T00:00:10.000Z")
+    document = sensible.get(f"documents/{ids[0]}").json()
+    assert document["parsed_document"]["reference"] == {"value": "R-0000000", "type": "string"}
+    del row["reviewStatuses"]
+    assert document.items() >= row.items()
+    assert listed(sensible, document_type_ids="type-contracts") == ["before"]
+    assert listed(sensible, statuses="PROCESSING") == []
+
+
+def test_a_long_history_is_complete_now_and_can_be_reviewed(sandbox, sensible):
+    # given
+    ids = sandbox.sensible.bulk("claims", 3, START - timedelta(seconds=2), 1)
+
+    # when
+    sandbox.sensible.review(ids[1], "NEEDS_REVIEW")
+    sandbox.sensible.edit(ids[0], {"edited": None})
+
+    # then
+    assert listed(sensible, statuses="COMPLETE") == ids[::-1]
+    assert listed(sensible, review_statuses="NEEDS_REVIEW") == [ids[1]]
+    assert sensible.get(f"documents/{ids[0]}").json()["parsed_document"] == {"edited": None}
+    assert sandbox.sensible.finish() == 0
