@@ -11,7 +11,7 @@ TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "types-requests"
 setup(
     name="source-docextract",
     version="0.1.0",
-    description="Airbyte source for document-extraction APIs: Extracta.ai and Atlas",
+    description="Airbyte source for document-extraction APIs: Extracta.ai, DocMap and Atlas",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",

@@ -166,6 +166,33 @@ class ExtractaSettings(Section):
         return self.has_extraction or self.has_classification
 
 
+class DocmapSettings(Section):
+    """Extractions of DocMap.io."""
+
+    model_config = ConfigDict(title="DocMap")
+
+    api_key: Key = Field(
+        title="API key",
+        description="Made in DocMap's settings; begins with dm_live_. It shows the extractions of its own user.",
+        json_schema_extra={"airbyte_secret": True},
+    )
+    template_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Templates",
+        description="Ids of the templates whose extractions are brought in; all, if none is named.",
+    )
+    base_url: BaseUrl = Field(
+        default="https://api.docmap.io/v1",
+        title="Base URL",
+        description="Where the API is.",
+        json_schema_extra=_HIDDEN,
+    )
+
+    @property
+    def names_something(self) -> bool:
+        return True
+
+
 class AtlasSettings(Section):
     """The bulk service of Atlas (helloatlas.in)."""
 
@@ -217,6 +244,7 @@ class Settings(Section):
     model_config = ConfigDict(title="Document extraction")
 
     extracta: ExtractaSettings | None = Field(default=None, title="Extracta.ai")
+    docmap: DocmapSettings | None = Field(default=None, title="DocMap")
     atlas: AtlasSettings | None = Field(default=None, title="Atlas")
     batch_registry: RegistrySettings | None = Field(default=None, title="Batch registry")
     start_date: Annotated[datetime, AfterValidator(_start)] | None = Field(
@@ -283,6 +311,7 @@ class Settings(Section):
 
 PROVIDERS = {
     "extracta": "at least one of extraction_ids, extraction_batches, classification_ids, classification_batches",
+    "docmap": "an api_key",
     "atlas": "at least one id in batch_ids",
 }
 """The providers that can be set up, by the name of their settings object, and what each needs to be told."""

@@ -17,15 +17,18 @@ from airbyte_cdk.models import AirbyteMessage
 
 from .errors import ConfigError, ConnectorError, CredentialsError, TransientError
 from .http import Client
+from .ledger import Rules, Watch
 from .model import BatchRef, BatchStatus, Snapshot
-from .providers.base import Plan
+from .providers.base import Plan, Script
 from .routes import Notices, Route, routes
+from .scroll import Oldest, Window
 from .streams import Checkpoints, Stream
 from .workers import SHAPES, Arrival, Job, Workers, unreadable
 
 TROUBLES_IN_A_ROW = 3
 """After so many batches in a row that failed for good, the rest of a provider is not asked."""
 
+_STATE_EVERY = 100  # documents of one window
 _HEARTBEAT = 5.0  # seconds between looks at the clock while nothing arrives
 
 
@@ -66,11 +69,27 @@ class _List:
 
 
 @dataclass(frozen=True, slots=True)
+class _Scroll:
+    """Tags the job that asks for a window of a list by time, or for where that list begins."""
+
+    route: Route
+    ask: Window | Oldest
+
+
+@dataclass(frozen=True, slots=True)
 class _Fetch:
     """Tags the job that fetches one batch."""
 
     route: Route
     ref: BatchRef
+
+
+def _script(route: Route, ask: Window | Oldest) -> Script[Any]:
+    if isinstance(ask, Window) and route.product.window:
+        return route.product.window(ask)
+    if isinstance(ask, Oldest) and route.product.oldest:
+        return route.product.oldest(ask.scope)
+    raise TypeError(f"{route.product.name} has no list by time")
 
 
 class Visit:
@@ -90,6 +109,7 @@ class Visit:
         client: Client,
         arrivals: SimpleQueue[Arrival],
         checkpoints: Checkpoints,
+        rules: Rules,
         now: Callable[[], datetime],
         logger: logging.Logger,
     ) -> None:
@@ -98,6 +118,7 @@ class Visit:
         self._name = plan.dialect.name
         self._client = client
         self._streams = streams
+        self._rules = rules
         self._now = now
         self._logger = logger
         self._notices = Notices(logger)
@@ -113,13 +134,19 @@ class Visit:
             yield from self._list()
         for route in self._routes.values():
             if route.queue is None and not route.lists_missing and not self._given_up:
+                if route.product.window:
+                    route.open_scroll(self._rules, self._now())
+                    continue
                 for gone in route.plan(self._now()):
                     yield from self._deliver(route, gone)
         for route in self._routes.values():
             target = self._routes.get(route.product.links_to or "")
             if target and target.queue is None:
                 continue  # only a planned product can tell whether a link leads to something new
-            while route.queue and self.workers.has_room(route.product.lane) and not self._given_up:
+            while not self._given_up:
+                yield from self._scroll(route)
+                if not route.queue or not self.workers.has_room(route.product.lane):
+                    break
                 ref = route.queue.popleft()
                 route.fetching += 1
                 yield from self._ended(self.workers.start(route.product.fetch(ref), _Fetch(route, ref)))
@@ -141,6 +168,21 @@ class Visit:
                 for template_id in product.template_ids:
                     yield from self._ended(self.workers.start(product.discover(template_id), _List(route, template_id)))
 
+    def _scroll(self, route: Route) -> Iterator[AirbyteMessage]:
+        """On to the next window, once all of the one before is delivered."""
+        while route.scroll and not route.queue and not route.fetching and not route.asking and not self._given_up:
+            if route.window and not route.scroll.broken:
+                route.scroll.done(*route.window)
+                if route.unsaved:
+                    yield from self.checkpoints.after(route.unsaved)
+            route.window, route.unsaved = None, 0
+            ask = route.scroll.next()
+            if ask is None:
+                route.close_scroll()
+                return
+            route.asking = True
+            yield from self._ended(self.workers.start(_script(route, ask), _Scroll(route, ask)))
+
     def _ended(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
         """What follows from the end of a job; nothing while it goes on."""
         if job is None or self._given_up:
@@ -148,6 +190,8 @@ class Visit:
         tag = job.tag
         if isinstance(tag, _List):
             tag.route.lists_missing -= 1
+        elif isinstance(tag, _Scroll):
+            tag.route.asking = False
         else:
             tag.route.fetching -= 1
         if job.error is not None:
@@ -157,8 +201,12 @@ class Visit:
         if isinstance(tag, _List):
             tag.route.listing.listed.add(tag.template_id)
             tag.route.listing.add(job.result)
-        else:
+        elif isinstance(tag, _Fetch):
             yield from self._deliver(tag.route, job.result)
+        elif isinstance(tag.ask, Window):
+            tag.route.plan_window(tag.ask, job.result, self._now())
+        elif tag.route.scroll:
+            tag.route.scroll.begin(job.result)
 
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
@@ -182,7 +230,7 @@ class Visit:
             return
         self._tell(route, snapshot)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
-        news = self._expect(route, snapshot.links, now)
+        news = self._expect(route, snapshot, now)
         for stream, rows in told:
             for message in stream.deliver(snapshot, rows, now):
                 news = True
@@ -190,17 +238,24 @@ class Visit:
         for stream in route.followers:
             if stream.ledger.links.wants(snapshot.ref):
                 stream.ledger.links.settle(snapshot, (), now)
-        if news:
-            yield from self.checkpoints.after_batch()
+        route.unsaved += news
+        if news and (not route.scroll or route.unsaved >= _STATE_EVERY):
+            yield from self.checkpoints.after(route.unsaved)
+            route.unsaved = 0
 
-    def _expect(self, route: Route, links: Sequence[BatchRef], now: datetime) -> bool:
+    def _expect(self, route: Route, snapshot: Snapshot, now: datetime) -> bool:
         target = self._routes.get(route.product.links_to or "")
         if target is None or target.queue is None:
             return False
         news = False
-        for link in links:
+        is_told = target.product.watch is Watch.LINK
+        for link in snapshot.links:
             # Every follower has to hear of it, also after one that wants it.
-            due = [stream.ledger.batches.expect(link, now) for stream in route.followers]
+            due = [
+                stream.ledger.batches.expect(link, now, changed=is_told and stream.ledger.links.is_news(snapshot.ref))
+                for stream in route.followers
+                if not is_told or stream.ledger.links.wants(snapshot.ref)
+            ]
             if any(due):
                 news = True
                 target.queue.append(link)
@@ -217,11 +272,15 @@ class Visit:
         if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
             self._notices.warn("stalled", f"{self._name}'s batch {ref.key} is still unfinished and is given up.")
 
-    def _failed(self, tag: _List | _Fetch, error: ConnectorError) -> None:
+    def _failed(self, tag: _List | _Scroll | _Fetch, error: ConnectorError) -> None:
         route = tag.route
         route.fail(error)
+        if route.scroll:
+            route.scroll.broken = True  # what a window lacks must not be taken for read
         if isinstance(tag, _List):
             route.listing.unknown.add(tag.template_id)
+            self._notices.warn("failed", str(error))
+        elif isinstance(tag, _Scroll):
             self._notices.warn("failed", str(error))
         else:
             self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key} is left for the next sync. {error}")

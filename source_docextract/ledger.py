@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 
 from .days import Day, DayKey, by_day
 from .model import BatchKey, BatchRef, BatchStatus, Snapshot
@@ -41,6 +42,20 @@ class Rules:
     lookback: timedelta = timedelta(days=3)
     give_up_after: timedelta = timedelta(days=30)
     start_date: datetime | None = None
+
+
+class Watch(Enum):
+    """How one comes to know that a batch of some product has changed.
+
+    ASK   by asking for it: at every sync while it is open, and for as long as the lookback lasts.
+    LIST  by its list, which is read again for the lookback and shows each change: only what is open and no longer
+          listed is asked for.
+    LINK  by those that link to it: it is asked for when one of them says that it has changed.
+    """
+
+    ASK = "ask"
+    LIST = "list"
+    LINK = "link"
 
 
 @dataclass(slots=True)
@@ -87,10 +102,13 @@ class Listing:
 class Book:
     """The batches of one product, as one stream has read them."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, watch: Watch = Watch.ASK) -> None:
         self.entries: dict[BatchKey, Entry] = {}
         self.days: dict[str, dict[str, Day]] = {}
+        self.until: dict[str, datetime] = {}  # by scope: all that was created before is read, and needs no list again
         self._rules = rules
+        self._watch = watch
+        self._listed: set[BatchKey] = set()
         self._refs: dict[BatchKey, BatchRef] = {}
         self._by_day: dict[DayKey, list[BatchRef]] = {}
         self._unread: dict[BatchKey, DayKey | None] = {}
@@ -116,8 +134,9 @@ class Book:
         linked = {key: _linked(key) for key, entry in self.entries.items() if entry.linked}
         known = {key: ref for key, ref in listing.refs.items() if key.template_id not in listing.unknown}
         self._refs = {**linked, **known}
+        self._listed.update(known)
         wanted = [ref for ref in self._refs.values() if self._is_wanted(ref)]
-        self._by_day = by_day(wanted)
+        self._by_day = {} if self._watch is Watch.LIST else by_day(wanted)
         self._unread = self._find_unread(wanted)
         self._unread_on = Counter(self._unread.values())
         due = [ref for ref in wanted if ref.key in self._unread or self._is_due(ref, now)]
@@ -128,12 +147,36 @@ class Book:
         ]
         return sorted(due, key=by_age), vanished
 
-    def expect(self, ref: BatchRef, now: datetime) -> bool:
-        """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far."""
+    def unlisted(self) -> list[BatchRef]:
+        """What is open and in no list that was read in this sync: it has to be asked for by itself."""
+        return [
+            BatchRef(key.template_id or None, key.batch_id, named=True) for key in self.open if key not in self._listed
+        ]
+
+    def advance(self, scope: str, until: datetime, listed_again: datetime) -> None:
+        """After a window of a list: forgets what of it is settled, unless it will be `listed_again`."""
+        self.until[scope] = max(until, self.until.get(scope, until))
+        for key, ref in self._refs.items():
+            entry = self.entries.get(key)
+            if entry and entry.status is not BatchStatus.OPEN and ref.clock and ref.clock < listed_again:
+                del self.entries[key]
+
+    def is_news(self, ref: BatchRef) -> bool:
+        """Whether this was not read before as it is now."""
+        entry = self.entries.get(ref.key)
+        return entry is None or not entry.read or entry.signature != _told(ref, entry.status)
+
+    def expect(self, ref: BatchRef, now: datetime, *, changed: bool = False) -> bool:
+        """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far.
+
+        `changed` says that something in it did, so that it is due however often it has been read.
+        """
         entry = self.entries.get(ref.key)
         if entry is not None:
             entry.linked = now
-            return False
+            is_due = changed and entry.read
+            entry.read = entry.read and not changed
+            return is_due
         known = self._refs.get(ref.key)
         if known is not None and self._is_wanted(known):
             return False  # planned for this sync, or in a folded day
@@ -179,6 +222,10 @@ class Book:
         for day in self._by_day:
             self._fold(day, now)
         for key, entry in list(self.entries.items()):
+            if self._watch is Watch.LIST:
+                if entry.status is not BatchStatus.OPEN and key not in self._listed:
+                    del self.entries[key]
+                continue
             ref = self._refs.get(key)
             if key.template_id in self._keep or (ref and not ref.linked):
                 continue
@@ -200,6 +247,10 @@ class Book:
         entry = self.entries.get(ref.key)
         if entry is None:
             return False
+        if self._watch is Watch.LINK:
+            return not entry.read
+        if self._watch is Watch.LIST:
+            return entry.signature != _told(ref, entry.status)
         if entry.status is BatchStatus.OPEN or entry.signature != _told(ref, entry.status):
             return True
         return entry.status is BatchStatus.COMPLETE and now - entry.since < self._rules.lookback
@@ -211,9 +262,12 @@ class Book:
 
     def _find_unread(self, wanted: Iterable[BatchRef]) -> dict[BatchKey, DayKey | None]:
         """Listed, not remembered singly, and not accounted for by a folded day."""
+        is_undated = self._watch is Watch.LIST  # a list that is read in windows needs no days to be remembered
         unread: dict[BatchKey, DayKey | None] = {
-            ref.key: None for ref in wanted if ref.clock is None and ref.key not in self.entries
+            ref.key: None for ref in wanted if (is_undated or ref.clock is None) and ref.key not in self.entries
         }
+        if is_undated:
+            return unread
         for key, refs in self._by_day.items():
             template_id, day = key
             rest = [ref for ref in refs if ref.key not in self.entries]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
 
@@ -48,6 +49,7 @@ class BatchRef:
         named: by hand, by a registry or by a link, so it is read whatever `start_date` says.
         linked: a classification result pointed at it.
         listing: what the list tells of it besides; keys are columns of Batch.
+        row: the list's own row, where that tells enough to read the batch without asking.
         fingerprint: changes when the list tells something new (Extracta's `filesNo`), so a re-opened batch is seen.
     """
 
@@ -63,6 +65,7 @@ class BatchRef:
     files_total: int | None = None
     provider_status: str | None = None
     provider_data: JsonObject = field(default_factory=dict)
+    row: JsonObject | None = None
     fingerprint: str = ""
 
     @property
@@ -124,7 +127,11 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file of a batch. `key` is unique in its batch (`keyed` sees to that) and already escaped."""
+    """One file of a batch. `key` is unique in its batch (FileKeys sees to that) and already escaped.
+
+    `home` is the batch it belongs to where its snapshot is not of a batch but of this one document; its batch id may
+    be empty: the document belongs to none.
+    """
 
     key: str
     status: FileStatus
@@ -140,6 +147,7 @@ class Document:
     processing_ms: int | None = None
     provider_data: JsonObject = field(default_factory=dict)
     extractions: tuple[Extraction, ...] = ()
+    home: BatchRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,7 @@ class Snapshot:
     Attributes:
         documents: None while the provider does not tell them ("waiting"), which is not the same as none.
         finished: everything in it is done, so far as the provider tells.
+        template_id, template_name: of a batch whose id does not stand below a template, where all of it has one.
         links: batches of another product that its documents point at.
         odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
     """
@@ -161,6 +170,8 @@ class Snapshot:
     error: str | None = None
     completed_at: datetime | None = None
     provider_data: JsonObject = field(default_factory=dict)
+    template_id: str | None = None
+    template_name: str | None = None
     links: tuple[BatchRef, ...] = ()
     odd_statuses: frozenset[str] = frozenset()
 
@@ -180,6 +191,11 @@ _ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 def escaped(part: str) -> str:
     """One part of an id, with the characters that join parts percent-encoded."""
     return part.translate(_ESCAPES)
+
+
+def digest_of(content: bytes) -> str:
+    """A short name for some content: 12 characters, enough to tell one state of one thing from another."""
+    return blake2b(content, digest_size=6).hexdigest()
 
 
 def unescaped(part: str) -> str:

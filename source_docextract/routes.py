@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .errors import ConnectorError
-from .ledger import Book, Listing, by_age
+from .ledger import Book, Listing, Rules, by_age
 from .model import BatchKey, BatchRef, BatchStatus, Snapshot
 from .providers.base import Plan, Product
+from .scroll import Scroll, Window
 from .streams import Stream
 
 _WARNINGS = 5  # of one kind in one sync; beyond that they are counted
@@ -27,6 +28,10 @@ class Route:
         lists_missing: templates whose list is still on its way.
         queue: what is due and not started; None until the lists are read.
         fetching: batches on their way.
+        scroll: the windows to read, of a product with a list by time; None where there is none or it is read.
+        asking: the scroll has asked for something and waits for the answer.
+        window: the one that is being read, with the number of its rows.
+        unsaved: what was delivered since the last states were written.
     """
 
     product: Product
@@ -36,6 +41,10 @@ class Route:
     lists_missing: int = 0
     queue: deque[BatchRef] | None = None
     fetching: int = 0
+    scroll: Scroll | None = None
+    asking: bool = False
+    window: tuple[Window, int] | None = None
+    unsaved: int = 0
 
     @property
     def readers(self) -> list[tuple[Stream, Book]]:
@@ -43,7 +52,7 @@ class Route:
 
     @property
     def has_work(self) -> bool:
-        return self.queue is None or bool(self.queue) or self.fetching > 0
+        return self.queue is None or bool(self.queue) or self.fetching > 0 or self.scroll is not None
 
     def plan(self, now: datetime) -> list[Snapshot]:
         """Queues what any of its readers needs, oldest first; gives the open batches that have vanished."""
@@ -56,6 +65,28 @@ class Route:
         self.queue = deque(sorted(due.values(), key=by_age))
         words = "Its template's list no longer names it."
         return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
+
+    def open_scroll(self, rules: Rules, now: datetime) -> None:
+        """Of a product with a list by time: nothing is due but what its windows will show."""
+        books = [book for _, book in self.readers]
+        self.scroll = Scroll(deque(self.product.scopes), books, rules.lookback, rules.start_date, now)
+        self.queue = deque()
+
+    def plan_window(self, window: Window, refs: list[BatchRef], now: datetime) -> None:
+        """Queues what a window shows to those of its readers that have not been past it."""
+        listing = Listing()
+        listing.add(refs)
+        due: dict[BatchKey, BatchRef] = {}
+        for _, book in self.readers:
+            if self.scroll and self.scroll.is_for(book, window):
+                due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
+        self.window = (window, len(refs))
+        self.queue = deque(sorted(due.values(), key=by_age))
+
+    def close_scroll(self) -> None:
+        """All windows are read: what is open and was in none of them is asked for by itself."""
+        self.scroll = None
+        self.queue = deque({ref.key: ref for _, book in self.readers for ref in book.unlisted()}.values())
 
     def fail(self, error: ConnectorError, *, for_good: bool = False) -> None:
         """A batch that was not read may have held links: those who follow them are incomplete as well."""

@@ -102,7 +102,13 @@ class SourceDocextract(Source):
             raise messages.traced(error) from None
         planned = plans(settings, Registry() if settings.batch_registry else None)
         return AirbyteCatalog(
-            streams=[table.stream(product.name) for plan in planned for product in plan.products for table in TABLES]
+            streams=[
+                table.stream(product.streams)
+                for plan in planned
+                for product in plan.products
+                for table in TABLES
+                if table.kind in product.kinds
+            ]
         )
 
     def read(
@@ -125,9 +131,10 @@ class SourceDocextract(Source):
             settings = Settings.parse(config)
             manager = ConnectorStateManager(state)
             planned = plans(settings, _registry(settings, logger))
-            streams = self._streams(settings, planned, catalog, manager)
+            rules = _rules(settings)
+            streams = self._streams(settings, rules, planned, catalog, manager)
             yield from self._absent(catalog, streams, ended)
-            yield from self._sync(settings, planned, streams, manager, logger)
+            yield from self._sync(settings, rules, planned, streams=streams, manager=manager, logger=logger)
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -147,7 +154,9 @@ class SourceDocextract(Source):
     def _sync(
         self,
         settings: Settings,
+        rules: Rules,
         planned: list[Plan],
+        *,
         streams: list[Stream],
         manager: ConnectorStateManager,
         logger: logging.Logger,
@@ -165,6 +174,7 @@ class SourceDocextract(Source):
                         client=self._client(plan, settings, logger),
                         arrivals=arrivals,
                         checkpoints=Checkpoints(own, manager),
+                        rules=rules,
                         now=self._now,
                         logger=logger,
                     )
@@ -174,29 +184,29 @@ class SourceDocextract(Source):
     def _streams(
         self,
         settings: Settings,
+        rules: Rules,
         planned: list[Plan],
         catalog: ConfiguredAirbyteCatalog,
         manager: ConnectorStateManager,
     ) -> list[Stream]:
-        rules = Rules(
-            lookback=timedelta(days=settings.lookback_days),
-            give_up_after=timedelta(days=settings.give_up_after_days),
-            start_date=settings.start_date,
-        )
         available = {
-            f"{product.name}_{table.kind}": (product, table)
+            f"{product.streams}_{table.kind}": (plan, product, table)
             for plan in planned
             for product in plan.products
             for table in TABLES
+            if table.kind in product.kinds
         }
         streams = []
         for configured in catalog.streams:
             name = configured.stream.name
             if name in available:
-                product, table = available[name]
+                plan, product, table = available[name]
                 document = dict(manager.get_stream_state(name, None))
-                ledger = _ledger(configured, document, rules)
-                streams.append(Stream(name, table, View(product.name, settings.keep_urls), ledger))
+                ledger = _ledger(
+                    configured, document, Ledger(rules, watch=product.watch, links_watch=plan.feeds(product))
+                )
+                view = View(product.streams, settings.keep_urls)
+                streams.append(Stream(name, product.name, table, view, ledger))
         return streams
 
     @staticmethod
@@ -238,6 +248,14 @@ class SourceDocextract(Source):
             workers.close()
 
 
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        lookback=timedelta(days=settings.lookback_days),
+        give_up_after=timedelta(days=settings.give_up_after_days),
+        start_date=settings.start_date,
+    )
+
+
 def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
     if settings.batch_registry is None:
         return None
@@ -249,16 +267,13 @@ def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
     return registry
 
 
-def _ledger(configured: ConfiguredAirbyteStream, document: dict[str, Any], rules: Rules) -> Ledger:
+def _ledger(configured: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger) -> Ledger:
     """A full refresh starts anew, but goes on where an earlier attempt of the same sync was broken off."""
     if configured.sync_mode is SyncMode.full_refresh:
-        sync_id = configured.sync_id
-        if sync_id is None or document.get("full_refresh") != sync_id:
-            document = {}
-        ledger = Ledger.from_json(document, rules, configured.stream.name)
-        ledger.sync_id = sync_id
-        return ledger
-    return Ledger.from_json(document, rules, configured.stream.name)
+        ledger.sync_id = configured.sync_id
+        if ledger.sync_id is None or document.get("full_refresh") != ledger.sync_id:
+            return ledger
+    return ledger.load(document, configured.stream.name)
 
 
 def _not_set_up(names: list[str]) -> ConfigError:

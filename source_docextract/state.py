@@ -12,7 +12,7 @@ from typing import Any
 
 from .days import Day
 from .errors import ConfigError
-from .ledger import Book, Entry, Rules
+from .ledger import Book, Entry, Rules, Watch
 from .model import BatchKey, BatchStatus
 
 VERSION = 1
@@ -30,9 +30,16 @@ class Ledger:
         sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
     """
 
-    def __init__(self, rules: Rules, sync_id: int | None = None) -> None:
-        self.batches = Book(rules)
-        self.links = Book(rules)
+    def __init__(
+        self,
+        rules: Rules,
+        sync_id: int | None = None,
+        *,
+        watch: Watch = Watch.ASK,
+        links_watch: Watch = Watch.ASK,
+    ) -> None:
+        self.batches = Book(rules, watch)
+        self.links = Book(rules, links_watch)
         self.sync_id = sync_id
 
     def __len__(self) -> int:
@@ -46,16 +53,14 @@ class Ledger:
             document["full_refresh"] = self.sync_id
         return document
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], rules: Rules, stream: str) -> Ledger:
-        """The ledger out of a stream's state; an empty state is a new stream.
+    def load(self, document: Mapping[str, Any], stream: str) -> Ledger:
+        """Takes in a stream's state; an empty one is that of a new stream.
 
         Raises:
             ConfigError: for a state of a version unknown here, or one that was edited beyond reading.
         """
-        ledger = cls(rules)
         if not document:
-            return ledger
+            return self
         version = document.get("version")
         if version != VERSION:
             raise ConfigError(
@@ -63,14 +68,14 @@ class Ledger:
                 "Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
             )
         try:
-            _load(ledger.batches, document)
-            _load(ledger.links, document.get("links", {}))
+            _load(self.batches, document)
+            _load(self.links, document.get("links", {}))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
                 f"The state of {stream} cannot be read. Undo the last edit of it, or clear the stream's state to read "
                 "everything again."
             ) from None
-        return ledger
+        return self
 
 
 def _book_json(book: Book) -> dict[str, Any]:
@@ -80,6 +85,8 @@ def _book_json(book: Book) -> dict[str, Any]:
         section.setdefault(key.template_id, {})[key.batch_id] = _entry_json(entry)
     if days := {template_id: _days_json(days) for template_id, days in book.days.items() if days}:
         document["days"] = days
+    if book.until:
+        document["until"] = {scope: _minute(moment) for scope, moment in book.until.items()}
     return document
 
 
@@ -90,6 +97,8 @@ def _load(book: Book, document: Mapping[str, Any]) -> None:
                 book.entries[BatchKey(template_id, batch_id)] = _entry(entry, status)
     for template_id, days in document.get("days", {}).items():
         book.days[template_id] = {day: _day(text) for day, text in days.items()}
+    for scope, moment in document.get("until", {}).items():
+        book.until[scope] = _moment(moment)
 
 
 def _entry_json(entry: Entry) -> dict[str, str | bool]:

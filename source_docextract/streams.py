@@ -32,22 +32,20 @@ class Stream:
     """One configured stream.
 
     Attributes:
+        product: what feeds it.
         view: how its rows are to look.
         rows: records emitted so far.
         trouble: why it will end incomplete: the first of all reasons, or that its provider was given up.
     """
 
     name: str
+    product: str
     table: Table
     view: View
     ledger: Ledger
     rows: int = 0
     trouble: ConnectorError | None = None
     ended: bool = False
-
-    @property
-    def product(self) -> str:
-        return self.view.product
 
     def book(self, product: str) -> Book:
         """What this stream remembers of a product: of its own the batches, of another one the links."""
@@ -102,9 +100,9 @@ class Checkpoints:
         self._entries = {stream.name: 0 for stream in streams}
         self._written = time.monotonic()
 
-    def after_batch(self) -> Iterator[AirbyteMessage]:
-        """To be called when all rows of a batch are out, and some were. Writes the states that have changed."""
-        self._credit += _STATE_PER_BATCH * len(self._streams)
+    def after(self, batches: int) -> Iterator[AirbyteMessage]:
+        """To be called when all rows of some batches are out. Writes the states that have changed."""
+        self._credit += _STATE_PER_BATCH * len(self._streams) * batches
         if self._credit >= sum(map(self._estimate, self._streams)):
             yield from self._write(changed_only=True)
 

@@ -17,7 +17,7 @@ import orjson
 from airbyte_cdk.models import AirbyteStream, SyncMode
 
 from .ledger import MARK
-from .model import BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
+from .model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
 
 Record = dict[str, Any]
 Schema = Mapping[str, Any]
@@ -35,9 +35,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How rows are to look: for which product, and with or without links to files."""
+    """How rows are to look: what they call the provider, and with or without links to files."""
 
-    product: str
+    provider: str
     keep_urls: bool = True
 
 
@@ -93,9 +93,9 @@ def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
     counts = _counts(documents)
     record: Record = {
         "id": batch_id(snapshot),
-        "provider": view.product,
-        "template_id": ref.template_id,
-        "template_name": ref.template_name,
+        "provider": view.provider,
+        "template_id": ref.template_id or snapshot.template_id,
+        "template_name": ref.template_name or snapshot.template_name,
         "batch_id": ref.batch_id,
         "description": snapshot.description,
         "status": snapshot.status.value,
@@ -121,15 +121,15 @@ def _counts(documents: tuple[Document, ...] | None) -> Mapping[FileStatus, int]:
 
 
 def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
-    batch, ref = batch_id(snapshot), snapshot.ref
     for document in snapshot.documents or ():
+        place = _place(snapshot, document)
         record: Record = {
-            "id": f"{batch}/{document.key}",
-            "batch_key": batch,
-            "provider": view.product,
-            "template_id": ref.template_id,
-            "template_name": ref.template_name,
-            "batch_id": ref.batch_id,
+            "id": place.file_key,
+            "batch_key": place.batch_key,
+            "provider": view.provider,
+            "template_id": place.home.template_id,
+            "template_name": place.home.template_name,
+            "batch_id": place.home.batch_id or None,
             "file_id": document.file_id,
             "file_name": document.file_name,
             "status": document.status.value,
@@ -145,18 +145,17 @@ def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
 
 
 def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
-    batch, ref = batch_id(snapshot), snapshot.ref
     for document in snapshot.documents or ():
+        place = _place(snapshot, document)
         for extraction in document.extractions:
-            file_key = f"{batch}/{document.key}"
             record: Record = {
-                "id": f"{file_key}#{extraction.index}" if extraction.index else file_key,
-                "file_key": file_key,
-                "batch_key": batch,
-                "provider": view.product,
-                "template_id": ref.template_id,
-                "template_name": ref.template_name,
-                "batch_id": ref.batch_id,
+                "id": f"{place.file_key}#{extraction.index}" if extraction.index else place.file_key,
+                "file_key": place.file_key,
+                "batch_key": place.batch_key,
+                "provider": view.provider,
+                "template_id": place.home.template_id,
+                "template_name": place.home.template_name,
+                "batch_id": place.home.batch_id or None,
                 "file_id": document.file_id,
                 "file_name": document.file_name,
                 "document_index": extraction.index,
@@ -169,6 +168,23 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
             }
             data = extraction.data if view.keep_urls else extraction.stable
             yield _row(record, {**document.provider_data, **extraction.provider_data}, view, data=data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a document stands: its own id, its batch's, and the batch."""
+
+    file_key: str
+    batch_key: str | None
+    home: BatchRef
+
+
+def _place(snapshot: Snapshot, document: Document) -> _Place:
+    """Below its batch; by itself where the provider names it without one."""
+    if document.home is None:
+        batch = batch_id(snapshot)
+        return _Place(f"{batch}/{document.key}", batch, snapshot.ref)
+    return _Place(document.key, escaped(document.home.batch_id) or None, document.home)
 
 
 def batch_id(snapshot: Snapshot) -> str:
@@ -214,7 +230,7 @@ def observed(record: Record, moment: datetime) -> Record:
 
 _ID: Column = (_KEY, "Names this row; the parts are in columns of their own.")
 _BATCH_COLUMNS: Mapping[str, Column] = {
-    "provider": (_KEY, "extracta, extracta_classification or atlas."),
+    "provider": (_KEY, "extracta, extracta_classification, docmap or atlas."),
     "template_id": (_TEXT, "The template the batch belongs to; null where the provider has none above a batch."),
     "template_name": (_TEXT, "Its name, where a list of the template's batches is read."),
     "batch_id": (_TEXT, "The provider's id of the batch."),

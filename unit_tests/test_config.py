@@ -55,8 +55,8 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({}, "No provider is set up; fill in at least one of extracta, atlas."),
-        ({"extracta": None, "atlas": None}, "No provider is set up; fill in at least one of extracta, atlas."),
+        ({}, "No provider is set up; fill in at least one of extracta, docmap, atlas."),
+        ({"extracta": None, "atlas": None}, "No provider is set up; fill in at least one of extracta, docmap, atlas."),
         ({"extracta": "t1"}, f"extracta {OBJECT}."),
         ({"extracta": without(EXTRACTA, "api_key")}, "extracta.api_key is missing; add it."),
         ({"atlas": without(ATLAS, "client_id")}, "atlas.client_id is missing; add it."),
@@ -195,6 +195,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     }
     assert settings.atlas.model_dump(exclude=hand_written) == {"base_url": "https://api.helloatlas.in/v1/bulk"}
     assert settings.model_dump(exclude={"extracta", "atlas"}) == {
+        "docmap": None,
         "batch_registry": None,
         "start_date": None,
         "lookback_days": 3,

@@ -42,7 +42,7 @@ def run(*products: Product) -> tuple[list[AirbyteMessage], list[Stream]]:
     plan = Plan(
         Dialect("Acme", "acme.key", lambda _: None), "http://127.0.0.1:9", products, lambda: silent(lambda: None)
     )
-    streams = [Stream(f"{one.name}_results", RESULTS, View(one.name), Ledger(Rules())) for one in products]
+    streams = [Stream(f"{one.name}_results", one.name, RESULTS, View(one.name), Ledger(Rules())) for one in products]
     arrivals: SimpleQueue[Any] = SimpleQueue()
     visit = engine.Visit(
         plan,
@@ -50,6 +50,7 @@ def run(*products: Product) -> tuple[list[AirbyteMessage], list[Stream]]:
         client=Client(plan.dialect, plan.base_url),
         arrivals=arrivals,
         checkpoints=Checkpoints(streams, ConnectorStateManager([])),
+        rules=Rules(),
         now=lambda: NOW,
         logger=logging.getLogger("airbyte.test"),
     )

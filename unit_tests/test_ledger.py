@@ -55,7 +55,7 @@ def read(book: Book, *snapshots: Snapshot, at: datetime = NOW) -> None:
 def reloaded(book: Book, rules: Rules) -> Book:
     ledger = Ledger(rules)
     ledger.batches = book
-    return Ledger.from_json(json.loads(json.dumps(ledger.as_json())), rules, "a_stream").batches
+    return Ledger(rules).load(json.loads(json.dumps(ledger.as_json())), "a_stream").batches
 
 
 class TestDue:
@@ -238,7 +238,7 @@ class TestState:
         ledger.batches.expect(BatchRef("t", "expected"), NOW)
 
         document = json.loads(json.dumps(ledger.as_json()))
-        again = Ledger.from_json(document, rules, "a_stream")
+        again = Ledger(rules).load(document, "a_stream")
         again.sync_id = 4
 
         assert again.as_json() == document
@@ -249,7 +249,7 @@ class TestState:
     @pytest.mark.parametrize("document", [{"version": 2}, {"version": "1"}, {"open": {}}])
     def test_of_an_unknown_version_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
-            Ledger.from_json(document, Rules(), "a_stream")
+            Ledger(Rules()).load(document, "a_stream")
 
     @pytest.mark.parametrize(
         "document",
@@ -263,7 +263,7 @@ class TestState:
     )
     def test_edited_beyond_reading_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
-            Ledger.from_json({"version": 1, **document}, Rules(), "a_stream")
+            Ledger(Rules()).load({"version": 1, **document}, "a_stream")
 
 
 def as_json(book: Book) -> dict[str, object]:

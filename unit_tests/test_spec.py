@@ -44,7 +44,7 @@ def keys(value: Any) -> Iterator[str]:
 def test_only_built_providers_are_in_it() -> None:
     objects = [path for path, node in properties() if node["type"] == "object"]
     assert objects == [*((provider,) for provider in PROVIDERS), ("batch_registry",)]
-    assert list(PROVIDERS) == ["extracta", "atlas"]
+    assert list(PROVIDERS) == ["extracta", "docmap", "atlas"]
 
 
 def test_it_has_exactly_the_settings_of_the_contract() -> None:
@@ -58,6 +58,10 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
         "extracta.follow_links",
         "extracta.seconds_between_requests",
         "extracta.base_url",
+        "docmap",
+        "docmap.api_key",
+        "docmap.template_ids",
+        "docmap.base_url",
         "atlas",
         "atlas.client_id",
         "atlas.client_secret",
@@ -100,11 +104,12 @@ def test_the_settings_of_an_object_are_numbered_without_gaps(node: dict[str, Any
 
 
 def test_each_secret_is_marked_and_nothing_else() -> None:
-    assert named("airbyte_secret") == {"extracta.api_key", "atlas.client_id", "atlas.client_secret"}
+    assert named("airbyte_secret") == {"extracta.api_key", "docmap.api_key", "atlas.client_id", "atlas.client_secret"}
 
 
 def test_what_few_people_need_is_hidden() -> None:
     assert named("airbyte_hidden") == {
+        "docmap.base_url",
         "extracta.seconds_between_requests",
         "extracta.base_url",
         "atlas.base_url",

@@ -10,6 +10,7 @@ from ..config import Settings
 from ..registry import Registry
 from .atlas import atlas
 from .base import Plan
+from .docmap import docmap
 from .extracta import extracta
 
 
@@ -18,6 +19,8 @@ def plans(settings: Settings, registry: Registry | None = None) -> list[Plan]:
     built = []
     if settings.extracta:
         built.append(extracta(settings.extracta, registry))
+    if settings.docmap:
+        built.append(docmap(settings.docmap, registry))
     if settings.atlas:
         built.append(atlas(settings.atlas, registry))
     return built

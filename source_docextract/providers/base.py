@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
@@ -11,7 +12,9 @@ import orjson
 from ..answers import Dialect
 from ..errors import BadAnswer
 from ..http import Login, Request
+from ..ledger import Watch
 from ..model import BatchRef, Extraction, Json, Snapshot
+from ..scroll import Window
 
 T = TypeVar("T")
 
@@ -33,6 +36,10 @@ class Product:
         fetch: one batch as it is now.
         lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
         links_to: the product that its snapshots' links belong to, None where they are not followed.
+        watch: how one comes to know of changes.
+        kinds: the streams it feeds; `prefix` is what they begin with, if not its name.
+        scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
+            a name for all), the creation time of the oldest row, and the rows of a window.
     """
 
     name: str
@@ -42,6 +49,16 @@ class Product:
     fetch: Callable[[BatchRef], Script[Snapshot]]
     lane: str = ""
     links_to: str | None = None
+    watch: Watch = Watch.ASK
+    kinds: tuple[str, ...] = ("batches", "files", "results")
+    prefix: str = ""
+    scopes: tuple[str, ...] = ()
+    oldest: Callable[[str], Script[datetime | None]] | None = None
+    window: Callable[[Window], Script[list[BatchRef]]] | None = None
+
+    @property
+    def streams(self) -> str:
+        return self.prefix or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,10 @@ class Plan:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     login: Login | None = field(default=None, repr=False)
     spacing: Mapping[str, float] = field(default_factory=dict)
+
+    def feeds(self, product: Product) -> Watch:
+        """How one comes to know of changes of what links to this product."""
+        return next((one.watch for one in self.products if one.links_to == product.name), Watch.ASK)
 
 
 def json_object(value: Json, what: str) -> Mapping[str, Json]:

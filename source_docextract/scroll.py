@@ -1,0 +1,101 @@
+"""How a time-ordered list is read: in windows of whole days, oldest first, each wholly before the next. Pure.
+
+Such lists are newest first, so that a page proves nothing about what is older; only a window that was read to its end
+does. A sync that is broken off goes on with the window it was in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from .ledger import Book
+
+_DAY = timedelta(days=1)
+_FEW, _MANY = 500, 2000
+"""Rows of a window: below the one the next is twice as long, above the other half."""
+_LONGEST = 512  # days
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was created from `start`, and before `end`, both midnights UTC. `scope` is a template, or empty for all."""
+
+    scope: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Asks when the oldest row was created: nobody has read the list of this scope so far."""
+
+    scope: str
+
+
+@dataclass(slots=True)
+class Scroll:
+    """The windows still to be read in this sync.
+
+    Args:
+        scopes: lists to read, one after the other.
+        books: of all who read the list.
+        now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
+    """
+
+    scopes: deque[str]
+    books: Sequence[Book]
+    lookback: timedelta
+    start_date: datetime | None
+    now: datetime
+    broken: bool = False
+    _cursor: datetime | None = None
+    _days: int = 1
+    _today: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._today = midnight(self.now)
+
+    def next(self) -> Window | Oldest | None:
+        """What to ask for; None when all is read, or something could not be."""
+        while self.scopes and not self.broken:
+            scope = self.scopes[0]
+            if self._cursor is None:
+                known = [book.until.get(scope) for book in self.books]
+                if None not in known:
+                    self._cursor = min(until for until in known if until) - self.lookback
+                elif self.start_date:
+                    self._cursor = midnight(self.start_date)
+                else:
+                    return Oldest(scope)
+            if self._cursor <= self._today:
+                end = min(self._cursor + self._days * _DAY, self._today + _DAY)
+                return Window(scope, self._cursor, end)
+            self.scopes.popleft()
+            self._cursor, self._days = None, 1
+        return None
+
+    def begin(self, oldest: datetime | None) -> None:
+        """Where an unread list begins; today, if it is empty."""
+        self._cursor = min(midnight(oldest), self._today) if oldest else self._today
+
+    def done(self, window: Window, rows: int) -> None:
+        """A window has been read and all in it delivered."""
+        self._cursor = window.end
+        if rows < _FEW:
+            self._days = min(self._days * 2, _LONGEST)
+        elif rows > _MANY:
+            self._days = max(self._days // 2, 1)
+        for book in self.books:
+            book.advance(window.scope, min(window.end, self._today), self._today - self.lookback)
+
+    def is_for(self, book: Book, window: Window) -> bool:
+        """Whether a reader has not been past this window already."""
+        until = book.until.get(window.scope)
+        return until is None or window.end > until - self.lookback
+
+
+def midnight(moment: datetime) -> datetime:
+    return moment.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)

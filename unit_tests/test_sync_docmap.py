@@ -1,0 +1,272 @@
+"""Whole syncs of DocMap against the sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from harness import START, Connection, only, world
+
+from sandbox import NewExtraction, Sandbox
+
+Served = tuple[Sandbox, str]
+
+INF = float("inf")
+
+
+def extraction(name: str, seconds: float = 0, **more: Any) -> NewExtraction:
+    return NewExtraction(name, seconds, more.pop("data", {"vendor": name, "total": 12.5}), **more)
+
+
+def connect(served: Served, **settings: Any) -> Connection:
+    section = {**settings.pop("docmap", {})}
+    return Connection(*served, {"docmap": section, **settings})
+
+
+def days_ago(days: float) -> Any:
+    return START - timedelta(days=days)
+
+
+def test_extractions_are_found_and_delivered_once(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices", [{"name": "vendor", "type": "string", "description": ""}])
+    [first] = sandbox.docmap.run(template, [extraction("a.pdf", processing_ms=3842)], created_at=days_ago(1))
+    [second, third] = sandbox.docmap.run(template, [extraction("b.pdf"), extraction("c.pdf")], "run 1")
+    connection = connect(served)
+
+    synced = connection.sync()
+
+    assert synced.counts == {"docmap_files": 3, "docmap_results": 3, "docmap_batches": 1}
+    assert set(synced.ids("docmap_results")) == {first, second, third}
+    row = only([row for row in synced.records["docmap_files"] if row["id"] == first])
+    assert (row["batch_key"], row["batch_id"], row["template_name"]) == (None, None, "Invoices")
+    assert (row["created_at"], row["completed_at"]) == ("2026-11-19T09:00:00.000Z", "2026-11-19T09:00:03.842Z")
+    result = only([row for row in synced.records["docmap_results"] if row["id"] == second])
+    assert (result["batch_key"], result["data"]) == ("run 1", {"vendor": "b.pdf", "total": 12.5})
+    batch = only(synced.records["docmap_batches"])
+    assert (batch["id"], batch["template_id"]) == ("run 1", template)
+    assert (batch["files_total"], batch["status"]) == (2, "complete")
+    assert connection.sync().counts == {}
+
+
+def test_an_empty_account_is_complete(served: Served) -> None:
+    connection = connect(served)
+
+    assert set(connection.sync().ends.values()) == {"COMPLETE"}
+    assert connection.sync().counts == {}
+
+
+def test_what_is_processing_is_watched_by_its_id_until_it_is_done_whatever_its_age(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    [slow] = sandbox.docmap.run(template, [extraction("slow.pdf", INF)], "run 1")
+    connection = connect(served)
+    first = connection.sync()
+    assert only(first.records["docmap_files"])["status"] == "pending"
+    assert only(first.records["docmap_batches"])["status"] == "open"
+    assert "docmap_results" not in first.counts
+
+    sandbox.clock.advance(days=20)
+    listed, quiet = connection.sync(), connection.sync()
+    assert listed.counts == quiet.counts == {}
+    assert "docmap.extraction" not in listed.requests
+    assert quiet.requests["docmap.extraction"] == 1
+
+    sandbox.docmap.finish(slow)
+    done = connection.sync()
+    assert done.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
+    assert only(done.records["docmap_batches"])["status"] == "complete"
+    sandbox.clock.advance(days=20)
+    assert "docmap.extraction" not in connection.sync().requests
+
+
+def test_what_is_still_listed_is_not_asked_for_by_its_id(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(template, [extraction("slow.pdf", 3600)])
+    connection = connect(served)
+    connection.sync()
+    sandbox.clock.advance(days=1)
+
+    synced = connection.sync()
+
+    assert synced.counts == {"docmap_files": 1, "docmap_results": 1}
+    assert "docmap.extraction" not in synced.requests
+
+
+def test_what_is_watched_and_deleted_has_failed(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    [slow] = sandbox.docmap.run(template, [extraction("slow.pdf", INF)])
+    connection = connect(served)
+    connection.sync()
+    sandbox.clock.advance(days=9)
+    sandbox.docmap.delete(slow)
+
+    synced = connection.sync()
+
+    row = only(synced.records["docmap_files"])
+    assert (row["id"], row["status"]) == (slow, "failed")
+    assert "NOT_FOUND" in row["error"]
+    assert connection.sync().counts == {}
+
+
+def test_what_never_ends_is_given_up_and_its_row_stays(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(template, [extraction("never.pdf", INF)])
+    connection = connect(served)
+    connection.sync()
+    sandbox.clock.advance(days=40)
+    for _ in range(3):
+        synced = connection.sync()
+
+    assert "docmap.extraction" not in synced.requests
+    assert only(list(connection.warehouse["docmap_files"].values()))["status"] == "pending"
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_ties_at_the_edge_of_a_page_are_neither_lost_nor_doubled(inclusive: bool, nested: bool) -> None:
+    with world(docmap_cursor_inclusive=inclusive, docmap_nested_list=nested) as served:
+        sandbox, _ = served
+        template = sandbox.docmap.template("Invoices")
+        ids = []
+        for second in range(60):
+            tied = [extraction(f"{second}-{n}.pdf") for n in range(7)]
+            ids += sandbox.docmap.run(template, tied, created_at=days_ago(5) + timedelta(seconds=second))
+
+        synced = connect(served).sync()
+
+        assert sorted(synced.ids("docmap_files")) == sorted(ids)
+        assert sorted(synced.ids("docmap_results")) == sorted(ids)
+
+
+def test_more_of_one_time_than_a_page_holds_fails_in_words_and_is_not_passed_over(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    tied = [extraction(f"{n}.pdf") for n in range(250)]
+    sandbox.docmap.run(template, tied, created_at=days_ago(5))
+    connection = connect(served)
+
+    synced = connection.sync()
+
+    assert set(synced.ends.values()) == {"INCOMPLETE"}
+    assert synced.error is not None
+    assert "than a page holds" in str(synced.error.message)
+    assert "docmap_files" not in synced.counts
+
+
+def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served: Served) -> None:
+    sandbox, _ = served
+    one, other = (sandbox.docmap.template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.run(one, [extraction("a.pdf")], "run 1", created_at=days_ago(20))
+    connection = connect(served)
+    connection.sync()
+    assert connection.sync().counts == {}
+
+    sandbox.docmap.run(other, [extraction("b.pdf"), extraction("c.pdf", error="unreadable")], "run 1")
+    synced = connection.sync()
+
+    row = only(synced.records["docmap_batches"])
+    assert (row["files_total"], row["files_processed"], row["files_failed"]) == (3, 2, 1)
+    assert row["template_id"] is None
+    assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize("kind", ["batches", "files", "results"])
+def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(served: Served, kind: str) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    for n in range(3):
+        sandbox.docmap.run(template, [extraction("a.pdf"), extraction("b.pdf")], f"run {n}", created_at=days_ago(9 * n))
+    connection = connect(served)
+
+    alone = connection.sync(f"docmap_{kind}")
+    rest = connection.sync()
+
+    expected = {"docmap_batches": 3, "docmap_files": 6, "docmap_results": 6}
+    assert alone.counts == {f"docmap_{kind}": expected.pop(f"docmap_{kind}")}
+    assert rest.counts == expected
+    assert connection.sync().counts == {}
+
+
+def test_only_the_named_templates_are_read_and_one_named_later_is_backfilled(served: Served) -> None:
+    sandbox, _ = served
+    one, other = (sandbox.docmap.template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.run(one, [extraction("a.pdf")], created_at=days_ago(30))
+    sandbox.docmap.run(other, [extraction("b.pdf")], created_at=days_ago(30))
+    connection = connect(served, docmap={"template_ids": [one]})
+    assert [row["file_name"] for row in connection.sync().records["docmap_results"]] == ["a.pdf"]
+
+    connection.settings["docmap"]["template_ids"] = [one, other]
+
+    assert [row["file_name"] for row in connection.sync().records["docmap_results"]] == ["b.pdf"]
+    assert connection.sync().counts == {}
+
+
+def test_start_date_leaves_out_what_is_older(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    for days in (0.4, 10, 10.1, 300):
+        sandbox.docmap.run(template, [extraction(f"{days}.pdf")], created_at=days_ago(days))
+    connection = connect(served, start_date="2026-11-10T09:00:00Z")
+
+    assert {row["file_name"] for row in connection.sync().records["docmap_results"]} == {"0.4.pdf", "10.pdf"}
+
+
+def test_a_long_history_is_read_in_windows_and_leaves_a_small_state(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.bulk(template, 3000, days_ago(900), step_seconds=20_000)
+    connection = connect(served)
+
+    synced = connection.sync("docmap_results")
+
+    assert synced.counts == {"docmap_results": 3000}
+    assert synced.requests["docmap.extractions"] < 100
+    assert len(str(connection.state_of("docmap_results"))) < 2000
+    quiet = connection.sync("docmap_results")
+    assert quiet.counts == {}
+    assert quiet.requests["docmap.extractions"] <= 4
+
+
+def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    ids = sandbox.docmap.bulk(template, 2000, days_ago(400), step_seconds=17_000, run_size=9)
+    whole = connect(served).sync()
+    connection = connect(served)
+    requests = 0
+    for _ in range(20):
+        synced = connection.sync(stop_after=900)
+        requests += sum(synced.requests.values())
+
+    assert connection.warehouse["docmap_results"].keys() == set(ids)
+    assert connection.warehouse["docmap_batches"].keys() == set(whole.ids("docmap_batches"))
+    assert connection.sync().counts == {}
+
+
+def test_unknown_keys_are_kept_and_unknown_statuses_are_unfinished(served: Served) -> None:
+    sandbox, _ = served
+    sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="queued")
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(template, [extraction("a.pdf", INF)])
+
+    row = only(connect(served).sync().records["docmap_files"])
+
+    assert (row["status"], row["provider_status"]) == ("pending", "queued")
+    assert {"userId", "source", "variables"} < row["provider_data"].keys()
+
+
+def test_a_wrong_key_is_told(served: Served) -> None:
+    connection = connect(served, docmap={"api_key": "dm_live_wrong"})
+
+    synced = connection.sync()
+
+    assert synced.error is not None
+    assert "Check docmap.api_key" in str(synced.error.message)
+    status = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+    assert "Check docmap.api_key" in str(status.message)
