@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from enum import Enum
 
 from .days import Day, DayKey, by_day
+from .entries import Entry, Listing, Rules, Watch
 from .model import BatchKey, BatchRef, BatchStatus, Snapshot
 
 MARK = 6
@@ -33,70 +32,6 @@ MARK = 6
 
 FOLD_AFTER = timedelta(days=2)
 """A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The user's say in when something is due."""
-
-    lookback: timedelta = timedelta(days=3)
-    give_up_after: timedelta = timedelta(days=30)
-    start_date: datetime | None = None
-
-
-class Watch(Enum):
-    """How one comes to know that a batch of some product has changed.
-
-    ASK   by asking for it: at every sync while it is open, and for as long as the lookback lasts.
-    LIST  by its list, which is read again for the lookback and shows each change: only what is open and no longer
-          listed is asked for.
-    LINK  by those that link to it: it is asked for when one of them says that it has changed.
-    """
-
-    ASK = "ask"
-    LIST = "list"
-    LINK = "link"
-
-
-@dataclass(slots=True)
-class Entry:
-    """One batch that is remembered singly.
-
-    Attributes:
-        since: when first seen if open or stalled, when settled otherwise.
-        status: OPEN, STALLED, or COMPLETE for whatever is settled.
-        signature: what its list told at the last reading (`BatchRef.signature`).
-        rows: the marks of its rows as last delivered, joined.
-        linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
-        read: it has been read at least once.
-    """
-
-    since: datetime
-    status: BatchStatus = BatchStatus.OPEN
-    signature: str = ""
-    rows: str = ""
-    linked: datetime | None = None
-    read: bool = True
-
-
-@dataclass(slots=True)
-class Listing:
-    """What settings and lists name at this sync.
-
-    Attributes:
-        refs: all batches, merged by key.
-        listed: templates whose whole list has been read.
-        unknown: templates whose list could not be read: what is remembered of them stays as it is.
-    """
-
-    refs: dict[BatchKey, BatchRef] = field(default_factory=dict)
-    listed: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
-
-    def add(self, refs: Iterable[BatchRef]) -> None:
-        for ref in refs:
-            known = self.refs.get(ref.key)
-            self.refs[ref.key] = known.merged(ref) if known else ref
 
 
 class Book:

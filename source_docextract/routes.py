@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from .entries import Listing, Rules
 from .errors import ConnectorError
-from .ledger import Book, Listing, Rules, by_age
+from .ledger import Book, by_age
 from .model import BatchKey, BatchRef, BatchStatus, Snapshot
 from .providers.base import Plan, Product
 from .scroll import Scroll, Window

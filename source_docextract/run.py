@@ -17,9 +17,10 @@ from airbyte_cdk.models import ConnectorSpecification
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from . import messages
-from .config import SHORTEST_KEY, Settings
+from .config import Settings
 from .errors import ConfigError
 from .source import SourceDocextract
+from .values import SHORTEST_KEY
 
 
 class Entrypoint(AirbyteEntrypoint):

@@ -26,9 +26,9 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from . import engine, messages
 from .config import Settings
+from .entries import Rules
 from .errors import ConfigError, ConnectorError
 from .http import Client
-from .ledger import Rules
 from .pacing import Patience
 from .providers import plans
 from .providers.base import Plan
@@ -37,6 +37,7 @@ from .spec import connection_specification
 from .state import Ledger
 from .streams import Checkpoints, Stream
 from .tables import TABLES, View
+from .visit import Visit
 from .workers import Arrival, Workers
 
 DOCUMENTATION = "https://docs.airbyte.com/integrations/sources/docextract"
@@ -168,7 +169,7 @@ class SourceDocextract(Source):
             own = [stream for stream in streams if stream.product in products]
             if own:
                 visits.append(
-                    engine.Visit(
+                    Visit(
                         plan,
                         own,
                         client=self._client(plan, settings, logger),

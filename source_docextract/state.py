@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .days import Day
+from .entries import Entry, Rules, Watch
 from .errors import ConfigError
-from .ledger import Book, Entry, Rules, Watch
+from .ledger import Book
 from .model import BatchKey, BatchStatus
 
 VERSION = 1

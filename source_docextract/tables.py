@@ -16,13 +16,12 @@ from typing import Any
 import orjson
 from airbyte_cdk.models import AirbyteStream, SyncMode
 
+from . import columns
+from .columns import Column
 from .ledger import MARK
-from .model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
+from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
 
 Record = dict[str, Any]
-Schema = Mapping[str, Any]
-Column = tuple[Schema, str]
-"""A column's JSON schema, and what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,6 @@ class View:
 
 
 RowReader = Callable[[Snapshot, View], Iterator[Row]]
-
-_TEXT: Schema = {"type": ["null", "string"]}
-_KEY: Schema = {"type": "string"}
-_COUNT: Schema = {"type": ["null", "integer"]}
-_NUMBER: Schema = {"type": ["null", "number"]}
-_OBJECT: Schema = {"type": ["null", "object"], "additionalProperties": True}
-_TIME: Schema = {"type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,84 +220,22 @@ def observed(record: Record, moment: datetime) -> Record:
     return record
 
 
-_ID: Column = (_KEY, "Names this row; the parts are in columns of their own.")
-_BATCH_COLUMNS: Mapping[str, Column] = {
-    "provider": (_KEY, "extracta, extracta_classification, docmap or atlas."),
-    "template_id": (_TEXT, "The template the batch belongs to; null where the provider has none above a batch."),
-    "template_name": (_TEXT, "Its name, where a list of the template's batches is read."),
-    "batch_id": (_TEXT, "The provider's id of the batch."),
-}
-_TIMES: Mapping[str, Column] = {
-    "created_at": (_TIME, "When it was created, as told by the provider."),
-    "completed_at": (_TIME, "When it was completed, as told by the provider."),
-}
-_LAST: Mapping[str, Column] = {
-    "observed_at": ({**_TIME, "type": "string"}, "When this connector read what the row says; the cursor."),
-    "provider_data": (_OBJECT, "What the provider sent and no other column holds."),
-}
-
-_STATUSES = " · ".join(status.value for status in BatchStatus)
-_FILE_STATUSES = " · ".join(status.value for status in FileStatus)
-
 BATCHES = Table(
     "batches",
-    {
-        "id": _ID,
-        **_BATCH_COLUMNS,
-        "description": (_TEXT, "What its sender wrote about it."),
-        "status": (_KEY, _STATUSES),
-        "provider_status": (_TEXT, "The status in the provider's own word."),
-        "error": (_TEXT, "Why it failed or is missing."),
-        "files_total": (_COUNT, "Files in it, as far as told."),
-        "files_processed": (_COUNT, "Files that are done; null while the provider does not tell."),
-        "files_failed": (_COUNT, "Files that failed; null while the provider does not tell."),
-        "files_pending": (_COUNT, "Files that are unfinished; null while the provider does not tell."),
-        **_TIMES,
-        **_LAST,
-    },
+    columns.BATCHES,
     _batch_rows,
     needs_documents=False,
 )
 
 FILES = Table(
     "files",
-    {
-        "id": _ID,
-        "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
-        **_BATCH_COLUMNS,
-        "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
-        "file_name": (_TEXT, "Its name."),
-        "status": (_KEY, _FILE_STATUSES),
-        "provider_status": (_TEXT, "The status in the provider's own word."),
-        "error": (_TEXT, "Why it failed."),
-        "document_type": (_TEXT, "What kind of document it is."),
-        "page_count": (_COUNT, "Its pages."),
-        "url": (_TEXT, "A link to the file, often signed and short-lived; its change alone is not news."),
-        **_TIMES,
-        "processing_ms": (_COUNT, "Milliseconds it took."),
-        **_LAST,
-    },
+    columns.FILES,
     _file_rows,
 )
 
 RESULTS = Table(
     "results",
-    {
-        "id": _ID,
-        "file_key": (_TEXT, "Its file: the id in the files stream."),
-        "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
-        **_BATCH_COLUMNS,
-        "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
-        "file_name": (_TEXT, "Its name."),
-        "document_index": ({"type": "integer"}, "The n-th document inside one file, from 0."),
-        "document_type": (_TEXT, "What kind of document it is."),
-        "confidence": (_NUMBER, "How sure the provider is of the document, 0 to 1."),
-        "review_status": (_TEXT, "Where a person reviews the document: what came of it."),
-        "data": ({**_OBJECT, "type": "object"}, "What was extracted, exactly as sent."),
-        "digest": (_KEY, "Names the content of data."),
-        **_TIMES,
-        **_LAST,
-    },
+    columns.RESULTS,
     _result_rows,
 )
 

@@ -14,13 +14,14 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from source_docextract import engine
 from source_docextract.answers import Dialect
+from source_docextract.entries import Rules
 from source_docextract.http import Client
-from source_docextract.ledger import Rules
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
 from source_docextract.providers.base import Plan, Product
 from source_docextract.state import Ledger
 from source_docextract.streams import Checkpoints, Stream
 from source_docextract.tables import RESULTS, View
+from source_docextract.visit import Visit
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
@@ -44,7 +45,7 @@ def run(*products: Product) -> tuple[list[AirbyteMessage], list[Stream]]:
     )
     streams = [Stream(f"{one.name}_results", one.name, RESULTS, View(one.name), Ledger(Rules())) for one in products]
     arrivals: SimpleQueue[Any] = SimpleQueue()
-    visit = engine.Visit(
+    visit = Visit(
         plan,
         streams,
         client=Client(plan.dialect, plan.base_url),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from source_docextract.entries import Listing, Rules
 from source_docextract.errors import ConfigError
-from source_docextract.ledger import Book, Listing, Rules
+from source_docextract.ledger import Book
 from source_docextract.model import BatchRef, BatchStatus, Document, FileStatus, Snapshot
 from source_docextract.state import Ledger
 

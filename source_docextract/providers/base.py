@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import orjson
 
 from ..answers import Dialect
+from ..entries import Watch
 from ..errors import BadAnswer
 from ..http import Login, Request
-from ..ledger import Watch
 from ..model import BatchRef, Extraction, Json, Snapshot
 from ..scroll import Window
 

@@ -16,9 +16,9 @@ import orjson
 
 from ..answers import Dialect
 from ..config import DocmapSettings
+from ..entries import Watch
 from ..errors import BadAnswer, Refused
 from ..http import Request, bearer
-from ..ledger import Watch
 from ..model import (
     BatchRef,
     BatchStatus,
