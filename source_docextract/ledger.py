@@ -164,8 +164,9 @@ class Book:
             ref = self._refs.get(key)
             if key.template_id in self._keep or (ref and not ref.linked):
                 continue
-            # A link is seen again for as long as the batch that holds it is looked back at.
-            if not entry.linked or (self._is_closed(entry, now) and now - entry.linked >= self._memory):
+            # A link is seen again for as long as the batch that holds it is looked back at, unless links tell changes.
+            is_done = self._watch is Watch.LINK and entry.status is BatchStatus.COMPLETE
+            if is_done or not entry.linked or (self._is_closed(entry, now) and now - entry.linked >= self._memory):
                 del self.entries[key]
 
     @property

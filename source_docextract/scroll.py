@@ -71,11 +71,16 @@ class Scroll:
                 else:
                     return Oldest(scope)
             if self._cursor <= self._today:
-                end = min(self._cursor + self._days * _DAY, self._today + _DAY)
+                end = min(self._cursor + self._days * _DAY, self._today + _DAY, *self._joins(scope, self._cursor))
                 return Window(scope, self._cursor, end)
             self.scopes.popleft()
             self._cursor, self._days = None, 1
         return None
+
+    def _joins(self, scope: str, cursor: datetime) -> list[datetime]:
+        """Where readers who are further on come in: no window may hold what is behind them and what is not."""
+        starts = (until - self.lookback for book in self.books if (until := book.until.get(scope)))
+        return [start for start in starts if start > cursor]
 
     def begin(self, oldest: datetime | None) -> None:
         """Where an unread list begins; today, if it is empty."""

@@ -215,13 +215,14 @@ class Visit:
         if target is None or target.queue is None:
             return False
         news = False
-        is_told = target.product.watch is Watch.LINK
+        is_told = target.product.watch is Watch.LINK  # a link that comes with no change is no news there
         for link in snapshot.links:
             # Every follower has to hear of it, also after one that wants it.
             due = [
-                stream.ledger.batches.expect(link, now, changed=is_told and stream.ledger.links.is_news(snapshot.ref))
+                stream.ledger.batches.expect(link, now, changed=is_told)
                 for stream in route.followers
-                if not is_told or stream.ledger.links.wants(snapshot.ref)
+                if not is_told
+                or (stream.ledger.links.wants(snapshot.ref) and stream.ledger.links.is_news(snapshot.ref))
             ]
             if any(due):
                 news = True

@@ -180,14 +180,14 @@ def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served: S
 def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(served: Served, kind: str) -> None:
     sandbox, _ = served
     template = sandbox.docmap.template("Invoices")
-    for n in range(3):
-        sandbox.docmap.run(template, [extraction("a.pdf"), extraction("b.pdf")], f"run {n}", created_at=days_ago(9 * n))
+    for n in range(9):
+        sandbox.docmap.run(template, [extraction("a.pdf"), extraction("b.pdf")], f"run {n}", created_at=days_ago(4 * n))
     connection = connect(served)
 
     alone = connection.sync(f"docmap_{kind}")
     rest = connection.sync()
 
-    expected = {"docmap_batches": 3, "docmap_files": 6, "docmap_results": 6}
+    expected = {"docmap_batches": 9, "docmap_files": 18, "docmap_results": 18}
     assert alone.counts == {f"docmap_{kind}": expected.pop(f"docmap_{kind}")}
     assert rest.counts == expected
     assert connection.sync().counts == {}
@@ -231,6 +231,25 @@ def test_a_long_history_is_read_in_windows_and_leaves_a_small_state(served: Serv
     quiet = connection.sync("docmap_results")
     assert quiet.counts == {}
     assert quiet.requests["docmap.extractions"] <= 4
+
+
+def test_runs_that_are_done_leave_nothing_in_the_state(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.bulk(template, 600, days_ago(40), step_seconds=5000, run_size=3)
+    connection = connect(served)
+
+    assert connection.sync("docmap_batches").counts == {"docmap_batches": 200}
+
+    assert "settled" not in connection.state_of("docmap_batches")
+    assert connection.sync("docmap_batches").counts == {}
+    sandbox.docmap.run(template, [extraction("late.pdf")], only_run(connection))
+    assert connection.sync("docmap_batches").counts == {"docmap_batches": 1}
+
+
+def only_run(connection: Connection) -> str:
+    """Some run that has been delivered long ago."""
+    return min(connection.warehouse["docmap_batches"])
 
 
 def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served: Served) -> None:
