@@ -32,6 +32,7 @@ class Route:
         scroll: the windows to read, of a product with a list by time; None where there is none or it is read.
         asking: the scroll has asked for something and waits for the answer.
         window: the one that is being read, with the number of its rows.
+        cut_short: the list was not read to its end, so that what was not seen may still be there.
         unsaved: what was delivered since the last states were written.
     """
 
@@ -46,6 +47,7 @@ class Route:
     asking: bool = False
     window: tuple[Window, int] | None = None
     unsaved: int = 0
+    cut_short: bool = False
 
     @property
     def readers(self) -> list[tuple[Stream, Book]]:
@@ -86,6 +88,7 @@ class Route:
 
     def close_scroll(self) -> None:
         """All windows are read: what is open and was in none of them is asked for by itself."""
+        self.cut_short = self.scroll is None or self.scroll.broken
         self.scroll = None
         self.queue = deque({ref.key: ref for _, book in self.readers for ref in book.unlisted()}.values())
 

@@ -178,7 +178,7 @@ class Visit:
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
         for route in self._routes.values():
-            if route.queue is not None:
+            if route.queue is not None and route.scroll is None and not route.cut_short:
                 for _, book in route.readers:
                     book.close(self._now())
         self._notices.close()

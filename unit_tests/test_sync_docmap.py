@@ -280,6 +280,25 @@ def test_unknown_keys_are_kept_and_unknown_statuses_are_unfinished(served: Serve
     assert {"userId", "source", "variables"} < row["provider_data"].keys()
 
 
+@pytest.mark.parametrize("trouble", ["down", "wrong key"])
+def test_a_sync_that_failed_forgets_nothing(served: Served, trouble: str) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(template, [extraction("a.pdf"), extraction("b.pdf", INF)], "run 1", created_at=days_ago(1))
+    connection = connect(served)
+    connection.sync()
+    good = dict(connection.settings["docmap"])
+    bad = {"base_url": "http://127.0.0.1:9"} if trouble == "down" else {"api_key": "dm_live_wrong"}
+
+    connection.settings["docmap"].update(bad)
+    assert set(connection.sync().ends.values()) == {"INCOMPLETE"}
+
+    connection.settings["docmap"].update(good)
+    assert connection.sync().counts == {}
+    sandbox.docmap.finish()
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
+
+
 def test_a_wrong_key_is_told(served: Served) -> None:
     connection = connect(served, docmap={"api_key": "dm_live_wrong"})
 
