@@ -117,13 +117,7 @@ def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
         place = _place(snapshot, document)
         record: Record = {
             "id": place.file_key,
-            "batch_key": place.batch_key,
-            "provider": view.provider,
-            "template_id": place.home.template_id,
-            "template_name": place.home.template_name,
-            "batch_id": place.home.batch_id or None,
-            "file_id": document.file_id,
-            "file_name": document.file_name,
+            **place.columns(document, view),
             "status": document.status.value,
             "provider_status": document.provider_status,
             "error": document.error,
@@ -143,13 +137,7 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
             record: Record = {
                 "id": f"{place.file_key}#{extraction.index}" if extraction.index else place.file_key,
                 "file_key": place.file_key,
-                "batch_key": place.batch_key,
-                "provider": view.provider,
-                "template_id": place.home.template_id,
-                "template_name": place.home.template_name,
-                "batch_id": place.home.batch_id or None,
-                "file_id": document.file_id,
-                "file_name": document.file_name,
+                **place.columns(document, view),
                 "document_index": extraction.index,
                 "document_type": extraction.document_type,
                 "confidence": extraction.confidence,
@@ -169,6 +157,18 @@ class _Place:
     file_key: str
     batch_key: str | None
     home: BatchRef
+
+    def columns(self, document: Document, view: View) -> Record:
+        """What the rows of a file and of its results have in common."""
+        return {
+            "batch_key": self.batch_key,
+            "provider": view.provider,
+            "template_id": self.home.template_id,
+            "template_name": self.home.template_name,
+            "batch_id": self.home.batch_id or None,
+            "file_id": document.file_id,
+            "file_name": document.file_name,
+        }
 
 
 def _place(snapshot: Snapshot, document: Document) -> _Place:

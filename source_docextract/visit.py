@@ -247,11 +247,10 @@ class Visit:
             route.scroll.broken = True  # what a window lacks must not be taken for read
         if isinstance(tag, _List):
             route.listing.unknown.add(tag.template_id)
-            self._notices.warn("failed", str(error))
-        elif isinstance(tag, _Scroll):
-            self._notices.warn("failed", str(error))
-        else:
+        if isinstance(tag, _Fetch):
             self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key} is left for the next sync. {error}")
+        else:
+            self._notices.warn("failed", str(error))
         if isinstance(error, CredentialsError):
             self._give_up(error)
         elif not isinstance(error, ConfigError):

@@ -67,7 +67,7 @@ class Plan:
 
     Attributes:
         check: the cheapest request that proves the credentials, and the templates.
-        secrets: headers that carry the key.
+        headers: sent with each request; they carry the key.
     """
 
     dialect: Dialect
