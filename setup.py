@@ -4,9 +4,11 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# What serves the sandbox, and what tests and checks need besides.
+# What serves the sandbox, and what tests and checks need besides: also the clients of the storages that a registry may
+# lie in, and servers for them. (moto[server] would bring all of AWS, four times as large; to serve S3 it takes flask.)
 SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjson>=3.10"]
-TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "types-requests", "mypy>=1.11", "ruff>=0.9", *SANDBOX]
+STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
+TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "types-requests", "mypy>=1.11", "ruff>=0.9"]
 
 setup(
     name="source-docextract",
@@ -26,7 +28,12 @@ setup(
         "smart-open>=7",
         "tenacity>=9,<10",
     ],
-    extras_require={"s3": ["smart-open[s3]>=7"], "gs": ["smart-open[gcs]>=7"], "sandbox": SANDBOX, "tests": TESTS},
+    extras_require={
+        "s3": ["smart-open[s3]>=7"],
+        "gs": ["smart-open[gcs]>=7"],
+        "sandbox": SANDBOX,
+        "tests": TESTS + SANDBOX + STORAGES,
+    },
     entry_points={
         "console_scripts": [
             "source-docextract=source_docextract.run:main",

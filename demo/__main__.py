@@ -62,7 +62,7 @@ def _say_goodbye(screen: Screen) -> None:
     rows = (
         ("The file", database),
         ("Its tables", command("SHOW TABLES")),
-        ("Any SQL", command("SELECT * FROM atlas_files WHERE error <> ''")),
+        ("Any SQL", command("SELECT file_name, data->>'total' total FROM extracta_results")),
         ("", f"or, with DuckDB's own shell: duckdb {database}"),
         ("Read on", "README.md"),
         ("The tests", "make test"),

@@ -21,8 +21,6 @@ _ROOT = Path(__file__).parent.parent
 _GREETING = "listening on "
 _LONGEST_GOODBYE = 5.0
 _ROUNDS = 10
-_WORLDS = ("extracta", "classification", "atlas")
-"""Those whose documents the connector brings in; the sandbox knows more."""
 
 # Settings of a proxy are not for this machine.
 _opener = build_opener(ProxyHandler({}))
@@ -39,17 +37,18 @@ class Playground:
         return self._call("GET", "settings")
 
     def add_documents(self) -> None:
-        """New batches, and further files in old ones."""
+        """New batches, further files in old ones, and a person's decision on a document."""
         self._call("POST", "demo")
 
     def finish_documents(self) -> int:
         """Finishes all that is pending; returns how many documents that were.
 
-        In rounds, since a classified file may be handed on to an extraction, which is then pending itself.
+        In rounds, since a classified file may be handed on to an extraction, which is then pending itself. What has
+        not even been uploaded goes on waiting.
         """
         total = 0
         for _ in range(_ROUNDS):
-            finished = sum(int(self._call("POST", "finish", {"api": world})["finished"]) for world in _WORLDS)
+            finished = int(self._call("POST", "finish")["finished"])
             total += finished
             if not finished:
                 break
@@ -64,10 +63,8 @@ class Playground:
         counts: dict[str, int] = told["counts"]
         return counts, sum(counts.values()) - sum(told["ok_counts"].values())
 
-    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        data = json.dumps(body).encode() if body else None
-        headers = {"Content-Type": "application/json"} if body else {}
-        request = Request(f"{self.url}/_sandbox/{path}", data=data, headers=headers, method=method)
+    def _call(self, method: str, path: str) -> dict[str, Any]:
+        request = Request(f"{self.url}/_sandbox/{path}", method=method)
         with _opener.open(request, timeout=30) as answer:
             told: dict[str, Any] = json.load(answer)
         return told

@@ -15,16 +15,18 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from .warehouse import Row, kind
+from .warehouse import Row
 
 CellReader = Callable[[Row], str]
 
-WIDTH = 100
+WIDTH = 120
 """No line is longer, a command to copy aside."""
 
 _MIN_WIDTH = 60
-_WIDEST_COLUMN = 34  # of all but the last one, which takes what is left
-_TELLING = ("name", "vendor", "merchant", "total")  # parts of field names worth showing before the line is full
+_WIDEST_COLUMN = 34  # of all but the last one
+_NARROWEST_COLUMN = 8  # where others are wider, these are cut
+_TELLING = ("name", "vendor", "merchant", "parties", "carrier", "total", "wages", "_value")
+"""Parts of the names of fields that are worth showing before the line is full."""
 
 
 class Screen:
@@ -72,13 +74,14 @@ class Screen:
             raise
 
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
-        """Columns as wide as what is in them; those with nothing in them are left out."""
+        """Columns as wide as what is in them, or as there is room; those with nothing in them are left out."""
         kept = [index for index in range(len(titles)) if any(row[index] for row in rows)]
         lines = [[row[index] for index in kept] for row in (titles, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         widths[:-1] = [min(width, _WIDEST_COLUMN) for width in widths[:-1]]
-        taken = sum(widths[:-1]) + 2 * (len(widths) - 1) + len(indent)
-        widths[-1] = max(8, min(widths[-1], self.width - taken))
+        room = self.width - len(indent) - 2 * (len(widths) - 1)
+        while sum(widths) > room and max(widths) > _NARROWEST_COLUMN:
+            widths[widths.index(max(widths))] -= 1
         for number, line in enumerate(lines):
             cells = (_fitted(cell, width) for cell, width in zip(line, widths, strict=True))
             self.line((indent + "  ".join(cells)).rstrip(), "" if number else "dim")
@@ -92,9 +95,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def example_table(stream: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells of a few rows of a stream: of its many columns those that a person looks at first."""
-    readers = _READERS.get(kind(stream), _OTHER)
+def example_table(kind: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells of a few rows of one kind: of their many columns those that a person looks at first."""
+    readers = _READERS[kind]
     return list(readers), [[_clean(read(row)) for read in readers.values()] for row in rows]
 
 
@@ -115,7 +118,8 @@ def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(inner, dict):
             yield from _leaves(inner, path)
         elif isinstance(inner, list):
-            yield path, plural(len(inner), "item")
+            is_words = all(isinstance(one, str) for one in inner)
+            yield path, "; ".join(inner) if inner and is_words else plural(len(inner), "item")
         elif inner not in (None, ""):
             yield path, str(inner)
 
@@ -129,7 +133,7 @@ def _text(name: str) -> CellReader:
     return lambda row: str(row.get(name) or "")
 
 
-_type, _status, _reason = _text("document_type"), _text("status"), _text("error")
+_provider, _type, _status, _reason = (_text(name) for name in ("provider", "document_type", "status", "error"))
 
 
 def _file(row: Row) -> str:
@@ -137,7 +141,7 @@ def _file(row: Row) -> str:
 
 
 def _batch(row: Row) -> str:
-    return str(row.get("template_name") or row.get("batch_id") or row.get("id"))
+    return str(row.get("template_name") or row.get("description") or row.get("batch_id") or row.get("id"))
 
 
 def _files(row: Row) -> str:
@@ -160,8 +164,7 @@ def _data(row: Row) -> str:
 
 
 _READERS: dict[str, dict[str, CellReader]] = {
-    "batches": {"batch": _batch, "status": _status, "created": _day, "files": _files},
-    "files": {"file": _file, "type": _type, "status": _status, "reason": _reason},
-    "results": {"file": _file, "type": _type, "data": _data},
+    "batches": {"provider": _provider, "batch": _batch, "status": _status, "created": _day, "files": _files},
+    "files": {"provider": _provider, "file": _file, "type": _type, "status": _status, "reason": _reason},
+    "results": {"provider": _provider, "file": _file, "type": _type, "data": _data},
 }
-_OTHER: dict[str, CellReader] = {"id": _text("id")}

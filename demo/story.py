@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import Trouble
@@ -12,9 +12,10 @@ from .pipeline import Pipeline
 from .playground import Playground
 from .query import command
 from .screen import Screen, example_table, plural
-from .warehouse import Warehouse, kind
+from .warehouse import KINDS, Row, Warehouse, all_files, kind, provider
 
-QUESTION = "SELECT file_name, data->>'total' total FROM extracta_results"
+_EXAMPLES = {"batches": 2, "files": 1, "results": 2}
+"""How many rows of each provider are shown of the first sync, by kind of stream."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,22 @@ class Story:
         with self._screen.step("Loading PyAirbyte, which runs the connector"):
             self._pipeline.load()
         with self._screen.step("Asking the connector for its streams") as outcome:
-            self._streams = self._pipeline.connect(self._sandbox.settings())
+            streams = self._pipeline.connect(self._sandbox.settings())
+            self._streams = sorted(streams, key=lambda stream: (provider(stream), kind(stream)))
             outcome.append(plural(len(self._streams), "stream"))
         first = self._sync("First sync, of all there is")
+        if empty := [stream for stream in self._streams if not first.rows[stream]]:
+            raise Trouble(f"The first sync brought no rows into {', '.join(empty)}.")
         self._show_first(first)
-        sizes = self._warehouse.batch_sizes(self._streams)
-        with self._screen.step("Meanwhile in the sandbox: files are added, and get processed") as outcome:
+        sizes, reviews = self._warehouse.batch_sizes(self._streams), self._warehouse.reviews(self._streams)
+        with self._screen.step("Meanwhile in the sandbox: files come in, a review is decided") as outcome:
             self._sandbox.add_documents()
             outcome.append(f"{plural(self._sandbox.finish_documents(), 'file')} done")
         second = self._sync("Second sync, of what is new")
-        self._show_second(first, second, sizes)
+        self._show_second(first, second)
+        self._show_growth(sizes)
+        self._show_reviews(reviews)
+        self._show_examples(second, {"results": 1}, "Among the new {}, one of each provider")
         third = self._sync("Third sync, with nothing new")
         if not second.total or third.total:
             raise Trouble(f"The second sync brought {second.total} rows, the third {third.total} instead of none.")
@@ -92,26 +99,36 @@ class Story:
         return Arrival(rows, new, after, requests, refused, since)
 
     def _show_first(self, first: Arrival) -> None:
-        tables = sum(1 for count in first.rows.values() if count)
-        self._screen.heading(f"{plural(first.total, 'row')} in {plural(tables, 'table')}; a few of each")
-        for stream in self._streams:
-            self._screen.line(f"  {stream}: {plural(first.rows[stream], 'row')}", "bold")
-            self._show_examples(stream, first, 3)
-            self._screen.line()
-        self._screen.line("  Ask for more yourself, now or later:")
-        self._screen.line(f"  {command(QUESTION)}", "green")
+        self._screen.heading(f"{plural(first.total, 'row')} in {plural(len(first.rows), 'table')}")
+        self._show_grid(first)
+        self._show_all_files()
+        self._show_examples(first, _EXAMPLES, "A few {}")
+
+    def _show_grid(self, sync: Arrival) -> None:
+        """Rows by provider and kind of stream: together they are the stream's name."""
+        rows = [
+            [name, *(f"{sync.rows[f'{name}_{kind_}']:>7,}" for kind_ in KINDS)]
+            for name in dict.fromkeys(map(provider, self._streams))
+        ]
+        self._screen.table(["", *(f"{kind_:>7}" for kind_ in KINDS)], rows, indent="  ")
         self._screen.line()
 
-    def _show_second(self, first: Arrival, second: Arrival, sizes: dict[tuple[str, str], int]) -> None:
+    def _show_all_files(self) -> None:
+        question = all_files(self._streams)
+        self._screen.line("  The columns are the same everywhere, so one question does for all providers:")
+        self._screen.line(f"  {command(question)}", "green")
+        self._screen.line()
+        rows = [
+            [answer["provider"], answer["status"], f"{answer['files']:>5,}", answer["reason"] or ""]
+            for answer in self._warehouse.ask(question)
+        ]
+        self._screen.table(["provider", "status", "files", "reason"], rows)
+        self._screen.line()
+
+    def _show_second(self, first: Arrival, second: Arrival) -> None:
         before = f"the first sync: {first.total:,} with {first.asked:,}"
         self._screen.heading(f"{plural(second.total, 'row')} with {plural(second.asked, 'request')} ({before})")
         self._show_counts(second)
-        self._show_growth(sizes)
-        for stream in self._streams:
-            if kind(stream) == "results" and second.rows[stream]:
-                self._screen.line(f"  Among {stream}:", "bold")
-                self._show_examples(stream, second, 2)
-                self._screen.line()
 
     def _show_counts(self, sync: Arrival) -> None:
         rows = []
@@ -131,10 +148,29 @@ class Story:
             self._screen.table(["batches that grew in", "files", "id"], rows, indent="  ")
             self._screen.line()
 
-    def _show_examples(self, stream: str, arrival: Arrival, limit: int) -> None:
-        if arrival.rows[stream]:
-            examples = self._warehouse.examples(stream, arrival.since, limit)
-            self._screen.table(*example_table(stream, examples))
+    def _show_reviews(self, before: dict[tuple[str, str], Row]) -> None:
+        after = self._warehouse.reviews(self._streams)
+        rows = [
+            [stream, str(was["review_status"]), str(now["review_status"]), str(now["file_name"])]
+            for (stream, id_), was in before.items()
+            if (now := after[stream, id_])["review_status"] != was["review_status"]
+        ]
+        if rows:
+            self._screen.table(["reviews decided in", "was", "is", "file"], rows, indent="  ")
+            self._screen.line()
+
+    def _show_examples(self, arrival: Arrival, limits: Mapping[str, int], title: str) -> None:
+        """Rows of all providers in one table for each kind."""
+        for kind_, limit in limits.items():
+            examples = [
+                row
+                for stream in self._streams
+                if kind(stream) == kind_ and arrival.rows[stream]
+                for row in self._warehouse.examples(stream, arrival.since, limit)
+            ]
+            self._screen.line(f"  {title.format(kind_)}:", "bold")
+            self._screen.table(*example_table(kind_, examples))
+            self._screen.line()
 
     def _show_requests(self, syncs: Sequence[Arrival]) -> None:
         self._screen.heading("What it took: requests to the providers, by endpoint")
@@ -148,8 +184,8 @@ class Story:
         self._screen.table(["", " first", "second", " third"], rows, indent="  ")
         self._screen.line()
         self._screen.line(
-            "  Read each time: lists, what is unfinished, what was finished in the last days (lookback_days: 3"
+            "  Read each time: lists, what is unfinished or waits for a review, what was finished in the last days"
         )
         self._screen.line(
-            "  if not set). Older batches are read again only if a list tells news of them, and then whole."
+            "  (lookback_days: 3 if not set). Older batches are read again only if a list tells news of them."
         )

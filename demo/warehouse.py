@@ -10,17 +10,37 @@ import duckdb
 
 Row = dict[str, Any]
 
+KINDS = ("batches", "files", "results")
+
 _VARIETY = {
-    "batches": "status, coalesce(files_failed, 0) > 0",
-    "files": "status",
+    "batches": "status = 'complete', coalesce(files_failed, 0) = 0",
+    "files": "status = 'processed', status = 'pending'",
     "results": "coalesce(document_type, template_id)",
 }
-"""By kind of stream: rows that differ in this make good examples of one another."""
+"""By kind of stream: rows that differ in this make good examples, those that come first in it the best."""
 
 
 def kind(stream: str) -> str:
     """`results` of `extracta_results`: the kind says which columns a stream has."""
     return stream.rsplit("_", 1)[-1]
+
+
+def provider(stream: str) -> str:
+    """`extracta` of `extracta_results`."""
+    return stream.rsplit("_", 1)[0]
+
+
+def all_files(streams: Sequence[str]) -> str:
+    """A question to all tables of files at once, laid out to be printed. Any warehouse would take it."""
+    tables = [f"SELECT * FROM {stream}" for stream in streams if kind(stream) == "files"]
+    pairs = [" UNION ALL ".join(tables[at : at + 2]) for at in range(0, len(tables), 2)]
+    lines = (
+        "",
+        "    SELECT provider, status, count(*) AS files, max(error) AS reason FROM (",
+        *(f"      {pair}{' UNION ALL' if pair != pairs[-1] else ''}" for pair in pairs),
+        "    ) AS every_file GROUP BY provider, status ORDER BY provider, status",
+    )
+    return "\n".join(lines)
 
 
 class Warehouse:
@@ -51,10 +71,10 @@ class Warehouse:
 
     def examples(self, stream: str, since: int, limit: int) -> list[Row]:
         """A few rows, as different from one another as there are."""
-        variety = _VARIETY.get(kind(stream), "id")
+        variety = _VARIETY[kind(stream)]
         return self.ask(
-            f"SELECT *, row_number() OVER (PARTITION BY {variety} ORDER BY observed_at DESC, id) AS nth "
-            f"FROM {_quoted(stream)} WHERE epoch_ms(observed_at) >= ? ORDER BY nth, observed_at DESC, id LIMIT ?",
+            f"SELECT *, row_number() OVER (PARTITION BY {variety} ORDER BY created_at DESC NULLS LAST, id) AS nth "
+            f"FROM {_quoted(stream)} WHERE epoch_ms(observed_at) >= ? ORDER BY nth, {variety} LIMIT ?",
             [since, limit],
         )
 
@@ -66,6 +86,16 @@ class Warehouse:
             for stream in streams
             if kind(stream) == "batches" and stream in tables
             for row in self.ask(f"SELECT id, files_total FROM {_quoted(stream)} WHERE files_total IS NOT NULL")
+        }
+
+    def reviews(self, streams: Sequence[str]) -> dict[tuple[str, str], Row]:
+        """Results that a person reviews or has reviewed, by stream and id."""
+        tables = self._tables()
+        return {
+            (stream, row["id"]): row
+            for stream in streams
+            if kind(stream) == "results" and stream in tables
+            for row in self.ask(f"SELECT * FROM {_quoted(stream)} WHERE review_status IS NOT NULL")
         }
 
     def _tables(self) -> set[str]:

@@ -23,6 +23,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 ROOT = Path(__file__).parent.parent
+KINDS = ("batches", "files", "results")
+STREAMS = {
+    f"{provider}_{kind}"
+    for provider in ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
+    for kind in KINDS
+}
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
 WITH_A_WRONG_KEY = """
@@ -42,21 +48,34 @@ def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -
     first, second = _run(tmp_path), _run(tmp_path)
     for done in (first, second):
         assert (done.returncode, done.stderr) == (0, "")
-        assert max(map(len, done.stdout.splitlines())) <= 100 + len(os.path.relpath(sys.executable, tmp_path))
+        assert max(map(len, done.stdout.splitlines())) <= 120 + len(os.path.relpath(sys.executable, tmp_path))
+        assert len(done.stdout.splitlines()) <= 150
         assert not _answers(_address(done.stdout))
         counts = [int(count) for count in re.findall(r"sync, .*\.\.\. (\d+) rows", done.stdout)]
         assert counts[0] > counts[1] > counts[2] == 0
-        tables = [line.split() for line in done.stdout.splitlines() if re.search(r"^  \w+_\w+(  +\d+){4}$", line)]
-        assert len(tables) == int(re.findall(r"(\d+) streams", done.stdout)[0])
-        assert sum(int(rows) for _, rows, *_ in tables) == counts[1]
-        assert sum(int(new) for _, _, new, *_ in tables) > 0
-        assert "batches that grew in" in done.stdout
+        assert f"... {len(STREAMS)} streams" in done.stdout
+        landed = {
+            f"{provider}_{kind}": number
+            for provider, numbers in _numbers(done.stdout.partition("Meanwhile")[0], columns=3).items()
+            for kind, number in zip(KINDS, numbers, strict=True)
+        }
+        assert landed.keys() == STREAMS
+        assert all(landed.values())
+        assert sum(landed.values()) == counts[0]
+        changes = _numbers(done.stdout, columns=4)
+        assert changes.keys() == STREAMS
+        assert sum(rows for rows, *_ in changes.values()) == counts[1]
+        for name, (rows, new, updated, in_all) in changes.items():
+            assert rows == new + updated > 0, name
+            assert in_all == landed[name] + new, name
+        for shown in ("batches that grew in", "reviews decided in", "failed", "pending", "open"):
+            assert shown in done.stdout
     assert _told(first.stdout) == _told(second.stdout)
-    for line in second.stdout.splitlines():
-        if "-m demo.query" in line:
-            command = shlex.split(line[line.index(os.path.relpath(sys.executable, tmp_path)) :])
-            answer = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
-            assert answer.stdout
+    commands = _commands(second.stdout, os.path.relpath(sys.executable, tmp_path))
+    assert len(commands) == 3
+    for command in commands:
+        answer = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+        assert answer.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -91,6 +110,9 @@ def test_previews_show_what_tells_most_first() -> None:
     wrapped = {"document_type": "PAN", "dob": {"value": "02/08/1968", "confidence_score": 0.4}}
     assert preview(wrapped, "PAN") == "dob = 02/08/1968"
     assert preview({"text": "two\nlines \x1b[31m"}) == "text = two lines [31m"
+    assert preview({"signed": {"value": ["Ada", "Bo"]}, "parties": [], "note": None}) == (
+        "parties = 0 items, signed = Ada; Bo"
+    )
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -153,6 +175,18 @@ def _answers(address: str) -> bool:
         return probe.connect_ex((str(parts.hostname), int(parts.port or 0))) == 0
 
 
+def _numbers(output: str, columns: int) -> dict[str, list[int]]:
+    """The rows of tables that are a name and so many numbers."""
+    rows = re.findall(rf"^  (\w+)((?:  +[\d,]+){{{columns}}})$", output, flags=re.MULTILINE)
+    return {name: [int(number.replace(",", "")) for number in numbers.split()] for name, numbers in rows}
+
+
+def _commands(output: str, python: str) -> list[list[str]]:
+    """What it invites to be typed in, of which some goes over several lines."""
+    found = re.findall(rf'{re.escape(python)} -m demo\.query "[^"]*"', output)
+    return [shlex.split(command) for command in found]
+
+
 def _told(output: str) -> list[str]:
     """What is the same in each run: ids, times and ports are not, nor how often it was asked too soon."""
-    return re.findall(r"^  \w+: [\d,]+ rows?|[\d,]+ rows", output, flags=re.MULTILINE)
+    return re.findall(r"^  \w+(?:  +[\d,]+){3,4}$|[\d,]+ rows", output, flags=re.MULTILINE)

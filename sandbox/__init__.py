@@ -8,6 +8,7 @@ from .atlas import NewDocument
 from .clock import Clock
 from .docmap import NewExtraction
 from .extracta import DocumentType, Link, NewFile
+from .faults import Fault
 from .journal import Entry
 from .sensible import PortfolioPart, SensibleDocument
 from .server import serve
@@ -17,6 +18,7 @@ __all__ = [
     "Clock",
     "DocumentType",
     "Entry",
+    "Fault",
     "Link",
     "NewDocument",
     "NewExtraction",

@@ -8,14 +8,12 @@ from .clock import Clock
 from .control import endpoints
 from .docmap import DocMapApi
 from .extracta import ExtractaApi
+from .faults import Faults
 from .journal import Journal
 from .sensible import SensibleApi
 from .shared import JsonObject, Shared, Unknown
 from .switches import Switches
 from .web import application
-
-SETTLED_APIS = ("extracta", "atlas")
-"""Of which settings are told unless others are asked for: a client need not know every API that is served."""
 
 
 class Sandbox:
@@ -60,6 +58,10 @@ class Sandbox:
         return self._shared.journal
 
     @property
+    def faults(self) -> Faults:
+        return self._shared.faults
+
+    @property
     def switches(self) -> Switches:
         return self._shared.switches
 
@@ -91,8 +93,11 @@ class Sandbox:
             for api in self.apis:
                 api.fill_demo()
 
-    def demo_settings(self, url: str, apis: Collection[str] = SETTLED_APIS) -> JsonObject:
-        """Settings with which a connector reads all that is here of some APIs; raises Unknown for others' names."""
+    def demo_settings(self, url: str, apis: Collection[str] = ()) -> JsonObject:
+        """Settings with which a connector reads all that is here, of all APIs or some; raises Unknown for other names.
+
+        Those of some are for a client that does not know every API that is served.
+        """
         unknown = set(apis) - {api.name for api in self.apis}
         if unknown:
             raise Unknown(f"there is no api {min(unknown)}; there are: {', '.join(api.name for api in self.apis)}")
@@ -101,5 +106,5 @@ class Sandbox:
             return {
                 api.name: {**api.credentials, "base_url": urls[api.name], **api.settings()}
                 for api in self.apis
-                if api.name in apis
+                if not apis or api.name in apis
             }

@@ -80,7 +80,7 @@ class _Control:
         lines += [
             f"Looking in and moving it along, under {PREFIX} and without a key:",
             "  GET    /            what is in here",
-            "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for other APIs",
+            "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for some APIs",
             "  GET    /requests    how often each endpoint was asked; DELETE forgets that",
             '  POST   /finish      {"api"?, "batch_id"?}                      finish what is pending',
             '  POST   /advance     {"seconds"}                                move the clock',
@@ -112,11 +112,9 @@ class _Control:
         return {"cleared": True}
 
     def settings(self, call: Call) -> JsonObject:
-        """`?apis=` takes the names of those to tell, with commas between them."""
-        apis = call.query.get("apis")
-        if not apis:
-            return self._sandbox.demo_settings(call.base_url)
-        return self._sandbox.demo_settings(call.base_url, [name.strip() for name in apis.split(",")])
+        """Of all APIs, or of those whose names `?apis=` has, with commas between them."""
+        names = call.query.get("apis", "")
+        return self._sandbox.demo_settings(call.base_url, [name.strip() for name in names.split(",")] if names else ())
 
     def show_switches(self, _: Call) -> JsonObject:
         return vars(self._sandbox.switches).copy()

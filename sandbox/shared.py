@@ -10,6 +10,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from .clock import Clock
+from .faults import Faults
 from .journal import Journal
 from .switches import Switches
 
@@ -29,6 +30,7 @@ class Shared:
         self.switches = switches
         self.spacing = spacing
         self.journal = Journal()
+        self.faults = Faults(Random(f"{random_seed}/faults"))
         self.random = Random(random_seed)
         self._random_seed = random_seed
         self.on_turn: list[Callable[[], None]] = []

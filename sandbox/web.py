@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .api import Answer, Api, Call, Endpoint, Refusal, with_unknown_keys
+from .broken import with_fault
 from .journal import Entry
 from .shared import JsonObject, Shared
 
@@ -45,14 +46,20 @@ def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
             body = {**(call.body or {}), "files": list(call.uploads)} if call.uploads else call.body
             if latency:
                 await asyncio.sleep(latency)
+            fault = shared.faults.meet(endpoint.name, {"path": path, "query": query, "body": body})
+            if fault and fault.kind == "status":
+                status = fault.status
+                return with_fault(request, fault, _response(Answer(fault.body, fault.status)))
             with shared.turn():
                 answer = _answer(endpoint, call)
+                if fault and fault.kind in {"wrong types", "missing keys"}:
+                    answer = replace(answer, body=shared.faults.spoil(answer.body, fault.kind))
                 # Written out inside the turn: an answer may share objects with the worlds.
                 if shared.switches.unknown_keys:
                     answer = replace(answer, body=with_unknown_keys(answer.body, endpoint.opaque))
                 response = _response(answer)
             status = response.status_code
-            return response
+            return with_fault(request, fault, response) if fault else response
         finally:
             shared.journal.leave(Entry(endpoint.name, status, arrived, query, body, path))
 

@@ -13,7 +13,7 @@ import requests
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import SUCCESS_RESOLUTION
 
-from .errors import BadAnswer, ConfigError, CredentialsError, Refused, TransientError
+from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
 from .model import Json
 
 TIMEOUT = (5, 60)
@@ -32,6 +32,8 @@ class Dialect:
         reason: the sentence inside an error body, if any.
         passes: whether a 4xx is a passing trouble, worth another try.
         final: a status after which no setting but the provider's address helps, with what to tell the user.
+        refuses_key: the statuses that are about the key; others speak of what was asked for.
+        is_quota: whether the reason of a 429 is that the month's allowance is used up, so that waiting is no use.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Dialect:
     reason: Callable[[Json], str | None]
     passes: Callable[[int, Json], bool] = lambda _status, _body: False
     final: Mapping[int, str] = field(default_factory=dict)
+    refuses_key: frozenset[int] = frozenset({401, 403})
+    is_quota: Callable[[str], bool] = lambda _reason: False
 
 
 class Again(Exception):
@@ -93,6 +97,9 @@ class Judge:
             return body
         reason = self._plain(self._dialect.reason(body) if is_json else response.text)
         told = f" ({status}{f': {reason}' if reason else ''})"
+        if status == _TOO_MANY and self._dialect.is_quota(reason):
+            words = "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
+            raise QuotaError(f"{self._dialect.name} {words}{told}.", status, body)
         if status in {_TOO_MANY, 503}:
             raise self._busy(response, body, told)
         raise self._trouble(status, body, told)
@@ -109,7 +116,7 @@ class Judge:
         name, credentials = self._dialect.name, self._dialect.credentials
         if status in self._dialect.final:
             return ConfigError(f"{name} {self._dialect.final[status]}{told}.")
-        if status in {401, 403}:
+        if status in self._dialect.refuses_key:
             return CredentialsError(f"{name} refused the credentials{told}. Check {credentials}.")
         if 300 <= status < 400:
             return ConfigError(f"{name} points to another address{told}; the key is not sent there. Check base_url.")

@@ -20,7 +20,7 @@ _TIME: Schema = {"type": ["null", "string"], "format": "date-time", "airbyte_typ
 
 _ID: Column = (_KEY, "Names this row; the parts are in columns of their own.")
 _BATCH_COLUMNS: Mapping[str, Column] = {
-    "provider": (_KEY, "extracta, extracta_classification, docmap or atlas."),
+    "provider": (_KEY, "extracta, extracta_classification, docmap, sensible or atlas."),
     "template_id": (_TEXT, "The template the batch belongs to; null where the provider has none above a batch."),
     "template_name": (_TEXT, "Its name, where a list of the template's batches is read."),
     "batch_id": (_TEXT, "The provider's id of the batch."),

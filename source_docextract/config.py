@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
@@ -116,6 +116,45 @@ class DocmapSettings(Section):
         return True
 
 
+class SensibleSettings(Section):
+    """Extractions and batches of Sensible.so."""
+
+    model_config = ConfigDict(title="Sensible")
+
+    api_key: Key = Field(
+        title="API key",
+        description="Made on the account page of the Sensible app.",
+        json_schema_extra={"airbyte_secret": True},
+    )
+    batch_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Batches",
+        description="Ids of batches to bring in with all their documents, whatever the start date and the document "
+        "types. Other batches are learned from the documents in them.",
+    )
+    document_types: tuple[Id, ...] = Field(
+        default=(),
+        title="Document types",
+        description="Names of the document types whose extractions are brought in; all, if none is named.",
+    )
+    environments: tuple[Literal["PRODUCTION", "DEVELOPMENT"], ...] = Field(
+        default=("PRODUCTION",),
+        min_length=1,
+        title="Environments",
+        description="Where the extractions were made.",
+    )
+    base_url: BaseUrl = Field(
+        default="https://api.sensible.so/v0",
+        title="Base URL",
+        description="Where the API is.",
+        json_schema_extra=_HIDDEN,
+    )
+
+    @property
+    def names_something(self) -> bool:
+        return True
+
+
 class AtlasSettings(Section):
     """The bulk service of Atlas (helloatlas.in)."""
 
@@ -168,6 +207,7 @@ class Settings(Section):
 
     extracta: ExtractaSettings | None = Field(default=None, title="Extracta.ai")
     docmap: DocmapSettings | None = Field(default=None, title="DocMap")
+    sensible: SensibleSettings | None = Field(default=None, title="Sensible")
     atlas: AtlasSettings | None = Field(default=None, title="Atlas")
     batch_registry: RegistrySettings | None = Field(default=None, title="Batch registry")
     start_date: Start | None = Field(
@@ -235,6 +275,7 @@ class Settings(Section):
 PROVIDERS = {
     "extracta": "at least one of extraction_ids, extraction_batches, classification_ids, classification_batches",
     "docmap": "an api_key",
+    "sensible": "an api_key",
     "atlas": "at least one id in batch_ids",
 }
 """The providers that can be set up, by the name of their settings object, and what each needs to be told."""

@@ -25,7 +25,8 @@ class Watch(Enum):
     ASK   by asking for it: at every sync while it is open, and for as long as the lookback lasts.
     LIST  by its list, which is read again for the lookback and shows each change: only what is open and no longer
           listed is asked for.
-    LINK  by those that link to it: it is asked for when one of them says that it has changed.
+    LINK  by those that link to it: it is asked for when one of them says that it has changed. What is also named by
+          hand is asked for as with ASK.
     """
 
     ASK = "ask"
@@ -44,6 +45,8 @@ class Entry:
         rows: the marks of its rows as last delivered, joined.
         linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
         read: it has been read at least once.
+        again: it has been read, and has to be once more: somebody said that it has changed, or it could not be read.
+        memo: what its provider's reader wrote down, to be given back to it.
     """
 
     since: datetime
@@ -52,6 +55,12 @@ class Entry:
     rows: str = ""
     linked: datetime | None = None
     read: bool = True
+    again: bool = False
+    memo: str = ""
+
+    @property
+    def is_unread(self) -> bool:
+        return self.again or not self.read
 
 
 @dataclass(slots=True)

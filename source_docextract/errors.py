@@ -4,6 +4,7 @@
     ├── ConfigError       the user has to change a setting (an unknown template, an address)
     │   └── CredentialsError   the key is wrong: no further request to this provider can succeed
     ├── TransientError    worth another sync later; the client has already retried
+    │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
     │   └── Stopped       the sync was told to stop while this was waiting
     ├── BadAnswer         the provider answered with something that cannot be read
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
@@ -48,6 +49,10 @@ class TransientError(ConnectorError):
         super().__init__(message)
         self.status = status
         self.body = body
+
+
+class QuotaError(TransientError):
+    """What the user's plan allows for the month is used up: another try would be refused as well."""
 
 
 class Stopped(TransientError):

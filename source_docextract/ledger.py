@@ -66,7 +66,9 @@ class Book:
     def plan(self, listing: Listing, now: datetime) -> tuple[list[BatchRef], list[BatchRef]]:
         """What is due, oldest first, and which open batches have vanished from their list."""
         self._keep = listing.unknown
-        linked = {key: _linked(key) for key, entry in self.entries.items() if entry.linked}
+        # What a list by time does not show is asked for after it, linked or not.
+        links = {} if self._watch is Watch.LIST else self.entries
+        linked = {key: _linked(key) for key, entry in links.items() if entry.linked}
         known = {key: ref for key, ref in listing.refs.items() if key.template_id not in listing.unknown}
         self._refs = {**linked, **known}
         self._listed.update(known)
@@ -83,9 +85,12 @@ class Book:
         return sorted(due, key=by_age), vanished
 
     def unlisted(self) -> list[BatchRef]:
-        """What is open and in no list that was read in this sync: it has to be asked for by itself."""
+        """What no list of this sync tells enough of, so that it has to be asked for by itself: what it does not name
+        and is unfinished, and what has to be read again though it is the same there."""
         return [
-            BatchRef(key.template_id or None, key.batch_id, named=True) for key in self.open if key not in self._listed
+            BatchRef(key.template_id or None, key.batch_id, named=True)
+            for key, entry in self.entries.items()
+            if entry.is_unread or (entry.status is BatchStatus.OPEN and key not in self._listed)
         ]
 
     def advance(self, scope: str, until: datetime, listed_again: datetime) -> None:
@@ -93,13 +98,43 @@ class Book:
         self.until[scope] = max(until, self.until.get(scope, until))
         for key, ref in self._refs.items():
             entry = self.entries.get(key)
-            if entry and entry.status is not BatchStatus.OPEN and ref.clock and ref.clock < listed_again:
+            is_over = entry and entry.status is not BatchStatus.OPEN and not entry.is_unread and not entry.linked
+            if is_over and ref.clock and ref.clock < listed_again:
                 del self.entries[key]
+        self._refs = {}
 
-    def is_news(self, ref: BatchRef) -> bool:
-        """Whether this was not read before as it is now."""
+    def is_open(self, key: BatchKey) -> bool:
+        entry = self.entries.get(key)
+        return entry is not None and entry.read and entry.status is BatchStatus.OPEN
+
+    def is_expected(self, key: BatchKey) -> bool:
+        """Whether it is remembered, and still has to be read."""
+        entry = self.entries.get(key)
+        return entry is not None and entry.is_unread
+
+    def has(self, ref: BatchRef, marks: Collection[str]) -> bool:
+        """Whether all these marks were left by the last reading."""
         entry = self.entries.get(ref.key)
-        return entry is None or not entry.read or entry.signature != _told(ref, entry.status)
+        return entry is not None and _marks_of(entry.rows).issuperset(marks)
+
+    def postpone(self, ref: BatchRef, now: datetime) -> None:
+        """Remembers what was due and could not be read, so that it is asked for again when its list is past."""
+        if not self.wants(ref):
+            return
+        self._unread.pop(ref.key, None)
+        if (entry := self.entries.get(ref.key)) is not None:
+            entry.again = entry.read
+        else:
+            self.entries[ref.key] = Entry(since=now, read=False)
+
+    def doubt(self, key: BatchKey) -> None:
+        """Remembers that something in a batch has changed, until it is read again."""
+        if (entry := self.entries.get(key)) is not None:
+            entry.again = entry.read
+
+    def memo_of(self, key: BatchKey) -> str:
+        entry = self.entries.get(key)
+        return entry.memo if entry else ""
 
     def expect(self, ref: BatchRef, now: datetime, *, changed: bool = False) -> bool:
         """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far.
@@ -109,8 +144,8 @@ class Book:
         entry = self.entries.get(ref.key)
         if entry is not None:
             entry.linked = now
-            is_due = changed and entry.read
-            entry.read = entry.read and not changed
+            is_due = changed and not entry.is_unread
+            entry.again = entry.again or is_due
             return is_due
         known = self._refs.get(ref.key)
         if known is not None and self._is_wanted(known):
@@ -130,12 +165,22 @@ class Book:
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
         if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            entry.signature = _told(ref, entry.status)
+            entry.signature, entry.again = _told(ref, entry.status) or entry.signature, False
             return marks or ()  # deleted upstream after it was settled: its rows stay as they are
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
         rows = before if marks is None else "".join(marks)
-        self.entries[key] = Entry(since, status, _told(ref, status), rows, entry.linked if entry else None)
+        # What was asked for by itself says nothing of how its list shows it.
+        signature = _told(ref, status) or (entry.signature if entry else "")
+        self.entries[key] = Entry(
+            since,
+            status,
+            signature,
+            rows,
+            entry.linked if entry else None,
+            again=self._watch is Watch.LINK and bool(snapshot.links),  # to what has not told of itself yet
+            memo=snapshot.memo,
+        )
         if key in self._unread:
             day = self._unread.pop(key)
             self._unread_on[day] -= 1
@@ -150,6 +195,9 @@ class Book:
             return False
         if entry.status is BatchStatus.STALLED:
             return entry.signature == _told(snapshot.ref, entry.status)
+        return self._is_overdue(entry, now)
+
+    def _is_overdue(self, entry: Entry, now: datetime) -> bool:
         return entry.status is BatchStatus.OPEN and now - entry.since > self._rules.give_up_after
 
     def close(self, now: datetime) -> None:
@@ -158,15 +206,17 @@ class Book:
             self._fold(day, now)
         for key, entry in list(self.entries.items()):
             if self._watch is Watch.LIST:
-                if entry.status is not BatchStatus.OPEN and key not in self._listed:
+                is_over = not (entry.status is BatchStatus.OPEN or entry.is_unread or self._is_linked(entry, now))
+                if is_over and key not in self._listed:
                     del self.entries[key]
                 continue
             ref = self._refs.get(key)
-            if key.template_id in self._keep or (ref and not ref.linked):
+            if key.template_id in self._keep or (ref and not ref.linked and self._is_in_range(ref)):
                 continue
             # A link is seen again for as long as the batch that holds it is looked back at, unless links tell changes.
             is_done = self._watch is Watch.LINK and entry.status is BatchStatus.COMPLETE
-            if is_done or not entry.linked or (self._is_closed(entry, now) and now - entry.linked >= self._memory):
+            is_over = is_done or (self._is_closed(entry, now) and not self._is_linked(entry, now))
+            if not entry.linked or (is_over and not entry.is_unread):
                 del self.entries[key]
 
     @property
@@ -175,21 +225,30 @@ class Book:
         return max(self._rules.lookback, FOLD_AFTER)
 
     def _is_wanted(self, ref: BatchRef) -> bool:
-        start, entry = self._rules.start_date, self.entries.get(ref.key)
-        in_range = start is None or ref.created_at is None or ref.created_at >= start
-        return in_range or ref.named or bool(entry and entry.linked)
+        entry = self.entries.get(ref.key)
+        return self._is_in_range(ref) or bool(entry and entry.linked)
+
+    def _is_in_range(self, ref: BatchRef) -> bool:
+        start = self._rules.start_date
+        return start is None or ref.named or ref.created_at is None or ref.created_at >= start
 
     def _is_due(self, ref: BatchRef, now: datetime) -> bool:
         entry = self.entries.get(ref.key)
         if entry is None:
             return False
-        if self._watch is Watch.LINK:
-            return not entry.read
+        if entry.is_unread:
+            return True
         if self._watch is Watch.LIST:
-            return entry.signature != _told(ref, entry.status)
+            return entry.signature != _told(ref, entry.status) or self._is_overdue(entry, now)
+        if self._watch is Watch.LINK and ref.linked:
+            return False  # nobody names it, and who links to it says nothing new
         if entry.status is BatchStatus.OPEN or entry.signature != _told(ref, entry.status):
             return True
         return entry.status is BatchStatus.COMPLETE and now - entry.since < self._rules.lookback
+
+    def _is_linked(self, entry: Entry, now: datetime) -> bool:
+        """Whether it was pointed at so lately that whoever did may be read again, and point at it again."""
+        return entry.linked is not None and now - entry.linked < self._memory
 
     def _is_closed(self, entry: Entry, now: datetime) -> bool:
         if entry.status is BatchStatus.COMPLETE:
@@ -223,7 +282,8 @@ class Book:
         for ref in self._by_day[key]:
             entry = self.entries.get(ref.key)
             is_settled = entry and entry.status is BatchStatus.COMPLETE and entry.signature == ref.signature
-            if entry and is_settled and not entry.linked and self._is_closed(entry, now):
+            is_listed_only = entry and not self._is_linked(entry, now) and self._is_in_range(ref)
+            if entry and is_settled and is_listed_only and self._is_closed(entry, now):
                 self.days.setdefault(template_id, {}).setdefault(day, Day()).add(ref)
                 del self.entries[ref.key]
 

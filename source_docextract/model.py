@@ -51,6 +51,9 @@ class BatchRef:
         listing: what the list tells of it besides; keys are columns of Batch.
         row: the list's own row, where that tells enough to read the batch without asking.
         fingerprint: changes when the list tells something new (Extracta's `filesNo`), so a re-opened batch is seen.
+        memo: what its reader wrote down at the last reading (`Snapshot.memo`).
+        again: something in it has changed since then, as an earlier sync heard that did not get to read it.
+        told: of a batch that a document points at: that document's id, and its status.
     """
 
     template_id: str | None
@@ -67,6 +70,9 @@ class BatchRef:
     provider_data: JsonObject = field(default_factory=dict)
     row: JsonObject | None = None
     fingerprint: str = ""
+    memo: str = ""
+    again: bool = False
+    told: Mapping[str, FileStatus] = field(default_factory=dict)
 
     @property
     def key(self) -> BatchKey:
@@ -158,7 +164,10 @@ class Snapshot:
         documents: None while the provider does not tell them ("waiting"), which is not the same as none.
         finished: everything in it is done, so far as the provider tells.
         template_id, template_name: of a batch whose id does not stand below a template, where all of it has one.
+        counters: more of `provider_data`, whose change alone is no news.
         links: batches of another product that its documents point at.
+        homeless: which batch its document is in is not told.
+        memo: what its reader wants to be given back at the next reading, as short as can be.
         odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
     """
 
@@ -172,7 +181,10 @@ class Snapshot:
     provider_data: JsonObject = field(default_factory=dict)
     template_id: str | None = None
     template_name: str | None = None
+    counters: JsonObject = field(default_factory=dict)
     links: tuple[BatchRef, ...] = ()
+    homeless: bool = False
+    memo: str = ""
     odd_statuses: frozenset[str] = frozenset()
 
     @property

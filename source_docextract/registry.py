@@ -2,6 +2,9 @@
 
 Columns `provider`, `template_id`, `batch_id`, and optional `created_at`, `expected_files`; others are passed over. No
 error repeats what the file holds: whoever may set its address is not thereby allowed to read any file.
+
+A storage that falls silent ends the sync instead of holding it. It is given the seconds that a provider is given; s3 is
+asked twice, and gs again while those seconds last. (What s3 breaks off in the middle, smart-open resumes, five times.)
 """
 
 from __future__ import annotations
@@ -11,17 +14,16 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
 import smart_open
 
+from .answers import TIMEOUT
 from .errors import ConfigError
 from .model import BatchRef, moment
-
-TIMEOUT = 60
-"""Seconds without a byte, for https."""
 
 NEEDS_TEMPLATE = {
     "extracta": True,
@@ -61,9 +63,8 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
         ConfigError: where it cannot be opened, or a row cannot be read (it names the lines).
     """
     where = _shown(url)
-    options = {"timeout": TIMEOUT} if url.startswith(("https://", "http://")) else {}
     try:
-        with smart_open.open(url, encoding="utf-8-sig", newline="", transport_params=options) as lines:
+        with smart_open.open(url, encoding="utf-8-sig", newline="", transport_params=_limits(url)) as lines:
             return _registry(_rows(lines, where), products, where)
     except ConfigError:
         raise
@@ -72,14 +73,35 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
         words = f"The batch registry {where} needs more to be installed: pip install 'source-docextract[{extra}]'."
         raise ConfigError(words) from None
     except Exception as trouble:  # each kind of storage has errors of its own, and all mean the same here
-        words = f"The batch registry {where} cannot be read ({type(trouble).__name__}). Check batch_registry.url."
+        kind = type(trouble.__cause__ or trouble).__name__  # smart-open makes an OSError of all that S3 says
+        words = f"The batch registry {where} cannot be read ({kind}). Check batch_registry.url."
         raise ConfigError(words) from None
+
+
+def _limits(url: str) -> dict[str, Any]:
+    """What smart-open hands on to the client of a storage. The clients come with the extras, so they may be missing."""
+    scheme = urlsplit(url).scheme
+    if scheme in {"https", "http"}:
+        return {"timeout": TIMEOUT}
+    if scheme == "s3":
+        connect, silent = TIMEOUT
+        retries = {"mode": "standard", "total_max_attempts": 2}
+        config = import_module("botocore.config").Config(connect_timeout=connect, read_timeout=silent, retries=retries)
+        return {"client_kwargs": {"S3.Client": {"config": config}}}
+    if scheme == "gs":
+        retry = import_module("google.cloud.storage.retry").DEFAULT_RETRY.with_timeout(TIMEOUT[1])
+        asking = {"timeout": TIMEOUT, "retry": retry}
+        return {"get_blob_kwargs": asking, "blob_open_kwargs": asking}
+    return {}
 
 
 def _shown(url: str) -> str:
     """An address as it may be told: without user, password and query."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if parts.scheme else url
+    host, path = parts.hostname or "", parts.path
+    if parts.scheme == "s3" and ":" in parts.netloc and "@" not in parts.netloc:
+        host, path = "", path.partition("@")[2]  # smart-open takes key:secret@bucket, and a secret may hold slashes
+    return f"{parts.scheme}://{host}{path}" if parts.scheme else url
 
 
 def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:

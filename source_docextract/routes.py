@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from .entries import Listing, Rules
+from airbyte_cdk.models import AirbyteMessage
+
+from .entries import Listing, Watch
 from .errors import ConnectorError
 from .ledger import Book, by_age
-from .model import BatchKey, BatchRef, BatchStatus, Snapshot
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus, Snapshot
 from .providers.base import Plan, Product
 from .scroll import Scroll, Window
 from .streams import Stream
-
-_WARNINGS = 5  # of one kind in one sync; beyond that they are counted
 
 
 @dataclass(eq=False, slots=True)
@@ -28,12 +27,14 @@ class Route:
         followers: selected streams of the product that its links lead to.
         lists_missing: templates whose list is still on its way.
         queue: what is due and not started; None until the lists are read.
-        fetching: batches on their way.
-        scroll: the windows to read, of a product with a list by time; None where there is none or it is read.
-        asking: the scroll has asked for something and waits for the answer.
-        window: the one that is being read, with the number of its rows.
+        running: what has been asked for and is not answered.
+        stages: of a product with a list by time, how it goes on once all that was started is delivered.
+        held: of a product that is watched by links: what is due because it is named, asked for at the end.
+        told: of the same: what documents say of their batches, by document; links are not done saying it.
+        due: of the same: batches of which that is news, by key.
+        homeless: of the same: documents that do not tell which batch they are in, with their status.
+        asked: what has been asked for by its id in this sync, of a product with a list.
         cut_short: the list was not read to its end, so that what was not seen may still be there.
-        unsaved: what was delivered since the last states were written.
     """
 
     product: Product
@@ -42,11 +43,13 @@ class Route:
     listing: Listing = field(default_factory=Listing)
     lists_missing: int = 0
     queue: deque[BatchRef] | None = None
-    fetching: int = 0
-    scroll: Scroll | None = None
-    asking: bool = False
-    window: tuple[Window, int] | None = None
-    unsaved: int = 0
+    running: int = 0
+    stages: Iterator[Iterable[AirbyteMessage]] | None = None
+    held: dict[BatchKey, BatchRef] = field(default_factory=dict)
+    told: dict[BatchKey, dict[str, FileStatus]] = field(default_factory=dict)
+    due: dict[BatchKey, BatchRef] = field(default_factory=dict)
+    homeless: dict[str, FileStatus] = field(default_factory=dict)
+    asked: set[BatchKey] = field(default_factory=set)
     cut_short: bool = False
 
     @property
@@ -54,8 +57,21 @@ class Route:
         return [(stream, stream.book(self.product.name)) for stream in (*self.streams, *self.followers)]
 
     @property
+    def is_busy(self) -> bool:
+        return bool(self.queue) or self.running > 0
+
+    @property
     def has_work(self) -> bool:
-        return self.queue is None or bool(self.queue) or self.fetching > 0 or self.scroll is not None
+        return self.queue is None or self.is_busy or self.stages is not None
+
+    def wanting(self, ref: BatchRef) -> list[Stream]:
+        """The readers to whom a reading of this batch is of any use."""
+        return [stream for stream, book in self.readers if book.wants(ref)]
+
+    def queue_up(self, refs: Iterable[BatchRef]) -> None:
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.extend(refs)
 
     def plan(self, now: datetime) -> list[Snapshot]:
         """Queues what any of its readers needs, oldest first; gives the open batches that have vanished."""
@@ -65,36 +81,82 @@ class Route:
             wanted, gone = book.plan(self.listing, now)
             due.update((ref.key, ref) for ref in wanted)
             vanished.update((ref.key, ref) for ref in gone)
-        self.queue = deque(sorted(due.values(), key=by_age))
+        if self.product.watch is Watch.LINK:
+            books = [book for _, book in self.readers]
+            self.held = {
+                key: replace(ref, again=any(book.is_expected(key) for book in books)) for key, ref in due.items()
+            }
+            due = {}
+        self.queue_up(sorted(due.values(), key=by_age))
         words = "Its template's list no longer names it."
         return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
 
-    def open_scroll(self, rules: Rules, now: datetime) -> None:
-        """Of a product with a list by time: nothing is due but what its windows will show."""
-        books = [book for _, book in self.readers]
-        self.scroll = Scroll(deque(self.product.scopes), books, rules.lookback, rules.start_date, now)
-        self.queue = deque()
-
-    def plan_window(self, window: Window, refs: list[BatchRef], now: datetime) -> None:
+    def plan_window(self, scroll: Scroll, window: Window, refs: Iterable[BatchRef], now: datetime) -> None:
         """Queues what a window shows to those of its readers that have not been past it."""
+        self._plan_listed([book for _, book in self.readers if scroll.is_for(book, window)], refs, now)
+
+    def plan_members(self, streams: Iterable[Stream], refs: Sequence[BatchRef], now: datetime) -> None:
+        """Expects what is in a batch that is named by hand, and queues what of it is told by rows like a list's."""
+        books = [stream.book(self.product.name) for stream in streams]
+        for book in books:
+            for ref in refs:
+                book.expect(ref, now)
+        self._plan_listed(books, [ref for ref in refs if ref.row is not None], now)
+
+    def _plan_listed(self, books: Collection[Book], refs: Iterable[BatchRef], now: datetime) -> None:
         listing = Listing()
         listing.add(refs)
         due: dict[BatchKey, BatchRef] = {}
-        for _, book in self.readers:
-            if self.scroll and self.scroll.is_for(book, window):
-                due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
-        self.window = (window, len(refs))
-        self.queue = deque(sorted(due.values(), key=by_age))
+        for book in books:
+            due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
+        # What could not be read before comes last: it must not stand in the way of the rest.
+        tried = {key for key in due if any(book.is_expected(key) for book in books)}
+        self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
-    def close_scroll(self) -> None:
-        """All windows are read: what is open and was in none of them is asked for by itself."""
-        self.cut_short = self.scroll is None or self.scroll.broken
-        self.scroll = None
-        self.queue = deque({ref.key: ref for _, book in self.readers for ref in book.unlisted()}.values())
+    def plan_unlisted(self) -> bool:
+        """Queues what is unfinished, in none of the lists and not asked for yet. False if there is nothing."""
+        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in self.asked}
+        self.asked.update(refs)
+        self.queue_up(refs.values())
+        return bool(refs)
 
-    def fail(self, error: ConnectorError, *, for_good: bool = False) -> None:
-        """A batch that was not read may have held links: those who follow them are incomplete as well."""
-        for stream in (*self.streams, *self.followers):
+    def open_links(self) -> list[BatchRef]:
+        """To all batches that have something unfinished."""
+        keys = {key: None for stream in self.streams for key in stream.ledger.batches.open}
+        return [BatchRef(None, key.batch_id, named=True, linked=True) for key in keys]
+
+    def hear(self, link: BatchRef, *, is_news: bool) -> None:
+        """Takes in what a document says of its batch."""
+        if is_news and link.key not in self.held:
+            self.due[link.key] = link
+        if link.key in self.held or link.key in self.due:
+            self.told.setdefault(link.key, {}).update(link.told)
+
+    def release(self, *, held: bool = False) -> None:
+        """Queues the batches of which all is said for now; those that are named only if `held`."""
+        refs = [*self.due.values(), *(self.held.values() if held else ())]
+        self.due.clear()
+        if held:
+            self.held.clear()
+        books = [book for _, book in self.readers]
+        for ref in refs:
+            memo = next((memo for book in books if (memo := book.memo_of(ref.key))), "")
+            told = {**self.homeless, **self.told.pop(ref.key, {})}
+            self.queue_up([replace(ref, memo=memo, told=told)])
+
+    @property
+    def has_told(self) -> bool:
+        return bool(self.held or self.due)
+
+    def postpone(self, ref: BatchRef, now: datetime) -> None:
+        """After it could not be read. What stands in a list by time is remembered: that list will soon be past it."""
+        self.asked.add(ref.key)
+        if self.product.watch is Watch.LIST:
+            for _, book in self.readers:
+                book.postpone(ref, now)
+
+    def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, for_good: bool = False) -> None:
+        for stream in (*self.streams, *self.followers) if streams is None else streams:
             stream.fail(error, for_good=for_good)
 
 
@@ -107,26 +169,3 @@ def routes(plan: Plan, streams: Sequence[Stream]) -> dict[str, Route]:
         if own or followers:
             found[product.name] = Route(product, own, followers)
     return found
-
-
-class Notices:
-    """Warnings, a few of each kind; a thousand broken batches must not bury the log."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._counts: Counter[str] = Counter()
-
-    def once(self, words: str) -> None:
-        if not self._counts[words]:
-            self._logger.warning(words)
-        self._counts[words] += 1
-
-    def warn(self, kind: str, words: str) -> None:
-        self._counts[kind] += 1
-        if self._counts[kind] <= _WARNINGS:
-            self._logger.warning(words)
-
-    def close(self) -> None:
-        for kind, count in self._counts.items():
-            if " " not in kind and count > _WARNINGS:
-                self._logger.warning("%d more batches: %s.", count - _WARNINGS, kind)

@@ -44,7 +44,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def main() -> None:
+def main(source: SourceDocextract | None = None) -> None:
     """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
     signal.signal(signal.SIGTERM, _stop)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
@@ -52,7 +52,7 @@ def main() -> None:
     gc.set_threshold(20_000, 20, 50)
     code = 0
     try:
-        entrypoint = Entrypoint(SourceDocextract())
+        entrypoint = Entrypoint(source or SourceDocextract())
         arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
         with PRINT_BUFFER:
             for message in entrypoint.run(arguments):

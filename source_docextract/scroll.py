@@ -17,6 +17,7 @@ _DAY = timedelta(days=1)
 _FEW, _MANY = 500, 2000
 """Rows of a window: below the one the next is twice as long, above the other half."""
 _LONGEST = 512  # days
+_MONTH = 32  # days that a sync which only looks back and on from the last one reads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Scroll:
         scopes: lists to read, one after the other.
         books: of all who read the list.
         now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
+
+    Attributes:
+        rows: how many the window had that was asked for last, None where it could not be read.
     """
 
     scopes: deque[str]
@@ -50,7 +54,7 @@ class Scroll:
     lookback: timedelta
     start_date: datetime | None
     now: datetime
-    broken: bool = False
+    rows: int | None = None
     _cursor: datetime | None = None
     _days: int = 1
     _today: datetime = field(init=False)
@@ -59,13 +63,15 @@ class Scroll:
         self._today = midnight(self.now)
 
     def next(self) -> Window | Oldest | None:
-        """What to ask for; None when all is read, or something could not be."""
-        while self.scopes and not self.broken:
+        """What to ask for; None when all is read that can be."""
+        self.rows = None
+        while self.scopes:
             scope = self.scopes[0]
             if self._cursor is None:
                 known = [book.until.get(scope) for book in self.books]
                 if None not in known:
                     self._cursor = min(until for until in known if until) - self.lookback
+                    self._days = max(self.lookback.days + 1, _MONTH)
                 elif self.start_date:
                     self._cursor = midnight(self.start_date)
                 else:
@@ -73,9 +79,16 @@ class Scroll:
             if self._cursor <= self._today:
                 end = min(self._cursor + self._days * _DAY, self._today + _DAY, *self._joins(scope, self._cursor))
                 return Window(scope, self._cursor, end)
-            self.scopes.popleft()
-            self._cursor, self._days = None, 1
+            self._next_scope()
         return None
+
+    def _next_scope(self) -> None:
+        self.scopes.popleft()
+        self._cursor, self._days = None, 1
+
+    def fail(self) -> None:
+        """What was asked for could not be read: nothing after it in that list can be taken for read."""
+        self._next_scope()
 
     def _joins(self, scope: str, cursor: datetime) -> list[datetime]:
         """Where readers who are further on come in: no window may hold what is behind them and what is not."""
@@ -86,9 +99,9 @@ class Scroll:
         """Where an unread list begins; today, if it is empty."""
         self._cursor = min(midnight(oldest), self._today) if oldest else self._today
 
-    def done(self, window: Window, rows: int) -> None:
+    def done(self, window: Window) -> None:
         """A window has been read and all in it delivered."""
-        self._cursor = window.end
+        self._cursor, rows = window.end, self.rows or 0
         if rows < _FEW:
             self._days = min(self._days * 2, _LONGEST)
         elif rows > _MANY:

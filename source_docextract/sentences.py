@@ -20,6 +20,7 @@ _FIXES = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": 'must be a list, such as ["id"]',
+    "too_short": "is empty; name at least one",
     "model_type": "must be an object of settings",
     "model_attributes_type": "must be an object of settings",
 }
@@ -27,7 +28,16 @@ _FIXES = {
 
 def sentences(problem: ValidationError, model: type[BaseModel]) -> list[str]:
     """One sentence for each thing that is wrong, without the values, which may be secret."""
-    return list(dict.fromkeys(_sentence(error, model) for error in problem.errors()))
+    errors = problem.errors()
+    # A list is called empty also where nothing in it was accepted, which is told already.
+    told_inside = {error["loc"][:-1] for error in errors}
+    return list(
+        dict.fromkeys(
+            _sentence(error, model)
+            for error in errors
+            if error["type"] != "too_short" or error["loc"] not in told_inside
+        )
+    )
 
 
 def _sentence(error: Any, model: type[BaseModel]) -> str:
@@ -39,6 +49,8 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = context.get("ge", context.get("le"))
         return f"{name} must be {'at least' if 'ge' in context else 'at most'} {bound:g}."
+    if kind == "literal_error":
+        return f"{name} may only be {context['expected']}."
     if kind.startswith("datetime"):
         return f"{name} is not a date and time; write it like 2026-01-01T00:00:00Z."
     if kind == "value_error":

@@ -112,6 +112,10 @@ def _entry_json(entry: Entry) -> dict[str, str | bool]:
         document["linked"] = _minute(entry.linked)
     if not entry.read:
         document["read"] = False
+    if entry.again:
+        document["again"] = True
+    if entry.memo:
+        document["memo"] = entry.memo
     return document
 
 
@@ -124,6 +128,8 @@ def _entry(document: Mapping[str, Any], status: BatchStatus) -> Entry:
         rows=str(document.get("rows", "")),
         linked=_moment(linked) if linked else None,
         read=bool(document.get("read", True)),
+        again=bool(document.get("again", False)),
+        memo=str(document.get("memo", "")),
     )
 
 

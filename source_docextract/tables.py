@@ -19,6 +19,7 @@ from airbyte_cdk.models import AirbyteStream, SyncMode
 from . import columns
 from .columns import Column
 from .ledger import MARK
+from .links import without_links
 from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
 
 Record = dict[str, Any]
@@ -100,7 +101,7 @@ def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
         "created_at": rfc3339(ref.created_at),
         "completed_at": rfc3339(snapshot.completed_at),
     }
-    yield _row(record, {**ref.provider_data, **snapshot.provider_data}, view)
+    yield _row(record, {**ref.provider_data, **snapshot.provider_data}, view, counters=snapshot.counters)
 
 
 def _counts(documents: tuple[Document, ...] | None) -> Mapping[FileStatus, int]:
@@ -191,28 +192,24 @@ def digest(extraction: Extraction) -> str:
     return blake2b(orjson.dumps(extraction.stable, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def _row(content: Record, provider_data: Mapping[str, Json], view: View, **not_content: Json) -> Row:
+def _row(
+    content: Record,
+    provider_data: Mapping[str, Json],
+    view: View,
+    *,
+    counters: Mapping[str, Json] | None = None,
+    **not_content: Json,
+) -> Row:
     """`not_content` are columns whose change is no news: links, and data whose digest is among the content."""
     stable = without_links(provider_data) if provider_data else {}
-    mark = _mark(orjson.dumps([*content.values(), stable], option=orjson.OPT_SORT_KEYS))
-    return Row({**content, **not_content, "provider_data": provider_data if view.keep_urls else stable}, mark)
+    row_mark = mark(orjson.dumps([*content.values(), stable], option=orjson.OPT_SORT_KEYS))
+    kept = provider_data if view.keep_urls else stable
+    return Row({**content, **not_content, "provider_data": {**kept, **counters} if counters else kept}, row_mark)
 
 
-def _mark(content: bytes) -> str:
+def mark(content: bytes) -> str:
+    """A short digest, enough to tell apart what one batch or document has been at different times."""
     return urlsafe_b64encode(blake2b(content, digest_size=6).digest())[:MARK].decode()
-
-
-def without_links(value: Json) -> Json:
-    """A provider's own extras without what links to a file: such links are signed, and new in every answer."""
-    if isinstance(value, Mapping):
-        return {key: without_links(item) for key, item in value.items() if not _is_link(item)}
-    if isinstance(value, list):
-        return [without_links(item) for item in value if not _is_link(item)]
-    return value
-
-
-def _is_link(value: Json) -> bool:
-    return isinstance(value, str) and value.startswith(("https://", "http://"))
 
 
 def observed(record: Record, moment: datetime) -> Record:

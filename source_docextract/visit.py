@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, starmap
 from queue import SimpleQueue
 from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
 
-from .entries import Rules, Watch
-from .errors import ConfigError, ConnectorError, CredentialsError, TransientError
+from .delivery import Delivery
+from .entries import Rules
+from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError, TransientError
 from .http import Client
-from .model import BatchRef, BatchStatus, Snapshot
+from .model import BatchRef, Snapshot
+from .notices import Notices
 from .providers.base import Plan, Script
-from .routes import Notices, Route, routes
-from .scroll import Oldest, Window
+from .routes import Route, routes
+from .scroll import Oldest, Scroll, Window
 from .streams import Checkpoints, Stream
-from .workers import SHAPES, Arrival, Job, Workers, unreadable
+from .workers import Arrival, Job, Workers
 
 TROUBLES_IN_A_ROW = 3
 """After so many batches in a row that failed for good, the rest of a provider is not asked."""
-
-_STATE_EVERY = 100  # documents of one window
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,19 @@ class _List:
 
 
 @dataclass(frozen=True, slots=True)
+class _Members:
+    """Tags the job that asks which documents are in a batch that is named by hand."""
+
+    route: Route
+    ref: BatchRef
+
+
+@dataclass(frozen=True, slots=True)
 class _Scroll:
     """Tags the job that asks for a window of a list by time, or for where that list begins."""
 
     route: Route
+    scroll: Scroll
     ask: Window | Oldest
 
 
@@ -49,6 +60,9 @@ class _Fetch:
 
     route: Route
     ref: BatchRef
+
+
+_Tag = _List | _Members | _Scroll | _Fetch
 
 
 def _script(route: Route, ask: Window | Oldest) -> Script[Any]:
@@ -90,6 +104,7 @@ class Visit:
         self._logger = logger
         self._notices = Notices(logger)
         self._routes = routes(plan, streams)
+        self._delivery = Delivery(self._name, self._routes, checkpoints=checkpoints, notices=self._notices, now=now)
         self._troubles_in_a_row = 0
         self._started = False
         self._given_up = False
@@ -99,24 +114,16 @@ class Visit:
         if not self._started:
             self._started = True
             yield from self._list()
-        for route in self._routes.values():
-            if route.queue is None and not route.lists_missing and not self._given_up:
-                if route.product.window:
-                    route.open_scroll(self._rules, self._now())
-                    continue
-                for gone in route.plan(self._now()):
-                    yield from self._deliver(route, gone)
-        for route in self._routes.values():
-            target = self._routes.get(route.product.links_to or "")
-            if target and target.queue is None:
-                continue  # only a planned product can tell whether a link leads to something new
-            while not self._given_up:
-                yield from self._scroll(route)
-                if not route.queue or not self.workers.has_room(route.product.lane):
-                    break
-                ref = route.queue.popleft()
-                route.fetching += 1
-                yield from self._ended(self.workers.start(route.product.fetch(ref), _Fetch(route, ref)))
+        yield from self._plan()
+        is_moving = True
+        while is_moving and not self._given_up:
+            is_moving = False
+            for route in self._routes.values():
+                yield from self._fetch_due(route)
+            for route in self._routes.values():
+                if route.stages and not self._is_busy(route):
+                    is_moving = True
+                    yield from self._next_stage(route)
 
     @property
     def is_over(self) -> bool:
@@ -126,59 +133,10 @@ class Visit:
         """Takes in one answer, and delivers what that completes."""
         yield from self._ended(self.workers.arrived(arrival))
 
-    def _list(self) -> Iterator[AirbyteMessage]:
-        for route in self._routes.values():
-            product = route.product
-            route.listing.add(product.named)
-            if product.discover is not None:
-                route.lists_missing = len(product.template_ids)
-                for template_id in product.template_ids:
-                    yield from self._ended(self.workers.start(product.discover(template_id), _List(route, template_id)))
-
-    def _scroll(self, route: Route) -> Iterator[AirbyteMessage]:
-        """On to the next window, once all of the one before is delivered."""
-        while route.scroll and not route.queue and not route.fetching and not route.asking and not self._given_up:
-            if route.window and not route.scroll.broken:
-                route.scroll.done(*route.window)
-                if route.unsaved:
-                    yield from self.checkpoints.after(route.unsaved)
-            route.window, route.unsaved = None, 0
-            ask = route.scroll.next()
-            if ask is None:
-                route.close_scroll()
-                return
-            route.asking = True
-            yield from self._ended(self.workers.start(_script(route, ask), _Scroll(route, ask)))
-
-    def _ended(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
-        """What follows from the end of a job; nothing while it goes on."""
-        if job is None or self._given_up:
-            return
-        tag = job.tag
-        if isinstance(tag, _List):
-            tag.route.lists_missing -= 1
-        elif isinstance(tag, _Scroll):
-            tag.route.asking = False
-        else:
-            tag.route.fetching -= 1
-        if job.error is not None:
-            self._failed(tag, job.error)
-            return
-        self._troubles_in_a_row = 0
-        if isinstance(tag, _List):
-            tag.route.listing.listed.add(tag.template_id)
-            tag.route.listing.add(job.result)
-        elif isinstance(tag, _Fetch):
-            yield from self._deliver(tag.route, job.result)
-        elif isinstance(tag.ask, Window):
-            tag.route.plan_window(tag.ask, job.result, self._now())
-        elif tag.route.scroll:
-            tag.route.scroll.begin(job.result)
-
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
         for route in self._routes.values():
-            if route.queue is not None and route.scroll is None and not route.cut_short:
+            if route.queue is not None and route.stages is None and not route.cut_short:
                 for _, book in route.readers:
                     book.close(self._now())
         self._notices.close()
@@ -187,71 +145,132 @@ class Visit:
             yield from stream.end()
         self._logger.info(self._summary())
 
-    def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
-        now = self._now()
-        snapshot = snapshot.awaiting_files()
-        try:
-            told = [(stream, stream.rows_of(snapshot, now)) for stream in route.streams]
-        except SHAPES as bug:
-            self._failed(_Fetch(route, snapshot.ref), unreadable(self._name, bug))
+    def _list(self) -> Iterator[AirbyteMessage]:
+        for route in self._routes.values():
+            product = route.product
+            route.listing.add(product.named)
+            if product.discover is not None:
+                route.lists_missing = len(product.template_ids)
+                for template_id in product.template_ids:
+                    yield from self._start(product.discover(template_id), _List(route, template_id))
+
+    def _plan(self) -> Iterator[AirbyteMessage]:
+        for route in self._routes.values():
+            if route.queue is not None or route.lists_missing or self._given_up:
+                continue
+            if route.product.window:
+                route.queue_up([])
+                route.stages = self._stages(route)
+                continue
+            for gone in route.plan(self._now()):
+                yield from self._deliver(route, gone)
+
+    def _fetch_due(self, route: Route) -> Iterator[AirbyteMessage]:
+        target = self._linked(route)
+        if target and target.queue is None:
+            return  # only a planned product can tell whether a link leads to something new
+        while route.queue and self.workers.has_room(route.product.lane) and not self._given_up:
+            ref = route.queue.popleft()
+            yield from self._start(route.product.fetch(ref), _Fetch(route, ref))
+
+    def _stages(self, route: Route) -> Iterator[Iterable[AirbyteMessage]]:
+        """How a product with a list by time is read. Each stage begins when all of the one before is delivered.
+
+        What is in the batches that are named by hand; then window by window, each with the batches its documents are
+        in; at last what is in no list, with the batches that are named.
+        """
+        product, batches = route.product, self._linked(route)
+        if batches and product.members:
+            asks = [(product.members(ref), _Members(route, ref)) for ref in batches.held.values()]
+            yield chain.from_iterable(starmap(self._start, asks))
+        books = [book for _, book in route.readers]
+        scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
+        while ask := scroll.next():
+            yield self._start(_script(route, ask), _Scroll(route, scroll, ask))
+            if isinstance(ask, Window) and scroll.rows is not None:
+                if batches:
+                    batches.release()
+                    yield ()
+                scroll.done(ask)
+                yield self._delivery.save()
+        while route.plan_unlisted() or (batches and batches.has_told):
+            yield ()
+            if batches:
+                batches.release(held=True)
+                yield ()
+
+    def _next_stage(self, route: Route) -> Iterator[AirbyteMessage]:
+        stage = next(route.stages, None) if route.stages else None
+        if stage is None:
+            route.stages = None
+        else:
+            yield from stage
+
+    def _is_busy(self, route: Route) -> bool:
+        target = self._linked(route)
+        return route.is_busy or bool(target and (target.queue is None or target.is_busy))
+
+    def _linked(self, route: Route) -> Route | None:
+        return self._routes.get(route.product.links_to or "")
+
+    def _start(self, script: Script[Any], tag: _Tag) -> Iterator[AirbyteMessage]:
+        tag.route.running += 1
+        yield from self._ended(self.workers.start(script, tag))
+
+    def _ended(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
+        """What follows from the end of a job; nothing while it goes on."""
+        if job is None or self._given_up:
             return
-        self._tell(route, snapshot)
-        # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
-        news = self._expect(route, snapshot, now)
-        for stream, rows in told:
-            for message in stream.deliver(snapshot, rows, now):
-                news = True
-                yield message
-        for stream in route.followers:
-            if stream.ledger.links.wants(snapshot.ref):
-                stream.ledger.links.settle(snapshot, (), now)
-        route.unsaved += news
-        if news and (not route.scroll or route.unsaved >= _STATE_EVERY):
-            yield from self.checkpoints.after(route.unsaved)
-            route.unsaved = 0
-
-    def _expect(self, route: Route, snapshot: Snapshot, now: datetime) -> bool:
-        target = self._routes.get(route.product.links_to or "")
-        if target is None or target.queue is None:
-            return False
-        news = False
-        is_told = target.product.watch is Watch.LINK  # a link that comes with no change is no news there
-        for link in snapshot.links:
-            # Every follower has to hear of it, also after one that wants it.
-            due = [
-                stream.ledger.batches.expect(link, now, changed=is_told)
-                for stream in route.followers
-                if not is_told
-                or (stream.ledger.links.wants(snapshot.ref) and stream.ledger.links.is_news(snapshot.ref))
-            ]
-            if any(due):
-                news = True
-                target.queue.append(link)
-        return news
-
-    def _tell(self, route: Route, snapshot: Snapshot) -> None:
-        ref, now = snapshot.ref, self._now()
-        for status in sorted(snapshot.odd_statuses):
-            self._notices.once(
-                f"{self._name} sent the status {status!r}, which is not known here; it counts as unfinished."
-            )
-        if snapshot.status is BatchStatus.MISSING:
-            self._notices.warn("missing", f"{self._name} does not know batch {ref.key}. {snapshot.error}")
-        if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
-            self._notices.warn("stalled", f"{self._name}'s batch {ref.key} is still unfinished and is given up.")
-
-    def _failed(self, tag: _List | _Scroll | _Fetch, error: ConnectorError) -> None:
-        route = tag.route
-        route.fail(error)
-        if route.scroll:
-            route.scroll.broken = True  # what a window lacks must not be taken for read
+        tag: _Tag = job.tag
+        tag.route.running -= 1
         if isinstance(tag, _List):
-            route.listing.unknown.add(tag.template_id)
+            tag.route.lists_missing -= 1
+        if job.error is not None:
+            self._failed(tag, job.error)
+            return
+        self._troubles_in_a_row = 0
+        if isinstance(tag, _List):
+            tag.route.listing.listed.add(tag.template_id)
+            tag.route.listing.add(job.result)
+        elif isinstance(tag, _Members):
+            batches = self._linked(tag.route)
+            tag.route.plan_members(batches.wanting(tag.ref) if batches else (), job.result, self._now())
+        elif isinstance(tag, _Fetch):
+            yield from self._deliver(tag.route, job.result)
+        elif isinstance(tag.ask, Window):
+            tag.scroll.rows = len(job.result)
+            tag.route.plan_window(tag.scroll, tag.ask, job.result, self._now())
+        else:
+            tag.scroll.begin(job.result)
+
+    def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
+        try:
+            yield from self._delivery.deliver(route, snapshot)
+        except BadAnswer as trouble:
+            self._failed(_Fetch(route, snapshot.ref), trouble)
+
+    def _failed(self, tag: _Tag, error: ConnectorError) -> None:
+        """Nothing that a failure covers is taken for done, and those whom it concerns end incomplete."""
+        route, now = tag.route, self._now()
         if isinstance(tag, _Fetch):
+            # A batch that was not read may have held links: those who follow them are incomplete as well.
+            route.fail(error, route.wanting(tag.ref))
+            route.postpone(tag.ref, now)
             self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key} is left for the next sync. {error}")
         else:
+            route.fail(error)
             self._notices.warn("failed", str(error))
-        if isinstance(error, CredentialsError):
+        if isinstance(tag, _List):
+            route.listing.unknown.add(tag.template_id)
+        elif isinstance(tag, _Scroll):
+            tag.scroll.fail()
+            route.cut_short = True
+        elif isinstance(tag, _Members):
+            route.cut_short = True
+            if batches := self._linked(route):
+                batches.fail(error, batches.wanting(tag.ref))
+                batches.held.pop(tag.ref.key, None)
+        if isinstance(error, (CredentialsError, QuotaError)):
             self._give_up(error)
         elif not isinstance(error, ConfigError):
             self._troubles_in_a_row += 1

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import signal
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from airbyte_cdk.models import (
     AirbyteMessage,
+    AirbyteMessageSerializer,
     AirbyteStateMessage,
     AirbyteStateMessageSerializer,
     ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteCatalogSerializer,
     ConfiguredAirbyteStream,
     DestinationSyncMode,
     SyncMode,
@@ -27,6 +35,8 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from sandbox import Clock, Sandbox, Switches, serve
 from source_docextract import SourceDocextract
 from source_docextract.pacing import Patience
+
+_KILLED = str(Path(__file__).parent / "killed.py")
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 IMPATIENT = Patience(tries=3, first_wait=0.005, longest_wait=0.01)
@@ -87,6 +97,9 @@ class Connection:
         self.source = SourceDocextract(now=lambda: sandbox.clock.now() + self.clock_is_off_by, patience=IMPATIENT)
         self.state: dict[str, AirbyteStateMessage] = {}
         self.warehouse: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self.repeated: defaultdict[str, set[str]] = defaultdict(set)
+        """Ids of rows that came again unchanged though they had been delivered before the last state."""
+        self._since_state: defaultdict[str, set[str]] = defaultdict(set)
         self.settings = deepcopy(settings)
         for provider, base_url in sandbox.base_urls(url).items():
             if provider in self.settings:
@@ -126,6 +139,29 @@ class Connection:
         synced.requests = self.sandbox.journal.counts()
         return synced
 
+    def sync_and_kill(self, *streams: str, after: int) -> None:
+        """Reads in a process of its own, which is killed when it has written so many messages."""
+        with TemporaryDirectory() as folder:
+            files = {
+                "config": self.settings,
+                "catalog": ConfiguredAirbyteCatalogSerializer.dump(self.catalog(*streams)),
+                "state": [AirbyteStateMessageSerializer.dump(state) for state in self.state.values()],
+            }
+            for name, content in files.items():
+                (Path(folder) / name).write_text(json.dumps(content))
+            arguments = [f"--{name}={Path(folder) / name}" for name in files]
+            now = (self.sandbox.clock.now() + self.clock_is_off_by).isoformat()
+            command = [sys.executable, _KILLED, now, "read", *arguments]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout
+                for line in process.stdout:
+                    message = AirbyteMessageSerializer.load(json.loads(line))
+                    self._take(message)
+                    after -= message.type in {Type.RECORD, Type.STATE}
+                    if not after:
+                        process.send_signal(signal.SIGKILL)
+                        break
+
     def catalog(
         self, *streams: str, mode: SyncMode = SyncMode.incremental, sync_id: int | None = None
     ) -> ConfiguredAirbyteCatalog:
@@ -151,11 +187,19 @@ class Connection:
 
     def _take(self, message: AirbyteMessage) -> None:
         if message.type is Type.RECORD:
-            self.warehouse[message.record.stream][message.record.data["id"]] = message.record.data
+            self._keep(message.record.stream, message.record.data)
         elif message.type is Type.STATE:
             # As the platform does: through JSON, so that nothing is shared with the source.
             copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
             self.state[message.state.stream.stream_descriptor.name] = deepcopy(copy)
+            self._since_state[message.state.stream.stream_descriptor.name].clear()
+
+    def _keep(self, stream: str, row: dict[str, Any]) -> None:
+        before = self.warehouse[stream].get(row["id"])
+        if before and _content(before) == _content(row) and row["id"] not in self._since_state[stream]:
+            self.repeated[stream].add(row["id"])
+        self._since_state[stream].add(row["id"])
+        self.warehouse[stream][row["id"]] = row
 
 
 @contextmanager
@@ -164,6 +208,11 @@ def world(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Iter
     sandbox = Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
     with serve(sandbox) as url:
         yield sandbox, url
+
+
+def _content(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row says, but for when it was read and for links, whose signatures are new in each answer."""
+    return {name: value for name, value in row.items() if name not in {"observed_at", "url"}}
 
 
 def only(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,11 +13,16 @@ from source_docextract.model import BatchRef
 
 KEY = "s3cr3t-key-0123456789"
 EXTRACTA = {"api_key": KEY, "extraction_ids": ["t1"]}
+SENSIBLE = {"api_key": KEY}
 ATLAS = {"client_id": "s3cr3t-client-id", "client_secret": "s3cr3t-client-secret", "batch_ids": ["B-1"]}
 
 
 def extracta(**more: Any) -> dict[str, Any]:
     return {"extracta": {**EXTRACTA, **more}}
+
+
+def sensible(**more: Any) -> dict[str, Any]:
+    return {"sensible": {**SENSIBLE, **more}}
 
 
 def atlas(**more: Any) -> dict[str, Any]:
@@ -45,6 +50,7 @@ YES_NO = "must be true or false"
 LIST = 'must be a list, such as ["id"]'
 OBJECT = "must be an object of settings"
 TEXT = "must be text; put it in quotes"
+ENVIRONMENTS = "may only be 'PRODUCTION' or 'DEVELOPMENT'"
 EMPTY_ID = "holds an empty id; remove it"
 NO_TIME = "is not a date and time; write it like 2026-01-01T00:00:00Z"
 NO_ADDRESS = "is not a web address; write one that begins with https://"
@@ -55,10 +61,14 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({}, "No provider is set up; fill in at least one of extracta, docmap, atlas."),
-        ({"extracta": None, "atlas": None}, "No provider is set up; fill in at least one of extracta, docmap, atlas."),
+        ({}, "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas."),
+        (
+            {"extracta": None, "sensible": None},
+            "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas.",
+        ),
         ({"extracta": "t1"}, f"extracta {OBJECT}."),
         ({"extracta": without(EXTRACTA, "api_key")}, "extracta.api_key is missing; add it."),
+        ({"sensible": {}}, "sensible.api_key is missing; add it."),
         ({"atlas": without(ATLAS, "client_id")}, "atlas.client_id is missing; add it."),
         ({"atlas": without(ATLAS, "client_secret")}, "atlas.client_secret is missing; add it."),
         (
@@ -80,6 +90,15 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
         (extracta(extraction_ids="t1"), f"extracta.extraction_ids {LIST}."),
         (extracta(extraction_ids=[1]), f"extracta.extraction_ids {TEXT}."),
         (extracta(classification_ids=["c1", " "]), f"extracta.classification_ids {EMPTY_ID}."),
+        (sensible(api_key="short"), f"sensible.api_key {SHORT}."),
+        (sensible(batch_ids="b1"), f"sensible.batch_ids {LIST}."),
+        (sensible(batch_ids=["b1", ""]), f"sensible.batch_ids {EMPTY_ID}."),
+        (sensible(document_types=[" "]), f"sensible.document_types {EMPTY_ID}."),
+        (sensible(environments=[]), "sensible.environments is empty; name at least one."),
+        (sensible(environments=["s3cr3t"]), f"sensible.environments {ENVIRONMENTS}."),
+        (sensible(environments=["production", "STAGING"]), f"sensible.environments {ENVIRONMENTS}."),
+        (sensible(environments=["PRODUCTION", None]), f"sensible.environments {ENVIRONMENTS}."),
+        (sensible(environments="PRODUCTION"), f"sensible.environments {LIST}."),
         (atlas(batch_ids=[""]), f"atlas.batch_ids {EMPTY_ID}."),
         (extracta(follow_links="perhaps"), f"extracta.follow_links {YES_NO}."),
         (extracta(seconds_between_requests=-1), "extracta.seconds_between_requests must be at least 0."),
@@ -105,7 +124,10 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
         ),
         (atlas(batches=["B"]), "atlas.batches is not a setting; remove it (did you mean batch_ids?)."),
         (top(zzzzzz=1), "zzzzzz is not a setting; remove it."),
-        (top(sensible={"api_key": KEY}), "sensible is not a setting; remove it."),
+        (
+            sensible(document_type=["claims"]),
+            "sensible.document_type is not a setting; remove it (did you mean document_types?).",
+        ),
     ],
 )
 def test_a_bad_setting_is_told_in_one_sentence(config: Mapping[str, Any], sentence: str) -> None:
@@ -150,7 +172,8 @@ def test_a_batch_that_is_not_written_as_a_path_is_shown(setting: str, path: str)
     ],
 )
 def test_an_address_that_could_lose_the_key_is_refused(url: str, reason: str) -> None:
-    for name, config in (("extracta", extracta(base_url=url)), ("atlas", atlas(base_url=url))):
+    configs = {"extracta": extracta, "sensible": sensible, "atlas": atlas}
+    for name, config in ((name, config(base_url=url)) for name, config in configs.items()):
         assert refusal(config) == f"{name}.base_url {reason}."
 
 
@@ -167,10 +190,11 @@ def test_an_address_that_could_lose_the_key_is_refused(url: str, reason: str) ->
     ],
 )
 def test_https_is_accepted_anywhere_and_http_on_this_machine(url: str, taken: str) -> None:
-    settings = Settings.parse({**extracta(base_url=url), **atlas(base_url=url)})
+    settings = Settings.parse({**extracta(base_url=url), **sensible(base_url=url), **atlas(base_url=url)})
     assert settings.extracta is not None
+    assert settings.sensible is not None
     assert settings.atlas is not None
-    assert settings.extracta.base_url == settings.atlas.base_url == taken
+    assert settings.extracta.base_url == settings.sensible.base_url == settings.atlas.base_url == taken
 
 
 def test_several_mistakes_are_told_one_after_the_other_and_each_once() -> None:
@@ -181,11 +205,12 @@ def test_several_mistakes_are_told_one_after_the_other_and_each_once() -> None:
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
-    settings = Settings.parse({**extracta(), **atlas()})
+    settings = Settings.parse({**extracta(), "docmap": {"api_key": KEY}, **sensible(), **atlas()})
     assert settings.extracta is not None
+    assert settings.docmap is not None
+    assert settings.sensible is not None
     assert settings.atlas is not None
-    hand_written = {"api_key", "client_id", "client_secret", "extraction_ids", "batch_ids"}
-    assert settings.extracta.model_dump(exclude=hand_written) == {
+    assert settings.extracta.model_dump(exclude={"api_key", "extraction_ids"}) == {
         "extraction_batches": (),
         "classification_ids": (),
         "classification_batches": (),
@@ -193,9 +218,20 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "seconds_between_requests": 2,
         "base_url": "https://api.extracta.ai/api/v1",
     }
-    assert settings.atlas.model_dump(exclude=hand_written) == {"base_url": "https://api.helloatlas.in/v1/bulk"}
-    assert settings.model_dump(exclude={"extracta", "atlas"}) == {
-        "docmap": None,
+    assert settings.docmap.model_dump(exclude={"api_key"}) == {
+        "template_ids": (),
+        "base_url": "https://api.docmap.io/v1",
+    }
+    assert settings.sensible.model_dump(exclude={"api_key"}) == {
+        "batch_ids": (),
+        "document_types": (),
+        "environments": ("PRODUCTION",),
+        "base_url": "https://api.sensible.so/v0",
+    }
+    assert settings.atlas.model_dump(exclude={"client_id", "client_secret", "batch_ids"}) == {
+        "base_url": "https://api.helloatlas.in/v1/bulk"
+    }
+    assert settings.model_dump(exclude=set(PROVIDERS)) == {
         "batch_registry": None,
         "start_date": None,
         "lookback_days": 3,
@@ -203,6 +239,14 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "max_in_flight": 10,
         "keep_urls": True,
     }
+
+
+def test_each_environment_may_be_named_and_ids_are_taken_without_the_blanks_around_them() -> None:
+    config = sensible(environments=["DEVELOPMENT", "PRODUCTION"], batch_ids=[" b1 "], document_types=["tax forms "])
+    settings = Settings.parse(config).sensible
+    assert settings is not None
+    assert settings.environments == ("DEVELOPMENT", "PRODUCTION")
+    assert (settings.batch_ids, settings.document_types) == (("b1",), ("tax forms",))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +289,7 @@ def test_a_start_date_is_read_in_each_usual_form(sent: str, meant: datetime) -> 
 
 
 def test_nothing_secret_is_in_the_looks_of_settings() -> None:
-    settings = Settings.parse({**extracta(), **atlas()})
+    settings = Settings.parse({**extracta(), **sensible(), **atlas()})
     for looks in (repr(settings), str(settings), settings.model_dump_json()):
         assert "s3cr3t" not in looks
 

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -82,31 +81,37 @@ def test_a_hold_is_news_only_where_it_lasts_longer() -> None:
     assert lane.hold(30)
 
 
+def are_apart(arrivals: list[float], interval: float, began: float) -> bool:
+    """Whether the n-th arrived no sooner than n intervals after the beginning: a busy machine makes them later only."""
+    return all(at - began >= n * interval for n, at in enumerate(sorted(arrivals)))
+
+
 def test_requests_of_one_lane_keep_their_distance() -> None:
     with asked(FINE, spacing={"slow": 0.15}) as (server, client):
+        began = time.monotonic()
         side_by_side(client.send, [SLOW] * 5)
-        assert len(server.gaps) == 4
-        assert min(server.gaps) >= 0.15 - SLACK
-        assert sum(server.gaps) >= 4 * 0.15 - SLACK
+        assert are_apart([seen.at for seen in server.seen], 0.15, began)
         assert client.tally.waited >= 4 * 0.15 - SLACK
 
 
 def test_two_lanes_do_not_wait_for_each_other() -> None:
     with asked(FINE, spacing={"slow": 0.2, "other": 0.2}) as (server, client):
+        began = time.monotonic()
         side_by_side(client.send, [SLOW, OTHER] * 3)
         arrivals = sorted((seen.at, seen.path) for seen in server.seen)
     paths = [path for _, path in arrivals]
     assert [set(paths[pair : pair + 2]) for pair in (0, 2, 4)] == [{"/slow", "/other"}] * 3
     for own in ("/slow", "/other"):
         times = [at for at, path in arrivals if path == own]
-        assert min(later - earlier for earlier, later in pairwise(times)) >= 0.2 - SLACK
+        assert are_apart(times, 0.2, began)
 
 
 def test_retries_keep_the_distance_too() -> None:
     with asked((500, {}, {}), (500, {}, {}), FINE, spacing={"slow": 0.15}) as (server, client):
+        began = time.monotonic()
         side_by_side(client.send, [SLOW] * 2)
         assert len(server.seen) == 4
-        assert min(server.gaps) >= 0.15 - SLACK
+        assert are_apart([seen.at for seen in server.seen], 0.15, began)
 
 
 def test_a_throttled_lane_is_held_for_all_and_told_once() -> None:

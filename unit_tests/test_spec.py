@@ -7,11 +7,26 @@ from typing import Any
 import jsonschema
 import pytest
 
-from source_docextract.config import PROVIDERS, AtlasSettings, ExtractaSettings, Settings
+from source_docextract.config import (
+    PROVIDERS,
+    AtlasSettings,
+    DocmapSettings,
+    ExtractaSettings,
+    RegistrySettings,
+    SensibleSettings,
+    Settings,
+)
 from source_docextract.spec import connection_specification
 
 SPEC = connection_specification()
-MODELS = {(): Settings, ("extracta",): ExtractaSettings, ("atlas",): AtlasSettings}
+MODELS = {
+    (): Settings,
+    ("extracta",): ExtractaSettings,
+    ("docmap",): DocmapSettings,
+    ("sensible",): SensibleSettings,
+    ("atlas",): AtlasSettings,
+    ("batch_registry",): RegistrySettings,
+}
 
 
 def nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -44,7 +59,7 @@ def keys(value: Any) -> Iterator[str]:
 def test_only_built_providers_are_in_it() -> None:
     objects = [path for path, node in properties() if node["type"] == "object"]
     assert objects == [*((provider,) for provider in PROVIDERS), ("batch_registry",)]
-    assert list(PROVIDERS) == ["extracta", "docmap", "atlas"]
+    assert list(PROVIDERS) == ["extracta", "docmap", "sensible", "atlas"]
 
 
 def test_it_has_exactly_the_settings_of_the_contract() -> None:
@@ -62,6 +77,12 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
         "docmap.api_key",
         "docmap.template_ids",
         "docmap.base_url",
+        "sensible",
+        "sensible.api_key",
+        "sensible.batch_ids",
+        "sensible.document_types",
+        "sensible.environments",
+        "sensible.base_url",
         "atlas",
         "atlas.client_id",
         "atlas.client_secret",
@@ -104,14 +125,21 @@ def test_the_settings_of_an_object_are_numbered_without_gaps(node: dict[str, Any
 
 
 def test_each_secret_is_marked_and_nothing_else() -> None:
-    assert named("airbyte_secret") == {"extracta.api_key", "docmap.api_key", "atlas.client_id", "atlas.client_secret"}
+    assert named("airbyte_secret") == {
+        "extracta.api_key",
+        "docmap.api_key",
+        "sensible.api_key",
+        "atlas.client_id",
+        "atlas.client_secret",
+    }
 
 
 def test_what_few_people_need_is_hidden() -> None:
     assert named("airbyte_hidden") == {
-        "docmap.base_url",
         "extracta.seconds_between_requests",
         "extracta.base_url",
+        "docmap.base_url",
+        "sensible.base_url",
         "atlas.base_url",
     }
 
@@ -147,6 +175,23 @@ def test_defaults_alone_are_accepted_by_what_draws_them() -> None:
     for _, node in properties():
         if "default" in node:
             jsonschema.validate(node["default"], node)
+
+
+@pytest.mark.parametrize(
+    ("environments", "is_valid"),
+    [
+        (["PRODUCTION"], True),
+        (["DEVELOPMENT", "PRODUCTION"], True),
+        ([], False),
+        (["production"], False),
+        (["STAGING"], False),
+    ],
+)
+def test_the_form_knows_the_environments(environments: list[str], is_valid: bool) -> None:
+    node = SPEC["properties"]["sensible"]["properties"]["environments"]
+    assert node["items"] == {"type": "string", "enum": ["PRODUCTION", "DEVELOPMENT"]}
+    assert node["default"] == ["PRODUCTION"]
+    assert jsonschema.Draft7Validator(node).is_valid(environments) is is_valid
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -384,6 +385,7 @@ class TestSpacing:
 
     def test_holds_for_each_result_endpoint_by_itself_across_all_streams(self, served: Served) -> None:
         connection = self.given(*served, batches=8, spacing=0.2)
+        began = time.monotonic()
 
         connection.sync()
 
@@ -391,10 +393,10 @@ class TestSpacing:
             endpoint: [entry.at for entry in served[0].journal.entries if entry.endpoint == endpoint]
             for endpoint in ("extracta.getBatchResults", "extracta.getResults")
         }
-        for endpoint, moments in arrivals.items():
+        for moments in arrivals.values():
             assert len(moments) == 8
-            assert min(served[0].journal.gaps(endpoint)) >= 0.2 - self.JITTER
-            assert max(moments) - min(moments) >= 0.2 * 7 - self.JITTER
+            # Counted from the beginning: a busy machine makes arrivals later, and the gap behind such a one shorter.
+            assert all(at - began >= 0.2 * n for n, at in enumerate(sorted(moments)))
         # Side by side: neither endpoint waits for the other to be done.
         assert max(map(min, arrivals.values())) < min(map(max, arrivals.values()))
 

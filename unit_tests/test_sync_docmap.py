@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,59 @@ def test_what_is_watched_and_deleted_has_failed(served: Served) -> None:
     row = only(synced.records["docmap_files"])
     assert (row["id"], row["status"]) == (slow, "failed")
     assert "NOT_FOUND" in row["error"]
+    assert connection.sync().counts == {}
+
+
+def test_a_run_counts_no_extraction_that_was_deleted_while_it_was_watched(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    [_, slow] = sandbox.docmap.run(template, [extraction("a.pdf"), extraction("slow.pdf", INF)], "run 1")
+    connection = connect(served)
+    connection.sync()
+    sandbox.clock.advance(days=9)
+    connection.sync()
+    sandbox.docmap.delete(slow)
+
+    synced = connection.sync()
+
+    row = only(synced.records["docmap_batches"])
+    assert (row["status"], row["files_total"], row["files_pending"]) == ("complete", 1, 0)
+    assert connection.sync().counts == {}
+
+
+def test_a_run_that_never_ends_is_stalled(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(template, [extraction("never.pdf", INF)], "run 1")
+    connection = connect(served)
+    connection.sync()
+    sandbox.clock.advance(days=31)
+
+    synced = connection.sync()
+
+    assert only(synced.records["docmap_batches"])["status"] == "stalled"
+    assert connection.sync().counts == {}
+
+
+def test_a_run_that_is_named_comes_whole(served: Served, tmp_path: Path) -> None:
+    sandbox, _ = served
+    one, other = (sandbox.docmap.template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.run(one, [extraction("old.pdf"), extraction("slow.pdf", INF)], "run 1", created_at=days_ago(90))
+    sandbox.docmap.run(one, [extraction("older.pdf")], "run 2", created_at=days_ago(90))
+    sandbox.docmap.run(other, [extraction("new.pdf")], "run 1", created_at=days_ago(1))
+    registry = tmp_path / "runs.csv"
+    registry.write_text("provider,batch_id\ndocmap,run 1\n")
+    settings = {"batch_registry": {"url": str(registry)}, "start_date": "2026-11-01T00:00:00Z"}
+    connection = connect(served, docmap={"template_ids": [other]}, **settings)
+
+    synced = connection.sync()
+
+    assert sorted(row["file_name"] for row in synced.records["docmap_files"]) == ["new.pdf", "old.pdf", "slow.pdf"]
+    row = only(synced.records["docmap_batches"])
+    assert (row["id"], row["files_total"], row["files_pending"]) == ("run 1", 3, 1)
+    assert len([entry for entry in sandbox.journal.entries if "runId" in entry.query]) == 1
+    sandbox.docmap.finish()
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
     assert connection.sync().counts == {}
 
 

@@ -32,6 +32,7 @@ class DocMapApi:
         self._papers = Papers(random)
         self.world = DocMapWorld(shared, random, self._papers)
         self._demo: dict[str, str] = {}
+        self._growing: str | None = None
         self._number = 0
 
     @property
@@ -56,16 +57,17 @@ class DocMapApi:
         self.world.run(template_id, [example], created_at=created)
 
     def fill_demo(self) -> None:
-        """Runs and single documents of two templates; further calls add a few that are not finished."""
+        """Runs and single documents of two templates; further calls add a few, one of them to a finished run."""
         if self._demo:
             for kind in self._demo:
                 self._run(kind, 0, [self._file(kind, 0), self._file(kind, _A_WHILE)])
             self._single("invoice", 0, self._file("invoice", _A_WHILE))
+            self.world.run(self._demo["delivery"], [self._file("delivery", _A_WHILE)], self._growing)
             return
         for kind, name in _NAMES.items():
             self._demo[kind] = self.world.template(name, VARIABLES[kind])
             for age in _RUNS_AGES_IN_DAYS[kind]:
-                self._run(kind, age, [self._file(kind) for _ in range(4)])
+                self._growing = self._run(kind, age, [self._file(kind) for _ in range(4)])
             for age in _SINGLES_AGES_IN_DAYS[kind]:
                 self._single(kind, age, self._file(kind))
         self._single("invoice", 15.5, NewExtraction("invoice-damaged.pdf", error=self._papers.failure()))
@@ -73,7 +75,7 @@ class DocMapApi:
         for kind in self._demo:
             self._run(kind, 0.01, [self._file(kind, 20.0), self._file(kind, _A_WHILE)])
 
-    def _run(self, kind: str, age_in_days: float, files: Sequence[NewExtraction]) -> None:
+    def _run(self, kind: str, age_in_days: float, files: Sequence[NewExtraction]) -> str:
         created = self._shared.clock.now() - timedelta(days=age_in_days)
         run_id = self.world.new_run_id()
         # A request a file, and so a moment each.
@@ -81,6 +83,7 @@ class DocMapApi:
             self.world.run(
                 self._demo[kind], [file], run_id, created_at=created + timedelta(seconds=0.35 * (number - len(files)))
             )
+        return run_id
 
     def _single(self, kind: str, age_in_days: float, file: NewExtraction) -> None:
         created = self._shared.clock.now() - timedelta(days=age_in_days)

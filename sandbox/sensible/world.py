@@ -120,10 +120,10 @@ class SensibleWorld:
         with self.shared.turn():
             self._known(batch_id).description = description
 
-    def bulk(self, type_name: str, count: int, start: datetime, step_seconds: float) -> list[str]:
+    def bulk(self, type_name: str, count: int, start: datetime, step_seconds: float, batch_size: int = 0) -> list[str]:
         """A long history at little cost: complete extractions, one every `step_seconds` from `start` on, until now.
 
-        Returns their ids in that order.
+        With a `batch_size` they are in batches of that many. Returns their ids in that order.
         """
         with self.shared.turn():
             type_ = self.type_named(type_name)
@@ -132,6 +132,8 @@ class SensibleWorld:
             self._rows.update(zip((row.extraction_id for row in rows), rows, strict=True))
             self._all.extend(keys)
             self._by_type[type_.type_id].extend(keys)
+            for place in range(0, len(rows) if batch_size else 0, batch_size or 1):
+                self._gather(rows[place : place + batch_size])
             return [row.extraction_id for row in rows]
 
     def finish(self, extraction_id: str | None = None) -> int:
@@ -248,6 +250,13 @@ class SensibleWorld:
             for type_id in {part_type.type_id for part_type in row.types}:
                 self._by_type[type_id].add(row.key)
         return rows
+
+    def _gather(self, rows: Sequence[Extraction]) -> None:
+        """Puts extractions into a batch of their own."""
+        batch_id = self._papers.uuid()
+        self._batches[batch_id] = Batch(batch_id, "", [row.extraction_id for row in rows])
+        for row in rows:
+            row.batch_id = batch_id
 
     def _single_out(self, row: Extraction) -> None:
         self._single.remove(row.key)

@@ -12,6 +12,7 @@ from .atlas import atlas
 from .base import Plan
 from .docmap import docmap
 from .extracta import extracta
+from .sensible import sensible
 
 
 def plans(settings: Settings, registry: Registry | None = None) -> list[Plan]:
@@ -21,6 +22,8 @@ def plans(settings: Settings, registry: Registry | None = None) -> list[Plan]:
         built.append(extracta(settings.extracta, registry))
     if settings.docmap:
         built.append(docmap(settings.docmap, registry))
+    if settings.sensible:
+        built.append(sensible(settings.sensible, registry))
     if settings.atlas:
         built.append(atlas(settings.atlas, registry))
     return built

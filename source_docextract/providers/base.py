@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
 
@@ -13,10 +14,12 @@ from ..answers import Dialect
 from ..entries import Watch
 from ..errors import BadAnswer
 from ..http import Login, Request
-from ..model import BatchRef, Extraction, Json, Snapshot
-from ..scroll import Window
+from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped
+from ..scroll import Window, midnight
 
 T = TypeVar("T")
+
+_OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
 
 Script = Generator[Sequence[Request], Sequence[Json], T]
 """Yields requests that may run side by side, is sent their parsed answers in the same order, returns what it read.
@@ -40,6 +43,7 @@ class Product:
         kinds: the streams it feeds; `prefix` is what they begin with, if not its name.
         scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
             a name for all), the creation time of the oldest row, and the rows of a window.
+        members: of the same: what is in a batch of the product that it links to, where that batch is named by hand.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Product:
     scopes: tuple[str, ...] = ()
     oldest: Callable[[str], Script[datetime | None]] | None = None
     window: Callable[[Window], Script[list[BatchRef]]] | None = None
+    members: Callable[[BatchRef], Script[list[BatchRef]]] | None = None
 
     @property
     def streams(self) -> str:
@@ -83,10 +88,52 @@ class Plan:
         return next((one.watch for one in self.products if one.links_to == product.name), Watch.ASK)
 
 
+def path(*parts: str) -> str:
+    """An address below the base url; what is no fixed word of it may hold any character."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def oldest_day(
+    newest: Callable[[datetime | None], Request], created: Callable[[Json], datetime | None]
+) -> Script[datetime | None]:
+    """The day of the oldest row of a list that is newest first, by halving: a dozen requests, once.
+
+    Args:
+        newest: asks for one row, the newest that was created on a day or before; None for the newest of all.
+        created: when the row of an answer was created, None where it holds none.
+    """
+    [body] = yield [newest(None)]
+    found = created(body)
+    if found is None:
+        return None
+    empty, full = _OLDEST_CONCEIVABLE, midnight(found)
+    while full - empty > timedelta(days=1):
+        middle = midnight(empty + (full - empty) / 2)
+        [body] = yield [newest(middle)]
+        found = created(body)
+        if found is None:
+            empty = middle
+        else:
+            full = min(middle, midnight(found))
+    return full
+
+
 def json_object(value: Json, what: str) -> Mapping[str, Json]:
     if not isinstance(value, Mapping):
         raise BadAnswer(f"{what} is not a JSON object.")
     return value
+
+
+def lost(ref: BatchRef, reason: str) -> Snapshot:
+    """An extraction of which its provider tells no more than why not, not even its batch."""
+    document = Document(
+        key=escaped(ref.batch_id),
+        status=FileStatus.FAILED,
+        file_id=ref.batch_id,
+        error=reason,
+        home=BatchRef(ref.template_id, ""),
+    )
+    return Snapshot(ref, BatchStatus.MISSING, documents=(document,), error=reason, homeless=True)
 
 
 def text(value: Json) -> str | None:

@@ -29,16 +29,14 @@ from ..model import (
     Json,
     Snapshot,
     digest_of,
-    escaped,
     moment,
     rfc3339,
 )
 from ..registry import Registry
-from ..scroll import Window, midnight
-from .base import Plan, Product, Script, as_object, count, json_object, others, text
+from ..scroll import Window
+from .base import Plan, Product, Script, as_object, count, json_object, lost, oldest_day, others, path, text
 
 _PER_PAGE = 100
-_OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
 _TICK = timedelta(milliseconds=1)
 
 _STATUSES = {
@@ -50,6 +48,21 @@ _STATUSES = {
 
 def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
     """The plan for the extractions, and for the runs that they belong to."""
+    reader = _Reader(bool(settings.template_ids))
+    extractions = Product(
+        name="docmap",
+        kinds=("files", "results"),
+        template_ids=(),
+        named=(),
+        discover=None,
+        fetch=reader.extraction,
+        links_to="docmap_runs",
+        watch=Watch.LIST,
+        scopes=tuple(dict.fromkeys(settings.template_ids)) or ("",),
+        oldest=_oldest,
+        window=reader.window,
+        members=reader.members,
+    )
     runs = Product(
         name="docmap_runs",
         prefix="docmap",
@@ -57,24 +70,18 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
         template_ids=(),
         named=registry.of("docmap") if registry else (),
         discover=None,
-        fetch=_fetch_run,
+        fetch=reader.run,
+        links_to=extractions.name,
         watch=Watch.LINK,
     )
-    extractions = Product(
-        name="docmap",
-        kinds=("files", "results"),
-        template_ids=(),
-        named=(),
-        discover=None,
-        fetch=_fetch,
-        links_to=runs.name,
-        watch=Watch.LIST,
-        scopes=settings.template_ids or ("",),
-        oldest=_oldest,
-        window=_window,
-    )
     return Plan(
-        dialect=Dialect("DocMap", "docmap.api_key", reason=_reason),
+        dialect=Dialect(
+            "DocMap",
+            "docmap.api_key",
+            reason=_reason,
+            refuses_key=frozenset({401}),
+            is_quota=_is_quota,
+        ),
         base_url=settings.base_url,
         products=(extractions, runs),
         check=_check,
@@ -88,6 +95,11 @@ def _reason(body: Json) -> str | None:
     if not isinstance(error, Mapping):
         return text(error)
     return ": ".join(filter(None, (text(error.get("code")), text(error.get("message")))))
+
+
+def _is_quota(reason: str) -> bool:
+    """Documented of submissions only, each month's count begins anew on the 1st, UTC."""
+    return reason.startswith("USAGE_LIMIT_EXCEEDED")
 
 
 def _check() -> Script[None]:
@@ -110,47 +122,99 @@ def _page(body: Json) -> tuple[list[Mapping[str, Json]], bool]:
 
 
 def _oldest(scope: str) -> Script[datetime | None]:
-    """The day of the oldest extraction, by halving: a dozen requests, once."""
-    [body] = yield [_list(scope, limit=1)]
-    rows, _ = _page(body)
-    if not rows:
-        return None
-    empty, full = _OLDEST_CONCEIVABLE, midnight(_created(rows[0]))
-    while full - empty > timedelta(days=1):
-        middle = midnight(empty + (full - empty) / 2)
-        [body] = yield [_list(scope, limit=1, dateTo=_day(middle))]
+    def newest(day: datetime | None) -> Request:
+        return _list(scope, limit=1, **({"dateTo": _day(day)} if day else {}))
+
+    def created(body: Json) -> datetime | None:
         rows, _ = _page(body)
-        if rows:
-            full = min(middle, midnight(_created(rows[0])))
-        else:
-            empty = middle
-    return full
+        return _created(rows[0]) if rows else None
+
+    return oldest_day(newest, created)
 
 
-def _window(window: Window) -> Script[list[BatchRef]]:
-    """All rows of a window.
+class _Reader:
+    """Asks for extractions and runs, during one sync.
 
-    The cursor is a bare time, and whether it includes that time is not told. Asking from a tick later brings rows of
-    the same time again, which are known by their ids, and leaves out none.
+    A run is asked for by its id, which tells all of it at once. What it told is remembered for as long as it may be
+    met in the list again: an extraction that is the same there is no reason to ask for the run once more.
     """
-    days = {"dateFrom": _day(window.start), "dateTo": _day(window.end - _TICK)}
-    found: dict[str, BatchRef] = {}
-    cursor: dict[str, str] = {}
-    while True:
-        [body] = yield [_list(window.scope, limit=_PER_PAGE, **days, **cursor)]
-        rows, has_more = _page(body)
-        refs = [_ref(row) for row in rows]
-        is_new = any(ref.batch_id not in found for ref in refs)
-        found.update((ref.batch_id, ref) for ref in refs)
-        if not has_more:
-            return [ref for ref in found.values() if ref.clock and window.start <= ref.clock < window.end]
-        if not is_new or not refs[-1].clock:
-            when = rfc3339(refs[-1].clock) if refs else "an unknown time"
-            raise BadAnswer(
-                f"DocMap has more extractions of {when} than a page holds; name their templates in docmap.template_ids "
-                "to read them apart."
-            )
-        cursor = {"cursor": rfc3339(refs[-1].clock + _TICK) or ""}
+
+    def __init__(self, is_by_template: bool) -> None:
+        self._is_by_template = is_by_template
+        self._listed_until: dict[str, datetime] = {}
+        self._told: dict[str, str] = {}
+        self._runs: dict[str, list[BatchRef]] = {}
+
+    def window(self, window: Window) -> Script[list[BatchRef]]:
+        """All rows of a window.
+
+        The cursor is a bare time, and whether it includes that time is not told. Asking from a tick later brings rows
+        of the same time again, which are known by their ids, and leaves out none.
+        """
+        self._listed_until[window.scope] = window.end
+        days = {"dateFrom": _day(window.start), "dateTo": _day(window.end - _TICK)}
+        found: dict[str, BatchRef] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            [body] = yield [_list(window.scope, limit=_PER_PAGE, **days, **cursor)]
+            rows, has_more = _page(body)
+            refs = [_ref(row) for row in rows]
+            is_new = any(ref.batch_id not in found for ref in refs)
+            found.update((ref.batch_id, ref) for ref in refs)
+            if not has_more:
+                return [ref for ref in found.values() if ref.clock and window.start <= ref.clock < window.end]
+            if not is_new or not refs[-1].clock:
+                when = rfc3339(refs[-1].clock) if refs else "an unknown time"
+                raise BadAnswer(
+                    f"DocMap has more extractions of {when} than a page holds; name their templates in "
+                    "docmap.template_ids to read them apart."
+                )
+            cursor = {"cursor": rfc3339(refs[-1].clock + _TICK) or ""}
+
+    def extraction(self, ref: BatchRef) -> Script[Snapshot]:
+        """One extraction: out of its row in the list, or asked for where it is in no list any more."""
+        if ref.row is not None:
+            return self._snapshot(ref)
+        try:
+            [body] = yield [Request("GET", path("extractions", ref.batch_id))]
+        except Refused as refusal:
+            return lost(ref, str(refusal))
+        answer = json_object(body, f"DocMap's answer about {ref.batch_id}")
+        row = _ref(json_object(answer.get("data"), f"DocMap's answer about {ref.batch_id}"))
+        return self._snapshot(replace(row, template_id=ref.template_id))
+
+    def _snapshot(self, ref: BatchRef) -> Snapshot:
+        document = _document(ref.row or {}, FileKeys())
+        run = document.home.batch_id if document.home else ""
+        links = (BatchRef(None, run, named=True, linked=True, told={ref.batch_id: document.status}),) if run else ()
+        return Snapshot(
+            ref,
+            BatchStatus.OPEN if document.status is FileStatus.PENDING else BatchStatus.COMPLETE,
+            documents=(document,),
+            completed_at=document.completed_at,
+            links=() if self._told.pop(ref.batch_id, None) == ref.fingerprint else links,
+            odd_statuses=frozenset({document.provider_status or ""} - _STATUSES.keys()),
+        )
+
+    def members(self, ref: BatchRef) -> Script[list[BatchRef]]:
+        """The extractions of a run that is named in the registry."""
+        [body] = yield [_list("", runId=ref.batch_id)]
+        refs = self._runs[ref.batch_id] = [_ref(row) for row in _page(body)[0]]
+        return refs
+
+    def run(self, ref: BatchRef) -> Script[Snapshot]:
+        """A run's counts."""
+        refs = self._runs.pop(ref.batch_id, None)
+        if refs is None:
+            [body] = yield [_list("", runId=ref.batch_id)]
+            refs = [_ref(row) for row in _page(body)[0]]
+        self._told.update((one.batch_id, one.fingerprint) for one in refs if self._is_to_come(one))
+        return _run(ref, [one.row or {} for one in refs])
+
+    def _is_to_come(self, ref: BatchRef) -> bool:
+        """Whether the list may still show it in this sync."""
+        until = self._listed_until.get(ref.template_id or "" if self._is_by_template else "")
+        return until is None or ref.clock is None or ref.clock >= until
 
 
 def _day(when: datetime) -> str:
@@ -176,40 +240,6 @@ def _ref(row: Mapping[str, Json]) -> BatchRef:
         clock=created,
         row=row,
         fingerprint=digest_of(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)),
-    )
-
-
-def _fetch(ref: BatchRef) -> Script[Snapshot]:
-    """One extraction: out of its row in the list, or asked for where it is in no list any more."""
-    if ref.row is not None:
-        return _snapshot(ref)
-    try:
-        [body] = yield [Request("GET", f"/extractions/{ref.batch_id}")]
-    except Refused as refusal:
-        lost = Document(
-            key=escaped(ref.batch_id),
-            status=FileStatus.FAILED,
-            file_id=ref.batch_id,
-            error=str(refusal),
-            home=BatchRef(ref.template_id, ""),
-        )
-        return Snapshot(ref, BatchStatus.COMPLETE, documents=(lost,))
-    answer = json_object(body, f"DocMap's answer about {ref.batch_id}")
-    row = _ref(json_object(answer.get("data"), f"DocMap's answer about {ref.batch_id}"))
-    return _snapshot(replace(row, template_id=ref.template_id))
-
-
-def _snapshot(ref: BatchRef) -> Snapshot:
-    document = _document(ref.row or {}, FileKeys())
-    run = document.home.batch_id if document.home else ""
-    odd = {document.provider_status or ""} - _STATUSES.keys()
-    return Snapshot(
-        ref,
-        BatchStatus.OPEN if document.status is FileStatus.PENDING else BatchStatus.COMPLETE,
-        documents=(document,),
-        completed_at=document.completed_at,
-        links=(BatchRef(None, run, named=True, linked=True),) if run else (),
-        odd_statuses=frozenset(odd),
     )
 
 
@@ -250,10 +280,7 @@ def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
     )
 
 
-def _fetch_run(ref: BatchRef) -> Script[Snapshot]:
-    """A run's counts. Asked for by its id, DocMap tells all of it at once."""
-    [body] = yield [Request("GET", "/extractions", params={"runId": ref.batch_id})]
-    rows, _ = _page(body)
+def _run(ref: BatchRef, rows: list[Mapping[str, Json]]) -> Snapshot:
     if not rows:
         return Snapshot(ref, BatchStatus.MISSING, error="DocMap has no extraction of this run.")
     keys = FileKeys()

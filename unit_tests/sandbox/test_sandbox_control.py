@@ -215,4 +215,6 @@ def test_settings_name_everything_that_is_here(sandbox, url, control):
             "base_url": f"{url}/atlas/v1/bulk",
             "batch_ids": ["B"],
         },
+        "docmap": {**sandbox.credentials["docmap"], "base_url": f"{url}/docmap/v1"},
+        "sensible": {"api_key": "sandbox-sensible-key", "base_url": f"{url}/sensible/v0"},
     }

@@ -1,0 +1,152 @@
+"""What becomes of a reading: rows to the streams that want them, links to where they lead, states where worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from airbyte_cdk.models import AirbyteMessage
+
+from .entries import Watch
+from .ledger import Book
+from .model import BatchKey, BatchStatus, Snapshot
+from .notices import Notices
+from .routes import Route
+from .streams import Checkpoints
+from .tables import mark
+from .workers import SHAPES, unreadable
+
+_STATE_EVERY = 100  # documents of one window
+
+
+class Delivery:
+    """The way out, for one provider during one sync.
+
+    Args:
+        name: the provider as a user knows it.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        routes: Mapping[str, Route],
+        *,
+        checkpoints: Checkpoints,
+        notices: Notices,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._name = name
+        self._routes = routes
+        self._checkpoints = checkpoints
+        self._notices = notices
+        self._now = now
+        self._unsaved = 0
+
+    def deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
+        """All that a reading leads to.
+
+        Raises:
+            BadAnswer: before anything is delivered, where it has a shape that no reader foresaw.
+        """
+        now = self._now()
+        snapshot = snapshot.awaiting_files()
+        try:
+            told = [(stream, stream.rows_of(snapshot, now)) for stream in route.streams]
+        except SHAPES as bug:
+            raise unreadable(self._name, bug) from None
+        self._tell(route, snapshot, now)
+        # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
+        news = self._follow(route, snapshot, now)
+        for stream, rows in told:
+            for message in stream.deliver(snapshot, rows, now):
+                news = True
+                yield message
+        self._unsaved += news
+        is_in_window = any(one.stages for one in self._routes.values())
+        if news and (not is_in_window or self._unsaved >= _STATE_EVERY):
+            yield from self.save()
+
+    def save(self) -> Iterator[AirbyteMessage]:
+        """States, if what was delivered since the last ones makes them worth their size."""
+        if self._unsaved:
+            yield from self._checkpoints.after(self._unsaved)
+        self._unsaved = 0
+
+    def _follow(self, route: Route, snapshot: Snapshot, now: datetime) -> bool:
+        """Has the links of a reading read as well; true if one of them is due by that."""
+        target = self._routes.get(route.product.links_to or "")
+        if target is None or target.queue is None:
+            return False
+        is_news = _TO[target.product.watch](route, target, snapshot, now)
+        for stream in route.followers:
+            links = stream.ledger.links
+            if links.wants(snapshot.ref):
+                marks = _marks(links, snapshot, now) if target.product.watch is Watch.LINK else ()
+                links.settle(snapshot, marks, now)
+        return is_news
+
+    def _tell(self, route: Route, snapshot: Snapshot, now: datetime) -> None:
+        ref = snapshot.ref
+        for status in sorted(snapshot.odd_statuses):
+            self._notices.once(
+                f"{self._name} sent the status {status!r}, which is not known here; it counts as unfinished."
+            )
+        noun = "batch" if route.product.watch is not Watch.LIST else "extraction"
+        if snapshot.status is BatchStatus.MISSING:
+            self._notices.warn("missing", f"{self._name} does not know {noun} {ref.key}. {snapshot.error}")
+        if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
+            self._notices.warn("stalled", f"{self._name}'s {noun} {ref.key} is still unfinished and is given up.")
+
+
+def _to_batches(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:
+    """To batches that are asked for by themselves: to those that nobody has named so far."""
+    is_news = False
+    for link in snapshot.links:
+        # Every follower has to hear of it, also after one that wants it.
+        wanted = [stream.ledger.batches.expect(link, now) for stream in route.followers]
+        if any(wanted):
+            target.queue_up([link])
+            is_news = True
+    return is_news
+
+
+def _to_home(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:
+    """From a document to its batch: once all such links have been heard, it is asked for if one of them tells news."""
+    due: set[BatchKey] = set()
+    told = list(snapshot.links)
+    if snapshot.homeless:
+        target.homeless.update((document.file_id or "", document.status) for document in snapshot.documents or ())
+        if any(stream.ledger.links.is_open(snapshot.ref.key) for stream in route.followers):
+            told = target.open_links()  # it is in one of these
+    for stream in route.followers:
+        links = stream.ledger.links
+        is_news = snapshot.homeless or not links.has(snapshot.ref, _marks(links, snapshot, now))
+        if is_news and links.wants(snapshot.ref):
+            due.update(link.key for link in told if stream.ledger.batches.expect(link, now, changed=True))
+    for link in told:
+        target.hear(link, is_news=link.key in due)
+        if link.key in target.held:
+            for stream in route.streams:
+                stream.ledger.links.doubt(link.key)
+    return bool(due)
+
+
+def _to_members(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:
+    """From a batch to documents of which it cannot tell enough: they are asked for at the end, and then it is told."""
+    if any(link.key not in target.asked for link in snapshot.links):
+        route.held[snapshot.ref.key] = replace(snapshot.ref, again=False, told={})
+    for stream in route.wanting(snapshot.ref):
+        for link in snapshot.links:
+            stream.book(target.product.name).expect(link, now, changed=True)
+    return False
+
+
+_TO = {Watch.ASK: _to_batches, Watch.LINK: _to_home, Watch.LIST: _to_members}
+
+
+def _marks(links: Book, snapshot: Snapshot, now: datetime) -> list[str]:
+    """What a reading tells those it links to, by one mark for each link, as if these were rows."""
+    is_given_up = links.is_stalling(snapshot, now)
+    return [mark(repr((str(link.key), sorted(link.told.items()), is_given_up)).encode()) for link in snapshot.links]

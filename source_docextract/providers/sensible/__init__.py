@@ -1,0 +1,5 @@
+"""Sensible.so: `asking` knows what to ask for and when, `documents` and `batches` read what is answered."""
+
+from .asking import sensible
+
+__all__ = ["sensible"]

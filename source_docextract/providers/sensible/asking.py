@@ -1,0 +1,196 @@
+"""Sensible.so.
+
+Facts are from Sensible's pages "Group extractions by batch ID", "List extractions" and its OpenAPI files. All
+extractions of the account stand in one list of summaries, newest first; what was extracted, and the batch it belongs
+to, is told by each document alone (`GET /documents/{id}`). A batch lists its documents' ids. There is no list of
+batches. People review extractions: a review that is decided is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from ...answers import Dialect
+from ...config import SensibleSettings
+from ...entries import Watch
+from ...errors import BadAnswer, ConfigError, Refused
+from ...http import Request, bearer
+from ...model import BatchRef, BatchStatus, Json, Snapshot, rfc3339
+from ...registry import Registry
+from ...scroll import Window
+from ..base import Plan, Product, Script, json_object, oldest_day, path, text
+from .batches import batch_of, member, member_ids
+from .documents import page_of, ref_of, refused, snapshot_of, type_names
+
+_PER_PAGE = 100
+_MOST_IDLE = 100  # pages without a row, one after the other
+_TICK = timedelta(milliseconds=1)
+
+_GONE = frozenset({400, 404, 410, 413, 415})
+"""Statuses that speak of one document: it is not known or not there any more, or too large to be sent (413)."""
+
+
+def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Plan:
+    """The plan for the extractions, and for the batches that they belong to."""
+    registered = registry.of("sensible") if registry else ()
+    reader = _Reader(settings)
+    extractions = Product(
+        name="sensible",
+        kinds=("files", "results"),
+        template_ids=(),
+        named=(),
+        discover=None,
+        fetch=reader.extraction,
+        links_to="sensible_batches",
+        watch=Watch.LIST,
+        scopes=reader.scopes,
+        oldest=reader.oldest,
+        window=reader.window,
+        members=reader.members,
+    )
+    batches = Product(
+        name="sensible_batches",
+        prefix="sensible",
+        kinds=("batches",),
+        template_ids=(),
+        named=(*(BatchRef(None, batch_id, named=True) for batch_id in settings.batch_ids), *registered),
+        discover=None,
+        fetch=reader.batch,
+        links_to=extractions.name,
+        watch=Watch.LINK,
+    )
+    return Plan(
+        dialect=Dialect("Sensible", "sensible.api_key", reason=_reason, is_quota=_is_quota),
+        base_url=settings.base_url,
+        products=(extractions, batches),
+        check=reader.check,
+        headers=bearer(settings.api_key.get_secret_value()),
+    )
+
+
+def _reason(body: Json) -> str | None:
+    """Errors are plain text; a sentence that happens to be JSON, or an object around it, is taken as well."""
+    return text(body.get("message") or body.get("error")) if isinstance(body, Mapping) else text(body)
+
+
+def _is_quota(reason: str) -> bool:
+    """`Free accounts are limited to 150 API calls per month`, where a throttle says `Attempt limit exceeded`."""
+    return "per month" in reason.lower()
+
+
+class _Reader:
+    """Asks for extractions and batches, during one sync.
+
+    A scope of the list is one environment, and one document type where types are named: `PRODUCTION/claims`.
+    """
+
+    def __init__(self, settings: SensibleSettings) -> None:
+        self._types = tuple(dict.fromkeys(settings.document_types))
+        environments = dict.fromkeys(settings.environments)
+        self.scopes = tuple(f"{environment}/{name}" for environment in environments for name in self._types or ("",))
+        self._type_ids: dict[str, str] | None = None
+        self._answers: dict[str, Mapping[str, Json] | Refused] = {}
+
+    def check(self) -> Script[None]:
+        for name in self._types or ("",):
+            yield from self._type_id(name, ask=True)
+
+    def _type_id(self, name: str, *, ask: bool = False) -> Script[str]:
+        """A document type's id, by its name. One request a sync, where types are named."""
+        if self._type_ids is None and (name or ask):
+            [body] = yield [Request("GET", path("document_types"))]
+            if not isinstance(body, list):
+                raise BadAnswer("Sensible's document types are not a list.")
+            rows = [json_object(row, "A document type of Sensible's") for row in body]
+            self._type_ids = {text(row.get("name")) or "": text(row.get("id")) or "" for row in rows}
+        if not name:
+            return ""
+        known = self._type_ids or {}
+        if not known.get(name):
+            raise ConfigError(
+                f"Sensible has no document type {name!r}. Name one of {', '.join(sorted(known)) or 'none'} in "
+                "sensible.document_types."
+            )
+        return known[name]
+
+    def _list(self, scope: str, **params: str | int) -> Script[Request]:
+        environment, name = scope.split("/", 1)
+        type_id = yield from self._type_id(name)
+        chosen = {"document_type_ids": type_id} if type_id else {}
+        return Request("GET", path("extractions"), params={"environments": environment, **chosen, **params})
+
+    def oldest(self, scope: str) -> Script[datetime | None]:
+        one = yield from self._list(scope, limit=1)
+
+        def newest(day: datetime | None) -> Request:
+            until = {"end_date": _time(day + timedelta(days=1) - _TICK)} if day else {}
+            return Request(one.method, one.path, params={**one.params, **until})
+
+        def created(body: Json) -> datetime | None:
+            rows, _ = page_of(body)
+            return ref_of(rows[0]).clock if rows else None
+
+        return (yield from oldest_day(newest, created))
+
+    def window(self, window: Window) -> Script[list[BatchRef]]:
+        """The summaries of a window, without those that an earlier type's list has as well (portfolios)."""
+        page = yield from self._list(
+            window.scope, limit=_PER_PAGE, start_date=_time(window.start), end_date=_time(window.end)
+        )
+        name = window.scope.split("/", 1)[1]
+        earlier = set(self._types[: self._types.index(name)]) if name else set()
+        found: dict[str, BatchRef] = {}
+        seen: set[str | None] = {None}
+        token, idle = None, 0
+        while True:
+            [body] = yield [
+                Request(page.method, page.path, params={**page.params, "continuation_token": token}) if token else page
+            ]
+            rows, token = page_of(body)
+            for row in rows:
+                ref = ref_of(row)
+                if window.start <= (ref.clock or window.end) < window.end and earlier.isdisjoint(type_names(row)):
+                    found[ref.batch_id] = ref
+            if token is None:
+                return list(found.values())
+            idle = 0 if rows else idle + 1
+            if token in seen or idle > _MOST_IDLE:
+                raise BadAnswer("Sensible's list of extractions goes round in circles.")
+            seen.add(token)
+
+    def extraction(self, ref: BatchRef) -> Script[Snapshot]:
+        try:
+            [body] = yield [Request("GET", path("documents", ref.batch_id))]
+        except Refused as refusal:
+            if refusal.status not in _GONE:
+                raise
+            return refused(ref, refusal)
+        return snapshot_of(ref, json_object(body, f"Sensible's answer about {ref.batch_id}"))
+
+    def members(self, ref: BatchRef) -> Script[list[BatchRef]]:
+        """The documents of a batch that is named by hand. Its answer is kept for its row."""
+        answer = yield from self._batch_answer(ref)
+        self._answers[ref.batch_id] = answer
+        return [] if isinstance(answer, Refused) else [member(one) for one in member_ids(answer)]
+
+    def batch(self, ref: BatchRef) -> Script[Snapshot]:
+        answer = self._answers.pop(ref.batch_id, None) or (yield from self._batch_answer(ref))
+        if isinstance(answer, Refused):
+            return Snapshot(ref, BatchStatus.MISSING, error=str(answer))
+        snapshot = batch_of(ref, answer)
+        if snapshot.links:
+            self._answers[ref.batch_id] = answer  # more of it may be told in this sync
+        return snapshot
+
+    def _batch_answer(self, ref: BatchRef) -> Script[Mapping[str, Json] | Refused]:
+        """What is told of an unknown batch is not documented: any refusal counts as that."""
+        try:
+            [body] = yield [Request("GET", path("extract", "batch", ref.batch_id))]
+        except Refused as refusal:
+            return refusal
+        return json_object(body, f"Sensible's answer about batch {ref.batch_id}")
+
+
+def _time(when: datetime) -> str:
+    return rfc3339(when) or ""

@@ -1,0 +1,194 @@
+"""Sensible's extractions: summaries in its list, and whole documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import orjson
+
+from ...errors import BadAnswer, Refused
+from ...links import without_links
+from ...model import (
+    BatchRef,
+    BatchStatus,
+    Document,
+    Extraction,
+    FileKeys,
+    FileStatus,
+    Json,
+    Snapshot,
+    digest_of,
+    moment,
+)
+from ..base import as_object, count, json_object, lost, others, text
+
+_STATUSES = {
+    "WAITING": FileStatus.PENDING,  # its file has not been uploaded
+    "PROCESSING": FileStatus.PENDING,
+    "COMPLETE": FileStatus.PROCESSED,
+    "FAILED": FileStatus.FAILED,
+}
+_DECIDED = frozenset({"APPROVED", "REJECTED"})
+_NEEDS_REVIEW = "NEEDS_REVIEW"
+
+
+def page_of(body: Json) -> tuple[list[Mapping[str, Json]], str | None]:
+    answer = json_object(body, "Sensible's list of extractions")
+    rows = answer.get("extractions")
+    if not isinstance(rows, list):
+        raise BadAnswer("Sensible's list of extractions holds no list.")
+    return [json_object(row, "A row of Sensible's list") for row in rows], text(answer.get("continuation_token"))
+
+
+def ref_of(row: Mapping[str, Json]) -> BatchRef:
+    """One extraction, by its summary. All of that makes its signature: which parts change with what is not told."""
+    extraction_id, created = text(row.get("id")), moment(row.get("created"))
+    if not extraction_id or created is None:
+        name = f"The extraction {extraction_id}" if extraction_id else "An extraction without an id"
+        raise BadAnswer(f"{name} in Sensible's list cannot be told apart: it has no id or no time of creation.")
+    return BatchRef(
+        None,
+        extraction_id,
+        created_at=created,
+        clock=created,
+        row=row,
+        fingerprint=digest_of(orjson.dumps(without_links(row), option=orjson.OPT_SORT_KEYS)),
+    )
+
+
+def _either(row: Mapping[str, Json], key: str) -> Json:
+    """A value by its key as documented, or in the other style of writing keys, which one example has."""
+    first, *rest = key.split("_")
+    return row[key] if key in row else row.get(first + "".join(map(str.title, rest)))
+
+
+def type_names(row: Mapping[str, Json]) -> list[str]:
+    types = row.get("types")
+    return [str(one) for one in (*(types if isinstance(types, list) else ()), row.get("type")) if one]
+
+
+_REVIEWS = ("reviewStatus", "reviewStatuses", "review_status", "review_statuses")
+_FILE = frozenset(
+    {
+        "id", "created", "completed", "status", "type", "document_name", "documentName", "page_count", "pageCount",
+        "download_url", "downloadUrl", "parsed_document", "parsedDocument", "documents", "batchId", "batchID",
+        "batch_id", *_REVIEWS,    }
+)  # fmt: skip
+_PART = frozenset({"documentType", "document_type", "output"})
+_OUTPUT = frozenset({"parsed_document", "parsedDocument", *_REVIEWS})
+
+
+def _document(row: Mapping[str, Json], extraction_id: str) -> Document:
+    """A document, or the summary of one, which tells less."""
+    sent = text(row.get("status"))
+    status = _STATUSES.get(sent or "", FileStatus.PENDING)
+    batch_id = text(row.get("batchId")) or text(row.get("batchID")) or text(row.get("batch_id"))
+    return Document(
+        key=FileKeys().key(extraction_id, None),
+        status=status,
+        file_id=extraction_id,
+        file_name=text(_either(row, "document_name")),
+        provider_status=sent,
+        error=_error(row) if status is FileStatus.FAILED else None,
+        document_type=text(row.get("type")),
+        page_count=count(_either(row, "page_count")),
+        url=text(_either(row, "download_url")),
+        created_at=moment(row.get("created")),
+        completed_at=moment(row.get("completed")),
+        provider_data=others(row, _FILE),
+        extractions=tuple(_extractions(row)) if status is FileStatus.PROCESSED else (),
+        home=BatchRef(None, batch_id or ""),
+    )
+
+
+def _error(row: Mapping[str, Json]) -> str | None:
+    """`errors` is a list of `{message, …}`."""
+    errors = row.get("errors")
+    told = [text(one.get("message")) if isinstance(one, Mapping) else text(one) for one in _as_list(errors)]
+    return " ".join(filter(None, told)) or None
+
+
+def _as_list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
+    """One, or one for each document of a portfolio."""
+    created, completed = moment(row.get("created")), moment(row.get("completed"))
+    reviews = _reviews(row)
+    parts = row.get("documents")
+    if not isinstance(parts, list) or not parts:
+        data = as_object(_either(row, "parsed_document"))
+        yield Extraction(
+            data=data,
+            stable=data,
+            document_type=text(row.get("type")),
+            review_status=reviews[0] if reviews else None,
+            created_at=created,
+            completed_at=completed,
+        )
+        return
+    for index, part in enumerate(parts):
+        told = json_object(part, "A document of a portfolio of Sensible's")
+        output = json_object(told.get("output") or {}, "The output of a portfolio of Sensible's")
+        data = as_object(_either(output, "parsed_document"))
+        own = _reviews(output)
+        yield Extraction(
+            data=data,
+            stable=data,
+            index=index,
+            document_type=text(_either(told, "document_type") or told.get("documentType")),
+            review_status=own[0] if own else reviews[index] if index < len(reviews) else None,
+            created_at=created,
+            completed_at=completed,
+            provider_data={**others(told, _PART), **others(output, _OUTPUT)},
+        )
+
+
+def _reviews(row: Mapping[str, Json]) -> list[str | None]:
+    """Review statuses: one, or one for each document; written as text, as a list with nulls, or not at all."""
+    told = next((row[key] for key in _REVIEWS if row.get(key) is not None), None)
+    return [text(one) for one in _as_list(told)]
+
+
+def snapshot_of(ref: BatchRef, row: Mapping[str, Json]) -> Snapshot:
+    """What is under review is complete, and watched until that is decided."""
+    document = _document(row, ref.batch_id)
+    reviews = set(filter(None, _reviews(row)))
+    reviews |= {one.review_status for one in document.extractions if one.review_status}
+    is_open = document.status is FileStatus.PENDING or not reviews <= _DECIDED
+    batch_id = document.home.batch_id if document.home else ""
+    return Snapshot(
+        ref,
+        BatchStatus.OPEN if is_open else BatchStatus.COMPLETE,
+        documents=(document,),
+        completed_at=document.completed_at,
+        links=_links(document, batch_id),
+        odd_statuses=frozenset(
+            ({document.provider_status or ""} - _STATUSES.keys()) | (reviews - _DECIDED - {_NEEDS_REVIEW})
+        ),
+    )
+
+
+def refused(ref: BatchRef, refusal: Refused) -> Snapshot:
+    """A document that is listed and cannot be had: it was purged, or is more than Sensible sends."""
+    if ref.row is None:
+        return lost(ref, str(refusal))
+    document = _document(ref.row, ref.batch_id)
+    failed = replace(document, status=FileStatus.FAILED, error=str(refusal), extractions=())
+    batch_id = failed.home.batch_id if failed.home else ""
+    return Snapshot(
+        ref,
+        BatchStatus.COMPLETE,
+        documents=(failed,),
+        completed_at=document.completed_at,
+        links=_links(failed, batch_id),
+        homeless=not batch_id,
+    )
+
+
+def _links(document: Document, batch_id: str) -> tuple[BatchRef, ...]:
+    """To the batch of a document, with what that tells of itself."""
+    told = {document.file_id or "": document.status}
+    return (BatchRef(None, batch_id, named=True, linked=True, told=told),) if batch_id else ()

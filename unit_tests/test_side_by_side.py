@@ -1,0 +1,112 @@
+"""All providers in one sync: none waits for another, and one that is slow or down holds up nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import Connection, world
+
+from sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+
+SPACING = 2.0
+"""What Extracta asks for between two requests to one of its result endpoints, in seconds."""
+
+BATCHES = 4
+OTHERS = ("docmap", "sensible", "atlas")
+
+
+def fill(sandbox: Sandbox) -> dict[str, Any]:
+    """Documents of all five products, and the settings that bring them."""
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for n in range(BATCHES):
+        sandbox.extracta.upload(template, [NewFile(f"{n}.pdf", 0, {"vendor": "Acme"})])
+    mail = sandbox.classification.create("Mail", [DocumentType("other")])
+    sorted_mail = NewFile("m.pdf", seconds=0, result={"documentType": "other", "confidence": 0.5})
+    paths = [f"{mail}/{sandbox.classification.upload(mail, [sorted_mail])}" for _ in range(2)]
+    invoices = sandbox.docmap.template("Invoices")
+    sandbox.docmap.run(invoices, [NewExtraction(f"{n}.pdf", 0, {"n": n}) for n in range(50)], "run 1")
+    sandbox.sensible.document_type("claims")
+    claims = sandbox.sensible.batch([SensibleDocument(f"{n}.pdf", 0) for n in range(250)], "claims")
+    for place in range(250):
+        sandbox.sensible.upload(claims, place)
+    data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+    batch = sandbox.atlas.submit([NewDocument(f"{n}", 0, data) for n in range(250)])
+    return {
+        "extracta": {
+            "extraction_ids": [template],
+            "classification_batches": paths,
+            "seconds_between_requests": SPACING,
+        },
+        "docmap": {},
+        "sensible": {},
+        "atlas": {"batch_ids": [batch]},
+    }
+
+
+@pytest.fixture
+def everything() -> Iterator[Connection]:
+    with world(spacing=SPACING) as (sandbox, url):
+        yield Connection(sandbox, url, fill(sandbox))
+
+
+def test_a_spaced_provider_holds_up_no_other(everything: Connection) -> None:
+    began = time.monotonic()
+    synced = everything.sync()
+
+    assert set(synced.ends.values()) == {"COMPLETE"}
+    assert len(synced.ends) == 15
+    arrivals: dict[str, list[float]] = {}
+    for entry in everything.sandbox.journal.entries:
+        arrivals.setdefault(entry.endpoint, []).append(entry.at)
+    spaced = sorted(arrivals["extracta.getBatchResults"])
+    assert len(spaced) == BATCHES
+    # Counted from the beginning: a busy machine makes arrivals later, and the gap behind such a one shorter.
+    assert all(at - began >= n * SPACING for n, at in enumerate(spaced))
+    # All that the others have is read while Extracta's second or third batch waits for its turn.
+    others = [max(times) for name, times in arrivals.items() if name.split(".")[0] in OTHERS]
+    assert max(others) < spaced[-2]
+    # Its two result endpoints are spaced each by itself.
+    assert max(arrivals["extracta.getResults"]) < spaced[-1]
+
+
+@pytest.mark.parametrize("down", ["extracta", *OTHERS])
+def test_a_provider_that_is_down_costs_its_own_streams_alone(down: str) -> None:
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, fill(sandbox))
+        connection.settings["extracta"]["seconds_between_requests"] = 0
+        with sandbox.faults.during(Fault("status", f"{down}.*", status=503)):
+            synced = connection.sync()
+
+        assert {stream.startswith(down) for stream, end in synced.ends.items() if end == "INCOMPLETE"} == {True}
+        assert {stream.startswith(down) for stream, end in synced.ends.items() if end == "COMPLETE"} == {False}
+        assert all(stream.startswith(down) == (stream not in synced.counts) for stream in synced.ends)
+        healed = connection.sync()
+        assert set(healed.ends.values()) == {"COMPLETE"}
+        assert {stream for stream in healed.ends if stream.startswith(down)} == set(healed.counts)
+
+
+@pytest.mark.parametrize("wrong", ["extracta", *OTHERS])
+def test_check_names_the_provider_that_fails_and_costs_little(wrong: str) -> None:
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, fill(sandbox))
+        good = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+        requests = sandbox.journal.counts()
+        key = "client_secret" if wrong == "atlas" else "api_key"
+        connection.settings[wrong][key] = "wrong-wrong-wrong"
+
+        bad = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+
+        assert good.status.value == "SUCCEEDED"
+        assert requests == {
+            "extracta.viewExtraction": 1,
+            "docmap.usage": 1,
+            "sensible.document_types": 1,
+            "atlas.authtoken": 1,
+        }
+        assert bad.status.value == "FAILED"
+        assert wrong in str(bad.message).lower()
+        assert "wrong-wrong-wrong" not in str(bad.message)
+        assert all(other not in str(bad.message).lower() for other in ("extracta", *OTHERS) if other != wrong)
