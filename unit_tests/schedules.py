@@ -1,0 +1,148 @@
+"""Schedules: what happens in all accounts, in any order, between syncs that break off anywhere.
+
+When the world falls quiet, one more sync makes the warehouse equal to the world, for every stream of every provider;
+the next one delivers nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+from accounts import ACCOUNTS, Account
+from harness import Connection, is_same, world
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from sandbox import Fault
+
+KINDS = ("batches", "files", "results")
+STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in KINDS]
+EVENTS = sorted({(place, event) for place, account in enumerate(ACCOUNTS) for event in account.events})
+NUMBERS = st.integers(0, 7)
+SOME = st.sets(st.sampled_from(STREAMS), min_size=1)
+HOSTS = ("extracta", "docmap", "sensible", "atlas")
+_LATER = 24
+"""Days that pass at most where edits shall be seen for 30 days after."""
+
+
+class Schedule(RuleBasedStateMachine):
+    """One sandbox, one connection, five accounts."""
+
+    kill_process: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+
+    @initialize(anything=st.booleans(), short=st.sampled_from((0, 1, 3)), listed=st.booleans(), counts=st.booleans())
+    def begin(self, anything: bool, short: int, listed: bool, counts: bool) -> None:
+        served = world(classification_batches=listed, atlas_total_counts_extracted=counts)
+        self.sandbox, url = self._stack.enter_context(served)
+        settings: dict[str, Any] = {
+            "lookback_days": 30 if anything else short,
+            "give_up_after_days": 3650,
+        }
+        self.accounts: list[Account] = [account(self.sandbox, settings, anything) for account in ACCOUNTS]
+        self.connection = Connection(self.sandbox, url, settings)
+        for account in self.accounts:
+            account.settings = self.connection.settings
+        self.anything = anything
+        self.days = 0
+
+    @rule(event=st.sampled_from(EVENTS), a=NUMBERS, b=NUMBERS)
+    def happens(self, event: tuple[int, str], a: int, b: int) -> None:
+        place, name = event
+        getattr(self.accounts[place], name)(a, b)
+
+    @rule(hours=st.integers(1, 30), days=st.sampled_from((0, 0, 1, 4, 9)))
+    def waits(self, hours: int, days: int) -> None:
+        if self.anything and self.days + days + 2 > _LATER:
+            return
+        self.days += days + hours // 24 + 1
+        self.sandbox.clock.advance(seconds=3600 * hours, days=days)
+
+    @rule(streams=SOME)
+    def syncs(self, streams: set[str]) -> None:
+        self.sync(streams)
+
+    @rule(streams=SOME, stop_after=st.integers(1, 150))
+    def syncs_and_breaks_off(self, streams: set[str], stop_after: int) -> None:
+        if self.kill_process:
+            self.connection.sync_and_kill(*self.available(streams), after=stop_after)
+        else:
+            self.sync(streams, stop_after)
+
+    @rule(streams=SOME, host=st.sampled_from(HOSTS), times=st.integers(1, 12), status=st.sampled_from((429, 500, 503)))
+    def syncs_in_bad_weather(self, streams: set[str], host: str, times: int, status: int) -> None:
+        with self.sandbox.faults.during(Fault("status", f"{host}.*", times=times, share=0.5, status=status)):
+            self.sync(streams)
+
+    def sync(self, streams: set[str], stop_after: int | None = None) -> None:
+        self.connection.sync(*self.available(streams), stop_after=stop_after)
+
+    def available(self, streams: set[str]) -> list[str]:
+        found = [stream for stream in self.connection.streams if stream in streams]
+        return found or self.connection.streams[:1]
+
+    def teardown(self) -> None:
+        with self._stack:
+            if hasattr(self, "accounts"):
+                self.check()
+
+    def check(self) -> None:
+        for account in (*self.accounts, *self.accounts):  # what is classified may be handed on, and finish then
+            account.finish()
+        last = self.connection.sync()
+        assert set(last.ends.values()) == {"COMPLETE"}, last.error
+        fresh = Connection(self.sandbox, self.connection.url, self.connection.settings)
+        assert set(fresh.sync().ends.values()) == {"COMPLETE"}
+        for account in self.accounts:
+            self.check_rows(account)
+            self.check_columns(account, fresh)
+            self.check_repeats(account)
+        assert self.connection.sync().counts == {}
+
+    def check_rows(self, account: Account) -> None:
+        """Files and results, against the world itself."""
+        truth = account.truth()
+        files = self.connection.warehouse[f"{account.product}_files"]
+        results = self.connection.warehouse[f"{account.product}_results"]
+        held = {key: (row["status"], results[key]["data"] if key in results else None) for key, row in files.items()}
+        assert held.keys() - account.gone == truth.keys() - account.gone
+        for key, row in truth.items():
+            assert key in account.gone or held[key] == row, (key, held[key], row)
+            assert key not in held or held[key][0] == row[0] or key in account.gone, key
+
+    def check_columns(self, account: Account, fresh: Connection) -> None:
+        """Every column of every stream, against what someone reads who comes new."""
+        for kind in KINDS:
+            stream = f"{account.product}_{kind}"
+            held, told = self.connection.warehouse[stream], fresh.warehouse[stream]
+            gone = {key for key in held.keys() | told.keys() if key.split("#")[0] in account.gone}
+            assert held.keys() - gone == told.keys() - gone, stream
+            for key, row in told.items():
+                assert key in gone or is_same(held[key], row), (stream, held[key], row)
+
+    def check_repeats(self, account: Account) -> None:
+        """What came twice had been delivered after the state that the sync went on from."""
+        if not account.costs_again:
+            for stream, keys in self.connection.repeated.items():
+                if stream.rsplit("_", 1)[0] == account.product:
+                    assert not keys, (stream, keys)
+
+
+class KilledSchedule(Schedule):
+    """The same, but what breaks off is a process of its own; at least one does, when all has been finished."""
+
+    kill_process = True
+
+    @initialize(after=st.integers(1, 40))
+    def choose(self, after: int) -> None:
+        self.after = after
+
+    def check(self) -> None:
+        for account in self.accounts:
+            account.finish()
+        self.connection.sync_and_kill(*self.connection.streams, after=self.after)
+        super().check()
