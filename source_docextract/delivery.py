@@ -10,7 +10,7 @@ from airbyte_cdk.models import AirbyteMessage
 
 from .entries import Watch
 from .ledger import Book
-from .model import BatchKey, BatchStatus, Snapshot
+from .model import BatchStatus, Snapshot
 from .notices import Notices
 from .routes import Route
 from .streams import Checkpoints
@@ -113,33 +113,33 @@ def _to_batches(route: Route, target: Route, snapshot: Snapshot, now: datetime) 
 
 
 def _to_home(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:
-    """From a document to its batch: once all such links have been heard, it is asked for if one of them tells news."""
-    due: set[BatchKey] = set()
-    told = list(snapshot.links)
+    """From a document to its batch, which is asked for when all have told of themselves, if one of them told news."""
+    links = list(snapshot.links)
     if snapshot.homeless:
         target.homeless.update((document.file_id or "", document.status) for document in snapshot.documents or ())
         if any(stream.ledger.links.is_open(snapshot.ref.key) for stream in route.followers):
-            told = target.open_links()  # it is in one of these
+            links = target.open_links(target.homeless)  # it is in one of these
     for stream in route.followers:
-        links = stream.ledger.links
-        is_news = snapshot.homeless or not links.has(snapshot.ref, _marks(links, snapshot, now))
-        if is_news and links.wants(snapshot.ref):
-            due.update(link.key for link in told if stream.ledger.batches.expect(link, now, changed=True))
-    for link in told:
-        target.hear(link, is_news=link.key in due)
-        if link.key in target.held:
-            for stream in route.streams:
-                stream.ledger.links.doubt(link.key)
-    return bool(due)
+        told = stream.ledger.links
+        is_news = snapshot.homeless or not told.has(snapshot.ref, _marks(told, snapshot, now))
+        for link in links:
+            if (is_news and told.wants(snapshot.ref)) or link.key in target.held:
+                is_due = stream.ledger.batches.expect(link, now, changed=True)
+                target.due.update({link.key: link} if is_due else {})
+    for stream in route.streams:
+        for link in links:
+            if link.key in target.held and stream.ledger.links.wants(link):
+                stream.ledger.links.expect(link, now, changed=True)
+    return bool(target.due)
 
 
 def _to_members(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:
     """From a batch to documents of which it cannot tell enough: they are asked for at the end, and then it is told."""
     if any(link.key not in target.asked for link in snapshot.links):
-        route.held[snapshot.ref.key] = replace(snapshot.ref, again=False, told={})
+        route.held[snapshot.ref.key] = replace(snapshot.ref, told={})
     for stream in route.wanting(snapshot.ref):
         for link in snapshot.links:
-            stream.book(target.product.name).expect(link, now, changed=True)
+            stream.book(target.product.name).ask_again(link, now)
     return False
 
 
@@ -149,4 +149,5 @@ _TO = {Watch.ASK: _to_batches, Watch.LINK: _to_home, Watch.LIST: _to_members}
 def _marks(links: Book, snapshot: Snapshot, now: datetime) -> list[str]:
     """What a reading tells those it links to, by one mark for each link, as if these were rows."""
     is_given_up = links.is_stalling(snapshot, now)
-    return [mark(repr((str(link.key), sorted(link.told.items()), is_given_up)).encode()) for link in snapshot.links]
+    statuses = [document.status.value for document in snapshot.documents or ()]
+    return [mark(repr((str(link.key), statuses, is_given_up)).encode()) for link in snapshot.links]

@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from .model import BatchKey, BatchRef, BatchStatus
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus
 
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The user's say in when something is due."""
-
-    lookback: timedelta = timedelta(days=3)
-    give_up_after: timedelta = timedelta(days=30)
-    start_date: datetime | None = None
+FOLD_AFTER = timedelta(days=2)
+"""A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
 
 
 class Watch(Enum):
@@ -47,6 +41,7 @@ class Entry:
         read: it has been read at least once.
         again: it has been read, and has to be once more: somebody said that it has changed, or it could not be read.
         memo: what its provider's reader wrote down, to be given back to it.
+        told: what its documents have told since then, each by its id.
     """
 
     since: datetime
@@ -57,10 +52,45 @@ class Entry:
     read: bool = True
     again: bool = False
     memo: str = ""
+    told: dict[str, FileStatus] = field(default_factory=dict)
 
     @property
     def is_unread(self) -> bool:
         return self.again or not self.read
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The user's say in when something is due."""
+
+    lookback: timedelta = timedelta(days=3)
+    give_up_after: timedelta = timedelta(days=30)
+    start_date: datetime | None = None
+
+    @property
+    def memory(self) -> timedelta:
+        """How long settled batches are remembered singly."""
+        return max(self.lookback, FOLD_AFTER)
+
+    def has_in_range(self, ref: BatchRef) -> bool:
+        return self.start_date is None or ref.named or ref.created_at is None or ref.created_at >= self.start_date
+
+    def is_overdue(self, entry: Entry, now: datetime) -> bool:
+        """Whether it has been unfinished for too long."""
+        return entry.status is BatchStatus.OPEN and now - entry.since > self.give_up_after
+
+    def is_looked_back_at(self, entry: Entry, now: datetime) -> bool:
+        return entry.status is BatchStatus.COMPLETE and now - entry.since < self.lookback
+
+    def is_closed(self, entry: Entry, now: datetime) -> bool:
+        """Whether nothing can be expected of it any more."""
+        if entry.status is BatchStatus.COMPLETE:
+            return now - entry.since >= self.memory
+        return entry.status is BatchStatus.STALLED
+
+    def is_linked(self, entry: Entry, now: datetime) -> bool:
+        """Whether it was pointed at so lately that whoever did may be read again, and point at it again."""
+        return entry.linked is not None and now - entry.linked < self.memory
 
 
 @dataclass(slots=True)

@@ -24,14 +24,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
 
 from .days import Day, DayKey, by_day
-from .entries import Entry, Listing, Rules, Watch
-from .model import BatchKey, BatchRef, BatchStatus, Snapshot
+from .entries import FOLD_AFTER, Entry, Listing, Rules, Watch
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus, Snapshot
 
 MARK = 6
 """Characters of a row's mark: 36 bits, compared inside one batch only."""
-
-FOLD_AFTER = timedelta(days=2)
-"""A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
 
 
 class Book:
@@ -117,41 +114,37 @@ class Book:
         entry = self.entries.get(ref.key)
         return entry is not None and _marks_of(entry.rows).issuperset(marks)
 
-    def postpone(self, ref: BatchRef, now: datetime) -> None:
-        """Remembers what was due and could not be read, so that it is asked for again when its list is past."""
-        if not self.wants(ref):
-            return
+    def ask_again(self, ref: BatchRef, now: datetime) -> None:
+        """Remembers what has to be asked for by itself, when its list is past."""
         self._unread.pop(ref.key, None)
         if (entry := self.entries.get(ref.key)) is not None:
             entry.again = entry.read
         else:
             self.entries[ref.key] = Entry(since=now, read=False)
 
-    def doubt(self, key: BatchKey) -> None:
-        """Remembers that something in a batch has changed, until it is read again."""
-        if (entry := self.entries.get(key)) is not None:
-            entry.again = entry.read
-
-    def memo_of(self, key: BatchKey) -> str:
+    def memory_of(self, key: BatchKey) -> tuple[str, dict[str, FileStatus]]:
+        """What its reader wrote down of a batch, and what its documents have told since."""
         entry = self.entries.get(key)
-        return entry.memo if entry else ""
+        return (entry.memo, entry.told) if entry else ("", {})
 
     def expect(self, ref: BatchRef, now: datetime, *, changed: bool = False) -> bool:
         """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far.
 
         `changed` says that something in it did, so that it is due however often it has been read.
         """
-        entry = self.entries.get(ref.key)
-        if entry is not None:
-            entry.linked = now
+        entry, known = self.entries.get(ref.key), self._refs.get(ref.key)
+        if entry is None:
+            is_planned = known is not None and self._is_wanted(known)  # for this sync, or in a folded day
+            if is_planned and not changed:
+                return False
+            entry = self.entries[ref.key] = Entry(since=now, read=False)
+            is_due = not is_planned
+        else:
             is_due = changed and not entry.is_unread
             entry.again = entry.again or is_due
-            return is_due
-        known = self._refs.get(ref.key)
-        if known is not None and self._is_wanted(known):
-            return False  # planned for this sync, or in a folded day
-        self.entries[ref.key] = Entry(since=now, linked=now, read=False)
-        return True
+        entry.linked = now
+        entry.told.update(ref.told)
+        return is_due
 
     def wants(self, ref: BatchRef) -> bool:
         """Whether a reading of this batch is news here: not where it lies in a folded day, read for another stream."""
@@ -195,42 +188,32 @@ class Book:
             return False
         if entry.status is BatchStatus.STALLED:
             return entry.signature == _told(snapshot.ref, entry.status)
-        return self._is_overdue(entry, now)
-
-    def _is_overdue(self, entry: Entry, now: datetime) -> bool:
-        return entry.status is BatchStatus.OPEN and now - entry.since > self._rules.give_up_after
+        return self._rules.is_overdue(entry, now)
 
     def close(self, now: datetime) -> None:
         """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more."""
         for day in self._by_day:
             self._fold(day, now)
+        # Then the list was read less far than before, and what it did not show may be shown again.
+        has_jumped_back = any(until > now for until in self.until.values())
         for key, entry in list(self.entries.items()):
             if self._watch is Watch.LIST:
-                is_over = not (entry.status is BatchStatus.OPEN or entry.is_unread or self._is_linked(entry, now))
-                if is_over and key not in self._listed:
+                is_over = not (entry.status is BatchStatus.OPEN or entry.is_unread or self._rules.is_linked(entry, now))
+                if is_over and key not in self._listed and not has_jumped_back:
                     del self.entries[key]
                 continue
             ref = self._refs.get(key)
-            if key.template_id in self._keep or (ref and not ref.linked and self._is_in_range(ref)):
+            if key.template_id in self._keep or (ref and not ref.linked and self._rules.has_in_range(ref)):
                 continue
             # A link is seen again for as long as the batch that holds it is looked back at, unless links tell changes.
             is_done = self._watch is Watch.LINK and entry.status is BatchStatus.COMPLETE
-            is_over = is_done or (self._is_closed(entry, now) and not self._is_linked(entry, now))
+            is_over = is_done or (self._rules.is_closed(entry, now) and not self._rules.is_linked(entry, now))
             if not entry.linked or (is_over and not entry.is_unread):
                 del self.entries[key]
 
-    @property
-    def _memory(self) -> timedelta:
-        """How long settled batches are remembered singly."""
-        return max(self._rules.lookback, FOLD_AFTER)
-
     def _is_wanted(self, ref: BatchRef) -> bool:
         entry = self.entries.get(ref.key)
-        return self._is_in_range(ref) or bool(entry and entry.linked)
-
-    def _is_in_range(self, ref: BatchRef) -> bool:
-        start = self._rules.start_date
-        return start is None or ref.named or ref.created_at is None or ref.created_at >= start
+        return self._rules.has_in_range(ref) or bool(entry and entry.linked)
 
     def _is_due(self, ref: BatchRef, now: datetime) -> bool:
         entry = self.entries.get(ref.key)
@@ -239,21 +222,12 @@ class Book:
         if entry.is_unread:
             return True
         if self._watch is Watch.LIST:
-            return entry.signature != _told(ref, entry.status) or self._is_overdue(entry, now)
+            return entry.signature != _told(ref, entry.status) or self._rules.is_overdue(entry, now)
         if self._watch is Watch.LINK and ref.linked:
             return False  # nobody names it, and who links to it says nothing new
         if entry.status is BatchStatus.OPEN or entry.signature != _told(ref, entry.status):
             return True
-        return entry.status is BatchStatus.COMPLETE and now - entry.since < self._rules.lookback
-
-    def _is_linked(self, entry: Entry, now: datetime) -> bool:
-        """Whether it was pointed at so lately that whoever did may be read again, and point at it again."""
-        return entry.linked is not None and now - entry.linked < self._memory
-
-    def _is_closed(self, entry: Entry, now: datetime) -> bool:
-        if entry.status is BatchStatus.COMPLETE:
-            return now - entry.since >= self._memory
-        return entry.status is BatchStatus.STALLED
+        return self._rules.is_looked_back_at(entry, now)
 
     def _find_unread(self, wanted: Iterable[BatchRef]) -> dict[BatchKey, DayKey | None]:
         """Listed, not remembered singly, and not accounted for by a folded day."""
@@ -282,8 +256,8 @@ class Book:
         for ref in self._by_day[key]:
             entry = self.entries.get(ref.key)
             is_settled = entry and entry.status is BatchStatus.COMPLETE and entry.signature == ref.signature
-            is_listed_only = entry and not self._is_linked(entry, now) and self._is_in_range(ref)
-            if entry and is_settled and is_listed_only and self._is_closed(entry, now):
+            is_listed_only = entry and not self._rules.is_linked(entry, now) and self._rules.has_in_range(ref)
+            if entry and is_settled and is_listed_only and self._rules.is_closed(entry, now):
                 self.days.setdefault(template_id, {}).setdefault(day, Day()).add(ref)
                 del self.entries[ref.key]
 

@@ -52,7 +52,6 @@ class BatchRef:
         row: the list's own row, where that tells enough to read the batch without asking.
         fingerprint: changes when the list tells something new (Extracta's `filesNo`), so a re-opened batch is seen.
         memo: what its reader wrote down at the last reading (`Snapshot.memo`).
-        again: something in it has changed since then, as an earlier sync heard that did not get to read it.
         told: of a batch that a document points at: that document's id, and its status.
     """
 
@@ -71,7 +70,6 @@ class BatchRef:
     row: JsonObject | None = None
     fingerprint: str = ""
     memo: str = ""
-    again: bool = False
     told: Mapping[str, FileStatus] = field(default_factory=dict)
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import ChainMap, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -30,8 +30,7 @@ class Route:
         running: what has been asked for and is not answered.
         stages: of a product with a list by time, how it goes on once all that was started is delivered.
         held: of a product that is watched by links: what is due because it is named, asked for at the end.
-        told: of the same: what documents say of their batches, by document; links are not done saying it.
-        due: of the same: batches of which that is news, by key.
+        due: of the same: batches of which a document has told news; others may follow.
         homeless: of the same: documents that do not tell which batch they are in, with their status.
         asked: what has been asked for by its id in this sync, of a product with a list.
         cut_short: the list was not read to its end, so that what was not seen may still be there.
@@ -46,7 +45,6 @@ class Route:
     running: int = 0
     stages: Iterator[Iterable[AirbyteMessage]] | None = None
     held: dict[BatchKey, BatchRef] = field(default_factory=dict)
-    told: dict[BatchKey, dict[str, FileStatus]] = field(default_factory=dict)
     due: dict[BatchKey, BatchRef] = field(default_factory=dict)
     homeless: dict[str, FileStatus] = field(default_factory=dict)
     asked: set[BatchKey] = field(default_factory=set)
@@ -82,10 +80,7 @@ class Route:
             due.update((ref.key, ref) for ref in wanted)
             vanished.update((ref.key, ref) for ref in gone)
         if self.product.watch is Watch.LINK:
-            books = [book for _, book in self.readers]
-            self.held = {
-                key: replace(ref, again=any(book.is_expected(key) for book in books)) for key, ref in due.items()
-            }
+            self.held = due
             due = {}
         self.queue_up(sorted(due.values(), key=by_age))
         words = "Its template's list no longer names it."
@@ -120,28 +115,23 @@ class Route:
         self.queue_up(refs.values())
         return bool(refs)
 
-    def open_links(self) -> list[BatchRef]:
-        """To all batches that have something unfinished."""
+    def open_links(self, told: Mapping[str, FileStatus]) -> list[BatchRef]:
+        """To all batches that have something unfinished, to tell them something."""
         keys = {key: None for stream in self.streams for key in stream.ledger.batches.open}
-        return [BatchRef(None, key.batch_id, named=True, linked=True) for key in keys]
-
-    def hear(self, link: BatchRef, *, is_news: bool) -> None:
-        """Takes in what a document says of its batch."""
-        if is_news and link.key not in self.held:
-            self.due[link.key] = link
-        if link.key in self.held or link.key in self.due:
-            self.told.setdefault(link.key, {}).update(link.told)
+        return [BatchRef(None, key.batch_id, named=True, linked=True, told=told) for key in keys]
 
     def release(self, *, held: bool = False) -> None:
-        """Queues the batches of which all is said for now; those that are named only if `held`."""
-        refs = [*self.due.values(), *(self.held.values() if held else ())]
+        """Queues the batches of which all is told for now; those that are named only if `held`."""
+        refs = [ref for key, ref in self.due.items() if key not in self.held]
+        refs += self.held.values() if held else ()
         self.due.clear()
         if held:
             self.held.clear()
         books = [book for _, book in self.readers]
         for ref in refs:
-            memo = next((memo for book in books if (memo := book.memo_of(ref.key))), "")
-            told = {**self.homeless, **self.told.pop(ref.key, {})}
+            memories = [book.memory_of(ref.key) for book in books]
+            memo = next((memo for memo, _ in memories if memo), "")
+            told = dict(ChainMap(*(told for _, told in memories), self.homeless))
             self.queue_up([replace(ref, memo=memo, told=told)])
 
     @property
@@ -153,7 +143,8 @@ class Route:
         self.asked.add(ref.key)
         if self.product.watch is Watch.LIST:
             for _, book in self.readers:
-                book.postpone(ref, now)
+                if book.wants(ref):
+                    book.ask_again(ref, now)
 
     def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, for_good: bool = False) -> None:
         for stream in (*self.streams, *self.followers) if streams is None else streams:

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta, timezone
 from .ledger import Book
 
 _DAY = timedelta(days=1)
-_FEW, _MANY = 500, 2000
+_FEW, _MANY = 250, 1000
 """Rows of a window: below the one the next is twice as long, above the other half."""
 _LONGEST = 512  # days
+_SETTLING = timedelta(hours=1)  # a day is not over before: rows may show up a little late
 _MONTH = 32  # days that a sync which only looks back and on from the last one reads at once
 
 
@@ -60,7 +61,7 @@ class Scroll:
     _today: datetime = field(init=False)
 
     def __post_init__(self) -> None:
-        self._today = midnight(self.now)
+        self._today = midnight(self.now - _SETTLING)
 
     def next(self) -> Window | Oldest | None:
         """What to ask for; None when all is read that can be."""
@@ -68,16 +69,17 @@ class Scroll:
         while self.scopes:
             scope = self.scopes[0]
             if self._cursor is None:
-                known = [book.until.get(scope) for book in self.books]
-                if None not in known:
-                    self._cursor = min(until for until in known if until) - self.lookback
+                starts = [self._start(scope, book) for book in self.books]
+                if None not in starts:
+                    self._cursor = min(start for start in starts if start)
                     self._days = max(self.lookback.days + 1, _MONTH)
                 elif self.start_date:
                     self._cursor = midnight(self.start_date)
                 else:
                     return Oldest(scope)
-            if self._cursor <= self._today:
-                end = min(self._cursor + self._days * _DAY, self._today + _DAY, *self._joins(scope, self._cursor))
+            if self._cursor <= midnight(self.now):
+                tomorrow = midnight(self.now) + _DAY
+                end = min(self._cursor + self._days * _DAY, tomorrow, *self._joins(scope, self._cursor))
                 return Window(scope, self._cursor, end)
             self._next_scope()
         return None
@@ -90,10 +92,15 @@ class Scroll:
         """What was asked for could not be read: nothing after it in that list can be taken for read."""
         self._next_scope()
 
+    def _start(self, scope: str, book: Book) -> datetime | None:
+        """Where a reader comes in: it looks back from today, and goes on from where it was if that is longer ago."""
+        until = book.until.get(scope)
+        return min(until, self._today - self.lookback) if until else None
+
     def _joins(self, scope: str, cursor: datetime) -> list[datetime]:
         """Where readers who are further on come in: no window may hold what is behind them and what is not."""
-        starts = (until - self.lookback for book in self.books if (until := book.until.get(scope)))
-        return [start for start in starts if start > cursor]
+        starts = (self._start(scope, book) for book in self.books)
+        return [start for start in starts if start and start > cursor]
 
     def begin(self, oldest: datetime | None) -> None:
         """Where an unread list begins; today, if it is empty."""
@@ -111,8 +118,8 @@ class Scroll:
 
     def is_for(self, book: Book, window: Window) -> bool:
         """Whether a reader has not been past this window already."""
-        until = book.until.get(window.scope)
-        return until is None or window.end > until - self.lookback
+        start = self._start(window.scope, book)
+        return start is None or window.end > start
 
 
 def midnight(moment: datetime) -> datetime:

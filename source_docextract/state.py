@@ -1,7 +1,7 @@
 """The ledger of one stream as JSON: what Airbyte keeps between syncs. `docs/state.md` shows one.
 
-Pure. A batch stands by template and id under `open`, `settled` or `stalled`; folded days stand under `days` as
-`<number of batches>:<sum of their marks>`; times are UTC to the minute.
+Pure. A batch stands under `open`, `settled` or `stalled`, by template, the time since when, and its id; folded days
+stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC to the minute.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .days import Day
 from .entries import Entry, Rules, Watch
 from .errors import ConfigError
 from .ledger import Book
-from .model import BatchKey, BatchStatus
+from .model import BatchKey, BatchStatus, FileStatus
 
-VERSION = 1
+VERSION = 2
 
 _SECTIONS = {"open": BatchStatus.OPEN, "settled": BatchStatus.COMPLETE, "stalled": BatchStatus.STALLED}
 _SECTION_OF = {status: section for section, status in _SECTIONS.items()}
@@ -63,12 +63,14 @@ class Ledger:
         if not document:
             return self
         version = document.get("version")
-        if version != VERSION:
+        if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(
-                f"The state of {stream} has version {version!r}, and this connector knows version {VERSION}. "
+                f"The state of {stream} has version {version!r}, and this connector knows versions up to {VERSION}. "
                 "Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
             )
         try:
+            while (version := document["version"]) != VERSION:
+                document = _MIGRATIONS[version](document)
             _load(self.batches, document)
             _load(self.links, document.get("links", {}))
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -82,8 +84,8 @@ class Ledger:
 def _book_json(book: Book) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, entry in book.entries.items():
-        section = document.setdefault(_SECTION_OF[entry.status], {})
-        section.setdefault(key.template_id, {})[key.batch_id] = _entry_json(entry)
+        section = document.setdefault(_SECTION_OF[entry.status], {}).setdefault(key.template_id, {})
+        section.setdefault(_minute(entry.since), {})[key.batch_id] = _entry_json(entry)
     if days := {template_id: _days_json(days) for template_id, days in book.days.items() if days}:
         document["days"] = days
     if book.until:
@@ -93,17 +95,18 @@ def _book_json(book: Book) -> dict[str, Any]:
 
 def _load(book: Book, document: Mapping[str, Any]) -> None:
     for section, status in _SECTIONS.items():
-        for template_id, batches in document.get(section, {}).items():
-            for batch_id, entry in batches.items():
-                book.entries[BatchKey(template_id, batch_id)] = _entry(entry, status)
+        for template_id, times in document.get(section, {}).items():
+            for since, batches in times.items():
+                for batch_id, entry in batches.items():
+                    book.entries[BatchKey(template_id, batch_id)] = _entry(entry, status, _moment(since))
     for template_id, days in document.get("days", {}).items():
         book.days[template_id] = {day: _day(text) for day, text in days.items()}
     for scope, moment in document.get("until", {}).items():
         book.until[scope] = _moment(moment)
 
 
-def _entry_json(entry: Entry) -> dict[str, str | bool]:
-    document: dict[str, str | bool] = {"since": _minute(entry.since)}
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    document: dict[str, Any] = {}
     if entry.signature:
         document["listed"] = entry.signature
     if entry.rows:
@@ -116,13 +119,15 @@ def _entry_json(entry: Entry) -> dict[str, str | bool]:
         document["again"] = True
     if entry.memo:
         document["memo"] = entry.memo
+    if entry.told:
+        document["told"] = {document_id: status.value for document_id, status in entry.told.items()}
     return document
 
 
-def _entry(document: Mapping[str, Any], status: BatchStatus) -> Entry:
+def _entry(document: Mapping[str, Any], status: BatchStatus, since: datetime) -> Entry:
     linked = document.get("linked")
     return Entry(
-        since=_moment(document["since"]),
+        since=since,
         status=status,
         signature=str(document.get("listed", "")),
         rows=str(document.get("rows", "")),
@@ -130,6 +135,7 @@ def _entry(document: Mapping[str, Any], status: BatchStatus) -> Entry:
         read=bool(document.get("read", True)),
         again=bool(document.get("again", False)),
         memo=str(document.get("memo", "")),
+        told={str(document_id): FileStatus(status) for document_id, status in document.get("told", {}).items()},
     )
 
 
@@ -148,3 +154,25 @@ def _minute(moment: datetime) -> str:
 
 def _moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
+
+
+def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:
+    """In version 1 each batch had a `since` of its own, also where thousands were first seen in one sync."""
+    migrated = {**document, "version": 2}
+    for section in _SECTIONS.keys() & document.keys():
+        migrated[section] = {template_id: _by_since(batches) for template_id, batches in document[section].items()}
+    if links := document.get("links"):
+        migrated["links"] = {name: part for name, part in _from_1(links).items() if name != "version"}
+    return migrated
+
+
+def _by_since(batches: Mapping[str, Any]) -> dict[str, Any]:
+    times: dict[str, Any] = {}
+    for batch_id, entry in batches.items():
+        rest = {name: value for name, value in entry.items() if name != "since"}
+        times.setdefault(entry["since"], {})[batch_id] = rest
+    return times
+
+
+_MIGRATIONS = {1: _from_1}
+"""How a state of an older version becomes one of the next."""

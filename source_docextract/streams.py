@@ -95,9 +95,10 @@ class Checkpoints:
     def __init__(self, streams: Sequence[Stream], manager: ConnectorStateManager) -> None:
         self._streams = streams
         self._manager = manager
-        self._credit = _FIRST_STATES
         self._last = {stream.name: b"" for stream in streams}
-        self._entries = {stream.name: 0 for stream in streams}
+        self._rate = {stream.name: float(_STATE_PER_BATCH) for stream in streams}
+        # What was known before is worth writing again early: else a sync that is always broken off would never get on.
+        self._credit = _FIRST_STATES + sum(map(self._estimate, streams))
         self._written = time.monotonic()
 
     def after(self, batches: int) -> Iterator[AirbyteMessage]:
@@ -120,11 +121,11 @@ class Checkpoints:
             written = orjson.dumps(document)
             if changed_only and written == self._last[stream.name]:
                 continue
-            self._last[stream.name], self._entries[stream.name] = written, len(stream.ledger)
+            self._last[stream.name] = written
+            self._rate[stream.name] = len(written) / (len(stream.ledger) or len(written) / _STATE_PER_BATCH)
             self._credit -= len(written)
             yield messages.state(self._manager, stream.name, document)
 
-    def _estimate(self, stream: Stream) -> int:
-        """Bytes its state would have now: as the last one, grown with what is written down."""
-        grown = len(stream.ledger) - self._entries[stream.name]
-        return len(self._last[stream.name]) + 2 * _STATE_PER_BATCH * max(0, grown)
+    def _estimate(self, stream: Stream) -> float:
+        """Bytes its state would have now: as many for each thing that is written down as in the last one."""
+        return self._rate[stream.name] * len(stream.ledger)

@@ -181,7 +181,8 @@ class Visit:
         """
         product, batches = route.product, self._linked(route)
         if batches and product.members:
-            asks = [(product.members(ref), _Members(route, ref)) for ref in batches.held.values()]
+            named = [ref for ref in batches.held.values() if not ref.linked]
+            asks = [(product.members(ref), _Members(route, ref)) for ref in named]
             yield chain.from_iterable(starmap(self._start, asks))
         books = [book for _, book in route.readers]
         scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())

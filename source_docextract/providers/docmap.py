@@ -186,7 +186,7 @@ class _Reader:
     def _snapshot(self, ref: BatchRef) -> Snapshot:
         document = _document(ref.row or {}, FileKeys())
         run = document.home.batch_id if document.home else ""
-        links = (BatchRef(None, run, named=True, linked=True, told={ref.batch_id: document.status}),) if run else ()
+        links = (BatchRef(None, run, named=True, linked=True),) if run else ()
         return Snapshot(
             ref,
             BatchStatus.OPEN if document.status is FileStatus.PENDING else BatchStatus.COMPLETE,

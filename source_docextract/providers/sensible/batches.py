@@ -35,8 +35,6 @@ def batch_of(ref: BatchRef, answer: Mapping[str, Json]) -> Snapshot:
     """
     ids = member_ids(answer)
     known = _unpacked(ref.memo)
-    if ref.again:
-        known = known.replace(_LETTERS[FileStatus.PENDING], _UNKNOWN)
     if len(known) != len(ids):
         known = _UNKNOWN * len(ids)
     letters = "".join(

@@ -1,0 +1,107 @@
+"""Long histories: what a first sync costs, in requests and in states, also where it is broken off again and again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from airbyte_cdk.models import AirbyteStateMessageSerializer
+from harness import START, Connection, Synced, world
+
+from sandbox import NewFile, Sandbox
+
+MEGABYTE = 1_000_000
+ONE_WINDOW = 250
+"""Requests that may be made again after a sync was broken off: the list of a window of up to 2000 rows, the finding of
+the oldest, a hundred documents and their batches, and what was on its way."""
+
+
+def bytes_of_states(synced: Synced) -> int:
+    states = (message.state for message in synced.messages if message.state)
+    return sum(len(orjson.dumps(AirbyteStateMessageSerializer.dump(state))) for state in states)
+
+
+def docmap_runs(sandbox: Sandbox, batches: int) -> dict[str, Any]:
+    template = sandbox.docmap.template("Invoices")
+    sandbox.docmap.bulk(template, batches, START - timedelta(days=100), step_seconds=8_000_000 / batches, run_size=1)
+    return {"docmap": {}}
+
+
+def sensible_batches(sandbox: Sandbox, batches: int) -> dict[str, Any]:
+    sandbox.sensible.document_type("claims")
+    start = START - timedelta(days=100)
+    sandbox.sensible.bulk("claims", batches, start, step_seconds=8_000_000 / batches, batch_size=1)
+    return {"sensible": {}}
+
+
+def extracta_batches(sandbox: Sandbox, batches: int) -> dict[str, Any]:
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for n in range(batches):
+        started = START - timedelta(seconds=8_000_000 * (n + 1) / batches)
+        sandbox.extracta.upload(template, [NewFile(f"{n}.pdf", 0, {"vendor": "Acme"})], started_at=started)
+    return {"extracta": {"extraction_ids": [template]}}
+
+
+ESTATES = [docmap_runs, sensible_batches, extracta_batches]
+
+
+def states_of_a_first_sync(estate: Any, batches: int) -> int:
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, estate(sandbox, batches))
+        synced = connection.sync()
+        assert sum(stream.endswith("_batches") and count for stream, count in synced.counts.items()) == batches
+        return bytes_of_states(synced)
+
+
+@pytest.mark.parametrize("estate", ESTATES)
+def test_the_states_of_a_first_sync_stay_small(estate: Any) -> None:
+    assert states_of_a_first_sync(estate, 1000) < MEGABYTE
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("estate", ESTATES)
+def test_the_states_of_a_first_sync_of_ten_thousand_batches_are_no_more_than_five_megabytes(estate: Any) -> None:
+    assert states_of_a_first_sync(estate, 10_000) < 5 * MEGABYTE
+
+
+def long_history(sandbox: Sandbox, provider: str, size: int) -> set[str]:
+    start, step = START - timedelta(days=700), 60_000_000 / size
+    if provider == "docmap":
+        return set(sandbox.docmap.bulk(sandbox.docmap.template("Invoices"), size, start, step, run_size=50))
+    sandbox.sensible.document_type("claims")
+    return set(sandbox.sensible.bulk("claims", size, start, step, batch_size=50))
+
+
+def broken_off(provider: str, size: int, every: int) -> None:
+    """Reads a long history, broken off after every so many messages, and compares with reading it in one go."""
+    with world() as (sandbox, url):
+        ids = long_history(sandbox, provider, size)
+        whole = Connection(sandbox, url, {provider: {}}).sync()
+        base = sum(whole.requests.values())
+        connection = Connection(sandbox, url, {provider: {}})
+        requests, kills, is_broken_off = 0, 0, True
+        while is_broken_off:
+            synced = connection.sync(stop_after=every)
+            requests += sum(synced.requests.values())
+            is_broken_off = len(synced.messages) == every
+            kills += is_broken_off
+            assert kills < 5 * len(ids) / every, "it does not get on"
+
+        assert kills >= 4
+        assert connection.sync().counts == {}
+        assert connection.warehouse[f"{provider}_results"].keys() == ids
+        assert connection.warehouse[f"{provider}_batches"].keys() == set(whole.ids(f"{provider}_batches"))
+        assert requests <= base + kills * ONE_WINDOW, (requests, base, kills)
+
+
+@pytest.mark.parametrize("provider", ["docmap", "sensible"])
+def test_a_first_sync_that_is_broken_off_costs_little_more(provider: str) -> None:
+    broken_off(provider, 2000, every=700)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("provider", "size"), [("docmap", 200_000), ("sensible", 30_000)])
+def test_so_it_does_over_a_history_of_many_years(provider: str, size: int) -> None:
+    broken_off(provider, size, every=size // 5)
