@@ -158,7 +158,8 @@ class Book:
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
         if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            entry.signature, entry.again = _told(ref, entry.status) or entry.signature, False
+            entry.signature = _told(ref, entry.status) or entry.signature
+            entry.again, entry.told = False, {}
             return marks or ()  # deleted upstream after it was settled: its rows stay as they are
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
