@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -90,16 +90,26 @@ class Stream:
 
 
 class Checkpoints:
-    """Writes the states of streams that are fed together: seldom enough to stay small, often enough to lose little."""
+    """Writes the states of streams that are fed together: seldom enough to stay small, often enough to lose little.
 
-    def __init__(self, streams: Sequence[Stream], manager: ConnectorStateManager) -> None:
+    Args:
+        now: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        manager: ConnectorStateManager,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._streams = streams
         self._manager = manager
         self._last = {stream.name: b"" for stream in streams}
         self._rate = {stream.name: float(_STATE_PER_BATCH) for stream in streams}
         # What was known before is worth writing again early: else a sync that is always broken off would never get on.
         self._credit = _FIRST_STATES + sum(map(self._estimate, streams))
-        self._written = time.monotonic()
+        self._now = now
+        self._written = now()
 
     def after(self, batches: int) -> Iterator[AirbyteMessage]:
         """To be called when all rows of some batches are out. Writes the states that have changed."""
@@ -108,14 +118,14 @@ class Checkpoints:
             yield from self._write(changed_only=True)
 
     def while_waiting(self) -> Iterator[AirbyteMessage]:
-        if time.monotonic() - self._written >= STATE_EVERY:
+        if self._now() - self._written >= STATE_EVERY:
             yield from self._write()
 
     def at_end(self) -> Iterator[AirbyteMessage]:
         yield from self._write()
 
     def _write(self, changed_only: bool = False) -> Iterator[AirbyteMessage]:
-        self._written = time.monotonic()
+        self._written = self._now()
         for stream in self._streams:
             document = stream.ledger.as_json()
             written = orjson.dumps(document)

@@ -113,3 +113,15 @@ def test_a_reader_that_stumbles_costs_its_batch(bug: Exception) -> None:
 
     assert ids(messages) == ["t/good/a"]
     assert type(bug).__name__ in str(stream.trouble)
+
+
+def test_a_state_is_written_every_four_minutes_however_little_happens() -> None:
+    stream = Stream("acme_results", "acme", RESULTS, View("acme"), Ledger(Rules()))
+    seconds = [0.0]
+    checkpoints = Checkpoints([stream], ConnectorStateManager([]), now=lambda: seconds[0])
+
+    written = []
+    for seconds[0] in range(0, 1000, 5):  # as often as the engine looks
+        written += [seconds[0] for message in checkpoints.while_waiting() if message.state]
+
+    assert written == [240, 480, 720, 960]

@@ -444,3 +444,20 @@ def test_of_a_portfolio_only_the_document_that_is_decided_arrives_again(served: 
 
     assert synced.counts == {"sensible_results": 1}
     assert only(synced.records["sensible_results"])["id"] == f"{bundle}#1"
+
+
+def test_what_was_given_up_is_read_again_when_the_list_shows_a_change(served: Served, claims: Sandbox) -> None:
+    batch = claims.sensible.batch([document("a.pdf")], "claims")
+    connection = connect(served, lookback_days=60)
+    connection.sync()
+    claims.clock.advance(days=31)
+    assert only(connection.sync().records["sensible_batches"])["status"] == "stalled"
+    claims.clock.advance(days=5)
+    assert connection.sync().requests == {"sensible.extractions": 1}
+    claims.sensible.upload(batch, 0)
+
+    synced = connection.sync()
+
+    assert synced.counts == {"sensible_batches": 1, "sensible_files": 1, "sensible_results": 1}
+    assert only(synced.records["sensible_batches"])["status"] == "complete"
+    assert connection.sync().counts == {}
