@@ -47,9 +47,7 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
         products=(
             Product(
                 name="atlas",
-                template_ids=(),
                 named=(*map(_ref, settings.batch_ids), *(ref.merged(_ref(ref.batch_id)) for ref in registered)),
-                discover=None,
                 fetch=_fetch,
             ),
         ),

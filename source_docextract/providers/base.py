@@ -47,10 +47,10 @@ class Product:
     """
 
     name: str
-    template_ids: tuple[str, ...]
-    named: tuple[BatchRef, ...]
-    discover: Callable[[str], Script[list[BatchRef]]] | None
     fetch: Callable[[BatchRef], Script[Snapshot]]
+    template_ids: tuple[str, ...] = ()
+    named: tuple[BatchRef, ...] = ()
+    discover: Callable[[str], Script[list[BatchRef]]] | None = None
     lane: str = ""
     links_to: str | None = None
     watch: Watch = Watch.ASK
