@@ -66,9 +66,9 @@ class Book:
         # What a list by time does not show is asked for after it, linked or not.
         links = {} if self._watch is Watch.LIST else self.entries
         linked = {key: _linked(key) for key, entry in links.items() if entry.linked}
-        known = {key: ref for key, ref in listing.refs.items() if key.template_id not in listing.unknown}
-        self._refs = {**linked, **known}
-        self._listed.update(known)
+        refs = {**linked, **listing.refs}.items()
+        self._refs = {key: ref for key, ref in refs if key.template_id not in listing.unknown}
+        self._listed.update(self._refs.keys() & listing.refs.keys())
         wanted = [ref for ref in self._refs.values() if self._is_wanted(ref)]
         self._by_day = {} if self._watch is Watch.LIST else by_day(wanted)
         self._unread = self._find_unread(wanted)
@@ -158,14 +158,16 @@ class Book:
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
         if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            entry.signature = _told(ref, entry.status) or entry.signature
+            if self._watch is not Watch.LIST:
+                entry.signature = _told(ref, entry.status)
             entry.again, entry.told = False, {}
             return marks or ()  # deleted upstream after it was settled: its rows stay as they are
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
         rows = before if marks is None else "".join(marks)
-        # What was asked for by itself says nothing of how its list shows it.
-        signature = _told(ref, status) or (entry.signature if entry else "")
+        # A document that was asked for by itself says nothing of how its list shows it.
+        is_bare = self._watch is Watch.LIST and not ref.fingerprint
+        signature = entry.signature if entry and is_bare else _told(ref, status)
         self.entries[key] = Entry(
             since,
             status,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness import Connection, only, world
 
-from sandbox import DocumentType, Link, NewFile, Sandbox
+from sandbox import DocumentType, Fault, Link, NewFile, Sandbox
 
 Served = tuple[Sandbox, str]
 
@@ -381,3 +381,24 @@ class TestLinks:
         assert len(connection.warehouse["extracta_results"]) == 1
         assert len(connection.warehouse["extracta_classification_results"]) == 2
         assert connection.sync().counts == {}
+
+
+def test_a_linked_batch_keeps_what_its_list_told_while_the_list_is_down(served: Served) -> None:
+    sandbox, _ = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    classes = sandbox.classification.create("Mail", [DocumentType("invoice", extraction_id=template)])
+    mail = NewFile("m.pdf", 0, {"documentType": "invoice", "confidence": 0.5})
+    batch = sandbox.classification.upload(classes, [mail])
+    paths = [f"{classes}/{batch}"]
+    connection = Connection(*served, {"extracta": {"extraction_ids": [template], "classification_batches": paths}})
+    connection.sync()
+    sandbox.extracta.finish()
+    connection.sync()
+    before = only(list(connection.warehouse["extracta_batches"].values()))
+    with sandbox.faults.during(Fault("status", "extracta.viewExtraction", status=503)):
+        troubled = connection.sync("extracta_batches", "extracta_files")
+
+    assert "INCOMPLETE" in troubled.ends.values()
+    assert troubled.counts == {}
+    assert before["template_name"] == "Invoices"
+    assert only(list(connection.warehouse["extracta_batches"].values())) == before
