@@ -46,7 +46,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def main(source: SourceDocextract | None = None) -> None:
     """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
-    signal.signal(signal.SIGTERM, _stop)
+    # SIGINT, too: a shell that starts it in the background has that ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -59,8 +61,6 @@ def main(source: SourceDocextract | None = None) -> None:
                 print(f"{message}\n", end="")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
     except BrokenPipeError:
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
