@@ -59,6 +59,11 @@ class Route:
         return bool(self.queue) or self.running > 0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that it lists has been listed."""
+        return self.queue is not None and self.stages is None and not self.cut_short
+
+    @property
     def has_work(self) -> bool:
         return self.queue is None or self.is_busy or self.stages is not None
 

@@ -14,7 +14,7 @@ from typing import Any
 from airbyte_cdk.models import AirbyteMessage
 
 from .delivery import Delivery
-from .entries import Rules
+from .entries import Rules, Watch
 from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError, TransientError
 from .http import Client
 from .model import BatchRef, Snapshot
@@ -136,7 +136,9 @@ class Visit:
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
         for route in self._routes.values():
-            if route.queue is not None and route.stages is None and not route.cut_short:
+            # What documents told is forgotten with their batches, so these are kept until all of them have been read.
+            documents = self._linked(route) if route.product.watch is Watch.LINK else None
+            if route.is_whole and (documents is None or documents.is_whole):
                 for _, book in route.readers:
                     book.close(self._now())
         self._notices.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness import START, Connection, only, world
 
-from sandbox import NewExtraction, Sandbox
+from sandbox import Fault, NewExtraction, Sandbox
 
 Served = tuple[Sandbox, str]
 
@@ -362,3 +362,18 @@ def test_a_wrong_key_is_told(served: Served) -> None:
     assert "Check docmap.api_key" in str(synced.error.message)
     status = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
     assert "Check docmap.api_key" in str(status.message)
+
+
+def test_a_run_does_not_come_again_because_a_part_of_the_list_was_read_later(served: Served) -> None:
+    sandbox, _ = served
+    one, other = (sandbox.docmap.template(name) for name in ("Invoices", "Notes"))
+    for template in (one, other):
+        sandbox.docmap.run(template, [extraction(f"{template}.pdf")], "run 1", created_at=days_ago(1))
+    connection = connect(served, docmap={"template_ids": [one, other]}, start_date="2026-11-15T00:00:00Z")
+    with sandbox.faults.during(Fault("status", "docmap.extractions", about=f'"templateId":"{other}"')):
+        broken = connection.sync()
+    assert broken.counts["docmap_batches"] == 1
+
+    healed = connection.sync()
+
+    assert healed.counts == {"docmap_files": 1, "docmap_results": 1}
