@@ -8,7 +8,7 @@ from .atlas import NewDocument
 from .clock import Clock
 from .docmap import NewExtraction
 from .extracta import DocumentType, Link, NewFile
-from .faults import Fault
+from .faults import Fault, throttled
 from .journal import Entry
 from .sensible import PortfolioPart, SensibleDocument
 from .server import serve
@@ -28,4 +28,5 @@ __all__ = [
     "SensibleDocument",
     "Switches",
     "serve",
+    "throttled",
 ]

@@ -24,6 +24,10 @@ examples:
   docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
   docextract-sandbox --switch partial_batches=true   another reading of the documentation
 
+bad weather, while it runs (until curl -X DELETE of the same address):
+  curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
+    http://127.0.0.1:8787/_sandbox/faults
+
 While it runs, http://127.0.0.1:8787/ tells which endpoints there are. Ctrl-C ends it."""
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,29 +16,38 @@ _JSON = "application/json"
 _ELSEWHERE = "https://elsewhere.example.invalid/"
 
 
-def with_fault(request: Request, fault: Fault, response: Response) -> Response:
-    """What is sent in place of a response."""
+def with_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
+    """What is sent in place of a response; `now` on the sandbox's clock. Its status is 0 where there is none."""
     body, status = bytes(response.body), response.status_code
     elsewhere = {"Location": _ELSEWHERE + request.url.path.lstrip("/")}
     broken: dict[str, Callable[[], Response]] = {
-        "status": lambda: Response(body, status, {**dict(response.headers), **fault.headers}),
-        "reset": lambda: _Broken(b""),
-        "reset in the middle": lambda: _Broken(body),
+        "status": lambda: _told(response, fault, now),
+        "reset": lambda: _Broken(b"", 0),
+        "reset in the middle": lambda: _Broken(body, status),
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON),
         "html": lambda: Response(_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON),
         "redirect": lambda: Response(b"", 302, elsewhere),
-        "stall": lambda: StreamingResponse(_late(body, fault.seconds), status, media_type=_JSON),
+        "stall": lambda: _Late(response, fault.seconds),
         "trickle": lambda: StreamingResponse(_slowly(body, fault.seconds), status, media_type=_JSON),
     }
     return broken[fault.kind]() if fault.kind in broken else response
 
 
+def _told(response: Response, fault: Fault, now: datetime) -> Response:
+    headers = dict(fault.headers)
+    if fault.retry_after is not None:
+        when = format_datetime(now + timedelta(seconds=fault.retry_after), usegmt=True)
+        headers["Retry-After"] = when if fault.as_date else str(fault.retry_after)
+    response.headers.update(headers)
+    return response
+
+
 class _Broken(Response):
     """Half of a body, if there is one, and then the connection is gone."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(body, media_type="application/json")
+    def __init__(self, body: bytes, status: int) -> None:
+        super().__init__(body, status, media_type=_JSON)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.body:
@@ -47,12 +58,21 @@ class _Broken(Response):
         receive.__self__.transport.abort()  # type: ignore[attr-defined]
 
 
-async def _late(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    await asyncio.sleep(seconds)
-    yield body
+class _Late(Response):
+    """Not a byte for so many seconds, and then all of it."""
+
+    def __init__(self, response: Response, seconds: float) -> None:
+        super().__init__(bytes(response.body), response.status_code, dict(response.headers))
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(self._seconds)
+        await super().__call__(scope, receive, send)
 
 
 async def _slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    for place in range(len(body)):
-        await asyncio.sleep(seconds / len(body))
-        yield body[place : place + 1]
+    """In a hundred bits at most: a large answer of single bytes would keep the sandbox busy with them."""
+    size = -(-len(body) // 100) or 1
+    for place in range(0, len(body), size):
+        await asyncio.sleep(seconds * size / len(body))
+        yield body[place : place + size]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from .api import Answer, Api, Call, Endpoint, Refusal, Reviewed, Unbatched, World
 from .clock import Clock
+from .faults import KINDS, BadFault, Faults, described
 from .journal import Journal
 from .shared import JsonObject, Unknown
 from .switches import BadSwitch, Switches, changed
@@ -24,6 +25,9 @@ class Controlled(Protocol):
     @property
     def journal(self) -> Journal: ...
 
+    @property
+    def faults(self) -> Faults: ...
+
     def base_urls(self, url: str) -> dict[str, str]: ...
 
     def fill_demo(self) -> None: ...
@@ -41,6 +45,9 @@ def endpoints(sandbox: Controlled) -> Sequence[Endpoint]:
         ("GET", "/settings", control.settings),
         ("GET", "/switches", control.show_switches),
         ("PATCH", "/switches", control.change_switches),
+        ("GET", "/faults", control.show_faults),
+        ("POST", "/faults", control.add_fault),
+        ("DELETE", "/faults", control.clear_faults),
         ("POST", "/finish", control.finish),
         ("POST", "/advance", control.advance),
         ("POST", "/edit", control.edit),
@@ -57,7 +64,7 @@ def _told(answer: Callable[[Call], JsonObject]) -> Callable[[Call], Answer]:
     def handle(call: Call) -> Answer:
         try:
             return Answer(answer(call))
-        except (Unknown, BadSwitch) as problem:
+        except (Unknown, BadSwitch, BadFault) as problem:
             raise Refusal(400, {"error": str(problem)}) from None
 
     return handle
@@ -88,6 +95,7 @@ class _Control:
             '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
             "  POST   /demo        add some documents",
             '  PATCH  /switches    {"name": value, …}                         choose a reading; GET shows them',
+            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         bad weather; GET shows, DELETE ends it',
         ]
         return Answer("\n".join(lines) + "\n")
 
@@ -122,6 +130,19 @@ class _Control:
     def change_switches(self, call: Call) -> JsonObject:
         self._sandbox.switches = changed(self._sandbox.switches, _body(call))
         return self.show_switches(call)
+
+    def show_faults(self, _: Call) -> JsonObject:
+        """What is on, how often it was `met`, and what there could be."""
+        return {"faults": self._sandbox.faults.told(), "kinds": KINDS}
+
+    def add_fault(self, call: Call) -> JsonObject:
+        names = [endpoint.name for api in self._sandbox.apis for endpoint in api.endpoints()]
+        self._sandbox.faults.add(described(_body(call), names))
+        return self.show_faults(call)
+
+    def clear_faults(self, call: Call) -> JsonObject:
+        self._sandbox.faults.clear()
+        return self.show_faults(call)
 
     def finish(self, call: Call) -> JsonObject:
         """Without `api` the batch, or everything, of all worlds."""

@@ -1,10 +1,11 @@
 """Bad weather: what can be done to the answers of an endpoint, for a number of times or a share of the calls."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
+from math import inf
 from random import Random
 from typing import Literal, get_args
 
@@ -22,8 +23,10 @@ Kind = Literal[
     "redirect",
     "wrong types",
     "missing keys",
+    "nulls",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SPOILT: tuple[Kind, ...] = ("wrong types", "missing keys", "nulls")
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Fault:
     status: answers so instead, with `body` and `headers`; the operation does not take place.
     reset, reset in the middle: breaks the connection before the answer, or after half of it.
     cut, html, empty: with status 200 half of the JSON, an HTML page, nothing.
-    stall: silence for so many `seconds`, then the answer. trickle: the answer byte by byte, `seconds` in all.
-    redirect: points to another host. wrong types, missing keys: an otherwise good answer, spoilt here and there.
+    stall: silence for so many `seconds`, then the answer. trickle: the answer bit by bit, `seconds` in all.
+    redirect: points to another host. wrong types, missing keys, nulls: an otherwise good answer, spoilt here and there.
     """
     endpoint: str = "*"
     """Its name in the journal, with wildcards: `sensible.*`."""
@@ -49,24 +52,106 @@ class Fault:
     status: int = 500
     body: object = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: int | None = None
+    """Of a status: the seconds that its `Retry-After` header tells, `as_date` by the sandbox's clock."""
+    as_date: bool = False
     seconds: float = 0.0
+
+
+def throttled(
+    endpoint: str = "*", retry_after: int | None = None, *, as_date: bool = False, times: int | None = None
+) -> Fault:
+    """429, with or without a `Retry-After`."""
+    body = {"message": "Too many requests"}
+    return Fault("status", endpoint, times=times, status=429, body=body, retry_after=retry_after, as_date=as_date)
+
+
+class BadFault(ValueError):
+    """A fault that does not exist, or a value that it does not take."""
+
+
+def described(told: Mapping[str, object], endpoints: Collection[str]) -> Fault:
+    """The fault that a JSON object describes; raises BadFault in words meant for a person."""
+    known = [one.name for one in fields(Fault)]
+    for name, value in told.items():
+        if name not in known:
+            raise BadFault(f"a fault has no {name!r}; it has: {', '.join(known)}")
+        if name in _TAKES:
+            is_fit, words = _TAKES[name]
+            if not is_fit(value):
+                raise BadFault(f"{name} takes {words}")
+    if told.get("kind") not in KINDS:
+        raise BadFault(f"kind takes one of {', '.join(KINDS)}")
+    endpoint = str(told.get("endpoint", "*"))
+    if not any(fnmatchcase(one, endpoint) for one in endpoints):
+        raise BadFault(f"there is no endpoint {endpoint}; there are: {', '.join(sorted(set(endpoints)))}")
+    # Every value was checked above against its own attribute; the signature cannot know.
+    return Fault(**told)  # type: ignore[arg-type]
+
+
+def _is_number(value: object, least: float, most: float = inf) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_whole(value: object, least: int, most: float = inf) -> bool:
+    return isinstance(value, int) and _is_number(value, least, most)
+
+
+def _are_headers(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        name.isascii()
+        and name.replace("-", "").isalnum()
+        and isinstance(text, str)
+        and text.isascii()
+        # A line break would end the headers.
+        and text.isprintable()
+        for name, text in value.items()
+    )
+
+
+_TAKES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "endpoint": (lambda value: isinstance(value, str) and value != "", "the name of an endpoint, with wildcards"),
+    "about": (lambda value: isinstance(value, str), "a text"),
+    "times": (lambda value: value is None or _is_whole(value, 1), "a whole number from 1, or null for always"),
+    "share": (lambda value: _is_number(value, 0, 1) and value != 0, "a number above 0, up to 1"),
+    "status": (lambda value: _is_whole(value, 200, 599), "a whole number from 200 to 599"),
+    "headers": (_are_headers, "an object of plain texts by the names of headers"),
+    "retry_after": (lambda value: value is None or _is_whole(value, 0), "a whole number from 0, or null for none"),
+    "as_date": (lambda value: isinstance(value, bool), "true or false"),
+    "seconds": (lambda value: _is_number(value, 0, 3600), "a number from 0 to 3600"),
+}
+
+
+@dataclass
+class _Active:
+    fault: Fault
+    met: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.fault.times is not None and self.met >= self.fault.times
 
 
 class Faults:
     """The faults that are on now. The first that fits a call meets it."""
 
     def __init__(self, random: Random) -> None:
-        self._random = random
-        self._left: list[tuple[Fault, float]] = []
+        self.random = random
+        self._active: list[_Active] = []
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._left.append((fault, float("inf") if fault.times is None else fault.times))
+            self._active.append(_Active(fault))
 
     def clear(self) -> None:
         with self._lock:
-            self._left.clear()
+            self._active.clear()
+
+    def told(self) -> list[dict[str, object]]:
+        """The faults, in the order in which they are tried, and how many calls each of them has `met`."""
+        with self._lock:
+            return [{**asdict(one.fault), "met": one.met} for one in self._active]
 
     @contextmanager
     def during(self, *faults: Fault) -> Iterator[None]:
@@ -82,26 +167,10 @@ class Faults:
     def meet(self, endpoint: str, sent: Mapping[str, object]) -> Fault | None:
         """The fault that meets a call, if any; that is one of its times."""
         with self._lock:
-            for place, (fault, left) in enumerate(self._left):
+            for one in self._active:
+                fault = one.fault
                 fits = fnmatchcase(endpoint, fault.endpoint) and fault.about.encode() in orjson.dumps(sent)
-                if left > 0 and fits and self._random.random() < fault.share:
-                    self._left[place] = (fault, left - 1)
+                if fits and not one.is_over and self.random.random() < fault.share:
+                    one.met += 1
                     return fault
         return None
-
-    def spoil(self, body: object, kind: Kind) -> object:
-        """The same answer with a value in about four of another type, or a key in about four missing."""
-        if isinstance(body, dict):
-            return {
-                key: self._changed(value, kind)
-                for key, value in body.items()
-                if kind != "missing keys" or self._random.random() > 1 / 4
-            }
-        if isinstance(body, list):
-            return [self._changed(value, kind) for value in body]
-        return body
-
-    def _changed(self, value: object, kind: Kind) -> object:
-        if kind == "wrong types" and self._random.random() < 1 / 4:
-            return self._random.choice([None, True, 7, -1.5, "", "text", [], {}, [value], {"value": value}])
-        return self.spoil(value, kind)

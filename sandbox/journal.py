@@ -14,6 +14,7 @@ class Entry:
     endpoint: str
     """The API and its operation, such as `extracta.getBatchResults`."""
     status: int
+    """0 where the connection was broken before an answer."""
     at: float
     """Arrival, in seconds of `time.monotonic()`."""
     query: Mapping[str, str]
@@ -21,6 +22,8 @@ class Entry:
     """The JSON object that was sent; of a form its text fields, and the names of its files as `files`."""
     path: Mapping[str, str] = field(default_factory=dict)
     """What stood in the path's `{placeholders}`."""
+    fault: str = ""
+    """The kind of the fault that it met, if any."""
 
 
 class Journal:
@@ -44,8 +47,8 @@ class Journal:
             return self._max_in_flight
 
     def counts(self, ok_only: bool = False) -> dict[str, int]:
-        """Requests per endpoint; `ok_only` leaves out what was answered with 4xx or 5xx."""
-        return dict(Counter(entry.endpoint for entry in self.entries if not ok_only or entry.status < 400))
+        """Requests per endpoint; `ok_only` leaves out what was answered with 4xx or 5xx, or not at all."""
+        return dict(Counter(entry.endpoint for entry in self.entries if not ok_only or 0 < entry.status < 400))
 
     def gaps(self, endpoint: str) -> list[float]:
         """Seconds between consecutive arrivals at one endpoint, refused requests included."""

@@ -15,8 +15,10 @@ from starlette.routing import Route
 
 from .api import Answer, Api, Call, Endpoint, Refusal, with_unknown_keys
 from .broken import with_fault
+from .faults import SPOILT, Fault
 from .journal import Entry
 from .shared import JsonObject, Shared
+from .spoilt import spoilt
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -39,7 +41,7 @@ def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
     async def handler(request: Request) -> Response:
         arrived = time.monotonic()
         shared.journal.arrive()
-        status, query, body = 500, dict(request.query_params), None
+        status, query, body, fault = 500, dict(request.query_params), None, None
         path = {key: str(value) for key, value in request.path_params.items()}
         try:
             call = await _read(request, arrived)
@@ -47,23 +49,31 @@ def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
             if latency:
                 await asyncio.sleep(latency)
             fault = shared.faults.meet(endpoint.name, {"path": path, "query": query, "body": body})
-            if fault and fault.kind == "status":
-                status = fault.status
-                return with_fault(request, fault, _response(Answer(fault.body, fault.status)))
-            with shared.turn():
-                answer = _answer(endpoint, call)
-                if fault and fault.kind in {"wrong types", "missing keys"}:
-                    answer = replace(answer, body=shared.faults.spoil(answer.body, fault.kind))
-                # Written out inside the turn: an answer may share objects with the worlds.
-                if shared.switches.unknown_keys:
-                    answer = replace(answer, body=with_unknown_keys(answer.body, endpoint.opaque))
-                response = _response(answer)
+            response = _answered(shared, endpoint, call, fault)
+            if fault:
+                response = with_fault(request, fault, response, shared.clock.now())
             status = response.status_code
-            return with_fault(request, fault, response) if fault else response
+            return response
         finally:
-            shared.journal.leave(Entry(endpoint.name, status, arrived, query, body, path))
+            met = fault.kind if fault else ""
+            shared.journal.leave(Entry(endpoint.name, status, arrived, query, body, path, met))
 
     return handler
+
+
+def _answered(shared: Shared, endpoint: Endpoint, call: Call, fault: Fault | None) -> Response:
+    """What the operation answers, or the fault in its stead."""
+    if fault and fault.kind == "status":
+        return _response(Answer(fault.body, fault.status))
+    with shared.turn():
+        answer = _answer(endpoint, call)
+        if fault and fault.kind in SPOILT:
+            body = spoilt(answer.body, fault.kind, endpoint.opaque, shared.faults.random)
+            answer = replace(answer, body=body, text_as_json=answer.text_as_json or not isinstance(answer.body, str))
+        # Written out inside the turn: an answer may share objects with the worlds.
+        if shared.switches.unknown_keys:
+            answer = replace(answer, body=with_unknown_keys(answer.body, endpoint.opaque))
+        return _response(answer)
 
 
 def _control(shared: Shared, endpoint: Endpoint) -> _Handler:

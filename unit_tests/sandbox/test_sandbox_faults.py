@@ -1,0 +1,357 @@
+"""Bad weather in the sandbox: each kind of fault as it comes over the wire, and whom it meets."""
+
+import time
+from collections import Counter
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from random import Random
+
+import pytest
+import requests
+
+from sandbox import Fault, NewDocument, NewExtraction, NewFile, SensibleDocument, throttled
+from sandbox.faults import KINDS, SPOILT, Faults
+
+
+@pytest.fixture
+def filled(sandbox):
+    """A few documents everywhere."""
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    files = [NewFile("a.pdf", 0, {"total": "7"}, file_id="a"), NewFile("b.pdf", 0, error="unreadable", file_id="b")]
+    sandbox.extracta.upload("invoices", files, "batch")
+    sandbox.docmap.template("Notes", (), "notes")
+    sandbox.docmap.run("notes", [NewExtraction(f"{n}.pdf", 0, {"n": n}) for n in range(5)], "run")
+    sandbox.sensible.document_type("claims")
+    sandbox.sensible.extract([SensibleDocument("c.pdf", 0, {"total": None}, extraction_id="c")], "claims")
+    sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})], batch_id="B")
+    return sandbox
+
+
+def get(docmap):
+    return docmap.get("extractions", limit=3)
+
+
+def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(filled, docmap):
+    # given
+    body = {"error": {"code": "INTERNAL_ERROR", "message": "Oops"}}
+    one = filled.docmap.ids[0]
+
+    # when
+    with filled.faults.during(Fault("status", status=502, body=body, headers={"X-Trouble": "yes"})):
+        answer = docmap.send("DELETE", f"extractions/{one}")
+
+    # then
+    assert (answer.status_code, answer.json(), answer.headers["X-Trouble"]) == (502, body, "yes")
+    assert one in filled.docmap.ids
+    assert docmap.send("DELETE", f"extractions/{one}").status_code == 200
+
+
+def test_a_status_with_a_sentence_is_plain_text(filled, sensible):
+    with filled.faults.during(Fault("status", status=500, body="Internal error")):
+        answer = sensible.get("document_types")
+
+    assert (answer.status_code, answer.text) == (500, "Internal error")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("retry_after", [None, 0, 30])
+def test_a_throttle_tells_when_to_come_back_or_does_not(filled, docmap, retry_after):
+    with filled.faults.during(throttled(retry_after=retry_after)):
+        answer = get(docmap)
+
+    assert answer.status_code == 429
+    assert answer.headers.get("Retry-After") == (None if retry_after is None else str(retry_after))
+
+
+def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(filled, docmap, clock):
+    with filled.faults.during(throttled(retry_after=90, as_date=True)):
+        first = get(docmap).headers["Retry-After"]
+        clock.advance(days=3)
+        second = get(docmap).headers["Retry-After"]
+
+    assert first == "Fri, 20 Nov 2026 09:01:30 GMT"
+    assert (parsedate_to_datetime(second) - clock.now()).total_seconds() == 90
+
+
+def test_a_reset_breaks_the_connection_before_an_answer(filled, docmap):
+    with (
+        filled.faults.during(Fault("reset")),
+        pytest.raises(requests.ConnectionError, match=r"reset|aborted|disconnected"),
+    ):
+        get(docmap)
+
+    assert [entry.status for entry in filled.journal.entries] == [0]
+    assert filled.journal.counts(ok_only=True) == {}
+
+
+def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled, docmap):
+    # given
+    whole = len(get(docmap).content)
+
+    # when
+    with filled.faults.during(Fault("reset in the middle")):
+        answer = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
+        pieces = answer.iter_content(whole // 2)
+        received = next(pieces)
+        with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
+            next(pieces)
+
+    # then
+    assert answer.status_code == 200
+    assert len(received) == whole // 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "words"),
+    [
+        ("cut", "application/json", '{"data":[{"'),
+        ("html", "text/html", "<!doctype html>"),
+        ("empty", "application/json", ""),
+    ],
+)
+def test_a_body_that_is_no_json_comes_with_status_200(filled, docmap, kind, type_, words):
+    with filled.faults.during(Fault(kind)):
+        answer = get(docmap)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(type_)
+    assert answer.text.startswith(words)
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        answer.json()
+
+
+def test_a_stall_is_silence_and_then_the_whole_answer(filled, docmap):
+    # given
+    good = get(docmap)
+
+    # when
+    with filled.faults.during(Fault("stall", seconds=0.3)):
+        began = time.monotonic()
+        late = get(docmap)
+        took = time.monotonic() - began
+
+    # then
+    assert took >= 0.3
+    assert (late.status_code, late.json()) == (good.status_code, good.json())
+    with filled.faults.during(Fault("stall", seconds=60)), pytest.raises(requests.ReadTimeout):
+        docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.2)
+
+
+def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled, docmap):
+    # given
+    good = get(docmap)
+
+    # when
+    with filled.faults.during(Fault("trickle", seconds=0.4)):
+        began = time.monotonic()
+        answer = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
+        pieces = [(time.monotonic() - began, piece) for piece in answer.iter_content(None)]
+
+    # then
+    assert b"".join(piece for _, piece in pieces) == good.content
+    assert len(pieces) > 10
+    assert pieces[0][0] < 0.4 <= pieces[-1][0]
+
+
+def test_a_redirect_points_to_another_host(filled, docmap):
+    with filled.faults.during(Fault("redirect")):
+        answer = docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
+
+    assert (answer.status_code, answer.content) == (302, b"")
+    assert answer.headers["Location"] == "https://elsewhere.example.invalid/docmap/v1/extractions"
+
+
+def shape(value):
+    """An answer's keys and types: what a fault may change."""
+    if isinstance(value, dict):
+        return {key: shape(one) for key, one in value.items()}
+    return [shape(one) for one in value] if isinstance(value, list) else type(value)
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled, docmap, kind):
+    # given
+    good = get(docmap).json()
+
+    # when
+    with filled.faults.during(Fault(kind)):
+        answers = [get(docmap) for _ in range(60)]
+
+    # then
+    bodies = [answer.json() for answer in answers]
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(shape(body) != shape(good) for body in bodies)
+    assert len({str(body) for body in bodies}) > 20
+    if kind == "missing keys":
+        assert {"data", "hasMore"} >= {key for body in bodies for key in body}
+        assert any(body.keys() != good.keys() for body in bodies)
+        assert any(len(row) < len(good["data"][0]) for body in bodies for row in body.get("data", ()))
+    else:
+        found = {type(body) for body in bodies} | {
+            type(one) for body in bodies if type(body) is dict for one in body.values()
+        }
+        assert type(None) in found if kind == "nulls" else {list, dict, bool} < found
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled, extracta, kind):
+    # when
+    with filled.faults.during(Fault(kind)):
+        results = [extracta.results("invoices", "batch").json() for _ in range(60)]
+        views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json() for _ in range(60)]
+
+    # then
+    rows = [row for body in results for row in elements(member(body, "files"))]
+    data = [told for row in rows if (told := member(row, "result")) and isinstance(told, dict)]
+    maps = [told for body in views if isinstance(told := member(member(body, "extractionDetails"), "batches"), dict)]
+    assert len(data) > 10
+    assert all(one == {"total": "7"} for one in data)
+    assert len(maps) > 10
+    assert all(one in ({}, {"batch": one.get("batch")}) for one in maps)
+
+
+def member(value, key):
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def elements(value):
+    return value if isinstance(value, list) else []
+
+
+def test_an_answer_of_a_single_value_can_be_spoilt_too(filled, sensible):
+    # given
+    wanted = {"documentNames": ["d.pdf"], "docType": "claims"}
+
+    # when
+    with filled.faults.during(Fault("wrong types")):
+        answers = [sensible.send("POST", "extract/batch", wanted).json() for _ in range(3)]
+
+    # then
+    assert not any(isinstance(answer, str) for answer in answers)
+    with filled.faults.during(Fault("missing keys")):
+        assert isinstance(sensible.send("POST", "extract/batch", wanted).json(), str)
+
+
+def test_whom_a_fault_meets(filled, docmap, sensible):
+    # given
+    first, second = filled.docmap.ids[:2]
+    faults = (
+        Fault("status", "docmap.extraction", about=first, status=500),
+        Fault("status", "sensible.*", times=2, status=503),
+        Fault("status", "sensible.document_types", status=404),
+    )
+
+    # when
+    with filled.faults.during(*faults):
+        asked = [docmap.get(f"extractions/{one}").status_code for one in (first, second, first)]
+        types = [sensible.get("document_types").status_code for _ in range(4)]
+        documents = [sensible.get("documents/c").status_code for _ in range(2)]
+        met = [one["met"] for one in filled.faults.told()]
+
+    # then
+    assert asked == [500, 200, 500]
+    assert types == [503, 503, 404, 404]
+    assert documents == [200, 200]
+    assert met == [2, 2, 2]
+    assert filled.faults.told() == []
+    assert sensible.get("document_types").status_code == 200
+    kinds = Counter((entry.endpoint, entry.fault) for entry in filled.journal.entries if entry.fault)
+    assert kinds == {("docmap.extraction", "status"): 2, ("sensible.document_types", "status"): 4}
+
+
+def test_a_share_of_the_calls_is_drawn_from_a_seed():
+    # given
+    drawn = []
+
+    # when
+    for seed in (1, 1, 2):
+        faults = Faults(Random(seed))
+        faults.add(Fault("status", share=0.25))
+        drawn.append([faults.meet("docmap.usage", {}) is not None for _ in range(400)])
+
+    # then
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 60 < sum(drawn[0]) < 140
+
+
+def test_a_fault_costs_its_own_calls_alone(filled, docmap, extracta):
+    """A server that stalls for one goes on answering the others."""
+    with filled.faults.during(Fault("stall", "docmap.*", seconds=60)):
+        with pytest.raises(requests.ReadTimeout):
+            docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.1)
+        assert extracta.call("GET", "credits").status_code == 200
+
+
+@pytest.fixture
+def control(url):
+    def call(method, body=None):
+        return requests.request(method, f"{url}/_sandbox/faults", json=body, timeout=5)
+
+    return call
+
+
+def test_faults_can_be_set_and_ended_from_outside(filled, docmap, control):
+    # given
+    told = {"kind": "status", "endpoint": "docmap.*", "times": 1, "status": 429, "retry_after": 5, "as_date": True}
+
+    # when
+    added = control("POST", told)
+    statuses = [get(docmap).status_code for _ in range(2)]
+    shown = control("GET").json()
+    ended = control("DELETE").json()
+
+    # then
+    assert added.status_code == 200
+    assert statuses == [429, 200]
+    assert shown["kinds"] == list(KINDS)
+    [fault] = shown["faults"]
+    assert fault.items() >= {**told, "met": 1, "share": 1.0}.items()
+    assert ended["faults"] == control("GET").json()["faults"] == []
+    assert filled.journal.counts() == {"docmap.extractions": 2}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
+    # given
+    control("POST", {"kind": kind, "times": 1})
+
+    # when
+    with suppress(requests.RequestException):
+        docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
+
+    # then
+    assert [entry.fault for entry in filled.journal.entries] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (None, "a JSON object is needed"),
+        ({}, "kind takes one of status, reset, reset in the middle, cut, html"),
+        ({"kind": "rain"}, "kind takes one of status"),
+        ({"kind": ["status"]}, "kind takes one of status"),
+        ({"kind": "cut", "colour": "red"}, "a fault has no 'colour'; it has: kind, endpoint, about, times"),
+        ({"kind": "cut", "endpoint": "docmap.nothing"}, "there is no endpoint docmap.nothing; there are: atlas."),
+        ({"kind": "cut", "endpoint": 7}, "endpoint takes the name of an endpoint, with wildcards"),
+        ({"kind": "cut", "about": None}, "about takes a text"),
+        ({"kind": "cut", "times": 0}, "times takes a whole number from 1, or null for always"),
+        ({"kind": "cut", "times": True}, "times takes a whole number from 1"),
+        ({"kind": "cut", "share": 0}, "share takes a number above 0, up to 1"),
+        ({"kind": "cut", "share": "half"}, "share takes a number above 0, up to 1"),
+        ({"kind": "status", "status": 100}, "status takes a whole number from 200 to 599"),
+        ({"kind": "status", "headers": {"A": 1}}, "headers takes an object of plain texts"),
+        ({"kind": "status", "headers": {"A": "b\r\nC: d"}}, "headers takes an object of plain texts"),
+        ({"kind": "status", "headers": {"A b": "c"}}, "headers takes an object of plain texts"),
+        ({"kind": "status", "retry_after": 0.5}, "retry_after takes a whole number from 0, or null for none"),
+        ({"kind": "status", "as_date": 1}, "as_date takes true or false"),
+        ({"kind": "stall", "seconds": -1}, "seconds takes a number from 0 to 3600"),
+    ],
+)
+def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, words):
+    # when
+    answer = control("POST", body)
+
+    # then
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+    assert sandbox.faults.told() == []
