@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from .ledger import Book
+from .model import BatchRef
 
 _DAY = timedelta(days=1)
 _FEW, _MANY = 250, 1000
@@ -47,7 +48,7 @@ class Scroll:
         now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
 
     Attributes:
-        rows: how many the window had that was asked for last, None where it could not be read.
+        rows: of the window that was asked for last, None where it could not be read.
     """
 
     scopes: deque[str]
@@ -55,7 +56,7 @@ class Scroll:
     lookback: timedelta
     start_date: datetime | None
     now: datetime
-    rows: int | None = None
+    rows: Sequence[BatchRef] | None = None
     _cursor: datetime | None = None
     _days: int = 1
     _today: datetime = field(init=False)
@@ -106,13 +107,16 @@ class Scroll:
         """Where an unread list begins; today, if it is empty."""
         self._cursor = min(midnight(oldest), self._today) if oldest else self._today
 
-    def done(self, window: Window) -> None:
-        """A window has been read and all in it delivered."""
-        self._cursor, rows = window.end, self.rows or 0
-        if rows < _FEW:
+    def listed(self, window: Window, rows: Sequence[BatchRef]) -> None:
+        """A window has been read. The next one may be, while what is in this one is asked for."""
+        self.rows, self._cursor = rows, window.end
+        if len(rows) < _FEW:
             self._days = min(self._days * 2, _LONGEST)
-        elif rows > _MANY:
+        elif len(rows) > _MANY:
             self._days = max(self._days // 2, 1)
+
+    def done(self, window: Window) -> None:
+        """All that is in a window has been delivered."""
         for book in self.books:
             book.advance(window.scope, min(window.end, self._today), self._today - self.lookback)
 

@@ -65,14 +65,6 @@ class _Fetch:
 _Tag = _List | _Members | _Scroll | _Fetch
 
 
-def _script(route: Route, ask: Window | Oldest) -> Script[Any]:
-    if isinstance(ask, Window) and route.product.window:
-        return route.product.window(ask)
-    if isinstance(ask, Oldest) and route.product.oldest:
-        return route.product.oldest(ask.scope)
-    raise TypeError(f"{route.product.name} has no list by time")
-
-
 class Visit:
     """One provider during one sync.
 
@@ -179,7 +171,7 @@ class Visit:
         """How a product with a list by time is read. Each stage begins when all of the one before is delivered.
 
         What is in the batches that are named by hand; then window by window, each with the batches its documents are
-        in; at last what is in no list, with the batches that are named.
+        in, and with the list of the next; at last what is in no list, with the batches that are named.
         """
         product, batches = route.product, self._linked(route)
         if batches and product.members:
@@ -188,19 +180,34 @@ class Visit:
             yield chain.from_iterable(starmap(self._start, asks))
         books = [book for _, book in route.readers]
         scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
-        while ask := scroll.next():
-            yield self._start(_script(route, ask), _Scroll(route, scroll, ask))
-            if isinstance(ask, Window) and scroll.rows is not None:
+        ask = scroll.next()
+        yield self._ask(route, scroll, ask)
+        while ask:
+            listed, rows = ask, scroll.rows
+            if isinstance(listed, Window) and rows is not None:
+                route.plan_window(scroll, listed, rows, self._now())
+            ask = scroll.next()
+            yield self._ask(route, scroll, ask)  # on its way while what has been listed is asked for
+            if isinstance(listed, Window) and rows is not None:
                 if batches:
                     batches.release()
                     yield ()
-                scroll.done(ask)
+                scroll.done(listed)
                 yield self._delivery.save()
         while route.plan_unlisted() or (batches and batches.has_told):
             yield ()
             if batches:
                 batches.release(held=True)
                 yield ()
+
+    def _ask(self, route: Route, scroll: Scroll, ask: Window | Oldest | None) -> Iterable[AirbyteMessage]:
+        product = route.product
+        script: Script[Any] | None = None
+        if isinstance(ask, Window) and product.window:
+            script = product.window(ask)
+        elif isinstance(ask, Oldest) and product.oldest:
+            script = product.oldest(ask.scope)
+        return self._start(script, _Scroll(route, scroll, ask)) if ask and script else ()
 
     def _next_stage(self, route: Route) -> Iterator[AirbyteMessage]:
         stage = next(route.stages, None) if route.stages else None
@@ -241,8 +248,7 @@ class Visit:
         elif isinstance(tag, _Fetch):
             yield from self._deliver(tag.route, job.result)
         elif isinstance(tag.ask, Window):
-            tag.scroll.rows = len(job.result)
-            tag.route.plan_window(tag.scroll, tag.ask, job.result, self._now())
+            tag.scroll.listed(tag.ask, job.result)
         else:
             tag.scroll.begin(job.result)
 

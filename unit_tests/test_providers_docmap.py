@@ -419,7 +419,7 @@ class TestRun:
     ) -> None:
         own = plan(**settings)
         extractions, runs = products(own)
-        listed(page(), window=replace(DAY, scope=scope), of=own)
+        listed(page(), window=replace(DAY, scope=scope, start=DAY.end, end=DAY.end + timedelta(days=1)), of=own)
         met = [row(id="a", runId="run 1"), row(id="b", runId="run 1", createdAt="2026-03-02T00:00:00Z")]
         play(runs.fetch(RUN_REF), [page(*met)])
 

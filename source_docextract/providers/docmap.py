@@ -136,7 +136,7 @@ class _Reader:
 
     def __init__(self, is_by_template: bool) -> None:
         self._is_by_template = is_by_template
-        self._listed_until: dict[str, datetime] = {}
+        self._read_until: dict[str, datetime] = {}
         self._told: dict[str, str] = {}
         self._runs: dict[str, list[BatchRef]] = {}
 
@@ -146,7 +146,7 @@ class _Reader:
         The cursor is a bare time, and whether it includes that time is not told. Asking from a tick later brings rows
         of the same time again, which are known by their ids, and leaves out none.
         """
-        self._listed_until[window.scope] = window.end
+        self._read_until[window.scope] = window.start
         days = {"dateFrom": _day(window.start), "dateTo": _day(window.end - _TICK)}
         found: dict[str, BatchRef] = {}
         cursor: dict[str, str] = {}
@@ -207,8 +207,8 @@ class _Reader:
         return _run(ref, [one.row or {} for one in refs])
 
     def _is_to_come(self, ref: BatchRef) -> bool:
-        """Whether the list may still show it in this sync."""
-        until = self._listed_until.get(ref.template_id or "" if self._is_by_template else "")
+        """Whether the list may still show it in this sync. A run is asked for when the next window is being read."""
+        until = self._read_until.get(ref.template_id or "" if self._is_by_template else "")
         return until is None or ref.clock is None or ref.clock >= until
 
 
