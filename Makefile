@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 DEMO_TEST := integration_tests/test_demo.py
+LOCK := requirements.lock
 CORES ?= 2
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check format clean
+.PHONY: help demo test test-long check format lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,17 @@ check: $(VENV)/ready ## Lint, check the formatting and the types
 format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What is locked stays as it is where it still fits; newer versions: make lock OPTIONS=--upgrade
+lock: $(VENV)/ready ## Lock what the image is installed from, after a change in setup.py
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
+	@$(BIN)/uv pip compile -q $(OPTIONS) --universal --python-version 3.10 --extra s3 --extra gs --generate-hashes \
+	  --custom-compile-command 'make lock' --output-file $(LOCK) setup.py
+	@for python in 3.10 3.11 3.12 3.13; do for processor in x86_64 aarch64; do \
+	  echo "Is there a wheel of everything for Python $$python on $$processor?"; \
+	  $(BIN)/uv pip install -q --dry-run --only-binary :all: --require-hashes --target $(VENV)/nothing \
+	    --python-version $$python --python-platform $$processor-unknown-linux-gnu -r $(LOCK) || exit 1; \
+	done; done
 
 clean: ## Remove the environments and what the demo made
 	rm -rf $(VENV) $(DEMO) .demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
