@@ -11,10 +11,10 @@ CORES ?= 2
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check format lock clean
+.PHONY: help demo test test-long image-test check format lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what landed
 	@$(DEMO)/bin/python -m demo
@@ -27,10 +27,14 @@ test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
 	$(BIN)/python -m pytest -q -n $(CORES) -m long --ignore $(DEMO_TEST)
 	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TEST)
 
+image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
+	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
+
 check: $(VENV)/ready ## Lint, check the formatting and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""What the tests of the image need: an engine, a base and a build."""

@@ -1,0 +1,54 @@
+"""The image, built from the Dockerfile as it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from .base import DOCKERFILE, base
+from .engine import Engine
+from .pip_settings import pip_settings
+
+log = logging.getLogger(__name__)
+
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+
+
+@contextmanager
+def built(engine: Engine) -> Iterator[str]:
+    """The name of an image that is there until the block ends."""
+    name = f"localhost/docextract-test:{uuid4().hex[:12]}"
+    on = base(engine)
+    log.info("%s builds the image on %s ...", engine.name, on)
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            options = [f"--build-arg=BASE_IMAGE={on}", "--network=host", *_machine(engine, Path(folder))]
+            engine.must("build", *options, f"--tag={name}", str(DOCKERFILE.parent), seconds=900)
+        log.info("The image is built, in %.0f s", time.monotonic() - started)
+        yield name
+    finally:
+        engine.call("image", "rm", "--force", name)
+
+
+def _machine(engine: Engine, folder: Path) -> list[str]:
+    """How this machine reaches packages, as options of a build."""
+    pip = pip_settings()
+    (folder / "pip.conf").write_text(pip.text)
+    options = [f"--secret=id=pip.conf,src={folder / 'pip.conf'}"]
+    if pip.certificates:
+        options.append(f"--secret=id=ca.crt,src={pip.certificates}")
+    # The value is not told: an engine takes it from the environment, and leaves it out of the image.
+    options += [f"--build-arg={name}" for name in os.environ if name.lower() in _PROXIES]
+    if engine.name == "podman":
+        # Its layers would stay behind after the image is gone.
+        options += ["--layers=false", *(f"--volume={path}:{path}:ro" for path in pip.folders)]
+    elif pip.folders:
+        log.info("Docker's builder sees no folders of this machine; left out: %s", ", ".join(map(str, pip.folders)))
+    return options

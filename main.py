@@ -1,0 +1,6 @@
+"""Where Airbyte starts the connector in its image."""
+
+from source_docextract.run import main
+
+if __name__ == "__main__":
+    main()
