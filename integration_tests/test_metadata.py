@@ -1,0 +1,133 @@
+"""What Airbyte is told of the connector: that it is well-formed, true, and the same wherever it stands."""
+
+from __future__ import annotations
+
+import logging
+import re
+import xml.etree.ElementTree as ET
+from importlib.metadata import metadata, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from airbyte_connector_models.metadata.v0.connector_metadata_definition_v0 import (
+    ConnectorMetadataDefinitionV0,
+    ConnectorMetadataDefinitionV0Data,
+)
+from containers.base import named_base
+
+from source_docextract import SourceDocextract
+from source_docextract.config import PROVIDERS
+from source_docextract.source import DOCUMENTATION
+from source_docextract.spec import connection_specification
+from source_docextract.streams import STATE_EVERY
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "extracta": {"api_key": "made-up-key", "extraction_ids": ["a"], "classification_ids": ["b"]},
+    "docmap": {"api_key": "made-up-key"},
+    "sensible": {"api_key": "made-up-key"},
+    "atlas": {"client_id": "made-up-client", "client_secret": "made-up-secret", "batch_ids": ["c"]},
+}
+
+
+@pytest.fixture(scope="module")
+def told() -> ConnectorMetadataDefinitionV0Data:
+    """Of a definition that Airbyte's own model takes; a key that it does not know would be an error."""
+    return ConnectorMetadataDefinitionV0.model_validate(yaml.safe_load(_text("metadata.yaml"))).data
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _setting(path: str) -> dict[str, Any]:
+    """What the spec says of a setting, by its dotted path."""
+    node = connection_specification()
+    for name in path.split("."):
+        node = node["properties"][name]
+    return node
+
+
+def test_the_version_is_one_and_the_same(told: ConnectorMetadataDefinitionV0Data) -> None:
+    installed = version("source-docextract")
+
+    assert told.docker_image_tag == installed
+    assert re.findall(r"^## (.+)$", _text("CHANGELOG.md"), re.MULTILINE)[0] == installed
+    assert re.findall(r'io\.airbyte\.version="(.+)"', _text("Dockerfile")) == [installed]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", installed)
+
+
+def test_the_image_has_the_name_and_the_base_that_its_dockerfile_gives_it(
+    told: ConnectorMetadataDefinitionV0Data,
+) -> None:
+    assert re.findall(r'io\.airbyte\.name="(.+)"', _text("Dockerfile")) == [told.docker_repository]
+    assert told.connector_build_options is not None
+    assert told.connector_build_options.base_image == named_base()
+    assert re.fullmatch(r"docker\.io/airbyte/python-connector-base:[\d.]+@sha256:[0-9a-f]{64}", named_base())
+
+
+def test_the_licence_is_one_and_the_same(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert told.license == metadata("source-docextract")["License"] == "MIT"
+    assert _text("LICENSE").startswith("MIT License")
+
+
+def test_the_documentation_is_where_the_spec_says(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert str(told.documentation_url) == DOCUMENTATION
+
+
+def test_every_address_that_may_be_asked_is_allowed(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert told.allowed_hosts is not None
+    hosts = set(told.allowed_hosts.hosts or ())
+
+    for provider in PROVIDERS:
+        assert urlsplit(_setting(f"{provider}.base_url")["default"]).hostname in hosts
+        assert f"${{{provider}.base_url}}" in hosts
+    assert "${batch_registry.url}" in hosts
+    for host in hosts:
+        assert host[0] != "$" or _setting(host[2:-1])["type"] == "string"
+
+
+def test_the_streams_that_are_suggested_are_there(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert told.suggested_streams is not None
+    discovered = SourceDocextract().discover(logging.getLogger("airbyte.test"), CONFIG)
+
+    suggested = told.suggested_streams.streams or []
+    streams = {stream.name for stream in discovered.streams}
+    assert set(suggested) <= streams
+    assert {name for name in streams if name.endswith("_results")} <= set(suggested)
+
+
+def test_airbyte_waits_longer_for_a_message_than_one_takes(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert told.max_seconds_between_messages is not None
+    assert told.max_seconds_between_messages > 2 * STATE_EVERY
+
+
+def test_it_says_what_it_is_written_in_and_which_suites_test_it(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert set(told.tags or ()) == {"language:python", "cdk:python"}
+    suites = {option.suite.value for option in told.connector_test_suites_options or ()}
+    assert suites == {"unitTests", "integrationTests"}
+    assert all((ROOT / folder).is_dir() for folder in ("unit_tests", "integration_tests"))
+
+
+def test_the_description_names_every_provider(told: ConnectorMetadataDefinitionV0Data) -> None:
+    summary = metadata("source-docextract")["Summary"]
+    documented = {one.title for one in told.external_documentation_urls or ()}
+
+    for provider in PROVIDERS:
+        name = _setting(provider)["title"]
+        assert name in summary
+        assert name in documented
+
+
+def test_the_icon_is_a_square_that_needs_nothing_else(told: ConnectorMetadataDefinitionV0Data) -> None:
+    assert told.icon == "icon.svg"
+    icon = ET.fromstring(_text("icon.svg"))
+
+    assert icon.get("width") == icon.get("height")
+    assert icon.get("viewBox") == f"0 0 {icon.get('width')} {icon.get('height')}"
+    assert len(_text("icon.svg")) < 4096
+    names = {name.rpartition("}")[2] for node in icon.iter() for name in (node.tag, *node.attrib)}
+    assert not names & {"script", "style", "image", "foreignObject", "use", "href"}
