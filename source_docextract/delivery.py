@@ -59,8 +59,10 @@ class Delivery:
         self._tell(route, snapshot, now)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
         news = self._follow(route, snapshot, now)
+        # What will be told anew at the end of this sync is not told yet: a row comes once in each.
+        comes_again = snapshot.ref.key in route.held
         for stream, rows in told:
-            for message in stream.deliver(snapshot, rows, now):
+            for message in stream.deliver(snapshot, None if comes_again else rows, now):
                 news = True
                 yield message
         self._unsaved += news

@@ -375,7 +375,7 @@ def test_a_batch_whose_documents_come_in_several_windows_is_asked_for_once(serve
     synced = connection.sync()
 
     assert (synced.requests["sensible.batch"], synced.requests["sensible.document"]) == (1, 3)
-    row = only(list(connection.warehouse["sensible_batches"].values()))
+    row = only(synced.records["sensible_batches"])
     assert (row["id"], row["status"], row["files_processed"]) == (batch, "complete", 3)
 
 
