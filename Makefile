@@ -52,7 +52,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 	done; done
 
 clean: ## Remove the environments and what the demo made
-	rm -rf $(VENV) $(DEMO) .demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .demo .tmp build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/ready: setup.py pyproject.toml
 	@echo "Setting up $(VENV) with $(RUN) ..."

@@ -1,0 +1,63 @@
+"""What Airbyte's standard tests need here, also as `airbyte-cdk connector test .` collects them: a sandbox, no keys.
+
+They read settings from the files that acceptance-test-config.yml names, one for each scenario. Where such tests are to
+run, a sandbox is served and the files are written; afterwards both are gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+WRONG = "wrong-key-0123456789"
+"""With digits: the standard tests look for leaks of no other keys."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
+    found = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
+    files = {request.config.rootpath / scenario.config_path for scenario in found if scenario}
+    if not files:
+        yield
+        return
+
+    from sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
+
+    sandbox = Sandbox()
+    sandbox.fill_demo()
+    with serve(sandbox) as url:
+        settings = by_scenario(sandbox.demo_settings(url), sandbox.credentials)
+        try:
+            for file in files:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(settings[file.stem]), encoding="utf-8")
+            yield
+        finally:
+            for file in files:
+                file.unlink(missing_ok=True)
+            for folder in {file.parent for file in files}:
+                with suppress(OSError):  # another run still has files there
+                    folder.rmdir()
+
+
+def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+    """Settings by the name of their scenario: all products, each alone, and all with one key that is wrong."""
+    extracta = {**everything["extracta"], "follow_links": False}
+    alone = {
+        **{name: everything[name] for name in everything},
+        "extracta": {name: value for name, value in extracta.items() if not name.startswith("classification_")},
+        "extracta_classification": {name: value for name, value in extracta.items() if name != "extraction_ids"},
+    }
+    return {
+        "all": everything,
+        **{name: {name.removesuffix("_classification"): section} for name, section in alone.items()},
+        **{
+            f"wrong_{name}_{key}": {**everything, name: {**everything[name], key: WRONG}}
+            for name, own in keys.items()
+            for key in own
+        },
+    }

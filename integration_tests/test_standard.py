@@ -1,0 +1,80 @@
+"""Airbyte's standard tests for sources, over the scenarios of acceptance-test-config.yml, without a warning.
+
+The CDK asks for pytest 7 to run them (`airbyte-cdk[dev]`); they run with newer ones as well, and need nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from airbyte_cdk.test.standard_tests import ConnectorTestScenario, SourceTestSuiteBase
+
+from source_docextract import SourceDocextract
+from source_docextract.config import PROVIDERS
+from source_docextract.spec import connection_specification
+
+pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]
+
+ROOT = Path(__file__).parent.parent
+WARNING = "error::airbyte_cdk.test.standard_tests.DiscoveredCatalogWarning"
+
+
+@pytest.mark.filterwarnings(WARNING)
+class TestStandards(SourceTestSuiteBase):
+    connector = SourceDocextract
+
+    @classmethod
+    def get_scenarios(cls) -> list[ConnectorTestScenario]:
+        """Each with a file that is this process's own: other workers have sandboxes of theirs."""
+        folder = Path(".tmp", f"settings-{os.getpid()}")
+        return [
+            scenario.model_copy(update={"config_path": folder / scenario.config_path.name})
+            for scenario in super().get_scenarios()
+            if scenario.config_path
+        ]
+
+
+def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
+    form = connection_specification()["properties"]
+    secrets = {
+        (name, key)
+        for name in PROVIDERS
+        for key, field in form[name]["properties"].items()
+        if field.get("airbyte_secret")
+    }
+
+    scenarios = {scenario.id: scenario.status for scenario in TestStandards.get_scenarios()}
+
+    assert scenarios == {
+        **dict.fromkeys(("all", *PROVIDERS, "extracta_classification"), "succeed"),
+        **{f"wrong_{name}_{key}": "failed" for name, key in secrets},
+    }
+
+
+@pytest.mark.long
+def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
+    # It takes the connector's name from the folder's, whatever a checkout is called here.
+    folder = tmp_path / "source-docextract"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist"))
+    command = [Path(sys.executable).with_name("airbyte-cdk"), "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
+
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    report = ElementTree.parse(folder / "build" / "test-results" / "standard-tests-junit.xml")
+    passed = [case.get("name", "") for case in report.iter("testcase") if case.find("skipped") is None]
+    assert Counter(name.partition("[")[0] for name in passed) == {
+        "test_spec": 1,
+        "test_config_matches_spec": 11,
+        "test_check": 11,
+        "test_discover": 6,
+        "test_basic_read": 11,
+        "test_fail_read_with_bad_catalog": 11,
+    }
