@@ -59,12 +59,15 @@ class Delivery:
         self._tell(route, snapshot, now)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
         news = self._follow(route, snapshot, now)
-        # What will be told anew at the end of this sync is not told yet: a row comes once in each.
+        # What will be told anew at the end of this sync is not told yet: a row comes once in each. Were the sync broken
+        # off before, the next one has to tell it.
         comes_again = snapshot.ref.key in route.held
         for stream, rows in told:
             for message in stream.deliver(snapshot, None if comes_again else rows, now):
                 news = True
                 yield message
+            if comes_again and stream.ledger.batches.wants(snapshot.ref):
+                stream.ledger.batches.ask_again(snapshot.ref, now)
         self._unsaved += news
         is_in_window = any(one.stages for one in self._routes.values())
         if news and (not is_in_window or self._unsaved >= _STATE_EVERY):

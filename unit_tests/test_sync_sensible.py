@@ -461,3 +461,19 @@ def test_what_was_given_up_is_read_again_when_the_list_shows_a_change(served: Se
     assert synced.counts == {"sensible_batches": 1, "sensible_files": 1, "sensible_results": 1}
     assert only(synced.records["sensible_batches"])["status"] == "complete"
     assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize("place", range(2, 40, 6))
+def test_a_batch_that_will_be_told_at_the_end_is_told_by_the_next_sync_where_this_one_breaks_off(
+    served: Served, claims: Sandbox, place: int
+) -> None:
+    claims.sensible.bulk("claims", 3, days_ago(400), step_seconds=90_000, batch_size=3)
+    [batch] = claims.sensible.batch_ids
+    connection = connect(served, sensible={"batch_ids": [batch]}, lookback_days=0)
+    connection.sync(stop_after=place)
+
+    connection.sync()
+
+    row = only(list(connection.warehouse["sensible_batches"].values()))
+    assert (row["status"], row["files_processed"]) == ("complete", 3)
+    assert connection.sync().counts == {}
