@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ import orjson
 import requests
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import SUCCESS_RESOLUTION
+from urllib3.exceptions import ReadTimeoutError
 
 from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
 from .model import Json
@@ -20,6 +22,7 @@ TIMEOUT = (5, 60)
 """Seconds to connect, and seconds without a byte."""
 
 _TOO_MANY = 429
+_PASSING = {_TOO_MANY: "is asked too often", 503: "is down"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,14 @@ class Judge:
         if status == _TOO_MANY and self._dialect.is_quota(reason):
             words = "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
             raise QuotaError(f"{self._dialect.name} {words}{told}.", status, body)
-        if status in {_TOO_MANY, 503}:
-            raise self._busy(response, body, told)
-        raise self._trouble(status, body, told)
-
-    def _busy(self, response: requests.Response, body: Json, told: str) -> Exception:
-        asked = self._retry_after(response)
-        if asked is not None and asked > self._longest_asked:
-            return TransientError(f"{self._dialect.name} asks to come back in {asked / 60:.0f} minutes{told}.")
-        throttled = response.status_code == _TOO_MANY
-        words = f"is asked too often{told}" if throttled else f"is down{told}"
-        return Again(words, response.status_code, body, throttled=throttled or asked is not None, asked=asked)
+        trouble = self._trouble(status, body, told)
+        if isinstance(trouble, Again):
+            trouble.asked = self._retry_after(response)
+            trouble.throttled = status == _TOO_MANY or trouble.asked is not None
+            if (trouble.asked or 0) > self._longest_asked:
+                words = f"{self._dialect.name} asks to come back in {_in_words(trouble.asked or 0)}{told}."
+                raise TransientError(words, status, body)
+        raise trouble
 
     def _trouble(self, status: int, body: Json, told: str) -> Exception:
         name, credentials = self._dialect.name, self._dialect.credentials
@@ -122,33 +122,41 @@ class Judge:
             return ConfigError(f"{name} points to another address{told}; the key is not sent there. Check base_url.")
         if status == 501:
             return BadAnswer(f"{name} cannot do this{told}.")
-        if status >= 500 or status == 408 or self._dialect.passes(status, body):
-            return Again(f"had a trouble of its own{told}", status, body)
+        if status >= 500 or status in {408, _TOO_MANY} or self._dialect.passes(status, body):
+            return Again(f"{_PASSING.get(status, 'had a trouble of its own')}{told}", status, body)
         return Refused(f"{name} refused the request{told}.", status, body)
 
     def _retry_after(self, response: requests.Response) -> float | None:
         """Seconds out of a `Retry-After` header, which is a number or a date."""
         header = response.headers.get("Retry-After", "").strip()
-        if re.fullmatch(r"\d+(\.\d+)?", header):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
             return float(header)
         try:
             return max(0.0, (parsedate_to_datetime(header) - self._now()).total_seconds())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
     def _plain(self, text: str | None) -> str:
         """A provider's own words, fit for a log: one short line, no markup, no query strings, no credentials."""
         if not text or text.lstrip().startswith("<"):
             return ""
-        for secret in self._secrets:
+        for secret in tuple(self._secrets):  # a login may add its token at any time
             text = text.replace(secret, "****")
         return re.sub(r"(https?://[^\s?\"']*)\?\S*", r"\1", " ".join(text.split()))[:200].rstrip(".")
 
 
+def _in_words(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600)):
+        if seconds >= 2 * length:
+            return f"{min(seconds / length, 999):.0f} {unit}"
+    return f"{seconds / 60:.0f} minutes"
+
+
+_SILENT = f"was silent for {TIMEOUT[1]} s"
 _BROKEN: tuple[tuple[type[requests.RequestException], str], ...] = (
     (requests.exceptions.SSLError, "has a certificate that cannot be trusted"),
     (requests.exceptions.ConnectTimeout, f"did not take the connection within {TIMEOUT[0]} s"),
-    (requests.exceptions.ReadTimeout, f"was silent for {TIMEOUT[1]} s"),
+    (requests.exceptions.ReadTimeout, _SILENT),
     (requests.exceptions.ChunkedEncodingError, "broke off in the middle of an answer"),
     (requests.exceptions.ContentDecodingError, "answered with a broken body"),
     (requests.exceptions.ConnectionError, "could not be reached or broke the connection"),
@@ -156,15 +164,23 @@ _BROKEN: tuple[tuple[type[requests.RequestException], str], ...] = (
 
 
 class AsIs(ErrorHandler):
-    """Hands every answer on as it is; a broken connection becomes a trouble that may pass, all else is raised."""
+    """Hands every answer on as it is. Where there was none, that is None, and `trouble` tells why."""
 
     max_retries = 0
     max_time = None
 
+    def __init__(self) -> None:
+        self._thread = threading.local()
+
     def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        if not isinstance(response, Exception):
-            return SUCCESS_RESOLUTION
-        for kind, words in _BROKEN:
-            if isinstance(response, kind):
-                raise Again(words) from None
-        raise response
+        # Nothing is raised here: the CDK's client forgets a request only when it has had its answer.
+        self._thread.error = response
+        return SUCCESS_RESOLUTION
+
+    def trouble(self) -> Exception:
+        """What became of the last request of this thread: a trouble that may pass, or the error as it was."""
+        error: Exception = self._thread.error
+        is_silence = any(isinstance(one, ReadTimeoutError) for one in error.args)
+        kinds = (words for kind, words in _BROKEN if isinstance(error, kind))
+        words = _SILENT if is_silence else next(kinds, None)
+        return Again(words) if words else error

@@ -18,11 +18,11 @@ import requests
 import urllib3
 from airbyte_cdk.sources.streams.http import HttpClient
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from .answers import TIMEOUT, Again, AsIs, Dialect, Judge
+from .connections import Connections
 from .errors import ConfigError, CredentialsError, Stopped, TransientError
 from .login import Tokens
 from .model import Json
@@ -32,6 +32,12 @@ from .pacing import Lane, Patience
 _silent = logging.getLogger("source_docextract.silent")
 _silent.propagate = False
 _silent.setLevel(logging.CRITICAL + 1)
+
+_MEANINGLESS = (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)
+"""What requests and urllib3 say of a request that cannot be sent, and of an answer that is no HTTP."""
+
+_TOLD = 20
+"""Waits that are told of in one sync; a provider that is in trouble all day must not bury the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +112,16 @@ class Client:
             self._send = partial(self._send_logged_in, login.header, self._tokens)
         clock = now or (lambda: datetime.now(timezone.utc))
         self._judge = Judge(dialect, self._patience.longest_asked, clock, self._secrets)
-        self._session = requests.Session()
+        self._told = 0
+        self._session = _Session()
+        self._connections = Connections(self.stop, self._patience.longest_answer, max_in_flight)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=max_in_flight))
+            self._session.mount(scheme, self._connections)
+        self._as_is = AsIs()
         self._http = HttpClient(
             dialect.name,
             _silent,
-            error_handler=AsIs(),
+            error_handler=self._as_is,
             session=self._session,
             authenticator=_NoNetrc(),
             request_timeout=TIMEOUT,
@@ -133,14 +142,15 @@ class Client:
             self._tokens.current()
 
     def close(self) -> None:
-        """Ends every wait at once and lets no further request out."""
+        """Ends every wait at once, also for an answer, and lets no further request out."""
         self.stop.set()
+        self._connections.cut()
         self._session.close()
 
     def _with_retries(self, request: Request, once: Callable[[Request], Json]) -> Json:
         retrying = Retrying(
             retry=retry_if_exception_type(Again),
-            stop=stop_after_attempt(self._patience.tries),
+            stop=self._is_enough,
             wait=self._wait,
             before_sleep=lambda state: self._tell(request, state),
             sleep=self._sleep,
@@ -149,27 +159,30 @@ class Client:
         try:
             return retrying(once, request)
         except Again as trouble:
-            words = f"{self.dialect.name} {trouble}, {self._patience.tries} times in a row."
+            words = f"{self.dialect.name} {trouble}, {retrying.statistics['attempt_number']} times in a row."
             raise TransientError(words, trouble.status, trouble.body) from None
 
     def _wait(self, state: RetryCallState) -> float:
-        trouble = state.outcome.exception() if state.outcome else None
-        asked = trouble.asked if isinstance(trouble, Again) else None
-        if asked is not None:
-            return asked
-        return self._patience.wait(state.attempt_number)
+        return max(_trouble(state).asked or 0.0, self._patience.wait(state.attempt_number))
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        in_all = state.idle_for + state.upcoming_sleep
+        return state.attempt_number >= self._patience.tries or in_all > self._patience.longest_asked
 
     def _tell(self, request: Request, state: RetryCallState) -> None:
-        """One log line a wait: a throttled lane is held for all its requests, any other trouble is told once."""
-        trouble = state.outcome.exception() if state.outcome else None
-        seconds = state.upcoming_sleep
+        """One log line a wait, however many requests share it. A throttled lane is held for all its requests."""
+        trouble, seconds, lane = _trouble(state), state.upcoming_sleep, self._lane(request.lane)
+        if trouble.throttled:
+            lane.hold(seconds)
+        is_news = lane.is_news(seconds)
         with self._lock:
             self.tally.retries += 1
-        if isinstance(trouble, Again) and trouble.throttled:
-            if self._lane(request.lane).hold(seconds):
-                self._logger.info("%s %s; waiting %.0f s.", self.dialect.name, trouble, seconds)
-        elif state.attempt_number == 1:
-            self._logger.info("%s %s; trying up to %d times.", self.dialect.name, trouble, self._patience.tries)
+            self._told += is_news
+            told = self._told
+        if is_news and told <= _TOLD:
+            tries = f"try {state.attempt_number + 1} of {self._patience.tries}"
+            last = " Further waits are only counted." if told == _TOLD else ""
+            self._logger.info("%s %s; waiting %.1f s before %s.%s", self.dialect.name, trouble, seconds, tries, last)
 
     def _sleep(self, seconds: float) -> None:
         began = time.monotonic()
@@ -189,9 +202,9 @@ class Client:
         """With a token; one that is refused is renewed once, by one worker for all."""
         token = tokens.current()
         try:
-            return self._send_once(request, {header: token})
+            return self._send_once(request, {header: token.value})
         except CredentialsError:
-            return self._send_once(request, {header: tokens.current(refused=token)})
+            return self._send_once(request, {header: tokens.current(refused=token).value})
 
     def _log_in(self, login: Login) -> tuple[str, float]:
         value, lifetime = login.read(self._with_retries(login.request, self._send_once))
@@ -202,22 +215,22 @@ class Client:
     def _send_once(self, request: Request, extra_headers: Mapping[str, str] | None = None) -> Json:
         if self.stop.is_set():
             raise Stopped("The sync was stopped.")
-        waited = self._lane(request.lane).enter(self.stop, self._slots)
+        lane = self._lane(request.lane)
+        waited = lane.enter(self.stop, self._slots)
         try:
             with self._lock:
                 self.tally.requests += 1
                 self.tally.waited += waited
             began = time.monotonic()
-            _, response = self._http.send_request(
-                request.method,
-                self._base_url + request.path,
-                request_kwargs={"allow_redirects": False},
-                headers={**self._headers, **request.headers, **(extra_headers or {})},
-                params={key: str(value) for key, value in request.params.items()},
-                json=request.json,
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-            # It never left. Its own words are not repeated: they may quote a header, and a header may be a key.
+            response = self._answer(request, {**self._headers, **request.headers, **(extra_headers or {})}, lane)
+        except Exception as error:
+            if self.stop.is_set():
+                raise Stopped("The sync was stopped.") from None  # by then, all else comes of that
+            if not isinstance(error, _MEANINGLESS):
+                raise
+            if self._connections.is_out:
+                raise Again("gave an answer that cannot be read") from None
+            # Its own words are not repeated: they may quote a header, and a header may be a key.
             words = f"A request to {self.dialect.name} cannot be sent ({type(error).__name__})."
             raise ConfigError(f"{words} Check its base_url and keys.") from None
         finally:
@@ -228,12 +241,38 @@ class Client:
         )  # fmt: skip
         return self._judge.body(response)
 
+    def _answer(self, request: Request, headers: Mapping[str, str], lane: Lane) -> requests.Response:
+        self._connections.sending(lane.left)
+        _, response = self._http.send_request(
+            request.method,
+            self._base_url + request.path,
+            request_kwargs={"allow_redirects": False},
+            headers=headers,
+            params={key: str(value) for key, value in request.params.items()},
+            json=request.json,
+        )
+        if response is None:
+            raise self._as_is.trouble()
+        return response
+
+
+class _Session(requests.Session):
+    """Takes no redirect, and does not look where it leads: the key is for one host."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
 
 class _NoNetrc(AuthBase):
     """Says that the request is authorised already: without it, requests would put in what a ~/.netrc holds."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
+
+
+def _trouble(state: RetryCallState) -> Again:
+    trouble = state.outcome.exception() if state.outcome else None
+    return trouble if isinstance(trouble, Again) else Again("is in trouble")
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from .errors import ConnectorError, CredentialsError, Refused, Stopped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """`expires` is a moment of the monotonic clock, in seconds."""
+    """One login's: another is another token, even if it has the same value. `expires` is of the monotonic clock."""
 
     value: str
     expires: float
@@ -33,7 +33,7 @@ class Tokens:
         self._trouble: ConnectorError | None = None
         self._lock = threading.Lock()
 
-    def current(self, refused: str | None = None) -> str:
+    def current(self, refused: Token | None = None) -> Token:
         """The token; a new one where there is none, it has expired, or it is the one that was just `refused`.
 
         A login that failed for good is not tried again: all who ask for a token are told why.
@@ -42,9 +42,9 @@ class Tokens:
             if self._trouble:
                 raise self._trouble
             token = self._token
-            if token is None or token.value == refused or token.expires <= time.monotonic():
+            if token is None or token is refused or token.expires <= time.monotonic():
                 token = self._token = self._new()
-            return token.value
+            return token
 
     def _new(self) -> Token:
         try:

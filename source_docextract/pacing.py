@@ -21,13 +21,15 @@ SPACING_MARGIN = 1.01
 class Patience:
     """How long to keep trying: exponential from `first_wait` to `longest_wait` seconds, jittered.
 
-    A provider that asks for more than `longest_asked` seconds (`Retry-After`) is left for the next sync.
+    What would have to wait for more than `longest_asked` seconds (`Retry-After`), in one go or in all, is left for the
+    next sync. An answer that takes more than `longest_answer` seconds to its last byte is given up like a broken one.
     """
 
     tries: int = 6
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_asked: float = 600.0
+    longest_answer: float = 300.0
 
     def wait(self, failed_tries: int) -> float:
         """Seconds before the next try, where the provider does not say how long."""
@@ -41,8 +43,9 @@ class Lane:
     def __init__(self, interval: float) -> None:
         self._interval = interval * SPACING_MARGIN
         self._next = 0.0
+        self._told_until = 0.0
         self._door = threading.Lock()  # held while waiting for a turn
-        self._clock = threading.Lock()  # held while `_next` changes
+        self._clock = threading.Lock()  # held while a moment changes
 
     def enter(self, stop: threading.Event, slots: threading.Semaphore) -> float:
         """Waits for its turn and for one of the provider's `slots`; gives the seconds waited for the turn.
@@ -61,15 +64,26 @@ class Lane:
             if stop.is_set():
                 slots.release()
                 raise Stopped("The sync was stopped.")
-            self._not_before(time.monotonic() + self._interval)
+            self.left()
             return waited
 
-    def hold(self, seconds: float) -> bool:
-        """Lets nobody in for so long; False where it was held about as long already."""
-        until = time.monotonic() + seconds
-        longer = until > self._next + 0.1 + self._interval
-        self._not_before(until)
-        return longer
+    def left(self) -> None:
+        """A request has left just now; told once more when it is really out, for a connection takes time to make."""
+        self._not_before(time.monotonic() + self._interval)
+
+    def hold(self, seconds: float) -> None:
+        """Lets nobody in for so long."""
+        self._not_before(time.monotonic() + seconds)
+
+    def is_news(self, seconds: float) -> bool:
+        """Whether a wait of so long is worth telling: not as part of one that is going on and was told already."""
+        now = time.monotonic()
+        with self._clock:
+            left = max(0.0, self._told_until - now)
+            if left and seconds <= 2 * left + 1:
+                return False
+            self._told_until = now + seconds
+            return True
 
     def _not_before(self, moment: float) -> None:
         with self._clock:

@@ -200,7 +200,7 @@ def in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Thread], li
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)

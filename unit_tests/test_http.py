@@ -1,6 +1,7 @@
 """One request: what heals, what is refused, what is said of it, and that no key is ever told."""
 
 import logging
+import re
 import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -179,6 +180,24 @@ def test_a_redirect_never_takes_the_key_along(status: int) -> None:
         assert other.seen == []
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["/elsewhere?token=t", "//127.0.0.1:9/x", "http://[bad", "", "\\"])
+def test_no_redirect_is_followed_wherever_it_leads(where: str, status: int) -> None:
+    with asked((status, {"Location": where}, {}), FINE) as (server, client):
+        told = str(trouble(client, ConfigError))
+        assert told == f"Acme points to another address ({status}); the key is not sent there. Check base_url."
+        assert [seen.path for seen in server.seen] == ["/things"]
+
+
+def test_a_login_is_not_redirected_either() -> None:
+    with (
+        serving(in_turn(FINE)) as other,
+        asked((307, {"Location": f"{other.url}/login"}, {}), **logs_in()) as (_, client),
+    ):
+        assert "points to another address (307)" in str(trouble(client, ConfigError))
+        assert other.seen == []
+
+
 def test_a_netrc_file_does_not_replace_or_add_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -261,13 +280,15 @@ def test_a_token_never_appears_in_what_is_told() -> None:
     assert str(error) == "Acme refused the request (400: **** is odd)."
 
 
-def test_at_info_a_trouble_is_told_once_and_without_the_query() -> None:
+def test_at_info_a_wait_is_told_once_and_without_the_query() -> None:
     log = Log()
-    patience = Patience(tries=4, first_wait=0.01, longest_wait=0.01)
+    patience = Patience(tries=2, first_wait=0.4, longest_wait=0.4)
     broken: Mapping[str, Any] = {"error": "see https://x.example/?k=s1gned"}
     with asked((500, {}, broken), logger=log, patience=patience) as (_, client):
         trouble(client, TransientError)
-    assert log.lines == ["Acme had a trouble of its own (500: see https://x.example/); trying up to 4 times."]
+    [line] = log.lines
+    told = r"Acme had a trouble of its own \(500: see https://x\.example/\); waiting 0\.[234] s before try 2 of 2\."
+    assert re.fullmatch(told, line)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "https://two hosts", "https://double..dot", "https://*.x"])

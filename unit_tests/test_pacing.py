@@ -73,12 +73,20 @@ def test_a_lane_is_entered_at_its_pace_and_takes_a_slot_each_time() -> None:
     assert not slots.acquire(blocking=False)
 
 
-def test_a_hold_is_news_only_where_it_lasts_longer() -> None:
+def test_a_wait_is_news_only_where_it_is_no_part_of_one_that_was_told() -> None:
     lane = Lane(0)
-    assert lane.hold(20)
-    assert not lane.hold(20.05)
-    assert not lane.hold(5)
-    assert lane.hold(30)
+    assert lane.is_news(20)
+    assert not lane.is_news(5)
+    assert not lane.is_news(39)
+    assert lane.is_news(60)
+    assert not lane.is_news(60)
+
+
+def test_a_wait_is_news_when_the_last_one_is_over() -> None:
+    lane = Lane(0)
+    assert lane.is_news(0.01)
+    time.sleep(0.01)
+    assert lane.is_news(0.01)
 
 
 def are_apart(arrivals: list[float], interval: float, began: float) -> bool:
@@ -133,7 +141,7 @@ def test_a_throttled_lane_is_held_for_all_and_told_once() -> None:
         throttled, later = server.seen[:4], server.seen[4:]
         assert len(later) == 4
         assert min(seen.at for seen in later) >= max(seen.at for seen in throttled) + 0.4 - SLACK
-    assert log.lines == ["Acme is asked too often (429: too fast); waiting 0 s."]
+    assert log.lines == ["Acme is asked too often (429: too fast); waiting 0.4 s before try 2 of 3."]
 
 
 def test_who_comes_to_a_held_lane_waits_as_well() -> None:
@@ -210,8 +218,7 @@ def test_a_place_that_frees_after_the_end_goes_to_nobody(lanes: tuple[str, str])
         for thread in threads + late:
             thread.join(5)
         assert [seen.path for seen in server.seen] == ["/slow"]
-        assert outcomes == [{}]
-        assert [type(outcome) for outcome in ended] == [Stopped] * 2
+        assert [type(outcome) for outcome in outcomes + ended] == [Stopped] * 3
 
 
 @contextmanager
