@@ -24,6 +24,12 @@ class ConnectorError(Exception):
 
     failure_type = FailureType.system_error
 
+    def told_as(self, message: str) -> ConnectorError:
+        """In other words; what it takes to recover is the same."""
+        told = ConnectorError(message)
+        told.failure_type = self.failure_type
+        return told
+
 
 class ConfigError(ConnectorError):
     """Nothing will work until the user changes a setting."""

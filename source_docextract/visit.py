@@ -15,7 +15,7 @@ from airbyte_cdk.models import AirbyteMessage
 
 from .delivery import Delivery
 from .entries import Rules, Watch
-from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError, TransientError
+from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError
 from .http import Client
 from .model import BatchRef, Snapshot
 from .notices import Notices
@@ -281,11 +281,12 @@ class Visit:
                 batches.held.pop(tag.ref.key, None)
         if isinstance(error, (CredentialsError, QuotaError)):
             self._give_up(error)
-        elif not isinstance(error, ConfigError):
+        elif isinstance(tag, (_Fetch, _Members)) or not isinstance(error, ConfigError):
+            # A list that nobody knows by its name in the settings says nothing of the others.
             self._troubles_in_a_row += 1
             if self._troubles_in_a_row >= TROUBLES_IN_A_ROW:
                 words = f"{self._name} failed {TROUBLES_IN_A_ROW} times in a row; the rest is left for the next sync."
-                self._give_up(TransientError(f"{words} {error}"))
+                self._give_up(error.told_as(f"{words} {error}"))
 
     def _give_up(self, error: ConnectorError) -> None:
         self._given_up = True
