@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Clock, NewDocument, NewFile, Sandbox, serve
+from sandbox import Clock, Fault, NewDocument, NewFile, Sandbox, serve
 
 KEY = "sandbox-extracta-key"
 
@@ -162,6 +162,34 @@ def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synce
     assert {error["failure_type"] for error in errors} == {"config_error"}
     assert errors[-1]["message"].startswith("3 of 6 streams are incomplete; all else was synced.")
     assert "a-wrong-extracta-key" not in done.stdout + done.stderr
+
+
+def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well(setup: Setup) -> None:
+    streams = setup.write_catalog()
+    setup.settings["lookback_days"] = 0
+    arguments = ["read", "--config", "config.json", "--catalog", "catalog.json"]
+    [template] = setup.settings["extracta"]["extraction_ids"]
+    broken = setup.sandbox.extracta.batch_ids(template)[2]
+    with setup.sandbox.faults.during(Fault("status", "extracta.getBatchResults", about=broken, status=501)):
+        first = setup.run(*arguments)
+
+    assert first.returncode == 1
+    batches = {message["record"]["data"]["batch_id"] for message in of_type(first, "RECORD")}
+    assert batches == {*setup.sandbox.extracta.batch_ids(template), *setup.settings["atlas"]["batch_ids"]} - {broken}
+    concerned = [stream for stream in streams if stream.startswith("extracta")]
+    traces = [message["trace"] for message in of_type(first, "TRACE")]
+    words = [trace["error"]["message"] for trace in traces if trace["type"] == "ERROR"][-1]
+    assert words.startswith(f"{len(concerned)} of {len(streams)} streams are incomplete; all else was synced.")
+    states = {message["state"]["stream"]["stream_descriptor"]["name"]: message for message in of_type(first, "STATE")}
+    (setup.folder / "state.json").write_text(json.dumps([message["state"] for message in states.values()]))
+    setup.sandbox.journal.clear()
+    second = setup.run(*arguments, "--state", "state.json")
+
+    assert second.returncode == 0
+    records = [message["record"] for message in of_type(second, "RECORD")]
+    assert {record["stream"] for record in records} == set(concerned)
+    assert {record["data"]["batch_id"] for record in records} == {broken}
+    assert setup.sandbox.journal.counts() == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "closed pipe"])

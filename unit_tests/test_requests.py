@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness import START, Connection, world
 
-from sandbox import DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from sandbox import Clock, DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument, serve
 
 KINDS = ("batches", "files", "results")
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(KINDS, size)]
@@ -147,6 +147,19 @@ def test_a_page_is_asked_for_once_whatever_the_streams(provider: str, subset: tu
         assert set(first.counts) == set(news.counts) == set(streams)
         assert quiet.counts == {}
         assert [first.requests, quiet.requests, news.requests] == account.expected(subset)
+
+
+def test_no_more_requests_are_in_flight_than_allowed() -> None:
+    sandbox = Sandbox(clock=Clock(start=START, speed=0.0), seeds=False, latency=0.03)
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for _ in range(9):
+        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
+    with serve(sandbox) as url:
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}, "max_in_flight": 3})
+        synced = connection.sync()
+
+    assert synced.counts["extracta_results"] == 9
+    assert sandbox.journal.max_in_flight == 3
 
 
 @pytest.mark.parametrize("provider", ACCOUNTS)

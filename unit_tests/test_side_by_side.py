@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import Connection, world
+from harness import Connection, log, world
 
 from sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 
@@ -86,6 +87,22 @@ def test_a_provider_that_is_down_costs_its_own_streams_alone(down: str) -> None:
         healed = connection.sync()
         assert set(healed.ends.values()) == {"COMPLETE"}
         assert {stream for stream in healed.ends if stream.startswith(down)} == set(healed.counts)
+
+
+def test_a_reader_who_walks_away_leaves_no_thread_behind(served: tuple[Sandbox, str]) -> None:
+    connection = Connection(*served, fill(served[0]))
+    before = set(threading.enumerate())
+    reading = connection.source.read(log, connection.settings, connection.catalog(), [])
+    for message in reading:
+        if message.record:
+            break
+    reading.close()
+
+    names = ("Extracta", "DocMap", "Sensible", "Atlas")
+    patience = time.monotonic() + 30
+    while ours := [one for one in set(threading.enumerate()) - before if one.name.startswith(names)]:
+        assert time.monotonic() < patience, ours
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("wrong", ["extracta", *OTHERS])
