@@ -165,9 +165,10 @@ class Book:
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
         rows = before if marks is None else "".join(marks)
-        # A document that was asked for by itself says nothing of how its list shows it.
+        # A document that was asked for by itself says nothing of how its list shows it, unless it fell behind that.
         is_bare = self._watch is Watch.LIST and not ref.fingerprint
-        signature = entry.signature if entry and is_bare else _told(ref, status)
+        is_behind = entry is not None and entry.status is BatchStatus.COMPLETE and status is BatchStatus.OPEN
+        signature = entry.signature if entry and is_bare and not is_behind else _told(ref, status)
         self.entries[key] = Entry(
             since,
             status,
@@ -270,8 +271,7 @@ class Book:
         if not snapshot.finished:
             if entry and self.is_stalling(snapshot, now):
                 return BatchStatus.STALLED, entry.since
-            waiting = entry is not None and entry.status is BatchStatus.OPEN
-            return BatchStatus.OPEN, min(entry.since, now) if entry and waiting else now
+            return BatchStatus.OPEN, min(entry.since, now) if entry and entry.status is BatchStatus.OPEN else now
         if entry and entry.status is BatchStatus.COMPLETE and entry.signature == snapshot.ref.signature:
             return BatchStatus.COMPLETE, min(entry.since, now)
         settled = snapshot.completed_at or (snapshot.ref.clock if is_new else None) or now

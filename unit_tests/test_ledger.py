@@ -72,6 +72,19 @@ class TestDue:
             read(book, waiting(ref), at=NOW + days * DAY)
             assert due(book, ref, at=NOW + days * DAY) == ["b"]
 
+    def test_a_document_that_was_finished_and_is_said_not_to_be_is_due_though_its_list_is_the_same(self) -> None:
+        book, listed = Book(Rules(), Watch.LIST), BatchRef(None, "d", clock=NOW, fingerprint="1")
+        by_itself = BatchRef(None, "d")
+        book.plan(listing(listed), NOW)
+        book.settle(finished(listed), ["marked"], NOW)
+        assert due(book, listed) == []
+
+        book.settle(waiting(by_itself), None, NOW)
+        assert due(book, listed) == ["d"]
+
+        book.settle(finished(listed), ["marked"], NOW)
+        assert due(book, listed) == []
+
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
     def test_a_settled_batch_is_due_within_the_lookback(self, lookback: int, days: float, is_due: bool) -> None:
         book, ref = Book(Rules(lookback=lookback * DAY)), batch("b", None)
