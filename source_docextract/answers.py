@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-import orjson
 import requests
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution
 from airbyte_cdk.sources.streams.http.error_handlers.response_models import SUCCESS_RESOLUTION
 from urllib3.exceptions import ReadTimeoutError
 
+from .body import parsed
 from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
 from .model import Json
+from .plain import plain
 
 TIMEOUT = (5, 60)
 """Seconds to connect, and seconds without a byte."""
@@ -73,14 +74,12 @@ class Judge:
     Args:
         longest_asked: seconds of `Retry-After` that are worth waiting for.
         now: the wall clock, for `Retry-After` dates.
-        secrets: never repeated, even where the provider does.
     """
 
-    def __init__(self, dialect: Dialect, longest_asked: float, now: Callable[[], datetime], secrets: set[str]) -> None:
+    def __init__(self, dialect: Dialect, longest_asked: float, now: Callable[[], datetime]) -> None:
         self._dialect = dialect
         self._longest_asked = longest_asked
         self._now = now
-        self._secrets = secrets
 
     def body(self, response: requests.Response) -> Json:
         """The parsed body of a 2xx answer.
@@ -91,8 +90,8 @@ class Judge:
         """
         status = response.status_code
         try:
-            body, is_json = orjson.loads(response.content), True
-        except orjson.JSONDecodeError:
+            body, is_json = parsed(response.content), True
+        except ValueError:
             body, is_json = None, False
         if 200 <= status < 300:
             if not is_json:
@@ -136,13 +135,10 @@ class Judge:
         except (TypeError, ValueError, OverflowError):
             return None
 
-    def _plain(self, text: str | None) -> str:
-        """A provider's own words, fit for a log: one short line, no markup, no query strings, no credentials."""
-        if not text or text.lstrip().startswith("<"):
-            return ""
-        for secret in tuple(self._secrets):  # a login may add its token at any time
-            text = text.replace(secret, "****")
-        return re.sub(r"(https?://[^\s?\"']*)\?\S*", r"\1", " ".join(text.split()))[:200].rstrip(".")
+    @staticmethod
+    def _plain(text: str | None) -> str:
+        """A provider's own words, fit for a log; nothing of a page that was meant for a browser."""
+        return "" if not text or text.lstrip().startswith("<") else plain(text).rstrip(".")
 
 
 def _in_words(seconds: float) -> str:

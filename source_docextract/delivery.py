@@ -9,9 +9,11 @@ from datetime import datetime
 from airbyte_cdk.models import AirbyteMessage
 
 from .entries import Watch
+from .errors import BadAnswer
 from .ledger import Book
 from .model import BatchStatus, Snapshot
 from .notices import Notices
+from .plain import plain
 from .routes import Route
 from .streams import Checkpoints
 from .tables import mark
@@ -95,14 +97,16 @@ class Delivery:
     def _tell(self, route: Route, snapshot: Snapshot, now: datetime) -> None:
         ref = snapshot.ref
         for status in sorted(snapshot.odd_statuses):
-            self._notices.once(
-                f"{self._name} sent the status {status!r}, which is not known here; it counts as unfinished."
-            )
+            words = f"{self._name} sent the status {plain(status)!r}, which is not known here; it counts as unfinished."
+            self._notices.warn("unknown status", words)
         noun = "batch" if route.product.watch is not Watch.LIST else "extraction"
         if snapshot.status is BatchStatus.MISSING:
             self._notices.warn("missing", f"{self._name} does not know {noun} {ref.key}. {snapshot.error}")
         if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
             self._notices.warn("stalled", f"{self._name}'s {noun} {ref.key} is still unfinished and is given up.")
+        if snapshot.trouble:
+            route.fail(BadAnswer(snapshot.trouble), route.wanting(ref))
+            self._notices.warn("partly unreadable", snapshot.trouble)
 
 
 def _to_batches(route: Route, target: Route, snapshot: Snapshot, now: datetime) -> bool:

@@ -9,20 +9,29 @@
     ├── BadAnswer         the provider answered with something that cannot be read
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
 
-Every message is one plain sentence that may be shown to a user: no key, no token, no signed link.
+Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
 """
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 from airbyte_cdk.models import FailureType
+
+from .plain import plain
+
+_LONGEST = 4000  # characters of a message
 
 
 class ConnectorError(Exception):
     """Base of all errors this connector raises on purpose."""
 
     failure_type = FailureType.system_error
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message, _LONGEST))
 
     def told_as(self, message: str) -> ConnectorError:
         """In other words; what it takes to recover is the same."""
@@ -81,3 +90,16 @@ class Refused(ConnectorError):
         super().__init__(message)
         self.status = status
         self.body = body
+
+
+def place(bug: BaseException) -> str:
+    """What kind of bug, and where, the innermost place first. Its own words may hold what was extracted."""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(bug.__traceback__)]
+    places = [f"{file.name}:{line}" for file, line in reversed(frames) if Path(__file__).parent in file.parents]
+    return " < ".join([f"{type(bug).__name__} at {places[0]}", *places[1:3]]) if places else type(bug).__name__
+
+
+def unforeseen(bug: Exception) -> ConnectorError:
+    """A bug of this connector, told without its words."""
+    words = "Something happened that this connector does not foresee"
+    return ConnectorError(f"{words} ({place(bug)}). The next sync goes on from the last state. Please report it.")

@@ -17,7 +17,6 @@ from functools import partial
 import requests
 import urllib3
 from airbyte_cdk.sources.streams.http import HttpClient
-from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
@@ -27,6 +26,7 @@ from .errors import ConfigError, CredentialsError, Stopped, TransientError
 from .login import Tokens
 from .model import Json
 from .pacing import Lane, Patience
+from .plain import hide, plain
 
 # The CDK's client logs whole requests, headers and bodies included, at DEBUG. Its own voice is kept off.
 _silent = logging.getLogger("source_docextract.silent")
@@ -103,17 +103,19 @@ class Client:
         self._patience = patience or Patience()
         self._logger = logger or logging.getLogger("airbyte")
         self._lock = threading.Lock()
-        self._secrets = {value.removeprefix("Bearer ") for value in self._headers.values()}
+        hide(*(value.removeprefix("Bearer ") for value in self._headers.values()))
         self._send: Callable[[Request], Json] = self._send_once
         self._tokens: Tokens | None = None
         if login:
-            self._secrets.update(login.request.headers.values())
+            hide(*login.request.headers.values())
             self._tokens = Tokens(partial(self._log_in, login), dialect.credentials)
             self._send = partial(self._send_logged_in, login.header, self._tokens)
         clock = now or (lambda: datetime.now(timezone.utc))
-        self._judge = Judge(dialect, self._patience.longest_asked, clock, self._secrets)
+        self._judge = Judge(dialect, self._patience.longest_asked, clock)
         self._told = 0
         self._session = _Session()
+        # What is not encrypted stays on this machine, whatever proxies there are.
+        self._session.trust_env = base_url.lower().startswith("https:")
         self._connections = Connections(self.stop, self._patience.longest_answer, max_in_flight)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._connections)
@@ -208,8 +210,7 @@ class Client:
 
     def _log_in(self, login: Login) -> tuple[str, float]:
         value, lifetime = login.read(self._with_retries(login.request, self._send_once))
-        add_to_secrets(value)
-        self._secrets.add(value)
+        hide(value)
         return value, lifetime
 
     def _send_once(self, request: Request, extra_headers: Mapping[str, str] | None = None) -> Json:
@@ -236,8 +237,8 @@ class Client:
         finally:
             self._slots.release()
         self._logger.debug(
-            "%s %s %s: %d in %.0f ms",
-            self.dialect.name, request.method, request.path, response.status_code, (time.monotonic() - began) * 1000,
+            "%s %s %s: %d in %.0f ms", self.dialect.name, request.method, plain(request.path),
+            response.status_code, (time.monotonic() - began) * 1000,
         )  # fmt: skip
         return self._judge.body(response)
 

@@ -18,6 +18,16 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from .errors import ConnectorError
 
+_ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+"""What ends a line for some readers, and in JSON may stand as it is."""
+
+
+def line(message: str) -> str:
+    """A message's JSON as one line, whatever the values in it hold."""
+    for end, escape in _ENDS.items():
+        message = message.replace(end, escape)
+    return f"{message}\n"
+
 
 def record(stream: str, data: dict[str, Any], moment: datetime) -> AirbyteMessage:
     emitted_at = int(moment.timestamp() * 1000)

@@ -167,6 +167,7 @@ class Snapshot:
         homeless: which batch its document is in is not told.
         memo: what its reader wants to be given back at the next reading, as short as can be.
         odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
+        trouble: that something in it cannot be read, in a sentence. The rest is here, and the batch stays open.
     """
 
     ref: BatchRef
@@ -184,6 +185,7 @@ class Snapshot:
     homeless: bool = False
     memo: str = ""
     odd_statuses: frozenset[str] = frozenset()
+    trouble: str = ""
 
     @property
     def finished(self) -> bool:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
+
+from .plain import plain
 
 _WARNINGS = 5  # of one kind in one sync; beyond that they are counted
+_LONGEST = 1000  # characters
 
 
 class Notices:
-    """Warnings, a few of each kind; a thousand broken batches must not bury the log."""
+    """Warnings, a few of each kind; a thousand broken batches must not bury the log.
 
-    def __init__(self, logger: logging.Logger) -> None:
+    Args:
+        name: the provider as a user knows it.
+    """
+
+    def __init__(self, logger: logging.Logger, name: str) -> None:
         self._logger = logger
+        self._name = name
         self._counts: Counter[str] = Counter()
-
-    def once(self, words: str) -> None:
-        if not self._counts[words]:
-            self._logger.warning(words)
-        self._counts[words] += 1
+        self._told: defaultdict[str, set[str]] = defaultdict(set)
 
     def warn(self, kind: str, words: str) -> None:
+        """Tells it, unless the same was told before or enough of its kind."""
+        told = self._told[kind]
+        if words in told:
+            return
         self._counts[kind] += 1
-        if self._counts[kind] <= _WARNINGS:
-            self._logger.warning(words)
+        if len(told) < _WARNINGS:
+            told.add(words)
+            self._logger.warning("%s", plain(words, _LONGEST))
 
     def close(self) -> None:
         for kind, count in self._counts.items():
-            if " " not in kind and count > _WARNINGS:
-                self._logger.warning("%d more batches: %s.", count - _WARNINGS, kind)
+            if count > _WARNINGS:
+                self._logger.warning("%s: %d more warnings like that: %s.", self._name, count - _WARNINGS, kind)

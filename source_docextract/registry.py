@@ -1,7 +1,8 @@
 """Batches named in a file that the user keeps anyway: CSV or JSON Lines, from https, s3, gs or a local path.
 
 Columns `provider`, `template_id`, `batch_id`, and optional `created_at`, `expected_files`; others are passed over. No
-error repeats what the file holds: whoever may set its address is not thereby allowed to read any file.
+error repeats what the file holds: whoever may set its address is not thereby allowed to read any file. Nor is whoever
+keeps it: it may not lead on to addresses inside a network, and it has an end.
 
 A storage that falls silent ends the sync instead of holding it. It is given the seconds that a provider is given; s3 is
 asked twice, and gs again while those seconds last. (What s3 breaks off in the middle, smart-open resumes, five times.)
@@ -10,20 +11,26 @@ asked twice, and gs again while those seconds last. (What s3 breaks off in the m
 from __future__ import annotations
 
 import csv
+import ipaddress
 import json
+import socket
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote, urljoin, urlsplit
 
+import requests
 import smart_open
+from smart_open.local_file import extract_local_path
 
 from .answers import TIMEOUT
 from .errors import ConfigError
 from .model import BatchRef, moment
+from .plain import hide
 
 NEEDS_TEMPLATE = {
     "extracta": True,
@@ -34,6 +41,8 @@ NEEDS_TEMPLATE = {
 }
 """The values of `provider`, and whether batches stand below templates there."""
 
+_COLUMNS = ("provider", "template_id", "batch_id", "created_at", "expected_files")
+_LONGEST_LINE, _MOST_LINES, _LARGEST = 10_000, 500_000, 100_000_000  # characters, lines, characters
 _TOLD = 5  # bad rows named in the error; the rest is counted
 
 
@@ -62,27 +71,86 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
     Raises:
         ConfigError: where it cannot be opened, or a row cannot be read (it names the lines).
     """
-    where = _shown(url)
+    where = f"The batch registry {_shown(url)}"
+    hide(_password(url), unquote(_password(url)))
     try:
-        with smart_open.open(url, encoding="utf-8-sig", newline="", transport_params=_limits(url)) as lines:
-            return _registry(_rows(lines, where), products, where)
+        if _is_odd(url):
+            raise ConfigError(f"{where} is not a file.")
+        limits = _limits(url)
+        with smart_open.open(
+            url, encoding="utf-8-sig", newline="", compression="disable", transport_params=limits
+        ) as lines:
+            return _registry(_rows(_bounded(lines, where), where), products, where)
     except ConfigError:
         raise
+    except _Elsewhere:
+        words = "leads to an address inside a network, or to an unencrypted one; if that is meant, name it itself in"
+        trouble = f"{words} batch_registry.url."
     except ImportError:
-        extra = urlsplit(url).scheme
-        words = f"The batch registry {where} needs more to be installed: pip install 'source-docextract[{extra}]'."
-        raise ConfigError(words) from None
-    except Exception as trouble:  # each kind of storage has errors of its own, and all mean the same here
-        kind = type(trouble.__cause__ or trouble).__name__  # smart-open makes an OSError of all that S3 says
-        words = f"The batch registry {where} cannot be read ({kind}). Check batch_registry.url."
-        raise ConfigError(words) from None
+        trouble = f"needs more to be installed: pip install 'source-docextract[{urlsplit(url).scheme}]'."
+    except UnicodeDecodeError:
+        trouble = "is not text in UTF-8; unpack it, if it is compressed."
+    except Exception as error:  # each kind of storage has errors of its own, and all mean the same here
+        kind = type(error.__cause__ or error).__name__  # smart-open makes an OSError of all that S3 says
+        trouble = f"cannot be read ({kind}). Check batch_registry.url."
+    # Not while another error is dealt with, which quotes the address.
+    raise ConfigError(f"{where} {trouble}")
+
+
+def _is_odd(url: str) -> bool:
+    """Whether it is something on this machine that is no file: a device, a pipe, a folder."""
+    path = Path(extract_local_path(url)) if urlsplit(url).scheme in {"", "file"} else None
+    return path is not None and path.exists() and not path.is_file()
+
+
+def _bounded(lines: IO[str], where: str) -> Iterator[str]:
+    """The lines of something that may have no end."""
+    size = 0
+    for number in range(1, _MOST_LINES + 2):
+        line = lines.readline(_LONGEST_LINE + 1)
+        size += len(line)
+        if not line:
+            return
+        if len(line) > _LONGEST_LINE:
+            raise ConfigError(f"{where} has a line {number} of more than {_LONGEST_LINE:,} characters.")
+        if number > _MOST_LINES or size > _LARGEST:
+            raise ConfigError(f"{where} has more than {_MOST_LINES:,} lines or {_LARGEST:,} characters; split it.")
+        yield line
+
+
+class _Elsewhere(Exception):
+    """A web server points to where its user did not."""
+
+
+class _Session(requests.Session):
+    """Follows to the same server, and to public addresses by https."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target:
+            here, there = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
+            is_same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
+            if not is_same and not (there.scheme == "https" and _is_public(there.hostname or "")):
+                raise _Elsewhere
+        return target
+
+
+def _is_public(host: str) -> bool:
+    """Whether all its addresses are; a name that nobody knows here is left to a proxy that may."""
+    try:
+        addresses = [ipaddress.ip_address(found[4][0]) for found in socket.getaddrinfo(host, None)]
+    except (OSError, UnicodeError):
+        return True
+    return all((getattr(address, "ipv4_mapped", None) or address).is_global for address in addresses)
 
 
 def _limits(url: str) -> dict[str, Any]:
     """What smart-open hands on to the client of a storage. The clients come with the extras, so they may be missing."""
     scheme = urlsplit(url).scheme
     if scheme in {"https", "http"}:
-        return {"timeout": TIMEOUT}
+        session = _Session()
+        session.trust_env = scheme == "https"  # what is not encrypted stays on this machine, whatever proxies there are
+        return {"timeout": TIMEOUT, "session": session}
     if scheme == "s3":
         connect, silent = TIMEOUT
         retries = {"mode": "standard", "total_max_attempts": 2}
@@ -98,10 +166,19 @@ def _limits(url: str) -> dict[str, Any]:
 def _shown(url: str) -> str:
     """An address as it may be told: without user, password and query."""
     parts = urlsplit(url)
-    host, path = parts.hostname or "", parts.path
-    if parts.scheme == "s3" and ":" in parts.netloc and "@" not in parts.netloc:
-        host, path = "", path.partition("@")[2]  # smart-open takes key:secret@bucket, and a secret may hold slashes
-    return f"{parts.scheme}://{host}{path}" if parts.scheme else url
+    if not parts.scheme:
+        return url
+    if parts.scheme in {"https", "http"}:
+        return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    place = f"{parts.netloc}{parts.path}"
+    before, _, after = place.partition("@")
+    return f"{parts.scheme}://{after if ':' in before else place}"  # key:secret@bucket; a secret may hold slashes
+
+
+def _password(url: str) -> str:
+    parts = urlsplit(url)
+    is_web = parts.scheme in {"https", "http"}
+    return parts.password or "" if is_web else url.partition("://")[2].partition("@")[0].partition(":")[2]
 
 
 def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:
@@ -118,7 +195,7 @@ def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(line for _, line in chain([first], numbered))
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     if missing := [name for name in ("provider", "batch_id") if name not in reader.fieldnames]:
-        raise ConfigError(f"The batch registry {where} has no column {' and no column '.join(missing)}.")
+        raise ConfigError(f"{where} has no column {' and no column '.join(missing)}.")
     for row in reader:
         yield first[0] + reader.line_num - 1, row
 
@@ -126,7 +203,7 @@ def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:
 def _json(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -134,19 +211,21 @@ def _registry(rows: Iterable[tuple[int, Any]], products: Collection[str], where:
     batches: defaultdict[str, list[BatchRef]] = defaultdict(list)
     passed_over: Counter[str] = Counter()
     bad: list[str] = []
+    more = 0
     for number, row in rows:
         try:
             product, ref = _batch(row)
         except ValueError as reason:
-            bad.append(f"line {number} {reason}")
+            more += len(bad) == _TOLD
+            bad.extend([f"line {number} {reason}"] if len(bad) < _TOLD else ())
             continue
         if product in products:
             batches[product].append(ref)
         else:
             passed_over[product] += 1
     if bad:
-        more = f", and {len(bad) - _TOLD} more lines" if len(bad) > _TOLD else ""
-        raise ConfigError(f"The batch registry {where} has rows that cannot be read: {'; '.join(bad[:_TOLD])}{more}.")
+        rest = f", and {more} more lines" if more else ""
+        raise ConfigError(f"{where} has rows that cannot be read: {'; '.join(bad)}{rest}.")
     return Registry({product: tuple(refs) for product, refs in batches.items()}, dict(passed_over))
 
 
@@ -158,18 +237,19 @@ def _batch(row: Any) -> tuple[str, BatchRef]:
     """
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
-    cells = {str(name).strip().lower(): _cell(value) for name, value in row.items()}
-    product = cells.get("provider", "").lower()
+    named = {str(name).strip().lower(): value for name, value in row.items()}
+    cells = {name: _cell(name, named.get(name)) for name in _COLUMNS}
+    product = cells["provider"].lower()
     if product not in NEEDS_TEMPLATE:
         raise ValueError(f"has no known provider (known are {', '.join(NEEDS_TEMPLATE)})")
-    if not cells.get("batch_id"):
+    if not cells["batch_id"]:
         raise ValueError("has no batch_id")
-    if NEEDS_TEMPLATE[product] and not cells.get("template_id"):
+    if NEEDS_TEMPLATE[product] and not cells["template_id"]:
         raise ValueError("has no template_id")
-    created, expected = cells.get("created_at", ""), cells.get("expected_files", "")
+    created, expected = cells["created_at"], cells["expected_files"]
     if created and moment(created) is None:
         raise ValueError("has a created_at that is no time; write it like 2026-01-01T00:00:00Z")
-    if expected and not (expected.isascii() and expected.isdigit()):
+    if expected and not (expected.isascii() and expected.isdigit() and len(expected) < 10):
         raise ValueError("has an expected_files that is no whole number")
     return product, BatchRef(
         template_id=cells["template_id"] if NEEDS_TEMPLATE[product] else None,
@@ -181,5 +261,10 @@ def _batch(row: Any) -> tuple[str, BatchRef]:
     )
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _cell(name: str, value: Any) -> str:
+    if value is not None and type(value) not in {str, int, float}:
+        raise ValueError(f"has a {name} that is no text")
+    cell = "" if value is None else str(value).strip()
+    if not cell.isprintable():
+        raise ValueError(f"has a {name} with characters that cannot be seen")
+    return cell

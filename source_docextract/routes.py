@@ -10,10 +10,10 @@ from datetime import datetime
 from airbyte_cdk.models import AirbyteMessage
 
 from .entries import Listing, Watch
-from .errors import ConnectorError
+from .errors import BadAnswer, ConnectorError
 from .ledger import Book, by_age
 from .model import BatchKey, BatchRef, BatchStatus, FileStatus, Snapshot
-from .providers.base import Plan, Product
+from .providers.base import Listed, Plan, Product
 from .scroll import Scroll, Window
 from .streams import Stream
 
@@ -29,6 +29,7 @@ class Route:
         queue: what is due and not started; None until the lists are read.
         running: what has been asked for and is not answered.
         stages: of a product with a list by time, how it goes on once all that was started is delivered.
+        listed: a window that has been listed, and whose rows are not queued yet.
         held: of a product that is watched by links: what is due because it is named, asked for at the end.
         due: of the same: batches of which a document has told news; others may follow.
         homeless: of the same: documents that do not tell which batch they are in, with their status.
@@ -44,6 +45,7 @@ class Route:
     queue: deque[BatchRef] | None = None
     running: int = 0
     stages: Iterator[Iterable[AirbyteMessage]] | None = None
+    listed: Listed | None = None
     held: dict[BatchKey, BatchRef] = field(default_factory=dict)
     due: dict[BatchKey, BatchRef] = field(default_factory=dict)
     homeless: dict[str, FileStatus] = field(default_factory=dict)
@@ -91,9 +93,13 @@ class Route:
         words = "Its template's list no longer names it."
         return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
 
-    def plan_window(self, scroll: Scroll, window: Window, refs: Iterable[BatchRef], now: datetime) -> None:
+    def plan_window(self, scroll: Scroll, window: Window, listed: Listed, now: datetime) -> None:
         """Queues what a window shows to those of its readers that have not been past it."""
-        self._plan_listed([book for _, book in self.readers if scroll.is_for(book, window)], refs, now)
+        if listed.trouble:
+            scroll.gaps.add(window.scope)
+            self.cut_short = True
+            self.fail(BadAnswer(listed.trouble))
+        self._plan_listed([book for _, book in self.readers if scroll.is_for(book, window)], listed.refs, now)
 
     def plan_members(self, streams: Iterable[Stream], refs: Sequence[BatchRef], now: datetime) -> None:
         """Expects what is in a batch that is named by hand, and queues what of it is told by rows like a list's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -12,19 +13,26 @@ from types import FrameType
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
-from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk.logger import PRINT_BUFFER, AirbyteLogFormatter
 from airbyte_cdk.models import ConnectorSpecification
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from . import messages
 from .config import Settings
 from .errors import ConfigError
+from .plain import SHORTEST_SECRET, PlainLog, hide
 from .source import SourceDocextract
-from .values import SHORTEST_KEY
 
 
 class Entrypoint(AirbyteEntrypoint):
-    """The CDK's, but for the check of the settings: a JSON schema's sentences do not say which setting is meant."""
+    """The CDK's, but for the log, whose lines are plain whoever wrote them, and for the check of the settings: a JSON
+    schema's sentences do not say which setting is meant."""
+
+    def __init__(self, source: SourceDocextract) -> None:
+        super().__init__(source)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler.formatter, AirbyteLogFormatter):
+                handler.addFilter(PlainLog())
 
     @staticmethod
     def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:  # noqa: ARG004 (the CDK's)
@@ -36,8 +44,10 @@ class Entrypoint(AirbyteEntrypoint):
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
         """Leaves out what is too short to be a key: the filter would cut it out of the middle of words."""
-        secrets = get_secrets(connection_specification, config)
-        update_secrets([secret for secret in secrets if isinstance(secret, str) and len(secret) >= SHORTEST_KEY])
+        found = get_secrets(connection_specification, config)
+        secrets = [secret for secret in found if isinstance(secret, str) and len(secret) >= SHORTEST_SECRET]
+        update_secrets(secrets)
+        hide(*secrets)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -58,7 +68,7 @@ def main(source: SourceDocextract | None = None) -> None:
         arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
         with PRINT_BUFFER:
             for message in entrypoint.run(arguments):
-                print(f"{message}\n", end="")
+                print(messages.line(message), end="")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from .ledger import Book
-from .model import BatchRef
 
 _DAY = timedelta(days=1)
 _FEW, _MANY = 250, 1000
@@ -48,7 +47,8 @@ class Scroll:
         now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
 
     Attributes:
-        rows: of the window that was asked for last, None where it could not be read.
+        gaps: scopes of which a window had rows that could not be read. What follows is read, and none of it taken for
+            done: the next sync begins at the gap again.
     """
 
     scopes: deque[str]
@@ -56,7 +56,7 @@ class Scroll:
     lookback: timedelta
     start_date: datetime | None
     now: datetime
-    rows: Sequence[BatchRef] | None = None
+    gaps: set[str] = field(default_factory=set)
     _cursor: datetime | None = None
     _days: int = 1
     _today: datetime = field(init=False)
@@ -66,7 +66,6 @@ class Scroll:
 
     def next(self) -> Window | Oldest | None:
         """What to ask for; None when all is read that can be."""
-        self.rows = None
         while self.scopes:
             scope = self.scopes[0]
             if self._cursor is None:
@@ -107,17 +106,17 @@ class Scroll:
         """Where an unread list begins; today, if it is empty."""
         self._cursor = min(midnight(oldest), self._today) if oldest else self._today
 
-    def listed(self, window: Window, rows: Sequence[BatchRef]) -> None:
+    def listed(self, window: Window, rows: int) -> None:
         """A window has been read. The next one may be, while what is in this one is asked for."""
-        self.rows, self._cursor = rows, window.end
-        if len(rows) < _FEW:
+        self._cursor = window.end
+        if rows < _FEW:
             self._days = min(self._days * 2, _LONGEST)
-        elif len(rows) > _MANY:
+        elif rows > _MANY:
             self._days = max(self._days // 2, 1)
 
     def done(self, window: Window) -> None:
         """All that is in a window has been delivered."""
-        for book in self.books:
+        for book in () if window.scope in self.gaps else self.books:
             book.advance(window.scope, min(window.end, self._today), self._today - self.lookback)
 
     def is_for(self, book: Book, window: Window) -> bool:

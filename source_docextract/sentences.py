@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from .values import PLACE
+
+_NAME = re.compile(r"[A-Za-z_ -]{1,40}")
+"""What a setting's name may look like. Anything else may be a key that was pasted in the wrong place."""
+
+_TOLD = 20
 
 _FIXES = {
     "missing": "is missing; add it",
@@ -31,13 +39,14 @@ def sentences(problem: ValidationError, model: type[BaseModel]) -> list[str]:
     errors = problem.errors()
     # A list is called empty also where nothing in it was accepted, which is told already.
     told_inside = {error["loc"][:-1] for error in errors}
-    return list(
+    told = list(
         dict.fromkeys(
             _sentence(error, model)
             for error in errors
             if error["type"] != "too_short" or error["loc"] not in told_inside
         )
     )
+    return [*told[:_TOLD], f"And {len(told) - _TOLD} more."] if len(told) > _TOLD else told
 
 
 def _sentence(error: Any, model: type[BaseModel]) -> str:
@@ -45,7 +54,7 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
     name = ".".join(path) or "The settings"
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{name} is not a setting; remove it{_did_you_mean(path, model)}."
+        return _unknown(path, model)
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = context.get("ge", context.get("le"))
         return f"{name} must be {'at least' if 'ge' in context else 'at most'} {bound:g}."
@@ -54,9 +63,17 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
     if kind.startswith("datetime"):
         return f"{name} is not a date and time; write it like 2026-01-01T00:00:00Z."
     if kind == "value_error":
-        reason = str(context["error"])
+        places = [part + 1 for part in error["loc"] if isinstance(part, int)]
+        reason = str(context["error"]).replace(PLACE, f"number {places[0]}" if places else "one")
         return f"{name} {reason}." if path else f"{reason}."
     return f"{name} {_FIXES.get(kind, error['msg'])}."
+
+
+def _unknown(path: list[str], model: type[BaseModel]) -> str:
+    *above, last = path
+    if not _NAME.fullmatch(last):
+        return f"There is something in {'.'.join(above) or 'the settings'} that is not a setting; remove it."
+    return f"{'.'.join(path)} is not a setting; remove it{_did_you_mean(path, model)}."
 
 
 def _did_you_mean(path: list[str], model: type[BaseModel]) -> str:

@@ -27,7 +27,7 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from . import engine, messages
 from .config import Settings
 from .entries import Rules
-from .errors import ConfigError, ConnectorError
+from .errors import ConfigError, ConnectorError, unforeseen
 from .http import Client
 from .pacing import Patience
 from .providers import plans
@@ -91,6 +91,8 @@ class SourceDocextract(Source):
                 self._prove(plan, settings, logger)
             except ConnectorError as error:
                 troubles.append(str(error))
+            except Exception as bug:
+                raise messages.traced(unforeseen(bug)) from None
         if troubles:
             return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(troubles))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
@@ -143,8 +145,8 @@ class SourceDocextract(Source):
             for configured in catalog.streams:
                 if configured.stream.name not in ended:
                     yield messages.status(configured.stream.name, AirbyteStreamStatus.INCOMPLETE)
-            if isinstance(error, ConnectorError):
-                raise messages.traced(error) from None
+            if isinstance(error, Exception):
+                raise messages.traced(error if isinstance(error, ConnectorError) else unforeseen(error)) from None
             raise
         troubles = [stream.trouble for stream in streams if stream.trouble]
         if ended:

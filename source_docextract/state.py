@@ -149,7 +149,8 @@ def _day(text: str) -> Day:
 
 
 def _minute(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
+    """By its own words and not by a format, which writes the year 1 (a missing time, to some) in one digit."""
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="minutes") + "Z"
 
 
 def _moment(text: str) -> datetime:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 from typing import Annotated
+from unicodedata import category
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
 from .model import utc
+from .plain import SHORTEST_SECRET
 
-SHORTEST_KEY = 8
-"""Characters. No provider gives out shorter ones, and shorter ones cannot be kept out of a log without spoiling it."""
+PLACE = "{place}"
+"""Stands for the place of an entry in its list, which is told by whoever knows it."""
 
 
 def _base_url(url: str) -> str:
@@ -41,7 +43,7 @@ def _is_loopback(host: str) -> bool:
 
 def _key(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value().strip()
-    if len(value) < SHORTEST_KEY:
+    if len(value) < SHORTEST_SECRET:
         raise ValueError("is empty or cut short; paste the whole of it from the provider's app")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("holds a blank or a character that no key has; paste it again")
@@ -51,16 +53,22 @@ def _key(secret: SecretStr) -> SecretStr:
 def _id(value: str) -> str:
     if not value.strip():
         raise ValueError("holds an empty id; remove it")
-    return value.strip()
+    return _seen(value.strip())
+
+
+def _seen(value: str) -> str:
+    if any(category(letter) in {"Cc", "Cs"} for letter in value):
+        raise ValueError("holds an id with characters that cannot be seen; paste it again")
+    return value
 
 
 def _batch_path(value: str) -> str:
     parts = value.strip().split("/")
     if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
         raise ValueError(
-            f"holds {value!r}, which is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
+            f"holds an entry ({PLACE}) that is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
         )
-    return value.strip()
+    return _seen(value.strip())
 
 
 def _start(moment: datetime) -> datetime:
@@ -72,8 +80,12 @@ def _start(moment: datetime) -> datetime:
 
 def _registry_url(url: str) -> str:
     url = url.strip()
-    parts = urlsplit(url)
-    if not url or parts.scheme not in {"https", "http", "s3", "gs", "file", ""}:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"https", "http", "s3", "gs", "file", ""} and bool(url) and url.isprintable()
+    except ValueError:  # its words quote the address
+        is_address = False
+    if not is_address:
         raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("would be read unencrypted; begin it with https://")

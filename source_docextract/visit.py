@@ -23,6 +23,7 @@ from .providers.base import Plan, Script
 from .routes import Route, routes
 from .scroll import Oldest, Scroll, Window
 from .streams import Checkpoints, Stream
+from .summary import summary
 from .workers import Arrival, Job, Workers
 
 TROUBLES_IN_A_ROW = 3
@@ -94,7 +95,7 @@ class Visit:
         self._rules = rules
         self._now = now
         self._logger = logger
-        self._notices = Notices(logger)
+        self._notices = Notices(logger, plan.dialect.name)
         self._routes = routes(plan, streams)
         self._delivery = Delivery(self._name, self._routes, checkpoints=checkpoints, notices=self._notices, now=now)
         self._troubles_in_a_row = 0
@@ -127,6 +128,7 @@ class Visit:
 
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
+        told = summary(self._name, self._client.tally, self._routes.values(), self._streams)
         for route in self._routes.values():
             # What documents told is forgotten with their batches, so these are kept until all of them have been read.
             documents = self._linked(route) if route.product.watch is Watch.LINK else None
@@ -137,7 +139,7 @@ class Visit:
         yield from self.checkpoints.at_end()
         for stream in self._streams:
             yield from stream.end()
-        self._logger.info(self._summary())
+        self._logger.info("%s", told)
 
     def _list(self) -> Iterator[AirbyteMessage]:
         for route in self._routes.values():
@@ -183,16 +185,16 @@ class Visit:
         ask = scroll.next()
         yield self._ask(route, scroll, ask)
         while ask:
-            listed, rows = ask, scroll.rows
-            if isinstance(listed, Window) and rows is not None:
-                route.plan_window(scroll, listed, rows, self._now())
-            ask = scroll.next()
+            window = ask if isinstance(ask, Window) and route.listed else None
+            if window and route.listed:
+                route.plan_window(scroll, window, route.listed, self._now())
+            route.listed, ask = None, scroll.next()
             yield self._ask(route, scroll, ask)  # on its way while what has been listed is asked for
-            if isinstance(listed, Window) and rows is not None:
+            if window:
                 if batches:
                     batches.release()
                     yield ()
-                scroll.done(listed)
+                scroll.done(window)
                 yield self._delivery.save()
         while route.plan_unlisted() or (batches and batches.has_told):
             yield ()
@@ -248,7 +250,10 @@ class Visit:
         elif isinstance(tag, _Fetch):
             yield from self._deliver(tag.route, job.result)
         elif isinstance(tag.ask, Window):
-            tag.scroll.listed(tag.ask, job.result)
+            tag.scroll.listed(tag.ask, len(job.result.refs))
+            tag.route.listed = job.result
+            if job.result.trouble:
+                self._notices.warn("partly unreadable", job.result.trouble)
         else:
             tag.scroll.begin(job.result)
 
@@ -295,11 +300,3 @@ class Visit:
             if route.has_work:
                 route.fail(error, for_good=True)
         self.workers.close()
-
-    def _summary(self) -> str:
-        tally = self._client.tally
-        requests = f"{tally.requests} requests" + (f" ({tally.retries} tried again)" if tally.retries else "")
-        books = [route.streams[0].ledger.batches for route in self._routes.values() if route.streams]
-        batches = f"batches {sum(len(book.open) for book in books)} open, {sum(book.settled for book in books)} settled"
-        rows = ", ".join(f"{stream.name} {stream.rows}" for stream in self._streams)
-        return f"{self._name}: {requests}; {batches}; rows: {rows}; waited {tally.waited:.1f} s."

@@ -16,19 +16,19 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from .errors import BadAnswer, ConnectorError
+from .errors import BadAnswer, ConnectorError, place
 from .http import Client, Request
 from .model import Json
 from .providers.base import Script
 
 T = TypeVar("T")
 
-SHAPES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+SHAPES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What comes of a shape that no reader foresaw. It costs its batch, never the sync."""
 
 
 def unreadable(provider: str, bug: Exception) -> BadAnswer:
-    return BadAnswer(f"{provider}'s answer has a shape that could not be read ({type(bug).__name__}: {bug}).")
+    return BadAnswer(f"{provider}'s answer has a shape that could not be read ({place(bug)}).")
 
 
 @dataclass(slots=True)

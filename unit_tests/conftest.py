@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from harness import world
+from leaks import no_leaks  # noqa: F401 (a fixture of all tests)
 
 from sandbox import Sandbox
 

@@ -140,7 +140,7 @@ def test_a_bad_setting_is_told_in_one_sentence(config: Mapping[str, Any], senten
 @pytest.mark.parametrize("setting", ["extraction_batches", "classification_batches"])
 def test_a_batch_that_is_not_written_as_a_path_is_shown(setting: str, path: str) -> None:
     assert refusal(extracta(**{setting: [path]})) == (
-        f"extracta.{setting} holds {path!r}, which is not <template id>/<batch id>[/<file id>]; "
+        f"extracta.{setting} holds an entry (number 1) that is not <template id>/<batch id>[/<file id>]; "
         "write a / inside an id as %2F."
     )
 

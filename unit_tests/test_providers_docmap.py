@@ -14,8 +14,8 @@ from source_docextract.config import Settings
 from source_docextract.entries import Watch
 from source_docextract.errors import BadAnswer, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
 from source_docextract.http import Client, Request
-from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
-from source_docextract.providers.base import Plan, Product
+from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
+from source_docextract.providers.base import Listed, Plan, Product
 from source_docextract.providers.docmap import docmap
 from source_docextract.registry import Registry
 from source_docextract.scroll import Window
@@ -54,6 +54,13 @@ def seconds(second: float, id_: str) -> dict[str, Any]:
     return row(id=id_, createdAt=(DAY.start + timedelta(seconds=second)).isoformat())
 
 
+def nested(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 def page(*rows: Any, more: Any = False) -> dict[str, Any]:
     return {"data": list(rows), "hasMore": more}
 
@@ -66,11 +73,17 @@ def products(of: Plan | None = None) -> tuple[Product, Product]:
 
 def listed(*answers: Any, window: Window = DAY, of: Plan | None = None) -> tuple[list[BatchRef], list[dict[str, Any]]]:
     """What a window of the list holds, and the parameters of each request for it."""
+    listed, asked = asked_for(*answers, window=window, of=of)
+    assert listed.trouble == ""
+    return listed.refs, asked
+
+
+def asked_for(*answers: Any, window: Window = DAY, of: Plan | None = None) -> tuple[Listed, list[dict[str, Any]]]:
     script = products(of)[0].window
     assert script is not None
-    refs, asked = play(script(window), *([answer] for answer in answers))
+    listed, asked = play(script(window), *([answer] for answer in answers))
     assert {(request.method, request.path) for [request] in asked} == {("GET", "/extractions")}
-    return refs, [dict(request.params) for [request] in asked]
+    return listed, [dict(request.params) for [request] in asked]
 
 
 def ref_of(sent: Mapping[str, Any]) -> BatchRef:
@@ -216,10 +229,6 @@ class TestList:
             ({}, "DocMap's list of extractions holds no list."),
             ({"data": {"a": {}}}, "DocMap's list of extractions holds no list."),
             ({"data": "none"}, "DocMap's list of extractions holds no list."),
-            (page(1), "A row of DocMap's list is not a JSON object."),
-            (page(row(createdAt=...)), "DocMap's extraction extract_1 has no createdAt."),
-            (page(row(createdAt="soon")), "DocMap's extraction extract_1 has no createdAt."),
-            (page(row(id=None)), "An extraction in DocMap's list has no id."),
         ],
     )
     def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, words: str) -> None:
@@ -227,6 +236,54 @@ class TestList:
             listed(body)
 
         assert str(caught.value) == words
+
+    @pytest.mark.parametrize("bad", [1, None, [], row(id=None), row(id=...), row(extractedData=nested(300))])
+    def test_a_row_that_cannot_be_read_is_told_and_costs_no_other(self, bad: Any) -> None:
+        listed, _ = asked_for(page(row(id="a"), bad, row(id="b")))
+
+        assert [ref.batch_id for ref in listed.refs] == ["a", "b"]
+        assert listed.trouble == (
+            "1 of the rows of DocMap's list of extractions cannot be read; the rest was delivered."
+        )
+
+    @pytest.mark.parametrize("sent", [..., None, "soon", {}, 1e300])
+    def test_a_row_without_a_time_of_creation_is_a_row(self, sent: Any) -> None:
+        snapshot, file = read(row(createdAt=sent))
+
+        assert (snapshot.ref.created_at, snapshot.ref.clock, file.created_at, file.completed_at) == (None,) * 4
+        assert file.extractions[0].data == DATA
+
+    @pytest.mark.parametrize(
+        "sent", ["1970-01-01T00:00:00Z", "2026-02-27T23:59:59Z", "2026-03-03T00:00:00Z", "2099-01-01"]
+    )
+    def test_a_time_that_cannot_be_true_of_a_row_in_this_window_only_fills_the_column(self, sent: str) -> None:
+        ref = ref_of(row(createdAt=sent))
+
+        assert (ref.created_at, ref.clock) == (moment(sent), None)
+
+    def test_what_the_next_page_begins_with_is_told_by_the_last_row_that_has_a_time_of_this_window(self) -> None:
+        odd = [row(id="x", createdAt=None), row(id="y", createdAt="2099-01-01T00:00:00Z"), None]
+
+        listed, asked = asked_for(page(seconds(9, "b"), *odd, more=True), page(seconds(8, "a")))
+
+        assert [ref.batch_id for ref in listed.refs] == ["b", "x", "y", "a"]
+        assert asked[1]["cursor"] == "2026-03-01T00:00:09.001Z"
+
+    @pytest.mark.parametrize("sent", [..., None, "true", 1])
+    def test_a_full_page_has_more_where_it_does_not_say(self, sent: Any) -> None:
+        full = page(*(seconds(9000 - n, f"{n}") for n in range(100)), more=sent)
+        pages = [{key: value for key, value in one.items() if value is not ...} for one in (full, page(more=sent))]
+
+        refs, asked = listed(*pages)
+
+        assert (len(refs), len(asked)) == (100, 2)
+
+    def test_where_the_oldest_row_does_not_tell_its_time_nothing_is_taken_for_read(self) -> None:
+        oldest = products()[0].oldest
+        assert oldest is not None
+
+        for bad in (row(createdAt=None), row(id=None), 7):
+            assert play(oldest(""), [page(bad)])[0] == datetime(2015, 1, 1, tzinfo=timezone.utc)
 
     def test_the_oldest_row_is_looked_for_by_days(self) -> None:
         oldest = products()[0].oldest

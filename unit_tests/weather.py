@@ -158,6 +158,7 @@ def weather(folder: Path, **settings: Any) -> Iterator[Weather]:
         pytest.MonkeyPatch.context() as patch,
         world(classification_batches=True, atlas_total_counts_extracted=False) as (sandbox, url),
     ):
-        for provider in ("atlas", "docmap", "sensible.asking"):
-            patch.setattr(import_module(f"source_docextract.providers.{provider}"), "_PER_PAGE", _PER_PAGE)
+        for reader in ("atlas", "docmap.asking", "docmap.extractions", "sensible.asking"):
+            module = import_module(f"source_docextract.providers.{reader}")
+            patch.setattr(module, "PER_PAGE" if hasattr(module, "PER_PAGE") else "_PER_PAGE", _PER_PAGE)
         yield Weather(sandbox, url, folder, **settings)

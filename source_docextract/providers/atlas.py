@@ -21,9 +21,10 @@ from ..errors import BadAnswer, Refused
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
 from ..registry import Registry
-from .base import Plan, Product, Script, as_object, count, json_object, others, text
+from .base import Plan, Product, Script, as_object, count, each, json_object, left_out, others, text
 
 _PER_PAGE = 50
+_AT_ONCE = 1000  # pages that are asked for because one says that they are there
 _SIGNED_LINKS = frozenset({"redact_url"})
 
 _ZONE_MARGIN = timedelta(days=1)
@@ -97,7 +98,8 @@ def _fetch(ref: BatchRef) -> Script[Snapshot]:
         return Snapshot(ref, BatchStatus.MISSING, error=str(refusal))
     pages = [_Page(ref, 1, answer)]
     while pages[-1].has_next:
-        numbers = range(len(pages) + 1, max(len(pages) + 1, pages[-1].last_page) + 1)
+        last = max(len(pages) + 1, min(len(pages) + _AT_ONCE, pages[-1].last_page))
+        numbers = range(len(pages) + 1, last + 1)
         answers = yield [_page(ref.batch_id, number) for number in numbers]
         pages.extend(_Page(ref, number, answer) for number, answer in zip(numbers, answers, strict=True))
         _guard_against_repeating(pages)
@@ -114,7 +116,8 @@ class _Page:
         rows = self.body.get("data")
         if not isinstance(rows, list):
             raise BadAnswer(f"Atlas's {self._name} holds no list of documents.")
-        self.rows = [json_object(row, f"A document on Atlas's {self._name}") for row in rows]
+        self.rows: list[Mapping[str, Json]] = each(rows, lambda row: json_object(row, "A document"))
+        self.left_out = len(rows) - len(self.rows)
         if count(self.body.get("page")) not in {number, None}:
             raise BadAnswer(f"Atlas sent another page instead of {self._name}; the batch is left for the next sync.")
         self.total_items = count(self.body.get("total_items"))
@@ -154,16 +157,19 @@ def _snapshot(ref: BatchRef, pages: list[_Page]) -> Snapshot:
     totals = {page.total_items for page in pages}
     if len(totals) > 1:
         # The batch grew while it was read, and pages may have moved: what came twice is one document.
-        rows = list({text(row.get("document_id")): row for row in rows}.values())
+        rows = list({text(row.get("document_id")) or number: row for number, row in enumerate(rows)}.values())
     keys = FileKeys()
     documents = tuple(_document(row, keys) for row in rows)
-    whole = len(totals) == 1 and (pages[-1].total_items or 0) == len(documents) > 0
+    trouble = left_out(sum(page.left_out for page in pages), f"the documents of {ref.batch_id} in Atlas's answer")
+    whole = len(totals) == 1 and (pages[-1].total_items or 0) == len(documents) > 0 and not trouble
     finished = whole and all(document.status is not FileStatus.PENDING for document in documents)
     return Snapshot(
         ref,
         BatchStatus.COMPLETE if finished else BatchStatus.OPEN,
         documents=documents,
+        error=trouble or None,
         provider_data=others(pages[0].body, _ENVELOPE),
+        trouble=trouble,
     )
 
 

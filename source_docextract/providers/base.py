@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,17 +15,26 @@ from ..answers import Dialect
 from ..entries import Watch
 from ..errors import BadAnswer
 from ..http import Login, Request
-from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, escaped
+from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, digest_of, escaped
 from ..scroll import Window, midnight
 
 T = TypeVar("T")
 
-_OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
+OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
+_DAY = timedelta(days=1)
 
 Script = Generator[Sequence[Request], Sequence[Json], T]
 """Yields requests that may run side by side, is sent their parsed answers in the same order, returns what it read.
 
 Where one of the requests fails, its error is thrown in at the yield."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list names. `trouble` says of some rows that they cannot be read, in a sentence; the others are here."""
+
+    refs: list[BatchRef]
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Product:
     prefix: str = ""
     scopes: tuple[str, ...] = ()
     oldest: Callable[[str], Script[datetime | None]] | None = None
-    window: Callable[[Window], Script[list[BatchRef]]] | None = None
+    window: Callable[[Window], Script[Listed]] | None = None
     members: Callable[[BatchRef], Script[list[BatchRef]]] | None = None
 
     @property
@@ -100,14 +110,15 @@ def oldest_day(
 
     Args:
         newest: asks for one row, the newest that was created on a day or before; None for the newest of all.
-        created: when the row of an answer was created, None where it holds none.
+        created: when the row of an answer was created, None where it holds none; where a row does not tell, the
+            oldest time that is conceivable, so that nothing is taken for read.
     """
     [body] = yield [newest(None)]
     found = created(body)
     if found is None:
         return None
-    empty, full = _OLDEST_CONCEIVABLE, midnight(found)
-    while full - empty > timedelta(days=1):
+    empty, full = OLDEST_CONCEIVABLE, midnight(found)
+    while full - empty > _DAY:
         middle = midnight(empty + (full - empty) / 2)
         [body] = yield [newest(middle)]
         found = created(body)
@@ -122,6 +133,47 @@ def json_object(value: Json, what: str) -> Mapping[str, Json]:
     if not isinstance(value, Mapping):
         raise BadAnswer(f"{what} is not a JSON object.")
     return value
+
+
+def each(rows: Sequence[Json], read: Callable[[Json], T]) -> list[T]:
+    """What `read` makes of the rows, without those of which it makes a BadAnswer: one must not cost the others."""
+    found = []
+    for row in rows:
+        with suppress(BadAnswer):
+            found.append(read(row))
+    return found
+
+
+def fingerprint(row: Mapping[str, Json]) -> str:
+    """Changes when a list tells something new.
+
+    Raises:
+        BadAnswer: where the row is nested too deeply to be written anywhere.
+    """
+    try:
+        return digest_of(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+    except TypeError:
+        raise BadAnswer("A row is nested too deeply.") from None
+
+
+def left_out(count: int, what: str) -> str:
+    """Says so where something could not be read."""
+    return f"{count} of {what} cannot be read; the rest was delivered." if count else ""
+
+
+def is_near(window: Window, clock: datetime) -> bool:
+    """Whether it can be true of a row in the answer about a window, whatever zone that counts the days in."""
+    return window.start - clock <= _DAY and clock - window.end < _DAY
+
+
+def listed_in(window: Window, ref: BatchRef) -> BatchRef | None:
+    """A row out of the answer about a window; None where it belongs to the window before or after.
+
+    A time that is none, or cannot be true, decides nothing: it is only kept for the column.
+    """
+    if ref.clock is None or not is_near(window, ref.clock):
+        return replace(ref, clock=None)
+    return ref if window.start <= ref.clock < window.end else None
 
 
 def lost(ref: BatchRef, reason: str) -> Snapshot:

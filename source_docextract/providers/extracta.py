@@ -17,8 +17,9 @@ from ..config import ExtractaSettings, batch_refs
 from ..errors import BadAnswer, ConfigError, Refused, TransientError
 from ..http import Request, bearer
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot, moment
+from ..plain import plain
 from ..registry import Registry
-from .base import Plan, Product, Script, as_object, count, extraction, json_object, number, others, text
+from .base import Plan, Product, Script, as_object, count, each, extraction, json_object, left_out, number, others, text
 
 _FILE_STATUSES = {
     "processed": FileStatus.PROCESSED,
@@ -205,13 +206,16 @@ def _missing(ref: BatchRef, trouble: Exception) -> Snapshot:
 
 
 def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Snapshot:
-    told = [_files(ref, answer, asked) for answer, asked in zip(answers, ref.file_ids or (None,), strict=True)]
-    files = [file for some in told for file in some or ()]
+    told = [_files(ref, answer) for answer in answers]
+    asked = [(file, one) for some, one in zip(told, ref.file_ids or (None,), strict=True) for file in some or ()]
+    files = each(asked, _file)
+    trouble = left_out(len(asked) - len(files), f"the files of {ref.key} in Extracta.ai's answer")
     statuses = [text(answer.get("status")) for answer in answers]
     waiting = None in told or any(_FILE_STATUSES.get(status or "") is FileStatus.PENDING for status in statuses)
     keys = FileKeys()
     documents = tuple(_document(api, file, keys) for file in files)
-    finished = bool(documents) and not waiting and all(one.status is not FileStatus.PENDING for one in documents)
+    is_done = all(one.status is not FileStatus.PENDING for one in documents)
+    finished = bool(documents) and is_done and not waiting and not trouble
     # Where there are files, they tell; where there are none, the answer's own status has to say that it is waiting.
     sent = [one.provider_status or "" for one in documents] or [status for status in statuses if status]
     last = answers[-1]
@@ -220,27 +224,33 @@ def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Sn
         BatchStatus.COMPLETE if finished else BatchStatus.OPEN,
         documents=None if None in told and not documents else documents,
         provider_status=statuses[-1],
-        error=text(last.get("error")),
+        error=text(last.get("error")) or trouble or None,
         provider_data=others(last, _ANSWER | {api.parent}),
         links=tuple({link.key: link for link in map(_link, files) if link}.values()),
         odd_statuses=frozenset(sent) - _FILE_STATUSES.keys(),
+        trouble=trouble,
     )
 
 
 _ANSWER = frozenset({"batchId", "fileId", "files", "status", "error"})
 
 
-def _files(ref: BatchRef, answer: Mapping[str, Json], asked: str | None) -> list[Mapping[str, Json]] | None:
-    """The files of one answer, None while it says to wait. A file asked for alone has the id it was asked by."""
+def _files(ref: BatchRef, answer: Mapping[str, Json]) -> list[Json] | None:
+    """The files of one answer, None while it says to wait."""
     files = answer.get("files")
     if files is None:
         if error := text(answer.get("error")):
-            raise BadAnswer(f"Extracta.ai told of a trouble with {ref.key}: {error}")
+            raise BadAnswer(f"Extracta.ai told of a trouble with {ref.key}: {plain(error).rstrip('.')}.")
         return None
     if not isinstance(files, list):
         raise BadAnswer(f"Extracta.ai's files of {ref.key} are not a list.")
-    objects = [json_object(file, f"A file of {ref.key}") for file in files]
-    return [file if text(file.get("fileId")) or not asked else {**file, "fileId": asked} for file in objects]
+    return files
+
+
+def _file(sent: tuple[Json, str | None]) -> Mapping[str, Json]:
+    """A file; one that was asked for alone has the id that it was asked by."""
+    file, asked = json_object(sent[0], "A file"), sent[1]
+    return file if text(file.get("fileId")) or not asked else {**file, "fileId": asked}
 
 
 _FILE = frozenset({"fileId", "fileName", "status", "result", "url", "error"})

@@ -17,9 +17,23 @@ from ...entries import Watch
 from ...errors import BadAnswer, ConfigError, Refused
 from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, Json, Snapshot, rfc3339
+from ...plain import plain
 from ...registry import Registry
 from ...scroll import Window
-from ..base import Plan, Product, Script, json_object, oldest_day, path, text
+from ..base import (
+    OLDEST_CONCEIVABLE,
+    Listed,
+    Plan,
+    Product,
+    Script,
+    each,
+    json_object,
+    left_out,
+    listed_in,
+    oldest_day,
+    path,
+    text,
+)
 from .batches import batch_of, member, member_ids
 from .documents import page_of, ref_of, refused, snapshot_of, type_names
 
@@ -97,14 +111,14 @@ class _Reader:
             [body] = yield [Request("GET", path("document_types"))]
             if not isinstance(body, list):
                 raise BadAnswer("Sensible's document types are not a list.")
-            rows = [json_object(row, "A document type of Sensible's") for row in body]
+            rows = each(body, lambda row: json_object(row, "A document type of Sensible's"))
             self._type_ids = {text(row.get("name")) or "": text(row.get("id")) or "" for row in rows}
         if not name:
             return ""
         known = self._type_ids or {}
         if not known.get(name):
             raise ConfigError(
-                f"Sensible has no document type {name!r}. Name one of {', '.join(sorted(known)) or 'none'} in "
+                f"Sensible has no document type {name!r}. Name one of {plain(', '.join(sorted(known))) or 'none'} in "
                 "sensible.document_types."
             )
         return known[name]
@@ -124,11 +138,12 @@ class _Reader:
 
         def created(body: Json) -> datetime | None:
             rows, _ = page_of(body)
-            return ref_of(rows[0]).clock if rows else None
+            known = each(rows[:1], ref_of)
+            return (known[0].clock if known else None) or OLDEST_CONCEIVABLE if rows else None
 
         return (yield from oldest_day(newest, created))
 
-    def window(self, window: Window) -> Script[list[BatchRef]]:
+    def window(self, window: Window) -> Script[Listed]:
         """The summaries of a window, without those that an earlier type's list has as well (portfolios)."""
         page = yield from self._list(
             window.scope, limit=_PER_PAGE, start_date=_time(window.start), end_date=_time(window.end)
@@ -136,6 +151,7 @@ class _Reader:
         name = window.scope.split("/", 1)[1]
         earlier = set(self._types[: self._types.index(name)]) if name else set()
         found: dict[str, BatchRef] = {}
+        unreadable = 0
         seen: set[str | None] = {None}
         token, idle = None, 0
         while True:
@@ -143,12 +159,12 @@ class _Reader:
                 Request(page.method, page.path, params={**page.params, "continuation_token": token}) if token else page
             ]
             rows, token = page_of(body)
-            for row in rows:
-                ref = ref_of(row)
-                if window.start <= (ref.clock or window.end) < window.end and earlier.isdisjoint(type_names(row)):
-                    found[ref.batch_id] = ref
+            refs = each(rows, ref_of)
+            unreadable += len(rows) - len(refs)
+            here = filter(None, (listed_in(window, ref) for ref in refs))
+            found.update((ref.batch_id, ref) for ref in here if earlier.isdisjoint(type_names(ref.row or {})))
             if token is None:
-                return list(found.values())
+                return Listed(list(found.values()), left_out(unreadable, "the rows of Sensible's list of extractions"))
             idle = 0 if rows else idle + 1
             if token in seen or idle > _MOST_IDLE:
                 raise BadAnswer("Sensible's list of extractions goes round in circles.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import orjson
-
 from ...errors import BadAnswer, Refused
 from ...links import without_links
 from ...model import (
@@ -18,10 +16,9 @@ from ...model import (
     FileStatus,
     Json,
     Snapshot,
-    digest_of,
     moment,
 )
-from ..base import as_object, count, json_object, lost, others, text
+from ..base import as_object, count, fingerprint, json_object, lost, others, text
 
 _STATUSES = {
     "WAITING": FileStatus.PENDING,  # its file has not been uploaded
@@ -33,27 +30,27 @@ _DECIDED = frozenset({"APPROVED", "REJECTED"})
 _NEEDS_REVIEW = "NEEDS_REVIEW"
 
 
-def page_of(body: Json) -> tuple[list[Mapping[str, Json]], str | None]:
+def page_of(body: Json) -> tuple[list[Json], str | None]:
     answer = json_object(body, "Sensible's list of extractions")
     rows = answer.get("extractions")
     if not isinstance(rows, list):
         raise BadAnswer("Sensible's list of extractions holds no list.")
-    return [json_object(row, "A row of Sensible's list") for row in rows], text(answer.get("continuation_token"))
+    return rows, text(answer.get("continuation_token"))
 
 
-def ref_of(row: Mapping[str, Json]) -> BatchRef:
+def ref_of(sent: Json) -> BatchRef:
     """One extraction, by its summary. All of that makes its signature: which parts change with what is not told."""
+    row = json_object(sent, "A row of Sensible's list")
     extraction_id, created = text(row.get("id")), moment(row.get("created"))
-    if not extraction_id or created is None:
-        name = f"The extraction {extraction_id}" if extraction_id else "An extraction without an id"
-        raise BadAnswer(f"{name} in Sensible's list cannot be told apart: it has no id or no time of creation.")
+    if not extraction_id:
+        raise BadAnswer("An extraction in Sensible's list has no id.")
     return BatchRef(
         None,
         extraction_id,
         created_at=created,
         clock=created,
         row=row,
-        fingerprint=digest_of(orjson.dumps(without_links(row), option=orjson.OPT_SORT_KEYS)),
+        fingerprint=fingerprint(without_links(row)),
     )
 
 

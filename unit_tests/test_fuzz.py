@@ -1,0 +1,246 @@
+"""Every reader, with answers that are spoilt or wholly made up.
+
+What holds for each: a script ends with what it has read, or with one plain sentence; what can be told apart in an
+answer is in the result, and what cannot is told; rows can be made of it, and state, and both can be written and read
+again.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from queue import SimpleQueue
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from airbyte_cdk.models import AirbyteMessageSerializer
+from harness import START
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from readers import NAMES, NOTHING, Reader, delivered, readers
+from scripted import ACME
+from spoiling import spoilt, written
+
+from source_docextract import messages
+from source_docextract.answers import Dialect
+from source_docextract.body import parsed
+from source_docextract.entries import Listing, Rules
+from source_docextract.errors import BadAnswer, ConnectorError
+from source_docextract.http import Request
+from source_docextract.model import Snapshot
+from source_docextract.providers.base import Listed
+from source_docextract.state import Ledger
+from source_docextract.tables import TABLES, View, observed
+from source_docextract.workers import Job, Workers
+
+EACH = 40
+"""Bodies of one example: to draw an example costs as much."""
+MOST_REQUESTS = 30
+
+KEYS = (
+    *("files", "data", "extractions", "extraction_ids", "id", "fileId", "document_id", "status", "result", "error"),
+    *("created", "createdAt", "documents", "output", "hasMore", "has_next", "total_items", "batches", "file_data"),
+)
+WORDS = ("waiting", "processed", "completed", "COMPLETE", "2026-11-20T08:00:00Z")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+def reader_of(name: str) -> Reader:
+    return readers()[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_good_answer_is_read_whole(name: str) -> None:
+    reader = reader_of(name)
+
+    result, bodies = played(reader, list(map(orjson.loads, reader.answers)))
+
+    assert not isinstance(result, Exception)
+    assert len(bodies) == len(reader.answers)
+    check(reader, result, bodies)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_spoilt_answer_is_read_as_far_as_can_be_or_refused(name: str) -> None:
+    assert spoilt_answers(reader_of(name), examples=50) >= 2_000
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_so_are_a_hundred_thousand(name: str) -> None:
+    assert spoilt_answers(reader_of(name), examples=2_500) >= 100_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60, deadline=None)
+@given(bodies=st.lists(JSON, min_size=3, max_size=3))
+def test_an_answer_that_is_wholly_made_up_is_read_as_far_as_can_be_or_refused(name: str, bodies: list[Any]) -> None:
+    sent = [parsed(json.dumps(body).encode()) for body in bodies]
+
+    result, given_bodies = played(reader_of(name), sent)
+
+    check(reader_of(name), result, given_bodies)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_net_under_the_readers_has_nothing_to_catch(name: str) -> None:
+    """What runs the scripts makes an error of whatever a reader did not foresee; there is nothing of the kind."""
+    reader, arrivals, random = reader_of(name), SimpleQueue(), Random(7)  # type: ignore[var-annotated]
+    for _ in range(60):
+        bodies = spoilt_bodies(reader, random)
+        workers = Workers(Answering(bodies), arrivals)  # type: ignore[arg-type]
+        job = workers.start(reader.start(), None)
+        while job is None:
+            job = workers.arrived(arrivals.get())
+        workers.close()
+
+        assert job.error is None or "could not be read" not in str(job.error), bodies
+        expected, _ = played(reader, bodies)
+        assert repr(job.error or job.result) == repr(expected), bodies
+
+
+def test_what_a_reader_does_not_foresee_is_told_by_its_place_and_not_by_its_words() -> None:
+    def script() -> Any:
+        yield [Request("GET", "/a")]
+        return int("4929 1234 5678 9012 of Asha Sharma")
+
+    arrivals: SimpleQueue[Any] = SimpleQueue()
+    workers = Workers(Answering([{}]), arrivals)  # type: ignore[arg-type]
+    workers.start(script(), None)
+
+    job = workers.arrived(arrivals.get())
+
+    workers.close()
+    assert isinstance(job, Job)
+    assert isinstance(job.error, BadAnswer)
+    assert "Acme's answer has a shape that could not be read (ValueError at workers.py:" in str(job.error)
+    assert "Asha" not in "".join(traceback.format_exception(job.error))
+
+
+@dataclass
+class Answering:
+    """A client that gives these answers, and after the last one that nobody knows anything."""
+
+    bodies: list[Any]
+    dialect: Dialect = ACME
+    max_in_flight: int = 4
+
+    def __post_init__(self) -> None:
+        self._left = list(self.bodies)
+
+    def send(self, _request: Request) -> Any:
+        if not self._left:
+            raise NOTHING
+        return self._left.pop(0)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def spoilt_answers(reader: Reader, examples: int) -> int:
+    """How many have been tried; the seed of one that is not read as it should be is told."""
+    tried: Counter[str] = Counter()
+
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(seed=st.integers(0, 2**63))
+    def try_some(seed: int) -> None:
+        random = Random(seed)
+        for _ in range(EACH):
+            bodies = spoilt_bodies(reader, random)
+            result, given_bodies = played(reader, bodies)
+            tried[reader.name] += 1
+            try:
+                check(reader, result, given_bodies)
+            except Exception as error:
+                raise AssertionError(f"{reader.name}: {bodies!r}") from error
+
+    try_some()
+    print(f"{reader.name}: {tried[reader.name]:,} bodies")
+    return tried[reader.name]
+
+
+def spoilt_bodies(reader: Reader, random: Random) -> list[Any]:
+    """Good answers, and one that is not; as the client would hand them on."""
+    bodies = list(map(orjson.loads, reader.answers))
+    number = random.randrange(len(bodies))
+    try:
+        bodies[number] = parsed(written(spoilt(bodies[number], random), random))
+    except ValueError as error:  # no JSON: that is the client's to tell
+        assert isinstance(error, (json.JSONDecodeError, orjson.JSONDecodeError)), error  # noqa: PT017
+        return bodies[:number]
+    return bodies
+
+
+def played(reader: Reader, bodies: list[Any]) -> tuple[Any, list[Any]]:
+    """What comes of these answers, and those of them that were asked for; after them nobody knows anything."""
+    script, left = reader.start(), list(bodies)
+    given_bodies: list[Any] = []
+    try:
+        requests = next(script)
+        for _ in range(MOST_REQUESTS):
+            if len(requests) > len(left):
+                requests = script.throw(NOTHING)
+            else:
+                given_bodies += left[: len(requests)]
+                requests = script.send([left.pop(0) for _ in requests])
+    except StopIteration as end:
+        return end.value, given_bodies
+    except ConnectorError as error:
+        return error, given_bodies
+    raise AssertionError(f"{reader.name} goes on asking: {requests}")
+
+
+def check(reader: Reader, result: Any, bodies: list[Any]) -> None:
+    if isinstance(result, ConnectorError):
+        assert str(result).isprintable()
+        assert len(str(result)) <= 4000
+        assert str(result).endswith((".", ".)")) or result is NOTHING
+        return
+    if isinstance(result, (Snapshot, Listed)):
+        check_nothing_is_lost(reader, result, bodies)
+    if isinstance(result, Snapshot):
+        check_rows(result)
+        check_state(reader, result)
+
+
+def check_nothing_is_lost(reader: Reader, result: Snapshot | Listed, bodies: list[Any]) -> None:
+    wanted, found = reader.ids(bodies), delivered(result)
+    assert bool(result.trouble) == bool(reader.lost(bodies))
+    assert set(found) == set(wanted) or reader.is_one
+    assert found[""] == wanted[""] or reader.is_one
+    if reader.has_all:
+        assert found == wanted
+
+
+def check_rows(snapshot: Snapshot) -> None:
+    for table in TABLES:
+        rows = list(table.rows(snapshot, View("acme"))) if table.tells(snapshot) else []
+        assert len({row.record["id"] for row in rows}) == len(rows)
+        for row in rows:
+            message = messages.record(table.kind, observed(row.record, START), START)
+            line = orjson.dumps(AirbyteMessageSerializer.dump(message))
+            assert b"\n" not in line
+            told = {name: value for name, value in row.record.items() if value is not None}
+            assert orjson.loads(line)["record"]["data"] == told
+
+
+def check_state(reader: Reader, snapshot: Snapshot) -> None:
+    ledger = Ledger(Rules(), watch=reader.product.watch)
+    listing = Listing()
+    listing.add([snapshot.ref])
+    ledger.batches.plan(listing, START)
+    for link in snapshot.links:
+        ledger.links.expect(link, START)
+    ledger.batches.settle(snapshot, [], START)
+    document = orjson.loads(orjson.dumps(ledger.as_json()))
+    assert Ledger(Rules()).load(document, "acme").as_json() == document

@@ -1,0 +1,164 @@
+"""What others wrote, made fit for a message: no key in any disguise, no signed link, one line."""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from source_docextract.plain import PlainLog, hide, plain
+
+KEY = "Zq7/v+0Xw-9=Lk_3rTy8Pm2sHd5"
+LONG = "dm_live_" + "9f3c1e7a" * 8
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhdGxhcyJ9.c2lnbmF0dXJl"
+SECRETS = (KEY, LONG, JWT, "short-01")
+
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in capitals": str.upper,
+    "in small letters": str.lower,
+    "in an address": lambda key: quote(key, safe=""),
+    "in a form": quote_plus,
+    "in JSON": json.dumps,
+    "in JSON in JSON": lambda key: json.dumps(json.dumps({"k": key})),
+    "in JSON as PHP writes it": lambda key: json.dumps(key).replace("/", r"\/"),
+    "in JSON with nothing but escapes": lambda key: "".join(f"\\u{ord(letter):04X}" for letter in key),
+    "in a page": html.escape,
+    "as bytes": lambda key: repr(key.encode()),
+    "in hexadecimal": lambda key: key.encode().hex(),
+    "with each byte escaped": lambda key: "".join(f"%{byte:02X}" for byte in key.encode()),
+    "in base64": lambda key: b64encode(key.encode()).decode(),
+    "in base64 of a header": lambda key: b64encode(f"Authorization: Bearer {key}\r\n".encode()).decode(),
+    "in base64 of a user and a password": lambda key: b64encode(f"a:{key}".encode()).decode(),
+    "in base64 for addresses": lambda key: urlsafe_b64encode(f"ab:{key}".encode()).decode(),
+    "cut in the middle": lambda key: key[: -(-len(key) // 2)],
+    "without its beginning": lambda key: key[len(key) // 2 :],
+    "over two lines": lambda key: f"{key[: len(key) // 2]}\n  {key[len(key) // 2 :]}",
+}
+
+
+HALVES = {"cut in the middle", "without its beginning", "over two lines"}
+"""Of a secret of eight letters, half could not be told from other words."""
+
+
+@pytest.mark.parametrize(
+    ("disguise", "secret"),
+    [(name, secret) for name in DISGUISES for secret in SECRETS if len(secret) > 8 or name not in HALVES],
+)
+@pytest.mark.parametrize("before", [0, 170, 190, 380, 590])
+def test_a_secret_is_told_in_no_disguise(disguise: str, secret: str, before: int) -> None:
+    hide(*SECRETS)
+
+    told = plain("x" * before + " Bad key " + DISGUISES[disguise](secret) + " was sent", 600)
+
+    enough = max(8, min(12, len(secret) // 2))
+    disguised = DISGUISES[disguise](secret).lower()
+    assert len(told) <= 600
+    for start in range(len(disguised) - enough * 6 + 1):
+        assert disguised[start : start + enough * 6] not in told.lower()
+    for start in range(len(secret) - enough + 1):
+        assert secret[start : start + enough].lower() not in told.lower()
+        assert b64encode(secret.encode())[start : start + enough * 2].decode() not in told
+
+
+def test_what_stands_around_a_secret_is_told() -> None:
+    hide(KEY)
+
+    assert plain(f"The key '{KEY}' is not known.") == "The key '****' is not known."
+    assert plain(f"{KEY} {KEY}, {KEY}{KEY}") == "**** ****, ****"
+
+
+def test_what_is_too_short_to_be_a_secret_stays() -> None:
+    hide("error", "", "a")
+
+    assert plain("an error a day") == "an error a day"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("see https://f.example/a.pdf?X-Amz-Signature=ab&Expires=9 now", "see https://f.example/a.pdf now"),
+        ("GET /a.pdf?X-Amz-Signature=ab HTTP/1.1", "GET /a.pdf HTTP/1.1"),
+        ("HTTPS://F.EXAMPLE/A?sig=ab", "HTTPS://F.EXAMPLE/A"),
+        (r"https:\/\/f.example\/a?sig=ab\u0026e=1 now", r"https:\/\/f.example\/a now"),
+        ("https%3A%2F%2Ff.example%2Fa%3FX-Signature%3Dab now", "https%3A%2F%2Ff.example%2Fa now"),
+        ("https://f.example/cb#access_token=ab&x=1 now", "https://f.example/cb now"),
+        ("https://f.example/a?token now", "https://f.example/a now"),
+        ("https://me:pass@f.example/a", "https://f.example/a"),
+        ("https://me:pa/ss@f.example/a", "https://f.example/a"),
+        ("http://token@f.example/a", "http://f.example/a"),
+        ("s3://AKIA:se/cr+et@bucket/key", "s3://bucket/key"),
+        ("X-Goog-Signature=abcd&other=1", "X-Goog-Signature=****&other=1"),
+        ('{"client_secret": "abc", "id": 1}', '{"client_secret": "****", "id": 1}'),
+        ("password=abc, user=me", "password=****, user=me"),
+        ("Proxy-Authorization: Basic dXNlcjpwYXNz", "Proxy-Authorization: Basic ****"),
+        ("authorization: bearer abc123def456", "authorization: bearer ****"),
+        ("Token: eyJ0eXAiOiJKV1QifQ.eyJpZCI6MX0.c2ln", "Token: ****"),
+        ("Basic authentication is required", "Basic authentication is required"),
+        ("What? a = b, 50 % = half, #1", "What? a = b, 50 % = half, #1"),
+        ("write to help@acme.example: soon", "write to help@acme.example: soon"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+    ],
+)
+def test_what_opens_something_is_cut_out_of_what_is_said(sent: str, told: str) -> None:
+    assert plain(sent) == told
+
+
+FORGED = '{"type":"LOG","log":{"level":"INFO","message":"forged"}}'
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
+def test_nothing_ends_a_line_or_begins_one(end: str) -> None:
+    assert plain(f"a{end}{FORGED}{end}b") == f"a {FORGED} b"
+
+
+def test_terminals_and_eyes_are_given_no_commands() -> None:
+    assert plain("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eabc \ud800 \u200b.") == "red ]0;title abc ."
+
+
+def test_a_long_text_is_cut_and_costs_little() -> None:
+    assert plain("x" * 10_000_000) == "x" * 200
+    assert plain("?" * 10_000_000 + "=", 4000) == "?" * 4000
+    assert plain(" " * 10_000_000) == ""
+
+
+@given(st.text(), st.integers(0, 300))
+def test_whatever_is_sent_is_one_line_that_can_be_seen(text: str, longest: int) -> None:
+    told = plain(text, longest)
+
+    assert told.isprintable()
+    assert len(told) <= longest
+    assert not told.startswith(" ")
+
+
+@given(st.text(), st.sampled_from(sorted(set(DISGUISES) - {"over two lines"})), st.text())
+def test_no_secret_is_told_whatever_stands_around_it(before: str, disguise: str, after: str) -> None:
+    hide(KEY)
+
+    told = plain(before + DISGUISES[disguise](KEY) + after, 1000)
+
+    for start in range(len(KEY) - 11):
+        assert KEY[start : start + 12].lower() not in told.lower()
+
+
+def test_each_record_of_a_log_becomes_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
+    hide(KEY)
+    logger = logging.getLogger("urllib3.connectionpool")
+    caplog.handler.addFilter(quiet := PlainLog())
+
+    try:
+        raise ValueError(KEY)
+    except ValueError:
+        logger.warning("Failed to parse headers (url=%s): %s", "https://f.example/a?sig=ab", "a\nb", exc_info=True)
+    caplog.handler.removeFilter(quiet)
+
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == "Failed to parse headers (url=https://f.example/a a b"
+    assert "Traceback" not in caplog.text
