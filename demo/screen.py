@@ -133,6 +133,10 @@ def _text(name: str) -> CellReader:
     return lambda row: str(row.get(name) or "")
 
 
+def _number(name: str) -> CellReader:
+    return lambda row: "" if row.get(name) is None else f"{float(row[name]):.12g}"
+
+
 _provider, _type, _status, _reason = (_text(name) for name in ("provider", "document_type", "status", "error"))
 
 
@@ -167,4 +171,12 @@ _READERS: dict[str, dict[str, CellReader]] = {
     "batches": {"provider": _provider, "batch": _batch, "status": _status, "created": _day, "files": _files},
     "files": {"provider": _provider, "file": _file, "type": _type, "status": _status, "reason": _reason},
     "results": {"provider": _provider, "file": _file, "type": _type, "data": _data},
+    "fields": {
+        "provider": _provider,
+        "path": _text("path"),
+        "value": _text("value"),
+        "number": _number("number_value"),
+        "unit": _text("unit"),
+        "confidence": _number("confidence"),
+    },
 }

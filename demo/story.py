@@ -14,7 +14,7 @@ from .query import command
 from .screen import Screen, example_table, plural
 from .warehouse import KINDS, Row, Warehouse, all_files, kind, provider
 
-_EXAMPLES = {"batches": 2, "files": 1, "results": 2}
+_EXAMPLES = {"batches": 2, "files": 1, "results": 2, "fields": 1}
 """How many rows of each provider are shown of the first sync, by kind of stream."""
 
 

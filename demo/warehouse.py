@@ -10,12 +10,13 @@ import duckdb
 
 Row = dict[str, Any]
 
-KINDS = ("batches", "files", "results")
+KINDS = ("batches", "files", "results", "fields")
 
 _VARIETY = {
     "batches": "status = 'complete', coalesce(files_failed, 0) = 0",
     "files": "status = 'processed', status = 'pending'",
     "results": "coalesce(document_type, template_id)",
+    "fields": "unit IS NULL, confidence IS NULL, number_value IS NULL, position IS NULL",
 }
 """By kind of stream: rows that differ in this make good examples, those that come first in it the best."""
 
@@ -72,8 +73,9 @@ class Warehouse:
     def examples(self, stream: str, since: int, limit: int) -> list[Row]:
         """A few rows, as different from one another as there are."""
         variety = _VARIETY[kind(stream)]
+        order = "id" if kind(stream) == "fields" else "created_at DESC NULLS LAST, id"
         return self.ask(
-            f"SELECT *, row_number() OVER (PARTITION BY {variety} ORDER BY created_at DESC NULLS LAST, id) AS nth "
+            f"SELECT *, row_number() OVER (PARTITION BY {variety} ORDER BY {order}) AS nth "
             f"FROM {_quoted(stream)} WHERE epoch_ms(observed_at) >= ? ORDER BY nth, {variety} LIMIT ?",
             [since, limit],
         )

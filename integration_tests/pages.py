@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,17 @@ class Page:
             for token in self._tokens
             if token.type in {"fence", "code_block"}
         ]
+
+    def blocks_of(self, language: str) -> list[Block]:
+        return [block for block in self.blocks if block.language == language]
+
+    def table_below(self, block: Block) -> list[list[str]]:
+        """The next table after a block, its titles first."""
+        lines = self.text.splitlines()[block.line + block.content.count("\n") :]
+        start = next(number for number, line in enumerate(lines) if line.startswith("|"))
+        table = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+        return [rows[0], *rows[2:]]
 
     @property
     def headings(self) -> list[str]:

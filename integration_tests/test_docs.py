@@ -17,11 +17,22 @@ from sentences import GAP, texts, told
 
 from source_docextract.config import Settings
 from source_docextract.entries import Rules
+from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
+from source_docextract.providers import plans
 from source_docextract.registry import NEEDS_TEMPLATE, read_registry
 from source_docextract.state import Ledger
-from source_docextract.tables import TABLES
+from source_docextract.tables import FIELDS, TABLES, View
 
 PACKAGE = ROOT / "source_docextract"
+EVERYTHING = Settings.parse(
+    {
+        "extracta": {"api_key": "a-made-up-key", "extraction_ids": ["x"]},
+        "docmap": {"api_key": "a-made-up-key"},
+        "sensible": {"api_key": "a-made-up-key"},
+        "atlas": {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]},
+    }
+)
+NOTATIONS = {product.name: product.notation for plan in plans(EVERYTHING) for product in plan.products}
 VERSION = re.search(r'version="(.+)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
 
 RUN = {"source-docextract", "docextract-sandbox"}
@@ -53,11 +64,15 @@ HEADINGS = (
 )
 """What Airbyte wants of the page of a connector, in its order. Others may stand between."""
 
+FIELDS_PAGE = "docs/fields.md"
+"""Its JSON is extracted data."""
+
 each_page = pytest.mark.parametrize("one", PAGES, ids=str)
 
 
-def blocks(*languages: str) -> list[Any]:
-    found = [(one, block) for one in PAGES for block in one.blocks if block.language in languages]
+def blocks(*languages: str, besides: str = "") -> list[Any]:
+    pages = [one for one in PAGES if str(one) != besides]
+    found = [(one, block) for one in pages for block in one.blocks if block.language in languages]
     return [pytest.param(block, id=f"{one}:{block.line}") for one, block in found]
 
 
@@ -147,7 +162,7 @@ def test_what_can_be_made_is_in_the_makefile(block: Block) -> None:
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("block", blocks("json"))
+@pytest.mark.parametrize("block", blocks("json", besides=FIELDS_PAGE))
 def test_json_is_what_it_is_shown_for(block: Block, tmp_path: Path) -> None:
     """Settings, a state, a row of a registry, or a message."""
     document = json.loads(block.content)
@@ -161,6 +176,24 @@ def test_json_is_what_it_is_shown_for(block: Block, tmp_path: Path) -> None:
         _read_registry(tmp_path, json.dumps(document))
     else:
         assert AirbyteMessageSerializer.load(document)
+
+
+@pytest.mark.parametrize("provider", ["extracta", "atlas", "sensible"])
+def test_extracted_data_has_the_fields_that_are_shown_below_it(provider: str) -> None:
+    """One example for each way of writing data, in this order."""
+    by_order = dict(zip(("extracta", "atlas", "sensible"), page(FIELDS_PAGE).blocks_of("json"), strict=True))
+    block = by_order[provider]
+    titles, *shown = page(FIELDS_PAGE).table_below(block)
+    data = json.loads(block.content)
+    document = Document("f", FileStatus.PROCESSED, extractions=(Extraction(data=data, stable=data),))
+    snapshot = Snapshot(BatchRef(None, "b"), BatchStatus.COMPLETE, documents=(document,))
+
+    [rows] = FIELDS.rows(snapshot, View(provider, notation=NOTATIONS[provider]))
+
+    told = [[row[title.strip("`")] for title in titles] for row in rows.records]
+    assert [[cell.strip("`") for cell in line] for line in shown] == [
+        ["" if cell is None else str(cell) for cell in line] for line in told
+    ]
 
 
 @pytest.mark.parametrize("block", blocks("csv"))

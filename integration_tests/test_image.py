@@ -164,7 +164,7 @@ def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, accoun
 
     contained, installed = account.contained(image, "read"), account.installed("read")
 
-    assert len(rows(contained)) == 15
+    assert len(rows(contained)) == 20
     assert NAMED in str(rows(contained)["atlas_results"])
     assert rows(contained) == rows(installed)
 

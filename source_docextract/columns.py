@@ -34,6 +34,9 @@ _LAST: Mapping[str, Column] = {
     "provider_data": (_OBJECT, "What the provider sent and no other column holds."),
 }
 
+_FILE_KEY: Column = (_TEXT, "Its file: the id in the files stream.")
+_BATCH_KEY: Column = (_TEXT, "Its batch: the id in the batches stream.")
+
 _STATUSES = " · ".join(status.value for status in BatchStatus)
 _FILE_STATUSES = " · ".join(status.value for status in FileStatus)
 
@@ -54,7 +57,7 @@ BATCHES: Mapping[str, Column] = {
 
 FILES: Mapping[str, Column] = {
     "id": _ID,
-    "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
+    "batch_key": _BATCH_KEY,
     **_BATCH_COLUMNS,
     "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
     "file_name": (_TEXT, "Its name."),
@@ -71,8 +74,8 @@ FILES: Mapping[str, Column] = {
 
 RESULTS: Mapping[str, Column] = {
     "id": _ID,
-    "file_key": (_TEXT, "Its file: the id in the files stream."),
-    "batch_key": (_TEXT, "Its batch: the id in the batches stream."),
+    "file_key": _FILE_KEY,
+    "batch_key": _BATCH_KEY,
     **_BATCH_COLUMNS,
     "file_id": (_TEXT, "The provider's id of the file; null where it gives none."),
     "file_name": (_TEXT, "Its name."),
@@ -84,4 +87,25 @@ RESULTS: Mapping[str, Column] = {
     "digest": (_KEY, "Names the content of data."),
     **_TIMES,
     **_LAST,
+}
+
+FIELDS: Mapping[str, Column] = {
+    "id": _ID,
+    "result_key": (_KEY, "Its result: the id in the results stream."),
+    "file_key": _FILE_KEY,
+    "batch_key": _BATCH_KEY,
+    "provider": _BATCH_COLUMNS["provider"],
+    "template_id": _BATCH_COLUMNS["template_id"],
+    "document_type": (_TEXT, "What kind of document it is."),
+    "path": (_KEY, "Where it stands in the result's data: a JSON Pointer."),
+    "name": (_KEY, "The last part of the path that is a name."),
+    "position": (_COUNT, "The index in the nearest list, from 0; null outside of lists."),
+    "value": (_TEXT, "The value as sent; of a number its shortest JSON text."),
+    "value_type": (_KEY, "As what it was sent: string, number, boolean or null."),
+    "number_value": (_NUMBER, "The value where it was sent as a number; none is guessed from text."),
+    "confidence": (_NUMBER, "How sure the provider is of the value, 0 to 1."),
+    "confidence_signal": (_TEXT, "The same in the provider's own word."),
+    "unit": (_TEXT, "What the value is counted in."),
+    "digest": (_KEY, "The digest of its result; where the result has another one by now, the value is of before."),
+    "observed_at": _LAST["observed_at"],
 }

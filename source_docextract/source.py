@@ -208,7 +208,7 @@ class SourceDocextract(Source):
                 ledger = _ledger(
                     configured, document, Ledger(rules, watch=product.watch, links_watch=plan.feeds(product))
                 )
-                view = View(product.streams, settings.keep_urls)
+                view = View(product.streams, settings.keep_urls, product.notation)
                 streams.append(Stream(name, product.name, table, view, ledger))
         return streams
 

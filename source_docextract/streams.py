@@ -16,7 +16,7 @@ from .errors import ConnectorError
 from .ledger import Book
 from .model import BatchStatus, Snapshot
 from .state import Ledger
-from .tables import Row, Table, View, observed
+from .tables import Row, Rows, Table, View, observed
 
 STATE_EVERY = 240.0
 """Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
@@ -55,7 +55,7 @@ class Stream:
         if self.trouble is None or for_good:
             self.trouble = error
 
-    def rows_of(self, snapshot: Snapshot, now: datetime) -> list[Row] | None:
+    def rows_of(self, snapshot: Snapshot, now: datetime) -> list[Row | Rows] | None:
         """All rows of a snapshot; None where it does not tell them, or is nothing this stream wants."""
         book = self.ledger.batches
         if not book.wants(snapshot.ref) or not self.table.tells(snapshot):
@@ -64,18 +64,20 @@ class Stream:
         shown = replace(snapshot, status=BatchStatus.STALLED) if stalling else snapshot
         return list(self.table.rows(shown, self.view))
 
-    def deliver(self, snapshot: Snapshot, rows: list[Row] | None, now: datetime) -> Iterator[AirbyteMessage]:
+    def deliver(self, snapshot: Snapshot, rows: list[Row | Rows] | None, now: datetime) -> Iterator[AirbyteMessage]:
         """Those of the rows that are new or changed. They are written down before the first is given out."""
         book = self.ledger.batches
         if not book.wants(snapshot.ref):
             return
         before = book.settle(snapshot, None if rows is None else [row.mark for row in rows], now)
         for row in rows or ():
-            if row.mark not in before:
+            if row.mark in before:
+                continue
+            for record in row.records:
                 if not self.rows:
                     yield messages.status(self.name, AirbyteStreamStatus.RUNNING)
                 self.rows += 1
-                yield messages.record(self.name, observed(row.record, now), now)
+                yield messages.record(self.name, observed(record, now), now)
 
     def end(self) -> Iterator[AirbyteMessage]:
         """Its one terminal status, with the reason where it is incomplete."""

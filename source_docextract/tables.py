@@ -7,7 +7,7 @@ counts as its content: not `observed_at`, and no link, since links are signed an
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -18,6 +18,7 @@ from airbyte_cdk.models import AirbyteStream, SyncMode
 
 from . import columns
 from .columns import Column
+from .fields import PLAIN, Notation, leaves, written
 from .ledger import MARK
 from .links import without_links
 from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
@@ -32,16 +33,29 @@ class Row:
     record: Record
     mark: str
 
+    @property
+    def records(self) -> Iterable[Record]:
+        return (self.record,)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records that come and go together, under one mark. To be read once: they are made on the way."""
+
+    records: Iterable[Record]
+    mark: str
+
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How rows are to look: what they call the provider, and with or without links to files."""
+    """How rows are to look: what they call the provider, with or without links to files, and how it writes data."""
 
     provider: str
     keep_urls: bool = True
+    notation: Notation = PLAIN
 
 
-RowReader = Callable[[Snapshot, View], Iterator[Row]]
+RowReader = Callable[[Snapshot, View], Iterator[Row | Rows]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
         place = _place(snapshot, document)
         for extraction in document.extractions:
             record: Record = {
-                "id": f"{place.file_key}#{extraction.index}" if extraction.index else place.file_key,
+                "id": place.result_key(extraction),
                 "file_key": place.file_key,
                 **place.columns(document, view),
                 "document_index": extraction.index,
@@ -151,6 +165,42 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
             yield _row(record, {**document.provider_data, **extraction.provider_data}, view, data=data)
 
 
+def _field_rows(snapshot: Snapshot, view: View) -> Iterator[Rows]:
+    """The fields of each result under one mark: the state would grow with every value otherwise."""
+    for document in snapshot.documents or ():
+        place = _place(snapshot, document)
+        for extraction in document.extractions:
+            common: Record = {
+                "result_key": place.result_key(extraction),
+                "file_key": place.file_key,
+                "batch_key": place.batch_key,
+                "provider": view.provider,
+                "template_id": place.home.template_id,
+                "document_type": extraction.document_type,
+                "digest": digest(extraction),
+            }
+            yield Rows(_fields(common, extraction, view.notation), mark(orjson.dumps([*common.values()])))
+
+
+def _fields(common: Record, extraction: Extraction, notation: Notation) -> Iterator[Record]:
+    """Links to files are no values that were extracted: they change while the digest does not."""
+    for path, name, position, value, about in leaves(extraction.stable, notation):
+        text, value_type, number = written(value)
+        yield {
+            "id": f"{common['result_key']}#{path}",
+            **common,
+            "path": path,
+            "name": name,
+            "position": position,
+            "value": text,
+            "value_type": value_type,
+            "number_value": number,
+            "confidence": about.confidence,
+            "confidence_signal": about.signal,
+            "unit": about.unit,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a document stands: its own id, its batch's, and the batch."""
@@ -158,6 +208,9 @@ class _Place:
     file_key: str
     batch_key: str | None
     home: BatchRef
+
+    def result_key(self, extraction: Extraction) -> str:
+        return f"{self.file_key}#{extraction.index}" if extraction.index else self.file_key
 
     def columns(self, document: Document, view: View) -> Record:
         """What the rows of a file and of its results have in common."""
@@ -236,4 +289,10 @@ RESULTS = Table(
     _result_rows,
 )
 
-TABLES = (BATCHES, FILES, RESULTS)
+FIELDS = Table(
+    "fields",
+    columns.FIELDS,
+    _field_rows,
+)
+
+TABLES = (BATCHES, FILES, RESULTS, FIELDS)

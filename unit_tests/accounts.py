@@ -135,7 +135,8 @@ class Extraction(_Extracta):
 
     def file(self, kind: int) -> NewFile:
         error = "unreadable" if kind % 5 == 4 else None
-        return NewFile(f"{self.next()}.pdf", (0, HOUR)[kind % 2], {"vendor": f"{self.number}"}, error=error)
+        result = {"vendor": f"{self.next()}", "lines": [{"n": f"{self.number}", "of": None}] * (kind % 3)}
+        return NewFile(f"{self.number}.pdf", (0, HOUR)[kind % 2], result, error=error)
 
     def corrected(self) -> dict[str, Any]:
         return {"vendor": f"edited {self.next()}"}

@@ -232,7 +232,8 @@ def is_same(row: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
     told = {name: value for name, value in row.items() if value is not None and name not in {"observed_at", "url"}}
-    told["provider_data"] = {name: value for name, value in row["provider_data"].items() if name != "waiting"}
+    if others := row.get("provider_data"):
+        told["provider_data"] = {name: value for name, value in others.items() if name != "waiting"}
     return told
 
 

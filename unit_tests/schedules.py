@@ -6,6 +6,7 @@ the next one delivers nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -13,10 +14,11 @@ from accounts import ACCOUNTS, Account
 from harness import Connection, is_same, world
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from leaves import leaves, sent
 
 from sandbox import Fault
 
-KINDS = ("batches", "files", "results")
+KINDS = ("batches", "files", "results", "fields")
 STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in KINDS]
 EVENTS = sorted({(place, event) for place, account in enumerate(ACCOUNTS) for event in account.events})
 NUMBERS = st.integers(0, 7)
@@ -99,6 +101,7 @@ class Schedule(RuleBasedStateMachine):
         assert set(fresh.sync().ends.values()) == {"COMPLETE"}
         for account in self.accounts:
             self.check_rows(account)
+            self.check_fields(account)
             self.check_columns(account, fresh)
             self.check_repeats(account)
         assert self.connection.sync().counts == {}
@@ -114,11 +117,22 @@ class Schedule(RuleBasedStateMachine):
             assert key in account.gone or held[key] == row, (key, held[key], row)
             assert key not in held or held[key][0] == row[0] or key in account.gone, key
 
+    def check_fields(self, account: Account) -> None:
+        """Every value of every result; what an edit has taken away has another digest."""
+        values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for row in current_fields(self.connection, account.product).values():
+            values[row["result_key"]][row["path"]] = sent(row)
+        for key, result in self.connection.warehouse[f"{account.product}_results"].items():
+            told = leaves(result["data"], account.product)
+            assert key.split("#")[0] in account.gone or values[key] == told, (key, values[key], told)
+
     def check_columns(self, account: Account, fresh: Connection) -> None:
         """Every column of every stream, against what someone reads who comes new."""
         for kind in KINDS:
             stream = f"{account.product}_{kind}"
             held, told = self.connection.warehouse[stream], fresh.warehouse[stream]
+            if kind == "fields":
+                held = current_fields(self.connection, account.product)
             gone = {key for key in held.keys() | told.keys() if key.split("#")[0] in account.gone}
             assert held.keys() - gone == told.keys() - gone, stream
             for key, row in told.items():
@@ -131,6 +145,14 @@ class Schedule(RuleBasedStateMachine):
             for stream, keys in self.connection.repeated.items():
                 if stream.rsplit("_", 1)[0] == account.product:
                     assert not keys, (stream, keys)
+
+
+def current_fields(connection: Connection, product: str) -> dict[str, dict[str, Any]]:
+    """Those that belong to their result as it is now: the digest says so."""
+    results = connection.warehouse[f"{product}_results"]
+    rows = connection.warehouse[f"{product}_fields"]
+    digests = {key: row["digest"] for key, row in results.items()}
+    return {key: row for key, row in rows.items() if row["digest"] == digests.get(row["result_key"])}
 
 
 class KilledSchedule(Schedule):

@@ -108,7 +108,7 @@ class TestPlan:
     def test_extractions_are_watched_by_their_list_and_runs_by_their_extractions(self) -> None:
         extractions, runs = products(plan(Registry({"docmap": (RUN_REF,)}), template_ids=["t1", "t2"]))
 
-        assert (extractions.streams, extractions.kinds) == ("docmap", ("files", "results"))
+        assert (extractions.streams, extractions.kinds) == ("docmap", ("files", "results", "fields"))
         assert (runs.streams, runs.kinds, runs.named) == ("docmap", ("batches",), (RUN_REF,))
         assert (extractions.watch, extractions.links_to) == (Watch.LIST, runs.name)
         assert (runs.watch, runs.links_to) == (Watch.LINK, extractions.name)

@@ -14,8 +14,8 @@ from harness import START, Connection, world
 
 from sandbox import Clock, DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument, serve
 
-KINDS = ("batches", "files", "results")
-SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(KINDS, size)]
+KINDS = ("batches", "files", "results", "fields")
+SUBSETS = [subset for size in (1, 2, 3, 4) for subset in combinations(KINDS, size)]
 A_WHILE_AGO = START - timedelta(days=30)
 LATELY = START - timedelta(days=1)
 
@@ -169,9 +169,9 @@ def test_a_stream_that_comes_later_is_backfilled_by_what_it_lacks_alone(provider
         connection = Connection(sandbox, url, account.settings)
         connection.sync(f"{provider}_files")
 
-        both = connection.sync(f"{provider}_files", f"{provider}_results")
+        both = connection.sync(f"{provider}_files", f"{provider}_results", f"{provider}_fields")
 
-        assert set(both.counts) == {f"{provider}_results"}
+        assert set(both.counts) == {f"{provider}_results", f"{provider}_fields"}
         # A list by time has one more window: none may hold what a stream is past and what it is not.
         more = Counter({name for name in both.requests if name.endswith(".extractions")})
         assert Counter(both.requests) == Counter(account.expected(("files",))[0]) + more

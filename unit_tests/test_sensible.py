@@ -109,7 +109,7 @@ class TestPlan:
         registered = BatchRef(None, "b2", expected_files=3, named=True)
         extractions, batches = plan(Registry({"sensible": (registered,)}), batch_ids=["b1"]).products
 
-        assert (extractions.streams, extractions.kinds) == ("sensible", ("files", "results"))
+        assert (extractions.streams, extractions.kinds) == ("sensible", ("files", "results", "fields"))
         assert (batches.streams, batches.kinds) == ("sensible", ("batches",))
         assert (extractions.watch, extractions.links_to) == (Watch.LIST, batches.name)
         assert (batches.watch, batches.links_to) == (Watch.LINK, extractions.name)

@@ -28,7 +28,7 @@ def test_all_pages_of_a_batch_arrive_and_each_is_asked_for_once(served: Served) 
 
     synced = connection.sync()
 
-    assert synced.counts == {"atlas_batches": 1, "atlas_files": 130, "atlas_results": 130}
+    assert synced.counts == {"atlas_batches": 1, "atlas_files": 130, "atlas_results": 130, "atlas_fields": 130}
     assert synced.ids("atlas_results") == [f"{batch}/{n}" for n in range(130)]
     assert synced.requests == {"atlas.authtoken": 1, "atlas.extracts": 3}
     pages = sorted(entry.query["page"] for entry in served[0].journal.entries if "page" in entry.query)
@@ -96,7 +96,7 @@ def test_unfinished_documents_that_are_shown_keep_the_batch_open() -> None:
 
         sandbox.clock.advance(days=9)
         second = connection.sync()
-        assert second.counts == {"atlas_batches": 1, "atlas_files": 1, "atlas_results": 1}
+        assert second.counts == {"atlas_batches": 1, "atlas_files": 1, "atlas_results": 1, "atlas_fields": 1}
 
 
 def test_the_time_in_the_batch_id_spares_requests_for_old_batches_with_a_day_to_spare(served: Served) -> None:

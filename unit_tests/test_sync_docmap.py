@@ -39,7 +39,7 @@ def test_extractions_are_found_and_delivered_once(served: Served) -> None:
 
     synced = connection.sync()
 
-    assert synced.counts == {"docmap_files": 3, "docmap_results": 3, "docmap_batches": 1}
+    assert synced.counts == {"docmap_files": 3, "docmap_results": 3, "docmap_fields": 6, "docmap_batches": 1}
     assert set(synced.ids("docmap_results")) == {first, second, third}
     row = only([row for row in synced.records["docmap_files"] if row["id"] == first])
     assert (row["batch_key"], row["batch_id"], row["template_name"]) == (None, None, "Invoices")
@@ -77,7 +77,7 @@ def test_what_is_processing_is_watched_by_its_id_until_it_is_done_whatever_its_a
 
     sandbox.docmap.finish(slow)
     done = connection.sync()
-    assert done.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
+    assert done.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
     assert only(done.records["docmap_batches"])["status"] == "complete"
     sandbox.clock.advance(days=20)
     assert "docmap.extraction" not in connection.sync().requests
@@ -93,7 +93,7 @@ def test_what_is_still_listed_is_not_asked_for_by_its_id(served: Served) -> None
 
     synced = connection.sync()
 
-    assert synced.counts == {"docmap_files": 1, "docmap_results": 1}
+    assert synced.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2}
     assert "docmap.extraction" not in synced.requests
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_is_named_comes_whole(served: Served, tmp_path: Path) -> None
     assert (row["id"], row["files_total"], row["files_pending"]) == ("run 1", 3, 1)
     assert len([entry for entry in sandbox.journal.entries if "runId" in entry.query]) == 1
     sandbox.docmap.finish()
-    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
     assert connection.sync().counts == {}
 
 
@@ -230,7 +230,7 @@ def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served: S
     assert connection.sync().counts == {}
 
 
-@pytest.mark.parametrize("kind", ["batches", "files", "results"])
+@pytest.mark.parametrize("kind", ["batches", "files", "results", "fields"])
 def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(served: Served, kind: str) -> None:
     sandbox, _ = served
     template = sandbox.docmap.template("Invoices")
@@ -241,7 +241,7 @@ def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(serve
     alone = connection.sync(f"docmap_{kind}")
     rest = connection.sync()
 
-    expected = {"docmap_batches": 9, "docmap_files": 18, "docmap_results": 18}
+    expected = {"docmap_batches": 9, "docmap_files": 18, "docmap_results": 18, "docmap_fields": 36}
     assert alone.counts == {f"docmap_{kind}": expected.pop(f"docmap_{kind}")}
     assert rest.counts == expected
     assert connection.sync().counts == {}
@@ -314,7 +314,7 @@ def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served: Served) -> N
     connection = connect(served)
     requests = 0
     for _ in range(20):
-        synced = connection.sync(stop_after=900)
+        synced = connection.sync(stop_after=len(whole.messages) // 8)
         requests += sum(synced.requests.values())
 
     assert connection.warehouse["docmap_results"].keys() == set(ids)
@@ -350,7 +350,7 @@ def test_a_sync_that_failed_forgets_nothing(served: Served, trouble: str) -> Non
     connection.settings["docmap"].update(good)
     assert connection.sync().counts == {}
     sandbox.docmap.finish()
-    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_batches": 1}
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
 
 
 def test_a_wrong_key_is_told(served: Served) -> None:
@@ -376,4 +376,4 @@ def test_a_run_does_not_come_again_because_a_part_of_the_list_was_read_later(ser
 
     healed = connection.sync()
 
-    assert healed.counts == {"docmap_files": 1, "docmap_results": 1}
+    assert healed.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2}

@@ -12,7 +12,7 @@ from sandbox import DocumentType, Fault, Link, NewFile, Sandbox
 
 Served = tuple[Sandbox, str]
 
-KINDS = ("batches", "files", "results")
+KINDS = ("batches", "files", "results", "fields")
 EXTRACTION = tuple(f"extracta_{kind}" for kind in KINDS)
 CLASSIFICATION = tuple(f"extracta_classification_{kind}" for kind in KINDS)
 
@@ -39,7 +39,7 @@ def test_a_first_sync_delivers_each_file_and_a_second_one_nothing(served: Served
     first = connection.sync()
     second = connection.sync()
 
-    assert first.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2}
+    assert first.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2, "extracta_fields": 2}
     assert first.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
     assert set(first.ends.values()) == {"COMPLETE"}
     row = only(first.records["extracta_batches"])
@@ -61,7 +61,7 @@ def test_a_batch_in_work_is_open_and_its_files_arrive_once_when_they_are_done(se
 
     sandbox.extracta.finish(batch)
     second = connection.sync()
-    assert second.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2}
+    assert second.counts == {"extracta_batches": 1, "extracta_files": 2, "extracta_results": 2, "extracta_fields": 2}
     assert connection.sync().counts == {}
 
 
@@ -86,8 +86,10 @@ def test_an_edit_within_the_lookback_gives_exactly_the_changed_row(served: Serve
     sandbox.extracta.edit(batch, "b.pdf", {"vendor": "corrected"})
     synced = connection.sync()
 
-    assert synced.counts == {"extracta_results": 1}
-    assert only(synced.records["extracta_results"])["data"] == {"vendor": "corrected"}
+    assert synced.counts == {"extracta_results": 1, "extracta_fields": 1}
+    row, field = only(synced.records["extracta_results"]), only(synced.records["extracta_fields"])
+    assert row["data"] == {"vendor": "corrected"}
+    assert (field["id"], field["value"], field["digest"]) == (f"{row['id']}#/vendor", "corrected", row["digest"])
 
 
 def test_after_the_lookback_there_is_no_request_for_a_settled_batch(served: Served) -> None:

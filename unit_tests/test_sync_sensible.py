@@ -47,7 +47,7 @@ def test_extractions_are_found_and_delivered_once(served: Served, claims: Sandbo
 
     synced = connection.sync()
 
-    assert synced.counts == {"sensible_files": 3, "sensible_results": 3, "sensible_batches": 1}
+    assert synced.counts == {"sensible_files": 3, "sensible_results": 3, "sensible_fields": 6, "sensible_batches": 1}
     row = only([row for row in synced.records["sensible_files"] if row["id"] == first])
     assert (row["batch_key"], row["batch_id"], row["template_id"], row["file_name"]) == (None, None, None, "a.pdf")
     assert (row["created_at"], row["completed_at"]) == ("2026-11-19T09:00:00.000Z", "2026-11-19T09:00:30.000Z")
@@ -83,14 +83,14 @@ def test_what_is_not_yet_uploaded_or_read_is_watched_whatever_its_age(served: Se
 
     claims.sensible.upload(batch, 0)
     uploaded = connection.sync()
-    assert uploaded.counts == {"sensible_files": 1, "sensible_results": 1, "sensible_batches": 1}
+    assert uploaded.counts == {"sensible_files": 1, "sensible_results": 1, "sensible_fields": 2, "sensible_batches": 1}
     shown = only(uploaded.records["sensible_batches"])
     assert (shown["status"], shown["files_pending"], shown["files_processed"]) == ("open", 1, 1)
 
     claims.sensible.upload(batch, 1)
     claims.sensible.finish(batch)
     done = connection.sync()
-    assert done.counts == {"sensible_files": 1, "sensible_results": 1, "sensible_batches": 1}
+    assert done.counts == {"sensible_files": 1, "sensible_results": 1, "sensible_fields": 2, "sensible_batches": 1}
     assert only(done.records["sensible_batches"])["status"] == "complete"
     claims.clock.advance(days=4)
     assert connection.sync().requests == {"sensible.extractions": 1}
@@ -197,10 +197,15 @@ def test_a_named_batch_that_is_listed_as_well_is_read_once(served: Served, claim
 
     first = connection.sync()
 
-    assert first.counts == {"sensible_batches": 1, "sensible_files": 2, "sensible_results": 1}
+    assert first.counts == {"sensible_batches": 1, "sensible_files": 2, "sensible_results": 1, "sensible_fields": 2}
     assert (first.requests["sensible.batch"], first.requests["sensible.document"]) == (1, 2)
     claims.sensible.finish()
-    assert connection.sync().counts == {"sensible_batches": 1, "sensible_files": 1, "sensible_results": 1}
+    assert connection.sync().counts == {
+        "sensible_batches": 1,
+        "sensible_files": 1,
+        "sensible_results": 1,
+        "sensible_fields": 2,
+    }
     assert connection.sync().counts == {}
 
 
@@ -218,7 +223,7 @@ def test_an_unknown_batch_is_missing_and_the_rest_goes_on(served: Served, claims
     assert synced.requests["sensible.batch"] == 1
 
 
-@pytest.mark.parametrize("kind", ["batches", "files", "results"])
+@pytest.mark.parametrize("kind", ["batches", "files", "results", "fields"])
 def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
     served: Served, claims: Sandbox, kind: str
 ) -> None:
@@ -232,7 +237,7 @@ def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
     alone = connection.sync(f"sensible_{kind}")
     rest = connection.sync()
 
-    expected = {"sensible_batches": 6, "sensible_files": 12, "sensible_results": 12}
+    expected = {"sensible_batches": 6, "sensible_files": 12, "sensible_results": 12, "sensible_fields": 24}
     assert alone.counts == {f"sensible_{kind}": expected.pop(f"sensible_{kind}")}
     assert alone.requests["sensible.document"] == 12
     assert rest.counts == expected
@@ -308,13 +313,13 @@ def test_one_document_that_always_fails_does_not_hold_up_the_rest(served: Served
     with claims.faults.during(Fault("status", "sensible.document", about=ids[3])):
         connection = connect(served)
         synced = connection.sync()
-        assert synced.counts == {"sensible_files": 9, "sensible_results": 9}
+        assert synced.counts == {"sensible_files": 9, "sensible_results": 9, "sensible_fields": 18}
         assert set(synced.ends.values()) == {"INCOMPLETE"}
         assert connection.sync().counts == {}
 
     healed = connection.sync()
 
-    assert healed.counts == {"sensible_files": 1, "sensible_results": 1}
+    assert healed.counts == {"sensible_files": 1, "sensible_results": 1, "sensible_fields": 2}
     assert healed.requests["sensible.document"] == 1
 
 
@@ -338,6 +343,7 @@ def test_a_batch_that_is_never_uploaded_is_given_up_with_its_documents(
         "sensible_batches": 1,
         "sensible_files": 2,
         "sensible_results": 1,
+        "sensible_fields": 2,
     }
 
 
@@ -385,7 +391,7 @@ def test_a_first_sync_that_is_broken_off_again_and_again_repeats_little(served: 
     connection = connect(served)
     requests = kills = 0
     while connection.warehouse["sensible_results"].keys() != set(ids):
-        synced = connection.sync(stop_after=700)
+        synced = connection.sync(stop_after=len(whole.messages) // 6)
         requests += sum(synced.requests.values())
         kills += 1
 
@@ -458,7 +464,7 @@ def test_what_was_given_up_is_read_again_when_the_list_shows_a_change(served: Se
 
     synced = connection.sync()
 
-    assert synced.counts == {"sensible_batches": 1, "sensible_files": 1, "sensible_results": 1}
+    assert synced.counts == {"sensible_batches": 1, "sensible_files": 1, "sensible_results": 1, "sensible_fields": 2}
     assert only(synced.records["sensible_batches"])["status"] == "complete"
     assert connection.sync().counts == {}
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, rfc3339
-from source_docextract.tables import BATCHES, FILES, RESULTS, TABLES, Row, Table, View, digest, observed
+from source_docextract.tables import BATCHES, FIELDS, FILES, RESULTS, TABLES, Row, Rows, Table, View, digest, observed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 PRODUCTS = ("extracta", "extracta_classification", "atlas")
@@ -25,6 +25,8 @@ COLUMNS = {
     "document_type page_count url created_at completed_at processing_ms observed_at provider_data",
     "results": "id file_key batch_key provider template_id template_name batch_id file_id file_name document_index "
     "document_type confidence review_status data digest created_at completed_at observed_at provider_data",
+    "fields": "id result_key file_key batch_key provider template_id document_type path name position value value_type "
+    "number_value confidence confidence_signal unit digest observed_at",
 }
 
 REF = BatchRef(
@@ -77,13 +79,17 @@ SNAPSHOTS = {
 }
 
 
-def rows(table: Table, snapshot: Snapshot, keep_urls: bool = True, product: str = "extracta") -> list[Row]:
+def rows(table: Table, snapshot: Snapshot, keep_urls: bool = True, product: str = "extracta") -> list[Row | Rows]:
     return list(table.rows(snapshot, View(product, keep_urls)))
 
 
+def records(table: Table, snapshot: Snapshot, keep_urls: bool = True, product: str = "extracta") -> list[Any]:
+    return [record for each in rows(table, snapshot, keep_urls, product) for record in each.records]
+
+
 def row(table: Table, snapshot: Snapshot = FULL, keep_urls: bool = True) -> dict[str, Any]:
-    [only] = rows(table, snapshot, keep_urls)
-    return only.record
+    [only] = records(table, snapshot, keep_urls)
+    return dict(only)
 
 
 def mark(table: Table, snapshot: Snapshot) -> str:
@@ -130,8 +136,8 @@ def test_each_row_has_exactly_its_columns_and_keeps_the_schema(
     table: Table, told: str, product: str, keep_urls: bool
 ) -> None:
     schema = table.stream(product).json_schema
-    for each in rows(table, SNAPSHOTS[told], keep_urls, product):
-        record = observed(each.record, NOW)
+    for each in records(table, SNAPSHOTS[told], keep_urls, product):
+        record = observed(each, NOW)
         assert set(record) == set(schema["properties"])
         assert record["provider"] == product
         assert record["observed_at"] == "2026-11-20T09:00:00.000Z"
@@ -139,7 +145,7 @@ def test_each_row_has_exactly_its_columns_and_keeps_the_schema(
 
 
 def test_what_is_known_stands_in_its_column() -> None:
-    batch, file, result = (row(table) for table in TABLES)
+    batch, file, result = (row(table) for table in (BATCHES, FILES, RESULTS))
     common = {"provider": "extracta", "template_id": "t/1", "template_name": "Invoices", "batch_id": "b#1"}
     for record in (batch, file, result):
         assert common.items() <= record.items()
@@ -164,7 +170,7 @@ def test_a_batch_without_template_is_named_by_itself() -> None:
 
 def test_the_kth_document_inside_a_file_is_numbered_from_0() -> None:
     snapshot = with_file(extractions=(FILLED, replace(FILLED, index=1), replace(FILLED, index=2)))
-    assert [(each.record["id"], each.record["document_index"]) for each in rows(RESULTS, snapshot)] == [
+    assert [(each["id"], each["document_index"]) for each in records(RESULTS, snapshot)] == [
         ("t%2F1/b%231/f%2F1", 0),
         ("t%2F1/b%231/f%2F1#1", 1),
         ("t%2F1/b%231/f%2F1#2", 2),
@@ -186,8 +192,11 @@ def test_while_a_batch_waits_it_has_the_status_of_its_list() -> None:
 
 def test_files_and_results_are_told_only_with_the_documents() -> None:
     told = {table.kind: (table.tells(SNAPSHOTS["waiting"]), table.tells(SNAPSHOTS["bare"])) for table in TABLES}
-    assert told == {"batches": (True, True), "files": (False, True), "results": (False, True)}
-    assert rows(FILES, SNAPSHOTS["waiting"]) == rows(RESULTS, SNAPSHOTS["bare"]) == []
+    of_documents = (False, True)
+    assert told == {"batches": (True, True), "files": of_documents, "results": of_documents, "fields": of_documents}
+    assert (
+        rows(FILES, SNAPSHOTS["waiting"]) == rows(RESULTS, SNAPSHOTS["bare"]) == rows(FIELDS, SNAPSHOTS["bare"]) == []
+    )
 
 
 LINKS_ONLY = {
@@ -242,15 +251,19 @@ OF_RESULT = {
     "completed_at": TIMES,
     "provider_data": EXTRAS,
 }
+OF_FIELDS = {name: OF_RESULT[name] for name in ("stable", "index", "document_type")}
 CONTENT: list[tuple[Table, str, Callable[..., Snapshot], Any, Any]] = [
     *((BATCHES, name, partial(replace, FULL), FULL, values) for name, values in BATCH.items()),
     *((FILES, name, with_file, FILE, values) for name, values in OF_FILE.items()),
     *((RESULTS, name, with_result, FILLED, values) for name, values in OF_RESULT.items()),
+    *((FIELDS, name, with_result, FILLED, values) for name, values in OF_FIELDS.items()),
+    (FIELDS, "key", with_file, FILE, WORDS),
     *(
         (table, name, lambda **changes: replace(FULL, ref=replace(REF, **changes)), REF, values)
         for table in TABLES
         for name, values in OF_REF.items()
         if table is BATCHES or name != "created_at"
+        if table is not FIELDS or name != "template_name"
     ),
 ]
 
@@ -275,9 +288,8 @@ def test_a_change_of_anything_else_is_a_change(
 
 
 def test_a_later_look_is_no_change() -> None:
-    [first], [second] = rows(FILES, FULL), rows(FILES, FULL)
-    assert observed(first.record, NOW) != observed(second.record, LATER)
-    assert first.mark == second.mark
+    assert observed(row(FILES), NOW) != observed(row(FILES), LATER)
+    assert mark(FILES, FULL) == mark(FILES, FULL)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
@@ -287,7 +299,7 @@ def test_marks_are_short_and_fit_for_json(table: Table) -> None:
 
 
 def test_links_to_files_are_left_out_on_request() -> None:
-    batch, file, result = (row(table, keep_urls=False) for table in TABLES)
+    batch, file, result = (row(table, keep_urls=False) for table in (BATCHES, FILES, RESULTS))
     assert batch["provider_data"] == {"origin": "api", "more": {"a": 1, "b": 2}}
     assert file["url"] is None
     assert file["provider_data"] == {"extraction": {"batchId": "x"}, "scans": []}
@@ -304,3 +316,31 @@ def test_the_digest_names_the_content_without_links() -> None:
     assert digest(stable) == blake2b(content, digest_size=16).hexdigest()
     assert row(RESULTS)["digest"] == digest(FILLED)
     assert len(digest(stable)) == 32
+
+
+def test_the_fields_of_a_result_share_a_mark_and_lead_to_it() -> None:
+    snapshot = with_file(extractions=(FILLED, replace(FILLED, index=1)))
+
+    first, second = rows(FIELDS, snapshot)
+
+    assert first.mark != second.mark
+    for each, result in zip((first, second), records(RESULTS, snapshot), strict=True):
+        told = list(each.records)
+        assert [record["id"] for record in told] == [f"{result['id']}#/total", f"{result['id']}#/site"]
+        for record in told:
+            assert record["result_key"] == result["id"]
+            assert {name: record[name] for name in ("file_key", "batch_key", "digest", "document_type")} == {
+                name: result[name] for name in ("file_key", "batch_key", "digest", "document_type")
+            }
+
+
+def test_what_its_fields_do_not_show_of_a_result_is_no_change_of_them() -> None:
+    decided = with_result(review_status="REJECTED", confidence=0.9, provider_data={"page": 2})
+
+    assert mark(FIELDS, decided) == mark(FIELDS, FULL)
+    assert mark(RESULTS, decided) != mark(RESULTS, FULL)
+
+
+def test_links_are_no_fields_however_rows_are_to_look() -> None:
+    for keep_urls in (True, False):
+        assert [record["value"] for record in records(FIELDS, FULL, keep_urls)] == ["6", "https://example.com"]

@@ -11,6 +11,7 @@ from harness import START, Connection, world
 
 from sandbox import DocumentType, Link, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 
+PARSED = {"n": {"value": 1, "type": "number"}}
 DATA = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
 Add = Callable[[str, datetime], Any]
 
@@ -37,7 +38,7 @@ def sensible(sandbox: Sandbox) -> tuple[dict[str, Any], Add]:
     sandbox.sensible.document_type("claims")
 
     def add(name: str, when: datetime) -> None:
-        batch = sandbox.sensible.batch([SensibleDocument(name, 0)], "claims", created_at=when)
+        batch = sandbox.sensible.batch([SensibleDocument(name, 0, PARSED)], "claims", created_at=when)
         sandbox.sensible.upload(batch, 0, uploaded_at=when)
 
     return {"sensible": {}}, add
@@ -100,7 +101,7 @@ def test_two_of_one_second_are_two(provider: str) -> None:
 
         synced = connection.sync()
 
-        assert synced.counts == {f"{provider}_{kind}": 2 for kind in ("batches", "files", "results")}
+        assert synced.counts == {f"{provider}_{kind}": 2 for kind in ("batches", "files", "results", "fields")}
         assert connection.sync().counts == {}
 
 

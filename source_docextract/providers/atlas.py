@@ -18,6 +18,7 @@ import orjson
 from ..answers import Dialect
 from ..config import AtlasSettings
 from ..errors import BadAnswer, Refused
+from ..fields import SCALARS, Notation
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
 from ..registry import Registry
@@ -26,6 +27,13 @@ from .base import Plan, Product, Script, as_object, count, each, json_object, le
 _PER_PAGE = 50
 _AT_ONCE = 1000  # pages that are asked for because one says that they are there
 _SIGNED_LINKS = frozenset({"redact_url"})
+
+_NOTATION = Notation(
+    sign="confidence_score",
+    sign_is=SCALARS,
+    confidence="confidence_score",
+    aside=frozenset({"document_type"}),  # it stands in its own column
+)
 
 _ZONE_MARGIN = timedelta(days=1)
 """The time in a batch id is taken for a day later than it reads, so that no zone makes a batch look too old."""
@@ -50,6 +58,7 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
                 name="atlas",
                 named=(*map(_ref, settings.batch_ids), *(ref.merged(_ref(ref.batch_id)) for ref in registered)),
                 fetch=_fetch,
+                notation=_NOTATION,
             ),
         ),
         check=_check,

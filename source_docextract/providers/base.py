@@ -14,6 +14,7 @@ import orjson
 from ..answers import Dialect
 from ..entries import Watch
 from ..errors import BadAnswer
+from ..fields import PLAIN, Notation
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, digest_of, escaped
 from ..scroll import Window, midnight
@@ -50,6 +51,7 @@ class Product:
         lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
         links_to: the product that its snapshots' links belong to, None where they are not followed.
         watch: how one comes to know of changes.
+        notation: how it writes down what was extracted.
         kinds: the streams it feeds; `prefix` is what they begin with, if not its name.
         scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
             a name for all), the creation time of the oldest row, and the rows of a window.
@@ -64,7 +66,8 @@ class Product:
     lane: str = ""
     links_to: str | None = None
     watch: Watch = Watch.ASK
-    kinds: tuple[str, ...] = ("batches", "files", "results")
+    notation: Notation = PLAIN
+    kinds: tuple[str, ...] = ("batches", "files", "results", "fields")
     prefix: str = ""
     scopes: tuple[str, ...] = ()
     oldest: Callable[[str], Script[datetime | None]] | None = None

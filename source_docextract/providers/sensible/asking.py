@@ -35,7 +35,7 @@ from ..base import (
     text,
 )
 from .batches import batch_of, member, member_ids
-from .documents import page_of, ref_of, refused, snapshot_of, type_names
+from .documents import NOTATION, page_of, ref_of, refused, snapshot_of, type_names
 
 _PER_PAGE = 100
 _MOST_IDLE = 100  # pages without a row, one after the other
@@ -51,7 +51,8 @@ def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Pl
     reader = _Reader(settings)
     extractions = Product(
         name="sensible",
-        kinds=("files", "results"),
+        kinds=("files", "results", "fields"),
+        notation=NOTATION,
         fetch=reader.extraction,
         links_to="sensible_batches",
         watch=Watch.LIST,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import BadAnswer, Refused
+from ...fields import Notation
 from ...links import without_links
 from ...model import (
     BatchRef,
@@ -28,6 +29,16 @@ _STATUSES = {
 }
 _DECIDED = frozenset({"APPROVED", "REJECTED"})
 _NEEDS_REVIEW = "NEEDS_REVIEW"
+
+NOTATION = Notation(
+    sign="type",
+    sign_is=(str,),  # in a section there may be fields of these names, which are wrapped themselves or null
+    confidence="valueConfidence",
+    signal="confidenceSignal",
+    unit="unit",
+    column=("id", "values"),
+)
+"""`{"value", "type", "unit", …}`; a table is `{"columns": [{"id", "values": […]}], "title", "footer"}`."""
 
 
 def page_of(body: Json) -> tuple[list[Json], str | None]:
