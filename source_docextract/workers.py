@@ -3,16 +3,18 @@
 Only requests run in threads. A script itself is always stepped by the thread that calls `start` and `arrived`, so that
 readers, ledger and output need no locks. A line (`Request.lane`) takes `max_in_flight` requests at a time, those of
 scripts started earlier first: many short scripts run side by side, and of long ones few are held in memory at once.
+
+The threads are daemons. Those of `concurrent.futures` would hold up the end of a program that has left a sync in the
+middle, for as long as a provider lets them wait.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 from collections import Counter, defaultdict
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -46,13 +48,16 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request has ended. `workers` are those that want to hear of it."""
+    """One request has ended, with an answer or an error. `workers` are those that want to hear of it."""
 
     workers: Workers
     job: Job[Any]
     index: int
     lane: str
-    future: Future[Json]
+    outcome: Json | Exception
+
+
+_Call = tuple[Job[Any], int, Request]
 
 
 class Workers:
@@ -69,7 +74,8 @@ class Workers:
         self._queues: dict[str, list[tuple[int, int, Job[Any], Request]]] = defaultdict(list)
         self._in_flight: Counter[str] = Counter()
         self._numbers = itertools.count()
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._calls: defaultdict[str, SimpleQueue[_Call | None]] = defaultdict(SimpleQueue)
+        self._threads: Counter[str] = Counter()
 
     @property
     def idle(self) -> bool:
@@ -88,10 +94,10 @@ class Workers:
         job = arrival.job
         self._in_flight[arrival.lane] -= 1
         self._submit(arrival.lane)
-        try:
-            job.answers[arrival.index] = arrival.future.result()
-        except ConnectorError as error:
-            job.error = job.error or error
+        if isinstance(arrival.outcome, Exception):
+            job.error = job.error or self._told(arrival.outcome)
+        else:
+            job.answers[arrival.index] = arrival.outcome
         job.missing -= 1
         return None if job.missing else self._step(job)
 
@@ -101,10 +107,12 @@ class Workers:
             queue.clear()
 
     def close(self) -> None:
-        """Ends all waits; threads end by themselves as soon as their request does."""
+        """Ends all waits, and with them the threads."""
         self._client.close()
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for lane, count in self._threads.items():
+            for _ in range(count):
+                self._calls[lane].put(None)
+        self._threads.clear()
 
     def _step(self, job: Job[T]) -> Job[T] | None:
         answers, error = job.answers, job.error
@@ -134,15 +142,34 @@ class Workers:
         while queue and self._in_flight[lane] < self._client.max_in_flight:
             _, index, job, request = heapq.heappop(queue)
             self._in_flight[lane] += 1
-            future = self._pool(lane).submit(self._client.send, request)
-            future.add_done_callback(partial(self._report, job, index, lane))
+            self._calls[lane].put((job, index, request))
+            if self._in_flight[lane] > self._threads[lane]:
+                self._hire(lane)
 
-    def _report(self, job: Job[Any], index: int, lane: str, future: Future[Json]) -> None:
-        self._arrivals.put(Arrival(self, job, index, lane, future))
+    def _hire(self, lane: str) -> None:
+        """Threads for each line: requests that wait for one endpoint's spacing hold no thread of another."""
+        self._threads[lane] += 1
+        name = f"{self._client.dialect.name}{lane}-{self._threads[lane]}"
+        threading.Thread(target=self._work, args=(lane, self._calls[lane]), name=name, daemon=True).start()
 
-    def _pool(self, lane: str) -> ThreadPoolExecutor:
-        """A pool for each line: requests that wait for one endpoint's spacing hold no thread of another."""
-        if lane not in self._pools:
-            name = f"{self._client.dialect.name}{lane}"
-            self._pools[lane] = ThreadPoolExecutor(self._client.max_in_flight, thread_name_prefix=name)
-        return self._pools[lane]
+    def _work(self, lane: str, calls: SimpleQueue[_Call | None]) -> None:
+        while self._do(lane, calls.get()):
+            pass
+
+    def _do(self, lane: str, call: _Call | None) -> bool:
+        if call is None:
+            return False
+        job, index, request = call
+        outcome: Json | Exception
+        try:
+            outcome = self._client.send(request)
+        except Exception as error:
+            outcome = error.with_traceback(None)  # or it would hold this call, and this call would hold it
+        self._arrivals.put(Arrival(self, job, index, lane, outcome))
+        return True
+
+    def _told(self, error: Exception) -> ConnectorError:
+        """What nobody foresaw costs its batch, never the sync. It is told without its words: they may quote a key."""
+        if isinstance(error, ConnectorError):
+            return error
+        return BadAnswer(f"A request to {self._client.dialect.name} ended in an unknown way ({type(error).__name__}).")
