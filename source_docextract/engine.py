@@ -11,35 +11,50 @@ from queue import Empty, SimpleQueue
 
 from airbyte_cdk.models import AirbyteMessage
 
+from .stopping import Stop
 from .visit import Visit
 from .workers import Arrival
 
 _HEARTBEAT = 5.0  # seconds between looks at the clock while nothing arrives
 
 
-def run(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival]) -> Iterator[AirbyteMessage]:
+def run(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
     """Delivers everything that is due. Ends all waits on every way out, also when the consumer walks away."""
-    active = list(visits)
     try:
-        while active:
-            for visit in list(active):
-                yield from visit.go_on()
-                if visit.is_over:
-                    active.remove(visit)
-                    yield from visit.finish()
-            if active:
-                yield from _take_next(active, arrivals)
+        stop.look()
+        for message in _deliver(visits, arrivals, stop):
+            yield message
+            stop.look()
     finally:
         for visit in visits:
             visit.workers.close()
 
 
-def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival]) -> Iterator[AirbyteMessage]:
-    try:
-        arrival = arrivals.get(timeout=_HEARTBEAT)
-    except Empty:
-        arrival = None
+def _deliver(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
+    active = list(visits)
+    while active:
+        for visit in list(active):
+            yield from visit.go_on()
+            if visit.is_over:
+                active.remove(visit)
+                yield from visit.finish()
+        if active:
+            yield from _take_next(active, arrivals, stop)
+
+
+def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
+    arrival = _next(arrivals, stop)
     for visit in active:
         if arrival and arrival.workers is visit.workers:
             yield from visit.take(arrival)
         yield from visit.checkpoints.while_waiting()
+
+
+def _next(arrivals: SimpleQueue[Arrival], stop: Stop) -> Arrival | None:
+    if not arrivals.empty():
+        return arrivals.get()  # nobody else takes any
+    with stop.waiting():
+        try:
+            return arrivals.get(timeout=_HEARTBEAT)
+        except Empty:
+            return None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
 import signal
+import stat
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from types import FrameType
+from contextlib import redirect_stderr
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
@@ -22,6 +25,11 @@ from .config import Settings
 from .errors import ConfigError
 from .plain import SHORTEST_SECRET, PlainLog, hide
 from .source import SourceDocextract
+from .stopping import Stop
+
+_STDOUT = 1
+_GRACE = 3.0
+"""Seconds after which a process that was told to stop ends, whatever it is doing."""
 
 
 class Entrypoint(AirbyteEntrypoint):
@@ -50,35 +58,71 @@ class Entrypoint(AirbyteEntrypoint):
         hide(*secrets)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main(source: SourceDocextract | None = None) -> None:
     """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
-    # SIGINT, too: a shell that starts it in the background has that ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    _prepare_output()
+    stop = Stop(before_waiting=PRINT_BUFFER.flush)  # what has been said does not lie about while nothing happens
+    guard = _listen(stop)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     code = 0
     try:
-        entrypoint = Entrypoint(source or SourceDocextract())
+        source = source or SourceDocextract()
+        source.stop = stop
+        entrypoint = Entrypoint(source)
         arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
-        with PRINT_BUFFER:
+        with PRINT_BUFFER, redirect_stderr(sys.__stderr__):  # what is no message stays out of their way
             for message in entrypoint.run(arguments):
                 print(messages.line(message), end="")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:
         code = 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
     except Exception:
         code = 1
         sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
     finally:
         sys.stdout.flush()
-    if threading.active_count() > 1:
+    code = code if stop.code is None else stop.code
+    if set(threading.enumerate()) - {threading.current_thread(), guard}:
         os._exit(code)
     sys.exit(code)
+
+
+def _prepare_output() -> None:
+    logging.raiseExceptions = False  # who has closed the pipe wants no tracebacks of lines that could not be written
+    # urllib3 says what it finds in odd answers, at length and unfiltered.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    if sys.__stdout__ is None:
+        sys.exit("There is no standard output to write to.")
+    # Unbuffered, as PYTHONUNBUFFERED has it, Python loses what a signal keeps from being written in one go.
+    buffered = open(_STDOUT, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (there is no end to it)
+    sys.stdout = sys.__stdout__ = buffered  # type: ignore[misc] # the CDK's PRINT_BUFFER writes to the latter
+
+
+def _listen(stop: Stop) -> threading.Thread:
+    """Has signals and a closed pipe ask for a stop; ends the process where its main thread is too busy to hear."""
+    # SIGINT, too: a shell that starts it in the background has that ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: stop.ask(128 + number))
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    signal.set_wakeup_fd(mouth)
+    guard = threading.Thread(target=_guard, args=(stop, ear), daemon=True)
+    guard.start()
+    return guard
+
+
+def _guard(stop: Stop, ear: int) -> None:
+    polls = select.poll()
+    polls.register(ear, select.POLLIN)
+    if stat.S_ISFIFO(os.fstat(_STDOUT).st_mode):
+        polls.register(_STDOUT, 0)  # that its other end is closed is told all the same
+    [(fd, _), *_] = polls.poll()
+    number = os.read(ear, 1)[0] if fd == ear else signal.SIGTERM
+    stop.code = 128 + number if fd == ear else 1
+    signal.pthread_kill(threading.main_thread().ident or 0, number)  # wherever the system sent it
+    time.sleep(_GRACE)
+    os._exit(stop.code)

@@ -35,6 +35,7 @@ from .providers.base import Plan
 from .registry import Registry, read_registry
 from .spec import connection_specification
 from .state import Ledger
+from .stopping import Stop
 from .streams import Checkpoints, Stream
 from .tables import TABLES, View
 from .visit import Visit
@@ -58,6 +59,7 @@ class SourceDocextract(Source):
     def __init__(self, now: Callable[[], datetime] = utc_now, patience: Patience | None = None) -> None:
         self._now = now
         self._patience = patience or Patience()
+        self.stop = Stop()
 
     @property
     def name(self) -> str:
@@ -82,17 +84,18 @@ class SourceDocextract(Source):
         except ConfigError as error:
             return AirbyteConnectionStatus(status=Status.FAILED, message=str(error))
         troubles = []
-        try:
-            planned = plans(settings, _registry(settings, logger))
-        except ConfigError as error:
-            planned, troubles = plans(settings), [str(error)]
-        for plan in planned:
+        with self.stop.waiting():
             try:
-                self._prove(plan, settings, logger)
-            except ConnectorError as error:
-                troubles.append(str(error))
-            except Exception as bug:
-                raise messages.traced(unforeseen(bug)) from None
+                planned = plans(settings, _registry(settings, logger))
+            except ConfigError as error:
+                planned, troubles = plans(settings), [str(error)]
+            for plan in planned:
+                try:
+                    self._prove(plan, settings, logger)
+                except ConnectorError as error:
+                    troubles.append(str(error))
+                except Exception as bug:
+                    raise messages.traced(unforeseen(bug)) from None
         if troubles:
             return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(troubles))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
@@ -133,7 +136,8 @@ class SourceDocextract(Source):
         try:
             settings = Settings.parse(config)
             manager = ConnectorStateManager(state)
-            planned = plans(settings, _registry(settings, logger))
+            with self.stop.waiting():
+                planned = plans(settings, _registry(settings, logger))
             rules = _rules(settings)
             streams = self._streams(settings, rules, planned, catalog, manager)
             yield from self._absent(catalog, streams, ended)
@@ -182,7 +186,7 @@ class SourceDocextract(Source):
                         logger=logger,
                     )
                 )
-        yield from engine.run(visits, arrivals)
+        yield from engine.run(visits, arrivals, self.stop)
 
     def _streams(
         self,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 from airbyte_cdk.models import (
     AirbyteMessage,
@@ -145,6 +145,17 @@ class Connection:
 
     def sync_and_kill(self, *streams: str, after: int) -> None:
         """Reads in a process of its own, which is killed when it has written so many messages."""
+        with self.process(*streams) as process:
+            assert process.stdout
+            for line in process.stdout:
+                after -= self.take_line(line).type in {Type.RECORD, Type.STATE}
+                if not after:
+                    process.send_signal(signal.SIGKILL)
+                    break
+
+    @contextmanager
+    def process(self, *streams: str, errors: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+        """A sync in a process of its own, whose lines are to be taken; what is left of it in the end is killed."""
         self._begin()
         with TemporaryDirectory() as folder:
             files = {
@@ -157,15 +168,16 @@ class Connection:
             arguments = [f"--{name}={Path(folder) / name}" for name in files]
             now = (self.sandbox.clock.now() + self.clock_is_off_by).isoformat()
             command = [sys.executable, _KILLED, now, "read", *arguments]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout
-                for line in process.stdout:
-                    message = AirbyteMessageSerializer.load(json.loads(line))
-                    self._take(message)
-                    after -= message.type in {Type.RECORD, Type.STATE}
-                    if not after:
-                        process.send_signal(signal.SIGKILL)
-                        break
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+                try:
+                    yield process
+                finally:
+                    process.kill()
+
+    def take_line(self, line: str) -> AirbyteMessage:
+        message = AirbyteMessageSerializer.load(json.loads(line))
+        self._take(message)
+        return message
 
     def catalog(
         self, *streams: str, mode: SyncMode = SyncMode.incremental, sync_id: int | None = None

@@ -103,6 +103,20 @@ def reset_in_the_middle(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b'{"files": [')
 
 
+def sending(beginning: bytes, filler: bytes = b"", pause: float = 0.01) -> Callable[[BaseHTTPRequestHandler], None]:
+    """An answer that begins so and never ends: it falls silent, or goes on by a byte now and then."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(beginning)
+        while filler:
+            time.sleep(pause)
+            handler.wfile.write(filler)
+        handler.connection.recv(1)
+
+    return answer
+
+
 def _head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], length: int) -> None:
     handler.send_response(status)
     for name, value in {"Content-Type": "application/json", "Content-Length": str(length), **headers}.items():
@@ -199,8 +213,8 @@ def in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Thread], li
     return threads, outcomes
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)

@@ -15,10 +15,11 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from source_docextract import engine
 from source_docextract.answers import Dialect
 from source_docextract.entries import Rules
-from source_docextract.http import Client
+from source_docextract.http import Client, Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
 from source_docextract.providers.base import Plan, Product
 from source_docextract.state import Ledger
+from source_docextract.stopping import Stop
 from source_docextract.streams import Checkpoints, Stream
 from source_docextract.tables import RESULTS, View
 from source_docextract.visit import Visit
@@ -55,7 +56,7 @@ def run(*products: Product) -> tuple[list[AirbyteMessage], list[Stream]]:
         now=lambda: NOW,
         logger=logging.getLogger("airbyte.test"),
     )
-    return list(engine.run([visit], arrivals)), streams
+    return list(engine.run([visit], arrivals, Stop())), streams
 
 
 def ids(messages: list[AirbyteMessage]) -> list[str]:
@@ -113,6 +114,25 @@ def test_a_reader_that_stumbles_costs_its_batch(bug: Exception) -> None:
 
     assert ids(messages) == ["t/good/a"]
     assert type(bug).__name__ in str(stream.trouble)
+
+
+def test_a_request_that_ends_as_nobody_foresaw_costs_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_client: Client, request: Request) -> Any:
+        if request.path == "/bad":
+            raise RuntimeError("key-0123456789abcdef")
+        return {}
+
+    def fetch(ref: BatchRef) -> Generator[Any, Any, Snapshot]:
+        [data] = yield [Request("GET", f"/{ref.batch_id}")]
+        return snapshot(ref, data)
+
+    monkeypatch.setattr(Client, "send", send)
+    refs = (BatchRef("t", "bad", named=True), BatchRef("t", "good", named=True))
+
+    messages, [stream] = run(Product(name="acme", named=refs, fetch=fetch))
+
+    assert ids(messages) == ["t/good/a"]
+    assert str(stream.trouble) == "A request to Acme ended in an unknown way (RuntimeError)."
 
 
 def test_a_state_is_written_every_four_minutes_however_little_happens() -> None:

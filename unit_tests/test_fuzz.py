@@ -225,12 +225,13 @@ def check_nothing_is_lost(reader: Reader, result: Snapshot | Listed, bodies: lis
 def check_rows(snapshot: Snapshot) -> None:
     for table in TABLES:
         rows = list(table.rows(snapshot, View("acme"))) if table.tells(snapshot) else []
-        assert len({row.record["id"] for row in rows}) == len(rows)
-        for row in rows:
-            message = messages.record(table.kind, observed(row.record, START), START)
+        records = [record for row in rows for record in row.records]
+        assert len({record["id"] for record in records}) == len(records)
+        for record in records:
+            message = messages.record(table.kind, observed(record, START), START)
             line = orjson.dumps(AirbyteMessageSerializer.dump(message))
             assert b"\n" not in line
-            told = {name: value for name, value in row.record.items() if value is not None}
+            told = {name: value for name, value in record.items() if value is not None}
             assert orjson.loads(line)["record"]["data"] == told
 
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import LOGIN, Answer, Log, Seen, acme, asked, in_background, ok, scripted, side_by_side, until
+from scripted import LOGIN, Answer, Log, Seen, acme, asked, in_background, ok, scripted, sending, side_by_side, until
 
 from source_docextract import connections
 from source_docextract.errors import ConnectorError, Stopped, TransientError
@@ -43,20 +43,6 @@ BEGINNINGS = {
     "a body without end": HEAD + b'\r\n{"files": [',
 }
 beginning = pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
-
-
-def sending(beginning: bytes, filler: bytes = b"", pause: float = 0.01) -> Callable[[BaseHTTPRequestHandler], None]:
-    """An answer that begins so and never ends: it falls silent, or goes on by a byte now and then."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.close_connection = True
-        handler.wfile.write(beginning)
-        while filler:
-            time.sleep(pause)
-            handler.wfile.write(filler)
-        handler.connection.recv(1)
-
-    return answer
 
 
 @beginning

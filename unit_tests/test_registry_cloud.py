@@ -290,7 +290,7 @@ def test_a_sync_reads_what_is_named_there_and_check_says_what_is_wrong(storage: 
     synced = connection.sync()
 
     assert checked.status.value == "SUCCEEDED"
-    assert synced.counts == {"atlas_batches": 2, "atlas_files": 2, "atlas_results": 2}
+    assert synced.counts == {"atlas_batches": 2, "atlas_files": 2, "atlas_results": 2, "atlas_fields": 2}
     assert sorted(synced.ids("atlas_results")) == sorted([f"{batches[0]}/1", f"{batches[1]}/2"])
     assert connection.sync().counts == {}
 

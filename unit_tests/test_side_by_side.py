@@ -58,7 +58,7 @@ def test_a_spaced_provider_holds_up_no_other(everything: Connection) -> None:
     synced = everything.sync()
 
     assert set(synced.ends.values()) == {"COMPLETE"}
-    assert len(synced.ends) == 15
+    assert len(synced.ends) == 20
     arrivals: dict[str, list[float]] = {}
     for entry in everything.sandbox.journal.entries:
         arrivals.setdefault(entry.endpoint, []).append(entry.at)
