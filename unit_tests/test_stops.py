@@ -376,7 +376,7 @@ def test_work_in_flight_is_bounded_where_a_consumer_falls_asleep() -> None:
 
         # One was taken; the next one is on its way in its stead.
         assert sandbox.journal.counts()["atlas.extracts"] <= 6
-        assert len([message for message in reading if message.record]) == 299
+        assert len([message for message in reading if message.record]) == 399
 
 
 def test_a_slow_consumer_makes_memory_no_larger() -> None:
