@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 DEMO := .venv-demo
 DEMO_TESTS := integration_tests/test_demo.py integration_tests/test_warehouses.py
 LOCK := requirements.lock
+VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long image-test check format lock clean
+.PHONY: help demo test test-long test-all test-units image-test check format lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,21 @@ test: $(VENV)/ready $(DEMO)/tests ## Run the tests
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
 	$(BIN)/python -m pytest -q -n $(CORES) -m long $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TESTS)
+
+test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13 that is installed
+	@passed= failed= missing=; \
+	for version in $(VERSIONS); do \
+	  if python=$$($(BIN)/python -m findpython --path $$version 2>/dev/null); then \
+	    if $(MAKE) --no-print-directory test-units VENV=$(VENV)-$$version PYTHON="$$python"; \
+	      then passed="$$passed $$version"; else failed="$$failed $$version"; fi; \
+	  else missing="$$missing $$version"; fi; \
+	done; \
+	echo "Unit tests passed with Python$${passed:- none}; failed$${failed:- none}; not installed$${missing:- none}."; \
+	test -n "$$passed" -a -z "$$failed"
+
+test-units: $(VENV)/ready
+	@$(BIN)/python --version
+	$(BIN)/python -m pytest -q -n $(CORES) unit_tests
 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
@@ -52,7 +68,8 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 	done; done
 
 clean: ## Remove the environments and what the demo made
-	rm -rf $(VENV) $(DEMO) .demo .tmp .cache build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) .demo .tmp .cache build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/ready: setup.py pyproject.toml
 	@echo "Setting up $(VENV) with $(RUN) ..."
