@@ -1,4 +1,4 @@
-"""Packaging of source-docextract. The version stands here and nowhere else in the code."""
+"""Packaging of source-docextract. The version stands here; metadata.yaml, CHANGELOG.md and the Dockerfile repeat it."""
 
 from pathlib import Path
 
