@@ -50,7 +50,7 @@ class Images(Engine):
     kept: Iterable[str] = ()
     pulled: Iterable[str] = ()
 
-    def call(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         found = arguments[-1] in {("image", "inspect"): self.kept, ("pull",): self.pulled}[arguments[:-1]]
         return subprocess.CompletedProcess(arguments, 0 if found else 125, "", "" if found else "manifest unknown")
 

@@ -91,7 +91,7 @@ class Account:
 
     def installed(self, verb: str) -> Messages:
         command = [INSTALLED, *self.arguments(verb, str(self.folder))]
-        return messages(subprocess.run(command, capture_output=True, text=True, timeout=120, check=False))
+        return messages(subprocess.run(command, capture_output=True, text=True, timeout=600, check=False))
 
     def contained(self, image: Image, verb: str, **environment: str) -> Messages:
         return messages(image.run(*self.arguments(verb, "/data"), folder=self.folder, environment=environment))
@@ -263,6 +263,6 @@ def test_it_stops_when_it_is_told_to(image: Image, account: Account) -> None:
                 break
         image.engine.must("kill", "--signal=TERM", name)
         process.stdout.read()
-        process.wait(timeout=60)
+        process.wait(timeout=600)
 
     assert process.returncode == 128 + signal.SIGTERM

@@ -43,7 +43,7 @@ def base(engine: Engine) -> str:
     """A base to build on, by name. A stand-in is kept for the next time."""
     if engine.has(named_base()):
         return named_base()
-    pulled = engine.call("pull", named_base(), seconds=600)
+    pulled = engine.call("pull", named_base())
     if pulled.returncode == 0:
         return named_base()
     if _reachable():
@@ -73,5 +73,5 @@ def _make_stand_in(engine: Engine) -> None:
         made = subprocess.run([*_RECIPE, archive], capture_output=True, text=True, timeout=600, check=False)
         if made.returncode:
             raise Trouble(f"mmdebstrap has failed ({made.returncode}):\n{made.stderr[-2000:]}")
-        engine.must("import", archive, STAND_IN, seconds=300)
+        engine.must("import", archive, STAND_IN)
     log.info("The stand-in is made, in %.0f s", time.monotonic() - started)

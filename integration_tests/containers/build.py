@@ -30,7 +30,7 @@ def built(engine: Engine) -> Iterator[str]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             options = [f"--build-arg=BASE_IMAGE={on}", "--network=host", *_machine(engine, Path(folder))]
-            engine.must("build", *options, f"--tag={name}", str(DOCKERFILE.parent), seconds=900)
+            engine.must("build", *options, f"--tag={name}", str(DOCKERFILE.parent))
         log.info("The image is built, in %.0f s", time.monotonic() - started)
         yield name
     finally:

@@ -16,6 +16,9 @@ from uuid import uuid4
 _ENGINES = {"docker": ("version", "--format", "{{.Server.Version}}"), "podman": ("info",)}
 """By engine: what only one that works answers. (A client without its daemon is on many machines.)"""
 
+_LONGEST = 900
+"""Seconds that a call may take. None of them takes a tenth of that, but for a build on a busy machine."""
+
 SEALED = ("--rm", "--network=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 """A container that may change nothing but /tmp: the CDK makes a folder there."""
 
@@ -28,12 +31,12 @@ class Trouble(Exception):
 class Engine:
     name: str
 
-    def call(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        return _done(self.command(*arguments), seconds)
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _done(self.command(*arguments))
 
-    def must(self, *arguments: str, seconds: float = 120) -> str:
+    def must(self, *arguments: str) -> str:
         """What the engine prints; Trouble with the end of what it complained of, if it fails."""
-        done = self.call(*arguments, seconds=seconds)
+        done = self.call(*arguments)
         if done.returncode:
             told = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
             raise Trouble(f"{self.name} {arguments[0]} has failed ({done.returncode}):\n{told}")
@@ -80,7 +83,7 @@ class Engine:
     def run(self, image: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """What a container says that runs to its end. Options: those of `sealed`."""
         with self.sealed(image, *arguments, **options) as (_, command):
-            return _done(command, seconds=120)
+            return _done(command)
 
     def _options(self) -> Sequence[str]:
         if self.name == "docker":
@@ -95,10 +98,10 @@ class Engine:
         )
 
 
-def _done(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+def _done(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     # An older Docker has the builder that knows secrets, and does not take it by itself.
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False, env=environment)
 
 
 def engine() -> Engine:
