@@ -55,7 +55,8 @@ def leaks(text: str, secrets: Iterable[str]) -> list[str]:
 def told(text: str, secrets: Iterable[str]) -> list[str]:
     """The secrets that a text holds in one form or another."""
     small = text.lower()
-    return [secret for secret in secrets if any(form in small for form in _forms(secret))]
+    # A copy: a worker may learn of a token meanwhile.
+    return [secret for secret in tuple(secrets) if any(form in small for form in _forms(secret))]
 
 
 @cache
