@@ -77,8 +77,8 @@ def test_a_spoilt_answer_is_read_as_far_as_can_be_or_refused(name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
-def test_so_are_a_hundred_thousand(name: str) -> None:
-    assert spoilt_answers(reader_of(name), examples=2_500) >= 100_000
+def test_so_are_ten_times_as_many(name: str) -> None:
+    assert spoilt_answers(reader_of(name), examples=500) >= 20_000
 
 
 @pytest.mark.parametrize("name", NAMES)
