@@ -204,9 +204,11 @@ class Client:
         """With a token; one that is refused is renewed once, by one worker for all."""
         token = tokens.current()
         try:
-            return self._send_once(request, {header: token.value})
-        except CredentialsError:
-            return self._send_once(request, {header: tokens.current(refused=token).value})
+            body = self._send_once(request, {header: token.value})
+        except CredentialsError as refusal:
+            body = self._send_once(request, {header: tokens.instead_of(token, refusal).value})
+        tokens.proven()
+        return body
 
     def _log_in(self, login: Login) -> tuple[str, float]:
         value, lifetime = login.read(self._with_retries(login.request, self._send_once))

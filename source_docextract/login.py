@@ -31,10 +31,11 @@ class Tokens:
         self._credentials = credentials
         self._token: Token | None = None
         self._trouble: ConnectorError | None = None
+        self._unproven = 0  # logins since a token was last taken
         self._lock = threading.Lock()
 
-    def current(self, refused: Token | None = None) -> Token:
-        """The token; a new one where there is none, it has expired, or it is the one that was just `refused`.
+    def current(self) -> Token:
+        """The token; a new one where there is none or it has expired.
 
         A login that failed for good is not tried again: all who ask for a token are told why.
         """
@@ -42,9 +43,26 @@ class Tokens:
             if self._trouble:
                 raise self._trouble
             token = self._token
-            if token is None or token is refused or token.expires <= time.monotonic():
+            if token is None or token.expires <= time.monotonic():
                 token = self._token = self._new()
             return token
+
+    def instead_of(self, token: Token, refusal: CredentialsError) -> Token:
+        """A new token for one that was refused, the same for all who held that one.
+
+        Where two in a row were never taken, it is not the token that is wrong, and all are told of the refusal.
+        """
+        with self._lock:
+            if self._token is token:
+                if self._unproven > 1:
+                    self._trouble = self._trouble or refusal
+                    raise self._trouble
+                self._token = None
+        return self.current()
+
+    def proven(self) -> None:
+        """A token was taken."""
+        self._unproven = 0
 
     def _new(self) -> Token:
         try:
@@ -57,4 +75,5 @@ class Tokens:
         except ConnectorError as trouble:
             self._trouble = trouble
             raise
+        self._unproven += 1
         return Token(value, time.monotonic() + lifetime)

@@ -1,0 +1,131 @@
+"""Atlas's login during whole syncs of many workers: once, once more when the token is over, and what if it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import cycle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airbyte_cdk.models import FailureType
+from harness import Connection, log, world
+from scripted import LOGIN, Answer, Seen, acme, ok, scripted, side_by_side
+
+from sandbox import Fault, NewDocument, NewFile, Sandbox
+from source_docextract.errors import CredentialsError
+from source_docextract.http import Request
+
+DATA = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+
+
+def account(sandbox: Sandbox) -> dict[str, Any]:
+    """Forty batches of Atlas, and one of somebody else."""
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    sandbox.extracta.upload(template, [NewFile("1.pdf", 0, {"vendor": "Acme"})])
+    batches = [sandbox.atlas.submit([NewDocument(f"{n}", 0, DATA) for n in range(60)]) for _ in range(40)]
+    return {"atlas": {"batch_ids": batches}, "extracta": {"extraction_ids": [template]}, "max_in_flight": 20}
+
+
+def expire_there(sandbox: Sandbox, _hours: list[float]) -> None:
+    sandbox.atlas.expire_tokens()
+
+
+def expire_everywhere(sandbox: Sandbox, hours: list[float]) -> None:
+    hours[0] += 1
+    sandbox.clock.advance(seconds=3600)
+
+
+def expire_here(_sandbox: Sandbox, hours: list[float]) -> None:
+    hours[0] += 1
+
+
+@pytest.mark.parametrize("expire", [expire_there, expire_everywhere, expire_here])
+@pytest.mark.parametrize("moments", [{1}, {2000}, {500, 1500, 3000}], ids=["early", "late", "thrice"])
+def test_a_token_that_expires_costs_one_new_login(
+    moments: set[int], expire: Callable[[Sandbox, list[float]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = [0.0]
+    monkeypatch.setattr(
+        "source_docextract.login.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * hours[0])
+    )
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, account(sandbox))
+        reading = connection.source.read(log, connection.settings, connection.catalog(), [])
+        delivered = 0
+        for message in reading:
+            if message.record and message.record.stream.startswith("atlas"):
+                delivered += 1
+                if delivered in moments:
+                    expire(sandbox, hours)
+
+        assert delivered == 40 + 2 * 40 * 60
+        assert sandbox.journal.counts()["atlas.authtoken"] == 1 + len(moments)
+        assert sandbox.journal.counts(ok_only=True)["atlas.extracts"] == 80
+        refused = sandbox.journal.counts()["atlas.extracts"] - 80
+        assert refused <= (0 if expire is expire_here else 20 * len(moments))
+
+
+def wrong_secret(connection: Connection) -> None:
+    connection.settings["atlas"]["client_secret"] = "wrong-wrong-wrong"
+
+
+def down(status: int, **headers: str) -> Callable[[Connection], None]:
+    fault = Fault("status", "atlas.authtoken", status=status, headers=headers)
+    return lambda connection: connection.sandbox.faults.add(fault)
+
+
+def broken(kind: Any) -> Callable[[Connection], None]:
+    return lambda connection: connection.sandbox.faults.add(Fault(kind, "atlas.authtoken"))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "failure", "logins"),
+    [
+        (wrong_secret, FailureType.config_error, 1),
+        (down(403), FailureType.config_error, 1),
+        (down(500), FailureType.transient_error, 3),
+        (down(503), FailureType.transient_error, 3),
+        (down(429, **{"Retry-After": "86400"}), FailureType.transient_error, 1),
+        (broken("reset"), FailureType.transient_error, 3),
+        (broken("html"), FailureType.transient_error, 3),
+    ],
+    ids=["wrong secret", "403", "500", "503", "429", "reset", "html"],
+)
+def test_a_login_that_fails_costs_its_own_streams_alone(
+    trouble: Callable[[Connection], None], failure: FailureType, logins: int
+) -> None:
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, account(sandbox))
+        trouble(connection)
+
+        synced = connection.sync()
+
+        assert {stream: end for stream, end in synced.ends.items() if stream.startswith("extracta")} == {
+            f"extracta_{kind}": "COMPLETE" for kind in ("batches", "files", "results")
+        }
+        assert {end for stream, end in synced.ends.items() if stream.startswith("atlas")} == {"INCOMPLETE"}
+        assert synced.error is not None
+        assert synced.error.failure_type is failure
+        assert synced.requests["atlas.authtoken"] == logins
+        assert "atlas.extracts" not in synced.requests
+        assert "wrong-wrong" not in str(synced.error.message)
+        sandbox.faults.clear()
+        connection.settings["atlas"].update(sandbox.credentials["atlas"])
+        assert set(connection.sync().ends.values()) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("tokens", [["t0ken-abcdef"], ["t0ken-abcdef", "t0ken-ghijkl", "t0ken-mnopqr"]])
+def test_tokens_that_are_never_taken_are_not_fought_over(tokens: list[str]) -> None:
+    turn = cycle(tokens)
+
+    def answer(seen: Seen) -> Answer:
+        return ok({"token": next(turn), "lives": 60}) if seen.path == "/login" else (401, {}, {})
+
+    with scripted(answer) as server:
+        client = acme(server.url, login=LOGIN, headers={}, max_in_flight=20)
+        outcomes = side_by_side(client.send, [Request("GET", "/x")] * 20)
+        client.close()
+        assert [seen.path for seen in server.seen].count("/login") == 2
+    assert {type(outcome) for outcome in outcomes} == {CredentialsError}
