@@ -22,7 +22,7 @@ STATE_EVERY = 240.0
 """Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
 
 _FIRST_STATES = 64_000
-_STATE_PER_BATCH = 80
+_STATE_PER_BATCH = 40
 """A sync may spend so many bytes on states before its end: some at first, then some for each batch and stream. Small
 states are written after each batch, large ones as seldom as adds up to no more than the last one, which always is."""
 
