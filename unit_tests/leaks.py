@@ -35,7 +35,7 @@ from source_docextract.plain import PlainLog
 _VALUE = r"(?:=|%3d)[^\s*\"'\\]"
 LOOKS = {sign: re.compile(rf"(?i){sign}{_VALUE}") for sign in ("signature", "sig", "credential", "security-token")}
 LOOKS["://"] = re.compile(r"://[^/\s\"'\\]*:[^/\s\"'\\]*@")
-LOOKS["eyj"] = re.compile(r"eyJ[\w-]{16,}")
+LOOKS["eyj"] = re.compile(r"\beyJ(?:hbGci|0eXAi|raWQi)[\w-]{8,}")  # any "eyJ" would be found in the marks of a state
 """What a signed link, an address with a password and a token look like, by what each must have in small letters."""
 
 MADE_UP = ("s1gned", "passw0rd", "s3cr3t", "a-wrong-")
