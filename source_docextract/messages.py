@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
+import orjson
 from airbyte_cdk.models import (
     AirbyteMessage,
     AirbyteRecordMessage,
@@ -29,9 +29,16 @@ def line(message: str) -> str:
     return f"{message}\n"
 
 
-def record(stream: str, data: dict[str, Any], moment: datetime) -> AirbyteMessage:
-    emitted_at = int(moment.timestamp() * 1000)
+def record(stream: str, data: dict[str, Any], emitted_at: int) -> AirbyteMessage:
+    """`emitted_at` are milliseconds since 1970."""
     return AirbyteMessage(type=Type.RECORD, record=AirbyteRecordMessage(stream, data, emitted_at))
+
+
+def record_line(record: AirbyteRecordMessage) -> str:
+    """What the CDK would print of a record that has been made here, and three times as fast: nulls are left out."""
+    data = {column: value for column, value in record.data.items() if value is not None}
+    message = {"type": "RECORD", "record": {"stream": record.stream, "data": data, "emitted_at": record.emitted_at}}
+    return line(orjson.dumps(message).decode())
 
 
 def state(manager: ConnectorStateManager, stream: str, document: dict[str, Any]) -> AirbyteMessage:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Json = Any
 """A parsed JSON value: None, bool, int, float, str, list or dict."""
 
 JsonObject = Mapping[str, Json]
+
+_NOTHING: JsonObject = {}
 
 
 class BatchStatus(str, Enum):
@@ -108,29 +110,27 @@ class BatchKey:
         return f"{self.template_id}/{self.batch_id}" if self.template_id else self.batch_id
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What was extracted from one document.
 
     Attributes:
         data: exactly as sent; an object, or `{"value": ...}` around what is none.
         stable: `data` without its links to files, which are signed anew in each answer; names the content.
-        index: the n-th document inside one file, from 0.
+        document_index: the n-th document inside one file, from 0.
     """
 
     data: JsonObject
     stable: JsonObject
-    index: int = 0
+    document_index: int = 0
     document_type: str | None = None
     confidence: float | None = None
     review_status: str | None = None
     created_at: datetime | None = None
     completed_at: datetime | None = None
-    provider_data: JsonObject = field(default_factory=dict)
+    provider_data: JsonObject = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One file of a batch. `key` is unique in its batch (FileKeys sees to that) and already escaped.
 
     `home` is the batch it belongs to where its snapshot is not of a batch but of this one document; its batch id may
@@ -149,7 +149,7 @@ class Document:
     created_at: datetime | None = None
     completed_at: datetime | None = None
     processing_ms: int | None = None
-    provider_data: JsonObject = field(default_factory=dict)
+    provider_data: JsonObject = _NOTHING
     extractions: tuple[Extraction, ...] = ()
     home: BatchRef | None = None
 

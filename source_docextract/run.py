@@ -11,13 +11,13 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER, AirbyteLogFormatter
-from airbyte_cdk.models import ConnectorSpecification
+from airbyte_cdk.models import AirbyteMessage, ConnectorSpecification
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from . import messages
@@ -41,6 +41,14 @@ class Entrypoint(AirbyteEntrypoint):
         for handler in logging.getLogger().handlers:
             if isinstance(handler.formatter, AirbyteLogFormatter):
                 handler.addFilter(PlainLog())
+
+    def read(self, *args: Any) -> Iterator[AirbyteMessage]:
+        """Writes the records, of which there are many, without the detours of the rest: they are most of the output."""
+        for message in super().read(*args):
+            if message.record is None:
+                yield message
+            else:
+                sys.stdout.write(messages.record_line(message.record))
 
     @staticmethod
     def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:  # noqa: ARG004 (the CDK's)

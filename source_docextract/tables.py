@@ -6,12 +6,11 @@ counts as its content: not `observed_at`, and no link, since links are signed an
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from airbyte_cdk.models import AirbyteStream, SyncMode
@@ -26,8 +25,7 @@ from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, e
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record without `observed_at`, and the mark of its content."""
 
     record: Record
@@ -38,8 +36,7 @@ class Row:
         return (self.record,)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Records that come and go together, under one mark. To be read once: they are made on the way."""
 
     records: Iterable[Record]
@@ -128,8 +125,9 @@ def _counts(documents: tuple[Document, ...] | None) -> Mapping[FileStatus, int]:
 
 
 def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
+    batch = batch_id(snapshot)
     for document in snapshot.documents or ():
-        place = _place(snapshot, document)
+        place = _place(snapshot, batch, document)
         record: Record = {
             "id": place.file_key,
             **place.columns(document, view),
@@ -146,14 +144,15 @@ def _file_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
 
 
 def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
+    batch = batch_id(snapshot)
     for document in snapshot.documents or ():
-        place = _place(snapshot, document)
+        place = _place(snapshot, batch, document)
         for extraction in document.extractions:
             record: Record = {
                 "id": place.result_key(extraction),
                 "file_key": place.file_key,
                 **place.columns(document, view),
-                "document_index": extraction.index,
+                "document_index": extraction.document_index,
                 "document_type": extraction.document_type,
                 "confidence": extraction.confidence,
                 "review_status": extraction.review_status,
@@ -167,8 +166,9 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
 
 def _field_rows(snapshot: Snapshot, view: View) -> Iterator[Rows]:
     """The fields of each result under one mark: the state would grow with every value otherwise."""
+    batch = batch_id(snapshot)
     for document in snapshot.documents or ():
-        place = _place(snapshot, document)
+        place = _place(snapshot, batch, document)
         for extraction in document.extractions:
             common: Record = {
                 "result_key": place.result_key(extraction),
@@ -201,8 +201,7 @@ def _fields(common: Record, extraction: Extraction, notation: Notation) -> Itera
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a document stands: its own id, its batch's, and the batch."""
 
     file_key: str
@@ -210,7 +209,7 @@ class _Place:
     home: BatchRef
 
     def result_key(self, extraction: Extraction) -> str:
-        return f"{self.file_key}#{extraction.index}" if extraction.index else self.file_key
+        return f"{self.file_key}#{extraction.document_index}" if extraction.document_index else self.file_key
 
     def columns(self, document: Document, view: View) -> Record:
         """What the rows of a file and of its results have in common."""
@@ -225,10 +224,9 @@ class _Place:
         }
 
 
-def _place(snapshot: Snapshot, document: Document) -> _Place:
+def _place(snapshot: Snapshot, batch: str, document: Document) -> _Place:
     """Below its batch; by itself where the provider names it without one."""
     if document.home is None:
-        batch = batch_id(snapshot)
         return _Place(f"{batch}/{document.key}", batch, snapshot.ref)
     return _Place(document.key, escaped(document.home.batch_id) or None, document.home)
 
@@ -257,17 +255,13 @@ def _row(
     stable = without_links(provider_data) if provider_data else {}
     row_mark = mark(orjson.dumps([*content.values(), stable], option=orjson.OPT_SORT_KEYS))
     kept = provider_data if view.keep_urls else stable
-    return Row({**content, **not_content, "provider_data": {**kept, **counters} if counters else kept}, row_mark)
+    content.update(not_content, provider_data={**kept, **counters} if counters else kept)
+    return Row(content, row_mark)
 
 
 def mark(content: bytes) -> str:
     """A short digest, enough to tell apart what one batch or document has been at different times."""
-    return urlsafe_b64encode(blake2b(content, digest_size=6).digest())[:MARK].decode()
-
-
-def observed(record: Record, moment: datetime) -> Record:
-    record["observed_at"] = rfc3339(moment)
-    return record
+    return b2a_base64(blake2b(content, digest_size=6).digest())[:MARK].decode()
 
 
 BATCHES = Table(

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 import pytest
-from airbyte_cdk.models import AirbyteMessageSerializer
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from harness import START
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ from source_docextract.http import Request
 from source_docextract.model import Snapshot
 from source_docextract.providers.base import Listed
 from source_docextract.state import Ledger
-from source_docextract.tables import TABLES, View, observed
+from source_docextract.tables import TABLES, View
 from source_docextract.workers import Job, Workers
 
 EACH = 40
@@ -228,9 +228,10 @@ def check_rows(snapshot: Snapshot) -> None:
         records = [record for row in rows for record in row.records]
         assert len({record["id"] for record in records}) == len(records)
         for record in records:
-            message = messages.record(table.kind, observed(record, START), START)
-            line = orjson.dumps(AirbyteMessageSerializer.dump(message))
-            assert b"\n" not in line
+            message = messages.record(table.kind, record, 1_763_629_200_000)
+            line = messages.record_line(message.record)
+            assert line == messages.line(AirbyteEntrypoint.airbyte_message_to_string(message))
+            assert line.splitlines() == [line.removesuffix("\n")]
             told = {name: value for name, value in record.items() if value is not None}
             assert orjson.loads(line)["record"]["data"] == told
 

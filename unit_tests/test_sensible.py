@@ -332,7 +332,7 @@ class TestDocument:
 
         assert snapshot.status is OPEN
         assert (file.document_type, file.provider_data["types"]) == (None, ["w2", "1099"])
-        assert [(one.index, one.document_type, one.review_status, one.data) for one in file.extractions] == [
+        assert [(one.document_index, one.document_type, one.review_status, one.data) for one in file.extractions] == [
             (0, "w2", None, PARSED),
             (1, "1099", "NEEDS_REVIEW", {}),
             (2, "1099", None, {}),

@@ -26,7 +26,7 @@ from .base import Plan, Product, Script, as_object, count, each, json_object, le
 
 _PER_PAGE = 50
 _AT_ONCE = 1000  # pages that are asked for because one says that they are there
-_SIGNED_LINKS = frozenset({"redact_url"})
+_SIGNED_LINK = "redact_url"
 
 _NOTATION = Notation(
     sign="confidence_score",
@@ -152,10 +152,11 @@ def _guard_against_repeating(pages: list[_Page]) -> None:
     """A server that goes round in circles would be asked for ever."""
     seen = set()
     for number, page in enumerate(pages, start=1):
-        is_idle = page.repeats in seen if page.rows else page.has_next
+        documents = page.repeats
+        is_idle = documents in seen if page.rows else page.has_next
         if is_idle:
             raise BadAnswer(f"Atlas's page {number} brings nothing new and says that there is more.")
-        seen.add(page.repeats)
+        seen.add(documents)
 
 
 _ENVELOPE = frozenset({"data", "page", "per_page", "total_pages", "total_items", "has_next", "has_prev"})
@@ -182,13 +183,14 @@ def _snapshot(ref: BatchRef, pages: list[_Page]) -> Snapshot:
     )
 
 
-_ROW = frozenset({"document_id", "file_data", "error_code", "error_message", "error"})
+_ERRORS = ("error_code", "error_message", "error")
+_ROW = frozenset({"document_id", "file_data", *_ERRORS})
 
 
 def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
     """A row without data or error is in work. Atlas documents errors on its flow pages only; here they are a guess."""
     document_id, data = text(row.get("document_id")), row.get("file_data")
-    error = " ".join(filter(None, (text(row.get(key)) for key in ("error_code", "error_message", "error"))))
+    error = " ".join(filter(None, [text(row[key]) for key in _ERRORS if key in row]))
     status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
     document_type = text(data.get("document_type")) if isinstance(data, Mapping) else None
     extractions: tuple[Extraction, ...] = ()
@@ -209,12 +211,12 @@ def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
 def _stable(data: Mapping[str, Json]) -> Mapping[str, Json]:
     """What was extracted without its signed links. Few documents have any, and looking for the word is cheap."""
     written = orjson.dumps(data)
-    return _without_signed_links(data) if any(link.encode() in written for link in _SIGNED_LINKS) else data
+    return _without_signed_links(data) if _SIGNED_LINK.encode() in written else data
 
 
 def _without_signed_links(value: Json) -> Json:
     if isinstance(value, Mapping):
-        return {key: _without_signed_links(item) for key, item in value.items() if key not in _SIGNED_LINKS}
+        return {key: _without_signed_links(item) for key, item in value.items() if key != _SIGNED_LINK}
     if isinstance(value, list):
         return [_without_signed_links(item) for item in value]
     return value

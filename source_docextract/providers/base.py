@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -133,7 +132,7 @@ def oldest_day(
 
 
 def json_object(value: Json, what: str) -> Mapping[str, Json]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise BadAnswer(f"{what} is not a JSON object.")
     return value
 
@@ -142,8 +141,10 @@ def each(rows: Sequence[Json], read: Callable[[Json], T]) -> list[T]:
     """What `read` makes of the rows, without those of which it makes a BadAnswer: one must not cost the others."""
     found = []
     for row in rows:
-        with suppress(BadAnswer):
+        try:
             found.append(read(row))
+        except BadAnswer:
+            continue
     return found
 
 

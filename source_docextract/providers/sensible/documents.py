@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from ...errors import BadAnswer, Refused
 from ...fields import Notation
@@ -145,7 +144,7 @@ def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
         yield Extraction(
             data=data,
             stable=data,
-            index=index,
+            document_index=index,
             document_type=text(_either(told, "document_type") or told.get("documentType")),
             review_status=own[0] if own else reviews[index] if index < len(reviews) else None,
             created_at=created,
@@ -184,7 +183,7 @@ def refused(ref: BatchRef, refusal: Refused) -> Snapshot:
     if ref.row is None:
         return lost(ref, str(refusal))
     document = _document(ref.row, ref.batch_id)
-    failed = replace(document, status=FileStatus.FAILED, error=str(refusal), extractions=())
+    failed = document._replace(status=FileStatus.FAILED, error=str(refusal), extractions=())
     batch_id = failed.home.batch_id if failed.home else ""
     return Snapshot(
         ref,
