@@ -175,7 +175,7 @@ class Book:
             signature,
             rows,
             entry.linked if entry else None,
-            again=self._watch is Watch.LINK and bool(snapshot.links),  # to what has not told of itself yet
+            again=self._watch is Watch.LINK and bool(snapshot.links or snapshot.trouble),  # of some it is not told
             memo=snapshot.memo,
         )
         if key in self._unread:

@@ -95,6 +95,31 @@ def _no_id(entry: Json) -> bool:
     return not isinstance(entry, dict) or not id_of(entry)
 
 
+def _is_odd(value: Json) -> bool:
+    """Whether it can be no id."""
+    return value is not None and type(value) not in {str, int}
+
+
+def _no_row(entry: Json) -> bool:
+    return _no_id(entry) or any(_is_odd(entry.get(key)) for key in ("id", "templateId", "runId"))
+
+
+def _no_summary(entry: Json) -> bool:
+    return _no_id(entry) or _is_odd(entry["id"])
+
+
+def _no_file(entry: Json) -> bool:
+    """One whose link cannot be read is not told either: what it leads to would never be."""
+    link = entry.get("extraction") if isinstance(entry, dict) else None
+    link = {} if link is None else link
+    is_link = isinstance(link, dict) and not any(_is_odd(link.get(key)) for key in ("extractionId", "batchId"))
+    return not isinstance(entry, dict) or _is_odd(entry.get("fileId")) or not is_link
+
+
+def _no_paper(entry: Json) -> bool:
+    return not isinstance(entry, dict) or _is_odd(entry.get("document_id"))
+
+
 def _no_name(entry: Json) -> bool:
     return not entry or type(entry) not in {str, int}
 
@@ -188,13 +213,13 @@ def _readers(settings: Settings, named: Mapping[str, str]) -> Iterable[Reader]:
     def window(scope: str) -> Callable[[Sequence[Product]], Script[Any]]:
         return lambda products: products[0].window(replace(DAY, scope=scope))  # type: ignore[misc]
 
-    files: dict[str, Any] = {"entries": _under("files"), "id_key": "fileId", "has_all": True}
+    files: dict[str, Any] = {"entries": _under("files"), "id_key": "fileId", "has_all": True, "is_lost": _no_file}
     one: dict[str, Any] = {"entries": lambda _: None, "is_one": True}
-    listed: dict[str, Any] = {"is_lost": _no_id}
     ids: dict[str, Any] = {"entries": _under("extraction_ids"), "is_lost": _no_name, "has_all": True}
     batches = lambda products: products[0].discover(named["template"])  # noqa: E731
-    rows = {**listed, "entries": _docmap_rows}
-    summaries = {**listed, "entries": _under("extractions"), "is_elsewhere": _elsewhere("created")}
+    rows: dict[str, Any] = {"entries": _docmap_rows, "is_lost": _no_row}
+    summaries = {"entries": _under("extractions"), "is_lost": _no_summary, "is_elsewhere": _elsewhere("created")}
+    papers = {"entries": _under("data"), "id_key": "document_id", "is_lost": _no_paper}
 
     yield reader("extracta", "extracta", fetch(named["batch"], named["template"]), **files)
     yield reader("extracta list", "extracta", batches, entries=lambda _: None)
@@ -206,7 +231,7 @@ def _readers(settings: Settings, named: Mapping[str, str]) -> Iterable[Reader]:
     for which in ("document", "portfolio"):
         yield reader(f"sensible {which}", "sensible", fetch(named[which]), **one)
     yield reader("sensible batch", "sensible_batches", fetch(named["sensible"]), **ids)
-    yield reader("atlas", "atlas", fetch(named["atlas"]), entries=_under("data"), id_key="document_id")
+    yield reader("atlas", "atlas", fetch(named["atlas"]), **papers)
 
 
 def _plan(settings: Settings, product: str) -> Plan:

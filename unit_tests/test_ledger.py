@@ -85,6 +85,16 @@ class TestDue:
         book.settle(finished(listed), ["marked"], NOW)
         assert due(book, listed) == []
 
+    @pytest.mark.parametrize("trouble", ["", "1 of its ids cannot be read."])
+    def test_a_batch_that_documents_tell_of_is_due_again_where_some_of_it_could_not_be_read(self, trouble: str) -> None:
+        book, ref = Book(Rules(), Watch.LINK), BatchRef(None, "b", named=True, linked=True)
+        book.plan(listing(), NOW)
+        assert book.expect(ref, NOW)
+
+        book.settle(Snapshot(ref, BatchStatus.OPEN, documents=(), trouble=trouble), [], NOW)
+
+        assert due(book) == (["b"] if trouble else [])
+
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
     def test_a_settled_batch_is_due_within_the_lookback(self, lookback: int, days: float, is_due: bool) -> None:
         book, ref = Book(Rules(lookback=lookback * DAY)), batch("b", None)

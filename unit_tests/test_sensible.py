@@ -183,6 +183,13 @@ class TestList:
         assert (ref.template_id, ref.batch_id, ref.row, ref.named) == (None, "e1", summary(), False)
         assert ref.created_at == ref.clock == CREATED
 
+    def test_a_full_page_has_to_say_whether_it_is_the_last_one(self) -> None:
+        rows = [summary(id=f"e{n}") for n in range(100)]
+
+        assert len(listed(page(*rows[1:], token=...))[0]) == 99
+        with pytest.raises(BadAnswer, match="does not say whether there is more"):
+            listed(page(*rows, token=...))
+
     def test_whatever_a_summary_tells_is_news_if_it_changes_links_and_order_aside(self) -> None:
         reviews = [None, "NEEDS_REVIEW", ["NEEDS_REVIEW"], [None, "APPROVED"], ...]
         told = [*({"reviewStatuses": one} for one in reviews), {"coverage": 0.8}, {"completed": ...}, {"new": 1}]
@@ -433,6 +440,18 @@ class TestDocument:
         assert (file.page_count, file.created_at, file.completed_at) == (3, CREATED, COMPLETED)
         assert (unlisted.status, unlisted.homeless) == (BatchStatus.MISSING, True)
         assert lost == Document("e1", FAILED, file_id="e1", error="Not found.", home=BatchRef(None, ""))
+
+    def test_a_portfolio_that_is_refused_needs_no_more_than_its_summary(self) -> None:
+        row = summary(type=..., types=["claims", "tax"])
+
+        snapshot, file = read(Refused("Too large.", 413, None), replace(REF, row=row))
+
+        assert (snapshot.status, file.status, file.error) == (COMPLETE, FAILED, "Too large.")
+
+    @pytest.mark.parametrize("part", [None, {"documentType": "claims"}, {"output": []}])
+    def test_a_document_of_a_portfolio_without_its_output_fails_in_words(self, part: Any) -> None:
+        with pytest.raises(BadAnswer, match="is not a JSON object"):
+            read(document(types=["claims"], documents=[part]))
 
     @pytest.mark.parametrize("error", [Refused("No.", 409, None), Refused("No.", 422, None), TransientError("down")])
     def test_any_other_trouble_is_left_for_the_next_sync(self, error: ConnectorError) -> None:

@@ -135,8 +135,9 @@ def second_day(sandbox: Sandbox, settings: dict[str, Any]) -> None:
     for run, count in ((None, 2), ("new run", 3), ("watched", 1), ("by hand", 1)):
         for n in range(count):
             error = "The document could not be read" if (run, n) == ("new run", 1) else None
-            created = now - timedelta(minutes=next(minutes))
-            sandbox.docmap.run("notes", [_extraction(f"{run} {n}", error=error)], run, created_at=created)
+            known = "new extraction" if (run, n) == ("new run", 0) else None
+            one = _extraction(f"{run} {n}", error=error, extraction_id=known)
+            sandbox.docmap.run("notes", [one], run, created_at=now - timedelta(minutes=next(minutes)))
 
     parts = [PortfolioPart("claims", _PARSED), PortfolioPart("tax_forms", _PARSED, "NEEDS_REVIEW")]
     single = [

@@ -22,7 +22,7 @@ from ..fields import SCALARS, Notation
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
 from ..registry import Registry
-from .base import Plan, Product, Script, as_object, count, each, json_object, left_out, others, text
+from .base import Plan, Product, Script, as_object, count, each, identifier, json_object, left_out, others, text
 
 _PER_PAGE = 50
 _AT_ONCE = 1000  # pages that are asked for because one says that they are there
@@ -125,7 +125,7 @@ class _Page:
         rows = self.body.get("data")
         if not isinstance(rows, list):
             raise BadAnswer(f"Atlas's {self._name} holds no list of documents.")
-        self.rows: list[Mapping[str, Json]] = each(rows, lambda row: json_object(row, "A document"))
+        self.rows = each(rows, _row)
         self.left_out = len(rows) - len(self.rows)
         if count(self.body.get("page")) not in {number, None}:
             raise BadAnswer(f"Atlas sent another page instead of {self._name}; the batch is left for the next sync.")
@@ -146,6 +146,12 @@ class _Page:
     def repeats(self) -> tuple[str | None, ...]:
         """What it has in common with a page that it repeats: its documents, in their order."""
         return tuple(text(row.get("document_id")) for row in self.rows)
+
+
+def _row(sent: Json) -> Mapping[str, Json]:
+    row = json_object(sent, "A document")
+    identifier(row.get("document_id"), "A document_id")
+    return row
 
 
 def _guard_against_repeating(pages: list[_Page]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from types import NoneType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -199,6 +200,17 @@ def text(value: Json) -> str | None:
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode()
+
+
+def identifier(value: Json, what: str) -> str | None:
+    """An id as text, None where there is none.
+
+    Raises:
+        BadAnswer: for what cannot be one, such as a list: written as text, it would name something that is not there.
+    """
+    if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):
+        return text(value)
+    raise BadAnswer(f"{what} is neither text nor a whole number.")
 
 
 def number(value: Json) -> float | None:

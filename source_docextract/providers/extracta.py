@@ -19,7 +19,21 @@ from ..http import Request, bearer
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot, moment
 from ..plain import plain
 from ..registry import Registry
-from .base import Plan, Product, Script, as_object, count, each, extraction, json_object, left_out, number, others, text
+from .base import (
+    Plan,
+    Product,
+    Script,
+    as_object,
+    count,
+    each,
+    extraction,
+    identifier,
+    json_object,
+    left_out,
+    number,
+    others,
+    text,
+)
 
 _FILE_STATUSES = {
     "processed": FileStatus.PROCESSED,
@@ -134,9 +148,10 @@ def _discover(api: _Api, template_id: str) -> Script[list[BatchRef]]:
         if isinstance(trouble, Refused) or _is_doubtful(trouble):
             raise _unknown(api, template_id, trouble) from None
         raise
-    details = json_object(body, f"Extracta.ai's answer about {template_id}").get(api.details)
-    details = details if isinstance(details, Mapping) else body
-    batches = details.get("batches", body.get("batches"))
+    answer = json_object(body, f"Extracta.ai's answer about {template_id}")
+    told = answer.get(api.details)
+    details = answer if told is None else json_object(told, f"What Extracta.ai tells of {template_id}")
+    batches = details.get("batches", answer.get("batches"))
     if batches is None:
         return []
     if not isinstance(batches, Mapping):
@@ -250,7 +265,8 @@ def _files(ref: BatchRef, answer: Mapping[str, Json]) -> list[Json] | None:
 def _file(sent: tuple[Json, str | None]) -> Mapping[str, Json]:
     """A file; one that was asked for alone has the id that it was asked by."""
     file, asked = json_object(sent[0], "A file"), sent[1]
-    return file if text(file.get("fileId")) or not asked else {**file, "fileId": asked}
+    _link(file)  # a link that cannot be read may not be passed over
+    return file if identifier(file.get("fileId"), "A fileId") or not asked else {**file, "fileId": asked}
 
 
 _FILE = frozenset({"fileId", "fileName", "status", "result", "url", "error"})
@@ -276,8 +292,7 @@ def _document(api: _Api, file: Mapping[str, Json], keys: FileKeys) -> Document:
 
 def _link(file: Mapping[str, Json]) -> BatchRef | None:
     """`extraction: {extractionId, batchId, fileId}` of a file whose type is linked to an extraction template."""
-    link = file.get("extraction")
-    if not isinstance(link, Mapping):
-        return None
-    template_id, batch_id = text(link.get("extractionId")), text(link.get("batchId"))
+    told = file.get("extraction")
+    link = json_object({} if told is None else told, "A link")
+    template_id, batch_id = (identifier(link.get(key), f"The {key} of a link") for key in ("extractionId", "batchId"))
     return BatchRef(template_id, batch_id, named=True, linked=True) if template_id and batch_id else None

@@ -17,7 +17,7 @@ from ...model import (
     Snapshot,
     moment,
 )
-from ..base import Listed, as_object, count, fingerprint, json_object, others, text
+from ..base import Listed, as_object, count, fingerprint, identifier, json_object, others, text
 
 PER_PAGE = 100
 
@@ -46,11 +46,14 @@ def page_of(body: Json) -> tuple[list[Json], bool]:
 def ref_of(sent: Json) -> BatchRef:
     """One extraction, with the row that tells all about it."""
     row = json_object(sent, "A row of DocMap's list")
-    extraction_id, created = text(row.get("id")), moment(row.get("createdAt"))
+    extraction_id, template_id, _ = (
+        identifier(row.get(key), f"The {key} of a row of DocMap's list") for key in ("id", "templateId", "runId")
+    )
+    created = moment(row.get("createdAt"))
     if not extraction_id:
         raise BadAnswer("An extraction in DocMap's list has no id.")
     return BatchRef(
-        text(row.get("templateId")),
+        template_id,
         extraction_id,
         created_at=created,
         clock=created,

@@ -27,6 +27,7 @@ from ..base import (
     Product,
     Script,
     each,
+    identifier,
     json_object,
     left_out,
     listed_in,
@@ -100,6 +101,7 @@ class _Reader:
         environments = dict.fromkeys(settings.environments)
         self.scopes = tuple(f"{environment}/{name}" for environment in environments for name in self._types or ("",))
         self._type_ids: dict[str, str] | None = None
+        self._has_odd_types = False
         self._answers: dict[str, Mapping[str, Json] | Refused] = {}
 
     def check(self) -> Script[None]:
@@ -112,12 +114,14 @@ class _Reader:
             [body] = yield [Request("GET", path("document_types"))]
             if not isinstance(body, list):
                 raise BadAnswer("Sensible's document types are not a list.")
-            rows = each(body, lambda row: json_object(row, "A document type of Sensible's"))
-            self._type_ids = {text(row.get("name")) or "": text(row.get("id")) or "" for row in rows}
+            self._type_ids = dict(each(body, _document_type))
+            self._has_odd_types = len(self._type_ids) < len(body)
         if not name:
             return ""
         known = self._type_ids or {}
         if not known.get(name):
+            if self._has_odd_types:
+                raise BadAnswer(f"Some of Sensible's document types cannot be read; {name!r} is none of the others.")
             raise ConfigError(
                 f"Sensible has no document type {name!r}. Name one of {plain(', '.join(sorted(known))) or 'none'} in "
                 "sensible.document_types."
@@ -159,7 +163,7 @@ class _Reader:
             [body] = yield [
                 Request(page.method, page.path, params={**page.params, "continuation_token": token}) if token else page
             ]
-            rows, token = page_of(body)
+            rows, token = page_of(body, _PER_PAGE)
             refs = each(rows, ref_of)
             unreadable += len(rows) - len(refs)
             here = filter(None, (listed_in(window, ref) for ref in refs))
@@ -202,6 +206,15 @@ class _Reader:
         except Refused as refusal:
             return refusal
         return json_object(body, f"Sensible's answer about batch {ref.batch_id}")
+
+
+def _document_type(sent: Json) -> tuple[str, str]:
+    """Its name and its id."""
+    row = json_object(sent, "A document type of Sensible's")
+    name, type_id = (identifier(row.get(key), f"The {key} of a document type of Sensible's") for key in ("name", "id"))
+    if not name or not type_id:
+        raise BadAnswer("A document type of Sensible's has no name or no id.")
+    return name, type_id
 
 
 def _time(when: datetime) -> str:

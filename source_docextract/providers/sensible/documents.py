@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import inf
+from types import NoneType
 
 from ...errors import BadAnswer, Refused
 from ...fields import Notation
@@ -18,7 +21,7 @@ from ...model import (
     Snapshot,
     moment,
 )
-from ..base import as_object, count, fingerprint, json_object, lost, others, text
+from ..base import as_object, count, fingerprint, identifier, json_object, lost, others, text
 
 _STATUSES = {
     "WAITING": FileStatus.PENDING,  # its file has not been uploaded
@@ -40,18 +43,23 @@ NOTATION = Notation(
 """`{"value", "type", "unit", …}`; a table is `{"columns": [{"id", "values": […]}], "title", "footer"}`."""
 
 
-def page_of(body: Json) -> tuple[list[Json], str | None]:
+def page_of(body: Json, of: float = inf) -> tuple[list[Json], str | None]:
+    """Rows, and the token of the next page. A page that is full, `of` so many rows, has to say whether it is the last:
+    what is not read now never will be.
+    """
     answer = json_object(body, "Sensible's list of extractions")
     rows = answer.get("extractions")
     if not isinstance(rows, list):
         raise BadAnswer("Sensible's list of extractions holds no list.")
-    return rows, text(answer.get("continuation_token"))
+    if "continuation_token" not in answer and len(rows) >= of:
+        raise BadAnswer("Sensible's list of extractions does not say whether there is more.")
+    return rows, identifier(answer.get("continuation_token"), "A continuation_token of Sensible's")
 
 
 def ref_of(sent: Json) -> BatchRef:
     """One extraction, by its summary. All of that makes its signature: which parts change with what is not told."""
     row = json_object(sent, "A row of Sensible's list")
-    extraction_id, created = text(row.get("id")), moment(row.get("created"))
+    extraction_id, created = identifier(row.get("id"), "An id in Sensible's list"), moment(row.get("created"))
     if not extraction_id:
         raise BadAnswer("An extraction in Sensible's list has no id.")
     return BatchRef(
@@ -87,10 +95,10 @@ _OUTPUT = frozenset({"parsed_document", "parsedDocument", *_REVIEWS})
 
 
 def _document(row: Mapping[str, Json], extraction_id: str) -> Document:
-    """A document, or the summary of one, which tells less."""
+    """A document, or the summary of one, but for what was extracted."""
     sent = text(row.get("status"))
     status = _STATUSES.get(sent or "", FileStatus.PENDING)
-    batch_id = text(row.get("batchId")) or text(row.get("batchID")) or text(row.get("batch_id"))
+    batch_id = next((row[key] for key in ("batchId", "batchID", "batch_id") if row.get(key)), None)
     return Document(
         key=FileKeys().key(extraction_id, None),
         status=status,
@@ -104,8 +112,7 @@ def _document(row: Mapping[str, Json], extraction_id: str) -> Document:
         created_at=moment(row.get("created")),
         completed_at=moment(row.get("completed")),
         provider_data=others(row, _FILE),
-        extractions=tuple(_extractions(row)) if status is FileStatus.PROCESSED else (),
-        home=BatchRef(None, batch_id or ""),
+        home=BatchRef(None, identifier(batch_id, "A batchId of Sensible's") or ""),
     )
 
 
@@ -125,7 +132,9 @@ def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
     created, completed = moment(row.get("created")), moment(row.get("completed"))
     reviews = _reviews(row)
     parts = row.get("documents")
-    if not isinstance(parts, list) or not parts:
+    if not isinstance(parts, (list, NoneType)) or (not parts and row.get("types") is not None):
+        raise BadAnswer("A portfolio of Sensible's holds no list of documents.")
+    if not parts:
         data = as_object(_either(row, "parsed_document"))
         yield Extraction(
             data=data,
@@ -138,7 +147,7 @@ def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
         return
     for index, part in enumerate(parts):
         told = json_object(part, "A document of a portfolio of Sensible's")
-        output = json_object(told.get("output") or {}, "The output of a portfolio of Sensible's")
+        output = json_object(told.get("output"), "The output of a portfolio of Sensible's")
         data = as_object(_either(output, "parsed_document"))
         own = _reviews(output)
         yield Extraction(
@@ -162,6 +171,12 @@ def _reviews(row: Mapping[str, Json]) -> list[str | None]:
 def snapshot_of(ref: BatchRef, row: Mapping[str, Json]) -> Snapshot:
     """What is under review is complete, and watched until that is decided."""
     document = _document(row, ref.batch_id)
+    if document.status is FileStatus.PROCESSED:
+        document = document._replace(extractions=tuple(_extractions(row)))
+    listed = _STATUSES.get(text((ref.row or {}).get("status")) or "", FileStatus.PENDING)
+    if document.status is FileStatus.PENDING and listed is not FileStatus.PENDING:
+        # Its summary is ahead of it and will not change any more: without this, nothing would make it due again.
+        ref = replace(ref, fingerprint="")
     reviews = set(filter(None, _reviews(row)))
     reviews |= {one.review_status for one in document.extractions if one.review_status}
     is_open = document.status is FileStatus.PENDING or not reviews <= _DECIDED
@@ -183,7 +198,7 @@ def refused(ref: BatchRef, refusal: Refused) -> Snapshot:
     if ref.row is None:
         return lost(ref, str(refusal))
     document = _document(ref.row, ref.batch_id)
-    failed = document._replace(status=FileStatus.FAILED, error=str(refusal), extractions=())
+    failed = document._replace(status=FileStatus.FAILED, error=str(refusal))
     batch_id = failed.home.batch_id if failed.home else ""
     return Snapshot(
         ref,
