@@ -1,0 +1,77 @@
+"""Runs one process from its start to its end, and tells what it cost; and serves the world that it reads from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 3600
+"""Seconds after which a process is killed, and void."""
+_LAUNCH = Path(__file__).with_name("launch.py")
+_PER_MEGABYTE = 1_000_000 if sys.platform == "darwin" else 1_000
+"""`ru_maxrss` counts bytes there, and kilobytes elsewhere."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process and its own children took: seconds, megabytes, and how it ended."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+    code: int
+
+
+def run(command: Sequence[str], output: Path, errors: Path, *, environment: Mapping[str, str] | None = None) -> Cost:
+    """Runs a command to its end. What it prints goes into files: a reader would want a processor for itself."""
+    launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(output), str(errors), str(LONGEST), *command]
+    done = subprocess.run(
+        launch, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    wall, cpu, peak, code = done.stdout.split()
+    return Cost(float(wall), float(cpu), int(peak) / _PER_MEGABYTE, int(code))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A world that is being served: the settings that read it, by the name of their selection."""
+
+    url: str
+    selections: Mapping[str, Mapping[str, Any]]
+
+    def begin(self, latency: float) -> None:
+        """Counts anew; answers take so many seconds from now on."""
+        self._get(f"begin?latency={latency}")
+
+    def tally(self) -> dict[str, Any]:
+        """What it was asked since; see server.py."""
+        return self._get("tally")
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urlopen(f"{self.url}/_bench/{path}", timeout=60) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+
+
+@contextmanager
+def served(world: str, **sizes: float) -> Iterator[Server]:
+    """A server of this world, in a process that ends with the block."""
+    sizes_told = [f"{name}={size}" for name, size in sizes.items()]
+    command = [sys.executable, "-m", "benchmarks.server", world, *sizes_told]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line:
+                raise RuntimeError(f"The server of {world} did not start.")
+            yield Server(**json.loads(line))
+        finally:
+            process.kill()
