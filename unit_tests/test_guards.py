@@ -1,0 +1,204 @@
+"""What a sync may cost, as far as that is the same on every machine: requests, bytes of state, memory, and calls.
+
+How long it takes is measured by `make bench`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import orjson
+import pytest
+from harness import START, Connection, world
+
+from benchmarks.measure import served
+from sandbox import NewDocument, NewFile, Sandbox
+from source_docextract import SourceDocextract
+
+MONTHS = timedelta(days=200)
+AN_OPEN_BATCH = 130
+"""Bytes of one stream's state: its id, when it was first seen, and what its list told."""
+
+
+def spread(count: int, days: int) -> Iterator[Any]:
+    """Moments that are long past, evenly over so many days."""
+    return (START - MONTHS + timedelta(days=days * number / count) for number in range(count))
+
+
+def atlas(sandbox: Sandbox, batches: int, days: int = 100, documents: int = 2) -> dict[str, Any]:
+    data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+    papers = [NewDocument(f"{number}", 0, data) for number in range(documents)]
+    ids = [sandbox.atlas.submit(papers, submitted_at=when) for when in spread(batches, days)]
+    return {"atlas": {"batch_ids": ids}}
+
+
+def extracta(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for when in spread(batches, days):
+        sandbox.extracta.upload(template, [NewFile("1.pdf", 0, {"vendor": "Acme"})], started_at=when)
+    return {"extracta": {"extraction_ids": [template]}}
+
+
+def docmap(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    template, step = sandbox.docmap.template("Invoices"), days * 86_400 / batches
+    sandbox.docmap.bulk(template, batches, START - MONTHS, step, run_size=1)
+    return {"docmap": {}}
+
+
+def sensible(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    sandbox.sensible.document_type("claims")
+    sandbox.sensible.bulk("claims", batches, START - MONTHS, days * 86_400 / batches, batch_size=1)
+    return {"sensible": {}}
+
+
+PROVIDERS = {provider.__name__: provider for provider in (atlas, extracta, docmap, sensible)}
+
+
+@contextmanager
+def connected(provider: str, batches: int) -> Iterator[Connection]:
+    with world() as (sandbox, url):
+        yield Connection(sandbox, url, PROVIDERS[provider](sandbox, batches))
+
+
+class TestRequests:
+    DISCOVERY = {  # noqa: RUF012
+        "atlas": {},
+        "extracta": {"extracta.viewExtraction": 1},
+        "docmap": {"docmap.extractions": 1},
+        "sensible": {"sensible.extractions": 1},
+    }
+
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_a_quiet_sync_asks_for_discovery_alone_however_long_the_history(self, provider: str) -> None:
+        with connected(provider, 400) as connection:
+            first = connection.sync()
+
+            quiet = connection.sync()
+
+            assert first.counts[f"{provider}_batches"] == 400
+            assert quiet.requests == self.DISCOVERY[provider]
+            assert quiet.counts == {}
+            assert quiet.states == list(quiet.statuses)
+
+    @pytest.mark.parametrize(("batches", "documents"), [(40, 30), (4, 520)])
+    def test_a_first_sync_asks_once_for_each_page_and_for_one_token(self, batches: int, documents: int) -> None:
+        with world() as (sandbox, url):
+            connection = Connection(sandbox, url, atlas(sandbox, batches, documents=documents))
+
+            synced = connection.sync()
+
+            assert synced.counts["atlas_results"] == batches * documents
+            assert synced.requests == {"atlas.authtoken": 1, "atlas.extracts": batches * -(-documents // 50)}
+
+    @pytest.mark.parametrize(
+        ("provider", "endpoint", "name", "size"),
+        [
+            ("atlas", "atlas.extracts", "per_page", "50"),
+            ("docmap", "docmap.extractions", "limit", "100"),
+            ("sensible", "sensible.extractions", "limit", "100"),
+        ],
+    )
+    def test_a_page_is_asked_for_as_large_as_it_can_be(
+        self, provider: str, endpoint: str, name: str, size: str
+    ) -> None:
+        with connected(provider, 150) as connection:
+            connection.sync()
+
+            asked = [entry.query for entry in connection.sandbox.journal.entries if entry.endpoint == endpoint]
+            # What finds the oldest row needs one row, and a run is asked for whole.
+            pages = [query.get(name) for query in asked if query.get(name) != "1" and "runId" not in query]
+            assert Counter(pages).keys() == {size}
+
+
+class TestState:
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_settled_batches_cost_a_line_a_day_and_none_of_their_own(self, provider: str) -> None:
+        few, many = (state_bytes(provider, batches) for batches in (200, 600))
+
+        assert few < 200 * 40
+        assert many < few * 1.1
+
+    def test_an_open_batch_costs_its_own_line(self) -> None:
+        with world() as (sandbox, url):
+            template = sandbox.extracta.create("Invoices", ["vendor"])
+            for when in spread(500, 100):
+                sandbox.extracta.upload(template, [NewFile("1.pdf", float("inf"))], started_at=when)
+            connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+            connection.sync()
+
+            largest = max(len(json.dumps(connection.state_of(stream))) for stream in connection.state)
+            assert 500 * 40 < largest < 500 * AN_OPEN_BATCH
+
+
+def state_bytes(provider: str, batches: int) -> int:
+    """Of the largest state after a first sync of batches that lie within a hundred days."""
+    with connected(provider, batches) as connection:
+        connection.sync()
+        return max(len(orjson.dumps(connection.state_of(stream))) for stream in connection.state)
+
+
+class TestMemory:
+    def test_memory_does_not_grow_with_the_documents(self) -> None:
+        few, many = (peak_of_a_first_sync(batches) for batches in (20, 80))
+
+        # Answers on their way are held: how many depends on the machine. Four times as much would be all of them.
+        assert many < few * 2
+
+
+def peak_of_a_first_sync(batches: int) -> int:
+    """Bytes that Python holds at most while batches of 50 documents are read from a server in another process."""
+    with served("atlas", batches=batches, documents=50) as server, world() as (sandbox, url):
+        connection = Connection(sandbox, url, {})
+        connection.settings, connection.source = dict(server.selections["all"]), SourceDocextract()
+        catalog = connection.catalog()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            records = sum(1 for message in read(connection, catalog) if message.record)
+            assert records == batches * 101
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+class TestCalls:
+    def test_a_document_costs_few_calls_and_no_more_where_there_are_many(self) -> None:
+        few, some, many = (calls_of_a_first_sync(documents) for documents in (100, 300, 900))
+
+        each = (some - few) / 200
+        assert each < 75
+        assert (many - some) / 600 < each * 1.1
+
+
+def calls_of_a_first_sync(documents: int) -> int:
+    """Calls of Python functions in the thread that reads and writes, for a batch of so many documents."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, atlas(sandbox, 1, documents=documents))
+        reading = read(connection, connection.catalog("atlas_results"))
+        sys.setprofile(count)
+        try:
+            records = sum(1 for message in reading if message.record)
+        finally:
+            sys.setprofile(None)
+        assert records == documents
+    return calls
+
+
+def read(connection: Connection, catalog: Any) -> Iterable[Any]:
+    return connection.source.read(logging.getLogger("airbyte.test"), connection.settings, catalog, [])
