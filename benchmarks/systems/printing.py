@@ -1,0 +1,55 @@
+"""What records cost to print, and nothing else: `python printing.py OUTPUT STREAM ... [--cdk]`.
+
+Reads what a sync printed, then prints the records of these streams once more: as the floor does, or with --cdk as the
+CDK's entrypoint does. The CPU seconds of that alone are its last line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("output", type=Path)
+    parser.add_argument("streams", nargs="+")
+    parser.add_argument("--cdk", action="store_true")
+    options = parser.parse_args()
+    chosen = {stream: stream for stream in options.streams}
+    with options.output.open("rb") as lines:
+        messages = (orjson.loads(line) for line in lines if line.startswith(b'{"type":"RECORD"'))
+        records = [message["record"] for message in messages if message["record"]["stream"] in chosen]
+    print_all = _as_the_cdk if options.cdk else _plainly
+    began = time.process_time()
+    print_all(records)
+    sys.stdout.flush()
+    print(time.process_time() - began, file=sys.stderr)
+
+
+def _plainly(records: list[dict[str, Any]]) -> None:
+    write, now = sys.stdout.buffer.write, int(time.time() * 1000)
+    for one in records:
+        record = {"stream": one["stream"], "data": one["data"], "emitted_at": now}
+        write(orjson.dumps({"type": "RECORD", "record": record}) + b"\n")
+
+
+def _as_the_cdk(records: list[dict[str, Any]]) -> None:
+    now = int(time.time() * 1000)
+    with PRINT_BUFFER:
+        for one in records:
+            record = AirbyteRecordMessage(stream=one["stream"], data=one["data"], emitted_at=now)
+            message = AirbyteMessage(type=Type.RECORD, record=record)
+            print(f"{AirbyteEntrypoint.airbyte_message_to_string(message)}\n", end="")
+
+
+if __name__ == "__main__":
+    main()

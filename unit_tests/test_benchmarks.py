@@ -1,0 +1,137 @@
+"""Runs of `make bench` are counted or void, and its targets and its report are made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import only
+
+from benchmarks import report, targets
+from benchmarks.cases import Case, Task, cases
+from benchmarks.field import FIELD
+from benchmarks.rounds import measured
+
+
+def small(*tasks: Task) -> Case:
+    return Case("small", "2 batches of Atlas", tasks, "atlas", {"batches": 2, "documents": 60})
+
+
+def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp_path: Path) -> None:
+    documents, results = {"documents": 120}, {"atlas_results": 120}
+    case = small(
+        Task("loop", "loop", documents, latency=0.02),
+        Task("silent", "loop-silent", documents),
+        Task("threads", "loop-threads", documents),
+        Task("connector", "connector", results, streams=("atlas_results",)),
+        Task("quiet", "connector", {"atlas_results": 0}, streams=("atlas_results",), again=True),
+    )
+    said: list[str] = []
+
+    rows = measured(case, 1, tmp_path, said.append)["tasks"]
+
+    runs = {name: only(row["runs"]) for name, row in rows.items()}
+    assert {name: row["void"] for name, row in rows.items()} == dict.fromkeys(rows)
+    whole = {"atlas.authtoken": 1, "atlas.extracts": 4}
+    assert [runs[name]["requests"] for name in ("loop", "silent", "threads", "connector")] == [whole] * 4
+    assert runs["quiet"]["requests"] == {}
+    assert runs["loop"]["wall"] >= 5 * 0.02
+    assert all(run["cpu"] > 0 and 5 < run["peak_mb"] < 1000 for run in runs.values())
+    assert runs["connector"]["states"] >= 1
+    assert runs["connector"]["largest_state_bytes"] > 50
+    assert len(said) == len(case.tasks)
+
+
+def test_a_row_that_lacks_documents_is_void(tmp_path: Path) -> None:
+    rows = measured(small(Task("loop", "loop", {"documents": 121})), 1, tmp_path, lambda _: None)["tasks"]
+
+    assert rows["loop"]["void"] == "120 of 121 documents were delivered"
+
+
+def test_a_row_that_fails_is_void(tmp_path: Path) -> None:
+    case = Case("start", "Start-up", (Task("printing", "printing"),))
+
+    rows = measured(case, 1, tmp_path, lambda _: None)["tasks"]
+
+    assert str(rows["printing"]["void"]).startswith("it ended with code 2")
+
+
+def made_up() -> dict[str, Any]:
+    """Results of all cases: everything takes a second; less for the loop that prints and what is small, two for all."""
+    results: dict[str, Any] = {}
+    for case in cases(1.0):
+        rows = {}
+        for task in case.tasks:
+            seconds = {"loop": 0.5, "all": 2.0}.get(task.name, 0.25 if task.name.endswith("/small") else 1.0)
+            run = {
+                "wall": seconds, "cpu": seconds, "peak_mb": 100.0, "requests": {"a": 3}, "records": {"s": 7},
+                "state_bytes": 10, "last_state_bytes": 10, "largest_state_bytes": 10,
+                "load": 1.5, "server_cpu": 0.25, "late": {"mean": 0.0004, "worst": 0.01},
+            }  # fmt: skip
+            rows[task.name] = {"system": task.system, "void": None, "runs": [run]}
+        environment = {
+            "on": "2026-11-20",
+            "cores": 2,
+            "python": "3.11.7",
+            "system": "Linux",
+            "versions": {"orjson": "3"},
+        }
+        results[case.name] = {
+            "title": case.title, "sizes": dict(case.sizes), "rounds": 1, "scale": 1.0, "tasks": rows,
+            "environment": environment,
+        }  # fmt: skip
+    return results
+
+
+def by_name(judged: list[targets.Target]) -> dict[str, targets.Target]:
+    return {target.name: target for target in judged}
+
+
+def test_targets_compare_what_a_document_costs_beyond_the_start() -> None:
+    judged = by_name(targets.judged(made_up()))
+
+    floor, manifest = (
+        judged[f"CPU a document ÷ that of {one}"] for one in ("the loop that prints", "the declarative manifest")
+    )
+    assert (floor.value, floor.passed) == (pytest.approx(3.0), False)
+    assert (manifest.value, manifest.passed) == (pytest.approx(1.0), False)
+    memory = judged["peak memory at 200,000 documents ÷ that at 20,000"]
+    assert (memory.value, memory.passed) == (1.0, True)
+    assert all(target.value is not None for target in judged.values())
+
+
+def test_what_took_no_longer_than_its_start_gives_no_ratio() -> None:
+    results = made_up()
+    results["atlas"]["tasks"]["connector/small"]["runs"][0]["cpu"] = 1.5
+
+    judged = by_name(targets.judged(results))
+
+    assert judged["CPU a document ÷ that of the loop that prints"].passed is None
+
+
+def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> None:
+    results = made_up()
+    results["atlas"]["tasks"]["dlt"]["void"] = "3 of 4 documents were delivered"
+
+    judged = targets.judged(results)
+    report.write(results, judged, tmp_path / "performance.md")
+
+    dlt = by_name(judged)["CPU a document ÷ that of dlt's extract"]
+    written = (tmp_path / "performance.md").read_text()
+    assert (dlt.value, dlt.passed) == (None, None)
+    assert "Void: dlt rest_api, extract only in `atlas`, as 3 of 4 documents were delivered." in written
+    assert f"| {FIELD['dlt'].title} | – | – |" in written
+    assert "not measured" in "\n".join(targets.table(judged))
+    assert "quick look" not in written
+    assert "worked for 100% of a run" in written  # the one that takes a quarter of a second
+    assert "left 0.4 ms late" in written
+
+
+def test_the_report_says_where_it_is_a_quick_look_and_lives_with_what_was_not_measured(tmp_path: Path) -> None:
+    results = {name: case for name, case in made_up().items() if name.startswith("atlas")}
+    results["atlas"]["scale"] = 0.1
+
+    report.write(results, targets.judged(results), tmp_path / "performance.md")
+
+    assert "A quick look at 0.1 of the size" in (tmp_path / "performance.md").read_text()
