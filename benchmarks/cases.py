@@ -168,6 +168,12 @@ def _growth(scale: float) -> Iterator[Case]:
     for templates in (1, 10, 100):
         name = f"templates-{templates}"
         yield _extracta_of(name, "templates", templates=_scaled(templates, scale), batches=_scaled(1_000, scale))
+    for extractions in (1_000, 10_000, 100_000):
+        count = _scaled(extractions, scale)
+        rows = {"docmap_files": count, "docmap_results": count}
+        sizes = {"extractions": count, "run_size": 1_000, "days": 1}
+        task = Task("first", "connector", rows)
+        yield Case(f"day-{extractions}", f"DocMap: {count:,} extractions of one day", (task,), "docmap", sizes)
     for waiting in (100, 1_000, 10_000):
         yield _extracta_of(f"open-{waiting}", "open batches", open_batches=_scaled(waiting, scale))
 

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 3600
 """Seconds after which a process is killed, and void."""
 _LAUNCH = Path(__file__).with_name("launch.py")
-_PER_MEGABYTE = 1_000_000 if sys.platform == "darwin" else 1_000
+_PER_MEGABYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
 """`ru_maxrss` counts bytes there, and kilobytes elsewhere."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process and its own children took: seconds, megabytes, and how it ended."""
+    """What a process and its own children took: seconds, megabytes (of 1024²), and how it ended."""
 
     wall: float
     cpu: float

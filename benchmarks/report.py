@@ -45,12 +45,15 @@ def _told(results: Results, targets: Sequence[Target]) -> dict[str, str]:
         "by_batches": _growth(results, "batches", ("first", "quiet")),
         "by_templates": _growth(results, "templates", ("first", "quiet")),
         "by_open": _growth(results, "open", ("first", "quiet")),
+        "by_day": _growth(results, "day", ("first",)),
         "templates_batches": _of(lambda: f"{size(results, 'templates-1', 'batches'):,}"),
         "by_streams": _streams(results),
         "streams_documents": _of(lambda: f"{documents(results, 'streams'):,}"),
         "extra_cpu": _of(lambda: f"{extra_cpu(results):.1f}"),
         "printing_cdk": _of(lambda: f"{middle(results, 'streams', 'printing-cdk', 'cpu'):.1f}"),
         "printing": _of(lambda: f"{middle(results, 'streams', 'printing', 'cpu'):.1f}"),
+        "day_mb": _of(lambda: f"{middle(results, 'day-100000', 'first', 'peak_mb'):.0f} MB"),
+        "day_size": _of(lambda: _size(results, "day-100000")),
         "largest_mb": _of(lambda: f"{middle(results, 'documents-200000', 'first', 'peak_mb'):.0f} MB"),
         "an_hour": _of(lambda: f"{3600 / per_document(results, 'atlas', 'connector'):.0f} million"),
         "open_each": _of(lambda: f"{each():.0f}"),
@@ -199,11 +202,14 @@ def _start(results: Results) -> str:
     return _table(["", *columns], ([words, *_cells(results, case, task, columns)] for words, case, task in rows))
 
 
+_HEADS = {"open": "open batches", "day": "extractions", "batches": "settled batches"}
+
+
 def _growth(results: Results, prefix: str, tasks: Sequence[str]) -> str:
     columns = ("requests", "wall s", "CPU s", "peak MB", "state", "states")
     names = sorted((name for name in results if name.startswith(f"{prefix}-")), key=_number)
     rows = ([_size(results, name), task, *_cells(results, name, task, columns)] for name in names for task in tasks)
-    return _table([prefix, "sync", *columns], rows)
+    return _table([_HEADS.get(prefix, prefix), "sync", *columns], rows)
 
 
 def _number(case: str) -> int:
@@ -214,7 +220,7 @@ def _size(results: Results, case: str) -> str:
     kind = case.partition("-")[0]
     if kind == "documents":
         return f"{documents(results, case):,}"
-    return f"{size(results, case, 'open_batches' if kind == 'open' else kind):,}"
+    return f"{size(results, case, {'open': 'open_batches', 'day': 'extractions'}.get(kind, kind)):,}"
 
 
 def _streams(results: Results) -> str:

@@ -58,13 +58,14 @@ def extracta(
     }
 
 
-def docmap(extractions: int, run_size: int) -> tuple[Sandbox, Selections]:
+def docmap(extractions: int, run_size: int, days: int = 360) -> tuple[Sandbox, Selections]:
+    """So many extractions over so many days, each of which begins at midnight."""
     sandbox = Sandbox(seeds=False)
-    template = sandbox.docmap.template(
-        "Invoices", [{"name": "vendor", "type": "string", "description": "Who sends it"}]
-    )
-    start = sandbox.clock.now() - _OLDEST
-    sandbox.docmap.bulk(template, extractions, start, _step(extractions).total_seconds(), run_size)
+    variables = [{"name": "vendor", "type": "string", "description": "Who sends it"}]
+    template = sandbox.docmap.template("Invoices", variables)
+    today = sandbox.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    step = timedelta(days=days) / max(extractions, 1)
+    sandbox.docmap.bulk(template, extractions, today - _YOUNGEST - timedelta(days=days), step.total_seconds(), run_size)
     return sandbox, {ALL: {"docmap": {}}}
 
 
