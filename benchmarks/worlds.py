@@ -18,6 +18,8 @@ Selections = dict[str, dict[str, JsonObject]]
 
 ALL, SMALL = "all", "small"
 PER_PAGE = 50
+LICENCE_FIELDS, INVOICE_FIELDS = 10, 15
+"""Values in each document of Atlas and of Extracta."""
 _OLDEST, _YOUNGEST = timedelta(days=390), timedelta(days=30)
 _NAMES = ("ANANYA SHARMA", "RAHUL VERMA", "FATIMA SHEIKH", "JOSEPH D SOUZA", "LAKSHMI NAIR", "HARPREET SINGH")
 _PLACES = ("Bhilwara, Rajasthan, 311001", "Kochi, Kerala, 682001", "Pune, Maharashtra, 411004")
