@@ -60,7 +60,7 @@ format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready ## Measure against other ways to sync: ROUNDS=3 CASES=atlas,quiet SCALE=0.1
+bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready ## Measure against other ways to sync: ROUNDS=3 CASES='atlas documents-*' SCALE=0.1
 	@$(BIN)/python -m benchmarks --rounds $(ROUNDS) --cases '$(CASES)' --scale $(SCALE)
 
 # What is locked stays as it is where it still fits; newer versions: make lock OPTIONS=--upgrade

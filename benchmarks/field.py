@@ -116,8 +116,8 @@ def _singer(job: Job) -> Sequence[str]:
 
 
 def _printing(*options: str) -> Callable[[Job], Sequence[str]]:
-    warm = "../warm/output"
-    return lambda job: [sys.executable, str(SYSTEMS / "printing.py"), str(job.folder / warm), *job.streams, *options]
+    output = "../all/output"
+    return lambda job: [sys.executable, str(SYSTEMS / "printing.py"), str(job.folder / output), *job.streams, *options]
 
 
 _DLT = {"EXTRACT__WORKERS": str(IN_FLIGHT), "RUNTIME__DLTHUB_TELEMETRY": "false"}

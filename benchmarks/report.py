@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from string import Template
 
-from .cases import LATENCY, PAGES, PAGES_OF_LARGE, SPACING
+from .cases import KINDS, LATENCY, PAGES, PAGES_OF_LARGE, SPACING
 from .field import FIELD, IN_FLIGHT
 from .targets import Results, Target, documents, extra_cpu, ideal, middle, per_document, requests, size
 
@@ -35,7 +35,7 @@ def _told(results: Results, targets: Sequence[Target]) -> dict[str, str]:
         "rounds": " or ".join(map(str, sorted({case["rounds"] for case in results.values()}))),
         "field": _field(results),
         "quiet": _quiet(results),
-        "quiet_documents": _of(lambda: f"{documents(results, 'quiet'):,}"),
+        "atlas_documents": _of(lambda: f"{documents(results, 'atlas'):,}"),
         "targets": _targets(targets),
         "settled": _settled(results),
         "providers": _providers(results),
@@ -52,8 +52,8 @@ def _told(results: Results, targets: Sequence[Target]) -> dict[str, str]:
         "extra_cpu": _of(lambda: f"{extra_cpu(results):.1f}"),
         "printing_cdk": _of(lambda: f"{middle(results, 'streams', 'printing-cdk', 'cpu'):.1f}"),
         "printing": _of(lambda: f"{middle(results, 'streams', 'printing', 'cpu'):.1f}"),
-        "day_mb": _of(lambda: f"{middle(results, 'day-100000', 'first', 'peak_mb'):.0f} MB"),
-        "day_size": _of(lambda: _size(results, "day-100000")),
+        "day_mb": _of(lambda: f"{middle(results, 'day-50000', 'first', 'peak_mb'):.0f} MB"),
+        "day_size": _of(lambda: _size(results, "day-50000")),
         "largest_mb": _of(lambda: f"{middle(results, 'documents-200000', 'first', 'peak_mb'):.0f} MB"),
         "an_hour": _of(lambda: f"{3600 / per_document(results, 'atlas', 'connector'):.0f} million"),
         "open_each": _of(lambda: f"{each():.0f}"),
@@ -90,6 +90,7 @@ _COLUMNS: dict[str, Callable[[Results, str, str], str]] = {
     "wall s": lambda results, case, task: f"{middle(results, case, task, 'wall'):.2f}",
     "CPU s": lambda results, case, task: f"{middle(results, case, task, 'cpu'):.2f}",
     "peak MB": lambda results, case, task: f"{middle(results, case, task, 'peak_mb'):.0f}",
+    "runs": lambda results, case, task: f"{len(results[case]['tasks'][task]['runs'])}",
     "µs CPU a document": lambda results, case, task: f"{per_document(results, case, task):.1f}",
     "÷ the loop": lambda results, case, task: (
         f"{per_document(results, case, task) / per_document(results, case, 'loop'):.2f}"
@@ -128,7 +129,7 @@ def _environment(results: Results) -> str:
 
 
 def _field(results: Results) -> str:
-    columns = ("wall s", "CPU s", "µs CPU a document", "÷ the loop", "peak MB")
+    columns = ("runs", "wall s", "CPU s", "µs CPU a document", "÷ the loop", "peak MB")
     slow = {"atlas-50ms": PAGES, "atlas-50ms-large": PAGES_OF_LARGE}
 
     def row(system: str) -> list[str]:
@@ -152,7 +153,8 @@ def _field(results: Results) -> str:
 def _quiet(results: Results) -> str:
     columns = ("requests", "records", "wall s", "CPU s")
     systems = ("connector", "manifest", "dlt", "singer")
-    return _table(["", *columns], ([FIELD[one].title, *_cells(results, "quiet", one, columns)] for one in systems))
+    rows = ([FIELD[one].title, *_cells(results, "atlas", f"{one}/again", columns)] for one in systems)
+    return _table(["", *columns], rows)
 
 
 def _targets(targets: Sequence[Target]) -> str:
@@ -168,12 +170,11 @@ def _targets(targets: Sequence[Target]) -> str:
 
 def _settled(results: Results) -> str:
     columns = ("requests", "wall s", "CPU s", "largest state")
-    rows = (
-        [case["title"], *_cells(results, name, "connector", columns)]
-        for name, case in results.items()
-        if name.startswith("settled-")
-    )
-    return _table(["all streams", *columns], rows)
+
+    def row(provider: str, case: str) -> list[str]:
+        return [provider, _of(lambda: f"{size(results, case, 'batches'):,}"), *_cells(results, case, "quiet", columns)]
+
+    return _table(["", "settled batches", *columns], [row("Extracta", "batches-10000"), row("Atlas", "settled-atlas")])
 
 
 def _providers(results: Results) -> str:
@@ -185,6 +186,7 @@ def _providers(results: Results) -> str:
 
     def row(case: str, task: str) -> list[str]:
         streams = "results alone" if task == "connector" and case != "extracta" else "all streams"
+        streams += f", {LATENCY * 1000:.0f} ms a response" if (case, task) == ("sensible", "connector") else ""
         least = best.get((case, task))
         title = _of(lambda: f"{results[case]['title']}; {streams}")
         return [title, *_cells(results, case, task, columns), _of(lambda: f"{least():.2f}" if least else "")]
@@ -202,7 +204,7 @@ def _start(results: Results) -> str:
     return _table(["", *columns], ([words, *_cells(results, case, task, columns)] for words, case, task in rows))
 
 
-_HEADS = {"open": "open batches", "day": "extractions", "batches": "settled batches"}
+_HEADS = {"open": "open batches", "day": "a day", "batches": "settled batches"}
 
 
 def _growth(results: Results, prefix: str, tasks: Sequence[str]) -> str:
@@ -220,11 +222,12 @@ def _size(results: Results, case: str) -> str:
     kind = case.partition("-")[0]
     if kind == "documents":
         return f"{documents(results, case):,}"
-    return f"{size(results, case, {'open': 'open_batches', 'day': 'extractions'}.get(kind, kind)):,}"
+    if kind == "day":
+        return f"{size(results, case, 'extractions') // size(results, case, 'days'):,}"
+    return f"{size(results, case, 'open_batches' if kind == 'open' else kind):,}"
 
 
 def _streams(results: Results) -> str:
     columns = ("requests", "records", "wall s", "CPU s", "peak MB")
-    rows = {"results": "`atlas_results` alone", "files": "`atlas_files` alone", "batches": "`atlas_batches` alone"}
-    rows["all"] = "all together"
+    rows = {**{kind: f"`atlas_{kind}` alone" for kind in KINDS}, "all": "all together"}
     return _table(["", *columns], ([words, *_cells(results, "streams", task, columns)] for task, words in rows.items()))

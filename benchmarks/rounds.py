@@ -15,39 +15,30 @@ from typing import Any
 from .cases import Case, Task
 from .field import FIELD, Job
 from .measure import ROOT, Cost, Server, run, served
-from .worlds import ALL
 
 Row = dict[str, Any]
 """One task: its system, why it is void if it is, and its runs."""
 
 
 def measured(case: Case, rounds: int, folder: Path, say: Callable[[str], None]) -> Row:
-    """All rows of a case. Before the first round the server's pages are made, and second syncs get their first."""
+    """All rows of a case. What was printed is removed, unless a row is void and somebody may want to see why."""
     tasks: dict[str, Row] = {task.name: {"system": task.system, "void": None, "runs": []} for task in case.tasks}
     with served(case.world, **case.sizes) if case.world else nullcontext() as server:
-        if server:
-            _warm(case, server, folder)
+        if server and case.warm:
+            _run(Task("warm", case.warm), server, folder / "warm")
         for number in range(rounds):
             turn = number % len(case.tasks)
             for task in (*case.tasks[turn:], *case.tasks[:turn]):
-                for _ in range(case.times):
-                    one, void = _run(task, server, folder / task.name)
+                for _ in range(0 if number and task.once else case.times):
+                    one, void = _run(task, server, folder / (task.again or task.name))
                     tasks[task.name]["runs"].append(one)
                     tasks[task.name]["void"] = tasks[task.name]["void"] or void
                     words = f"wall {one['wall']:.2f} s, CPU {one['cpu']:.2f} s, {one['peak_mb']:.0f} MB"
                     words += f"  VOID: {void}" if void else ""
                     say(f"  {case.name} {number + 1}/{rounds} {task.name}: {words}")
+    if not any(row["void"] for row in tasks.values()):
+        shutil.rmtree(folder, ignore_errors=True)
     return {"title": case.title, "sizes": dict(case.sizes), "rounds": rounds, "tasks": tasks}
-
-
-def _warm(case: Case, server: Server, folder: Path) -> None:
-    """Lets the server make its pages. (Extracta's are never remembered, as their spacing is to be kept.)"""
-    if case.world != "extracta":
-        _run(Task("warm", "connector", {}, ALL), server, folder / "warm")
-    for task in case.tasks:
-        if task.again:
-            first = Task(task.name, task.system, {}, task.selection, task.streams)
-            _run(first, server, folder / task.name)
 
 
 def _run(task: Task, server: Server | None, folder: Path) -> tuple[Row, str | None]:
