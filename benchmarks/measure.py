@@ -33,9 +33,11 @@ class Cost:
 
 def run(command: Sequence[str], output: Path, errors: Path, *, environment: Mapping[str, str] | None = None) -> Cost:
     """Runs a command to its end. What it prints goes into files: a reader would want a processor for itself."""
+    # Bytecode is kept and output is buffered, whatever is set for who measures.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(output), str(errors), str(LONGEST), *command]
     done = subprocess.run(
-        launch, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
+        launch, cwd=ROOT, env={**inherited, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
     )
     wall, cpu, peak, code = done.stdout.split()
     return Cost(float(wall), float(cpu), int(peak) / _PER_MEGABYTE, int(code))

@@ -84,13 +84,18 @@ def _records(results: Results, case: str, task: str) -> int:
     return int(sum(results[case]["tasks"][task]["runs"][-1]["records"].values()))
 
 
+def _runs(results: Results, case: str, task: str) -> int:
+    middle(results, case, task, "wall")
+    return len(results[case]["tasks"][task]["runs"])
+
+
 _COLUMNS: dict[str, Callable[[Results, str, str], str]] = {
     "requests": lambda results, case, task: f"{requests(results, case, task):,.0f}",
     "records": lambda results, case, task: f"{_records(results, case, task):,}",
     "wall s": lambda results, case, task: f"{middle(results, case, task, 'wall'):.2f}",
     "CPU s": lambda results, case, task: f"{middle(results, case, task, 'cpu'):.2f}",
     "peak MB": lambda results, case, task: f"{middle(results, case, task, 'peak_mb'):.0f}",
-    "runs": lambda results, case, task: f"{len(results[case]['tasks'][task]['runs'])}",
+    "runs": lambda results, case, task: f"{_runs(results, case, task)}",
     "µs CPU a document": lambda results, case, task: f"{per_document(results, case, task):.1f}",
     "÷ the loop": lambda results, case, task: (
         f"{per_document(results, case, task) / per_document(results, case, 'loop'):.2f}"

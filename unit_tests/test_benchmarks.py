@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import only
 
+from benchmarks import __main__ as bench
 from benchmarks import report, targets
 from benchmarks.cases import Case, Task, cases
 from benchmarks.field import FIELD
+from benchmarks.measure import run
 from benchmarks.rounds import measured
 
 
@@ -25,7 +29,7 @@ def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp
         Task("silent", "loop-silent", documents),
         Task("threads", "loop-threads", documents),
         Task("connector", "connector", results, streams=("atlas_results",)),
-        Task("quiet", "connector", {"atlas_results": 0}, streams=("atlas_results",), again=True),
+        Task("quiet", "connector", {"atlas_results": 0}, streams=("atlas_results",), again="connector"),
     )
     said: list[str] = []
 
@@ -41,6 +45,50 @@ def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp
     assert runs["connector"]["states"] >= 1
     assert runs["connector"]["largest_state_bytes"] > 50
     assert len(said) == len(case.tasks)
+    assert not tmp_path.exists()
+
+
+def test_what_is_to_run_once_does_so_however_many_rounds_there_are(tmp_path: Path) -> None:
+    case = Case("start", "Start-up", (Task("python", "python"), Task("once", "python", once=True)), times=2)
+
+    rows = measured(case, 3, tmp_path, lambda _: None)["tasks"]
+
+    assert {name: len(row["runs"]) for name, row in rows.items()} == {"python": 6, "once": 2}
+
+
+def test_portions_add_up_and_a_report_is_made_of_what_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [Case(name, f"Start-up {name}", (Task("python", "python"),)) for name in ("one", "two-1", "two-2")]
+    monkeypatch.setattr(bench, "WORK", tmp_path)
+    monkeypatch.setattr(bench, "cases", lambda _: known)
+
+    def kept() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((tmp_path / "0.5" / "results.json").read_text())["cases"]
+        return {name: [run["wall"] for run in case["tasks"]["python"]["runs"]] for name, case in found.items()}
+
+    assert bench.main(["--scale", "0.5", "--rounds", "2", "--cases", "two-*"]) == 0
+    first = kept()
+    assert bench.main(["--scale", "0.5", "--rounds", "1", "--cases", "one, two-2"]) == 0
+    assert bench.main(["--scale", "0.5", "--rounds", "0"]) == 0
+    assert bench.main(["--scale", "0.5", "--cases", "three"]) == 2
+
+    assert {name: len(walls) for name, walls in kept().items()} == {"one": 1, "two-1": 2, "two-2": 1}
+    assert kept()["two-1"] == first["two-1"]
+    assert "A quick look at 0.5 of the size" in (tmp_path / "0.5" / "performance.md").read_text()
+    assert "there are: one, two-1, two-2" in capsys.readouterr().err
+
+
+def test_what_python_is_told_by_the_environment_is_told_to_nothing_that_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    words = "import os; print(*sorted({'PYTHONUNBUFFERED', 'PYTHONDONTWRITEBYTECODE', 'ASKED'} & {*os.environ}))"
+
+    run([sys.executable, "-c", words], tmp_path / "output", tmp_path / "errors", environment={"ASKED": "yes"})
+
+    assert (tmp_path / "output").read_text() == "ASKED\n"
 
 
 def test_a_row_that_lacks_documents_is_void(tmp_path: Path) -> None:
@@ -121,7 +169,7 @@ def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> 
     written = (tmp_path / "performance.md").read_text()
     assert (dlt.value, dlt.passed) == (None, None)
     assert "Void: dlt rest_api, extract only in `atlas`, as 3 of 4 documents were delivered." in written
-    assert f"| {FIELD['dlt'].title} | – | – |" in written
+    assert f"| {FIELD['dlt'].title} | – | – | – |" in written
     assert "not measured" in "\n".join(targets.table(judged))
     assert "quick look" not in written
     assert "worked for 100% of a run" in written  # the one that takes a quarter of a second
