@@ -55,7 +55,7 @@ class Case:
 
 
 FIELD = ("loop", "loop-threads", "connector", "manifest", "dlt", "singer")
-VARIANTS = ("loop-silent", "dlt-tuned", "singer-tuned")
+VARIANTS = ("loop-silent", "dlt-tuned", "singer-msgspec", "singer-tuned")
 KINDS = ("batches", "files", "results", "fields")
 _WARM = "loop-silent"
 

@@ -133,7 +133,8 @@ FIELD: dict[str, System] = {
         "the same, files not compressed", _dlt, "dlt", {**_DLT, "DATA_WRITER__DISABLE_COMPRESSION": "true"}
     ),
     "singer": System("Singer SDK tap", _singer, "singer"),
-    "singer-tuned": System("the same, pages read by own code", _singer, "singer", {"TUNED": "1"}),
+    "singer-msgspec": System("the same, written with msgspec", _singer, "singer", {"MSGSPEC": "1"}),
+    "singer-tuned": System("the same, and pages read by own code", _singer, "singer", {"TUNED": "1"}),
     "printing": System("printing alone, orjson", _printing(), keeps_time=True),
     "printing-cdk": System("printing alone, as the CDK does", _printing("--cdk"), keeps_time=True),
     "spec": System("source-docextract spec", lambda _: [str(_OWN / "source-docextract"), "spec"]),

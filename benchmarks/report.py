@@ -143,7 +143,7 @@ def _field(results: Results) -> str:
 
     best = [_of(lambda case=case, pages=pages: f"{ideal(results, case, pages):.2f}") for case, pages in slow.items()]  # type: ignore[misc]
     last = [f"*nothing but {IN_FLIGHT} requests in flight*", *[""] * len(columns), *best]
-    others = ("connector", "manifest", "dlt", "dlt-tuned", "singer", "singer-tuned")
+    others = ("connector", "manifest", "dlt", "dlt-tuned", "singer", "singer-msgspec", "singer-tuned")
     systems = ("loop", "loop-silent", "loop-threads", *others)
     head = ["", *columns, "50 ms: wall s", "50 ms, large batches: wall s"]
     void = [

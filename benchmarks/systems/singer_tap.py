@@ -1,7 +1,7 @@
 """The same sync as a tap of Meltano's Singer SDK: `python singer_tap.py --config SETTINGS [--state STATE]`.
 
-A batch is a partition; the SDK reads one after the other. Messages are written by its msgspec writer. With TUNED=1 in
-the environment pages are read by own code instead of the SDK's.
+A batch is a partition; the SDK reads one after the other. With MSGSPEC in the environment messages are written by its
+other writer, which needs msgspec; with TUNED pages are read by own code instead of the SDK's as well.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _parsed(response: requests.Response) -> dict[str, Any]:
 
 class DocumentsTap(Tap):
     name = "tap-documents"
-    message_writer_class = MsgSpecWriter
+    message_writer_class = MsgSpecWriter if {"MSGSPEC", "TUNED"} & os.environ.keys() else Tap.message_writer_class
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property("atlas", th.ObjectType(additional_properties=True))
     ).to_dict()
