@@ -141,7 +141,7 @@ class TestState:
             last = sum(map(state_bytes, connection.state.values()))
             news = 400 * 2  # lists by time tell of documents and of batches
             assert len(sizes) >= len(connection.state)
-            assert sum(sizes) - last < 64_000 + 80 * news * len(connection.state)
+            assert sum(sizes) - last < 64_000 + 40 * news * len(connection.state)
 
     def test_an_open_batch_costs_its_own_line(self) -> None:
         with world() as (sandbox, url):
@@ -195,7 +195,7 @@ class TestCalls:
         few, some, many = (calls_of_a_first_sync(documents) for documents in (100, 300, 900))
 
         each = (some - few) / 200
-        assert each < 60
+        assert each < 45
         assert (many - some) / 600 < each * 1.1
 
 
