@@ -83,11 +83,11 @@ def _rows(provider: str, batches: int, documents: int, fields: int) -> dict[str,
     return {f"{provider}_{kind}": count for kind, count in counts}
 
 
-def _atlas(name: str, batches: int, pages: int = PAGES) -> tuple[dict[str, int], int, str]:
+def _atlas(batches: int, pages: int = PAGES) -> tuple[dict[str, int], int, str]:
     """The sizes of a world, how many documents that are, and both in words."""
     sizes = {"batches": batches, "documents": pages * PER_PAGE}
     documents = batches * pages * PER_PAGE
-    return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages{name}"
+    return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages"
 
 
 def _read(system: str, documents: int, name: str = "", **how: Any) -> Task:
@@ -99,7 +99,7 @@ def _read(system: str, documents: int, name: str = "", **how: Any) -> Task:
 
 def _at_once(scale: float) -> Case:
     """All systems without a wait for answers; each with a sync of one page, and with a second one after the first."""
-    sizes, documents, title = _atlas(", answered at once", _scaled(400, scale))
+    sizes, documents, title = _atlas(_scaled(400, scale))
     tasks = []
     for system in FIELD:
         tasks += [_read(system, documents), _read(system, PER_PAGE, f"{system}/small", selection=SMALL)]
@@ -108,21 +108,20 @@ def _at_once(scale: float) -> Case:
     for system in VARIANTS:
         tasks.append(_read(system, documents, once=True))
         tasks.append(_read(system, PER_PAGE, f"{system}/small", selection=SMALL, once=True))
-    return Case("atlas", title, tuple(tasks), "atlas", sizes, _WARM)
+    return Case("atlas", f"{title}, answered at once", tuple(tasks), "atlas", sizes, _WARM)
 
 
 def _slowly(scale: float) -> Iterator[Case]:
     """What others take for that is told beside, and some of them wait for one answer after the other."""
-    words = f", {LATENCY * 1000:.0f} ms a response"
     concurrent = tuple(system for system in FIELD if system not in {"loop", "singer"})
     for name, batches, pages, systems in (
         ("atlas-50ms", 400, PAGES, FIELD),
         ("atlas-50ms-large", 40, PAGES_OF_LARGE, concurrent),
     ):
-        sizes, documents, title = _atlas(words, _scaled(batches, scale), pages)
+        sizes, documents, title = _atlas(_scaled(batches, scale), pages)
         tasks = [_read(one, documents, latency=LATENCY, once=one != "connector") for one in systems]
         tasks.append(_read("connector", PER_PAGE, "connector/small", selection=SMALL))
-        yield Case(name, title, tuple(tasks), "atlas", sizes, _WARM)
+        yield Case(name, f"{title}, {LATENCY * 1000:.0f} ms a response", tuple(tasks), "atlas", sizes, _WARM)
 
 
 def _extracta() -> Case:
@@ -147,7 +146,7 @@ def _listed(scale: float) -> Iterator[Case]:
 
 
 def _streams(scale: float) -> Case:
-    sizes, documents, title = _atlas("", _scaled(80, scale))
+    sizes, documents, title = _atlas(_scaled(80, scale))
     rows = _rows("atlas", sizes["batches"], documents, LICENCE_FIELDS)
     tasks = [
         Task(kind, "connector", {f"atlas_{kind}": rows[f"atlas_{kind}"]}, streams=(f"atlas_{kind}",)) for kind in KINDS
@@ -161,7 +160,7 @@ def _streams(scale: float) -> Case:
 def _growth(scale: float) -> Iterator[Case]:
     """How cost grows with one number, all others kept: first syncs, and syncs that find nothing new."""
     for documents in (20_000, 100_000, 200_000):
-        sizes, count, title = _atlas("", _scaled(documents // 250, scale))
+        sizes, count, title = _atlas(_scaled(documents // 250, scale))
         task = Task("first", "connector", _rows("atlas", sizes["batches"], count, LICENCE_FIELDS), once=True)
         yield Case(f"documents-{documents}", f"Atlas by documents: {title}", (task,), "atlas", sizes, _WARM)
     settled = _scaled(10_000, scale)
