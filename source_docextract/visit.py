@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, starmap
 from queue import SimpleQueue
@@ -15,9 +14,10 @@ from airbyte_cdk.models import AirbyteMessage
 
 from .delivery import Delivery
 from .entries import Rules, Watch
+from .errands import Errand, ToFetch, ToFindMembers, ToList, ToScroll
 from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError
 from .http import Client
-from .model import BatchRef, Snapshot
+from .model import Snapshot
 from .notices import Notices
 from .providers.base import Plan, Script
 from .routes import Route, routes
@@ -28,42 +28,6 @@ from .workers import Arrival, Job, Workers
 
 TROUBLES_IN_A_ROW = 3
 """After so many batches in a row that failed for good, the rest of a provider is not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    """Tags the job that lists the batches of one template."""
-
-    route: Route
-    template_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Members:
-    """Tags the job that asks which documents are in a batch that is named by hand."""
-
-    route: Route
-    ref: BatchRef
-
-
-@dataclass(frozen=True, slots=True)
-class _Scroll:
-    """Tags the job that asks for a window of a list by time, or for where that list begins."""
-
-    route: Route
-    scroll: Scroll
-    ask: Window | Oldest
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetch:
-    """Tags the job that fetches one batch."""
-
-    route: Route
-    ref: BatchRef
-
-
-_Tag = _List | _Members | _Scroll | _Fetch
 
 
 class Visit:
@@ -148,7 +112,7 @@ class Visit:
             if product.discover is not None:
                 route.lists_missing = len(product.template_ids)
                 for template_id in product.template_ids:
-                    yield from self._start(product.discover(template_id), _List(route, template_id))
+                    yield from self._start(product.discover(template_id), ToList(route, template_id))
 
     def _plan(self) -> Iterator[AirbyteMessage]:
         for route in self._routes.values():
@@ -167,7 +131,7 @@ class Visit:
             return  # only a planned product can tell whether a link leads to something new
         while route.queue and self.workers.has_room(route.product.lane) and not self._given_up:
             ref = route.queue.popleft()
-            yield from self._start(route.product.fetch(ref), _Fetch(route, ref))
+            yield from self._start(route.product.fetch(ref), ToFetch(route, ref))
 
     def _stages(self, route: Route) -> Iterator[Iterable[AirbyteMessage]]:
         """How a product with a list by time is read. Each stage begins when all of the one before is delivered.
@@ -178,7 +142,7 @@ class Visit:
         product, batches = route.product, self._linked(route)
         if batches and product.members:
             named = [ref for ref in batches.held.values() if not ref.linked]
-            asks = [(product.members(ref), _Members(route, ref)) for ref in named]
+            asks = [(product.members(ref), ToFindMembers(route, ref)) for ref in named]
             yield chain.from_iterable(starmap(self._start, asks))
         books = [book for _, book in route.readers]
         scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
@@ -209,7 +173,7 @@ class Visit:
             script = product.window(ask)
         elif isinstance(ask, Oldest) and product.oldest:
             script = product.oldest(ask.scope)
-        return self._start(script, _Scroll(route, scroll, ask)) if ask and script else ()
+        return self._start(script, ToScroll(route, scroll, ask)) if ask and script else ()
 
     def _next_stage(self, route: Route) -> Iterator[AirbyteMessage]:
         stage = next(route.stages, None) if route.stages else None
@@ -225,7 +189,7 @@ class Visit:
     def _linked(self, route: Route) -> Route | None:
         return self._routes.get(route.product.links_to or "")
 
-    def _start(self, script: Script[Any], tag: _Tag) -> Iterator[AirbyteMessage]:
+    def _start(self, script: Script[Any], tag: Errand) -> Iterator[AirbyteMessage]:
         tag.route.running += 1
         yield from self._ended(self.workers.start(script, tag))
 
@@ -233,21 +197,21 @@ class Visit:
         """What follows from the end of a job; nothing while it goes on."""
         if job is None or self._given_up:
             return
-        tag: _Tag = job.tag
+        tag: Errand = job.tag
         tag.route.running -= 1
-        if isinstance(tag, _List):
+        if isinstance(tag, ToList):
             tag.route.lists_missing -= 1
         if job.error is not None:
             self._failed(tag, job.error)
             return
         self._troubles_in_a_row = 0
-        if isinstance(tag, _List):
+        if isinstance(tag, ToList):
             tag.route.listing.listed.add(tag.template_id)
             tag.route.listing.add(job.result)
-        elif isinstance(tag, _Members):
+        elif isinstance(tag, ToFindMembers):
             batches = self._linked(tag.route)
             tag.route.plan_members(batches.wanting(tag.ref) if batches else (), job.result, self._now())
-        elif isinstance(tag, _Fetch):
+        elif isinstance(tag, ToFetch):
             yield from self._deliver(tag.route, job.result)
         elif isinstance(tag.ask, Window):
             tag.scroll.listed(tag.ask, len(job.result.refs))
@@ -261,12 +225,12 @@ class Visit:
         try:
             yield from self._delivery.deliver(route, snapshot)
         except BadAnswer as trouble:
-            self._failed(_Fetch(route, snapshot.ref), trouble)
+            self._failed(ToFetch(route, snapshot.ref), trouble)
 
-    def _failed(self, tag: _Tag, error: ConnectorError) -> None:
+    def _failed(self, tag: Errand, error: ConnectorError) -> None:
         """Nothing that a failure covers is taken for done, and those whom it concerns end incomplete."""
         route, now = tag.route, self._now()
-        if isinstance(tag, _Fetch):
+        if isinstance(tag, ToFetch):
             # A batch that was not read may have held links: those who follow them are incomplete as well.
             route.fail(error, route.wanting(tag.ref))
             route.postpone(tag.ref, now)
@@ -274,19 +238,19 @@ class Visit:
         else:
             route.fail(error)
             self._notices.warn("failed", str(error))
-        if isinstance(tag, _List):
+        if isinstance(tag, ToList):
             route.listing.unknown.add(tag.template_id)
-        elif isinstance(tag, _Scroll):
+        elif isinstance(tag, ToScroll):
             tag.scroll.fail()
             route.cut_short = True
-        elif isinstance(tag, _Members):
+        elif isinstance(tag, ToFindMembers):
             route.cut_short = True
             if batches := self._linked(route):
                 batches.fail(error, batches.wanting(tag.ref))
                 batches.held.pop(tag.ref.key, None)
         if isinstance(error, (CredentialsError, QuotaError)):
             self._give_up(error)
-        elif isinstance(tag, (_Fetch, _Members)) or not isinstance(error, ConfigError):
+        elif isinstance(tag, (ToFetch, ToFindMembers)) or not isinstance(error, ConfigError):
             # A list that nobody knows by its name in the settings says nothing of the others.
             self._troubles_in_a_row += 1
             if self._troubles_in_a_row >= TROUBLES_IN_A_ROW:
