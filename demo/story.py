@@ -70,7 +70,7 @@ class Story:
             raise Trouble(f"The first sync brought no rows into {', '.join(empty)}.")
         self._show_first(first)
         sizes, reviews = self._warehouse.batch_sizes(self._streams), self._warehouse.reviews(self._streams)
-        with self._screen.step("Meanwhile in the sandbox: files come in, a review is decided") as outcome:
+        with self._screen.step("Meanwhile in the sandbox: files come in, reviews are decided") as outcome:
             self._sandbox.add_documents()
             outcome.append(f"{plural(self._sandbox.finish_documents(), 'file')} done")
         second = self._sync("Second sync, of what is new")

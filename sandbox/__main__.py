@@ -19,7 +19,7 @@ leaves this machine."""
 
 _EPILOG = """\
 examples:
-  docextract-sandbox                                 port 8787, real time, a month's worth of documents
+  docextract-sandbox                                 port 8787, real time, the documents of twelve weeks
   docextract-sandbox --speed 60                      a minute passes in a second
   docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
   docextract-sandbox --switch partial_batches=true   another reading of the documentation

@@ -66,8 +66,11 @@ class Endpoint:
 class World(Protocol):
     """What the control endpoints can do to the documents of one product."""
 
-    def finish(self, batch_id: str | None = None) -> int:
-        """Finishes what is pending now, in all batches or one; returns how many documents that were."""
+    def finish(self, batch_id: str | None = None, *, by_itself: bool = False) -> int:
+        """Finishes what is pending now, in all batches or one; returns how many documents that were.
+
+        `by_itself` leaves out what would never finish by itself.
+        """
 
     def edit(self, batch_id: str, document: str, data: JsonObject, /) -> None:
         """A person corrects what was extracted."""
@@ -79,7 +82,7 @@ class World(Protocol):
 class Extractions(Protocol):
     """A world whose documents have ids of their own and need no batch to be named by."""
 
-    def finish(self, extraction_id: str | None = None) -> int: ...
+    def finish(self, extraction_id: str | None = None, *, by_itself: bool = False) -> int: ...
 
     def edit(self, extraction_id: str, data: JsonObject, /) -> None: ...
 
@@ -92,8 +95,8 @@ class Unbatched:
 
     world: Extractions
 
-    def finish(self, batch_id: str | None = None) -> int:
-        return self.world.finish(batch_id)
+    def finish(self, batch_id: str | None = None, *, by_itself: bool = False) -> int:
+        return self.world.finish(batch_id, by_itself=by_itself)
 
     def edit(self, _: str, document: str, data: JsonObject, /) -> None:
         self.world.edit(document, data)
@@ -133,7 +136,7 @@ class Api(Protocol):
         """Adds the examples of the API's documentation, value for value."""
 
     def fill_demo(self) -> None:
-        """Adds documents to play with: a month's worth the first time, a few more each time after."""
+        """Adds documents to play with: those of twelve weeks the first time, a few more each time after."""
 
     def settings(self) -> JsonObject:
         """What a client must be told of this world, beside address and credentials."""

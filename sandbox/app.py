@@ -88,7 +88,7 @@ class Sandbox:
         return {api.name: url.rstrip("/") + api.base_path for api in self.apis}
 
     def fill_demo(self) -> None:
-        """A month's worth of documents, most of them finished; each further call adds a few that are not."""
+        """The documents of twelve weeks, most of them finished; each further call adds a few that are not."""
         with self._shared.turn():
             for api in self.apis:
                 api.fill_demo()

@@ -89,7 +89,7 @@ class _Control:
             "  GET    /            what is in here",
             "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for some APIs",
             "  GET    /requests    how often each endpoint was asked; DELETE forgets that",
-            '  POST   /finish      {"api"?, "batch_id"?}                      finish what is pending',
+            '  POST   /finish      {"api"?, "batch_id"?, "by_itself"?}        finish what is pending',
             '  POST   /advance     {"seconds"}                                move the clock',
             '  POST   /edit        {"api", "batch_id"?, "document", "data"}   a person corrects a document',
             '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
@@ -145,16 +145,17 @@ class _Control:
         return self.show_faults(call)
 
     def finish(self, call: Call) -> JsonObject:
-        """Without `api` the batch, or everything, of all worlds."""
+        """Without `api` the batch, or everything, of all worlds; `by_itself` only what would finish some day."""
         batch_id, worlds = call.text("batch_id"), self._worlds()
+        by_itself = (call.body or {}).get("by_itself") is True
         if (call.body or {}).get("api") is not None:
-            return {"finished": self._world(call).finish(batch_id)}
+            return {"finished": self._world(call).finish(batch_id, by_itself=by_itself)}
         if batch_id is None:
-            return {"finished": sum(world.finish() for world in worlds.values())}
+            return {"finished": sum(world.finish(by_itself=by_itself) for world in worlds.values())}
         finished = None
         for world in worlds.values():
             try:
-                finished = (finished or 0) + world.finish(batch_id)
+                finished = (finished or 0) + world.finish(batch_id, by_itself=by_itself)
             except Unknown:
                 continue
         if finished is None:

@@ -44,7 +44,7 @@ _WARES = (
 _JOBS = ("Data Analyst", "Nurse", "Full-Stack Developer", "Site Manager", "Accountant", "Translator")
 _SKILLS = ("Python", "SQL", "Excel", "German", "Negotiation", "AutoCAD", "First aid", "Bookkeeping")
 _SHOPS = ("Corner Bakery", "Mercado Central", "Bahnhof Kiosk", "Green Grocer", "City Hardware")
-_FAILURES = (
+FAILURES = (
     "The file is protected by a password",
     "No text could be recognised on the page",
     "The file is damaged and cannot be opened",
@@ -138,7 +138,7 @@ class Papers:
         extension = name.rpartition(".")[2].lower()
         if extension not in _KINDS_OF_FILE:
             return Arrival(f"Unsupported file type: {extension}", 1)
-        error = self._random.choice(_FAILURES) if self._random.random() < _FAILING_SHARE else None
+        error = self._random.choice(FAILURES) if self._random.random() < _FAILING_SHARE else None
         return Arrival(error, self._random.randint(1, 4))
 
     def classify(self, types: Sequence[str], name: str) -> JsonObject:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from sandbox.api import Endpoint, World
 from sandbox.shared import JsonObject, Shared
 
+from .demo import weekly_batches
 from .identities import Identities
 from .routes import CLIENT_ID, CLIENT_SECRET, AtlasRoutes
 from .world import AtlasWorld, NewDocument
@@ -53,7 +54,7 @@ class AtlasApi:
         self.world.submit([NewDocument("1", 0, _SEED)], batch_id=SEED_BATCH_ID, submitted_at=submitted)
 
     def fill_demo(self) -> None:
-        """Three batches, one of several pages and one half extracted; further calls let the last one grow."""
+        """Two batches a week, one of several pages, and one half extracted, which further calls let grow."""
         if self._growing is not None:
             number = len(self.world.batch(self._growing).documents)
             self.world.add(self._growing, [self._document(number + step, _A_WHILE) for step in (1, 2, 3)])
@@ -66,6 +67,7 @@ class AtlasApi:
         self.world.submit(small, submitted_at=now - timedelta(days=2, hours=7))
         young = [self._document(number, 0 if number % 2 else _A_WHILE) for number in range(1, 11)]
         self._growing = self.world.submit(young)
+        weekly_batches(self.world, self._identities, self._shared.generator("atlas/weeks"))
 
     def _document(self, number: int, seconds: float | None = None) -> NewDocument:
         return NewDocument(str(number), seconds, error_code=self._identities.error_code())

@@ -23,7 +23,7 @@ _PLACES = (
     ("Tamil Nadu", "600017", "Chennai"),
 )
 _FIRMS = ("Sunrise Textiles Private Limited", "Malabar Spices LLP", "Deccan Tools & Dies")
-_ERRORS = ("UNRECOGNISED", "INVALID_DOC")
+ERRORS = ("UNRECOGNISED", "INVALID_DOC")
 """Documented for documents of Atlas's flows; that bulk has them too is a guess."""
 _FAILING_SHARE = 0.05
 
@@ -46,7 +46,7 @@ class Identities:
         return round(self._random.uniform(10, 120), 1)
 
     def error_code(self) -> str | None:
-        return self._random.choice(_ERRORS) if self._random.random() < _FAILING_SHARE else None
+        return self._random.choice(ERRORS) if self._random.random() < _FAILING_SHARE else None
 
     def file_data(self, kind: str | None = None) -> JsonObject:
         """One document's `file_data`; any kind if none is asked for."""

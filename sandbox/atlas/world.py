@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 
 from sandbox.ids import atlas_batch_id, file_uuid
 from sandbox.shared import JsonObject, Shared, Unknown, utc
@@ -102,13 +103,17 @@ class AtlasWorld:
         with self.shared.turn():
             self._append(self._known(batch_id), documents, self.shared.timestamp())
 
-    def finish(self, batch_id: str | None = None, document_id: str | None = None) -> int:
-        """Extracts what is pending now: all, one batch's, or one document. Returns how many that were."""
+    def finish(self, batch_id: str | None = None, document_id: str | None = None, *, by_itself: bool = False) -> int:
+        """Extracts what is pending now: all, one batch's, or one document. Returns how many that were.
+
+        `by_itself` leaves out what would never finish by itself.
+        """
         with self.shared.turn():
             now, finished = self.shared.timestamp(), 0
             for batch in [self._known(batch_id)] if batch_id else self._batches.values():
                 for document in batch.documents:
-                    if document.ready_at > now and document_id in (None, document.document_id):
+                    is_chosen = document_id in (None, document.document_id)
+                    if document.ready_at > now and is_chosen and not (by_itself and document.ready_at == inf):
                         document.ready_at = now
                         finished += 1
             return finished

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from math import inf
 
 from sandbox.api import Endpoint, Unbatched, World
 from sandbox.shared import JsonObject, Shared
+from sandbox.weeks import Weeks
 
 from .extractions import NewExtraction
-from .papers import VARIABLES, Papers
+from .papers import FAILURES, VARIABLES, Papers
 from .routes import API_KEY, BASE_PATH, DocMapRoutes
 from .world import DocMapWorld
 
@@ -16,6 +18,8 @@ SEED_TEMPLATE_ID = "tmpl_8f3a2b1c4d5e6f7g"
 _NAMES = {"invoice": "Supplier invoices", "delivery": "Delivery notes"}
 _RUNS_AGES_IN_DAYS = {"invoice": (27.4, 13.2, 3.6), "delivery": (20.8, 6.1)}
 _SINGLES_AGES_IN_DAYS = {"invoice": (29.1, 22.5, 17.3, 9.8, 1.7), "delivery": (25.2, 11.9, 4.4)}
+_PAPERS_A_WEEK = {"invoice": 5, "delivery": 2}
+_STUCK_FOR_DAYS = 8.3
 _A_WHILE = 3600.0
 """Seconds until what is pending finishes by itself: long enough to see it pending, unless the clock is hurried."""
 
@@ -74,6 +78,17 @@ class DocMapApi:
         self._single("delivery", 8.2, NewExtraction("delivery-damaged.pdf", error=self._papers.failure()))
         for kind in self._demo:
             self._run(kind, 0.01, [self._file(kind, 20.0), self._file(kind, _A_WHILE)])
+        self._the_weeks_before()
+
+    def _the_weeks_before(self) -> None:
+        """Single documents, and one that nobody gets done."""
+        weeks = Weeks(self._shared.generator("docmap/weeks"), self._shared.clock.now())
+        for week in weeks.past():
+            for kind, count in _PAPERS_A_WEEK.items():
+                for created in weeks.times(week, count):
+                    seconds, error = weeks.slowed(week, self._papers.seconds()), weeks.failure(week, FAILURES)
+                    self.world.run(self._demo[kind], [self._file(kind, seconds, error)], created_at=created)
+        self._single("invoice", _STUCK_FOR_DAYS, self._file("invoice", inf))
 
     def _run(self, kind: str, age_in_days: float, files: Sequence[NewExtraction]) -> str:
         created = self._shared.clock.now() - timedelta(days=age_in_days)
@@ -89,10 +104,10 @@ class DocMapApi:
         created = self._shared.clock.now() - timedelta(days=age_in_days)
         self.world.run(self._demo[kind], [file], created_at=created)
 
-    def _file(self, kind: str, seconds: float | None = None) -> NewExtraction:
+    def _file(self, kind: str, seconds: float | None = None, error: str | None = None) -> NewExtraction:
         self._number += 1
         source = "dashboard" if self._number % 5 == 0 else "api"
-        return NewExtraction(f"{kind}-{self._number:04d}.pdf", seconds, source=source)
+        return NewExtraction(f"{kind}-{self._number:04d}.pdf", seconds, error=error, source=source)
 
     def settings(self) -> JsonObject:
         """Nothing need be told: the account's extractions are listed."""

@@ -10,7 +10,7 @@ from sandbox.shared import JsonObject
 _VENDORS = ("Acme Corp", "Blue Harbour GmbH", "Cobalt Paper Co.", "Delta Freight S.A.", "Émile & Fils")
 _WARES = ("Toner cartridge", "Steel bracket", "Office chair", "Copy paper A4", "Cable drum")
 _CARRIERS = ("Northwind Parcels", "Rapid Road", "Seaway Lines")
-_FAILURES = ("The document could not be read", "No text was found in the document", "The document is encrypted")
+FAILURES = ("The document could not be read", "No text was found in the document", "The document is encrypted")
 _EXTRA_SHARE = 0.5
 
 
@@ -54,7 +54,7 @@ class Papers:
         return round(self._random.uniform(5, 30), 3)
 
     def failure(self) -> str:
-        return self._random.choice(_FAILURES)
+        return self._random.choice(FAILURES)
 
     def read(self, variables: Sequence[Mapping[str, object]]) -> JsonObject:
         """Data for a template's variables. As in the documented example, there may be keys beyond them."""

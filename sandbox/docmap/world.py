@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from math import inf
 from random import Random
 
 from sandbox.shared import JsonObject, Shared, Unknown, milliseconds, utc
@@ -114,8 +115,11 @@ class DocMapWorld:
                     self._by_run.setdefault(run_id, Timeline()).extend(keys[place : place + run_size])
             return [row.extraction_id for row in rows]
 
-    def finish(self, extraction_id: str | None = None) -> int:
-        """Finishes what is pending now: all, or one extraction, or one run by its id. Returns how many those were."""
+    def finish(self, extraction_id: str | None = None, *, by_itself: bool = False) -> int:
+        """Finishes what is pending now: all, or one extraction, or one run by its id. Returns how many those were.
+
+        `by_itself` leaves out what would never finish by itself.
+        """
         with self.shared.turn():
             if extraction_id is not None and extraction_id not in self._rows and extraction_id not in self._by_run:
                 raise Unknown(f"there is no extraction or run {extraction_id}")
@@ -125,6 +129,7 @@ class DocMapWorld:
                 row
                 for row in self._pending.values()
                 if extraction_id is None or extraction_id in (row.extraction_id, row.run_id)
+                if not (by_itself and row.ready_at == inf)
             ]
             for row in chosen:
                 row.ready_at = now

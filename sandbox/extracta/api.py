@@ -27,7 +27,7 @@ class ExtractaApi:
         self._door = Door(shared)
         self.extraction = ExtractionWorld(shared, account, papers)
         self.classification = ClassificationWorld(shared, account, papers, self.extraction)
-        self._demo = demo.Demo(self.extraction, self.classification)
+        self._demo = demo.Demo(self.extraction, self.classification, shared.generator("extracta/weeks"))
 
     @property
     def credentials(self) -> Mapping[str, str]:

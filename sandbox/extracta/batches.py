@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from sandbox.ids import extracta_batch_id, extracta_file_id
 from sandbox.papers import Papers
@@ -74,13 +75,17 @@ class BatchWorld(ABC):
         drawn = self.papers.arrival(name)
         return NewFile(name, error=drawn.error, page_count=drawn.page_count)
 
-    def finish(self, batch_id: str | None = None, name: str | None = None) -> int:
-        """Finishes pending files now: all, one batch's, or those with one name or id. Returns how many that were."""
+    def finish(self, batch_id: str | None = None, name: str | None = None, *, by_itself: bool = False) -> int:
+        """Finishes pending files now: all, one batch's, or those with one name or id. Returns how many that were.
+
+        `by_itself` leaves out what would never finish by itself.
+        """
         with self.shared.turn():
             now, finished = self.shared.timestamp(), 0
             for batch in [self._known(batch_id)] if batch_id else self._batches.values():
                 for file in batch.files:
-                    if file.ready_at > now and (name is None or file.answers_to(name)):
+                    is_chosen = name is None or file.answers_to(name)
+                    if file.ready_at > now and is_chosen and not (by_itself and file.ready_at == inf):
                         file.ready_at = now
                         finished += 1
             return finished

@@ -33,7 +33,7 @@ class SensibleApi:
         random = shared.generator(self.name)
         self._papers = Papers(random)
         self.world = SensibleWorld(shared, self._papers)
-        self._demo = demo.Demo(self.world, self._papers)
+        self._demo = demo.Demo(self.world, self._papers, shared.generator("sensible/weeks"))
 
     @property
     def credentials(self) -> Mapping[str, str]:

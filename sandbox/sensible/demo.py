@@ -1,9 +1,14 @@
 """Sensible's documents to play with, and the example of its documentation."""
 
 from datetime import datetime, timedelta, timezone
+from random import Random
+
+from sandbox.shared import JsonObject
+from sandbox.weeks import Weeks
 
 from .extractions import NEEDS_REVIEW, SensibleDocument
-from .papers import Papers
+from .invoices import TYPE, Invoices, corrected, needs_a_look
+from .papers import FAILURES, Papers
 from .world import SensibleWorld
 
 SEED_BATCH_ID = "c73c7932-82c0-438c-a339-175d7d0771bd"
@@ -18,6 +23,10 @@ _AGES_IN_DAYS = {
     "tax_forms": (27.5, 21.4, 15.1, 10.6, 5.3, 1.8),
     "claims": (26.2, 18.9, 11.7, 6.5, 3.1),
 }
+_INVOICES_A_WEEK = 5
+_UNDECIDED_WEEKS = 4
+"""Reviews of so many weeks are still to be decided."""
+_FORGOTTEN_FOR_DAYS = 12.4
 _A_WHILE = 3600.0
 """Seconds until what is pending finishes by itself: long enough to see it pending, unless the clock is hurried."""
 
@@ -37,11 +46,13 @@ def plant(world: SensibleWorld) -> None:
 
 
 class Demo:
-    """Fills the world: a month's documents first, then a few more each time."""
+    """Fills the world: the documents of some months first, then a few more each time."""
 
-    def __init__(self, world: SensibleWorld, papers: Papers) -> None:
+    def __init__(self, world: SensibleWorld, papers: Papers, random: Random) -> None:
         self._world = world
         self._papers = papers
+        self._random = random
+        self._unsure: list[str] = []
         self._under_review: list[str] = []
         self._batches: list[str] = []
         self._number = 0
@@ -73,11 +84,40 @@ class Demo:
             self._world.upload(batch_id, place, uploaded_at=done + timedelta(minutes=place + 1))
         self._new_batch()
         self._extract("claims", 0, _A_WHILE)
+        self._the_weeks_before()
+
+    def _the_weeks_before(self) -> None:
+        """Invoices, of which the unsure ones are reviewed by people, and a batch of which one was never uploaded."""
+        now = self._world.shared.clock.now()
+        weeks = Weeks(self._random, now)
+        invoices = Invoices(self._random, weeks)
+        self._world.document_type(TYPE)
+        for week in weeks.past():
+            for created in weeks.times(week, _INVOICES_A_WEEK):
+                parsed = invoices.read(week)
+                seconds, error = weeks.slowed(week, self._papers.seconds()), weeks.failure(week, FAILURES)
+                unsure = error is None and needs_a_look(parsed)
+                file = self._file(TYPE, seconds, NEEDS_REVIEW if unsure else None, parsed=parsed, error=error)
+                (extraction,) = self._world.extract([file], TYPE, created_at=created)
+                if unsure and week > _UNDECIDED_WEEKS:
+                    self._world.review(extraction, "REJECTED" if self._random.random() < 0.2 else "APPROVED")
+                elif unsure:
+                    self._unsure.append(extraction)
+        created = now - timedelta(days=_FORGOTTEN_FOR_DAYS)
+        files = [self._file(TYPE, parsed=invoices.read(_UNDECIDED_WEEKS)) for _ in range(3)]
+        forgotten = self._world.batch(files, TYPE, "Forgotten", created_at=created)
+        for place in (0, 1):
+            self._world.upload(forgotten, place, uploaded_at=created + timedelta(minutes=1))
 
     def _more(self) -> None:
-        """The oldest review is decided, what waited is uploaded, and new documents come in."""
+        """Some reviews are decided, with corrections, what waited is uploaded, and new documents come in."""
         if self._under_review:
             self._world.review(self._under_review.pop(0), "APPROVED")
+        for decision in ("APPROVED", "APPROVED", "REJECTED"):
+            if self._unsure:
+                extraction = self._unsure.pop(0)
+                parsed = self._world.document(extraction).parsed or {}
+                self._world.review(extraction, decision, corrected(parsed) if decision == "APPROVED" else None)
         self._world.upload(self._batches[-1], 2)
         self._new_batch()
         for name in _AGES_IN_DAYS:
@@ -99,6 +139,14 @@ class Demo:
         if review is not None:
             self._under_review += ids
 
-    def _file(self, type_name: str, seconds: float | None = None, review: str | None = None) -> SensibleDocument:
+    def _file(
+        self,
+        type_name: str,
+        seconds: float | None = None,
+        review: str | None = None,
+        *,
+        parsed: JsonObject | None = None,
+        error: str | None = None,
+    ) -> SensibleDocument:
         self._number += 1
-        return SensibleDocument(f"{type_name}-{self._number:04d}.pdf", seconds, review=review)
+        return SensibleDocument(f"{type_name}-{self._number:04d}.pdf", seconds, parsed, error, review)

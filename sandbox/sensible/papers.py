@@ -14,7 +14,7 @@ _CLAUSES = ("Term and termination", "Confidentiality", "Liability", "Payment", "
 _CAUSES = ("water damage", "collision", "theft", "hail")
 _SIGNALS = ("confident_answer", "multiple_possible_answers", "answer_may_be_incomplete", "inferred_answer")
 """Four of the nine that are documented."""
-_FAILURES = ("The document has no readable pages", "The document is protected by a password")
+FAILURES = ("The document has no readable pages", "The document is protected by a password")
 _ABSENT_SHARE = 0.2
 
 
@@ -42,7 +42,7 @@ class Papers:
         return self._random.randint(1, 8)
 
     def failure(self) -> str:
-        return self._random.choice(_FAILURES)
+        return self._random.choice(FAILURES)
 
     def read(self, type_name: str) -> JsonObject:
         """A `parsed_document` for a document of that type: of the kind that its name has in it, else of any."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import inf
 
 from sandbox.shared import JsonObject, Shared, Unknown, milliseconds
 from sandbox.timeline import Timeline
@@ -136,10 +137,10 @@ class SensibleWorld:
                 self._gather(rows[place : place + batch_size])
             return [row.extraction_id for row in rows]
 
-    def finish(self, extraction_id: str | None = None) -> int:
+    def finish(self, extraction_id: str | None = None, *, by_itself: bool = False) -> int:
         """Finishes what is in progress now: all, one extraction, or one batch. Returns how many those were.
 
-        What waits for its upload goes on waiting.
+        What waits for its upload goes on waiting; `by_itself` leaves out what would never finish by itself, too.
         """
         with self.shared.turn():
             if extraction_id is not None and extraction_id not in self._batches:
@@ -147,6 +148,8 @@ class SensibleWorld:
             now, finished = self.shared.timestamp(), 0
             for _, id_ in self._single.newest_first():
                 row = self._rows[id_]
+                if by_itself and row.ready_at == inf:
+                    continue
                 if row.status(now) is Status.PROCESSING and extraction_id in (None, id_, row.batch_id):
                     row.ready_at = now
                     finished += 1

@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_told_in_words(control, method, path, body, words):
     assert words in answer.json()["error"]
 
 
-def test_the_demo_is_a_month_of_documents_of_every_kind(sandbox):
+def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     # when
     sandbox.fill_demo()
 
@@ -160,14 +160,15 @@ def test_the_demo_is_a_month_of_documents_of_every_kind(sandbox):
     assert len(sandbox.classification.template_ids) == 2
     batches = [sandbox.extracta.batch(batch) for id_ in templates for batch in sandbox.extracta.batch_ids(id_)]
     own = [batch for batch in batches if batch.origin == "api"]
-    assert len(own) == 8
-    assert all(timedelta() <= now - batch.started_at <= timedelta(days=30) for batch in own)
+    assert len(own) == 8 + 12 + 6 + 1
+    assert all(timedelta() <= now - batch.started_at <= timedelta(weeks=12) for batch in own)
     assert any(not batch.finished for batch in own)
     statuses = [file.status for batch in batches for file in batch.files]
     assert statuses.count(FileStatus.PROCESSED) > len(statuses) / 2
     assert {FileStatus.FAILED, FileStatus.PROCESSING} < set(statuses)
     atlas = [sandbox.atlas.batch(batch) for batch in sandbox.atlas.batch_ids]
-    assert [len(batch.documents) for batch in atlas] == [120, 13, 10]
+    assert [len(batch.documents) for batch in atlas[:3]] == [120, 13, 10]
+    assert len(atlas[3:]) == 2 * 12
     assert any(document.error_code for batch in atlas for document in batch.documents)
     assert [document.extracted for document in atlas[2].documents] == [True, False] * 5
 

@@ -1,0 +1,176 @@
+"""The weeks before: enough of everything to ask questions about, and the same for the same seed."""
+
+from collections import Counter
+from datetime import timedelta
+from math import inf
+
+import pytest
+import requests
+
+from sandbox import Clock, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from sandbox.weeks import WEEKS
+
+
+@pytest.fixture(scope="module")
+def filled():
+    sandbox = Sandbox(Clock(speed=0))
+    sandbox.fill_demo()
+    return sandbox
+
+
+def atlas_documents(sandbox, kind):
+    """Each with its batch, the oldest first."""
+    batches = sorted((sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids), key=lambda one: one.submitted_at)
+    return [
+        (batch, document)
+        for batch in batches
+        for document in batch.documents
+        if document.file_data.get("document_type") == kind
+    ]
+
+
+def test_the_same_seed_gives_the_same_answers_of_every_api():
+    # given
+    clock = Clock(speed=0)
+    worlds = []
+
+    # when
+    for random_seed in (7, 7, 8):
+        sandbox = Sandbox(clock, random_seed=random_seed)
+        for _ in range(2):
+            sandbox.fill_demo()
+        classified = [
+            sandbox.classification.batch(batch)
+            for id_ in sandbox.classification.template_ids
+            for batch in sandbox.classification.batch_ids(id_)
+        ]
+        extracted = [
+            sandbox.extracta.batch(batch)
+            for id_ in sandbox.extracta.template_ids
+            for batch in sandbox.extracta.batch_ids(id_)
+        ]
+        others = [
+            *(sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids),
+            *(sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids),
+            *(sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids),
+        ]
+        worlds.append([*classified, *extracted, *others])
+
+    # then
+    assert worlds[0] == worlds[1] != worlds[2]
+
+
+def test_invoices_come_in_every_week_on_all_four(filled):
+    # when
+    now = filled.clock.now()
+    template = filled.extracta.template_ids[1]
+    times = {
+        "extracta": [filled.extracta.batch(id_).started_at for id_ in filled.extracta.batch_ids(template)],
+        "docmap": [
+            one.created_at
+            for one in map(filled.docmap.extraction, filled.docmap.ids)
+            if one.template.name == "Supplier invoices"
+        ],
+        "sensible": [
+            now - timedelta(milliseconds=now.timestamp() * 1000 - one.created_ms)
+            for one in map(filled.sensible.document, filled.sensible.ids)
+            if one.types[0].name == "invoices"
+        ],
+        "atlas": [batch.submitted_at for batch, _ in atlas_documents(filled, "INVOICE")],
+    }
+
+    # then
+    assert filled.extracta.template_name(template) == "Supplier invoices"
+    for provider, moments in times.items():
+        assert {int((now - one) / timedelta(weeks=1)) for one in moments} >= set(range(WEEKS)), provider
+
+
+def test_how_surely_a_field_is_read_varies_and_drifts(filled):
+    # when
+    fields = {}
+    for _, document in atlas_documents(filled, "INVOICE"):
+        for name in ("gst_number", "vendor_name", "invoice_number"):
+            fields.setdefault(name, []).append(document.file_data[name]["confidence_score"])
+    middle = {
+        name: [sorted(part)[len(part) // 2] for part in (read[: len(read) // 3], read[-len(read) // 3 :])]
+        for name, read in fields.items()
+    }
+
+    # then
+    assert all(0 < one < 1 for read in fields.values() for one in read)
+    assert middle["gst_number"][0] > middle["gst_number"][1] + 0.05
+    assert middle["vendor_name"][0] < middle["vendor_name"][1] - 0.05
+    assert abs(middle["invoice_number"][0] - middle["invoice_number"][1]) < 0.03
+    assert min(one for read in fields.values() for one in read) < 0.7
+
+
+def test_what_fails_has_one_of_several_reasons(filled):
+    # when
+    reasons = {
+        "extracta": Counter(
+            file.error
+            for template in filled.extracta.template_ids
+            for batch in filled.extracta.batch_ids(template)
+            for file in filled.extracta.batch(batch).files
+        ),
+        "docmap": Counter(filled.docmap.extraction(id_).error for id_ in filled.docmap.ids),
+        "sensible": Counter(filled.sensible.document(id_).error for id_ in filled.sensible.ids),
+        "atlas": Counter(one.error_code for id_ in filled.atlas.batch_ids for one in filled.atlas.batch(id_).documents),
+    }
+
+    # then
+    for provider, counted in reasons.items():
+        read = counted.pop(None)
+        assert len(counted) > 1, provider
+        assert 0.02 < sum(counted.values()) / (read + sum(counted.values())) < 0.2, provider
+
+
+def test_more_documents_bring_corrections_by_people():
+    # given
+    sandbox = Sandbox(Clock(speed=0))
+    sandbox.fill_demo()
+
+    def results():
+        return {
+            **{
+                file.file_id: file.result
+                for template in sandbox.extracta.template_ids
+                for batch in sandbox.extracta.batch_ids(template)
+                for file in sandbox.extracta.batch(batch).files
+                if file.result
+            },
+            **{id_: sandbox.sensible.document(id_).parsed for id_ in sandbox.sensible.ids},
+        }
+
+    before = results()
+
+    # when
+    sandbox.fill_demo()
+
+    # then
+    after = results()
+    edited = [id_ for id_, data in before.items() if data and after[id_] != data]
+    assert len(edited) == 3
+    for id_ in edited:
+        assert len(after[id_]["line_items"]) == len(before[id_]["line_items"]) - 1
+    assert {sandbox.sensible.document(id_).review for id_ in edited if id_ in sandbox.sensible.ids} == {"APPROVED"}
+
+
+def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox, url):
+    # given
+    def finished(body):
+        return requests.post(f"{url}/_sandbox/finish", json=body, timeout=5).json()["finished"]
+
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.extracta.upload("invoices", [NewFile("a.pdf", 60), NewFile("b.pdf", inf)])
+    template = sandbox.docmap.template("Notes")
+    sandbox.docmap.run(template, [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", inf)])
+    sandbox.sensible.document_type("claims")
+    sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", inf)], "claims")
+    sandbox.atlas.submit([NewDocument("1", 60), NewDocument("2", inf)])
+
+    # when
+    by_itself, of_one = finished({"by_itself": True}), finished({"api": "extracta", "by_itself": True})
+
+    # then
+    assert (by_itself, of_one, finished({})) == (4, 0, 4)
