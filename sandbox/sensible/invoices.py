@@ -65,11 +65,12 @@ def needs_a_look(parsed: JsonObject) -> bool:
     return any(isinstance(one, float) and one < UNSURE for one in sure)
 
 
-def corrected(parsed: JsonObject) -> JsonObject:
-    """As a person leaves it: the last line was none, and there was a purchase order."""
+def renumbered(parsed: JsonObject) -> JsonObject:
+    """As a person leaves it: another number stands on the paper."""
+    return {**parsed, "invoice_number": {"value": "10000", "type": "string"}}
+
+
+def shortened(parsed: JsonObject) -> JsonObject:
+    """As a person leaves it: the last line was none."""
     lines = parsed.get("line_items")
-    return {
-        **parsed,
-        "purchase_order": {"value": "PO-1000", "type": "string"},
-        "line_items": lines[:-1] if isinstance(lines, list) else [],
-    }
+    return {**renumbered(parsed), "line_items": lines[:-1] if isinstance(lines, list) else []}

@@ -151,8 +151,8 @@ def test_more_documents_bring_corrections_by_people():
     after = results()
     edited = [id_ for id_, data in before.items() if data and after[id_] != data]
     assert len(edited) == 3
-    for id_ in edited:
-        assert len(after[id_]["line_items"]) == len(before[id_]["line_items"]) - 1
+    gone = [len(before[id_]["line_items"]) - len(after[id_]["line_items"]) for id_ in edited]
+    assert sorted(gone) == [0, 1, 1]
     assert {sandbox.sensible.document(id_).review for id_ in edited if id_ in sandbox.sensible.ids} == {"APPROVED"}
 
 

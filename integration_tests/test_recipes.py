@@ -1,0 +1,459 @@
+"""The recipes, in DuckDB and in PostgreSQL: on the demo's documents, and on a few rows with answers told by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from harness import Connection
+from pages import ROOT
+
+from sandbox import Clock, Sandbox, serve
+from sandbox.extracta import FileStatus
+from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("duckdb_engine") is None, reason="No warehouse is installed here; `make test` has them in .venv-demo"
+    ),
+    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR"),
+]
+
+KINDS = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
+TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
+RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.sql"))
+MONDAY = date(2026, 11, 2)
+SEED_CREATED = datetime(2024, 1, 23, 19, 30, 41, tzinfo=timezone.utc)
+"""When the document that Sensible's own example waits for was created."""
+
+Row = dict[str, Any]
+Tables = Mapping[str, Sequence[Row]]
+"""Rows by the name of the table."""
+Answers = dict[str, list[Row]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo's world after its second sync, and what the recipes say in each warehouse."""
+
+    sandbox: Sandbox
+    edited: set[str]
+    duckdb: Answers
+    postgres: Answers
+
+
+def sql_type(schema: Mapping[str, Any]) -> str:
+    """As it is in the tables of PyAirbyte and of the example: `test_warehouses.py` looks at these."""
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    [kind] = [kind for kind in kinds if kind != "null"]
+    return "TIMESTAMP" if schema.get("format") == "date-time" else TYPES[kind]
+
+
+def fill_duckdb(path: Path, tables: Tables) -> str:
+    import duckdb
+
+    with duckdb.connect(str(path)) as connection:
+        for name, rows in tables.items():
+            types = {column: sql_type(schema) for column, (schema, _) in KINDS[name.rpartition("_")[2]].items()}
+            connection.execute(f"CREATE TABLE {name} ({', '.join(map(' '.join, types.items()))})")
+            lines = path.with_suffix(".jsonl")
+            lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            if rows:
+                connection.execute(f"INSERT INTO {name} SELECT * FROM read_json('{lines}', columns={types})")
+    return str(path)
+
+
+def fill_postgres(url: str, schema: str, tables: Tables) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA {schema}; SET search_path TO {schema}; SET timezone TO 'UTC'")
+            for name, rows in tables.items():
+                columns = KINDS[name.rpartition("_")[2]].items()
+                types = ", ".join(f"{column} {sql_type(described)}" for column, (described, _) in columns)
+                cursor.execute(f"CREATE TABLE {name} ({types})")
+                cursor.execute(
+                    f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %s)", [json.dumps(rows)]
+                )
+    finally:
+        connection.close()
+
+
+def ask_both(folder: Path, postgres: str, schema: str, tables: Tables) -> tuple[Answers, Answers]:
+    from report.warehouse import ask
+
+    fill_postgres(postgres, schema, tables)
+    return ask(fill_duckdb(folder / f"{schema}.duckdb", tables)), ask(postgres, schema)
+
+
+def comparable(rows: Sequence[Row]) -> list[Row]:
+    """In one order, whatever a database takes for the order of texts; numbers as near as floats are to each other."""
+    told = [
+        {name: round(float(value), 9) if isinstance(value, float | Decimal) else value for name, value in row.items()}
+        for row in rows
+    ]
+    return sorted(told, key=str)
+
+
+@pytest.fixture(scope="module")
+def demo(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    sandbox = Sandbox(Clock(datetime.now(timezone.utc), speed=0))
+    sandbox.fill_demo()
+    with serve(sandbox) as url:
+        connection = Connection(sandbox, url, sandbox.demo_settings(url))
+        assert connection.sync().error is None
+        before = data_of(sandbox)
+        sandbox.fill_demo()
+        while sandbox.extracta.finish(by_itself=True) + sandbox.classification.finish(by_itself=True):
+            pass
+        for world in (sandbox.atlas, sandbox.docmap, sandbox.sensible):
+            world.finish(by_itself=True)
+        sandbox.clock.advance(seconds=60)
+        assert connection.sync().error is None
+    after = data_of(sandbox)
+    edited = {id_ for id_, data in before.items() if data and after[id_] != data}
+    tables = {stream: list(rows.values()) for stream, rows in connection.warehouse.items()}
+    return Demo(sandbox, edited, *ask_both(tmp_path_factory.mktemp("recipes"), postgres, "demo", tables))
+
+
+def extracta_files(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+    """Each with the name of its template."""
+    for template in sandbox.extracta.template_ids:
+        for batch in sandbox.extracta.batch_ids(template):
+            view = sandbox.extracta.batch(batch)
+            # Nothing is told of a batch until all of it is done.
+            yield from ((sandbox.extracta.template_name(template), file) for file in view.files if view.finished)
+
+
+def data_of(sandbox: Sandbox) -> dict[str, Any]:
+    """What was extracted, by the provider's id of the document."""
+    sensible = {id_: sandbox.sensible.document(id_).parsed for id_ in sandbox.sensible.ids}
+    return {**{file.file_id: file.result for _, file in extracta_files(sandbox)}, **sensible}
+
+
+def in_production(sandbox: Sandbox) -> list[Any]:
+    views = [sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids]
+    return [view for view in views if view.environment == "production"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_both_say_the_same_of_the_demo(demo: Demo, name: str) -> None:
+    assert comparable(demo.duckdb[name]) == comparable(demo.postgres[name])
+    assert len(demo.duckdb[name]) > 3
+    assert [*demo.duckdb[name][0]] == [*demo.postgres[name][0]]
+
+
+def test_straight_through_is_what_nobody_had_to_touch(demo: Demo) -> None:
+    told: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in demo.duckdb["straight_through"]:
+        told[row["provider"]].update(documents=row["documents"], straight=row["straight_through"])
+
+    files = [file for _, file in extracta_files(demo.sandbox)]
+    processed = [file for file in files if file.status is FileStatus.PROCESSED]
+    assert told["extracta"] == {
+        "documents": len(files),
+        "straight": len([file for file in processed if file.file_id not in demo.edited]),
+    }
+    complete = [view for view in in_production(demo.sandbox) if view.parts]
+    reviewed = [view for view in complete if any(part.review for part in view.parts)]
+    failed = [view for view in in_production(demo.sandbox) if view.error]
+    assert told["sensible"] == {
+        "documents": len(complete) + len(failed),
+        "straight": len(complete) - len(reviewed),
+    }
+    weeks = {row["week"] for row in demo.duckdb["straight_through"] if row["template"] == "INVOICE"}
+    assert len(weeks) > 6
+    assert {week.weekday() for week in weeks} == {0}
+
+
+def test_failures_have_the_reasons_of_the_world(demo: Demo) -> None:
+    told: Counter[tuple[str, str]] = Counter()
+    for row in demo.duckdb["failures"]:
+        told[row["provider"], row["reason"]] += row["failed"]
+
+    sandbox = demo.sandbox
+    reasons = {
+        "extracta": [file.error for _, file in extracta_files(sandbox)],
+        "docmap": [sandbox.docmap.extraction(id_).error for id_ in sandbox.docmap.ids],
+        "sensible": [view.error for view in in_production(sandbox)],
+        "atlas": [one.error_code for id_ in sandbox.atlas.batch_ids for one in sandbox.atlas.batch(id_).documents],
+    }
+    assert told == Counter((provider, reason) for provider, found in reasons.items() for reason in found if reason)
+
+
+def test_time_to_completion_is_that_of_the_world(demo: Demo) -> None:
+    seconds: dict[date, list[float]] = defaultdict(list)
+    for id_ in demo.sandbox.docmap.ids:
+        view = demo.sandbox.docmap.extraction(id_)
+        if view.template.name == "Supplier invoices" and view.data is not None:
+            day = view.created_at.date()
+            seconds[day - timedelta(days=day.weekday())].append(view.processing_ms / 1000)
+
+    told = {
+        row["week"]: (row["documents"], row["median_seconds"], row["slowest_seconds"])
+        for row in demo.duckdb["time_to_completion"]
+        if row["template"] == "Supplier invoices"
+    }
+    assert told == {week: (len(took), pytest.approx(median(took)), max(took)) for week, took in seconds.items()}
+    assert {row["provider"] for row in demo.duckdb["time_to_completion"]} == {"docmap", "sensible"}
+
+
+def test_confidence_is_that_of_the_world(demo: Demo) -> None:
+    read: dict[date, list[float]] = defaultdict(list)
+    for id_ in demo.sandbox.atlas.batch_ids:
+        batch = demo.sandbox.atlas.batch(id_)
+        day = batch.submitted_at.date()
+        for document in batch.documents:
+            if document.file_data.get("document_type") == "INVOICE":
+                confidence = document.file_data["gst_number"]["confidence_score"]
+                read[day - timedelta(days=day.weekday())].append(confidence)
+
+    told = {
+        row["week"]: (row["found"], row["mean_confidence"], row["least_confidence"], row["unsure"])
+        for row in demo.duckdb["confidence"]
+        if (row["provider"], row["template"], row["field"]) == ("atlas", "INVOICE", "/gst_number")
+    }
+    assert told == {
+        week: (len(sure), pytest.approx(sum(sure) / len(sure)), min(sure), len([one for one in sure if one < 0.7]))
+        for week, sure in read.items()
+    }
+
+
+def test_to_review_is_what_waits_or_is_unsure_the_least_sure_first(demo: Demo) -> None:
+    rows = demo.duckdb["to_review"]
+    sure = [row["confidence"] for row in rows if row["confidence"] is not None]
+    waiting = {view.extraction_id for view in in_production(demo.sandbox) if view.review == "NEEDS_REVIEW"}
+
+    assert sure == sorted(sure)
+    assert {row["id"] for row in rows if row["review_status"]} == waiting
+    unsure = {
+        f"{id_}/{document.document_id}"
+        for id_ in demo.sandbox.atlas.batch_ids
+        for document in demo.sandbox.atlas.batch(id_).documents
+        for field in document.file_data.values()
+        if isinstance(field, dict) and field["confidence_score"] < 0.7
+    }
+    assert {row["id"] for row in rows if row["provider"] == "atlas"} == unsure
+
+
+def test_stuck_is_what_never_finishes(demo: Demo) -> None:
+    told = {(row["provider"], row["what"], row["template"], row["status"], row["days"]) for row in demo.duckdb["stuck"]}
+
+    assert told == {
+        ("docmap", "document", "Supplier invoices", "processing", 8),
+        ("extracta", "batch", "Travel receipts", "open", 5),
+        ("sensible", "document", "contracts", "WAITING", (datetime.now(timezone.utc) - SEED_CREATED).days),
+        ("sensible", "document", "invoices", "WAITING", 12),
+    }
+
+
+def test_edits_are_those_of_the_world(demo: Demo) -> None:
+    told = defaultdict(set)
+    for row in demo.duckdb["edits"]:
+        told[row["id"].rpartition("/")[2]].add(row["what"])
+
+    # Two corrections took a line away, one changed a value in place.
+    assert told.keys() == demo.edited
+    assert sorted(map(len, told.values())) == [1, 2, 2]
+
+
+def test_providers_stand_side_by_side_on_one_type_of_document(demo: Demo) -> None:
+    told = {row["provider"]: row for row in demo.duckdb["side_by_side"] if row["document_type"] == "invoices"}
+
+    assert told.keys() == {"extracta", "docmap", "sensible", "atlas"}
+    templates = [demo.sandbox.docmap.extraction(id_).template.name.lower() for id_ in demo.sandbox.docmap.ids]
+    assert told["docmap"]["documents"] == len([name for name in templates if "invoice" in name])
+    assert [name for name in told if told[name]["median_seconds"] is None] == ["atlas", "extracta"]
+    assert [name for name in told if told[name]["mean_confidence"] is None] == ["docmap", "extracta"]
+
+
+def at(text: str) -> str:
+    return f"2026-11-{text}Z"
+
+
+def by_hand() -> dict[str, list[Row]]:
+    """Three documents of Extracta, four of DocMap, two of Sensible, three of Atlas, one that is classified."""
+    seen, later = at("09T00:00:00"), at("10T00:00:00")
+    tables: dict[str, list[Row]] = defaultdict(list)
+
+    def add(kind: str, provider: str, id_: str, /, **columns: Any) -> None:
+        tables[f"{provider}_{kind}"].append({"id": id_, "provider": provider, "observed_at": seen, **columns})
+
+    def result(provider: str, id_: str, values: Mapping[str, tuple[Any, ...]], **columns: Any) -> None:
+        """Values are `(text,)` or `(text, confidence)`, those with a digest of their own have it in the end."""
+        add("results", provider, id_, file_key=id_, file_name=f"{id_}.pdf", digest="new", document_index=0, **columns)
+        for path, (value, *more) in values.items():
+            confidence, digest = [*more, None, "new"][:2] if len(more) < 2 else more
+            digest = digest or "new"
+            moment = seen if digest != "new" else columns.get("observed_at", seen)
+            about = {"result_key": id_, "path": path, "value": value, "confidence": confidence, "digest": digest}
+            add("fields", provider, f"{id_}#{path}", **about, observed_at=moment)
+
+    extracta = {"batch_key": "E1", "template_name": "Supplier invoices"}
+    add("batches", "extracta", "E1", template_name="Supplier invoices", created_at=at("02T08:00:00"), status="complete")
+    old = {"created_at": at("01T00:00:00"), "files_total": 4}
+    add("batches", "extracta", "E9", template_name="Receipts", batch_id="9", status="open", **old)
+    add("batches", "extracta_classification", "C9", batch_id="C9", status="missing")
+    for id_, status, error in (("a", "processed", None), ("b", "failed", "torn"), ("c", "processed", None)):
+        add("files", "extracta", id_, status=status, error=error, **extracta)
+    result("extracta", "a", {"/total": ("5",)})
+    gone = {"/lines/0": ("6",), "/lines/1": ("7", None, "old")}
+    result("extracta", "c", gone, template_name="Supplier invoices", observed_at=later)
+
+    docmap = {"template_name": "Supplier invoices", "created_at": at("03T10:00:00")}
+    for id_, seconds in (("d", 10), ("e", 30)):
+        add("files", "docmap", id_, status="processed", completed_at=at(f"03T10:00:{seconds}"), **docmap)
+    add("files", "docmap", "f", status="failed", error="empty", **docmap)
+    now = datetime.now(timezone.utc).isoformat()
+    add("files", "docmap", "p", status="pending", **{**docmap, "created_at": now})
+    result("docmap", "d", {"/total": ("10",), "/note": ("",)})
+    result("docmap", "e", {"/total": (None,)})
+
+    sensible = {"document_type": "invoices", "status": "processed", "created_at": at("05T10:00:00")}
+    add("files", "sensible", "g", completed_at=at("05T10:01:00"), **sensible)
+    add("files", "sensible", "h", **{**sensible, "observed_at": later})
+    lines = {"/lines/0/amount": ("1", 0.5), "/lines/1/amount": ("2", 0.8)}
+    result("sensible", "g", lines, review_status="NEEDS_REVIEW", document_type="invoices")
+    decided = {"review_status": "APPROVED", "document_type": "invoices", "observed_at": later}
+    result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
+
+    atlas = {"batch_key": "BATCH-1-X-20261104093000", "batch_id": "BATCH-1-X-20261104093000"}
+    add("batches", "atlas", "BATCH-1-X-20261104093000", batch_id="BATCH-1-X-20261104093000", status="open")
+    add("files", "atlas", "i", status="processed", document_type="INVOICE", **atlas)
+    add("files", "atlas", "j", status="failed", error="UNRECOGNISED", **atlas)
+    add("files", "atlas", "k", status="pending", file_id="3", **atlas)
+    result("atlas", "i", {"/total": ("4", 0.9)}, document_type="INVOICE")
+
+    add("files", "extracta_classification", "m", status="processed", document_type="invoice")
+    result("extracta_classification", "m", {"/confidence": ("0.66",)}, document_type="invoice", confidence=0.66)
+    return {f"{provider}_{kind}": [] for provider in ("docmap", "sensible") for kind in KINDS} | dict(tables)
+
+
+def days_since(day: date) -> int:
+    return (datetime.now(timezone.utc).date() - day).days
+
+
+SEEN, LATER = datetime(2026, 11, 9), datetime(2026, 11, 10)
+APPROX = pytest.approx
+BY_HAND: dict[str, list[tuple[Any, ...]]] = {
+    "straight_through": [
+        ("atlas", "INVOICE", MONDAY, 2, 1, 0.5),
+        ("docmap", "Supplier invoices", MONDAY, 3, 2, APPROX(2 / 3)),
+        ("extracta", "Supplier invoices", MONDAY, 3, 1, APPROX(1 / 3)),
+        ("extracta_classification", "invoice", None, 1, 1, 1.0),
+        ("sensible", "invoices", MONDAY, 2, 0, 0.0),
+    ],
+    "failures": [
+        ("atlas", "INVOICE", "UNRECOGNISED", 1, 0.5, MONDAY, MONDAY),
+        ("docmap", "Supplier invoices", "empty", 1, APPROX(1 / 3), MONDAY, MONDAY),
+        ("extracta", "Supplier invoices", "torn", 1, APPROX(1 / 3), MONDAY, MONDAY),
+    ],
+    "time_to_completion": [
+        ("docmap", "Supplier invoices", MONDAY, 2, APPROX(20), APPROX(28), 30.0),
+        ("sensible", "invoices", MONDAY, 1, 60.0, 60.0, 60.0),
+    ],
+    "confidence": [
+        ("atlas", "INVOICE", "/total", MONDAY, 1, 0.9, 0.9, 0),
+        ("extracta_classification", "invoice", "the document", None, 1, 0.66, 0.66, 1),
+        ("sensible", "invoices", "/lines/*/amount", MONDAY, 2, APPROX(0.65), 0.5, 1),
+        ("sensible", "invoices", "/total", MONDAY, 1, 0.6, 0.6, 1),
+    ],
+    "to_review": [
+        ("sensible", "invoices", "g.pdf", "g", "NEEDS_REVIEW", 0.5, "/lines/0/amount", "1", 1),
+        ("extracta_classification", "invoice", "m.pdf", "m", None, 0.66, "the document", "invoice", 1),
+    ],
+    "stuck": [
+        ("extracta", "batch", "Receipts", "9", "E9", 4, "open", "open", datetime(2026, 11, 1)),
+        ("atlas", "document", "not told", "3", "k", 1, "pending", "open", datetime(2026, 11, 4)),
+        ("extracta_classification", "batch", "not told", "C9", "C9", None, "missing", "missing", SEEN),
+    ],
+    "side_by_side": [
+        ("invoices", "atlas", 3, 2, 0.5, 0.5, None, 0.9, 1.0, 0.0),
+        ("invoices", "docmap", 4, 3, APPROX(1 / 3), APPROX(2 / 3), APPROX(20), None, 1.5, APPROX(2 / 3)),
+        ("invoices", "extracta", 3, 3, APPROX(1 / 3), APPROX(1 / 3), None, None, 1.0, 0.0),
+        ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(1.9 / 3), 1.5, 0.0),
+    ],
+    "edits": [
+        ("extracta", "Supplier invoices", "c.pdf", "c", None, "came again", None, None, None, LATER),
+        ("extracta", "Supplier invoices", "c.pdf", "c", None, "taken away", "/lines/1", "7", None, LATER),
+        ("sensible", "invoices", "h.pdf", "h", "APPROVED", "taken away", "/gone", "x", None, LATER),
+    ],
+}
+"""What the recipes say of these, but for how many days something is stuck."""
+
+
+def test_each_recipe_says_of_a_few_rows_what_a_person_would(postgres: str, tmp_path: Path) -> None:
+    answers = ask_both(tmp_path, postgres, "small", by_hand())
+
+    assert [*BY_HAND] == [*dict.fromkeys(BY_HAND)]
+    assert sorted(BY_HAND) == RECIPES
+    for told in answers:
+        for name, expected in BY_HAND.items():
+            rows = [tuple(row.values()) for row in told[name]]
+            if name == "stuck":
+                assert [row[-1] for row in rows] == [days_since(row[-2].date()) for row in rows]
+                rows = [row[:-1] for row in rows]
+            assert rows == expected, name
+
+
+def test_where_each_version_is_kept_values_are_told_as_they_were(postgres: str, tmp_path: Path) -> None:
+    versions = [("old", at("09T00:00:00"), "NEEDS_REVIEW"), ("new", at("10T00:00:00"), "APPROVED")]
+    about = {"provider": "sensible", "document_type": "invoices", "file_name": "a.pdf"}
+    values = {"old": {"/total": "1", "/tax": "2", "/extra": "3"}, "new": {"/total": "10", "/tax": "2"}}
+    tables = {
+        "sensible_files": [{**about, "id": "a", "observed_at": versions[0][1], "status": "processed"}],
+        "sensible_results": [
+            {**about, "id": "a", "file_key": "a", "digest": digest, "observed_at": moment, "review_status": status}
+            for digest, moment, status in versions
+        ],
+        "sensible_fields": [
+            {"provider": "sensible", "result_key": "a", "id": f"a#{path}", "path": path, "value": value}
+            | {"digest": digest, "observed_at": moment}
+            for digest, moment, _ in versions
+            for path, value in values[digest].items()
+        ],
+    }
+
+    for told in ask_both(tmp_path, postgres, "kept", tables):
+        assert [(row["what"], row["path"], row["before"], row["after"]) for row in told["edits"]] == [
+            ("changed", "/total", "1", "10"),
+            ("taken away", "/extra", "3", None),
+        ]
+
+
+def test_each_recipe_begins_with_its_question_and_is_in_the_table_of_them() -> None:
+    listed = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
+
+    for name in RECIPES:
+        first, *_ = (ROOT / "recipes" / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+        assert re.fullmatch(r"-- .+\?", first), name
+        assert f"[{name}.sql]({name}.sql) | {first.removeprefix('-- ')} |" in listed
+
+
+def test_what_cannot_be_asked_is_told_without_the_password(postgres: str, tmp_path: Path) -> None:
+    from report import Trouble
+    from report.warehouse import ask
+
+    (tmp_path / "no.duckdb").write_text("something else")
+    nowhere = "postgresql://me:secret@127.0.0.1:1/warehouse"
+    for place, words in (
+        (str(tmp_path / "none.duckdb"), "There is no DuckDB file"),
+        (str(tmp_path / "no.duckdb"), "The warehouse cannot be asked"),
+        (nowhere, "The warehouse cannot be asked"),
+        (postgres, "name another one with --schema"),
+    ):
+        with pytest.raises(Trouble, match=words) as trouble:
+            ask(place, "nothing_here" if place == postgres else None)
+        assert "secret" not in str(trouble.value)

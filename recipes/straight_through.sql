@@ -1,0 +1,80 @@
+-- Which share of the documents needed nobody's hand, by template and week?
+--
+-- Straight through went what was processed, was never under review, and was not edited after it had come in, as far as
+-- edits.sql can tell. The share is of all that is done, what failed included.
+
+WITH files AS (
+    SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
+        observed_at FROM extracta_files
+    UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
+        observed_at FROM extracta_classification_files
+    UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
+        observed_at FROM docmap_files
+    UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
+        observed_at FROM sensible_files
+    UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
+        observed_at FROM atlas_files
+),
+batches AS (
+    SELECT id, provider, template_name, created_at FROM extracta_batches
+    UNION ALL SELECT id, provider, template_name, created_at FROM extracta_classification_batches
+    UNION ALL SELECT id, provider, template_name, created_at FROM docmap_batches
+    UNION ALL SELECT id, provider, template_name, created_at FROM sensible_batches
+    UNION ALL SELECT id, provider, template_name, created_at FROM atlas_batches
+),
+results AS (
+    SELECT id, file_key, provider, review_status, digest, observed_at FROM extracta_results
+    UNION ALL SELECT id, file_key, provider, review_status, digest, observed_at FROM extracta_classification_results
+    UNION ALL SELECT id, file_key, provider, review_status, digest, observed_at FROM docmap_results
+    UNION ALL SELECT id, file_key, provider, review_status, digest, observed_at FROM sensible_results
+    UNION ALL SELECT id, file_key, provider, review_status, digest, observed_at FROM atlas_results
+),
+fields AS (
+    SELECT provider, result_key, digest, observed_at FROM extracta_fields
+    UNION ALL SELECT provider, result_key, digest, observed_at FROM extracta_classification_fields
+    UNION ALL SELECT provider, result_key, digest, observed_at FROM docmap_fields
+    UNION ALL SELECT provider, result_key, digest, observed_at FROM sensible_fields
+    UNION ALL SELECT provider, result_key, digest, observed_at FROM atlas_fields
+),
+atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+    SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
+        + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
+    FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM files WHERE provider = 'atlas') AS endings
+    WHERE ending ~ '^20[0-9][0-9](0[1-9]|1[0-2])[0-9]{8}$'
+),
+types AS ( -- what failed has no type of its own; its batch may tell
+    SELECT provider, batch_key, min(document_type) AS only_type FROM files
+    GROUP BY provider, batch_key HAVING count(DISTINCT document_type) = 1
+),
+documents AS (
+    SELECT files.provider, files.id, files.status,
+        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'not told') AS template,
+        CAST(date_trunc('week', coalesce(files.created_at, batches.created_at, atlas_days.day)) AS DATE) AS week
+    FROM files
+    LEFT JOIN batches ON batches.provider = files.provider AND batches.id = files.batch_key
+    LEFT JOIN types ON types.provider = files.provider AND types.batch_key = files.batch_key
+    LEFT JOIN atlas_days ON files.provider = 'atlas' AND atlas_days.batch_id = files.batch_id
+    WHERE files.status <> 'pending'
+),
+edited AS ( -- results whose data was delivered again after their document was done; more in edits.sql
+    SELECT results.provider, results.file_key
+    FROM results
+    JOIN files ON files.provider = results.provider AND files.id = results.file_key
+    JOIN fields ON fields.provider = results.provider AND fields.result_key = results.id
+    GROUP BY results.provider, results.file_key, results.id, results.observed_at, files.observed_at
+    HAVING count(CASE WHEN fields.digest <> results.digest THEN 1 END) > 0
+        OR (max(fields.observed_at) = results.observed_at AND results.observed_at > files.observed_at)
+),
+touched AS (
+    SELECT provider, file_key FROM edited
+    UNION
+    SELECT provider, file_key FROM results WHERE review_status IS NOT NULL
+)
+SELECT documents.provider, template, week, count(*) AS documents,
+    count(CASE WHEN status = 'processed' AND touched.file_key IS NULL THEN 1 END) AS straight_through,
+    CAST(count(CASE WHEN status = 'processed' AND touched.file_key IS NULL THEN 1 END) AS DOUBLE PRECISION)
+        / count(*) AS rate
+FROM documents
+LEFT JOIN touched ON touched.provider = documents.provider AND touched.file_key = documents.id
+GROUP BY documents.provider, template, week
+ORDER BY documents.provider, template, week

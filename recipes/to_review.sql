@@ -1,0 +1,45 @@
+-- Which documents should somebody look at first?
+--
+-- Those with a value that is unsure, and those that wait for a review; the least sure first. What somebody has decided on
+-- is left out.
+
+WITH settings AS (SELECT 0.7 AS unsure_below),
+results AS (
+    SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
+        digest FROM extracta_results
+    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
+        digest FROM extracta_classification_results
+    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
+        digest FROM docmap_results
+    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
+        digest FROM sensible_results
+    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
+        digest FROM atlas_results
+),
+fields AS (
+    SELECT provider, result_key, path, value, digest, confidence FROM extracta_fields
+    UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM extracta_classification_fields
+    UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM docmap_fields
+    UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM sensible_fields
+    UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM atlas_fields
+),
+told AS (
+    SELECT provider, result_key, digest, path, value, confidence FROM fields WHERE confidence IS NOT NULL
+    UNION ALL
+    SELECT provider, id, digest, 'the document', document_type, confidence FROM results WHERE confidence IS NOT NULL
+),
+by_sureness AS (
+    SELECT told.*,
+        row_number() OVER (PARTITION BY provider, result_key, digest ORDER BY confidence, path) AS place,
+        count(CASE WHEN confidence < unsure_below THEN 1 END) OVER (PARTITION BY provider, result_key, digest) AS unsure
+    FROM told
+    CROSS JOIN settings
+)
+SELECT results.provider, coalesce(template_name, document_type, 'not told') AS template,
+    coalesce(file_name, file_id) AS document, results.id, review_status,
+    CAST(least.confidence AS DOUBLE PRECISION) AS confidence, path, value, coalesce(unsure, 0) AS unsure_values
+FROM results
+LEFT JOIN by_sureness AS least ON least.provider = results.provider AND least.result_key = results.id
+    AND least.digest = results.digest AND place = 1
+WHERE (review_status IS NULL AND unsure > 0) OR review_status = 'NEEDS_REVIEW'
+ORDER BY least.confidence NULLS LAST, results.provider, results.id

@@ -1,0 +1,97 @@
+"""A warehouse that is asked what the recipes ask: a DuckDB file or a PostgreSQL database, left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import TextClause, create_engine, make_url, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS, Column
+
+from . import Trouble
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+PROVIDERS = ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
+
+Row = dict[str, Any]
+Answers = dict[str, list[Row]]
+"""Rows by the name of the recipe."""
+
+_KINDS: Mapping[str, Mapping[str, Column]] = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
+_TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
+
+
+def recipes() -> dict[str, str]:
+    """SQL by its name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(RECIPES.glob("*.sql"))}
+
+
+def ask(place: str, schema: str | None = None) -> Answers:
+    """What all recipes say of a DuckDB file or of a database by its URL.
+
+    Args:
+        schema: of the tables; without one that in which the database looks by itself.
+
+    Raises:
+        Trouble: there is nothing to ask.
+    """
+    with _connected(place) as connection:
+        if schema is not None:
+            quoted = connection.dialect.identifier_preparer.quote(schema)
+            connection.exec_driver_sql(f"SET search_path = {quoted}")
+        _stand_in_for_missing_tables(connection, place)
+        return {
+            name: [dict(row) for row in connection.execute(_as_is(sql)).mappings()] for name, sql in recipes().items()
+        }
+
+
+def _as_is(sql: str) -> TextClause:
+    """A colon in it is no parameter."""
+    return text(sql.replace(":", r"\:"))
+
+
+@contextmanager
+def _connected(place: str) -> Iterator[Connection]:
+    """Nothing is committed, and a DuckDB file is opened only to be read."""
+    try:
+        if place.startswith(("postgresql://", "postgres://")):
+            engine = create_engine(make_url(place).set(drivername="postgresql"), poolclass=NullPool)
+        elif Path(place).is_file():
+            options = {"read_only": True, "config": {"autoinstall_known_extensions": False}}
+            engine = create_engine(f"duckdb:///{place}", poolclass=NullPool, connect_args=options)
+        else:
+            raise Trouble(f"There is no DuckDB file {place}.")
+        with engine.connect() as connection:
+            yield connection
+    except (SQLAlchemyError, ArgumentError) as problem:
+        # Not the error itself: it may repeat the URL, and with it a password.
+        reason = str(getattr(problem, "orig", None) or "the address cannot be read").strip().splitlines()[0]
+        raise Trouble(f"The warehouse cannot be asked: {reason}") from None
+
+
+def _stand_in_for_missing_tables(connection: Connection, place: str) -> None:
+    """A stream without rows may have no table; an empty one, for as long as this connection lasts, is as good."""
+    wanted = {f"{provider}_{kind}": columns for provider in PROVIDERS for kind, columns in _KINDS.items()}
+    found = connection.exec_driver_sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    )
+    missing = wanted.keys() - {name for (name,) in found}
+    if len(missing) == len(wanted):
+        where = "in that file" if Path(place).is_file() else "in that schema; name another one with --schema"
+        raise Trouble(f"There is no table of this connector {where}.")
+    for name in missing:
+        columns = ", ".join(f"{column} {_type(schema)}" for column, (schema, _) in wanted[name].items())
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name} ({columns})")
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if schema.get("format") == "date-time":
+        return "TIMESTAMP"
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return next(_TYPES[kind] for kind in kinds if kind != "null")
