@@ -1,0 +1,483 @@
+"""No key, token, signed link or password is told, by whomever it is quoted; and the listener that proves it hears."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from airbyte_cdk.models import Type
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from commandline import catalog_of, run
+from harness import IMPATIENT, Connection, log
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from leaks import Ears, leaks
+from scripted import Answer, Seen, ok, scripted
+from spoiling import places_of
+from test_plain import DISGUISES
+
+from sandbox import NewFile, Sandbox
+from source_docextract import SourceDocextract, tables
+from source_docextract.config import Settings
+from source_docextract.errors import ConfigError
+from source_docextract.ledger import Book
+from source_docextract.registry import read_registry
+
+pytest_plugins = ["pytester"]
+
+KEYS = {
+    "extracta": "MTIzNDU2Nzg5_qwertyuiopasdfghjklzx",
+    "docmap": "dm_live_" + "0a1b2c3d" * 8,
+    "sensible": "Zq7v0Xw9Lk3rTy8Pm2sHd5Jc1Bn6Fg4",
+    "atlas": "atlas+client/secret=0123456789",
+}
+TOKEN = "t0ken.of.atlas-" + "8f7e6d5c" * 4
+SECRETS = {*KEYS.values(), TOKEN}
+
+
+def connected(url: str, **more: Any) -> dict[str, Any]:
+    """Settings of all providers, at one address."""
+    keys = {name: {"api_key": key, "base_url": f"{url}/{name}"} for name, key in KEYS.items() if name != "atlas"}
+    atlas = {"client_id": "atlas-client-0123", "client_secret": KEYS["atlas"], "base_url": f"{url}/atlas"}
+    batches = ["t1/b1", "t1/b2", "t1/b3/f1"]
+    found = {
+        "extracta": {**keys["extracta"], "extraction_ids": ["t1"], "extraction_batches": batches,
+                     "classification_batches": ["c1/b1"], "seconds_between_requests": 0},
+        "docmap": keys["docmap"],
+        "sensible": {**keys["sensible"], "batch_ids": ["b1"], "document_types": ["claims"]},
+        "atlas": {**atlas, "batch_ids": ["BATCH-1", "BATCH-2"]},
+    }  # fmt: skip
+    return {**found, **more}
+
+
+def sent_key(seen: Seen) -> str:
+    """Whatever a request holds that opens something."""
+    headers = ("Authorization", "Client-Secret", "Token")
+    return next((seen.headers[name] for name in headers if name in seen.headers), "").removeprefix("Bearer ")
+
+
+@contextmanager
+def echoing(say: Callable[[str, Seen], Answer]) -> Iterator[str]:
+    """A provider that repeats what it was sent; Atlas gives a token first."""
+
+    def answer(seen: Seen) -> Answer:
+        if seen.path.endswith("/authtoken"):
+            return ok({"access_token": TOKEN, "expires_in": 3600})
+        return say(sent_key(seen), seen)
+
+    with scripted(answer) as server:
+        yield server.url
+
+
+def synced(config: dict[str, Any]) -> list[str]:
+    """All that is said of a check and a sync; what is heard while it runs is the listener's."""
+    source = SourceDocextract(patience=IMPATIENT)
+    said = [str(source.check(log, config).message)]
+    try:
+        for message in source.read(log, config, catalog_of(config), []):
+            said += [message.trace.error.message] if message.trace and message.trace.error else []
+    except AirbyteTracedException as error:
+        said.append(str(error.message))
+    return said
+
+
+LEAKING = """
+import logging, subprocess, sys
+from base64 import b64encode
+
+import pytest
+from airbyte_cdk.models import ConfiguredAirbyteCatalog
+from scripted import KEY, acme
+
+from source_docextract import SourceDocextract
+from source_docextract.errors import BadAnswer, ConfigError
+from source_docextract.http import Request
+
+logger = logging.getLogger("airbyte.any")
+
+
+@pytest.fixture(autouse=True)
+def client(monkeypatch):
+    return acme("http://127.0.0.1:1")  # by this the key is known
+
+
+@pytest.fixture
+def careless(monkeypatch):
+    monkeypatch.setattr("source_docextract.errors.plain", lambda text, _longest: text)
+
+    def parse(_config):
+        raise ConfigError(KEY)
+
+    monkeypatch.setattr("source_docextract.source.Settings.parse", parse)
+
+
+def test_at_debug():
+    logger.debug("sent %s", KEY)
+
+
+def test_in_a_traceback():
+    try:
+        raise ValueError(f"a{KEY}b")
+    except ValueError:
+        logger.debug("oops", exc_info=True)
+
+
+def test_in_disguise():
+    logger.info(KEY.upper())
+
+
+def test_in_base64():
+    logger.info(b64encode(b"Bearer " + KEY.encode()).decode())
+
+
+def test_a_signed_link():
+    logger.info("https://f.example/a?X-Signature=abc")
+
+
+def test_an_address_with_a_password():
+    logger.info("https://me:word@f.example/a")
+
+
+def test_an_error_that_is_caught(careless):
+    with pytest.raises(BadAnswer):
+        raise BadAnswer(KEY)
+
+
+def test_the_cause_of_an_error(client, monkeypatch):
+    def send(*_):
+        try:
+            raise ValueError(f"a{KEY}b")
+        except ValueError as error:
+            raise RuntimeError("b") from error
+
+    monkeypatch.setattr(client, "_send", send)
+    with pytest.raises(RuntimeError):
+        client.send(Request("GET", "/a"))
+
+
+def test_an_answer(careless):
+    SourceDocextract().check(logger, {})
+
+
+def test_the_end_of_a_sync(careless):
+    with pytest.raises(Exception, match="key"):
+        list(SourceDocextract().read(logger, {}, ConfiguredAirbyteCatalog(streams=[])))
+
+
+def test_a_process():
+    subprocess.run([sys.executable, "-c", f"print('{KEY}')", "source-docextract"], capture_output=True, check=True)
+
+
+def test_the_errors_of_a_process_that_nobody_looks_at():
+    command = [sys.executable, "-c", f"import sys; sys.stderr.write('{KEY}')", "source-docextract"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        process.wait()
+"""
+
+
+def test_whoever_tells_a_secret_fails_the_test_in_which_he_does(pytester: pytest.Pytester) -> None:
+    """Every test is listened to; here each of them tells something."""
+    pytester.makeconftest(f"import sys\nsys.path[:0] = {sys.path!r}\nfrom leaks import no_leaks")
+    pytester.makepyfile(LEAKING)
+
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    tests = LEAKING.count("def test_")
+    result.assert_outcomes(passed=tests, errors=tests)
+
+
+def test_a_record_may_hold_a_link_and_nothing_else_may() -> None:
+    ears = Ears()
+    ears.learn(f"Bearer {KEYS['docmap']}")
+
+    ears.hear_output('{"type":"RECORD","record":{"url":"https://f.example/a?X-Signature=abc"}}')
+    assert ears.leaks == []
+
+    ears.hear_output('{"type":"RECORD","record":{"url":"' + KEYS["docmap"] + '"}}')
+    ears.hear_output('{"type":"LOG","log":{"message":"https://f.example/a?X-Signature=abc"}}')
+    assert len(ears.leaks) == 2
+
+
+def test_all_that_a_sync_says_is_heard(no_leaks: Ears, served: tuple[Sandbox, str]) -> None:
+    sandbox, url = served
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
+    heard: list[str] = []
+    no_leaks.hear = lambda where, text: heard.append(f"{where}: {text}")  # type: ignore[method-assign]
+
+    Connection(sandbox, url, {"extracta": {"extraction_ids": [template, "nobody"]}}).sync()
+
+    assert no_leaks.secrets == {sandbox.credentials["extracta"]["api_key"]}
+    for words in ("getBatchResults: 200", "rows: extracta_batches 1", "STATE", "COMPLETE", "INCOMPLETE", "Traceback"):
+        assert any(words in one for one in heard), words
+
+
+STATUSES = (400, 401, 403, 404, 410, 429, 500, 501, 503)
+
+
+class TestEcho:
+    """Providers that repeat the key, the token, the whole request."""
+
+    @pytest.mark.parametrize("disguise", DISGUISES)
+    def test_in_no_disguise_is_a_key_told(self, disguise: str) -> None:
+        def say(key: str, seen: Seen) -> Answer:
+            status = STATUSES[sum(map(ord, seen.path)) % len(STATUSES)]
+            words = f"{'x' * (len(seen.path) * 7 % 190)} bad key {DISGUISES[disguise](key)}, Authorization: {key}"
+            errors = {"error": words, "message": words, "error_message": words}
+            return status, {}, words.encode() if status % 2 else {**errors, "code": DISGUISES[disguise](key)}
+
+        with echoing(say) as url:
+            check_halves(synced(connected(url)))
+
+    @pytest.mark.parametrize("status", [200, 301, 302, 307, *STATUSES])
+    @pytest.mark.parametrize("kind", ["json", "text", "page", "nested"])
+    def test_with_no_status_is_a_key_told(self, status: int, kind: str, no_leaks: Ears) -> None:
+        no_leaks.data = {Type.RECORD, Type.STATE}  # what is sent as data is data
+
+        def say(key: str, seen: Seen) -> Answer:
+            request = f"{seen.method} {seen.path} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nToken: {key}\r\n\r\n"
+            body = {
+                "json": {"error": request, "message": request, "error_message": request, "status": key},
+                "text": request.encode(),
+                "page": f"<html><pre>{request}</pre></html>".encode(),
+                "nested": {"error": {"code": key, "message": {"key": key}}, "files": [{"status": key, "error": key}]},
+            }[kind]
+            return status, {"Location": f"https://elsewhere.example/?key={key}", "Retry-After": key, "X-Key": key}, body
+
+        with echoing(say) as url:
+            check_halves(synced(connected(url)))
+
+    def test_a_status_or_an_id_that_is_the_key_is_not_told(self, no_leaks: Ears) -> None:
+        no_leaks.data = {Type.RECORD, Type.STATE}
+
+        def say(key: str, _seen: Seen) -> Answer:
+            row = {"id": key, "status": key, "createdAt": "2026-11-20T08:00:00Z", "runId": key}
+            listed = {"data": [row, 7], "extractions": [row, 7], "hasMore": False, "extraction_ids": [key, None]}
+            files = [{"fileId": key, "status": key}, 7, {"extraction": {"extractionId": key, "batchId": key}}]
+            batches = {key: {"status": key}}
+            return ok({**listed, "files": files, "batches": batches, "total_items": 1, "has_next": False})
+
+        with echoing(say) as url:
+            said = synced(connected(url))
+
+        assert any("cannot be read" in words for words in said)
+        check_halves(said)
+
+    def test_at_debug_the_command_line_tells_none_either(self, tmp_path: Path) -> None:
+        def say(key: str, seen: Seen) -> Answer:
+            status = STATUSES[len(seen.path) % len(STATUSES)]
+            return status, {"Set-Cookie": f"key={key}"}, {"error": f"{key} {quote(key)} {key.upper()} {key[:20]}"}
+
+        with echoing(say) as url:
+            for verb in ("check", "read"):
+                ran = run(tmp_path, verb, connected(url), "--debug")
+                assert "DEBUG" in ran.stdout
+                check_halves([ran.stdout, ran.stderr])
+
+
+def check_halves(said: list[str]) -> None:
+    """The listener knows whole secrets; what is cut is looked for here."""
+    for words in said:
+        for secret in SECRETS:
+            enough = max(8, min(12, len(secret) // 2))
+            for start in range(len(secret) - enough + 1):
+                assert secret[start : start + enough].lower() not in words.lower(), words
+
+
+class TestElsewhere:
+    """What is not the provider's doing: proxies, libraries, bugs, settings."""
+
+    def test_what_is_not_encrypted_goes_through_no_proxy(
+        self, served: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        sandbox, url = served
+        registry = scripted(lambda _seen: ok(b"provider,batch_id\natlas,BATCH-1\n"))
+        with scripted(lambda _seen: ok({})) as proxy, registry as keeper:
+            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+
+            connection = Connection(sandbox, url, {"docmap": {}})
+            status = connection.source.check(log, connection.settings)
+            found = read_registry(f"{keeper.url}/list.csv", ["atlas"])
+
+        assert status.message is None
+        assert len(found.of("atlas")) == 1
+        assert proxy.seen == []
+
+    def test_a_proxy_that_quotes_its_password_is_not_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(seen: Seen) -> Answer:
+            return 407, {}, f"You sent {seen.headers.get('Proxy-Authorization')}".encode()
+
+        with scripted(refuse) as proxy:
+            address = proxy.url.replace("://", "://me:passw0rd-of-the-proxy@")
+            for name in ("https_proxy", "HTTPS_PROXY"):
+                monkeypatch.setenv(name, address)
+            config = connected("https://acme.invalid")
+            config["batch_registry"] = {"url": "https://acme.invalid/list.csv?X-Signature=s1gned-0123456789"}
+
+            said = synced(config)
+
+        assert any("could not be reached" in words for words in said)
+        for words in said:
+            assert not leaks(words, {"passw0rd-of-the-proxy", *SECRETS})
+
+    def test_what_a_library_would_log_of_an_address_is_not_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with odd_headers() as url:
+            requests.get(f"{url}/list.csv", timeout=60)
+            config = connected(url)
+            config["batch_registry"] = {"url": f"{url.replace('://', '://me:passw0rd1@')}/list.csv?X-Signature=s1gned"}
+
+            ran = run(tmp_path, "check", config, "--debug")
+
+        assert "Failed to parse headers" in caplog.text  # so much for what the library does
+        assert ran.of_type("CONNECTION_STATUS")
+        assert not leaks(ran.stdout + ran.stderr, SECRETS)
+
+    @pytest.mark.parametrize("bug", [ValueError, RuntimeError, AssertionError, RecursionError, OSError])
+    @pytest.mark.parametrize("place", ["reader", "rows", "ledger"])
+    def test_a_bug_is_told_by_its_place_and_not_by_its_words(
+        self, place: str, bug: type[Exception], served: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sandbox, url = served
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+        words = "invalid literal: 'Asha Sharma, https://f.example/a?X-Signature=s1gned'"
+
+        def broken(*_args: Any, **_options: Any) -> Any:
+            raise bug(words)
+
+        reader = sys.modules["source_docextract.providers.extracta"]
+        target = {"reader": (reader, "_snapshot"), "rows": (tables, "_place"), "ledger": (Book, "settle")}
+        monkeypatch.setattr(*target[place], broken)
+        said = connection.sync()
+
+        assert said.error is not None
+        assert bug.__name__ in str(said.error.message)
+        assert ".py:" in str(said.error.message)
+        assert "Asha" not in "".join(traceback.format_exception(said.error))
+        assert set(said.ends.values()) == {"INCOMPLETE"}
+
+
+@contextmanager
+def odd_headers() -> Iterator[str]:
+    """A server with headers that make urllib3 tell the whole address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nno header at all\r\nContent-Length: 2\r\n\r\n{}")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+CANARY = "sk-canary-4242-4242"
+ADDRESS = f"https://me:{CANARY}@x/?{CANARY}"
+SHAPES = (CANARY, ADDRESS, [CANARY], {CANARY: CANARY}, {"api_key": CANARY}, 7, None, True, [], {})
+VALUES = (CANARY, f"ftp://a:{CANARY}@x/{CANARY}", f"https://{CANARY}\u2100@x", [CANARY], {CANARY: CANARY})
+
+
+class TestSettings:
+    """Keys that stand where none belongs."""
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ("apikey",), ("api_key",), ("extracta",), ("extracta", "apikey"), ("extracta", "extraction_ids"),
+            ("extracta", "extraction_batches"), ("extracta", "extraction_batches", 0), ("extracta", "base_url"),
+            ("extracta", "follow_links"), ("extracta", "seconds_between_requests"), ("docmap",), ("docmap", CANARY),
+            ("docmap", "template_ids"), ("sensible", "environments"), ("sensible", "environments", 0),
+            ("sensible", "base_url"), ("atlas", "client_id", "secret"), ("atlas", "batch_ids"), ("atlas", "key"),
+            ("batch_registry",), ("batch_registry", "url"), ("batch_registry", "key"), ("start_date",),
+            ("lookback_days",), ("max_in_flight",), ("keep_urls",), (CANARY,), (CANARY, "a"), ("_canary", CANARY),
+        ],
+        ids=str,
+    )  # fmt: skip
+    @pytest.mark.parametrize("value", VALUES, ids=str)
+    def test_a_key_in_a_wrong_place_is_not_shown(self, path: tuple[Any, ...], value: Any) -> None:
+        config = connected("https://acme.example")
+
+        place(config, path, value)
+
+        assert CANARY not in refusal(config)
+
+    @settings(deadline=None)
+    @given(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3), st.randoms(use_true_random=False))
+    def test_nor_is_it_wherever_it_stands(self, shapes: list[Any], random: Random) -> None:
+        config = connected("https://acme.example")
+        for shape in shapes:
+            container, key = random.choice([one for one in places_of(config) if not isinstance(one[0], str)])
+            container[key] = deepcopy(shape)
+
+        assert CANARY not in refusal(config)
+
+    def test_check_shows_none_either(self, tmp_path: Path) -> None:
+        config = {**connected("https://acme.example"), "apikey": CANARY, CANARY: 1}
+        config["extracta"]["extraction_batches"] = [CANARY]
+
+        ran = run(tmp_path, "check", config, "--debug")
+
+        [status] = ran.of_type("CONNECTION_STATUS")
+        assert "apikey is not a setting; remove it" in status["connectionStatus"]["message"]
+        assert CANARY not in ran.stdout + ran.stderr
+
+
+def place(config: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
+    *above, last = path
+    here: Any = config
+    for key in above:
+        if not isinstance(here.get(key) if isinstance(here, dict) else here[key], (dict, list)):
+            here[key] = {}
+        here = here[key]
+    here[last] = value
+
+
+def refusal(config: dict[str, Any]) -> str:
+    try:
+        Settings.parse(config)
+    except ConfigError as error:
+        return "".join(traceback.format_exception(error))
+    return ""
+
+
+UNENCRYPTED = (
+    "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://evil.example#127.0.0.1",
+    "http://127.0.0.1@evil.example", "http://evil.example\\@127.0.0.1", "http://0x7f.1", "http://127.1", "http://2130706433",
+    "http://10.0.0.1", "http://169.254.169.254", "http://0.0.0.0", "http://[::]", "http://[fe80::1]", "HTTP://EVIL.EXAMPLE",
+    "http://localhost%00.evil.example", "http://ⓛocalhost", "file:///etc/passwd", "//evil.example", "ws://127.0.0.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_a_key_is_sent_unencrypted_to_this_machine_alone(provider: str) -> None:
+    for url in UNENCRYPTED:
+        config = connected("https://acme.example")
+        config[provider]["base_url"] = url
+
+        with pytest.raises(ConfigError, match=rf"^{provider}\.base_url "):
+            Settings.parse(config)
