@@ -131,7 +131,7 @@ def ours(before: set[threading.Thread]) -> list[threading.Thread]:
     return [one for one in set(threading.enumerate()) - before if one.name.startswith(names)]
 
 
-@pytest.mark.parametrize("number", range(30))
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 7 else []) for n in range(30)])
 def test_a_consumer_may_close_at_any_moment(scene: Scene, number: int) -> None:
     kind, host, records = moment(scene, f"close {number}")
     connection = scene.connection()
