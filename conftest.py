@@ -45,7 +45,7 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """Settings by the name of their scenario: all products, each alone, and all with one key that is wrong."""
+    """Settings by the name of their scenario: all products, each alone, typed tables, and all with one wrong key."""
     extracta = {**everything["extracta"], "follow_links": False}
     alone = {
         **{name: everything[name] for name in everything},
@@ -54,6 +54,7 @@ def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]
     }
     return {
         "all": everything,
+        "typed": {**everything, "typed_tables": True},
         **{name: {name.removesuffix("_classification"): section} for name, section in alone.items()},
         **{
             f"wrong_{name}_{key}": {**everything, name: {**everything[name], key: WRONG}}

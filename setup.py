@@ -24,6 +24,7 @@ setup(
     packages=find_packages(include=["source_docextract*", "sandbox*"]),
     install_requires=[
         "airbyte-cdk>=7.39,<8",
+        "anyascii>=0.3.2",
         "orjson>=3.10",
         "pydantic>=2.13,<3",
         "requests>=2.31",

@@ -22,6 +22,7 @@ from source_docextract.providers import plans
 from source_docextract.registry import NEEDS_TEMPLATE, read_registry
 from source_docextract.state import Ledger
 from source_docextract.tables import FIELDS, TABLES, View
+from source_docextract.typed import COLUMNS
 
 PACKAGE = ROOT / "source_docextract"
 EVERYTHING = Settings.parse(
@@ -134,6 +135,10 @@ def test_each_column_is_explained(table: Any) -> None:
     explained = {word for one in DOCS for word in one.code}
 
     assert table.columns.keys() <= explained
+
+
+def test_each_column_that_all_typed_tables_have_is_explained_on_their_page() -> None:
+    assert set(COLUMNS) <= set(page("docs/typed-tables.md").code)
 
 
 def test_each_provider_of_a_registry_is_named() -> None:

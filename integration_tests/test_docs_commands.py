@@ -85,7 +85,7 @@ def test_the_readmes_python_runs_and_sql_finds_what_it_leaves(tmp_path: Path) ->
     [readme] = _blocks(page("README.md"), "python")
     questions = [block.content for one in PAGES for block in _blocks(one, "sql")]
     with served() as (sandbox, url):
-        code = _with_settings(readme.content, sandbox.demo_settings(url))
+        code = _with_settings(readme.content, {**sandbox.demo_settings(url), "typed_tables": True})
         at_home = {"PATH": f"{DEMO}{os.pathsep}{os.environ['PATH']}", "AIRBYTE_LOGGING_ROOT": str(tmp_path)}
         _run(shlex.join([str(DEMO / "python"), "-c", code]), tmp_path, **at_home)
     [database] = tmp_path.rglob("*.duckdb")

@@ -53,7 +53,7 @@ def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
     scenarios = {scenario.id: scenario.status for scenario in TestStandards.get_scenarios()}
 
     assert scenarios == {
-        **dict.fromkeys(("all", *PROVIDERS, "extracta_classification"), "succeed"),
+        **dict.fromkeys(("all", "typed", *PROVIDERS, "extracta_classification"), "succeed"),
         **{f"wrong_{name}_{key}": "failed" for name, key in secrets},
     }
 
@@ -72,9 +72,9 @@ def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
     passed = [case.get("name", "") for case in report.iter("testcase") if case.find("skipped") is None]
     assert Counter(name.partition("[")[0] for name in passed) == {
         "test_spec": 1,
-        "test_config_matches_spec": 11,
-        "test_check": 11,
-        "test_discover": 6,
-        "test_basic_read": 11,
-        "test_fail_read_with_bad_catalog": 11,
+        "test_config_matches_spec": 12,
+        "test_check": 12,
+        "test_discover": 7,
+        "test_basic_read": 12,
+        "test_fail_read_with_bad_catalog": 12,
     }

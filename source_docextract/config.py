@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 
 from .errors import ConfigError
-from .model import BatchRef, unescaped
 from .sentences import sentences
-from .values import BaseUrl, BatchPath, Id, Key, RegistryUrl, Start
+from .values import BaseUrl, BatchPath, Id, Key, RegistryUrl, Start, TableNames
 
 _HIDDEN: JsonDict = {"airbyte_hidden": True}
 
@@ -244,6 +243,18 @@ class Settings(Section):
         title="Keep links to files",
         description="Off: links to files, which often carry a signature, are left out of every row.",
     )
+    typed_tables: bool = Field(
+        default=False,
+        title="Typed tables",
+        description="On: a stream for each template and document type as well, with a column for each of its fields. "
+        "They are looked up whenever the schema is refreshed.",
+    )
+    table_names: TableNames = Field(
+        default=(),
+        title="Names of typed tables",
+        description="Where another name than that of the template is wanted, or one that stays when the template is "
+        "renamed: each as <provider>/<template id or document type>=<table name>.",
+    )
 
     @model_validator(mode="after")
     def _has_provider(self) -> Settings:
@@ -279,12 +290,3 @@ PROVIDERS = {
     "atlas": "at least one id in batch_ids",
 }
 """The providers that can be set up, by the name of their settings object, and what each needs to be told."""
-
-
-def batch_refs(paths: tuple[str, ...]) -> list[BatchRef]:
-    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
-    refs = []
-    for path in paths:
-        template_id, batch_id, *file_id = (unescaped(part.strip()) for part in path.split("/"))
-        refs.append(BatchRef(template_id, batch_id, file_ids=tuple(file_id), named=True))
-    return refs

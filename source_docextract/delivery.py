@@ -114,7 +114,8 @@ def _to_batches(route: Route, target: Route, snapshot: Snapshot, now: datetime) 
     is_news = False
     for link in snapshot.links:
         # Every follower has to hear of it, also after one that wants it.
-        wanted = [stream.ledger.batches.expect(link, now) for stream in route.followers]
+        streams = [stream for stream in route.followers if stream.ledger.concerns(link)]
+        wanted = [stream.ledger.batches.expect(link, now) for stream in streams]
         if any(wanted):
             target.queue_up([link])
             is_news = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -61,18 +61,27 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The user's say in when something is due."""
+    """The user's say in when something is due.
+
+    `only`, where it is given, says which batches may be of any use; the others are none of a stream's business.
+    """
 
     lookback: timedelta = timedelta(days=3)
     give_up_after: timedelta = timedelta(days=30)
     start_date: datetime | None = None
+    only: Callable[[BatchRef], bool] | None = None
 
     @property
     def memory(self) -> timedelta:
         """How long settled batches are remembered singly."""
         return max(self.lookback, FOLD_AFTER)
 
+    def concern(self, ref: BatchRef) -> bool:
+        return self.only is None or self.only(ref)
+
     def has_in_range(self, ref: BatchRef) -> bool:
+        if not self.concern(ref):
+            return False
         return self.start_date is None or ref.named or ref.created_at is None or ref.created_at >= self.start_date
 
     def is_overdue(self, entry: Entry, now: datetime) -> bool:

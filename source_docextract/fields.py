@@ -10,7 +10,7 @@ import orjson
 
 from .model import Json, JsonObject
 
-_VALUE = "value"
+VALUE = "value"
 """The key of a wrapper that holds what it wraps, wherever there are wrappers."""
 
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "number", float: "number", NoneType: "null"}
@@ -49,7 +49,7 @@ class Notation:
     aside: frozenset[str] = frozenset()
 
     def wraps(self, value: JsonObject) -> bool:
-        return self.sign in value and _VALUE in value and isinstance(value[self.sign], self.sign_is)
+        return self.sign in value and VALUE in value and isinstance(value[self.sign], self.sign_is)
 
     def about(self, wrapper: JsonObject) -> About:
         return About(_number(wrapper.get(self.confidence)), _words(wrapper, self.signal), _words(wrapper, self.unit))
@@ -97,8 +97,8 @@ class _Walk:
     def through(self, value: Json, path: str, name: str, position: int | None, about: About) -> None:
         if isinstance(value, dict):
             if self._notation.wraps(value):
-                inner = value[_VALUE]
-                below = f"{path}/{_VALUE}" if isinstance(inner, (dict, list)) else path
+                inner = value[VALUE]
+                below = f"{path}/{VALUE}" if isinstance(inner, (dict, list)) else path
                 self.through(inner, below, name, position, self._notation.about(value))
                 return
             label = self._notation.column[0] if self._notation.is_column(value) else None

@@ -169,5 +169,16 @@ def routes(plan: Plan, streams: Sequence[Stream]) -> dict[str, Route]:
         own = [stream for stream in streams if stream.product == product.name]
         followers = [stream for stream in streams if product.links_to and stream.product == product.links_to]
         if own or followers:
-            found[product.name] = Route(product, own, followers)
+            found[product.name] = Route(product if followers else _needed(product, own), own, followers)
     return found
+
+
+def _needed(product: Product, streams: Sequence[Stream]) -> Product:
+    """A product without the templates that are no business of any of the streams."""
+    templates = product.template_ids
+    return replace(
+        product,
+        template_ids=tuple(
+            one for one in templates if any(stream.ledger.concerns(BatchRef(one, "")) for stream in streams)
+        ),
+    )

@@ -15,16 +15,16 @@ from airbyte_cdk.models import (
     AirbyteStateMessage,
     AirbyteStreamStatus,
     ConfiguredAirbyteCatalog,
-    ConfiguredAirbyteStream,
     ConnectorSpecification,
     DestinationSyncMode,
     Status,
-    SyncMode,
 )
 from airbyte_cdk.sources import Source
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from . import engine, messages
+from .asking import answered
+from .catalog import selected, standard, typed
 from .config import Settings
 from .entries import Rules
 from .errors import ConfigError, ConnectorError, unforeseen
@@ -34,12 +34,10 @@ from .providers import plans
 from .providers.base import Plan
 from .registry import Registry, read_registry
 from .spec import connection_specification
-from .state import Ledger
 from .stopping import Stop
 from .streams import Checkpoints, Stream
-from .tables import TABLES, View
 from .visit import Visit
-from .workers import Arrival, Workers
+from .workers import Arrival
 
 DOCUMENTATION = "https://docs.airbyte.com/integrations/sources/docextract"
 
@@ -101,21 +99,23 @@ class SourceDocextract(Source):
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
-        """The streams of what is set up. Asks nobody: columns are the same for everyone."""
+        """The streams of what is set up. Asks nobody, but for what typed tables are made of."""
         try:
             settings = Settings.parse(config)
-        except ConfigError as error:
-            raise messages.traced(error) from None
-        planned = plans(settings, Registry() if settings.batch_registry else None)
-        return AirbyteCatalog(
-            streams=[
-                table.stream(product.streams)
-                for plan in planned
-                for product in plan.products
-                for table in TABLES
-                if table.kind in product.kinds
-            ]
-        )
+            if not settings.typed_tables:
+                planned = plans(settings, Registry() if settings.batch_registry else None)
+                return AirbyteCatalog(streams=standard(planned))
+            with self.stop.waiting():
+                planned = plans(settings, _registry(settings, logger))
+                asked = [
+                    (product.streams, answered(product.typing.templates(), self._client(plan, settings, logger)))
+                    for plan in planned
+                    for product in plan.products
+                    if product.typing
+                ]
+            return AirbyteCatalog(streams=[*standard(planned), *typed(dict(asked), settings.table_names, logger)])
+        except Exception as error:
+            raise messages.traced(error if isinstance(error, ConnectorError) else unforeseen(error)) from None
 
     def read(
         self,
@@ -139,7 +139,7 @@ class SourceDocextract(Source):
             with self.stop.waiting():
                 planned = plans(settings, _registry(settings, logger))
             rules = _rules(settings)
-            streams = self._streams(settings, rules, planned, catalog, manager)
+            streams = selected(settings, rules, planned, catalog, manager=manager, logger=logger)
             yield from self._absent(catalog, streams, ended)
             yield from self._sync(settings, rules, planned, streams=streams, manager=manager, logger=logger)
         except GeneratorExit:
@@ -188,34 +188,6 @@ class SourceDocextract(Source):
                 )
         yield from engine.run(visits, arrivals, self.stop)
 
-    def _streams(
-        self,
-        settings: Settings,
-        rules: Rules,
-        planned: list[Plan],
-        catalog: ConfiguredAirbyteCatalog,
-        manager: ConnectorStateManager,
-    ) -> list[Stream]:
-        available = {
-            f"{product.streams}_{table.kind}": (plan, product, table)
-            for plan in planned
-            for product in plan.products
-            for table in TABLES
-            if table.kind in product.kinds
-        }
-        streams = []
-        for configured in catalog.streams:
-            name = configured.stream.name
-            if name in available:
-                plan, product, table = available[name]
-                document = dict(manager.get_stream_state(name, None))
-                ledger = _ledger(
-                    configured, document, Ledger(rules, watch=product.watch, links_watch=plan.feeds(product))
-                )
-                view = View(product.streams, settings.keep_urls, product.notation)
-                streams.append(Stream(name, product.name, table, view, ledger))
-        return streams
-
     @staticmethod
     def _absent(catalog: ConfiguredAirbyteCatalog, streams: list[Stream], ended: set[str]) -> Iterator[AirbyteMessage]:
         """Streams that the settings do not give, as after a provider was removed from them."""
@@ -241,18 +213,7 @@ class SourceDocextract(Source):
         )
 
     def _prove(self, plan: Plan, settings: Settings, logger: logging.Logger) -> None:
-        client = self._client(plan, settings, logger)
-        arrivals: SimpleQueue[Arrival] = SimpleQueue()
-        workers = Workers(client, arrivals)
-        try:
-            client.log_in()
-            job = workers.start(plan.check(), None)
-            while job is None:
-                job = workers.arrived(arrivals.get())
-            if job.error:
-                raise job.error
-        finally:
-            workers.close()
+        answered(plan.check(), self._client(plan, settings, logger), log_in=True)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -272,15 +233,6 @@ def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
         rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.passed_over.items()))
         logger.warning("The batch registry has rows of providers that are not set up; they are passed over: %s.", rows)
     return registry
-
-
-def _ledger(configured: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger) -> Ledger:
-    """A full refresh starts anew, but goes on where an earlier attempt of the same sync was broken off."""
-    if configured.sync_mode is SyncMode.full_refresh:
-        ledger.sync_id = configured.sync_id
-        if ledger.sync_id is None or document.get("full_refresh") != ledger.sync_id:
-            return ledger
-    return ledger.load(document, configured.stream.name)
 
 
 def _not_set_up(names: list[str]) -> ConfigError:

@@ -6,7 +6,8 @@ stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,7 +15,7 @@ from .days import Day
 from .entries import Entry, Rules, Watch
 from .errors import ConfigError
 from .ledger import Book
-from .model import BatchKey, BatchStatus, FileStatus
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus
 
 VERSION = 2
 
@@ -28,6 +29,7 @@ class Ledger:
     Attributes:
         batches: what this stream delivers rows of.
         links: batches of another product, read for the batches they point at.
+        of: the template or document type of a typed table: a state serves for the same one only.
         sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
     """
 
@@ -38,9 +40,14 @@ class Ledger:
         *,
         watch: Watch = Watch.ASK,
         links_watch: Watch = Watch.ASK,
+        of: str = "",
+        only: Callable[[BatchRef], bool] | None = None,
     ) -> None:
-        self.batches = Book(rules, watch)
+        own = replace(rules, only=only)
+        self.concerns = own.concern
+        self.batches = Book(own, watch)
         self.links = Book(rules, links_watch)
+        self.of = of
         self.sync_id = sync_id
 
     def __len__(self) -> int:
@@ -50,6 +57,8 @@ class Ledger:
         document: dict[str, Any] = {"version": VERSION, **_book_json(self.batches)}
         if links := _book_json(self.links):
             document["links"] = links
+        if self.of:
+            document["of"] = self.of
         if self.sync_id is not None:
             document["full_refresh"] = self.sync_id
         return document

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from unicodedata import category
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from .model import utc
+from .model import BatchRef, unescaped, utc
 from .plain import SHORTEST_SECRET
 
 PLACE = "{place}"
@@ -71,6 +72,67 @@ def _batch_path(value: str) -> str:
     return _seen(value.strip())
 
 
+def batch_refs(paths: tuple[str, ...]) -> list[BatchRef]:
+    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
+    refs = []
+    for path in paths:
+        template_id, batch_id, *file_id = (unescaped(part.strip()) for part in path.split("/"))
+        refs.append(BatchRef(template_id, batch_id, file_ids=tuple(file_id), named=True))
+    return refs
+
+
+_TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+STANDARD = frozenset(
+    f"{product}_{kind}"
+    for product in ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
+    for kind in ("batches", "files", "results", "fields")
+)
+"""The streams that are there without typed tables."""
+
+_TABLES_OF = ("extracta", "docmap", "sensible", "atlas")
+
+
+class GivenName(NamedTuple):
+    """A table's name by the user's own choice. `of` is a template's id or name, or a document type."""
+
+    provider: str
+    of: str
+    table: str
+
+
+def given_name(entry: str) -> GivenName:
+    """Out of `<provider>/<template id or document type>=<table name>`, percent-decoded."""
+    place, _, table = entry.rpartition("=")
+    provider, _, of = place.partition("/")
+    return GivenName(provider.strip(), unescaped(of.strip()), table.strip())
+
+
+def _table_name(value: str) -> str:
+    given, of = given_name(value), value.rpartition("=")[0].partition("/")[2]
+    if given.provider not in _TABLES_OF or not given.of or "/" in of or "=" in of:
+        raise ValueError(
+            f"holds an entry ({PLACE}) that is not <provider>/<template id or document type>=<table name>, with one of "
+            f"{', '.join(_TABLES_OF)} before the /; write a / or = inside an id as %2F or %3D"
+        )
+    if not _TABLE_NAME.fullmatch(given.table):
+        raise ValueError(
+            f"holds an entry ({PLACE}) whose table name not every warehouse takes; write up to 63 letters from a to z, "
+            "digits and _, and no digit first"
+        )
+    if given.table in STANDARD:
+        raise ValueError(f"holds an entry ({PLACE}) whose table name is that of another stream; choose another")
+    return _seen(value.strip())
+
+
+def _each_once(entries: tuple[str, ...]) -> tuple[str, ...]:
+    given = list(map(given_name, entries))
+    if len({one.table for one in given}) < len(given):
+        raise ValueError("gives two tables one name; choose another for one of them")
+    if len({one[:2] for one in given}) < len(given):
+        raise ValueError("gives one template or document type two names; remove one of them")
+    return entries
+
+
 def _start(moment: datetime) -> datetime:
     try:
         return utc(moment)
@@ -97,5 +159,6 @@ Key = Annotated[SecretStr, AfterValidator(_key)]
 Id = Annotated[str, AfterValidator(_id)]
 RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 BatchPath = Annotated[str, AfterValidator(_batch_path)]
+TableNames = Annotated[tuple[Annotated[str, AfterValidator(_table_name)], ...], AfterValidator(_each_once)]
 
 Start = Annotated[datetime, AfterValidator(_start)]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from source_docextract.config import PROVIDERS, Settings, batch_refs
+from source_docextract.config import PROVIDERS, Settings
 from source_docextract.errors import ConfigError
 from source_docextract.model import BatchRef
+from source_docextract.values import batch_refs, given_name
 
 KEY = "s3cr3t-key-0123456789"
 EXTRACTA = {"api_key": KEY, "extraction_ids": ["t1"]}
@@ -112,6 +113,9 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
         (top(max_in_flight=51), "max_in_flight must be at most 50."),
         (top(max_in_flight=[]), f"max_in_flight {WHOLE}."),
         (top(keep_urls=[]), f"keep_urls {YES_NO}."),
+        (top(typed_tables="perhaps"), f"typed_tables {YES_NO}."),
+        (top(table_names="docmap/1=a"), f"table_names {LIST}."),
+        (top(table_names=[1]), f"table_names {TEXT}."),
         (top(start_date="yesterday"), f"start_date {NO_TIME}."),
         (top(start_date=[]), f"start_date {NO_TIME}."),
         (top(start_date="2026-13-01T00:00:00Z"), f"start_date {NO_TIME}."),
@@ -134,6 +138,67 @@ def test_a_bad_setting_is_told_in_one_sentence(config: Mapping[str, Any], senten
     told = refusal(config)
     assert told == sentence
     assert "s3cr3t" not in told
+
+
+NO_NAMING = (
+    "that is not <provider>/<template id or document type>=<table name>, with one of extracta, docmap, sensible, atlas "
+    "before the /; write a / or = inside an id as %2F or %3D"
+)
+NOT_EVERYWHERE = (
+    "whose table name not every warehouse takes; write up to 63 letters from a to z, digits and _, and no digit first"
+)
+TAKEN = "whose table name is that of another stream; choose another"
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("", NO_NAMING),
+        ("invoices", NO_NAMING),
+        ("docmap=invoices", NO_NAMING),
+        ("docmap/=invoices", NO_NAMING),
+        ("/48291=invoices", NO_NAMING),
+        ("docmaps/48291=invoices", NO_NAMING),
+        ("extracta_classification/48291=invoices", NO_NAMING),
+        ("docmap/a/b=invoices", NO_NAMING),
+        ("docmap/a=b=invoices", NO_NAMING),
+        ("docmap/48291=", NOT_EVERYWHERE),
+        ("docmap/48291=Invoices", NOT_EVERYWHERE),
+        ("docmap/48291=1st", NOT_EVERYWHERE),
+        ("docmap/48291=in-voices", NOT_EVERYWHERE),
+        ("docmap/48291=rechnungen_für", NOT_EVERYWHERE),
+        (f"docmap/48291={'x' * 64}", NOT_EVERYWHERE),
+        ("docmap/48291=docmap_fields", TAKEN),
+        ("docmap/48291=extracta_classification_batches", TAKEN),
+    ],
+)
+def test_a_name_for_a_table_that_cannot_be_is_told_by_its_place(entry: str, reason: str) -> None:
+    told = refusal(top(table_names=["docmap/1=good", entry]))
+
+    assert told == f"table_names holds an entry (number 2) {reason}."
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["docmap/1=a", "atlas/PAN=a"], "gives two tables one name; choose another for one of them"),
+        (["docmap/1=a", "docmap/%31=b"], "gives one template or document type two names; remove one of them"),
+    ],
+)
+def test_each_table_has_one_name_and_each_name_one_table(names: list[str], sentence: str) -> None:
+    assert refusal(top(table_names=names)) == f"table_names {sentence}."
+
+
+def test_a_name_for_a_table_is_decoded() -> None:
+    entries = [" docmap / 48291 = bills ", "atlas/A%2FB%3DC%25=a_b", "sensible/tax forms=_1"]
+
+    settings = Settings.parse(top(table_names=entries))
+
+    assert list(map(given_name, settings.table_names)) == [
+        ("docmap", "48291", "bills"),
+        ("atlas", "A/B=C%", "a_b"),
+        ("sensible", "tax forms", "_1"),
+    ]
 
 
 @pytest.mark.parametrize("path", ["t1", "t1/", "/b1", "t1/b1/f1/x", "", "t1//f1", "t1/b1/"])
@@ -238,6 +303,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "give_up_after_days": 30,
         "max_in_flight": 10,
         "keep_urls": True,
+        "typed_tables": False,
+        "table_names": (),
     }
 
 

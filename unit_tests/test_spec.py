@@ -96,6 +96,8 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
         "give_up_after_days",
         "max_in_flight",
         "keep_urls",
+        "typed_tables",
+        "table_names",
     ]
 
 

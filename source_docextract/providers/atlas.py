@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 import orjson
@@ -22,10 +22,27 @@ from ..fields import SCALARS, Notation
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
 from ..registry import Registry
-from .base import Plan, Product, Script, as_object, count, each, identifier, json_object, left_out, others, text
+from ..templates import Templates, by_type
+from .atlas_types import templates
+from .base import (
+    Plan,
+    Product,
+    Script,
+    Typing,
+    answers,
+    as_object,
+    count,
+    each,
+    identifier,
+    json_object,
+    left_out,
+    others,
+    text,
+)
 
 _PER_PAGE = 50
 _AT_ONCE = 1000  # pages that are asked for because one says that they are there
+_LOOKED_AT = 20  # batches, for the document types in them
 _SIGNED_LINK = "redact_url"
 
 _NOTATION = Notation(
@@ -35,12 +52,15 @@ _NOTATION = Notation(
     aside=frozenset({"document_type"}),  # it stands in its own column
 )
 
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
+
 _ZONE_MARGIN = timedelta(days=1)
 """The time in a batch id is taken for a day later than it reads, so that no zone makes a batch look too old."""
 
 
 def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
     registered = registry.of("atlas") if registry else ()
+    named = (*map(_ref, settings.batch_ids), *(ref.merged(_ref(ref.batch_id)) for ref in registered))
     credentials = {
         "Client-Id": settings.client_id.get_secret_value(),
         "Client-Secret": settings.client_secret.get_secret_value(),
@@ -56,9 +76,10 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
         products=(
             Product(
                 name="atlas",
-                named=(*map(_ref, settings.batch_ids), *(ref.merged(_ref(ref.batch_id)) for ref in registered)),
+                named=named,
                 fetch=_fetch,
                 notation=_NOTATION,
+                typing=Typing(lambda: _templates(named), by_type),
             ),
         ),
         check=_check,
@@ -93,6 +114,17 @@ def _ref(batch_id: str) -> BatchRef:
     except (ValueError, OverflowError):
         clock = None
     return BatchRef(None, batch_id, clock=clock, named=True)
+
+
+def _templates(named: Sequence[BatchRef]) -> Script[Templates]:
+    """What the first pages of the newest batches show, beside what is known."""
+    refs = {ref.key: ref for ref in named}.values()
+    newest = sorted(refs, key=lambda ref: ref.clock or _NEVER, reverse=True)[:_LOOKED_AT]
+    bodies = yield from answers([_page(ref.batch_id, 1) for ref in newest])
+    told = [(ref, body) for ref, body in zip(newest, bodies, strict=True) if not isinstance(body, Refused)]
+    rows = [row for ref, body in told for row in _Page(ref, 1, body).rows]
+    documents = each(rows, lambda row: _document(row, FileKeys()))
+    return templates([one for document in documents for one in document.extractions], _NOTATION)
 
 
 def _page(batch_id: str, page: int) -> Request:

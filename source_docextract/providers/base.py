@@ -13,11 +13,12 @@ import orjson
 
 from ..answers import Dialect
 from ..entries import Watch
-from ..errors import BadAnswer
+from ..errors import BadAnswer, Refused
 from ..fields import PLAIN, Notation
 from ..http import Login, Request
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, digest_of, escaped
 from ..scroll import Window, midnight
+from ..templates import Templates, WhatOf
 
 T = TypeVar("T")
 
@@ -39,6 +40,25 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Typing:
+    """How a product comes to typed tables.
+
+    Attributes:
+        templates: its templates or document types, with their fields.
+        of: which of them an extraction is of.
+        may_hold: whether a batch can hold documents of one, as far as is known before it is asked for.
+    """
+
+    templates: Callable[[], Script[Templates]]
+    of: WhatOf
+    may_hold: Callable[[BatchRef, str], bool] = lambda _ref, _of: True
+
+    def only(self, of: str) -> Callable[[BatchRef], bool]:
+        """Which batches are of any use to the table of one of them."""
+        return lambda ref: self.may_hold(ref, of)
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """A family of streams fed by the same requests.
 
@@ -56,6 +76,7 @@ class Product:
         scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
             a name for all), the creation time of the oldest row, and the rows of a window.
         members: of the same: what is in a batch of the product that it links to, where that batch is named by hand.
+        typing: where its templates or document types can have tables of their own.
     """
 
     name: str
@@ -73,6 +94,7 @@ class Product:
     oldest: Callable[[str], Script[datetime | None]] | None = None
     window: Callable[[Window], Script[Listed]] | None = None
     members: Callable[[BatchRef], Script[list[BatchRef]]] | None = None
+    typing: Typing | None = None
 
     @property
     def streams(self) -> str:
@@ -130,6 +152,21 @@ def oldest_day(
         else:
             full = min(middle, midnight(found))
     return full
+
+
+def answers(requests: Sequence[Request]) -> Script[list[Json | Refused]]:
+    """The answers, or refusals, in the same order. All side by side; one by one where one of them is refused."""
+    if not requests:
+        return []
+    try:
+        return list((yield requests))
+    except Refused as refusal:
+        if len(requests) == 1:
+            return [refusal]
+    found: list[Json | Refused] = []
+    for request in requests:
+        found += yield from answers([request])
+    return found
 
 
 def json_object(value: Json, what: str) -> Mapping[str, Json]:

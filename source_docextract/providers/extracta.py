@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..answers import Dialect
-from ..config import ExtractaSettings, batch_refs
+from ..config import ExtractaSettings
 from ..errors import BadAnswer, ConfigError, Refused, TransientError
 from ..http import Request, bearer
 from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot, moment
 from ..plain import plain
 from ..registry import Registry
+from ..values import batch_refs
 from .base import (
     Plan,
     Product,
@@ -34,6 +35,7 @@ from .base import (
     others,
     text,
 )
+from .extracta_templates import VIEW_CLASSIFICATION, VIEW_EXTRACTION, with_tables
 
 _FILE_STATUSES = {
     "processed": FileStatus.PROCESSED,
@@ -69,11 +71,11 @@ def _classified(file: Mapping[str, Json]) -> Extraction:
     )
 
 
-_EXTRACTION = _Api("extracta", "extractionId", "/viewExtraction", "/getBatchResults", "extractionDetails", _extracted)
+_EXTRACTION = _Api("extracta", "extractionId", VIEW_EXTRACTION, "/getBatchResults", "extractionDetails", _extracted)
 _CLASSIFICATION = _Api(
     "extracta_classification",
     "classificationId",
-    "/documentClassification/viewClassification",
+    VIEW_CLASSIFICATION,
     "/documentClassification/getResults",
     "classificationDetails",
     _classified,
@@ -82,7 +84,7 @@ _CLASSIFICATION = _Api(
 
 def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Plan:
     """The plan for both products, with one key. A registry may name batches of either."""
-    products = []
+    products: list[Product] = []
     registered = registry or Registry()
     if settings.has_classification or registry:
         named = [*batch_refs(settings.classification_batches), *registered.of(_CLASSIFICATION.product)]
@@ -90,7 +92,7 @@ def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Pl
         products.append(_product(_CLASSIFICATION, settings.classification_ids, named, links_to))
     if settings.has_extraction or registry:
         named = [*batch_refs(settings.extraction_batches), *registered.of(_EXTRACTION.product)]
-        products.append(_product(_EXTRACTION, settings.extraction_ids, named))
+        products.append(with_tables(_product(_EXTRACTION, settings.extraction_ids, named), products))
     return Plan(
         dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes),
         base_url=settings.base_url,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from ...answers import Dialect
 from ...config import DocmapSettings
@@ -20,12 +21,14 @@ from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot, rfc3339
 from ...registry import Registry
 from ...scroll import Window
+from ...templates import by_template
 from ..base import (
     OLDEST_CONCEIVABLE,
     Listed,
     Plan,
     Product,
     Script,
+    Typing,
     each,
     is_near,
     json_object,
@@ -37,6 +40,7 @@ from ..base import (
     text,
 )
 from .extractions import PER_PAGE, STATUSES, document_of, page_of, ref_of, run_of
+from .templates import templates
 
 _TICK = timedelta(milliseconds=1)
 
@@ -54,6 +58,11 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
         oldest=_oldest,
         window=reader.window,
         members=reader.members,
+        typing=Typing(
+            lambda: templates(settings.template_ids, partial(_list, limit=PER_PAGE), _TICK),
+            by_template,
+            lambda ref, of: ref.template_id in {None, of},
+        ),
     )
     runs = Product(
         name="docmap_runs",

@@ -20,12 +20,14 @@ from ...model import BatchRef, BatchStatus, Json, Snapshot, rfc3339
 from ...plain import plain
 from ...registry import Registry
 from ...scroll import Window
+from ...templates import Templates, by_type
 from ..base import (
     OLDEST_CONCEIVABLE,
     Listed,
     Plan,
     Product,
     Script,
+    Typing,
     each,
     identifier,
     json_object,
@@ -37,6 +39,7 @@ from ..base import (
 )
 from .batches import batch_of, member, member_ids
 from .documents import NOTATION, page_of, ref_of, refused, snapshot_of, type_names
+from .templates import templates
 
 _PER_PAGE = 100
 _MOST_IDLE = 100  # pages without a row, one after the other
@@ -61,6 +64,7 @@ def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Pl
         oldest=reader.oldest,
         window=reader.window,
         members=reader.members,
+        typing=Typing(reader.templates, by_type, _may_be),
     )
     batches = Product(
         name="sensible_batches",
@@ -90,6 +94,12 @@ def _is_quota(reason: str) -> bool:
     return "per month" in reason.lower()
 
 
+def _may_be(ref: BatchRef, document_type: str) -> bool:
+    """Whether an extraction may be of a type, as far as its summary tells: one that is asked for by its id has none."""
+    names = type_names(ref.row or {})
+    return not names or document_type in names
+
+
 class _Reader:
     """Asks for extractions and batches, during one sync.
 
@@ -98,8 +108,8 @@ class _Reader:
 
     def __init__(self, settings: SensibleSettings) -> None:
         self._types = tuple(dict.fromkeys(settings.document_types))
-        environments = dict.fromkeys(settings.environments)
-        self.scopes = tuple(f"{environment}/{name}" for environment in environments for name in self._types or ("",))
+        self._environments = tuple(dict.fromkeys(settings.environments))
+        self.scopes = tuple(f"{where}/{name}" for where in self._environments for name in self._types or ("",))
         self._type_ids: dict[str, str] | None = None
         self._has_odd_types = False
         self._answers: dict[str, Mapping[str, Json] | Refused] = {}
@@ -127,6 +137,11 @@ class _Reader:
                 "sensible.document_types."
             )
         return known[name]
+
+    def templates(self) -> Script[Templates]:
+        yield from self._type_id("", ask=True)
+        known = self._type_ids or {}
+        return (yield from templates(self._types or tuple(known), known, self._environments))
 
     def _list(self, scope: str, **params: str | int) -> Script[Request]:
         environment, name = scope.split("/", 1)

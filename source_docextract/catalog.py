@@ -1,0 +1,128 @@
+"""Which streams there are: those that `discover` shows, and what `read` is to make of those that are selected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from airbyte_cdk.models import AirbyteStream, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, SyncMode
+from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
+
+from .config import Settings
+from .entries import Rules
+from .errors import ConfigError
+from .providers.base import Plan, Product
+from .state import Ledger
+from .streams import Stream
+from .tables import TABLES, Table, View
+from .templates import Templates
+from .typed import Typed, stream_of, table_names
+from .values import given_name
+
+
+class _Found(NamedTuple):
+    """What a stream is: its table, and the product that feeds it. `of` is the template of a typed table."""
+
+    plan: Plan
+    product: Product
+    table: Table
+    of: str = ""
+
+
+def standard(planned: Sequence[Plan]) -> list[AirbyteStream]:
+    """The streams whose columns are the same for everyone."""
+    return [found.table.stream(found.product.streams) for found in _standard(planned)]
+
+
+def _standard(planned: Sequence[Plan]) -> Iterator[_Found]:
+    for plan in planned:
+        for product in plan.products:
+            yield from (_Found(plan, product, table) for table in TABLES if table.kind in product.kinds)
+
+
+def typed(told: Mapping[str, Templates], names: tuple[str, ...], logger: logging.Logger) -> list[AirbyteStream]:
+    """A stream for each template and document type.
+
+    Args:
+        told: by what its other streams begin with, what each provider tells.
+        names: as the user wants them (`table_names`).
+    """
+    for templates in told.values():
+        for trouble in templates.troubles:
+            logger.warning("%s", trouble)
+    given = list(map(given_name, names))
+    try:
+        called = table_names({product: templates.known for product, templates in told.items()}, given)
+    except ValueError as trouble:
+        raise ConfigError(f"{trouble}; name them by their ids.") from None
+    for one in given:
+        if one.table not in called.values():
+            logger.warning("There is no template or document type %s/%s to be called %s.", *one)
+    return [
+        stream_of(product, template, called[product, template.of])
+        for product, templates in told.items()
+        for template in templates.known
+    ]
+
+
+def selected(
+    settings: Settings,
+    rules: Rules,
+    planned: Sequence[Plan],
+    catalog: ConfiguredAirbyteCatalog,
+    *,
+    manager: ConnectorStateManager,
+    logger: logging.Logger,
+) -> list[Stream]:
+    """The streams to be read, with what has been read of them. Those that the settings do not give are left out."""
+    available = {f"{found.product.streams}_{found.table.kind}": found for found in _standard(planned)}
+    streams = []
+    for configured in catalog.streams:
+        name = configured.stream.name
+        found = available.get(name) or (_typed(planned, configured) if settings.typed_tables else None)
+        if found:
+            plan, product, table, of = found
+            ledger = Ledger(
+                rules,
+                watch=product.watch,
+                links_watch=plan.feeds(product),
+                of=of,
+                only=product.typing.only(of) if of and product.typing else None,
+            )
+            ledger = _loaded(configured, dict(manager.get_stream_state(name, None)), ledger, logger)
+            view = View(product.streams, settings.keep_urls, product.notation)
+            streams.append(Stream(name, product.name, table, view, ledger))
+    return streams
+
+
+def _typed(planned: Sequence[Plan], configured: ConfiguredAirbyteStream) -> _Found | None:
+    """A typed table, by what `discover` has written into its schema."""
+    table = Typed.read(configured.stream.json_schema)
+    for plan in planned if table else ():
+        for product in plan.products:
+            if table and product.typing and product.streams == table.product:
+                return _Found(plan, product, table.table(product.typing.of), table.of)
+    return None
+
+
+def _loaded(
+    configured: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger, logger: logging.Logger
+) -> Ledger:
+    """A full refresh starts anew, but goes on where an earlier attempt of the same sync was broken off.
+
+    So does a table that has been given to another template: what was read of the one before says nothing of it.
+    """
+    name = configured.stream.name
+    if configured.sync_mode is SyncMode.full_refresh:
+        ledger.sync_id = configured.sync_id
+        if ledger.sync_id is None or document.get("full_refresh") != ledger.sync_id:
+            return ledger
+    if document and document.get("of", "") != ledger.of:
+        logger.warning(
+            "The stream %s belongs to another template or document type than before. It is read from the beginning; "
+            "rows of the one before stay until the stream is cleared.",
+            name,
+        )
+        return ledger
+    return ledger.load(document, name)

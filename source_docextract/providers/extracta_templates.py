@@ -1,0 +1,75 @@
+"""Extracta's templates and their fields, for typed tables.
+
+A field is `{key, type?, properties?, items?}`, its type `string` (also where none is told), `object` or `array` (page
+"Fields"). Types of a classification template may be linked to an extraction template by `extractionId`; their batches
+are found through it, and so is the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..errors import Refused
+from ..http import Request
+from ..model import Json
+from ..templates import Field, Kind, Template, Templates, by_template, declared
+from .base import Product, Script, Typing, answers, each, json_object, text
+
+VIEW_EXTRACTION = "/viewExtraction"
+VIEW_CLASSIFICATION = "/documentClassification/viewClassification"
+
+
+def with_tables(extraction: Product, others: Sequence[Product]) -> Product:
+    """A product with tables of all templates that are named, or that templates of the others link to."""
+    linking = [one for product in others if product.links_to == extraction.name for one in _named(product)]
+    named = _named(extraction)
+    typing = Typing(lambda: _templates(named, linking), by_template, lambda ref, of: ref.template_id == of)
+    return replace(extraction, typing=typing)
+
+
+def _named(product: Product) -> list[str]:
+    named = [ref.template_id for ref in product.named if ref.template_id]
+    return list(dict.fromkeys([*product.template_ids, *named]))
+
+
+def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates]:
+    viewed = yield from answers(
+        [Request("POST", VIEW_CLASSIFICATION, json={"classificationId": one}) for one in linking]
+    )
+    linked = [one for body in viewed if not isinstance(body, Refused) for one in _linked(body)]
+    ids = list(dict.fromkeys([*named, *linked]))
+    bodies = yield from answers([Request("POST", VIEW_EXTRACTION, json={"extractionId": one}) for one in ids])
+    told = list(zip(ids, bodies, strict=True))
+    return Templates(
+        [_template(one, body) for one, body in told if not isinstance(body, Refused)],
+        [
+            f"Extracta.ai does not know the template {one}; it has no typed table. ({body})"
+            for one, body in told
+            if isinstance(body, Refused)
+        ],
+    )
+
+
+def _linked(body: Json) -> list[str]:
+    types = _details(body, "classificationDetails").get("documentTypes")
+    rows = [one for one in types if isinstance(one, Mapping)] if isinstance(types, list) else []
+    return [one for one in (text(row.get("extractionId")) for row in rows) if one]
+
+
+def _template(template_id: str, body: Json) -> Template:
+    details = _details(body, "extractionDetails")
+    fields = details.get("fields")
+    rows = each(fields, lambda row: json_object(row, "A field")) if isinstance(fields, list) else []
+    named = {text(row.get("key")): row for row in rows}
+    return Template(
+        template_id,
+        text(details.get("name")) or template_id,
+        tuple(Field(key, declared(row.get("type")) or Kind.STRING) for key, row in named.items() if key),
+    )
+
+
+def _details(body: Json, key: str) -> Mapping[str, Json]:
+    answer = json_object(body, "Extracta.ai's answer about a template")
+    details = answer.get(key)
+    return details if isinstance(details, Mapping) else answer
