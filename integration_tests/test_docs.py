@@ -46,6 +46,8 @@ NOT_RUN = {
     "helm": "needs a cluster",
     "abctl": "needs a cluster",
     "make": "runs these tests, among others",
+    "pip": "needs a package registry",
+    "python": "needs a warehouse: `test_workbook_command.py` reads its arguments, and runs it with others",
 }
 """By first word, why."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ from statistics import median
 from typing import Any
 
 import pytest
+from filled import KINDS, Tables, fill_duckdb, fill_postgres
 from harness import Connection
 from pages import ROOT
 
 from sandbox import Clock, Sandbox, serve
 from sandbox.extracta import FileStatus
-from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS
 
 pytestmark = [
     pytest.mark.skipif(
@@ -29,16 +28,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR"),
 ]
 
-KINDS = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
-TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.sql"))
 MONDAY = date(2026, 11, 2)
 SEED_CREATED = datetime(2024, 1, 23, 19, 30, 41, tzinfo=timezone.utc)
 """When the document that Sensible's own example waits for was created."""
 
 Row = dict[str, Any]
-Tables = Mapping[str, Sequence[Row]]
-"""Rows by the name of the table."""
 Answers = dict[str, list[Row]]
 
 
@@ -50,45 +45,6 @@ class Demo:
     edited: set[str]
     duckdb: Answers
     postgres: Answers
-
-
-def sql_type(schema: Mapping[str, Any]) -> str:
-    """As it is in the tables of PyAirbyte and of the example: `test_warehouses.py` looks at these."""
-    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    [kind] = [kind for kind in kinds if kind != "null"]
-    return "TIMESTAMP" if schema.get("format") == "date-time" else TYPES[kind]
-
-
-def fill_duckdb(path: Path, tables: Tables) -> str:
-    import duckdb
-
-    with duckdb.connect(str(path)) as connection:
-        for name, rows in tables.items():
-            types = {column: sql_type(schema) for column, (schema, _) in KINDS[name.rpartition("_")[2]].items()}
-            connection.execute(f"CREATE TABLE {name} ({', '.join(map(' '.join, types.items()))})")
-            lines = path.with_suffix(".jsonl")
-            lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            if rows:
-                connection.execute(f"INSERT INTO {name} SELECT * FROM read_json('{lines}', columns={types})")
-    return str(path)
-
-
-def fill_postgres(url: str, schema: str, tables: Tables) -> None:
-    import psycopg2
-
-    connection = psycopg2.connect(url)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE SCHEMA {schema}; SET search_path TO {schema}; SET timezone TO 'UTC'")
-            for name, rows in tables.items():
-                columns = KINDS[name.rpartition("_")[2]].items()
-                types = ", ".join(f"{column} {sql_type(described)}" for column, (described, _) in columns)
-                cursor.execute(f"CREATE TABLE {name} ({types})")
-                cursor.execute(
-                    f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %s)", [json.dumps(rows)]
-                )
-    finally:
-        connection.close()
 
 
 def ask_both(folder: Path, postgres: str, schema: str, tables: Tables) -> tuple[Answers, Answers]:

@@ -41,11 +41,7 @@ def ask(place: str, schema: str | None = None) -> Answers:
     Raises:
         Trouble: there is nothing to ask.
     """
-    with _connected(place) as connection:
-        if schema is not None:
-            quoted = connection.dialect.identifier_preparer.quote(schema)
-            connection.exec_driver_sql(f"SET search_path = {quoted}")
-        _stand_in_for_missing_tables(connection, place)
+    with connected(place, schema) as connection:
         return {
             name: [dict(row) for row in connection.execute(_as_is(sql)).mappings()] for name, sql in recipes().items()
         }
@@ -57,8 +53,15 @@ def _as_is(sql: str) -> TextClause:
 
 
 @contextmanager
-def _connected(place: str) -> Iterator[Connection]:
-    """Nothing is committed, and a DuckDB file is opened only to be read."""
+def connected(place: str, schema: str | None = None) -> Iterator[Connection]:
+    """A connection that has all tables. Nothing is committed, and a DuckDB file is opened only to be read.
+
+    Args:
+        schema: of the tables; without one that in which the database looks by itself.
+
+    Raises:
+        Trouble: there is nothing to ask, or it does not answer.
+    """
     try:
         if place.startswith(("postgresql://", "postgres://")):
             engine = create_engine(make_url(place).set(drivername="postgresql"), poolclass=NullPool)
@@ -68,6 +71,10 @@ def _connected(place: str) -> Iterator[Connection]:
         else:
             raise Trouble(f"There is no DuckDB file {place}.")
         with engine.connect() as connection:
+            if schema is not None:
+                quoted = connection.dialect.identifier_preparer.quote(schema)
+                connection.exec_driver_sql(f"SET search_path = {quoted}")
+            _stand_in_for_missing_tables(connection, place)
             yield connection
     except (SQLAlchemyError, ArgumentError) as problem:
         # Not the error itself: it may repeat the URL, and with it a password.

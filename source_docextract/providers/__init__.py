@@ -6,13 +6,27 @@ answers, so that the engine may run them side by side, space and retry them, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..config import Settings
+from ..fields import PLAIN, Notation
 from ..registry import Registry
+from .atlas import NOTATION as ATLAS
 from .atlas import atlas
 from .base import Plan
 from .docmap import docmap
 from .extracta import extracta
+from .sensible import NOTATION as SENSIBLE
 from .sensible import sensible
+
+NOTATIONS: Mapping[str, Notation] = {
+    "extracta": PLAIN,
+    "extracta_classification": PLAIN,
+    "docmap": PLAIN,
+    "sensible": SENSIBLE,
+    "atlas": ATLAS,
+}
+"""How each product writes down what it extracted, by what its streams begin with."""
 
 
 def plans(settings: Settings, registry: Registry | None = None) -> list[Plan]:

@@ -45,7 +45,7 @@ _AT_ONCE = 1000  # pages that are asked for because one says that they are there
 _LOOKED_AT = 20  # batches, for the document types in them
 _SIGNED_LINK = "redact_url"
 
-_NOTATION = Notation(
+NOTATION = Notation(
     sign="confidence_score",
     sign_is=SCALARS,
     confidence="confidence_score",
@@ -78,7 +78,7 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
                 name="atlas",
                 named=named,
                 fetch=_fetch,
-                notation=_NOTATION,
+                notation=NOTATION,
                 typing=Typing(lambda: _templates(named), by_type),
             ),
         ),
@@ -124,7 +124,7 @@ def _templates(named: Sequence[BatchRef]) -> Script[Templates]:
     told = [(ref, body) for ref, body in zip(newest, bodies, strict=True) if not isinstance(body, Refused)]
     rows = [row for ref, body in told for row in _Page(ref, 1, body).rows]
     documents = each(rows, lambda row: _document(row, FileKeys()))
-    return templates([one for document in documents for one in document.extractions], _NOTATION)
+    return templates([one for document in documents for one in document.extractions], NOTATION)
 
 
 def _page(batch_id: str, page: int) -> Request:

@@ -1,0 +1,116 @@
+"""One batch of each provider as a spreadsheet, out of DuckDB and out of PostgreSQL."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filled import fill_duckdb, fill_postgres
+from harness import Connection, world
+from pages import ROOT
+
+pytestmark = pytest.mark.skipif(
+    find_spec("duckdb_engine") is None, reason="No warehouse is installed here; `make test` has them in .venv-demo"
+)
+
+Rows = list[dict[str, Any]]
+Places = dict[str, tuple[str, ...]]
+
+
+@pytest.fixture(scope="module")
+def synced() -> dict[str, Rows]:
+    """The rows of all streams of the demo, complete batches of all providers among them."""
+    with world() as (sandbox, url):
+        sandbox.fill_demo()
+        connection = Connection(sandbox, url, sandbox.demo_settings(url))
+        assert connection.sync().error is None
+    return {stream: list(rows.values()) for stream, rows in connection.warehouse.items()}
+
+
+@pytest.fixture(scope="module")
+def places(synced: dict[str, Rows], postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """What to write on the command line for each warehouse."""
+    fill_postgres(postgres, "workbooks", synced)
+    file = fill_duckdb(tmp_path_factory.mktemp("workbooks") / "documents.duckdb", synced)
+    return {"duckdb": (file,), "postgres": (postgres, "--schema", "workbooks")}
+
+
+def in_excel(value: Any) -> Any:
+    return None if value == "" else value
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb", "postgres"])
+@pytest.mark.parametrize("provider", ["extracta", "extracta_classification", "docmap", "sensible", "atlas"])
+def test_a_batch_becomes_a_sheet_for_each_type_of_document(
+    provider: str, warehouse: str, synced: dict[str, Rows], places: Places, tmp_path: Path
+) -> None:
+    from openpyxl import load_workbook
+
+    from report.workbook import main
+
+    results = synced[f"{provider}_results"]
+    batch = max(
+        (row["batch_key"] for row in results if row["batch_key"]), key=[row["batch_key"] for row in results].count
+    )
+    own = [row for row in results if row["batch_key"] == batch]
+    files = [row for row in synced[f"{provider}_files"] if row["batch_key"] == batch]
+    output = tmp_path / "batch.xlsx"
+    place, *schema = places[warehouse]
+
+    assert main([place, provider, batch, *schema, "--output", str(output)]) == 0
+
+    book = load_workbook(output)
+    names = {row["document_type"] or row["template_name"] or "Documents" for row in own}
+    assert [cell.value for cell in book["Files"]["A"]] == [
+        "Name",
+        *(row["file_name"] for row in sorted(files, key=id_)),
+    ]
+    assert {name[:31] for name in names} <= set(book.sheetnames)
+    for name in names:
+        head, *rows = book[name[:31]].values
+        documents = [row for row in own if name in {row["document_type"], row["template_name"], "Documents"}]
+        assert len(rows) == len(documents)
+        for row, document in zip(rows, sorted(documents, key=id_), strict=True):
+            cells = dict(zip(head, row, strict=True))
+            assert cells["File"] == (document["file_name"] or document["file_id"])
+            plain = {key: value for key, value in document["data"].items() if isinstance(value, (str, int, float))}
+            told = {
+                key: in_excel(value) for key, value in plain.items() if (provider, key) != ("atlas", "document_type")
+            }
+            assert {key: cells[key] for key in told} == told
+            wrapped = [value for value in document["data"].values() if isinstance(value, dict) and "value" in value]
+            assert {in_excel(one["value"]) for one in wrapped if isinstance(one["value"], str)} <= set(row)
+
+
+def id_(row: dict[str, Any]) -> str:
+    return str(row["id"])
+
+
+def test_the_page_about_it_calls_it_as_it_can_be_called() -> None:
+    from report.workbook import options_of
+
+    page = (ROOT / "docs" / "spreadsheet.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in page.splitlines() if line.startswith("python -m report.workbook ")]
+
+    read = [options_of(command[3:]) for command in commands]
+
+    assert [(one.provider, one.schema) for one in read] == [("sensible", None), ("atlas", "docextract")]
+    assert options_of(["--output", "a.xlsx", "a.duckdb", "extracta", "-O1/-O2"]).batch == "-O1/-O2"
+
+
+def test_what_is_not_there_is_told_in_a_sentence(
+    places: Places, synced: dict[str, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from report.workbook import main
+
+    [place] = places["duckdb"]
+    some = min(row["id"] for row in synced["atlas_batches"])
+
+    assert main([place, "atlas", "BATCH-0", "--output", str(tmp_path / "a.xlsx")]) == 1
+    assert capsys.readouterr().err.startswith(f"There is not one batch BATCH-0. Write the id of one, such as: {some}")
+    assert main([str(tmp_path / "none.duckdb"), "atlas", "BATCH-0"]) == 1
+    assert capsys.readouterr().err == f"There is no DuckDB file {tmp_path / 'none.duckdb'}.\n"
+    assert not list(tmp_path.iterdir())
