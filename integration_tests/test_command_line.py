@@ -151,6 +151,24 @@ def test_read_delivers_and_goes_on_from_its_own_states(setup: Setup) -> None:
     assert summary.startswith("Extracta.ai: 7 requests; batches 0 open, 6 settled")
 
 
+def test_each_state_counts_the_records_of_its_stream_since_the_one_before(setup: Setup) -> None:
+    setup.write_catalog()
+
+    done = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+
+    counted: Counter[str] = Counter()
+    told = 0
+    for message in messages(done.stdout):
+        if message["type"] == "RECORD":
+            counted[message["record"]["stream"]] += 1
+        elif message["type"] == "STATE":
+            stream = message["state"]["stream"]["stream_descriptor"]["name"]
+            assert message["state"]["sourceStats"]["recordCount"] == counted.pop(stream, 0)
+            told += 1
+    assert told > 8
+    assert not counted
+
+
 def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synced(setup: Setup) -> None:
     setup.write_catalog()
     setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"

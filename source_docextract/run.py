@@ -11,13 +11,14 @@ import stat
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER, AirbyteLogFormatter
-from airbyte_cdk.models import AirbyteMessage, ConnectorSpecification
+from airbyte_cdk.models import AirbyteMessage, AirbyteStateStats, ConnectorSpecification
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from . import messages
@@ -42,13 +43,23 @@ class Entrypoint(AirbyteEntrypoint):
             if isinstance(handler.formatter, AirbyteLogFormatter):
                 handler.addFilter(PlainLog())
 
-    def read(self, *args: Any) -> Iterator[AirbyteMessage]:
-        """Writes the records, of which there are many, without the detours of the rest: they are most of the output."""
-        for message in super().read(*args):
-            if message.record is None:
-                yield message
-            else:
+    def read(
+        self, source_spec: ConnectorSpecification, config: Any, catalog: Any, state: list[Any]
+    ) -> Iterator[AirbyteMessage]:
+        """What the CDK does, but that records, of which there are many, are counted and written without its detours."""
+        self.set_up_secret_filter(config, source_spec.connectionSpecification)
+        self.validate_connection(source_spec, config)
+        counts: Counter[str] = Counter()
+        for message in self.source.read(self.logger, config, catalog, state):
+            self._memory_monitor.check_memory_usage()
+            if message.record:
+                counts[message.record.stream] += 1
                 sys.stdout.write(messages.record_line(message.record))
+                continue
+            if message.state and message.state.stream:
+                count = counts.pop(message.state.stream.stream_descriptor.name, 0)
+                message.state.sourceStats = AirbyteStateStats(recordCount=float(count))
+            yield message
 
     @staticmethod
     def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:  # noqa: ARG004 (the CDK's)
