@@ -198,6 +198,7 @@ def _fill(sandbox: Sandbox) -> dict[str, str]:
 NAMES = (
     *("extracta", "extracta list", "extracta classification", "docmap list", "docmap one", "docmap run"),
     *("sensible list", "sensible document", "sensible portfolio", "sensible batch", "atlas"),
+    *("extracta templates", "docmap templates", "sensible templates", "atlas templates"),
 )
 
 
@@ -232,6 +233,9 @@ def _readers(settings: Settings, named: Mapping[str, str]) -> Iterable[Reader]:
         yield reader(f"sensible {which}", "sensible", fetch(named[which]), **one)
     yield reader("sensible batch", "sensible_batches", fetch(named["sensible"]), **ids)
     yield reader("atlas", "atlas", fetch(named["atlas"]), **papers)
+    for product in ("extracta", "docmap", "sensible", "atlas"):
+        templates = lambda products: products[0].typing.templates()  # noqa: E731
+        yield reader(f"{product} templates", product, templates, entries=lambda _: None)
 
 
 def _plan(settings: Settings, product: str) -> Plan:

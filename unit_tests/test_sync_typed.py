@@ -357,6 +357,27 @@ def test_links_lead_to_the_templates_of_the_tables_that_are_selected_alone(serve
     assert synced.counts == {"extracta_one": 2}
 
 
+def test_a_run_or_batch_that_is_named_gives_a_table_what_is_its_own(served: Served, tmp_path: Path) -> None:
+    sandbox, _ = served
+    for name in ("One", "Two"):
+        template = sandbox.docmap.template(name)
+        sandbox.docmap.run(template, [NewExtraction(f"{name}.pdf", 0, {"a": 1})], "run", created_at=LONG_AGO)
+        sandbox.sensible.document_type(name)
+    documents = [SensibleDocument("a", 0, portfolio=["One", "Two"]), SensibleDocument("b", 0, {"a": read(1, "number")})]
+    batch = sandbox.sensible.batch(documents, "Two", created_at=LONG_AGO)
+    for n in range(2):
+        sandbox.sensible.upload(batch, n)
+    (tmp_path / "batches.csv").write_text(f"provider,batch_id\ndocmap,run\nsensible,{batch}\n", encoding="utf-8")
+    settings = {"docmap": {}, "sensible": {}, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
+    connection = connected(served, settings, start_date="2026-11-20T00:00:00Z")
+
+    synced = connection.sync("docmap_one", "sensible_one")
+
+    assert synced.counts == {"docmap_one": 1, "sensible_one": 1}
+    assert connection.sync("docmap_one", "sensible_one").counts == {}
+    assert connection.sync("docmap_two", "sensible_two").counts == {"docmap_two": 1, "sensible_two": 2}
+
+
 def test_what_fails_for_one_template_leaves_the_table_of_another_complete(served: Served) -> None:
     sandbox, _ = served
     good, bad = (sandbox.extracta.create(name, ["a"]) for name in ("Good", "Bad"))

@@ -14,7 +14,7 @@ from ..errors import Refused
 from ..http import Request
 from ..model import Json
 from ..templates import Field, Kind, Template, Templates, by_template, declared
-from .base import Product, Script, Typing, answers, each, json_object, text
+from .base import Product, Script, Typing, answers, each, identifier, json_object, text
 
 VIEW_EXTRACTION = "/viewExtraction"
 VIEW_CLASSIFICATION = "/documentClassification/viewClassification"
@@ -53,8 +53,12 @@ def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates
 
 def _linked(body: Json) -> list[str]:
     types = _details(body, "classificationDetails").get("documentTypes")
-    rows = [one for one in types if isinstance(one, Mapping)] if isinstance(types, list) else []
-    return [one for one in (text(row.get("extractionId")) for row in rows) if one]
+    told = each(types, _link) if isinstance(types, list) else []
+    return [one for one in told if one]
+
+
+def _link(sent: Json) -> str | None:
+    return identifier(json_object(sent, "A document type").get("extractionId"), "The extractionId of a document type")
 
 
 def _template(template_id: str, body: Json) -> Template:

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from ...fields import PLAIN
 from ...http import Request
-from ...model import FileKeys, Json, moment, rfc3339
+from ...model import BatchRef, FileKeys, Json, JsonObject, rfc3339
 from ...scroll import midnight
 from ...templates import Field, Kind, Template, Templates, declared, merged, seen
-from ..base import Script, each, json_object, text
-from .extractions import document_of, page_of
+from ..base import OLDEST_CONCEIVABLE, Script, each, text
+from .extractions import document_of, page_of, ref_of
+
+_NEWEST_CONCEIVABLE = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 _PAGES = 10
 """So many pages of the newest extractions are looked at, where no templates are named."""
 
 _MONTHS = 24
 """Of so many months before these one page each, so that a template that is seldom used is not missed."""
-
-Row = Mapping[str, Json]
 
 
 def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) -> Script[Templates]:
@@ -33,7 +33,7 @@ def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) 
         ask: asks for a page of the list: of a template, or of all with an empty id; with parameters of the query.
         tick: how much later than the last row of a page the next one begins.
     """
-    rows: list[Row] = []
+    rows: list[BatchRef] = []
     if not ids:
         rows, is_all = yield from _recent(ask, tick)
         ids = [] if is_all else list(_by_template(rows))
@@ -51,38 +51,40 @@ def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) 
     )
 
 
-def _recent(ask: Callable[..., Request], tick: timedelta) -> Script[tuple[list[Row], bool]]:
+def _recent(ask: Callable[..., Request], tick: timedelta) -> Script[tuple[list[BatchRef], bool]]:
     """Rows out of all over the list, and whether these are all there are."""
-    rows: list[Row] = []
+    rows: list[BatchRef] = []
     cursor: dict[str, str] = {}
     last: datetime | None = None
     for _ in range(_PAGES):
         [body] = yield [ask("", **cursor)]
-        rows += _rows(body)
+        page = _rows(body)
+        rows += page
         if not page_of(body)[1]:
             return rows, True
-        last = min(filter(None, (moment(row.get("createdAt")) for row in rows)), default=None)
-        if last is None:
+        times = [row.clock for row in page if row.clock and OLDEST_CONCEIVABLE < row.clock < _NEWEST_CONCEIVABLE]
+        if not times:
             return rows, False
+        last = times[-1]
         cursor = {"cursor": rfc3339(last + tick) or ""}
     days = [midnight(last) - timedelta(days=30 * month) for month in range(1, _MONTHS + 1)] if last else []
     pages = yield [ask("", dateTo=day.date().isoformat()) for day in days]
     return [*rows, *(row for body in pages for row in _rows(body))], False
 
 
-def _rows(body: Json) -> list[Row]:
-    return each(page_of(body)[0], lambda row: json_object(row, "A row of DocMap's list"))
+def _rows(body: Json) -> list[BatchRef]:
+    return each(page_of(body)[0], ref_of)
 
 
-def _by_template(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: defaultdict[str, list[Row]] = defaultdict(list)
+def _by_template(rows: Iterable[BatchRef]) -> dict[str, list[JsonObject]]:
+    found: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for row in rows:
-        if template_id := text(row.get("templateId")):
-            found[template_id].append(row)
+        if row.template_id:
+            found[row.template_id].append(row.row or {})
     return dict(found)
 
 
-def _template(template_id: str, rows: Sequence[Row]) -> Template:
+def _template(template_id: str, rows: Sequence[JsonObject]) -> Template:
     """Variables come before what data looks like, newer ones before older ones. Rows are newest first."""
     variables: dict[str, Field] = {}
     for name, kind in (one for row in rows for one in _variables(row)):
@@ -93,7 +95,7 @@ def _template(template_id: str, rows: Sequence[Row]) -> Template:
     return Template(template_id, name, merged(variables.values(), seen(data, PLAIN)))
 
 
-def _variables(row: Row) -> list[tuple[str, Kind | None]]:
+def _variables(row: JsonObject) -> list[tuple[str, Kind | None]]:
     told = row.get("variables")
     known = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     return [(name, declared(one.get("type"))) for one in known if (name := text(one.get("name")))]
