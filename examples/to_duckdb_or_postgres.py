@@ -20,7 +20,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -104,13 +104,15 @@ def sync(settings: Mapping[str, Any], cache: CacheBase) -> list[str]:
     connector = Path(sys.executable).with_name("source-docextract")  # where pip puts it
     source = airbyte.get_source("source-docextract", local_executable=connector, config=dict(settings))
     streams = source.get_available_streams()
+    groups = {provider: [stream for stream in streams if stream.startswith(f"{provider}_")] for provider in KEYS}
+    groups["tables with names of your own"] = [stream for stream in streams if stream not in chain(*groups.values())]
     failed = []
-    for provider in dict.fromkeys(stream.partition("_")[0] for stream in streams):
-        own = [stream for stream in streams if stream.startswith(f"{provider}_")]
+    for group, own in groups.items():
         try:
-            source.read(cache, streams=own, skip_validation=True)  # the connector validates its settings itself
+            if own:
+                source.read(cache, streams=own, skip_validation=True)  # the connector validates its settings itself
         except PyAirbyteError:
-            failed.append(provider)
+            failed.append(group)
     return failed
 
 
@@ -121,7 +123,8 @@ def ask(cache: CacheBase) -> None:
     names = [table["table_name"] for table in tables]
     unions = {}
     for kind, columns in COLUMNS.items():
-        selects = [f"SELECT {columns} FROM {cache.schema_name}.{name}" for name in names if name.endswith(f"_{kind}")]
+        own = [f"{product}_{kind}" for product in (*KEYS, "extracta_classification") if f"{product}_{kind}" in names]
+        selects = [f"SELECT {columns} FROM {cache.schema_name}.{name}" for name in own]
         unions[kind] = f"({' UNION ALL '.join(selects)}) AS {kind}" if selects else ""
     for title, question in QUESTIONS.items() if all(unions.values()) else ():
         print(f"\n{title}")
