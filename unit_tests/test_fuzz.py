@@ -244,6 +244,7 @@ def check_rows(snapshot: Snapshot) -> None:
 
 def check_tables(result: Templates) -> None:
     """Names that every warehouse takes, none of them twice, and schemas that are understood when they come back."""
+    assert all(trouble.isprintable() and len(trouble) < 1000 for trouble in result.troubles)
     names = table_names({"acme": result.known}, ())
     assert len(set(names.values())) == len(names) == len(result.known)
     for template in result.known:

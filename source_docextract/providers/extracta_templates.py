@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..errors import Refused
 from ..http import Request
 from ..model import Json
+from ..plain import plain
 from ..templates import Field, Kind, Template, Templates, by_template, declared
 from .base import Product, Script, Typing, answers, each, identifier, json_object, text
 
@@ -44,7 +45,7 @@ def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates
     return Templates(
         [_template(one, body) for one, body in told if not isinstance(body, Refused)],
         [
-            f"Extracta.ai does not know the template {one}; it has no typed table. ({body})"
+            f"Extracta.ai does not know the template {plain(one)}; it has no typed table. ({body})"
             for one, body in told
             if isinstance(body, Refused)
         ],

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from ...fields import PLAIN
 from ...http import Request
 from ...model import BatchRef, FileKeys, Json, JsonObject, rfc3339
+from ...plain import plain
 from ...scroll import midnight
 from ...templates import Field, Kind, Template, Templates, declared, merged, seen
 from ..base import OLDEST_CONCEIVABLE, Script, each, text
@@ -44,7 +45,7 @@ def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) 
     return Templates(
         [_template(one, own) for one, own in found.items()],
         [
-            f"DocMap has no extraction of the template {one} yet; it has no typed table before it has."
+            f"DocMap has no extraction of the template {plain(one)} yet; it has no typed table before it has."
             for one in ids
             if one not in found
         ],
