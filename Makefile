@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
-DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py warehouses.py workbook_command.py)
+DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py report.py warehouses.py workbook_command.py)
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
@@ -16,7 +16,7 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test check format bench lock clean
+.PHONY: help demo test test-long test-all test-units image-test report-test check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-units: $(VENV)/ready
 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
+
+report-test: $(DEMO)/browser ## Open the report in Chromium; PICTURE=docs/report.png takes the README's picture anew
+	REPORT_PICTURE="$(PICTURE)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_report_page.py
 
 check: $(VENV)/ready ## Lint, check the formatting and the types
 	$(BIN)/ruff check .
@@ -91,6 +94,10 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@$(RUN) -m venv $(DEMO)
 	@$(DEMO)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' && loose=--ignore-requires-python; \
 	  $(DEMO)/bin/python -m pip install -q --disable-pip-version-check $$loose -r demo/requirements.txt -e '.[sandbox]'
+	@touch $@
+
+$(DEMO)/browser: $(DEMO)/tests
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'playwright>=1.50'
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready

@@ -17,6 +17,7 @@ from .screen import Screen
 from .story import Story
 
 FOLDER = DATABASE.parent
+REPORT = FOLDER / "report.html"
 
 
 def main() -> int:
@@ -53,13 +54,29 @@ def _run(screen: Screen, interrupts: Interrupts) -> None:
             sandbox = until_the_end.enter_context(playground(logs / "sandbox.log", interrupts))
             outcome.append(sandbox.url)
         Story(screen, interrupts, sandbox, Pipeline(DATABASE, logs / "pyairbyte.log")).run()
+    with screen.step("A page of plots out of all that") as outcome:
+        outcome.append(os.path.relpath(_report()))
     _say_goodbye(screen)
+
+
+def _report() -> Path:
+    # Not at the top: before there is something to see, nothing is to take seconds.
+    from report import Trouble as NoReport  # noqa: PLC0415
+    from report.page import write  # noqa: PLC0415
+    from report.warehouse import ask  # noqa: PLC0415
+
+    try:
+        write(ask(str(DATABASE)), DATABASE.name, REPORT)
+    except NoReport as trouble:
+        raise Trouble(str(trouble)) from None
+    return REPORT
 
 
 def _say_goodbye(screen: Screen) -> None:
     database, programs = os.path.relpath(DATABASE), os.path.relpath(Path(sys.executable).parent)
     screen.heading("The sandbox has ended; the data stays")
     rows = (
+        ("The report", f"{os.path.relpath(REPORT)}, to be opened in a browser"),
         ("The file", database),
         ("Its tables", command("SHOW TABLES")),
         ("Any SQL", command("SELECT file_name, data->>'total' total FROM extracta_results")),

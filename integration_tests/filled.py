@@ -1,19 +1,42 @@
-"""Warehouses that are filled with rows without a sync, as PyAirbyte and the example would have them."""
+"""Warehouses that are filled without PyAirbyte, which takes its time: the same tables, the same rows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from harness import Connection
+
+from sandbox import Clock, Sandbox, serve
 from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS
 
 KINDS = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
 TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 
-Tables = Mapping[str, Sequence[dict[str, Any]]]
+Row = dict[str, Any]
+Tables = Mapping[str, Sequence[Row]]
 """Rows by the name of the table."""
+
+
+def synced_twice(meanwhile: Callable[[Sandbox], object]) -> tuple[Sandbox, Tables]:
+    """The demo's world after its second sync, and the rows that a warehouse which upserts has then."""
+    sandbox = Sandbox(Clock(datetime.now(timezone.utc), speed=0))
+    sandbox.fill_demo()
+    with serve(sandbox) as url:
+        connection = Connection(sandbox, url, sandbox.demo_settings(url))
+        assert connection.sync().error is None
+        meanwhile(sandbox)
+        sandbox.fill_demo()
+        while sandbox.extracta.finish(by_itself=True) + sandbox.classification.finish(by_itself=True):
+            pass
+        for world in (sandbox.atlas, sandbox.docmap, sandbox.sensible):
+            world.finish(by_itself=True)
+        sandbox.clock.advance(seconds=60)
+        assert connection.sync().error is None
+    return sandbox, {stream: list(rows.values()) for stream, rows in connection.warehouse.items()}
 
 
 def sql_type(schema: Mapping[str, Any]) -> str:

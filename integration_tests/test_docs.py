@@ -48,6 +48,7 @@ NOT_RUN = {
     "make": "runs these tests, among others",
     "pip": "needs a package registry",
     "python": "needs a warehouse: `test_workbook_command.py` reads its arguments, and runs it with others",
+    ".venv-demo/bin/python": "is not where these tests are; test_report.py writes reports",
 }
 """By first word, why."""
 

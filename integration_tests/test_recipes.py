@@ -14,11 +14,10 @@ from statistics import median
 from typing import Any
 
 import pytest
-from filled import KINDS, Tables, fill_duckdb, fill_postgres
-from harness import Connection
+from filled import KINDS, Row, Tables, fill_duckdb, fill_postgres, synced_twice
 from pages import ROOT
 
-from sandbox import Clock, Sandbox, serve
+from sandbox import Sandbox
 from sandbox.extracta import FileStatus
 
 pytestmark = [
@@ -33,7 +32,6 @@ MONDAY = date(2026, 11, 2)
 SEED_CREATED = datetime(2024, 1, 23, 19, 30, 41, tzinfo=timezone.utc)
 """When the document that Sensible's own example waits for was created."""
 
-Row = dict[str, Any]
 Answers = dict[str, list[Row]]
 
 
@@ -65,22 +63,10 @@ def comparable(rows: Sequence[Row]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def demo(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    sandbox = Sandbox(Clock(datetime.now(timezone.utc), speed=0))
-    sandbox.fill_demo()
-    with serve(sandbox) as url:
-        connection = Connection(sandbox, url, sandbox.demo_settings(url))
-        assert connection.sync().error is None
-        before = data_of(sandbox)
-        sandbox.fill_demo()
-        while sandbox.extracta.finish(by_itself=True) + sandbox.classification.finish(by_itself=True):
-            pass
-        for world in (sandbox.atlas, sandbox.docmap, sandbox.sensible):
-            world.finish(by_itself=True)
-        sandbox.clock.advance(seconds=60)
-        assert connection.sync().error is None
+    before: dict[str, Any] = {}
+    sandbox, tables = synced_twice(meanwhile=lambda sandbox: before.update(data_of(sandbox)))
     after = data_of(sandbox)
     edited = {id_ for id_, data in before.items() if data and after[id_] != data}
-    tables = {stream: list(rows.values()) for stream, rows in connection.warehouse.items()}
     return Demo(sandbox, edited, *ask_both(tmp_path_factory.mktemp("recipes"), postgres, "demo", tables))
 
 

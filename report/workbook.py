@@ -49,7 +49,7 @@ def batch(connection: Connection, provider: str, name: str) -> list[Sheet]:
     """
 
     def rows(kind: str, condition: str) -> list[Row]:
-        sql = f"SELECT * FROM {provider}_{kind} WHERE {condition} ORDER BY id"  # noqa: S608 (none of it is a user's)
+        sql = f"SELECT * FROM {provider}_{kind} WHERE {condition} ORDER BY id"
         return [dict(row) for row in connection.execute(text(sql), {"name": name}).mappings()]
 
     ids = {row["id"] for row in rows("batches", "id = :name OR batch_id = :name")}

@@ -1,0 +1,159 @@
+"""The report as a person sees it: in Chromium, wide and narrow, by day and by night."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filled import Row, fill_duckdb, synced_twice
+
+from sandbox import NewExtraction, Sandbox
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_spec("altair") is None, reason="`make report-test` runs this in .venv-demo"),
+]
+
+PLOTS = {"straight-through", "side-by-side", "failures", "confidence", "time-to-completion"}
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>.pdf"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DRAWN = 30_000
+"""Milliseconds: long enough for any machine; it takes less than one second."""
+
+
+@dataclass
+class Seen:
+    """A page that is open, what it complained about, and what it asked for."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    from report.warehouse import ask
+
+    _, tables = synced_twice(meanwhile=add_hostile_document)
+    return ask(fill_duckdb(tmp_path_factory.mktemp("report") / "documents.duckdb", tables))
+
+
+@pytest.fixture
+def report(answers: dict[str, list[Row]], tmp_path: Path) -> Path:
+    """Of the demo, with a document whose name is a page of its own."""
+    from report.page import write
+
+    write(answers, "documents.duckdb", tmp_path / "report.html")
+    return tmp_path / "report.html"
+
+
+def add_hostile_document(sandbox: Sandbox) -> None:
+    template = sandbox.docmap.template(HOSTILE)
+    sandbox.docmap.run(template, [NewExtraction(HOSTILE, 1.0, error=HOSTILE)])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not Path(found).exists():
+            pytest.fail(
+                "There is no Chromium. On Debian: apt-get install chromium; elsewhere: playwright install chromium"
+            )
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(
+    browser: Any, report: Path, *, width: int = 1180, height: int = 840, scheme: str = "light"
+) -> Iterator[Seen]:
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    seen = Seen(page)
+    page.on("console", lambda message: seen.complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (seen.complaints.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]", timeout=DRAWN)
+    yield seen
+    page.close()
+
+
+def marks(page: Any) -> dict[str, int]:
+    """How many marks each plot has that can be seen."""
+    counted: dict[str, int] = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll(".plot")].map((plot) => [plot.dataset.spec,
+          [".mark-rect path", ".mark-symbol path", ".mark-line path"].flatMap((kind) =>
+            [...plot.querySelectorAll(`svg ${kind}`)]).filter((mark) => {
+              const box = mark.getBoundingClientRect();
+              return box.width > 1 && box.height > 1;
+            }).length]))"""
+    )
+    return counted
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1180, "light"), (1180, "dark"), (390, "light"), (390, "dark")])
+def test_all_plots_are_drawn_and_nothing_goes_wrong(browser: Any, report: Path, width: int, scheme: str) -> None:
+    with opened(browser, report, width=width, scheme=scheme) as seen:
+        drawn = marks(seen.page)
+        widest = seen.page.evaluate("document.documentElement.scrollWidth")
+        sizes = [plot.bounding_box() for plot in seen.page.query_selector_all(".plot svg")]
+
+    assert drawn.keys() == PLOTS
+    # Cells, parts of four bars, bars, and points of lines with the lines.
+    least = {"straight-through": 60, "side-by-side": 8, "failures": 8, "confidence": 40, "time-to-completion": 25}
+    assert {name: drawn[name] for name in PLOTS if drawn[name] < least[name]} == {}
+    assert all(size["width"] > width / 4 and size["height"] > 100 for size in sizes)
+    assert widest <= width
+    assert seen.complaints == []
+    assert [url for url in seen.requests if not url.startswith(("file:", "data:"))] == []
+
+
+def test_names_that_are_pages_of_their_own_are_read_and_not_run(browser: Any, report: Path) -> None:
+    with opened(browser, report) as seen:
+        label = seen.page.evaluate(
+            """[...document.querySelectorAll("#failures svg text")].map((one) => one.textContent)"""
+        )
+        images = seen.page.query_selector_all("img")
+        specs = seen.page.evaluate("""JSON.stringify(specs)""")
+
+    assert any(text.startswith("<img src=x") for text in label)
+    assert HOSTILE in specs
+    assert (images, seen.complaints) == ([], [])
+
+
+def test_a_page_that_turns_dark_is_drawn_in_its_new_colours(browser: Any, report: Path) -> None:
+    colour = """getComputedStyle(document.querySelector("#failures svg .role-axis-label text")).fill"""
+    with opened(browser, report) as seen:
+        by_day = seen.page.evaluate(colour)
+        seen.page.emulate_media(color_scheme="dark")
+        seen.page.wait_for_function(f"{colour} !== {by_day!r}", timeout=DRAWN)
+        assert seen.page.evaluate("""getComputedStyle(document.body).backgroundColor""") == "rgb(18, 22, 28)"
+        assert marks(seen.page).keys() == PLOTS
+
+
+def test_a_picture_can_be_taken(browser: Any, answers: dict[str, list[Row]], tmp_path: Path) -> None:
+    """The README's, where it is asked for; of the demo as it is, without the hostile document."""
+    from report.page import write
+
+    target = Path(os.environ.get("REPORT_PICTURE") or tmp_path / "report.png")
+    plain = {name: [row for row in rows if HOSTILE not in row.values()] for name, rows in answers.items()}
+    write(plain, "documents.duckdb", tmp_path / "plain.html")
+    with opened(browser, tmp_path / "plain.html", height=1350) as seen:
+        blank = seen.page.screenshot(clip={"x": 0, "y": 0, "width": 20, "height": 20})
+        seen.page.screenshot(path=target)
+
+    assert len(blank) < 1_000
+    assert 20_000 < target.stat().st_size < 300_000
