@@ -289,7 +289,7 @@ def test_an_error_beside_files_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "link", [None, {}, {"extractionId": "x1"}, {"batchId": "b"}, {"extractionId": "", "batchId": "b"}]
+    "link", [None, {}, [], "", {"extractionId": "x1"}, {"batchId": "b"}, {"extractionId": "", "batchId": "b"}]
 )
 def test_a_link_without_its_parts_is_no_link(link: Any) -> None:
     file = {"fileId": "f", "status": "processed", "extraction": link}

@@ -295,6 +295,6 @@ def _document(api: _Api, file: Mapping[str, Json], keys: FileKeys) -> Document:
 def _link(file: Mapping[str, Json]) -> BatchRef | None:
     """`extraction: {extractionId, batchId, fileId}` of a file whose type is linked to an extraction template."""
     told = file.get("extraction")
-    link = json_object({} if told is None else told, "A link")
+    link = json_object(told or {}, "A link")  # whatever is empty leads nowhere
     template_id, batch_id = (identifier(link.get(key), f"The {key} of a link") for key in ("extractionId", "batchId"))
     return BatchRef(template_id, batch_id, named=True, linked=True) if template_id and batch_id else None
