@@ -167,7 +167,8 @@ class Connection:
                 (Path(folder) / name).write_text(json.dumps(content))
             arguments = [f"--{name}={Path(folder) / name}" for name in files]
             now = (self.sandbox.clock.now() + self.clock_is_off_by).isoformat()
-            command = [sys.executable, _KILLED, now, "read", *arguments]
+            # On a Python that is no longer supported, the clients of Google's storage say so to standard error.
+            command = [sys.executable, "-W", "ignore::FutureWarning", _KILLED, now, "read", *arguments]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
                 try:
                     yield process
