@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from schedules import KilledSchedule, Schedule
+from schedules import KilledSchedule, Schedule, TypedSchedule
 
 
 def run(schedule: type[Schedule], examples: int, steps: int) -> None:
@@ -30,7 +30,17 @@ def test_so_it_does_where_the_process_is_killed(_part: int) -> None:
     run(KilledSchedule, examples=5, steps=10)
 
 
+def test_so_it_does_with_typed_tables() -> None:
+    run(TypedSchedule, examples=20, steps=20)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("_part", range(6))
 def test_so_it_does_after_longer_schedules(_part: int) -> None:
     run(Schedule, examples=80, steps=50)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("_part", range(4))
+def test_so_it_does_with_typed_tables_after_more_schedules(_part: int) -> None:
+    run(TypedSchedule, examples=100, steps=40)
