@@ -81,8 +81,6 @@ def _say_goodbye(screen: Screen) -> None:
         ("Its tables", command("SHOW TABLES")),
         ("Any SQL", command("SELECT file_name, data->>'total' total FROM extracta_results")),
         ("", f"or, with DuckDB's own shell: duckdb {database}"),
-        ("Read on", "README.md"),
-        ("The tests", "make test"),
         ("The sandbox", f"{programs}/docextract-sandbox --help"),
     )
     for what, where in rows:
