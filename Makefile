@@ -82,18 +82,19 @@ clean: ## Remove the environments and what the demo made
 	rm -rf $(BENCH) benchmarks/.work
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
+# PyAirbyte and Airbyte's models of connectors declare no support of Python 3.13 yet, and work with it.
+LOOSE = $(shell $(RUN) -c 'import sys; print("--ignore-requires-python" if sys.version_info >= (3, 13) else "")')
+
 $(VENV)/ready: setup.py pyproject.toml
 	@echo "Setting up $(VENV) with $(RUN) ..."
 	@$(RUN) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[tests]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(LOOSE) -e '.[tests]'
 	@touch $@
 
-# PyAirbyte declares no support of Python 3.13 yet, and works with it.
 $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@echo "Setting up $(DEMO) with $(RUN) (PyAirbyte is large: a minute or two) ..."
 	@$(RUN) -m venv $(DEMO)
-	@$(DEMO)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' && loose=--ignore-requires-python; \
-	  $(DEMO)/bin/python -m pip install -q --disable-pip-version-check $$loose -r demo/requirements.txt -e '.[sandbox]'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check $(LOOSE) -r demo/requirements.txt -e '.[sandbox]'
 	@touch $@
 
 $(DEMO)/browser: $(DEMO)/tests
