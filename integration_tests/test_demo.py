@@ -51,7 +51,8 @@ def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -
         assert max(map(len, done.stdout.splitlines())) <= 120 + len(os.path.relpath(sys.executable, tmp_path))
         assert len(done.stdout.splitlines()) <= 160
         assert not _answers(_address(done.stdout))
-        counts = [int(count) for count in re.findall(r"sync, .*\.\.\. (\d+) rows", done.stdout)]
+        told = re.findall(r"sync, .*\.\.\. ([\d,]+) rows", done.stdout)
+        counts = [int(count.replace(",", "")) for count in told]
         assert counts[0] > counts[1] > counts[2] == 0
         assert f"... {len(STREAMS)} streams" in done.stdout
         landed = {
