@@ -248,7 +248,8 @@ def shared_types(rows: Sequence[Row]) -> list[Row]:
 
 
 def _label(row: Row) -> str:
-    return f"{row['template']} · {row['provider'].removesuffix('_classification')}"
+    """The provider first: where there is little room the end is cut."""
+    return f"{row['provider'].removesuffix('_classification')} · {row['template']}"
 
 
 def _used(colours: Legend, rows: Iterable[Row]) -> Legend:

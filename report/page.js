@@ -12,7 +12,7 @@ function theme() {
     view: { stroke: null },
     axis: {
       domain: false, ticks: false, gridColor: colour("--line"), labelColor: colour("--quiet"), labelFont: font,
-      labelFontSize: 12, labelPadding: 8, labelLimit: innerWidth < 600 ? 104 : 240,
+      labelFontSize: 12, labelPadding: 8, labelLimit: innerWidth < 600 ? 116 : 240,
     },
   };
 }
