@@ -52,7 +52,11 @@ class Notation:
         return self.sign in value and VALUE in value and isinstance(value[self.sign], self.sign_is)
 
     def about(self, wrapper: JsonObject) -> About:
-        return About(_number(wrapper.get(self.confidence)), _words(wrapper, self.signal), _words(wrapper, self.unit))
+        return About(
+            _number(wrapper.get(self.confidence)),
+            _text(wrapper.get(self.signal)) if self.signal else None,
+            _text(wrapper.get(self.unit)) if self.unit else None,
+        )
 
     def is_column(self, value: JsonObject) -> bool:
         """Whether an object is the column of a table."""
@@ -97,9 +101,11 @@ class _Walk:
     def through(self, value: Json, path: str, name: str, position: int | None, about: About) -> None:
         if isinstance(value, dict):
             if self._notation.wraps(value):
-                inner = value[VALUE]
-                below = f"{path}/{VALUE}" if isinstance(inner, (dict, list)) else path
-                self.through(inner, below, name, position, self._notation.about(value))
+                inner, told = value[VALUE], self._notation.about(value)
+                if isinstance(inner, (dict, list)):
+                    self.through(inner, f"{path}/{VALUE}", name, position, told)
+                else:
+                    self.found.append(Leaf(path, name, position, inner, told))
                 return
             label = self._notation.column[0] if self._notation.is_column(value) else None
             for key, item in value.items():
@@ -132,6 +138,5 @@ def _number(value: Json) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _words(wrapper: JsonObject, key: str) -> str | None:
-    value = wrapper.get(key) if key else None
+def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None

@@ -24,7 +24,7 @@ _ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 def line(message: str) -> str:
     """A message's JSON as one line, whatever the values in it hold."""
-    for end, escape in _ENDS.items():
+    for end, escape in _ENDS.items() if not message.isascii() else ():
         message = message.replace(end, escape)
     return f"{message}\n"
 

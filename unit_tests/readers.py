@@ -110,8 +110,7 @@ def _no_summary(entry: Json) -> bool:
 
 def _no_file(entry: Json) -> bool:
     """One whose link cannot be read is not told either: what it leads to would never be."""
-    link = entry.get("extraction") if isinstance(entry, dict) else None
-    link = {} if link is None else link
+    link = entry.get("extraction") or {} if isinstance(entry, dict) else {}
     is_link = isinstance(link, dict) and not any(_is_odd(link.get(key)) for key in ("extractionId", "batchId"))
     return not isinstance(entry, dict) or _is_odd(entry.get("fileId")) or not is_link
 
