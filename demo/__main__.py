@@ -43,7 +43,7 @@ def main() -> int:
 
 def _run(screen: Screen, interrupts: Interrupts) -> None:
     screen.line("A sandbox of the providers' APIs starts on this machine, and the connector syncs its invented")
-    screen.line("documents into a DuckDB file, three times. Takes half a minute and needs neither key nor network.")
+    screen.line("documents into a DuckDB file, three times. Takes a minute and needs neither key nor network.")
     screen.line()
     logs = FOLDER / "logs"
     shutil.rmtree(FOLDER, ignore_errors=True)
