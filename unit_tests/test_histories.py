@@ -97,7 +97,7 @@ def broken_off(provider: str, size: int, every: int, *kinds: str) -> None:
         assert requests <= base + kills * ONE_WINDOW, (requests, base, kills)
 
 
-@pytest.mark.parametrize("provider", ["docmap", "sensible"])
+@pytest.mark.parametrize("provider", ["docmap", pytest.param("sensible", marks=pytest.mark.long)])
 def test_a_first_sync_that_is_broken_off_costs_little_more(provider: str) -> None:
     broken_off(provider, 2000, every=3500)
 

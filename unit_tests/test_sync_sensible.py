@@ -385,6 +385,7 @@ def test_a_batch_whose_documents_come_in_several_windows_is_asked_for_once(serve
     assert (row["id"], row["status"], row["files_processed"]) == (batch, "complete", 3)
 
 
+@pytest.mark.long
 def test_a_first_sync_that_is_broken_off_again_and_again_repeats_little(served: Served, claims: Sandbox) -> None:
     ids = claims.sensible.bulk("claims", 1500, days_ago(700), step_seconds=40_000)
     whole = connect(served).sync()
