@@ -25,11 +25,11 @@ demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what lan
 	@$(DEMO)/bin/python -m demo
 
 test: $(VENV)/ready $(DEMO)/tests ## Run the tests
-	$(BIN)/python -m pytest -q -n $(CORES) $(DEMO_TESTS:%=--ignore %)
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile $(DEMO_TESTS)
 
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
-	$(BIN)/python -m pytest -q -n $(CORES) -m long $(DEMO_TESTS:%=--ignore %)
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m long $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -m long $(DEMO_TESTS)
 
 test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13 that is installed
