@@ -24,13 +24,14 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["source_docextract*", "sandbox*"]),
     install_requires=[
+        "aiohttp>=3.13,<4",
         "airbyte-cdk>=7.39,<8",
         "anyascii>=0.3.2",
         "orjson>=3.10",
         "pydantic>=2.13,<3",
         "requests>=2.31",
         "smart-open>=7",
-        "tenacity>=9,<10",
+        "yarl>=1.20,<2",
     ],
     extras_require={
         "s3": ["smart-open[s3]>=7"],

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-
-import requests
-from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution
-from airbyte_cdk.sources.streams.http.error_handlers.response_models import SUCCESS_RESOLUTION
-from urllib3.exceptions import ReadTimeoutError
+from typing import NamedTuple
 
 from .body import parsed
 from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
@@ -24,6 +19,14 @@ TIMEOUT = (5, 60)
 
 _TOO_MANY = 429
 _PASSING = {_TOO_MANY: "is asked too often", 503: "is down"}
+
+
+class Reply(NamedTuple):
+    """An answer as it came. The names of headers are compared whatever letters they are written in."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +84,30 @@ class Judge:
         self._longest_asked = longest_asked
         self._now = now
 
-    def body(self, response: requests.Response) -> Json:
+    def body(self, reply: Reply) -> Json:
         """The parsed body of a 2xx answer.
 
         Raises:
             Again: where another try may help.
             ConfigError, TransientError, BadAnswer, Refused: where it would not.
         """
-        status = response.status_code
+        status = reply.status
         try:
-            body, is_json = parsed(response.content), True
+            body, is_json = parsed(reply.content), True
         except ValueError:
             body, is_json = None, False
         if 200 <= status < 300:
             if not is_json:
                 raise Again("answered with something that is not JSON")
             return body
-        reason = self._plain(self._dialect.reason(body) if is_json else response.text)
+        reason = self._plain(self._dialect.reason(body) if is_json else reply.content.decode(errors="replace"))
         told = f" ({status}{f': {reason}' if reason else ''})"
         if status == _TOO_MANY and self._dialect.is_quota(reason):
             words = "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
             raise QuotaError(f"{self._dialect.name} {words}{told}.", status, body)
         trouble = self._trouble(status, body, told)
         if isinstance(trouble, Again):
-            trouble.asked = self._retry_after(response)
+            trouble.asked = self._retry_after(reply)
             trouble.throttled = status == _TOO_MANY or trouble.asked is not None
             if (trouble.asked or 0) > self._longest_asked:
                 words = f"{self._dialect.name} asks to come back in {_in_words(trouble.asked or 0)}{told}."
@@ -125,9 +128,9 @@ class Judge:
             return Again(f"{_PASSING.get(status, 'had a trouble of its own')}{told}", status, body)
         return Refused(f"{name} refused the request{told}.", status, body)
 
-    def _retry_after(self, response: requests.Response) -> float | None:
+    def _retry_after(self, reply: Reply) -> float | None:
         """Seconds out of a `Retry-After` header, which is a number or a date."""
-        header = response.headers.get("Retry-After", "").strip()
+        header = reply.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
             return float(header)
         try:
@@ -146,37 +149,3 @@ def _in_words(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{min(seconds / length, 999):.0f} {unit}"
     return f"{seconds / 60:.0f} minutes"
-
-
-_SILENT = f"was silent for {TIMEOUT[1]} s"
-_BROKEN: tuple[tuple[type[requests.RequestException], str], ...] = (
-    (requests.exceptions.SSLError, "has a certificate that cannot be trusted"),
-    (requests.exceptions.ConnectTimeout, f"did not take the connection within {TIMEOUT[0]} s"),
-    (requests.exceptions.ReadTimeout, _SILENT),
-    (requests.exceptions.ChunkedEncodingError, "broke off in the middle of an answer"),
-    (requests.exceptions.ContentDecodingError, "answered with a broken body"),
-    (requests.exceptions.ConnectionError, "could not be reached or broke the connection"),
-)
-
-
-class AsIs(ErrorHandler):
-    """Hands every answer on as it is. Where there was none, that is None, and `trouble` tells why."""
-
-    max_retries = 0
-    max_time = None
-
-    def __init__(self) -> None:
-        self._thread = threading.local()
-
-    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        # Nothing is raised here: the CDK's client forgets a request only when it has had its answer.
-        self._thread.error = response
-        return SUCCESS_RESOLUTION
-
-    def trouble(self) -> Exception:
-        """What became of the last request of this thread: a trouble that may pass, or the error as it was."""
-        error: Exception = self._thread.error
-        is_silence = any(isinstance(one, ReadTimeoutError) for one in error.args)
-        kinds = (words for kind, words in _BROKEN if isinstance(error, kind))
-        words = _SILENT if is_silence else next(kinds, None)
-        return Again(words) if words else error

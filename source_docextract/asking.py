@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from .http import Client
 from .providers.base import Script
-from .workers import Arrival, Workers
+from .scripts import Arrival, Scripts
 
 T = TypeVar("T")
 
@@ -22,16 +22,18 @@ def answered(script: Script[T], client: Client, *, log_in: bool = False) -> T:
         ConnectorError: where it ends in one.
     """
     arrivals: SimpleQueue[Arrival] = SimpleQueue()
-    workers = Workers(client, arrivals)
+    scripts = Scripts(client, arrivals)
     try:
         if log_in:
             client.log_in()
-        job = workers.start(script, None)
+        job = scripts.start(script, None)
         while job is None:
-            job = workers.arrived(arrivals.get())
+            arrival = arrivals.get()
+            job = scripts.arrived(arrival)
+            scripts.go_on(arrival)
         if job.error:
             raise job.error
         result: T = job.result
         return result
     finally:
-        workers.close()
+        scripts.close()

@@ -15,9 +15,9 @@ from .model import BatchStatus, Snapshot
 from .notices import Notices
 from .plain import plain
 from .routes import Route
+from .scripts import SHAPES, unreadable
 from .streams import Checkpoints
 from .tables import mark
-from .workers import SHAPES, unreadable
 
 _STATE_EVERY = 100  # documents of one window
 

@@ -11,9 +11,9 @@ from queue import Empty, SimpleQueue
 
 from airbyte_cdk.models import AirbyteMessage
 
+from .scripts import Arrival
 from .stopping import Stop
 from .visit import Visit
-from .workers import Arrival
 
 _HEARTBEAT = 5.0  # seconds between looks at the clock while nothing arrives
 
@@ -27,7 +27,7 @@ def run(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> 
             stop.look()
     finally:
         for visit in visits:
-            visit.workers.close()
+            visit.scripts.close()
 
 
 def _deliver(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
@@ -45,7 +45,7 @@ def _deliver(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop
 def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
     arrival = _next(arrivals, stop)
     for visit in active:
-        if arrival and arrival.workers is visit.workers:
+        if arrival and arrival.scripts is visit.scripts:
             yield from visit.take(arrival)
         yield from visit.checkpoints.while_waiting()
 

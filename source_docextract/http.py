@@ -1,40 +1,31 @@
 """Requests to one provider: spaced, retried, logged in.
 
-The CDK's HttpClient sends; it is given one try at a time. When to try again is decided here: a wait must end at once
-when the sync is stopped, and a throttled endpoint holds up all requests to it, not only the one that was told so.
+When to try again is decided here: a throttled endpoint holds up all requests to it, not only the one that was told so,
+and a wait that is longer than a sync is worth is left for the next one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from urllib.parse import urlencode
 
-import requests
-import urllib3
-from airbyte_cdk.sources.streams.http import HttpClient
-from requests.auth import AuthBase
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
-
-from .answers import TIMEOUT, Again, AsIs, Dialect, Judge
-from .connections import Connections
-from .errors import ConfigError, CredentialsError, Stopped, TransientError
+from .answers import Again, Dialect, Judge
+from .background import Background
+from .errors import ConfigError, CredentialsError, TransientError
 from .login import Tokens
 from .model import Json
 from .pacing import Lane, Patience
 from .plain import hide, plain
+from .wire import CannotBeSentError, Wire
 
-# The CDK's client logs whole requests, headers and bodies included, at DEBUG. Its own voice is kept off.
-_silent = logging.getLogger("source_docextract.silent")
-_silent.propagate = False
-_silent.setLevel(logging.CRITICAL + 1)
-
-_MEANINGLESS = (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)
-"""What requests and urllib3 say of a request that cannot be sent, and of an answer that is no HTTP."""
+_RENEWALS = 2
+"""Tokens that may expire under one request, before it is the request that is refused."""
 
 _TOLD = 20
 """Waits that are told of in one sync; a provider that is in trouble all day must not bury the log."""
@@ -71,11 +62,14 @@ class Tally:
 
 
 class Client:
-    """Sends requests to one provider. May be shared by threads.
+    """Sends requests to one provider. May be used by all threads; what it does, it does in one of its own.
 
     Args:
         spacing: seconds between requests, by lane; a lane that is not named has none.
         now: the wall clock, for `Retry-After` dates.
+
+    Raises:
+        ConfigError: where the certificates to trust cannot be read.
     """
 
     def __init__(
@@ -93,18 +87,16 @@ class Client:
     ) -> None:
         self.dialect = dialect
         self.tally = Tally()
-        self.stop = threading.Event()
         self.max_in_flight = max_in_flight
         self._base_url = base_url
         self._headers = dict(headers or {})
         self._spacing = dict(spacing or {})
         self._lanes: dict[str, Lane] = {}
-        self._slots = threading.Semaphore(max_in_flight)
+        self._slots = asyncio.Semaphore(max_in_flight)
         self._patience = patience or Patience()
         self._logger = logger or logging.getLogger("airbyte")
-        self._lock = threading.Lock()
         hide(*(value.removeprefix("Bearer ") for value in self._headers.values()))
-        self._send: Callable[[Request], Json] = self._send_once
+        self._send: Callable[[Request], Awaitable[Json]] = self._send_once
         self._tokens: Tokens | None = None
         if login:
             hide(*login.request.headers.values())
@@ -113,169 +105,136 @@ class Client:
         clock = now or (lambda: datetime.now(timezone.utc))
         self._judge = Judge(dialect, self._patience.longest_asked, clock)
         self._told = 0
-        self._session = _Session()
-        # What is not encrypted stays on this machine, whatever proxies there are.
-        self._session.trust_env = base_url.lower().startswith("https:")
-        self._connections = Connections(self.stop, self._patience.longest_answer, max_in_flight)
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, self._connections)
-        self._as_is = AsIs()
-        self._http = HttpClient(
-            dialect.name,
-            _silent,
-            error_handler=self._as_is,
-            session=self._session,
-            authenticator=_NoNetrc(),
-            request_timeout=TIMEOUT,
-            disable_retries=True,
-        )
+        self._wire = Wire(base_url, self._patience.longest_answer, tells=any(self._spacing.values()))
+        self._background = Background(dialect.name, at_end=self._wire.close)
+
+    def ask(self, request: Request, tell: Callable[[Json | Exception], None]) -> None:
+        """Sends a request when its turn has come. `tell` is called with the outcome of `send`, in another thread.
+
+        After an error, `go_on` is to be called: until then the next request of its lane that has its place is not sent.
+        """
+        self._background.do(partial(self._in_turn, request), tell)
+
+    def go_on(self, lane: str) -> None:
+        """What has failed was heard of, and more is to be sent nevertheless."""
+
+        async def free() -> None:
+            self._lane(lane).places.release()
+
+        self._background.do(free, lambda _: None)
 
     def send(self, request: Request) -> Json:
         """The parsed body of a 2xx answer.
 
         Raises:
             ConfigError, TransientError, BadAnswer, Refused: as their names say; with passing troubles already retried.
+            Stopped: where the client was closed before.
         """
-        return self._with_retries(request, self._send)
+        try:
+            return self._background.result_of(partial(self._in_turn, request))
+        except Exception:
+            self.go_on(request.lane)
+            raise
 
     def log_in(self) -> None:
         """Proves the credentials, where the provider has a login."""
         if self._tokens:
-            self._tokens.current()
+            self._background.result_of(self._tokens.current)
 
     def close(self) -> None:
         """Ends every wait at once, also for an answer, and lets no further request out."""
-        self.stop.set()
-        self._connections.cut()
-        self._session.close()
+        self._background.close()
 
-    def _with_retries(self, request: Request, once: Callable[[Request], Json]) -> Json:
-        retrying = Retrying(
-            retry=retry_if_exception_type(Again),
-            stop=self._is_enough,
-            wait=self._wait,
-            before_sleep=lambda state: self._tell(request, state),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(once, request)
-        except Again as trouble:
-            words = f"{self.dialect.name} {trouble}, {retrying.statistics['attempt_number']} times in a row."
-            raise TransientError(words, trouble.status, trouble.body) from None
-
-    def _wait(self, state: RetryCallState) -> float:
-        return max(_trouble(state).asked or 0.0, self._patience.wait(state.attempt_number))
-
-    def _is_enough(self, state: RetryCallState) -> bool:
-        in_all = state.idle_for + state.upcoming_sleep
-        return state.attempt_number >= self._patience.tries or in_all > self._patience.longest_asked
-
-    def _tell(self, request: Request, state: RetryCallState) -> None:
-        """One log line a wait, however many requests share it. A throttled lane is held for all its requests."""
-        trouble, seconds, lane = _trouble(state), state.upcoming_sleep, self._lane(request.lane)
-        if trouble.throttled:
-            lane.hold(seconds)
-        is_news = lane.is_news(seconds)
-        with self._lock:
-            self.tally.retries += 1
-            self._told += is_news
-            told = self._told
-        if is_news and told <= _TOLD:
-            tries = f"try {state.attempt_number + 1} of {self._patience.tries}"
-            last = " Further waits are only counted." if told == _TOLD else ""
-            self._logger.info("%s %s; waiting %.1f s before %s.%s", self.dialect.name, trouble, seconds, tries, last)
-
-    def _sleep(self, seconds: float) -> None:
-        began = time.monotonic()
-        stopped = self.stop.wait(seconds)
-        with self._lock:
-            self.tally.waited += time.monotonic() - began
-        if stopped:
-            raise Stopped("The sync was stopped.")
-
-    def _lane(self, name: str) -> Lane:
-        with self._lock:
-            if name not in self._lanes:
-                self._lanes[name] = Lane(self._spacing.get(name, 0.0))
-            return self._lanes[name]
-
-    def _send_logged_in(self, header: str, tokens: Tokens, request: Request) -> Json:
-        """With a token; one that is refused is renewed once, by one worker for all."""
-        token = tokens.current()
-        try:
-            body = self._send_once(request, {header: token.value})
-        except CredentialsError as refusal:
-            body = self._send_once(request, {header: tokens.instead_of(token, refusal).value})
-        tokens.proven()
+    async def _in_turn(self, request: Request) -> Json:
+        """No more of a lane at once than can be on their way: who asks for a token does so just before it is used."""
+        places = self._lane(request.lane).places
+        await places.acquire()
+        body = await self._with_retries(request, self._send)
+        places.release()
         return body
 
-    def _log_in(self, login: Login) -> tuple[str, float]:
-        value, lifetime = login.read(self._with_retries(login.request, self._send_once))
+    async def _with_retries(self, request: Request, once: Callable[[Request], Awaitable[Json]]) -> Json:
+        tries, waited = 1, 0.0
+        while True:
+            try:
+                return await once(request)
+            except Again as trouble:
+                wait = max(trouble.asked or 0.0, self._patience.wait(tries))
+                if tries >= self._patience.tries or waited + wait > self._patience.longest_asked:
+                    words = f"{self.dialect.name} {trouble}, {tries} times in a row."
+                    raise TransientError(words, trouble.status, trouble.body) from None
+                tries, waited = tries + 1, waited + wait
+                self._tell(request, trouble, wait, tries)
+            await self._sleep(wait)
+
+    def _tell(self, request: Request, trouble: Again, wait: float, upcoming: int) -> None:
+        """One log line a wait, however many requests share it. A throttled lane is held for all its requests."""
+        lane = self._lane(request.lane)
+        if trouble.throttled:
+            lane.hold(wait)
+        self.tally.retries += 1
+        if not lane.is_news(wait):
+            return
+        self._told += 1
+        if self._told <= _TOLD:
+            tries = f"try {upcoming} of {self._patience.tries}"
+            last = " Further waits are only counted." if self._told == _TOLD else ""
+            self._logger.info("%s %s; waiting %.1f s before %s.%s", self.dialect.name, trouble, wait, tries, last)
+
+    async def _sleep(self, seconds: float) -> None:
+        began = time.monotonic()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.tally.waited += time.monotonic() - began
+
+    def _lane(self, name: str) -> Lane:
+        if name not in self._lanes:
+            self._lanes[name] = Lane(self._spacing.get(name, 0.0), self.max_in_flight)
+        return self._lanes[name]
+
+    async def _send_logged_in(self, header: str, tokens: Tokens, request: Request) -> Json:
+        """With a token; one that is refused is renewed once, by one request for all."""
+        token, renewed = await tokens.current(), 0
+        while True:
+            try:
+                body = await self._send_once(request, {header: token.value})
+            except CredentialsError as refusal:
+                renewed += 1
+                if renewed > _RENEWALS:
+                    raise
+                token = await tokens.instead_of(token, refusal)
+            else:
+                tokens.proven()
+                return body
+
+    async def _log_in(self, login: Login) -> tuple[str, float]:
+        value, lifetime = login.read(await self._with_retries(login.request, self._send_once))
         hide(value)
         return value, lifetime
 
-    def _send_once(self, request: Request, extra_headers: Mapping[str, str] | None = None) -> Json:
-        if self.stop.is_set():
-            raise Stopped("The sync was stopped.")
+    async def _send_once(self, request: Request, extra_headers: Mapping[str, str] | None = None) -> Json:
         lane = self._lane(request.lane)
-        waited = lane.enter(self.stop, self._slots)
+        waited = await lane.enter(self._slots)
+        self.tally.waited += waited
+        began = time.monotonic()
         try:
-            with self._lock:
-                self.tally.requests += 1
-                self.tally.waited += waited
-            began = time.monotonic()
-            response = self._answer(request, {**self._headers, **request.headers, **(extra_headers or {})}, lane)
-        except Exception as error:
-            if self.stop.is_set():
-                raise Stopped("The sync was stopped.") from None  # by then, all else comes of that
-            if not isinstance(error, _MEANINGLESS):
-                raise
-            if self._connections.is_out:
-                raise Again("gave an answer that cannot be read") from None
-            # Its own words are not repeated: they may quote a header, and a header may be a key.
-            words = f"A request to {self.dialect.name} cannot be sent ({type(error).__name__})."
+            self.tally.requests += 1
+            query = f"?{urlencode(request.params)}" if request.params else ""
+            headers = {**self._headers, **request.headers, **(extra_headers or {})}
+            url = f"{self._base_url}{request.path}{query}"
+            reply = await self._wire.exchange(request.method, url, headers, request.json, lane.left)
+        except CannotBeSentError as error:
+            words = f"A request to {self.dialect.name} cannot be sent ({error})."
             raise ConfigError(f"{words} Check its base_url and keys.") from None
         finally:
             self._slots.release()
-        self._logger.debug(
-            "%s %s %s: %d in %.0f ms", self.dialect.name, request.method, plain(request.path),
-            response.status_code, (time.monotonic() - began) * 1000,
-        )  # fmt: skip
-        return self._judge.body(response)
-
-    def _answer(self, request: Request, headers: Mapping[str, str], lane: Lane) -> requests.Response:
-        self._connections.sending(lane.left)
-        _, response = self._http.send_request(
-            request.method,
-            self._base_url + request.path,
-            request_kwargs={"allow_redirects": False},
-            headers=headers,
-            params={key: str(value) for key, value in request.params.items()},
-            json=request.json,
-        )
-        if response is None:
-            raise self._as_is.trouble()
-        return response
-
-
-class _Session(requests.Session):
-    """Takes no redirect, and does not look where it leads: the key is for one host."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
-
-
-class _NoNetrc(AuthBase):
-    """Says that the request is authorised already: without it, requests would put in what a ~/.netrc holds."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-def _trouble(state: RetryCallState) -> Again:
-    trouble = state.outcome.exception() if state.outcome else None
-    return trouble if isinstance(trouble, Again) else Again("is in trouble")
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug(
+                "%s %s %s: %d in %.0f ms", self.dialect.name, request.method, plain(request.path),
+                reply.status, (time.monotonic() - began) * 1000,
+            )  # fmt: skip
+        return self._judge.body(reply)
 
 
 def bearer(key: str) -> dict[str, str]:

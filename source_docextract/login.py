@@ -1,13 +1,13 @@
-"""A token traded for credentials: one login for all workers, however many find the token expired."""
+"""A token traded for credentials: one login for all requests, however many find the token expired."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from .errors import ConnectorError, CredentialsError, Refused, Stopped
+from .errors import ConnectorError, CredentialsError, Refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,56 +19,54 @@ class Token:
 
 
 class Tokens:
-    """The current token.
+    """The current token. Belongs to one event loop.
 
     Args:
         log_in: gives a new token and the seconds it lives.
         credentials: the settings to check when the login is refused.
     """
 
-    def __init__(self, log_in: Callable[[], tuple[str, float]], credentials: str) -> None:
+    def __init__(self, log_in: Callable[[], Awaitable[tuple[str, float]]], credentials: str) -> None:
         self._log_in = log_in
         self._credentials = credentials
         self._token: Token | None = None
         self._trouble: ConnectorError | None = None
         self._unproven = 0  # logins since a token was last taken
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
 
-    def current(self) -> Token:
+    async def current(self) -> Token:
         """The token; a new one where there is none or it has expired.
 
         A login that failed for good is not tried again: all who ask for a token are told why.
         """
-        with self._lock:
+        async with self._lock:
             if self._trouble:
                 raise self._trouble
             token = self._token
             if token is None or token.expires <= time.monotonic():
-                token = self._token = self._new()
+                token = self._token = await self._new()
             return token
 
-    def instead_of(self, token: Token, refusal: CredentialsError) -> Token:
+    async def instead_of(self, token: Token, refusal: CredentialsError) -> Token:
         """A new token for one that was refused, the same for all who held that one.
 
         Where two in a row were never taken, it is not the token that is wrong, and all are told of the refusal.
         """
-        with self._lock:
+        async with self._lock:
             if self._token is token:
                 if self._unproven > 1:
                     self._trouble = self._trouble or refusal
                     raise self._trouble
                 self._token = None
-        return self.current()
+        return await self.current()
 
     def proven(self) -> None:
         """A token was taken."""
         self._unproven = 0
 
-    def _new(self) -> Token:
+    async def _new(self) -> Token:
         try:
-            value, lifetime = self._log_in()
-        except Stopped:
-            raise
+            value, lifetime = await self._log_in()
         except Refused as refusal:
             self._trouble = CredentialsError(f"{refusal} Check {self._credentials}.")
             raise self._trouble from None

@@ -1,17 +1,15 @@
 """When a request may leave: the spacing of an endpoint, and how long to wait between tries.
 
 The CDK's call rate policies keep gaps too, but sleep where nothing can wake them and log each wait; a sync that is
-told to stop must end within seconds, and a spaced endpoint would fill the log.
+told to stop must end within seconds, and a spaced endpoint would fill the log. A lane belongs to one event loop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-import threading
 import time
 from dataclasses import dataclass
-
-from .errors import Stopped
 
 SPACING_MARGIN = 1.01
 """Arrivals jitter on the way: 1 % more keeps every gap the provider sees at least as long as it asks for."""
@@ -38,32 +36,29 @@ class Patience:
 
 
 class Lane:
-    """The line before an endpoint: entered one at a time, at least `interval` seconds apart."""
+    """The line before an endpoint: entered one at a time, at least `interval` seconds apart.
 
-    def __init__(self, interval: float) -> None:
+    `places` are for those who stand in it, or whose answer or next try is still to come.
+    """
+
+    def __init__(self, interval: float, places: int = 1) -> None:
+        self.places = asyncio.Semaphore(places)
         self._interval = interval * SPACING_MARGIN
         self._next = 0.0
         self._told_until = 0.0
-        self._door = threading.Lock()  # held while waiting for a turn
-        self._clock = threading.Lock()  # held while a moment changes
+        self._door = asyncio.Lock()  # held while waiting for a turn
 
-    def enter(self, stop: threading.Event, slots: threading.Semaphore) -> float:
+    async def enter(self, slots: asyncio.Semaphore) -> float:
         """Waits for its turn and for one of the provider's `slots`; gives the seconds waited for the turn.
 
         The slot is taken before the moment is noted: otherwise a full house would shorten the gap behind it.
         """
-        with self._door:
+        async with self._door:
             arrived = time.monotonic()
             while (delay := self._next - time.monotonic()) > 0:
-                if stop.wait(delay):
-                    raise Stopped("The sync was stopped.")
+                await asyncio.sleep(delay)
             waited = time.monotonic() - arrived
-            while not slots.acquire(timeout=0.2):
-                if stop.is_set():
-                    raise Stopped("The sync was stopped.")
-            if stop.is_set():
-                slots.release()
-                raise Stopped("The sync was stopped.")
+            await slots.acquire()
             self.left()
             return waited
 
@@ -78,13 +73,11 @@ class Lane:
     def is_news(self, seconds: float) -> bool:
         """Whether a wait of so long is worth telling: not as part of one that is going on and was told already."""
         now = time.monotonic()
-        with self._clock:
-            left = max(0.0, self._told_until - now)
-            if left and seconds <= 2 * left + 1:
-                return False
-            self._told_until = now + seconds
-            return True
+        left = max(0.0, self._told_until - now)
+        if left and seconds <= 2 * left + 1:
+            return False
+        self._told_until = now + seconds
+        return True
 
     def _not_before(self, moment: float) -> None:
-        with self._clock:
-            self._next = max(self._next, moment)
+        self._next = max(self._next, moment)

@@ -33,11 +33,11 @@ from .pacing import Patience
 from .providers import plans
 from .providers.base import Plan
 from .registry import Registry, read_registry
+from .scripts import Arrival
 from .spec import connection_specification
 from .stopping import Stop
 from .streams import Checkpoints, Stream
 from .visit import Visit
-from .workers import Arrival
 
 DOCUMENTATION = "https://docs.airbyte.com/integrations/sources/docextract"
 

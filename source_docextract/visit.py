@@ -21,10 +21,10 @@ from .model import Snapshot
 from .notices import Notices
 from .providers.base import Plan, Script
 from .routes import Route, routes
+from .scripts import Arrival, Job, Scripts
 from .scroll import Oldest, Scroll, Window
 from .streams import Checkpoints, Stream
 from .summary import summary
-from .workers import Arrival, Job, Workers
 
 TROUBLES_IN_A_ROW = 3
 """After so many batches in a row that failed for good, the rest of a provider is not asked."""
@@ -35,7 +35,7 @@ class Visit:
 
     Args:
         streams: the selected streams of its products.
-        arrivals: where its workers report, in common with other visits.
+        arrivals: where its requests are reported, in common with other visits.
         now: the clock.
     """
 
@@ -51,7 +51,7 @@ class Visit:
         now: Callable[[], datetime],
         logger: logging.Logger,
     ) -> None:
-        self.workers = Workers(client, arrivals)
+        self.scripts = Scripts(client, arrivals)
         self.checkpoints = checkpoints
         self._name = plan.dialect.name
         self._client = client
@@ -88,7 +88,8 @@ class Visit:
 
     def take(self, arrival: Arrival) -> Iterator[AirbyteMessage]:
         """Takes in one answer, and delivers what that completes."""
-        yield from self._ended(self.workers.arrived(arrival))
+        yield from self._ended(self.scripts.arrived(arrival))
+        self.scripts.go_on(arrival)
 
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, one terminal status a stream, and a line of what was done."""
@@ -129,7 +130,7 @@ class Visit:
         target = self._linked(route)
         if target and target.queue is None:
             return  # only a planned product can tell whether a link leads to something new
-        while route.queue and self.workers.has_room(route.product.lane) and not self._given_up:
+        while route.queue and self.scripts.has_room(route.product.lane) and not self._given_up:
             ref = route.queue.popleft()
             yield from self._start(route.product.fetch(ref), ToFetch(route, ref))
 
@@ -191,7 +192,7 @@ class Visit:
 
     def _start(self, script: Script[Any], tag: Errand) -> Iterator[AirbyteMessage]:
         tag.route.running += 1
-        yield from self._ended(self.workers.start(script, tag))
+        yield from self._ended(self.scripts.start(script, tag))
 
     def _ended(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
         """What follows from the end of a job; nothing while it goes on."""
@@ -263,4 +264,4 @@ class Visit:
         for route in self._routes.values():
             if route.has_work:
                 route.fail(error, for_good=True)
-        self.workers.close()
+        self.scripts.close()

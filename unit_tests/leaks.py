@@ -209,8 +209,8 @@ def _listen_to_clients(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
         ears.learn(*(options.get("headers") or {}).values(), *(login.request.headers.values() if login else ()))
         make(self, *args, **options)
 
-    def logged_in(self: Client, *args: Any) -> tuple[str, float]:
-        token, lifetime = log_in(self, *args)
+    async def logged_in(self: Client, *args: Any) -> tuple[str, float]:
+        token, lifetime = await log_in(self, *args)
         ears.learn(token)
         return token, lifetime
 
@@ -218,17 +218,17 @@ def _listen_to_clients(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
         make_error(self, *args, **options)
         ears.hear("error", str(self))
 
-    def send(*args: Any) -> Any:
+    async def send(*args: Any) -> Any:
         try:
-            return sending(*args)
+            return await sending(*args)
         except BaseException as error:
             ears.hear_error(error)
             raise
 
-    sending = Client.send
+    sending = Client._with_retries
     monkeypatch.setattr(Client, "__init__", made)
     monkeypatch.setattr(Client, "_log_in", logged_in)
-    monkeypatch.setattr(Client, "send", send)
+    monkeypatch.setattr(Client, "_with_retries", send)
     monkeypatch.setattr(ConnectorError, "__init__", made_error)
 
 

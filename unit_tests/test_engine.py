@@ -117,16 +117,14 @@ def test_a_reader_that_stumbles_costs_its_batch(bug: Exception) -> None:
 
 
 def test_a_request_that_ends_as_nobody_foresaw_costs_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def send(_client: Client, request: Request) -> Any:
-        if request.path == "/bad":
-            raise RuntimeError("key-0123456789abcdef")
-        return {}
+    def ask(_client: Client, request: Request, tell: Callable[[Any], None]) -> None:
+        tell(RuntimeError("key-0123456789abcdef") if request.path == "/bad" else {})
 
     def fetch(ref: BatchRef) -> Generator[Any, Any, Snapshot]:
         [data] = yield [Request("GET", f"/{ref.batch_id}")]
         return snapshot(ref, data)
 
-    monkeypatch.setattr(Client, "send", send)
+    monkeypatch.setattr(Client, "ask", ask)
     refs = (BatchRef("t", "bad", named=True), BatchRef("t", "good", named=True))
 
     messages, [stream] = run(Product(name="acme", named=refs, fetch=fetch))

@@ -11,6 +11,7 @@ import json
 import re
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from random import Random
@@ -34,11 +35,11 @@ from source_docextract.errors import BadAnswer, ConnectorError
 from source_docextract.http import Request
 from source_docextract.model import Snapshot
 from source_docextract.providers.base import Listed
+from source_docextract.scripts import Job, Scripts
 from source_docextract.state import Ledger
 from source_docextract.tables import TABLES, View
 from source_docextract.templates import Templates
 from source_docextract.typed import COLUMNS, Typed, stream_of, table_names
-from source_docextract.workers import Job, Workers
 
 EACH = 40
 """Bodies of one example: to draw an example costs as much."""
@@ -101,11 +102,11 @@ def test_the_net_under_the_readers_has_nothing_to_catch(name: str) -> None:
     reader, arrivals, random = reader_of(name), SimpleQueue(), Random(7)  # type: ignore[var-annotated]
     for _ in range(60):
         bodies = spoilt_bodies(reader, random)
-        workers = Workers(Answering(bodies), arrivals)  # type: ignore[arg-type]
-        job = workers.start(reader.start(), None)
+        scripts = Scripts(Answering(bodies), arrivals)  # type: ignore[arg-type]
+        job = scripts.start(reader.start(), None)
         while job is None:
-            job = workers.arrived(arrivals.get())
-        workers.close()
+            job = scripts.arrived(arrivals.get())
+        scripts.close()
 
         assert job.error is None or "could not be read" not in str(job.error), bodies
         expected, _ = played(reader, bodies)
@@ -119,15 +120,15 @@ def test_what_a_reader_does_not_foresee_is_told_by_its_place_and_not_by_its_word
         return int("4929 1234 5678 9012 of Asha Sharma")
 
     arrivals: SimpleQueue[Any] = SimpleQueue()
-    workers = Workers(Answering([{}]), arrivals)  # type: ignore[arg-type]
-    workers.start(script(), None)
+    scripts = Scripts(Answering([{}]), arrivals)  # type: ignore[arg-type]
+    scripts.start(script(), None)
 
-    job = workers.arrived(arrivals.get())
+    job = scripts.arrived(arrivals.get())
 
-    workers.close()
+    scripts.close()
     assert isinstance(job, Job)
     assert isinstance(job.error, BadAnswer)
-    assert "Acme's answer has a shape that could not be read (ValueError at workers.py:" in str(job.error)
+    assert "Acme's answer has a shape that could not be read (ValueError at scripts.py:" in str(job.error)
     assert "Asha" not in "".join(traceback.format_exception(job.error))
 
 
@@ -142,10 +143,8 @@ class Answering:
     def __post_init__(self) -> None:
         self._left = list(self.bodies)
 
-    def send(self, _request: Request) -> Any:
-        if not self._left:
-            raise NOTHING
-        return self._left.pop(0)
+    def ask(self, _request: Request, tell: Callable[[Any], None]) -> None:
+        tell(self._left.pop(0) if self._left else NOTHING)
 
     def close(self) -> None:
         """There is nothing to close."""

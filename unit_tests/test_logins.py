@@ -1,8 +1,7 @@
-"""Atlas's login during whole syncs of many workers: once, once more when the token is over, and what if it fails."""
+"""Atlas's login during whole syncs of many requests: once, once more when the token is over, and what if it fails."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from itertools import cycle
@@ -48,20 +47,19 @@ def expire_here(_sandbox: Sandbox, hours: list[float]) -> None:
 def test_a_token_that_expires_costs_one_new_login(
     moments: list[int], expire: Callable[[Sandbox, list[float]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hours, current, lock, to_come = [0.0], Tokens.current, threading.Lock(), list(moments)
+    hours, current, to_come = [0.0], Tokens.current, list(moments)
     monkeypatch.setattr(
         "source_docextract.login.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * hours[0])
     )
     with world() as (sandbox, url):
         connection = Connection(sandbox, url, account(sandbox))
 
-        def expiring(tokens: Tokens) -> Token:
-            with lock:
-                answered = sandbox.journal.counts(ok_only=True).get("atlas.extracts", 0)
-                if to_come and answered >= to_come[0]:
-                    to_come.pop(0)
-                    expire(sandbox, hours)
-            return current(tokens)
+        async def expiring(tokens: Tokens) -> Token:
+            answered = sandbox.journal.counts(ok_only=True).get("atlas.extracts", 0)
+            if to_come and answered >= to_come[0]:
+                to_come.pop(0)
+                expire(sandbox, hours)
+            return await current(tokens)
 
         monkeypatch.setattr(Tokens, "current", expiring)
 

@@ -1,5 +1,6 @@
 """Many requests: gaps, holds, how many at once, the end of a sync, and one login for all."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -65,12 +66,15 @@ def test_waits_double_up_to_the_longest_and_are_spread(failed: int, longest: flo
 
 
 def test_a_lane_is_entered_at_its_pace_and_takes_a_slot_each_time() -> None:
-    lane, slots, stop = Lane(0.1), threading.Semaphore(3), threading.Event()
+    async def enter_three_times() -> list[float]:
+        return await asyncio.gather(*[lane.enter(slots) for _ in range(3)])
+
+    lane, slots = Lane(0.1), asyncio.Semaphore(3)
     began = time.monotonic()
-    waits = [lane.enter(stop, slots) for _ in range(3)]
+    waits = asyncio.run(enter_three_times())
     assert time.monotonic() - began >= 0.2 * SPACING_MARGIN
     assert waits[0] < waits[1]
-    assert not slots.acquire(blocking=False)
+    assert slots.locked()
 
 
 def test_a_wait_is_news_only_where_it_is_no_part_of_one_that_was_told() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections import defaultdict
 from types import SimpleNamespace
@@ -81,14 +81,13 @@ def test_spacing_holds_whatever_happens(trouble: str, monkeypatch: pytest.Monkey
 def test_a_spaced_request_costs_its_gap_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that is moved by waiting alone."""
 
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            now[0] += timeout or 0
-            return self.is_set()
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+        await asyncio.sleep(0)
 
     now = [0.0]
-    instead = SimpleNamespace(Event=Stop, Lock=threading.Lock, Semaphore=threading.Semaphore)
-    monkeypatch.setattr("source_docextract.http.threading", instead)
+    instead = SimpleNamespace(Lock=asyncio.Lock, Semaphore=asyncio.Semaphore, sleep=sleep)
+    monkeypatch.setattr("source_docextract.pacing.asyncio", instead)
     monkeypatch.setattr("source_docextract.pacing.time", SimpleNamespace(monotonic=lambda: now[0]))
     with world() as (sandbox, url):
         template = sandbox.extracta.create("Invoices", ["vendor"])

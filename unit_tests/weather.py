@@ -152,7 +152,7 @@ def meeting(skies: Weather, *faults: Fault) -> Iterator[None]:
     """Under these faults. Where some are silent, the connector waits a second for each answer, not a minute."""
     with pytest.MonkeyPatch.context() as patch, skies.sandbox.faults.during(*faults):
         if any(fault.kind == "stall" for fault in faults):
-            patch.setattr("source_docextract.http.TIMEOUT", (5, 1))
+            patch.setattr("source_docextract.wire.TIMEOUT", (5, 1))
         yield
 
 

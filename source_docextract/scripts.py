@@ -1,20 +1,18 @@
 """Runs the scripts of one provider: sends their requests side by side, hands them the answers, collects the results.
 
-Only requests run in threads. A script itself is always stepped by the thread that calls `start` and `arrived`, so that
-readers, ledger and output need no locks. A line (`Request.lane`) takes `max_in_flight` requests at a time, those of
-scripts started earlier first: many short scripts run side by side, and of long ones few are held in memory at once.
-
-The threads are daemons. Those of `concurrent.futures` would hold up the end of a program that has left a sync in the
-middle, for as long as a provider lets them wait.
+A script is always stepped by the thread that calls `start` and `arrived`, so that readers, ledger and output need no
+locks; only requests are sent elsewhere. A lane (`Request.lane`) is given some more than the `max_in_flight` that can be
+on their way, so that the wire has work while rows are made; those of scripts started earlier come first: many short
+scripts run side by side, and of long ones few are held in memory at once.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +25,9 @@ T = TypeVar("T")
 
 SHAPES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What comes of a shape that no reader foresaw. It costs its batch, never the sync."""
+
+_AHEAD = 3
+"""Requests that a lane is given for each one that can be on its way."""
 
 
 def unreadable(provider: str, bug: Exception) -> BadAnswer:
@@ -48,20 +49,17 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request has ended, with an answer or an error. `workers` are those that want to hear of it."""
+    """One request has ended, with an answer or an error. `scripts` are those that want to hear of it."""
 
-    workers: Workers
+    scripts: Scripts
     job: Job[Any]
     index: int
     lane: str
     outcome: Json | Exception
 
 
-_Call = tuple[Job[Any], int, Request]
-
-
-class Workers:
-    """The threads of one provider.
+class Scripts:
+    """The scripts of one provider that are on their way.
 
     Args:
         client: sends the requests.
@@ -72,18 +70,13 @@ class Workers:
         self._client = client
         self._arrivals = arrivals
         self._queues: dict[str, list[tuple[int, int, Job[Any], Request]]] = defaultdict(list)
-        self._in_flight: Counter[str] = Counter()
+        self._given: Counter[str] = Counter()
+        self._most = _AHEAD * client.max_in_flight
         self._numbers = itertools.count()
-        self._calls: defaultdict[str, SimpleQueue[_Call | None]] = defaultdict(SimpleQueue)
-        self._threads: Counter[str] = Counter()
-
-    @property
-    def idle(self) -> bool:
-        return not self._in_flight.total()
 
     def has_room(self, lane: str) -> bool:
         """Whether the line is short enough to start another script."""
-        return not self._queues[lane] and self._in_flight[lane] < self._client.max_in_flight
+        return not self._queues[lane] and self._given[lane] < self._most
 
     def start(self, script: Script[Any], tag: T) -> Job[T] | None:
         """Runs a script up to its first requests; gives its job where it ended right there."""
@@ -92,7 +85,7 @@ class Workers:
     def arrived(self, arrival: Arrival) -> Job[Any] | None:
         """Takes in one answer; gives the job where that ended it."""
         job = arrival.job
-        self._in_flight[arrival.lane] -= 1
+        self._given[arrival.lane] -= 1
         self._submit(arrival.lane)
         if isinstance(arrival.outcome, Exception):
             job.error = job.error or self._told(arrival.outcome)
@@ -101,18 +94,14 @@ class Workers:
         job.missing -= 1
         return None if job.missing else self._step(job)
 
-    def abandon(self) -> None:
-        """Drops all that is not on its way yet."""
-        for queue in self._queues.values():
-            queue.clear()
+    def go_on(self, arrival: Arrival) -> None:
+        """What comes of an answer is decided. After an error its lane waits for that: the provider may be given up."""
+        if isinstance(arrival.outcome, Exception):
+            self._client.go_on(arrival.lane)
 
     def close(self) -> None:
-        """Ends all waits, and with them the threads."""
+        """Ends all waits."""
         self._client.close()
-        for lane, count in self._threads.items():
-            for _ in range(count):
-                self._calls[lane].put(None)
-        self._threads.clear()
 
     def _step(self, job: Job[T]) -> Job[T] | None:
         answers, error = job.answers, job.error
@@ -139,34 +128,13 @@ class Workers:
 
     def _submit(self, lane: str) -> None:
         queue = self._queues[lane]
-        while queue and self._in_flight[lane] < self._client.max_in_flight:
+        while queue and self._given[lane] < self._most:
             _, index, job, request = heapq.heappop(queue)
-            self._in_flight[lane] += 1
-            self._calls[lane].put((job, index, request))
-            if self._in_flight[lane] > self._threads[lane]:
-                self._hire(lane)
+            self._given[lane] += 1
+            self._client.ask(request, partial(self._arrive, job, index, lane))
 
-    def _hire(self, lane: str) -> None:
-        """Threads for each line: requests that wait for one endpoint's spacing hold no thread of another."""
-        self._threads[lane] += 1
-        name = f"{self._client.dialect.name}{lane}-{self._threads[lane]}"
-        threading.Thread(target=self._work, args=(lane, self._calls[lane]), name=name, daemon=True).start()
-
-    def _work(self, lane: str, calls: SimpleQueue[_Call | None]) -> None:
-        while self._do(lane, calls.get()):
-            pass
-
-    def _do(self, lane: str, call: _Call | None) -> bool:
-        if call is None:
-            return False
-        job, index, request = call
-        outcome: Json | Exception
-        try:
-            outcome = self._client.send(request)
-        except Exception as error:
-            outcome = error.with_traceback(None)  # or it would hold this call, and this call would hold it
+    def _arrive(self, job: Job[Any], index: int, lane: str, outcome: Json | Exception) -> None:
         self._arrivals.put(Arrival(self, job, index, lane, outcome))
-        return True
 
     def _told(self, error: Exception) -> ConnectorError:
         """What nobody foresaw costs its batch, never the sync. It is told without its words: they may quote a key."""
