@@ -6,6 +6,7 @@ keeps it: it may not lead on to addresses inside a network, and it has an end.
 
 A storage that falls silent ends the sync instead of holding it. It is given the seconds that a provider is given; s3 is
 asked twice, and gs again while those seconds last. (What s3 breaks off in the middle, smart-open resumes, five times.)
+smart-open is imported where there is a registry: with it come the clients of all storages that are installed, 16 MB.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
-import smart_open
-from smart_open.local_file import extract_local_path
 
 from .answers import TIMEOUT
 from .errors import ConfigError
@@ -77,7 +76,7 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
         if _is_odd(url):
             raise ConfigError(f"{where} is not a file.")
         limits = _limits(url)
-        with smart_open.open(
+        with import_module("smart_open").open(
             url, encoding="utf-8-sig", newline="", compression="disable", transport_params=limits
         ) as lines:
             return _registry(_rows(_bounded(lines, where), where), products, where)
@@ -99,8 +98,10 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
 
 def _is_odd(url: str) -> bool:
     """Whether it is something on this machine that is no file: a device, a pipe, a folder."""
-    path = Path(extract_local_path(url)) if urlsplit(url).scheme in {"", "file"} else None
-    return path is not None and path.exists() and not path.is_file()
+    if urlsplit(url).scheme not in {"", "file"}:
+        return False
+    path = Path(import_module("smart_open.local_file").extract_local_path(url))
+    return path.exists() and not path.is_file()
 
 
 def _bounded(lines: IO[str], where: str) -> Iterator[str]:
