@@ -12,6 +12,7 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from .config import Settings
 from .entries import Rules
 from .errors import ConfigError
+from .messages import Tell
 from .providers.base import Plan, Product
 from .state import Ledger
 from .streams import Stream
@@ -73,6 +74,7 @@ def selected(
     catalog: ConfiguredAirbyteCatalog,
     *,
     manager: ConnectorStateManager,
+    tell: Tell,
     logger: logging.Logger,
 ) -> list[Stream]:
     """The streams to be read, with what has been read of them. Those that the settings do not give are left out."""
@@ -92,7 +94,7 @@ def selected(
             )
             ledger = _loaded(configured, dict(manager.get_stream_state(name, None)), ledger, logger)
             view = View(product.streams, settings.keep_urls, product.notation)
-            streams.append(Stream(name, product.name, table, view, ledger))
+            streams.append(Stream(name, product.name, table, view, ledger, tell))
     return streams
 
 

@@ -13,11 +13,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stderr
+from io import TextIOWrapper
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
-from airbyte_cdk.logger import PRINT_BUFFER, AirbyteLogFormatter
+from airbyte_cdk.logger import AirbyteLogFormatter
 from airbyte_cdk.models import AirbyteMessage, AirbyteStateStats, ConnectorSpecification
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
@@ -29,6 +29,7 @@ from .source import SourceDocextract
 from .stopping import Stop
 
 _STDOUT = 1
+_BUFFER = 1 << 16
 _GRACE = 3.0
 """Seconds after which a process that was told to stop ends, whatever it is doing."""
 
@@ -39,6 +40,7 @@ class Entrypoint(AirbyteEntrypoint):
 
     def __init__(self, source: SourceDocextract) -> None:
         super().__init__(source)
+        source.tell = messages.record_lines
         for handler in logging.getLogger().handlers:
             if isinstance(handler.formatter, AirbyteLogFormatter):
                 handler.addFilter(PlainLog())
@@ -51,11 +53,13 @@ class Entrypoint(AirbyteEntrypoint):
         self.validate_connection(source_spec, config)
         counts: Counter[str] = Counter()
         for message in self.source.read(self.logger, config, catalog, state):
-            self._memory_monitor.check_memory_usage()
-            if message.record:
-                counts[message.record.stream] += 1
-                sys.stdout.write(messages.record_line(message.record))
+            if isinstance(message, messages.Lines):
+                for _ in range(message.count):  # it looks at every so many of them
+                    self._memory_monitor.check_memory_usage()
+                counts[message.stream] += message.count
+                sys.stdout.buffer.write(message.text)
                 continue
+            self._memory_monitor.check_memory_usage()
             if message.state and message.state.stream:
                 count = counts.pop(message.state.stream.stream_descriptor.name, 0)
                 message.state.sourceStats = AirbyteStateStats(recordCount=float(count))
@@ -80,7 +84,7 @@ class Entrypoint(AirbyteEntrypoint):
 def main(source: SourceDocextract | None = None) -> None:
     """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
     _prepare_output()
-    stop = Stop(before_waiting=PRINT_BUFFER.flush)  # what has been said does not lie about while nothing happens
+    stop = Stop(before_waiting=sys.stdout.flush)  # what has been said does not lie about while nothing happens
     guard = _listen(stop)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
     sys.setswitchinterval(0.001)
@@ -92,19 +96,20 @@ def main(source: SourceDocextract | None = None) -> None:
         source.stop = stop
         entrypoint = Entrypoint(source)
         arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
-        with PRINT_BUFFER, redirect_stderr(sys.__stderr__):  # what is no message stays out of their way
-            for message in entrypoint.run(arguments):
-                print(messages.line(message), end="")
+        for message in entrypoint.run(arguments):
+            sys.stdout.buffer.write(messages.plain_ends(message.encode()) + b"\n")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:
         code = 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
     except Exception:
         code = 1
         sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
-    finally:
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        code = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # for what is left, which Python writes at its end
     code = code if stop.code is None else stop.code
     if set(threading.enumerate()) - {threading.current_thread(), guard}:
         os._exit(code)
@@ -118,8 +123,10 @@ def _prepare_output() -> None:
     if sys.__stdout__ is None:
         sys.exit("There is no standard output to write to.")
     # Unbuffered, as PYTHONUNBUFFERED has it, Python loses what a signal keeps from being written in one go.
-    buffered = open(_STDOUT, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (there is no end to it)
-    sys.stdout = sys.__stdout__ = buffered  # type: ignore[misc] # the CDK's PRINT_BUFFER writes to the latter
+    buffered = open(_STDOUT, "wb", buffering=_BUFFER, closefd=False)  # noqa: SIM115 (there is no end to it)
+    # Text is passed on at once, so that it keeps its place among records, which are written to the buffer itself.
+    text = TextIOWrapper(buffered, encoding="utf-8", write_through=True)
+    sys.stdout = sys.__stdout__ = text  # type: ignore[misc] # log lines come by the latter, through the CDK
 
 
 def _listen(stop: Stop) -> threading.Thread:

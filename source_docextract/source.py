@@ -58,6 +58,7 @@ class SourceDocextract(Source):
         self._now = now
         self._patience = patience or Patience()
         self.stop = Stop()
+        self.tell = messages.records
 
     @property
     def name(self) -> str:
@@ -139,7 +140,7 @@ class SourceDocextract(Source):
             with self.stop.waiting():
                 planned = plans(settings, _registry(settings, logger))
             rules = _rules(settings)
-            streams = selected(settings, rules, planned, catalog, manager=manager, logger=logger)
+            streams = selected(settings, rules, planned, catalog, manager=manager, tell=self.tell, logger=logger)
             yield from self._absent(catalog, streams, ended)
             yield from self._sync(settings, rules, planned, streams=streams, manager=manager, logger=logger)
         except GeneratorExit:

@@ -16,7 +16,7 @@ from .errors import ConnectorError
 from .ledger import Book
 from .model import BatchStatus, Snapshot, rfc3339
 from .state import Ledger
-from .tables import Row, Rows, Table, View
+from .tables import Record, Row, Rows, Table, View
 
 STATE_EVERY = 240.0
 """Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
@@ -34,6 +34,7 @@ class Stream:
     Attributes:
         product: what feeds it.
         view: how its rows are to look.
+        tell: makes messages of its records.
         rows: records emitted so far.
         trouble: why it will end incomplete: the first of all reasons, or that its provider was given up.
     """
@@ -43,6 +44,7 @@ class Stream:
     table: Table
     view: View
     ledger: Ledger
+    tell: messages.Tell = messages.records
     rows: int = 0
     trouble: ConnectorError | None = None
     ended: bool = False
@@ -70,16 +72,20 @@ class Stream:
         if not book.wants(snapshot.ref):
             return
         before = book.settle(snapshot, None if rows is None else [row.mark for row in rows], now)
-        observed_at, emitted_at = rfc3339(now), int(now.timestamp() * 1000)
-        for row in rows or ():
-            if row.mark in before:
-                continue
+        news = self._records([row for row in rows or () if row.mark not in before], rfc3339(now))
+        is_running = self.rows > 0
+        for message in self.tell(self.name, news, int(now.timestamp() * 1000)):
+            if not is_running:
+                is_running = True
+                yield messages.status(self.name, AirbyteStreamStatus.RUNNING)
+            yield message
+
+    def _records(self, rows: Sequence[Row | Rows], observed_at: str | None) -> Iterator[Record]:
+        for row in rows:
             for record in row.records:
-                if not self.rows:
-                    yield messages.status(self.name, AirbyteStreamStatus.RUNNING)
                 self.rows += 1
                 record["observed_at"] = observed_at
-                yield messages.record(self.name, record, emitted_at)
+                yield record
 
     def end(self) -> Iterator[AirbyteMessage]:
         """Its one terminal status, with the reason where it is incomplete."""

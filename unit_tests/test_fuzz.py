@@ -232,11 +232,13 @@ def check_rows(snapshot: Snapshot) -> None:
         rows = list(table.rows(snapshot, View("acme"))) if table.tells(snapshot) else []
         records = [record for row in rows for record in row.records]
         assert len({record["id"] for record in records}) == len(records)
-        for record in records:
-            message = messages.record(table.kind, record, 1_763_629_200_000)
-            line = messages.record_line(message.record)
-            assert line == messages.line(AirbyteEntrypoint.airbyte_message_to_string(message))
-            assert line.splitlines() == [line.removesuffix("\n")]
+        printed = b"".join(lines.text for lines in messages.record_lines(table.kind, records, 1_763_629_200_000))
+        made = messages.records(table.kind, records, 1_763_629_200_000)
+        by_the_cdk = "".join(f"{AirbyteEntrypoint.airbyte_message_to_string(message)}\n" for message in made)
+        assert printed == messages.plain_ends(by_the_cdk.encode())
+        lines = printed.decode().splitlines()
+        assert len(lines) == len(records)
+        for line, record in zip(lines, records, strict=True):
             told = {name: value for name, value in record.items() if value is not None}
             assert orjson.loads(line)["record"]["data"] == told
 
