@@ -26,6 +26,9 @@ class About(NamedTuple):
     unit: str | None = None
 
 
+_NOTHING_SAID = About()
+
+
 @dataclass(frozen=True, slots=True)
 class Notation:
     """How a provider writes down what it extracted, where that is more than the values themselves.
@@ -89,7 +92,7 @@ def leaves(data: JsonObject, notation: Notation = PLAIN) -> list[Leaf]:
     walk = _Walk(notation)
     for key, value in data.items():
         if key not in notation.aside:
-            walk.through(value, f"/{_token(key)}", key, None, About())
+            walk.through(value, f"/{_token(key)}", key, None, _NOTHING_SAID)
     return walk.found
 
 

@@ -13,6 +13,8 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import orjson
+
 Json = Any
 """A parsed JSON value: None, bool, int, float, str, list or dict."""
 
@@ -117,6 +119,7 @@ class Extraction(NamedTuple):
         data: exactly as sent; an object, or `{"value": ...}` around what is none.
         stable: `data` without its links to files, which are signed anew in each answer; names the content.
         document_index: the n-th document inside one file, from 0.
+        digest: that of `stable` (`digest_of_data`), where its reader knows it already.
     """
 
     data: JsonObject
@@ -128,6 +131,7 @@ class Extraction(NamedTuple):
     created_at: datetime | None = None
     completed_at: datetime | None = None
     provider_data: JsonObject = _NOTHING
+    digest: str = ""
 
 
 class Document(NamedTuple):
@@ -202,12 +206,23 @@ _ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 
 def escaped(part: str) -> str:
     """One part of an id, with the characters that join parts percent-encoded."""
-    return part.translate(_ESCAPES)
+    is_plain = "%" not in part and "/" not in part and "~" not in part and "#" not in part  # as most are
+    return part if is_plain else part.translate(_ESCAPES)
 
 
 def digest_of(content: bytes) -> str:
     """A short name for some content: 12 characters, enough to tell one state of one thing from another."""
     return blake2b(content, digest_size=6).hexdigest()
+
+
+def sorted_json(data: JsonObject) -> bytes:
+    """The same whatever the order of its keys."""
+    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of_data(written: bytes) -> str:
+    """Names what was extracted by its `sorted_json`: 32 hex digits."""
+    return blake2b(written, digest_size=16).hexdigest()
 
 
 def unescaped(part: str) -> str:

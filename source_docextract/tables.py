@@ -20,7 +20,18 @@ from .columns import Column
 from .fields import PLAIN, Notation, leaves, written
 from .ledger import MARK
 from .links import without_links
-from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
+from .model import (
+    BatchRef,
+    Document,
+    Extraction,
+    FileStatus,
+    Json,
+    Snapshot,
+    digest_of_data,
+    escaped,
+    rfc3339,
+    sorted_json,
+)
 
 Record = dict[str, Any]
 
@@ -239,8 +250,8 @@ def batch_id(snapshot: Snapshot) -> str:
 
 
 def digest(extraction: Extraction) -> str:
-    """Names the content of `data`, links aside: 32 hex digits, the same whatever the order of its keys."""
-    return blake2b(orjson.dumps(extraction.stable, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    """Names the content of `data`, links aside."""
+    return extraction.digest or digest_of_data(sorted_json(extraction.stable))
 
 
 def _row(

@@ -13,14 +13,23 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
-import orjson
-
 from ..answers import Dialect
 from ..config import AtlasSettings
 from ..errors import BadAnswer, Refused
 from ..fields import SCALARS, Notation
 from ..http import Login, Request
-from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot
+from ..model import (
+    BatchRef,
+    BatchStatus,
+    Document,
+    Extraction,
+    FileKeys,
+    FileStatus,
+    Json,
+    Snapshot,
+    digest_of_data,
+    sorted_json,
+)
 from ..registry import Registry
 from ..templates import Templates, by_type
 from .atlas_types import templates
@@ -222,34 +231,35 @@ def _snapshot(ref: BatchRef, pages: list[_Page]) -> Snapshot:
 
 
 _ERRORS = ("error_code", "error_message", "error")
-_ROW = frozenset({"document_id", "file_data", *_ERRORS})
+_ROW = frozenset({"document_id", "file_data"})
 
 
 def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
     """A row without data or error is in work. Atlas documents errors on its flow pages only; here they are a guess."""
     document_id, data = text(row.get("document_id")), row.get("file_data")
-    error = " ".join(filter(None, [text(row[key]) for key in _ERRORS if key in row]))
+    more = others(row, _ROW)
+    error = " ".join(filter(None, [text(more.pop(key)) for key in _ERRORS if key in more])) if more else None
     status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
-    document_type = text(data.get("document_type")) if isinstance(data, Mapping) else None
-    extractions: tuple[Extraction, ...] = ()
-    if status is FileStatus.PROCESSED:
-        sent = as_object(data)
-        extractions = (Extraction(data=sent, stable=_stable(sent), document_type=document_type),)
+    document_type = text(data.get("document_type")) if isinstance(data, dict) else None
+    extractions = (_extraction(as_object(data), document_type),) if status is FileStatus.PROCESSED else ()
     return Document(
         key=keys.key(document_id, None),
         status=status,
         file_id=document_id,
         error=error or None,
         document_type=document_type,
-        provider_data=others(row, _ROW),
+        provider_data=more,
         extractions=extractions,
     )
 
 
-def _stable(data: Mapping[str, Json]) -> Mapping[str, Json]:
-    """What was extracted without its signed links. Few documents have any, and looking for the word is cheap."""
-    written = orjson.dumps(data)
-    return _without_signed_links(data) if _SIGNED_LINK.encode() in written else data
+def _extraction(data: Mapping[str, Json], document_type: str | None) -> Extraction:
+    """Few documents have signed links, and looking for the word in what the digest is made of is cheap."""
+    stable, written = data, sorted_json(data)
+    if _SIGNED_LINK.encode() in written:
+        stable = _without_signed_links(data)
+        written = sorted_json(stable)
+    return Extraction(data=data, stable=stable, document_type=document_type, digest=digest_of_data(written))
 
 
 def _without_signed_links(value: Json) -> Json:

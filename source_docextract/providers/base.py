@@ -267,14 +267,14 @@ def count(value: Json) -> int | None:
 
 def others(sent: Mapping[str, Any], known: frozenset[str]) -> dict[str, Json]:
     """The keys that no column holds."""
-    return {key: value for key, value in sent.items() if key not in known}
+    return {} if known.issuperset(sent) else {key: value for key, value in sent.items() if key not in known}
 
 
 def as_object(value: Json) -> Mapping[str, Json]:
     """Extracted data as an object: nothing is `{}`, what is no object stands under `value`."""
     if value is None:
         return {}
-    return value if isinstance(value, Mapping) else {"value": value}
+    return value if isinstance(value, dict) else {"value": value}
 
 
 def extraction(data: Json, **columns: Any) -> Extraction:
