@@ -119,7 +119,7 @@ class Extraction(NamedTuple):
         data: exactly as sent; an object, or `{"value": ...}` around what is none.
         stable: `data` without its links to files, which are signed anew in each answer; names the content.
         document_index: the n-th document inside one file, from 0.
-        digest: that of `stable` (`digest_of_data`), where its reader knows it already.
+        known_digest: the digest, where its reader has worked it out already.
     """
 
     data: JsonObject
@@ -131,7 +131,12 @@ class Extraction(NamedTuple):
     created_at: datetime | None = None
     completed_at: datetime | None = None
     provider_data: JsonObject = _NOTHING
-    digest: str = ""
+    known_digest: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names the content of `data`, links aside: 32 hex digits, the same whatever the order of its keys."""
+        return self.known_digest or digest_of_data(sorted_json(self.stable))
 
 
 class Document(NamedTuple):
@@ -216,12 +221,11 @@ def digest_of(content: bytes) -> str:
 
 
 def sorted_json(data: JsonObject) -> bytes:
-    """The same whatever the order of its keys."""
     return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
 
 
 def digest_of_data(written: bytes) -> str:
-    """Names what was extracted by its `sorted_json`: 32 hex digits."""
+    """Of data written as `sorted_json`."""
     return blake2b(written, digest_size=16).hexdigest()
 
 

@@ -20,18 +20,7 @@ from .columns import Column
 from .fields import PLAIN, Notation, leaves, written
 from .ledger import MARK
 from .links import without_links
-from .model import (
-    BatchRef,
-    Document,
-    Extraction,
-    FileStatus,
-    Json,
-    Snapshot,
-    digest_of_data,
-    escaped,
-    rfc3339,
-    sorted_json,
-)
+from .model import BatchRef, Document, Extraction, FileStatus, Json, Snapshot, escaped, rfc3339
 
 Record = dict[str, Any]
 
@@ -167,7 +156,7 @@ def _result_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
                 "document_type": extraction.document_type,
                 "confidence": extraction.confidence,
                 "review_status": extraction.review_status,
-                "digest": digest(extraction),
+                "digest": extraction.digest,
                 "created_at": rfc3339(extraction.created_at),
                 "completed_at": rfc3339(extraction.completed_at),
             }
@@ -188,7 +177,7 @@ def _field_rows(snapshot: Snapshot, view: View) -> Iterator[Rows]:
                 "provider": view.provider,
                 "template_id": place.home.template_id,
                 "document_type": extraction.document_type,
-                "digest": digest(extraction),
+                "digest": extraction.digest,
             }
             yield Rows(_fields(common, extraction, view.notation), mark(orjson.dumps([*common.values()])))
 
@@ -247,11 +236,6 @@ def batch_id(snapshot: Snapshot) -> str:
     ref = snapshot.ref
     batch = escaped(ref.batch_id)
     return f"{escaped(ref.template_id)}/{batch}" if ref.template_id is not None else batch
-
-
-def digest(extraction: Extraction) -> str:
-    """Names the content of `data`, links aside."""
-    return extraction.digest or digest_of_data(sorted_json(extraction.stable))
 
 
 def _row(

@@ -248,6 +248,13 @@ def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(table: Any) 
     assert len(marks) == 1
 
 
+@pytest.mark.parametrize("link", [None, "https://x/1?sig=1"])
+def test_the_digest_that_is_known_beforehand_is_the_one_of_what_is_stable(link: str | None) -> None:
+    [[extraction]] = [document.extractions for document in documents(with_link(link))]
+
+    assert extraction.known_digest == extraction._replace(known_digest="").digest
+
+
 def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_change() -> None:
     [kept] = RESULTS.rows(with_link("https://x/1?sig=1"), View("atlas"))
     [bare] = RESULTS.rows(with_link("https://x/1?sig=1"), View("atlas", keep_urls=False))

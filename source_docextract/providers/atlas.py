@@ -259,7 +259,7 @@ def _extraction(data: Mapping[str, Json], document_type: str | None) -> Extracti
     if _SIGNED_LINK.encode() in written:
         stable = _without_signed_links(data)
         written = sorted_json(stable)
-    return Extraction(data=data, stable=stable, document_type=document_type, digest=digest_of_data(written))
+    return Extraction(data=data, stable=stable, document_type=document_type, known_digest=digest_of_data(written))
 
 
 def _without_signed_links(value: Json) -> Json:
