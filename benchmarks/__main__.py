@@ -70,7 +70,7 @@ def _known(path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    packages = ("source-docextract", "airbyte-cdk", "requests", "orjson")
+    packages = ("source-docextract", "airbyte-cdk", "aiohttp", "requests", "orjson")
     return {
         "on": time.strftime("%Y-%m-%d", time.gmtime()),
         "cores": cpu_count(),

@@ -86,8 +86,9 @@ def main(source: SourceDocextract | None = None) -> None:
     _prepare_output()
     stop = Stop(before_waiting=sys.stdout.flush)  # what has been said does not lie about while nothing happens
     guard = _listen(stop)
+    # While rows are made, what has arrived is taken in, and more is asked for, every 3 ms instead of 5.
+    sys.setswitchinterval(0.003)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
-    sys.setswitchinterval(0.001)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     code = 0
@@ -118,8 +119,9 @@ def main(source: SourceDocextract | None = None) -> None:
 
 def _prepare_output() -> None:
     logging.raiseExceptions = False  # who has closed the pipe wants no tracebacks of lines that could not be written
-    # urllib3 says what it finds in odd answers, at length and unfiltered.
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    # They say what they find in odd answers and broken connections, at length; what matters is told by who asked.
+    for name in ("aiohttp", "asyncio", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if sys.__stdout__ is None:
         sys.exit("There is no standard output to write to.")
     # Unbuffered, as PYTHONUNBUFFERED has it, Python loses what a signal keeps from being written in one go.
