@@ -26,7 +26,7 @@ T = TypeVar("T")
 SHAPES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What comes of a shape that no reader foresaw. It costs its batch, never the sync."""
 
-_AHEAD = 3
+_AHEAD = 2
 """Requests that a lane is given for each one that can be on its way."""
 
 
