@@ -30,6 +30,7 @@ from airbyte_cdk.models import AirbyteMessage, AirbyteMessageSerializer, Type
 from source_docextract import SourceDocextract
 from source_docextract.errors import ConnectorError
 from source_docextract.http import Client
+from source_docextract.messages import Lines
 from source_docextract.plain import PlainLog
 
 _VALUE = r"(?:=|%3d)[^\s*\"'\\]"
@@ -95,6 +96,9 @@ class Ears:
 
     def hear_message(self, message: AirbyteMessage) -> None:
         if message.type in self.data:
+            return
+        if isinstance(message, Lines):
+            self.hear_output(message.text.decode())
             return
         if message.type is Type.RECORD:
             self.hear_line(orjson.dumps(message.record.data).decode(), is_record=True)

@@ -181,8 +181,9 @@ def test_what_went_wrong_leaves_nothing_behind() -> None:
         client.send(GET)
         until(lambda: not client._background._tasks)
         thread = client._background._thread
-        client.close()
         assert thread
+        client.close()
+        thread.join(30)
         assert not thread.is_alive()
 
 
