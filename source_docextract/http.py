@@ -69,7 +69,7 @@ class Client:
         now: the wall clock, for `Retry-After` dates.
 
     Raises:
-        ConfigError: where the certificates to trust cannot be read.
+        ConfigError: where the certificates to trust cannot be read, or the proxy is of another kind.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Wire:
         tells: whether `when_out` is called, which costs something.
 
     Raises:
-        ConfigError: where the certificates to trust cannot be read.
+        ConfigError: where the certificates to trust cannot be read, or the proxy is of another kind.
     """
 
     def __init__(self, base_url: str, longest_answer: float, *, tells: bool) -> None:
@@ -55,7 +55,7 @@ class Wire:
         is_encrypted = base_url.lower().startswith("https:")
         self._trust = _trusted() if is_encrypted else True
         # What is not encrypted stays on this machine, whatever proxies there are.
-        self._proxy = select_proxy(base_url, get_environ_proxies(base_url)) if is_encrypted else None
+        self._proxy = _proxy(base_url) if is_encrypted else None
         self._opened: aiohttp.ClientSession | None = None
 
     async def exchange(
@@ -132,6 +132,15 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 async def _tell(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     context.trace_request_ctx()
+
+
+def _proxy(url: str) -> str | None:
+    """The one that the environment names for an address. Many write it without `http://`."""
+    named = select_proxy(url, get_environ_proxies(url))
+    proxy = f"http://{named}" if named and "://" not in named else named
+    if proxy and not proxy.lower().startswith(("http:", "https:")):
+        raise ConfigError("HTTPS_PROXY names a proxy that does not speak HTTP; name another one, or unset it.")
+    return proxy
 
 
 def _trusted() -> ssl.SSLContext:

@@ -78,6 +78,25 @@ def test_a_proxy_carries_what_it_cannot_read(name: str, tmp_path: Path, monkeypa
     assert KEY.encode() not in head
 
 
+def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    with over_tls(FINE, tmp_path) as (url, _), proxy() as (address, heads):
+        monkeypatch.setenv("HTTPS_PROXY", address.removeprefix("http://"))
+        client = acme(url, patience=ONCE)
+
+        assert client.send(GET) == {"fine": True}
+
+        client.close()
+    assert len(heads) == 1
+
+
+def test_a_proxy_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:passw0rd-of-the-proxy@127.0.0.1:9")
+
+    with pytest.raises(ConfigError, match="HTTPS_PROXY names a proxy that does not speak HTTP"):
+        acme("https://localhost:9")
+
+
 def test_a_host_that_is_named_goes_through_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     monkeypatch.setenv("NO_PROXY", "localhost")
