@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, NoReturn
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import AirbyteLogFormatter
@@ -81,11 +81,11 @@ class Entrypoint(AirbyteEntrypoint):
         hide(*secrets)
 
 
-def main(source: SourceDocextract | None = None) -> None:
+def main(source: SourceDocextract | None = None) -> NoReturn:
     """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
     _prepare_output()
     stop = Stop(before_waiting=sys.stdout.flush)  # what has been said does not lie about while nothing happens
-    guard = _listen(stop)
+    _listen(stop)
     # While rows are made, what has arrived is taken in, and more is asked for, every 3 ms instead of 5.
     sys.setswitchinterval(0.003)
     # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
@@ -110,11 +110,8 @@ def main(source: SourceDocextract | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         code = 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # for what is left, which Python writes at its end
-    code = code if stop.code is None else stop.code
-    if set(threading.enumerate()) - {threading.current_thread(), guard}:
-        os._exit(code)
-    sys.exit(code)
+    # At its own end Python takes its time, waits for threads that look a name up, and leaves signals to the system.
+    os._exit(code if stop.code is None else stop.code)
 
 
 def _prepare_output() -> None:
@@ -131,7 +128,7 @@ def _prepare_output() -> None:
     sys.stdout = sys.__stdout__ = text  # type: ignore[misc] # log lines come by the latter, through the CDK
 
 
-def _listen(stop: Stop) -> threading.Thread:
+def _listen(stop: Stop) -> None:
     """Has signals and a closed pipe ask for a stop; ends the process where its main thread is too busy to hear."""
     # SIGINT, too: a shell that starts it in the background has that ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -139,9 +136,7 @@ def _listen(stop: Stop) -> threading.Thread:
     ear, mouth = os.pipe()
     os.set_blocking(mouth, False)
     signal.set_wakeup_fd(mouth)
-    guard = threading.Thread(target=_guard, args=(stop, ear), daemon=True)
-    guard.start()
-    return guard
+    threading.Thread(target=_guard, args=(stop, ear), daemon=True).start()
 
 
 def _guard(stop: Stop, ear: int) -> None:
