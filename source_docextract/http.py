@@ -111,7 +111,8 @@ class Client:
     def ask(self, request: Request, tell: Callable[[Json | Exception], None]) -> None:
         """Sends a request when its turn has come. `tell` is called with the outcome of `send`, in another thread.
 
-        After an error, `go_on` is to be called: until then the next request of its lane that has its place is not sent.
+        After an error its place in the lane stays taken until `go_on` is called: what waits for that is not sent before
+        it is decided whether more is to be sent at all.
         """
         self._background.do(partial(self._in_turn, request), tell)
 
