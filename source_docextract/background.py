@@ -62,7 +62,7 @@ class Background:
         """Ends all work at once, and the thread."""
         with self._lock:
             if not self._is_closed and self._loop:
-                self._loop.call_soon_threadsafe(self._end)
+                self._loop.call_soon_threadsafe(self._loop.stop)
             self._is_closed = True
             thread = self._thread
         if thread and thread is not threading.current_thread():
@@ -87,9 +87,6 @@ class Background:
         task = asyncio.ensure_future(_told(work, tell))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _end(self) -> None:
-        asyncio.get_running_loop().stop()
 
     async def _finish(self) -> None:
         for task in self._tasks:

@@ -16,7 +16,18 @@ from ..entries import Watch
 from ..errors import BadAnswer, Refused
 from ..fields import PLAIN, Notation
 from ..http import Login, Request
-from ..model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Json, Snapshot, digest_of, escaped
+from ..model import (
+    BatchRef,
+    BatchStatus,
+    Document,
+    Extraction,
+    FileStatus,
+    Json,
+    Snapshot,
+    digest_of,
+    escaped,
+    sorted_json,
+)
 from ..scroll import Window, midnight
 from ..templates import Templates, WhatOf
 
@@ -193,7 +204,7 @@ def fingerprint(row: Mapping[str, Json]) -> str:
         BadAnswer: where the row is nested too deeply to be written anywhere.
     """
     try:
-        return digest_of(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+        return digest_of(sorted_json(row))
     except TypeError:
         raise BadAnswer("A row is nested too deeply.") from None
 
