@@ -109,7 +109,9 @@ class Client:
         self._background = Background(dialect.name, at_end=self._wire.close)
 
     def ask(self, request: Request, tell: Callable[[Json | Exception], None]) -> None:
-        """Sends a request when its turn has come. `tell` is called with the outcome of `send`, in another thread.
+        """Sends a request when its turn has come. `tell` is called in another thread, with the parsed body of a 2xx
+        answer or with an error: ConfigError, TransientError, BadAnswer or Refused, as their names say, with passing
+        troubles already retried; Stopped where the client was closed before.
 
         After an error its place in the lane stays taken until `go_on` is called: what waits for that is not sent before
         it is decided whether more is to be sent at all.
@@ -123,19 +125,6 @@ class Client:
             self._lane(lane).places.release()
 
         self._background.do(free, lambda _: None)
-
-    def send(self, request: Request) -> Json:
-        """The parsed body of a 2xx answer.
-
-        Raises:
-            ConfigError, TransientError, BadAnswer, Refused: as their names say; with passing troubles already retried.
-            Stopped: where the client was closed before.
-        """
-        try:
-            return self._background.result_of(partial(self._in_turn, request))
-        except Exception:
-            self.go_on(request.lane)
-            raise
 
     def log_in(self) -> None:
         """Proves the credentials, where the provider has a login."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 from harness import START, world
+from scripted import Waiting
 
 from sandbox import DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 from source_docextract.config import Settings
 from source_docextract.errors import Refused
-from source_docextract.http import Client, Request
+from source_docextract.http import Request
 from source_docextract.model import BatchRef, Snapshot, moment
 from source_docextract.providers import plans
 from source_docextract.providers.base import Listed, Plan, Product, Script
@@ -249,7 +250,7 @@ def _products(settings: Settings, product: str) -> list[Product]:
 
 def _answers(script: Script[Any], plan: Plan) -> Iterable[bytes]:
     """What the sandbox answers, in small pages."""
-    client = Client(plan.dialect, plan.base_url, headers=plan.headers, login=plan.login)
+    client = Waiting(plan.dialect, plan.base_url, headers=plan.headers, login=plan.login)
     small = {"limit": 3, "per_page": 2}
     try:
         requests = next(script)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any
 
 from source_docextract.answers import Dialect
@@ -167,14 +168,28 @@ ACME = Dialect(
 )
 
 
-def acme(url: str, **options: Any) -> Client:
+class Waiting(Client):
+    """One whose requests are waited for."""
+
+    def send(self, request: Request) -> Any:
+        """The parsed body, or raises what came instead."""
+        told: SimpleQueue[Any] = SimpleQueue()
+        self.ask(request, told.put)
+        outcome = told.get()
+        if isinstance(outcome, Exception):
+            self.go_on(request.lane)
+            raise outcome
+        return outcome
+
+
+def acme(url: str, **options: Any) -> Waiting:
     """A client of an API that is called Acme, with a key and little patience."""
     options = {"headers": {"Authorization": f"Bearer {KEY}"}, "patience": QUICK, **options}
-    return Client(ACME, url, **options)
+    return Waiting(ACME, url, **options)
 
 
 @contextmanager
-def asked(*answers: Answer, **options: Any) -> Iterator[tuple[Server, Client]]:
+def asked(*answers: Answer, **options: Any) -> Iterator[tuple[Server, Waiting]]:
     """A server that gives these answers in turn, and a client of it."""
     with scripted(in_turn(*answers)) as server:
         client = acme(server.url, **options)

@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from scripted import KEY, Answer, Log, Seen, acme, asked, in_turn, ok, reset, reset_in_the_middle
+from scripted import KEY, Answer, Log, Seen, Waiting, acme, asked, in_turn, ok, reset, reset_in_the_middle
 from scripted import scripted as serving
 
 from source_docextract.errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, Refused, TransientError
-from source_docextract.http import Client, Login, Request, bearer
+from source_docextract.http import Login, Request, bearer
 from source_docextract.pacing import Patience
 
 GET = Request("GET", "/things")
@@ -41,7 +41,7 @@ BROKEN: list[tuple[Any, str]] = [
 ]
 
 
-def trouble(client: Client, kind: type[ConnectorError], request: Request = GET) -> Any:
+def trouble(client: Waiting, kind: type[ConnectorError], request: Request = GET) -> Any:
     with pytest.raises(kind) as caught:
         client.send(request)
     assert type(caught.value) is kind

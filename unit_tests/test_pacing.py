@@ -17,6 +17,7 @@ from scripted import (
     Office,
     Seen,
     Server,
+    Waiting,
     acme,
     asked,
     in_background,
@@ -27,7 +28,7 @@ from scripted import (
 )
 
 from source_docextract.errors import BadAnswer, ConfigError, CredentialsError, Stopped, TransientError
-from source_docextract.http import Client, Login, Request
+from source_docextract.http import Login, Request
 from source_docextract.pacing import SPACING_MARGIN, Lane, Patience
 
 FINE = ok({})
@@ -39,7 +40,7 @@ OTHER = Request("GET", "/other", lane="other")
 
 
 @contextmanager
-def slow_to_answer(seconds: float = 0.0, **options: Any) -> Iterator[tuple[Server, Client, threading.Event]]:
+def slow_to_answer(seconds: float = 0.0, **options: Any) -> Iterator[tuple[Server, Waiting, threading.Event]]:
     """A server whose answers wait for an event, or for so many seconds."""
     answering = threading.Event()
 
@@ -226,7 +227,7 @@ def test_a_place_that_frees_after_the_end_goes_to_nobody(lanes: tuple[str, str])
 
 
 @contextmanager
-def office(desk: Office, **options: Any) -> Iterator[tuple[Server, Client]]:
+def office(desk: Office, **options: Any) -> Iterator[tuple[Server, Waiting]]:
     with scripted(desk) as server:
         client = acme(server.url, login=LOGIN, headers={}, max_in_flight=20, **options)
         yield server, client

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from scripted import QUICK, in_turn, ok, play, scripted
+from scripted import QUICK, Waiting, in_turn, ok, play, scripted
 
 from source_docextract.config import Settings
 from source_docextract.entries import Watch
 from source_docextract.errors import BadAnswer, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
-from source_docextract.http import Client, Request
+from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
 from source_docextract.providers.base import Listed, Plan, Product
 from source_docextract.providers.docmap import docmap
@@ -142,7 +142,7 @@ class TestPlan:
         self, status: int, code: str, kind: type[ConnectorError], words: str
     ) -> None:
         with scripted(in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}))) as server:
-            client = Client(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
+            client = Waiting(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
 
             with pytest.raises(kind, match=f"^{words}.*\\({status}: {code}: Sorry\\)"):
                 client.send(Request("GET", "/usage"))
@@ -153,7 +153,7 @@ class TestPlan:
     @pytest.mark.parametrize(("status", "code"), [(429, "SLOW_DOWN"), (500, "INTERNAL_ERROR"), (502, "PARSE_ERROR")])
     def test_what_may_pass_is_tried_again(self, status: int, code: str) -> None:
         with scripted(in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}), ok({}))) as server:
-            client = Client(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
+            client = Waiting(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
 
             assert client.send(Request("GET", "/usage")) == {}
             assert len(server.seen) == 2

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import QUICK, in_turn, ok, play, scripted
+from scripted import QUICK, Waiting, in_turn, ok, play, scripted
 
 from source_docextract.config import Settings
 from source_docextract.entries import Watch
 from source_docextract.errors import BadAnswer, ConfigError, ConnectorError, QuotaError, Refused, TransientError
-from source_docextract.http import Client, Request
+from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
 from source_docextract.providers.base import Listed, Plan
 from source_docextract.providers.sensible import sensible
@@ -163,7 +163,7 @@ class TestPlan:
     )
     def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(self, words: bytes, requests: int) -> None:
         with scripted(in_turn((429, {"Content-Type": "text/plain"}, words), ok([]))) as server:
-            client = Client(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
+            client = Waiting(PLAN.dialect, server.url, headers=PLAN.headers, patience=QUICK)
 
             try:
                 answer = client.send(Request("GET", "/document_types"))
