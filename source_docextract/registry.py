@@ -14,10 +14,12 @@ from __future__ import annotations
 import csv
 import ipaddress
 import json
+import re
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -25,10 +27,11 @@ from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
+from pydantic import TypeAdapter
 
 from .answers import TIMEOUT
 from .errors import ConfigError
-from .model import BatchRef, moment
+from .model import BatchRef, utc
 from .plain import hide
 
 NEEDS_TEMPLATE = {
@@ -247,19 +250,50 @@ def _batch(row: Any) -> tuple[str, BatchRef]:
         raise ValueError("has no batch_id")
     if NEEDS_TEMPLATE[product] and not cells["template_id"]:
         raise ValueError("has no template_id")
-    created, expected = cells["created_at"], cells["expected_files"]
-    if created and moment(created) is None:
-        raise ValueError("has a created_at that is no time; write it like 2026-01-01T00:00:00Z")
+    created, expected = _created(cells["created_at"]), cells["expected_files"]
     if expected and not (expected.isascii() and expected.isdigit() and len(expected) < 10):
         raise ValueError("has an expected_files that is no whole number")
     return product, BatchRef(
         template_id=cells["template_id"] if NEEDS_TEMPLATE[product] else None,
         batch_id=cells["batch_id"],
-        created_at=moment(created) if created else None,
-        clock=moment(created) if created else None,
+        created_at=created,
+        clock=created,
         named=True,
         expected_files=int(expected) if expected else None,
     )
+
+
+_STAMP = re.compile(r"(\d{8})(?:T?(\d{6})(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_NUMBER = re.compile(r"\d{9,13}(?:\.\d{1,9})?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:.+)?", re.ASCII)
+_TIME = TypeAdapter(datetime)  # the same forms on each Python, other than `datetime.fromisoformat`
+_SECONDS_UP_TO = 1e11  # the year 5138 in seconds, 1973 in milliseconds
+_YEAR_1970, _YEAR_2000 = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (1970, 2000))
+
+
+def _created(cell: str) -> datetime | None:
+    """Return the time that a cell of `created_at` holds, UTC where it names no zone; None if the cell is empty.
+
+    Eight and fourteen digits are a day and a stamp, as in Atlas's ids, and never a number: 20261128 seconds would be
+    a day of 1970, the batch would count as settled long ago, and no correction of it would ever arrive.
+    """
+    if not cell:
+        return None
+    try:
+        if stamp := _STAMP.fullmatch(cell):
+            day, time, zone = stamp.groups()
+            return utc(datetime.strptime(f"{day}{time or '000000'}{zone or 'Z'}", "%Y%m%d%H%M%S%z"))
+        if _NUMBER.fullmatch(cell):
+            number = float(cell)
+            since = timedelta(seconds=number) if number < _SECONDS_UP_TO else timedelta(milliseconds=number)
+            created = _YEAR_1970 + since
+            if created >= _YEAR_2000:
+                return created
+        elif _ISO.fullmatch(cell):
+            return utc(_TIME.validate_python(cell))
+    except (ValueError, OverflowError):  # a month 13; before the year 1 in UTC
+        pass
+    raise ValueError("has a created_at that is no time; write it like 2026-01-01T00:00:00Z")
 
 
 def _cell(name: str, value: Any) -> str:

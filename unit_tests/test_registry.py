@@ -86,6 +86,59 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, write: Any, row: dict[st
         read_registry(written(tmp_path, write([ROWS[0], row])), PRODUCTS)
 
 
+@pytest.mark.parametrize(
+    ("cell", "meant"),
+    [
+        ("2026-03-09", "2026-03-09T00:00:00+00:00"),
+        ("2026-03-09T08:14", "2026-03-09T08:14:00+00:00"),
+        ("2026-03-09T08:14:08Z", "2026-03-09T08:14:08+00:00"),
+        ("2026-03-09 08:14:08", "2026-03-09T08:14:08+00:00"),
+        ("2026-03-09T08:14:08.5+05:30", "2026-03-09T02:44:08.500000+00:00"),
+        ("2026-03-09T08:14:08.123456789Z", "2026-03-09T08:14:08.123456+00:00"),
+        ("1999-03-09", "1999-03-09T00:00:00+00:00"),
+        ("20260309", "2026-03-09T00:00:00+00:00"),
+        ("20261128", "2026-11-28T00:00:00+00:00"),
+        ("20260309081408", "2026-03-09T08:14:08+00:00"),
+        ("20260309T081408Z", "2026-03-09T08:14:08+00:00"),
+        ("20260309T081408+0530", "2026-03-09T02:44:08+00:00"),
+        ("1773043200", "2026-03-09T08:00:00+00:00"),
+        ("1773043200.25", "2026-03-09T08:00:00.250000+00:00"),
+        ("1773043200123", "2026-03-09T08:00:00.123000+00:00"),
+        ("946684800", "2000-01-01T00:00:00+00:00"),
+        ("946684800000", "2000-01-01T00:00:00+00:00"),
+        (1773043200, "2026-03-09T08:00:00+00:00"),
+        (1773043200.0, "2026-03-09T08:00:00+00:00"),
+        (1773043200123, "2026-03-09T08:00:00.123000+00:00"),
+        (20260309, "2026-03-09T00:00:00+00:00"),
+        (20260309081408, "2026-03-09T08:14:08+00:00"),
+    ],
+)
+def test_created_at_is_read_in_each_form(tmp_path: Path, cell: str | float, meant: str) -> None:
+    line = json.dumps({"provider": "atlas", "batch_id": "b", "created_at": cell})
+
+    [batch] = read_registry(written(tmp_path, line), PRODUCTS).of("atlas")
+
+    assert batch.created_at == batch.clock == datetime.fromisoformat(meant)
+    assert batch.created_at is not None
+    assert batch.created_at.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "20261328", "20260230", "20261309081408", "20260309250000", "202603090814", "2026", "0", "1", "-1773043200",
+        "946684799", "99999999999999", "17730432000000", "1e9", "1_773_043_200", "nan", "inf", "soon", "10/03/2026",
+        "2026-02-30", "2026-13-01T00:00:00Z", "2026-03-09T25:00:00Z", "0001-01-01T00:00:00+05:00", "2026-W10-1",
+        "２０２６０３０９", 0, 8, -1, 1e20,
+    ],
+)  # fmt: skip
+def test_created_at_that_is_no_time_is_named_by_its_line(tmp_path: Path, cell: str | float) -> None:
+    lines = as_lines(ROWS[1:2]) + json.dumps({"provider": "atlas", "batch_id": "b", "created_at": cell})
+
+    with pytest.raises(ConfigError, match=r"line 2 has a created_at that is no time; write it like 2026-01-01T"):
+        read_registry(written(tmp_path, lines), PRODUCTS)
+
+
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 6 has no batch_id, and 35 more lines"):
         read_registry(written(tmp_path, as_csv([{"provider": "atlas"}] * 40)), PRODUCTS)
@@ -169,6 +222,21 @@ class TestSync:
         assert only(synced.records["extracta_batches"])["created_at"] == "2026-10-21T09:00:00.000Z"
         assert "settled" not in connection.state_of("extracta_files")
         assert connection.sync().requests == {}
+
+    @pytest.mark.parametrize("created", ["20261120", "20261120090000"])
+    def test_a_batch_with_a_created_at_without_dashes_is_young_and_its_correction_arrives(
+        self, served: Served, tmp_path: Path, created: str
+    ) -> None:
+        sandbox, _ = served
+        connection, template, batch = self.given(served, tmp_path, created_at=created)
+        first = connection.sync()
+
+        sandbox.clock.advance(seconds=7200)
+        sandbox.extracta.upload(template, [NewFile("late.pdf", seconds=0, result={"vendor": "Bcme"})], batch)
+        second = connection.sync()
+
+        assert only(first.records["extracta_batches"])["created_at"][:10] == "2026-11-20"
+        assert [row["file_name"] for row in second.records["extracta_results"]] == ["late.pdf"]
 
     def test_what_the_provider_tells_of_the_creation_comes_first(self, served: Served, tmp_path: Path) -> None:
         connection, template, _ = self.given(served, tmp_path, created_at="2020-01-01")
