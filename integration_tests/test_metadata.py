@@ -78,6 +78,12 @@ def test_the_documentation_is_where_the_spec_says(told: ConnectorMetadataDefinit
     assert str(told.documentation_url) == DOCUMENTATION
 
 
+def test_the_documentation_leads_to_a_page_that_there_is() -> None:
+    """Airbyte has no page of its own for a connector that it does not ship; the one it leads to is read in docs/."""
+    assert "/integrations/sources/" not in DOCUMENTATION
+    assert f"]({DOCUMENTATION})" in _text("docs/airbyte.md")
+
+
 def test_every_address_that_may_be_asked_is_allowed(told: ConnectorMetadataDefinitionV0Data) -> None:
     assert told.allowed_hosts is not None
     hosts = set(told.allowed_hosts.hosts or ())

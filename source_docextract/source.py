@@ -39,7 +39,9 @@ from .stopping import Stop
 from .streams import Checkpoints, Stream
 from .visit import Visit
 
-DOCUMENTATION = "https://docs.airbyte.com/integrations/sources/docextract"
+DOCUMENTATION = "https://docs.airbyte.com/platform/operator-guides/using-custom-connectors"
+"""Airbyte's page about connectors that are brought in as an image, such as this one. Its own documentation is `docs/`,
+which has no address as long as the project is not published: then this, and the same line of metadata.yaml, name it."""
 
 
 def utc_now() -> datetime:
