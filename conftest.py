@@ -45,7 +45,10 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """Settings by the name of their scenario: all products, each alone, typed tables, and all with one wrong key."""
+    """Settings by the name of their scenario: all products, each alone, typed tables, and all with one wrong key.
+
+    Those of one product alone are as Airbyte's form sends them, the others without `use`, as they are written by hand.
+    """
     extracta = {**everything["extracta"], "follow_links": False}
     alone = {
         **{name: everything[name] for name in everything},
@@ -55,10 +58,14 @@ def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]
     return {
         "all": everything,
         "typed": {**everything, "typed_tables": True},
-        **{name: {name.removesuffix("_classification"): section} for name, section in alone.items()},
+        **{name: _only(name.removesuffix("_classification"), section, everything) for name, section in alone.items()},
         **{
             f"wrong_{name}_{key}": {**everything, name: {**everything[name], key: WRONG}}
             for name, own in keys.items()
             for key in own
         },
     }
+
+
+def _only(provider: str, section: Mapping[str, Any], everything: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: {"use": "no"} for name in everything}, provider: {"use": "yes", **section}}

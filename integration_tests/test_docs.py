@@ -20,6 +20,7 @@ from source_docextract.entries import Rules
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
 from source_docextract.providers import plans
 from source_docextract.registry import NEEDS_TEMPLATE, read_registry
+from source_docextract.spec import connection_specification
 from source_docextract.state import Ledger
 from source_docextract.tables import FIELDS, TABLES, View
 from source_docextract.typed import COLUMNS
@@ -123,6 +124,15 @@ def test_each_setting_is_explained() -> None:
     explained = {word for one in DOCS for word in one.code}
 
     assert set(_settings(Settings)) <= explained
+
+
+def test_the_steps_of_the_form_name_what_it_shows() -> None:
+    steps = page("docs/docextract.md").text.partition("### For Airbyte Open Source:")[2].partition("### Settings")[0]
+    form = connection_specification()["properties"].values()
+    shown = {field["title"] for field in form if "oneOf" in field or field.get("always_show")}
+    options = {option["title"] for field in form for option in field.get("oneOf", ())}
+
+    assert {label for label in shown | options if f"**{label}**" not in steps} == set()
 
 
 def _settings(model: type[BaseModel]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from airbyte_connector_models.metadata.v0.connector_metadata_definition_v0 impor
 from containers.base import named_base
 
 from source_docextract import SourceDocextract
-from source_docextract.config import PROVIDERS
+from source_docextract.config import PROVIDERS, Settings
 from source_docextract.source import DOCUMENTATION
 from source_docextract.spec import connection_specification
 from source_docextract.streams import STATE_EVERY
@@ -44,10 +44,10 @@ def _text(name: str) -> str:
 
 
 def _setting(path: str) -> dict[str, Any]:
-    """What the spec says of a setting, by its dotted path."""
+    """Return what the spec says of a setting, by its dotted path, of a choice's entry where it is used."""
     node = connection_specification()
     for name in path.split("."):
-        node = node["properties"][name]
+        node = node.get("oneOf", [node])[-1]["properties"][name]
     return node
 
 
@@ -88,8 +88,9 @@ def test_every_address_that_may_be_asked_is_allowed(told: ConnectorMetadataDefin
     assert told.allowed_hosts is not None
     hosts = set(told.allowed_hosts.hosts or ())
 
+    settings = Settings.parse(CONFIG)
     for provider in PROVIDERS:
-        assert urlsplit(_setting(f"{provider}.base_url")["default"]).hostname in hosts
+        assert urlsplit(getattr(settings, provider).base_url).hostname in hosts
         assert f"${{{provider}.base_url}}" in hosts
     assert "${batch_registry.url}" in hosts
     for host in hosts:

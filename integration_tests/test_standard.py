@@ -46,7 +46,8 @@ def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
     secrets = {
         (name, key)
         for name in PROVIDERS
-        for key, field in form[name]["properties"].items()
+        for option in form[name]["oneOf"]
+        for key, field in option["properties"].items()
         if field.get("airbyte_secret")
     }
 

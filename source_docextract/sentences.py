@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -34,27 +34,28 @@ _FIXES = {
 }
 
 
-def sentences(problem: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One sentence for each thing that is wrong, without the values, which may be secret."""
+def sentences(problem: ValidationError, model: type[BaseModel], config: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each thing that is wrong, without the values, which may be secret.
+
+    A name that is no setting is told where a required one is missing beside it: it may be that one, misspelt.
+    """
     errors = problem.errors()
     # A list is called empty also where nothing in it was accepted, which is told already.
     told_inside = {error["loc"][:-1] for error in errors}
-    told = list(
-        dict.fromkeys(
-            _sentence(error, model)
-            for error in errors
-            if error["type"] != "too_short" or error["loc"] not in told_inside
-        )
-    )
+    told = [_sentence(error) for error in errors if error["type"] != "too_short" or error["loc"] not in told_inside]
+    missing = {_path(error)[:-1] for error in errors if error["type"] == "missing"}
+    told = list(dict.fromkeys([*told, *unknown_sentences(config, model, missing)]))
     return [*told[:_TOLD], f"And {len(told) - _TOLD} more."] if len(told) > _TOLD else told
 
 
-def _sentence(error: Any, model: type[BaseModel]) -> str:
-    path = [part for part in error["loc"] if isinstance(part, str)]
+def _path(error: Any) -> tuple[str, ...]:
+    return tuple(part for part in error["loc"] if isinstance(part, str))
+
+
+def _sentence(error: Any) -> str:
+    path = _path(error)
     name = ".".join(path) or "The settings"
     kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown(path, model)
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = context.get("ge", context.get("le"))
         return f"{name} must be {'at least' if 'ge' in context else 'at most'} {bound:g}."
@@ -69,17 +70,52 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
     return f"{name} {_FIXES.get(kind, error['msg'])}."
 
 
-def _unknown(path: list[str], model: type[BaseModel]) -> str:
+def unknown_sentences(config: Mapping[str, Any], model: type[BaseModel], beside: Set[tuple[str, ...]]) -> list[str]:
+    """Return one sentence for each name that is no setting, of those in the objects with the given paths."""
+    return [_unknown(path, known) for path, known in _unknown_paths(config, model) if path[:-1] in beside]
+
+
+def _unknown(path: tuple[str, ...], model: type[BaseModel]) -> str:
     *above, last = path
     if not _NAME.fullmatch(last):
         return f"There is something in {'.'.join(above) or 'the settings'} that is not a setting; remove it."
-    return f"{'.'.join(path)} is not a setting; remove it{_did_you_mean(path, model)}."
+    return f"{'.'.join(path)} is not a setting; remove it{_did_you_mean(last, model)}."
 
 
-def _did_you_mean(path: list[str], model: type[BaseModel]) -> str:
-    for part in path[:-1]:
-        model = next(_models(model.model_fields[part].annotation))
-    close = difflib.get_close_matches(path[-1], model.model_fields, n=1)
+def unknown_names(config: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Return the names that are no settings as one list, each with the setting that was perhaps meant."""
+    names = dict.fromkeys(_shown_name(path, known) for path, known in _unknown_paths(config, model))
+    more = [f"and {len(names) - _TOLD} more"] if len(names) > _TOLD else []
+    return ", ".join([*list(names)[:_TOLD], *more])
+
+
+def _shown_name(path: tuple[str, ...], model: type[BaseModel]) -> str:
+    *above, last = path
+    if not _NAME.fullmatch(last):
+        return f"a name in {'.'.join(above) or 'the settings'} that may be a key"
+    return ".".join(path) + _did_you_mean(last, model)
+
+
+def _unknown_paths(
+    config: Mapping[str, Any], model: type[BaseModel], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
+    """Yield the path of each name that is no setting, with the model of the object that it stands in.
+
+    What is null is not set, and what is not used is absent with all that it holds.
+    """
+    for name, value in config.items():
+        path = (*above, str(name))
+        if value is None:
+            continue
+        if name not in model.model_fields:
+            yield path, model
+        elif isinstance(value, Mapping) and value.get("use") != "no":
+            for inner in _models(model.model_fields[name].annotation):
+                yield from _unknown_paths(value, inner, path)
+
+
+def _did_you_mean(name: str, model: type[BaseModel]) -> str:
+    close = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

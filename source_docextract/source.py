@@ -81,7 +81,7 @@ class SourceDocextract(Source):
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Asks each provider something cheap that proves the credentials, and for each template that is named."""
         try:
-            settings = Settings.parse(config)
+            settings = Settings.parse(config, logger)
         except ConfigError as error:
             return AirbyteConnectionStatus(status=Status.FAILED, message=str(error))
         troubles = []
@@ -104,7 +104,7 @@ class SourceDocextract(Source):
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
         """The streams of what is set up. Asks nobody, but for what typed tables are made of."""
         try:
-            settings = Settings.parse(config)
+            settings = Settings.parse(config, logger)
             if not settings.typed_tables:
                 planned = plans(settings, Registry() if settings.batch_registry else None)
                 return AirbyteCatalog(streams=standard(planned))
@@ -137,7 +137,7 @@ class SourceDocextract(Source):
         streams: list[Stream] = []
         ended: set[str] = set()
         try:
-            settings = Settings.parse(config)
+            settings = Settings.parse(config, logger)
             manager = ConnectorStateManager(state)
             with self.stop.waiting():
                 planned = plans(settings, _registry(settings, logger))

@@ -1,9 +1,10 @@
 """Settings: what is accepted, what a default is, and that each mistake is told in one plain sentence."""
 
+import logging
 import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -120,17 +121,39 @@ UNENCRYPTED = "would send the key unencrypted; begin it with https://"
         (top(start_date=[]), f"start_date {NO_TIME}."),
         (top(start_date="2026-13-01T00:00:00Z"), f"start_date {NO_TIME}."),
         (top(start_date="0001-01-01T00:00:00+01:00"), f"start_date {NO_TIME}."),
-        (top(keep_url=False), "keep_url is not a setting; remove it (did you mean keep_urls?)."),
-        (top(extrcta={}), "extrcta is not a setting; remove it (did you mean extracta?)."),
+        (sensible(use="perhaps"), "sensible.use may only be 'yes' or 'no'."),
+        (sensible(use=True), "sensible.use may only be 'yes' or 'no'."),
+        (top(batch_registry={"use": "yes"}), "batch_registry.url is missing; add it."),
         (
-            extracta(extraction_id=["t1"]),
+            {"extrcta": EXTRACTA},
+            "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas. "
+            "extrcta is not a setting; remove it (did you mean extracta?).",
+        ),
+        (
+            {"sensible": {"apikey": KEY, "zzzzzz": 1}},
+            "sensible.api_key is missing; add it. sensible.apikey is not a setting; remove it (did you mean api_key?). "
+            "sensible.zzzzzz is not a setting; remove it.",
+        ),
+        (
+            {"extracta": {"api_key": KEY, "extraction_id": ["t1"]}},
+            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "classification_ids, classification_batches, or a batch_registry. "
             "extracta.extraction_id is not a setting; remove it (did you mean extraction_ids?).",
         ),
-        (atlas(batches=["B"]), "atlas.batches is not a setting; remove it (did you mean batch_ids?)."),
-        (top(zzzzzz=1), "zzzzzz is not a setting; remove it."),
         (
-            sensible(document_type=["claims"]),
-            "sensible.document_type is not a setting; remove it (did you mean document_types?).",
+            {"atlas": {**without(ATLAS, "batch_ids"), "batches": ["B"]}},
+            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry. "
+            "atlas.batches is not a setting; remove it (did you mean batch_ids?).",
+        ),
+        (
+            {"extracta": {"api_key": KEY}, **atlas(batch_ids=[])},
+            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "classification_ids, classification_batches, or a batch_registry. "
+            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry.",
+        ),
+        (
+            {"sensible": {"s3cr3t-key-0123456789": 1}},
+            "sensible.api_key is missing; add it. There is something in sensible that is not a setting; remove it.",
         ),
     ],
 )
@@ -138,6 +161,125 @@ def test_a_bad_setting_is_told_in_one_sentence(config: Mapping[str, Any], senten
     told = refusal(config)
     assert told == sentence
     assert "s3cr3t" not in told
+
+
+class TestUnknownNames:
+    """A name that is no setting does not stop a sync: a newer version may have written it."""
+
+    def warnings(self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture) -> list[str]:
+        Settings.parse(config, logging.getLogger("airbyte.test"))
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    @pytest.mark.parametrize(
+        ("config", "named"),
+        [
+            (top(keep_url=False), "keep_url (did you mean keep_urls?)"),
+            (top(extrcta={"api_key": KEY}), "extrcta (did you mean extracta?)"),
+            (extracta(extraction_id=["t1"]), "extracta.extraction_id (did you mean extraction_ids?)"),
+            (atlas(Batch_IDs=["B"]), "atlas.Batch_IDs (did you mean batch_ids?)"),
+            (top(batch_registry={"url": "/list.csv", "zzzzzz": 1}), "batch_registry.zzzzzz"),
+            (top(zzzzzz=1, **sensible(types=[])), "zzzzzz, sensible.types"),
+            (extracta(**{"s3cr3t-key-0123": 1, "s3cr3t-key-4567": 1}), "a name in extracta that may be a key"),
+            (top(**{"s3cr3t-key-0123": 1}), "a name in the settings that may be a key"),
+            (top(**{"x" * n: n for n in range(1, 26)}), f"{', '.join('x' * n for n in range(1, 21))}, and 5 more"),
+        ],
+    )  # fmt: skip
+    def test_parse_with_unknown_names_gives_one_warning_that_names_each(
+        self, config: Mapping[str, Any], named: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert self.warnings(config, caplog) == [f"Unknown settings are ignored: {named}. Correct or remove them."]
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            top(zzzzzz=None, _limit=1),
+            extracta(zzzzzz=None),
+            top(sensible={"use": "no", "zzzzzz": 1}),
+            {**extracta(use="yes"), "docmap": {"use": "no"}},
+        ],
+    )
+    def test_parse_with_names_that_are_null_unused_or_the_platforms_gives_no_warning(
+        self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert self.warnings(config, caplog) == []
+
+    def test_parse_with_unknown_names_gives_the_settings_without_them(self) -> None:
+        config = {**extracta(lookback_checks="thinning"), "zzzzzz": {"a": 1}}
+
+        assert Settings.parse(config) == Settings.parse(extracta())
+
+    def test_parse_with_another_error_tells_that_alone(self) -> None:
+        assert refusal(top(keep_url=False, lookback_days=-1)) == "lookback_days must be at least 0."
+
+
+class TestUse:
+    """Each provider, and the registry, can be switched off, and is used where nothing is said."""
+
+    SECTIONS: ClassVar = {
+        **extracta(),
+        "docmap": {"api_key": KEY},
+        **sensible(),
+        **atlas(),
+        "batch_registry": {"url": "/data/list.csv"},
+    }
+
+    @pytest.mark.parametrize("name", SECTIONS)
+    @pytest.mark.parametrize("said", [{}, {"use": "yes"}, {"use": None}], ids=str)
+    def test_an_object_without_use_means_yes(self, name: str, said: dict[str, Any]) -> None:
+        config = {**top(), name: {**said, **self.SECTIONS[name]}}
+
+        settings = Settings.parse(config)
+
+        assert getattr(settings, name) is not None
+        assert settings == Settings.parse({**top(), name: self.SECTIONS[name]})
+
+    @pytest.mark.parametrize("name", SECTIONS)
+    @pytest.mark.parametrize(
+        "leftovers",
+        [{}, {"api_key": None}, {"base_url": "ftp://x", "api_key": 7, "batch_ids": "B", "url": []}, {"zzzzzz": 1}],
+        ids=str,
+    )
+    def test_an_object_with_use_no_is_absent_whatever_else_it_holds(self, name: str, leftovers: dict[str, Any]) -> None:
+        others = without(self.SECTIONS, name)
+
+        settings = Settings.parse({**others, name: {**self.SECTIONS[name], **leftovers, "use": "no"}})
+
+        assert getattr(settings, name) is None
+        assert settings == Settings.parse(others)
+
+    def test_settings_in_which_nothing_is_used_are_refused(self) -> None:
+        assert refusal({name: {**section, "use": "no"} for name, section in self.SECTIONS.items()}) == (
+            "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas."
+        )
+
+
+class TestNull:
+    """Null counts as not set, everywhere."""
+
+    def test_null_counts_as_not_set_wherever_there_is_a_default(self) -> None:
+        plain = {name: section for name, section in TestUse.SECTIONS.items() if name != "batch_registry"}
+        nulls = {
+            name: {**dict.fromkeys(type(getattr(Settings.parse(plain), name)).model_fields), **section}
+            for name, section in plain.items()
+        }
+
+        assert Settings.parse({**dict.fromkeys(Settings.model_fields), **nulls}) == Settings.parse(plain)
+
+    @pytest.mark.parametrize(
+        ("section", "name"),
+        [
+            ("extracta", "api_key"),
+            ("docmap", "api_key"),
+            ("sensible", "api_key"),
+            ("atlas", "client_id"),
+            ("atlas", "client_secret"),
+            ("batch_registry", "url"),
+        ],
+    )
+    def test_null_counts_as_missing_where_there_is_none(self, section: str, name: str) -> None:
+        config = {**TestUse.SECTIONS, section: {**TestUse.SECTIONS[section], name: None}}
+
+        assert refusal(config) == f"{section}.{name} is missing; add it."
 
 
 NO_NAMING = (
@@ -275,7 +417,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.docmap is not None
     assert settings.sensible is not None
     assert settings.atlas is not None
-    assert settings.extracta.model_dump(exclude={"api_key", "extraction_ids"}) == {
+    assert settings.extracta.model_dump(exclude={"use", "api_key", "extraction_ids"}) == {
         "extraction_batches": (),
         "classification_ids": (),
         "classification_batches": (),
@@ -283,17 +425,17 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "seconds_between_requests": 2,
         "base_url": "https://api.extracta.ai/api/v1",
     }
-    assert settings.docmap.model_dump(exclude={"api_key"}) == {
+    assert settings.docmap.model_dump(exclude={"use", "api_key"}) == {
         "template_ids": (),
         "base_url": "https://api.docmap.io/v1",
     }
-    assert settings.sensible.model_dump(exclude={"api_key"}) == {
+    assert settings.sensible.model_dump(exclude={"use", "api_key"}) == {
         "batch_ids": (),
         "document_types": (),
         "environments": ("PRODUCTION",),
         "base_url": "https://api.sensible.so/v0",
     }
-    assert settings.atlas.model_dump(exclude={"client_id", "client_secret", "batch_ids"}) == {
+    assert settings.atlas.model_dump(exclude={"use", "client_id", "client_secret", "batch_ids"}) == {
         "base_url": "https://api.helloatlas.in/v1/bulk"
     }
     assert settings.model_dump(exclude=set(PROVIDERS)) == {

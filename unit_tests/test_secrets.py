@@ -116,7 +116,7 @@ def client(monkeypatch):
 def careless(monkeypatch):
     monkeypatch.setattr("source_docextract.errors.plain", lambda text, _longest: text)
 
-    def parse(_config):
+    def parse(_config, _logger):
         raise ConfigError(KEY)
 
     monkeypatch.setattr("source_docextract.source.Settings.parse", parse)
@@ -443,7 +443,18 @@ class TestSettings:
         ran = run(tmp_path, "check", config, "--debug")
 
         [status] = ran.of_type("CONNECTION_STATUS")
-        assert "apikey is not a setting; remove it" in status["connectionStatus"]["message"]
+        assert "extraction_batches holds an entry" in status["connectionStatus"]["message"]
+        assert CANARY not in ran.stdout + ran.stderr
+
+    def test_nor_does_a_warning_of_names_that_are_not_known(self, tmp_path: Path) -> None:
+        config = {**connected("http://127.0.0.1:9"), "apikey": CANARY, CANARY: 1}
+        config["docmap"] = {**config["docmap"], CANARY: CANARY}
+
+        ran = run(tmp_path, "check", config, "--debug")
+
+        names = "a name in docmap that may be a key, apikey, a name in the settings that may be a key"
+        warning = f"Unknown settings are ignored: {names}. Correct or remove them."
+        assert [line for line in ran.logged if "Unknown settings" in line] == [warning]
         assert CANARY not in ran.stdout + ran.stderr
 
 

@@ -1,11 +1,13 @@
 """The spec: that Airbyte's form builder can draw it, and that it says what the settings do."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
+from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets
 
 from source_docextract.config import (
     PROVIDERS,
@@ -30,21 +32,38 @@ MODELS = {
 
 
 def nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every schema in the spec, by its path."""
+    """Every schema in the spec, by its path. That of a choice's entry has its number in brackets."""
     yield path, node
     for name, child in node.get("properties", {}).items():
         yield from nodes(child, (*path, name))
     if "items" in node:
         yield from nodes(node["items"], (*path, "items"))
+    for number, option in enumerate(node.get("oneOf", ())):
+        yield from nodes(option, (*path, f"[{number}]"))
 
 
 def properties() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
     return [(path, node) for path, node in nodes(SPEC) if path and path[-1] != "items"]
 
 
+def dotted(path: tuple[str, ...]) -> str:
+    """The path as settings have it: without the numbers of entries."""
+    return ".".join(part for part in path if part[0] != "[")
+
+
 def named(flag: str) -> set[str]:
     """Whatever has the flag, items of a list included: there, the CDK's filter would not find a secret."""
-    return {".".join(path) for path, node in nodes(SPEC) if node.get(flag)}
+    return {dotted(path) for path, node in nodes(SPEC) if node.get(flag)}
+
+
+def used(name: str) -> dict[str, Any]:
+    """The entry of a choice that is taken where the section is used."""
+    option: dict[str, Any] = SPEC["properties"][name]["oneOf"][1]
+    return option
+
+
+def schema_of(path: tuple[str, ...]) -> dict[str, Any]:
+    return used(path[0]) if path else SPEC
 
 
 def keys(value: Any) -> Iterator[str]:
@@ -58,13 +77,15 @@ def keys(value: Any) -> Iterator[str]:
 
 
 def test_only_built_providers_are_in_it() -> None:
-    objects = [path for path, node in properties() if node["type"] == "object"]
-    assert objects == [*((provider,) for provider in PROVIDERS), ("batch_registry",)]
+    choices = [path for path, node in properties() if "oneOf" in node]
+    assert choices == [*((provider,) for provider in PROVIDERS), ("batch_registry",)]
     assert list(PROVIDERS) == ["extracta", "docmap", "sensible", "atlas"]
 
 
 def test_it_has_exactly_the_settings_of_the_contract() -> None:
-    assert [".".join(path) for path, _ in properties()] == [
+    constants = {dotted(path) for path, node in properties() if "const" in node}
+    assert constants == {f"{name}.use" for name in (*PROVIDERS, "batch_registry")}
+    assert [dotted(path) for path, node in properties() if "const" not in node and path[-1][0] != "["] == [
         "extracta",
         "extracta.api_key",
         "extracta.extraction_ids",
@@ -102,7 +123,7 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
 
 
 def test_nothing_in_it_confuses_the_form_builder() -> None:
-    forbidden = {"$ref", "$defs", "definitions", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "writeOnly"}
+    forbidden = {"$ref", "$defs", "definitions", "anyOf", "allOf", "not", "additionalProperties", "writeOnly"}
     assert forbidden.isdisjoint(keys(SPEC))
 
 
@@ -128,13 +149,16 @@ def test_every_part_is_made_of_words_that_the_form_builder_knows(node: dict[str,
         "pattern_descriptor",
         "airbyte_secret",
         "airbyte_hidden",
+        "always_show",
+        "oneOf",
+        "const",
     }
 
 
 @pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in nodes(SPEC)])
 def test_every_part_has_one_plain_type(node: dict[str, Any]) -> None:
     assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
-    assert node["type"] != "object" or node["properties"]
+    assert node["type"] != "object" or node.get("properties") or node.get("oneOf")
     assert node["type"] != "array" or node["items"]["type"] == "string"
 
 
@@ -145,11 +169,50 @@ def test_every_setting_has_a_title_and_a_description(path: tuple[str, ...], node
     assert node["description"].strip().endswith(".")
 
 
-@pytest.mark.parametrize(
-    "node", [node for _, node in nodes(SPEC) if node["type"] == "object"], ids=lambda n: n["title"]
-)
+@pytest.mark.parametrize("node", [node for _, node in nodes(SPEC) if "properties" in node], ids=lambda n: n["title"])
 def test_the_settings_of_an_object_are_numbered_without_gaps(node: dict[str, Any]) -> None:
     assert [child["order"] for child in node["properties"].values()] == list(range(len(node["properties"])))
+
+
+@pytest.mark.parametrize("name", [*PROVIDERS, "batch_registry"])
+def test_each_section_is_a_choice_told_apart_by_a_constant(name: str) -> None:
+    choice = SPEC["properties"][name]
+    unused, used = choice["oneOf"]
+
+    assert choice["type"] == unused["type"] == used["type"] == "object"
+    assert "properties" not in choice
+    assert "required" not in choice
+    assert (unused["title"], unused["properties"]["use"]["const"], list(unused["properties"])) == (
+        "Not used",
+        "no",
+        ["use"],
+    )
+    assert (used["title"][:4], used["properties"]["use"]["const"]) == ("Use ", "yes")
+    assert name not in SPEC.get("required", ())
+
+
+def test_nothing_is_required_inside_an_object_that_is_no_choice() -> None:
+    demanding = [path for path, node in nodes(SPEC) if node.get("required")]
+
+    assert {path[-1] for path in demanding} <= {"[0]", "[1]"}
+
+
+@pytest.mark.parametrize(
+    ("config", "is_valid"),
+    [
+        ({"docmap": {"api_key": "k"}}, True),
+        ({"docmap": {"use": "yes", "api_key": "k"}}, True),
+        ({"docmap": {"use": "no"}}, True),
+        ({"docmap": {"use": "no", "api_key": "k"}}, True),
+        ({"docmap": {}}, False),
+        ({"docmap": {"use": "yes"}}, False),
+        ({"docmap": {"use": "perhaps", "api_key": "k"}}, False),
+        ({"lookback_checks": "every_sync", "docmap": {"api_key": "k", "later": 1}}, True),
+    ],
+    ids=str,
+)
+def test_a_validator_takes_what_the_connector_takes(config: dict[str, Any], is_valid: bool) -> None:
+    assert jsonschema.Draft7Validator(SPEC).is_valid(config) is is_valid
 
 
 def test_each_secret_is_marked_and_nothing_else() -> None:
@@ -172,12 +235,63 @@ def test_what_few_people_need_is_hidden() -> None:
     }
 
 
-def test_what_is_hidden_can_be_left_out() -> None:
+def test_what_is_hidden_can_be_left_out_and_has_no_default_that_the_form_would_save() -> None:
     for path in named("airbyte_hidden"):
-        *section, name = path.split(".")
-        parent = dict(nodes(SPEC))[tuple(section)]
-        assert name not in parent.get("required", [])
-        assert "default" in parent["properties"][name]
+        section, name = path.split(".")
+        assert name not in used(section)["required"]
+        assert "default" not in used(section)["properties"][name]
+
+
+def test_what_names_templates_and_batches_and_the_start_date_are_always_shown() -> None:
+    assert named("always_show") == {
+        "extracta.extraction_ids",
+        "extracta.extraction_batches",
+        "extracta.classification_ids",
+        "extracta.classification_batches",
+        "docmap.template_ids",
+        "sensible.batch_ids",
+        "sensible.document_types",
+        "atlas.batch_ids",
+        "start_date",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("extracta", "https://docs.extracta.ai/api-reference/authentication"),
+        ("docmap", "https://docs.docmap.io/guides/managing-api-keys"),
+        ("sensible", "https://app.sensible.so/account/"),
+        ("atlas", "https://docs.helloatlas.in/authentication"),
+    ],
+)
+def test_each_key_says_with_a_link_where_it_is_found(name: str, address: str) -> None:
+    [key] = [field for field in used(name)["properties"].values() if field["order"] == 1]
+    assert f'<a href="{address}">' in key["description"]
+
+
+@pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in properties()])
+def test_the_form_can_draw_each_description(path: tuple[str, ...], node: dict[str, Any]) -> None:
+    """It takes links and code; any other < would be taken for a tag and dropped with what follows."""
+    rest = re.sub(r'<a href="https://[^"<>]+">[^<>]+</a>|<code>[^<>]+</code>', "", node["description"])
+    assert "<" not in rest, path
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: ".".join(path) or "top")
+def test_what_may_be_left_out_says_what_happens_then(path: tuple[str, ...]) -> None:
+    node = schema_of(path)
+    for name, field in node["properties"].items():
+        is_said = re.search("[Ii]f (this is )?left out|If empty|^Off: |^On: |On: .*Off: ", field["description"])
+        assert is_said or name in node.get("required", ()) or "oneOf" in field or "const" in field, name
+
+
+@pytest.mark.parametrize("name", [*PROVIDERS, "batch_registry"])
+@pytest.mark.parametrize("use", [{}, {"use": "yes"}, {"use": "no"}], ids=str)
+def test_secrets_inside_a_choice_are_found_by_the_cdk(name: str, use: dict[str, str]) -> None:
+    secrets = [one for one, field in used(name)["properties"].items() if field.get("airbyte_secret")]
+    config = {name: {**use, **{one: f"s3cr3t-{one}" for one in secrets}}}
+
+    assert sorted(get_secrets(SPEC, config)) == sorted(f"s3cr3t-{one}" for one in secrets)
 
 
 def test_a_date_says_how_it_is_written() -> None:
@@ -195,13 +309,14 @@ def test_a_date_says_how_it_is_written() -> None:
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: ".".join(path) or "top")
 def test_what_is_required_and_what_is_the_default_is_as_in_the_models(path: tuple[str, ...]) -> None:
-    node, model = dict(nodes(SPEC))[path], MODELS[path]
+    node, model = schema_of(path), MODELS[path]
     assert list(node["properties"]) == list(model.model_fields)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     assert node.get("required", []) == required
     for name, field in model.model_fields.items():
         told = node["properties"][name].get("default")
-        default = None if name in required else json.loads(json.dumps(field.default))
+        is_saved = name not in required and name != "use" and not node["properties"][name].get("airbyte_hidden")
+        default = json.loads(json.dumps(field.default)) if is_saved else None
         assert told == default
         assert ("default" in node["properties"][name]) == (default is not None)
 
@@ -224,7 +339,7 @@ def test_defaults_alone_are_accepted_by_what_draws_them() -> None:
     ],
 )
 def test_the_form_knows_the_environments(environments: list[str], is_valid: bool) -> None:
-    node = SPEC["properties"]["sensible"]["properties"]["environments"]
+    node = used("sensible")["properties"]["environments"]
     assert node["items"] == {"type": "string", "enum": ["PRODUCTION", "DEVELOPMENT"]}
     assert node["default"] == ["PRODUCTION"]
     assert jsonschema.Draft7Validator(node).is_valid(environments) is is_valid

@@ -1,0 +1,166 @@
+"""Airbyte's form for a source, as far as a spec decides what it does.
+
+Written after the code of airbyte-platform, August 2026 (`useBuildForm`, `schemaToFormBlock`, `schemaToYup`,
+`ConditionSection`, `useGroupsAndSections`, `removeEmptyProperties`): defaults are filled in everywhere, objects that
+nobody wants included; a choice takes its first entry; what is required inside an object is demanded even where the
+object is optional, but of a choice only what belongs to the chosen entry; names that the spec has not are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+Schema = Mapping[str, Any]
+Values = dict[str, Any]
+
+
+class FormError(Exception):
+    """The form cannot be drawn."""
+
+
+class Form:
+    """An empty form, to be filled in by a user."""
+
+    def __init__(self, spec: Schema) -> None:
+        self._spec = spec
+        self.values: Values = {}
+        _fill_defaults(spec, self.values, keep=False)
+
+    def options(self, name: str) -> list[str]:
+        """Return what the drop-down of a choice shows."""
+        return [option["title"] for option in self._choice(name)["oneOf"]]
+
+    def choose(self, name: str, title: str) -> None:
+        """Choose an entry of a drop-down; what was filled in before and belongs to it stays."""
+        choice = self._choice(name)
+        option = choice["oneOf"][self.options(name).index(title)]
+        key = _selector(choice)
+        chosen = {one: value for one, value in self.values[name].items() if one in option["properties"]}
+        chosen[key] = option["properties"][key]["const"]
+        _fill_defaults(option, chosen, keep=True)
+        self.values[name] = chosen
+
+    def shown(self, name: str = "") -> list[str]:
+        """Return the labels that are seen without unfolding "Optional fields", in their order."""
+        schema = _chosen(self._choice(name), self.values[name]) if name else self._spec
+        fields = [(one, field) for one, field in schema["properties"].items() if "const" not in field]
+        open_ones = [
+            field["title"]
+            for one, field in sorted(fields, key=lambda item: item[1]["order"])
+            if not field.get("airbyte_hidden")
+            and (one in schema.get("required", ()) or field.get("always_show") or _is_drawn_open(field))
+        ]
+        assert all("order" in field for _, field in fields)
+        return open_ones
+
+    def complaints(self) -> list[str]:
+        """Return the paths of the fields that keep the form from being sent."""
+        return list(_complaints(self._spec, _without_empty(self.values), ""))
+
+    def sent(self) -> Values:
+        """Return the configuration that the form sends to be saved."""
+        assert self.complaints() == []
+        return _cast(self._spec, _without_empty(self.values))
+
+    def _choice(self, name: str) -> Schema:
+        choice: Schema = self._spec["properties"][name]
+        return choice
+
+
+def _is_drawn_open(field: Schema) -> bool:
+    return "oneOf" in field or field["type"] == "object"
+
+
+def _selector(choice: Schema) -> str:
+    """Return the name of the constant that the entries of a choice are told apart by: the first that all have."""
+    if choice.get("type") != "object":
+        raise FormError("the entries of a choice take its type, and have to be objects")
+    constants = [
+        [name for name, field in option["properties"].items() if field.get("const")] for option in choice["oneOf"]
+    ]
+    shared = [name for name in constants[0] if all(name in others for others in constants)]
+    if not shared:
+        raise FormError("the entries of a choice have no constant of one name")
+    return shared[0]
+
+
+def _chosen(choice: Schema, values: Mapping[str, Any]) -> Schema | None:
+    key = _selector(choice)
+    found = [option for option in choice["oneOf"] if option["properties"][key]["const"] == values.get(key)]
+    return found[0] if found else None
+
+
+def _fill_defaults(schema: Schema, values: Values, *, keep: bool) -> None:
+    for name, field in schema["properties"].items():
+        if field.get("const") and not (keep and values.get(name)):
+            values[name] = field["const"]
+        if "default" in field and not (keep and values.get(name) is not None):
+            values[name] = deepcopy(field["default"])
+        if "oneOf" in field:
+            _selector(field)
+            values[name] = {}
+            _fill_defaults(field["oneOf"][0], values[name], keep=False)
+        elif field["type"] == "object":
+            values[name] = values[name] if keep and values.get(name) else {}
+            _fill_defaults(field, values[name], keep=keep)
+
+
+def _complaints(schema: Schema, values: Mapping[str, Any], above: str) -> Iterator[str]:
+    for name, field in schema["properties"].items():
+        value, path = values.get(name), f"{above}{name}"
+        if "oneOf" in field:
+            option = _chosen(field, value) if isinstance(value, Mapping) else None
+            if option:
+                yield from _complaints(option, value, f"{path}.")
+            elif value is None and name in schema.get("required", ()):
+                yield path
+        elif field["type"] == "object":
+            # An absent object is taken for one without anything in it.
+            yield from _complaints(field, value or {}, f"{path}.")
+        elif value is None:
+            if name in schema.get("required", ()):
+                yield path
+        elif not all(_fits(field, one) for one in (value if isinstance(value, list) else [value])):
+            yield path
+
+
+def _fits(field: Schema, value: Any) -> bool:
+    field = field.get("items", field)
+    if "pattern" in field and not re.search(field["pattern"], str(value).strip()):
+        return False
+    if "enum" in field and value not in field["enum"]:
+        return False
+    number = value if isinstance(value, (int, float)) else 0
+    return bool(field.get("minimum", number) <= number <= field.get("maximum", number))
+
+
+def _without_empty(values: Any) -> Any:
+    """Return the values without texts that are empty; lists that are empty stay."""
+    if isinstance(values, list):
+        return [_without_empty(one) for one in values]
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: _without_empty(value)
+        for name, value in values.items()
+        if not (isinstance(value, str) and not value.strip())
+    }
+
+
+def _cast(schema: Schema, values: Mapping[str, Any]) -> Values:
+    cast: Values = {}
+    for name, field in schema["properties"].items():
+        if name not in values:
+            continue
+        value = values[name]
+        if "oneOf" in field:
+            option = _chosen(field, value)
+            cast[name] = _cast(option, value) if option else value
+        elif field["type"] == "object":
+            cast[name] = _cast(field, value)
+        else:
+            cast[name] = value.strip() if isinstance(value, str) else value
+    return cast
