@@ -20,6 +20,7 @@ from source_docextract.entries import Rules
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
 from source_docextract.providers import plans
 from source_docextract.registry import NEEDS_TEMPLATE, read_registry
+from source_docextract.sentences import models
 from source_docextract.spec import connection_specification
 from source_docextract.state import Ledger
 from source_docextract.tables import FIELDS, TABLES, View
@@ -138,9 +139,8 @@ def test_the_steps_of_the_form_name_what_it_shows() -> None:
 def _settings(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield name
-        for section in getattr(field.annotation, "__args__", ()):
-            if isinstance(section, type) and issubclass(section, BaseModel):
-                yield from _settings(section)
+        for section in models(field.annotation):
+            yield from _settings(section)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)

@@ -5,13 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
 
 from .errors import ConfigError
 from .sentences import sentences, unknown_names, unknown_sentences
-from .values import BaseUrl, BatchPath, Id, Key, RegistryUrl, Start, TableNames
+from .values import (
+    BaseUrl,
+    BatchPath,
+    HeaderName,
+    HeaderValue,
+    Id,
+    Key,
+    Region,
+    RegistryUrl,
+    Secret,
+    Start,
+    TableNames,
+    UserName,
+)
 
 _HIDDEN: JsonDict = {"airbyte_hidden": True}
 _SECRET: JsonDict = {"airbyte_secret": True}
@@ -19,6 +33,7 @@ _SHOWN: JsonDict = {"always_show": True}
 """Airbyte's form folds optional settings away, but for these."""
 
 
+_TYPE = "Which of the credentials these are."
 _VIEW_EXTRACTION = "docs.extracta.ai/data-extraction-api/api-endpoints-data-extraction/2.-view-extraction"
 
 
@@ -251,6 +266,77 @@ class AtlasSettings(Choice):
         return bool(self.batch_ids)
 
 
+class MachineCredentials(Section):
+    """The credentials of the machine that the connector runs on, if the address needs any."""
+
+    model_config = ConfigDict(title="Of the machine")
+
+    type: Literal["machine"] = Field(title="Type", description=_TYPE)
+
+
+class S3Credentials(Section):
+    """An access key of AWS, or of another storage that speaks the protocol of S3, for an address with s3://."""
+
+    model_config = ConfigDict(title="Access key for S3")
+
+    type: Literal["s3"] = Field(title="Type", description=_TYPE)
+    access_key_id: Secret = Field(
+        title="Access key id",
+        description="The id of the access key; see "
+        f"{_link('Access keys', 'docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html')}. It needs "
+        "the permission s3:GetObject for the file, and no other.",
+        json_schema_extra=_SECRET,
+    )
+    secret_access_key: Secret = Field(
+        title="Secret access key",
+        description="The secret that belongs to the access key id; AWS shows it once, when the key is made.",
+        json_schema_extra=_SECRET,
+    )
+    session_token: Secret | None = Field(
+        default=None,
+        title="Session token",
+        description="The token that belongs to temporary credentials. If left out, the key is a lasting one.",
+        json_schema_extra=_SECRET,
+    )
+    region: Region | None = Field(
+        default=None,
+        title="Region",
+        description="The region of the bucket, such as eu-central-1. If left out, AWS finds it.",
+    )
+    endpoint: BaseUrl | None = Field(
+        default=None,
+        title="Endpoint",
+        description="The address of a storage other than AWS's own that speaks the protocol of S3. If left out, AWS's.",
+    )
+
+
+class BasicCredentials(Section):
+    """A user and a password (HTTP basic authentication), for an address with https://."""
+
+    model_config = ConfigDict(title="User and password for HTTPS")
+
+    type: Literal["http_basic"] = Field(title="Type", description=_TYPE)
+    username: UserName = Field(title="User", description="The name of the user.", json_schema_extra=_SECRET)
+    password: Secret = Field(title="Password", description="The password of the user.", json_schema_extra=_SECRET)
+
+
+class HeaderCredentials(Section):
+    """One header that is sent with the request, such as a token, for an address with https://."""
+
+    model_config = ConfigDict(title="Header for HTTPS")
+
+    type: Literal["http_header"] = Field(title="Type", description=_TYPE)
+    name: HeaderName = Field(title="Name", description="The name of the header, such as Authorization or X-Api-Key.")
+    value: HeaderValue = Field(
+        title="Value",
+        description="The value of the header, such as Bearer and a token. Only the server of the address gets it.",
+        json_schema_extra=_SECRET,
+    )
+
+
+Credentials = MachineCredentials | S3Credentials | BasicCredentials | HeaderCredentials
+
+
 class RegistrySettings(Choice):
     """Syncs the batches in a file of yours, beside those that are found or named."""
 
@@ -261,6 +347,26 @@ class RegistrySettings(Choice):
         description="Address of a CSV or JSON Lines file, which is read again at each sync: https://, s3://, gs:// or "
         "a local path. Columns: provider, template_id, batch_id and, optional, created_at, expected_files.",
     )
+    credentials: Annotated[Credentials, Discriminator("type")] | None = Field(
+        default=None,
+        title="Credentials",
+        description="What opens the file. A connector in Airbyte runs on a machine that has no credentials of yours.",
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> RegistrySettings:
+        scheme = urlsplit(self.url).scheme
+        if not isinstance(self.credentials, _CREDENTIALS_FOR.get(scheme, MachineCredentials) | None):
+            raise ValueError("has credentials that its url has no use for; choose those that fit the url")
+        return self
+
+
+_CREDENTIALS_FOR = {
+    "s3": MachineCredentials | S3Credentials,
+    "https": MachineCredentials | BasicCredentials | HeaderCredentials,
+    "http": MachineCredentials | BasicCredentials | HeaderCredentials,
+}
+"""By the scheme of an address. Others are opened with what the machine has."""
 
 
 class Settings(Section):

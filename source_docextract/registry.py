@@ -16,6 +16,7 @@ import ipaddress
 import json
 import re
 import socket
+from base64 import b64encode
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ import requests
 from pydantic import TypeAdapter
 
 from .answers import TIMEOUT
+from .config import BasicCredentials, Credentials, HeaderCredentials, MachineCredentials, S3Credentials
 from .errors import ConfigError
 from .model import BatchRef, utc
 from .plain import hide
@@ -64,23 +66,27 @@ class Registry:
         return self.batches.get(product, ())
 
 
-def read_registry(url: str, products: Collection[str]) -> Registry:
+def read_registry(url: str, products: Collection[str], credentials: Credentials | None = None) -> Registry:
     """Reads the whole registry.
 
     Args:
         products: those that are set up; rows of others are only counted.
+        credentials: what opens it; by default what the machine has.
 
     Raises:
         ConfigError: where it cannot be opened, or a row cannot be read (it names the lines).
     """
     where = f"The batch registry {_shown(url)}"
+    has_credentials = not isinstance(credentials, MachineCredentials | None)
     hide(_password(url), unquote(_password(url)))
     try:
         if _is_odd(url):
             raise ConfigError(f"{where} is not a file.")
-        limits = _limits(url)
+        if has_credentials and _password(url):
+            raise ConfigError(f"{where} has credentials in batch_registry.url as well; remove them there.")
+        params = _with_credentials(_limits(url), credentials)
         with import_module("smart_open").open(
-            url, encoding="utf-8-sig", newline="", compression="disable", transport_params=limits
+            url, encoding="utf-8-sig", newline="", compression="disable", transport_params=params
         ) as lines:
             return _registry(_rows(_bounded(lines, where), where), products, where)
     except ConfigError:
@@ -95,6 +101,8 @@ def read_registry(url: str, products: Collection[str]) -> Registry:
     except Exception as error:  # each kind of storage has errors of its own, and all mean the same here
         kind = type(error.__cause__ or error).__name__  # smart-open makes an OSError of all that S3 says
         trouble = f"cannot be read ({kind}). Check batch_registry.url."
+        if has_credentials:
+            trouble = f"cannot be read ({kind}). Check batch_registry.url and batch_registry.credentials."
     # Not while another error is dealt with, which quotes the address.
     raise ConfigError(f"{where} {trouble}")
 
@@ -128,6 +136,16 @@ class _Elsewhere(Exception):
 
 class _Session(requests.Session):
     """Follows to the same server, and to public addresses by https."""
+
+    secret_header: str | None = None
+    """Is sent to the server of the address alone, as requests does it with Authorization."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        here, there = response.request.url or "", prepared_request.url or ""
+        is_elsewhere = self.should_strip_auth(here, there)  # type: ignore[no-untyped-call]
+        if self.secret_header and is_elsewhere:
+            prepared_request.headers.pop(self.secret_header, None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
@@ -165,6 +183,29 @@ def _limits(url: str) -> dict[str, Any]:
         asking = {"timeout": TIMEOUT, "retry": retry}
         return {"get_blob_kwargs": asking, "blob_open_kwargs": asking}
     return {}
+
+
+def _with_credentials(params: dict[str, Any], credentials: Credentials | None) -> dict[str, Any]:
+    """Return what smart-open hands on to the client of a storage, with the credentials of the settings."""
+    if isinstance(credentials, S3Credentials):
+        key, secret = credentials.access_key_id.get_secret_value(), credentials.secret_access_key.get_secret_value()
+        token = credentials.session_token.get_secret_value() if credentials.session_token else None
+        hide(key, secret, token or "")
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
+        place = {"region_name": credentials.region, "endpoint_url": credentials.endpoint}
+        client = {**params["client_kwargs"]["S3.Client"], **keys, **place}
+        return {**params, "client_kwargs": {"S3.Client": client}}
+    if isinstance(credentials, BasicCredentials):
+        user, password = credentials.username.get_secret_value(), credentials.password.get_secret_value()
+        hide(user, password, b64encode(f"{user}:{password}".encode()).decode())
+        return {**params, "user": user.encode(), "password": password.encode()}
+    if isinstance(credentials, HeaderCredentials):
+        value = credentials.value.get_secret_value()
+        hide(value, *value.split())
+        params["session"].secret_header = credentials.name
+        # smart-open's own header, which keeps the file from being compressed on its way, is replaced by these.
+        return {**params, "headers": {"Accept-Encoding": "identity", credentials.name: value}}
+    return params
 
 
 def _shown(url: str) -> str:

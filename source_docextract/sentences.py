@@ -15,6 +15,7 @@ _NAME = re.compile(r"[A-Za-z_ -]{1,40}")
 """What a setting's name may look like. Anything else may be a key that was pasted in the wrong place."""
 
 _TOLD = 20
+_TYPES = {"machine", "s3", "http_basic", "http_header"}
 
 _FIXES = {
     "missing": "is missing; add it",
@@ -29,6 +30,8 @@ _FIXES = {
     "bool_parsing": "must be true or false",
     "tuple_type": 'must be a list, such as ["id"]',
     "too_short": "is empty; name at least one",
+    "union_tag_not_found": "needs a type; write machine, s3, http_basic or http_header",
+    "union_tag_invalid": "needs a type; write machine, s3, http_basic or http_header",
     "model_type": "must be an object of settings",
     "model_attributes_type": "must be an object of settings",
 }
@@ -49,7 +52,8 @@ def sentences(problem: ValidationError, model: type[BaseModel], config: Mapping[
 
 
 def _path(error: Any) -> tuple[str, ...]:
-    return tuple(part for part in error["loc"] if isinstance(part, str))
+    """Return the names that lead to what is wrong, without the types that pydantic puts between them."""
+    return tuple(part for part in error["loc"] if isinstance(part, str) and part not in _TYPES)
 
 
 def _sentence(error: Any) -> str:
@@ -109,9 +113,11 @@ def _unknown_paths(
             continue
         if name not in model.model_fields:
             yield path, model
-        elif isinstance(value, Mapping) and value.get("use") != "no":
-            for inner in _models(model.model_fields[name].annotation):
-                yield from _unknown_paths(value, inner, path)
+            continue
+        if not isinstance(value, Mapping) or value.get("use") == "no":
+            continue
+        if inner := _model_of(value, model.model_fields[name].annotation):
+            yield from _unknown_paths(value, inner, path)
 
 
 def _did_you_mean(name: str, model: type[BaseModel]) -> str:
@@ -119,9 +125,17 @@ def _did_you_mean(name: str, model: type[BaseModel]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _model_of(value: Mapping[str, Any], annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an object is of; where there are several, that of its `type`."""
+    candidates = list(models(annotation))
+    if len(candidates) == 1:
+        return candidates[0]
+    return next((one for one in candidates if value.get("type") in get_args(one.model_fields["type"].annotation)), None)
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models in an annotation such as `Section | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models(argument)
+        yield from models(argument)

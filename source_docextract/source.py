@@ -231,7 +231,7 @@ def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
     if settings.batch_registry is None:
         return None
     products = {product.name for plan in plans(settings, Registry()) for product in plan.products}
-    registry = read_registry(settings.batch_registry.url, products)
+    registry = read_registry(settings.batch_registry.url, products, settings.batch_registry.credentials)
     if registry.passed_over:
         rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.passed_over.items()))
         logger.warning("The batch registry has rows of providers that are not set up; they are passed over: %s.", rows)

@@ -19,7 +19,7 @@ class _AirbyteSchema(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
 
-_NOT_FOR_THE_FORM = {"additionalProperties", "writeOnly", "$defs"}
+_NOT_FOR_THE_FORM = {"additionalProperties", "writeOnly", "$defs", "discriminator"}
 
 
 def connection_specification() -> dict[str, Any]:
@@ -46,6 +46,8 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
     }
     if result.get("airbyte_hidden"):
         result.pop("default", None)  # the form would save it, and freeze today's default into every source
+    if "oneOf" in result:
+        result["type"] = "object"
     if result.get("format") == "password":
         del result["format"]
     if isinstance(node.get("properties"), dict):

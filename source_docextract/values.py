@@ -51,6 +51,45 @@ def _key(secret: SecretStr) -> SecretStr:
     return SecretStr(value)
 
 
+def _secret(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value().strip()
+    if not value:
+        raise ValueError("is empty; fill it in")
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be seen; paste it again")
+    return SecretStr(value)
+
+
+def _user(secret: SecretStr) -> SecretStr:
+    if ":" in secret.get_secret_value():
+        raise ValueError("holds a colon, which no user name can; correct it")
+    return secret
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name.strip()):
+        raise ValueError("is no name of a header; write one such as Authorization")
+    return name.strip()
+
+
+def _header_value(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isascii():
+        raise ValueError("holds a character that no header can; paste it again")
+    return secret
+
+
+_REGION = re.compile(r"[a-z0-9-]+", re.ASCII)
+
+
+def _region(name: str) -> str:
+    if not _REGION.fullmatch(name.strip()):
+        raise ValueError("is no name of a region; write one such as eu-central-1")
+    return name.strip()
+
+
 def _id(value: str) -> str:
     if not value.strip():
         raise ValueError("holds an empty id; remove it")
@@ -156,6 +195,11 @@ def _registry_url(url: str) -> str:
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+UserName = Annotated[Secret, AfterValidator(_user)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[Secret, AfterValidator(_header_value)]
+Region = Annotated[str, AfterValidator(_region)]
 Id = Annotated[str, AfterValidator(_id)]
 RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 BatchPath = Annotated[str, AfterValidator(_batch_path)]

@@ -35,17 +35,18 @@ class Form:
 
     def choose(self, name: str, title: str) -> None:
         """Choose an entry of a drop-down; what was filled in before and belongs to it stays."""
-        choice = self._choice(name)
+        choice, values = self._choice(name), self._values(name)
         option = choice["oneOf"][self.options(name).index(title)]
         key = _selector(choice)
-        chosen = {one: value for one, value in self.values[name].items() if one in option["properties"]}
+        chosen = {one: value for one, value in values.items() if one in option["properties"]}
         chosen[key] = option["properties"][key]["const"]
         _fill_defaults(option, chosen, keep=True)
-        self.values[name] = chosen
+        values.clear()
+        values.update(chosen)
 
     def shown(self, name: str = "") -> list[str]:
         """Return the labels that are seen without unfolding "Optional fields", in their order."""
-        schema = _chosen(self._choice(name), self.values[name]) if name else self._spec
+        schema = (_chosen(self._choice(name), self._values(name)) if name else self._spec) or {}
         fields = [(one, field) for one, field in schema["properties"].items() if "const" not in field]
         open_ones = [
             field["title"]
@@ -66,8 +67,17 @@ class Form:
         return _cast(self._spec, _without_empty(self.values))
 
     def _choice(self, name: str) -> Schema:
-        choice: Schema = self._spec["properties"][name]
+        """Return the schema of a choice, by its dotted path through the entries that are chosen."""
+        *above, last = name.split(".")
+        schema = (_chosen(self._choice(".".join(above)), self._values(".".join(above))) if above else self._spec) or {}
+        choice: Schema = schema["properties"][last]
         return choice
+
+    def _values(self, name: str) -> Values:
+        values = self.values
+        for part in name.split("."):
+            values = values[part]
+        return values
 
 
 def _is_drawn_open(field: Schema) -> bool:

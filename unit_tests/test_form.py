@@ -69,7 +69,7 @@ def test_the_form_shows_the_sections_and_the_start_date_at_once() -> None:
         ("docmap", ["API key", "Templates"]),
         ("sensible", ["API key", "Batches", "Document types"]),
         ("atlas", ["Client id", "Client secret", "Batches"]),
-        ("batch_registry", ["Address"]),
+        ("batch_registry", ["Address", "Credentials"]),
     ],
 )
 def test_a_section_that_is_used_shows_its_keys_and_what_names_templates_and_batches(
