@@ -58,7 +58,7 @@ class Section(BaseModel):
 class Choice(Section):
     """A part of the settings that can be switched off. An object without `use` means yes.
 
-    Airbyte's form demands what is required inside an optional object even where nobody wants the object, and draws no
+    Airbyte's form demands what is required inside an optional object even where the object is not wanted, and draws no
     heading for it. A choice between "Not used" and "Use …" has a heading, and demands only what was chosen.
     """
 

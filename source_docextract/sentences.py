@@ -14,7 +14,7 @@ from .values import PLACE
 _NAME = re.compile(r"[A-Za-z_ -]{1,40}")
 """What a setting's name may look like. Anything else may be a key that was pasted in the wrong place."""
 
-_TOLD = 20
+_MOST = 20
 _TYPES = {"machine", "s3", "http_basic", "http_header"}
 
 _FIXES = {
@@ -40,15 +40,15 @@ _FIXES = {
 def sentences(problem: ValidationError, model: type[BaseModel], config: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each thing that is wrong, without the values, which may be secret.
 
-    A name that is no setting is told where a required one is missing beside it: it may be that one, misspelt.
+    A name that is no setting gets one where a required one is missing beside it: it may be that one, misspelt.
     """
     errors = problem.errors()
-    # A list is called empty also where nothing in it was accepted, which is told already.
-    told_inside = {error["loc"][:-1] for error in errors}
-    told = [_sentence(error) for error in errors if error["type"] != "too_short" or error["loc"] not in told_inside]
+    # Pydantic calls a list empty also where it accepted nothing in it, which has a sentence of its own already.
+    parents = {error["loc"][:-1] for error in errors}
+    wrong = [_sentence(error) for error in errors if error["type"] != "too_short" or error["loc"] not in parents]
     missing = {_path(error)[:-1] for error in errors if error["type"] == "missing"}
-    told = list(dict.fromkeys([*told, *unknown_sentences(config, model, missing)]))
-    return [*told[:_TOLD], f"And {len(told) - _TOLD} more."] if len(told) > _TOLD else told
+    found = list(dict.fromkeys([*wrong, *unknown_sentences(config, model, missing)]))
+    return [*found[:_MOST], f"And {len(found) - _MOST} more."] if len(found) > _MOST else found
 
 
 def _path(error: Any) -> tuple[str, ...]:
@@ -89,8 +89,8 @@ def _unknown(path: tuple[str, ...], model: type[BaseModel]) -> str:
 def unknown_names(config: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Return the names that are no settings as one list, each with the setting that was perhaps meant."""
     names = dict.fromkeys(_shown_name(path, known) for path, known in _unknown_paths(config, model))
-    more = [f"and {len(names) - _TOLD} more"] if len(names) > _TOLD else []
-    return ", ".join([*list(names)[:_TOLD], *more])
+    more = [f"and {len(names) - _MOST} more"] if len(names) > _MOST else []
+    return ", ".join([*list(names)[:_MOST], *more])
 
 
 def _shown_name(path: tuple[str, ...], model: type[BaseModel]) -> str:

@@ -2,7 +2,7 @@
 
 Written after the code of airbyte-platform, August 2026 (`useBuildForm`, `schemaToFormBlock`, `schemaToYup`,
 `ConditionSection`, `useGroupsAndSections`, `removeEmptyProperties`): defaults are filled in everywhere, objects that
-nobody wants included; a choice takes its first entry; what is required inside an object is demanded even where the
+are not wanted included; a choice takes its first entry; what is required inside an object is demanded even where the
 object is optional, but of a choice only what belongs to the chosen entry; names that the spec has not are left out.
 """
 
@@ -85,7 +85,7 @@ def _is_drawn_open(field: Schema) -> bool:
 
 
 def _selector(choice: Schema) -> str:
-    """Return the name of the constant that the entries of a choice are told apart by: the first that all have."""
+    """Return the name of the constant that marks the entries of a choice: the first that all have."""
     if choice.get("type") != "object":
         raise FormError("the entries of a choice take its type, and have to be objects")
     constants = [

@@ -240,11 +240,11 @@ class TestSettings:
             ),
         ],
     )  # fmt: skip
-    def test_a_bad_setting_is_told_in_one_sentence(self, url: str, credentials: Any, sentence: str) -> None:
-        told = refusal(url, credentials)
+    def test_a_bad_setting_gets_one_sentence(self, url: str, credentials: Any, sentence: str) -> None:
+        error = refusal(url, credentials)
 
-        assert told == f"batch_registry.credentials{sentence}"
-        assert SECRET not in told
+        assert error == f"batch_registry.credentials{sentence}"
+        assert SECRET not in error
 
     def test_unknown_names_beside_them_are_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
         section = {"url": "s3://b/x", "credentials": {**S3, "regoin": "eu-central-1"}}
