@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
-StartTime = Literal["ms", "text", "iso", "missing"]
+StartTime = Literal[
+    "ms", "text", "iso", "missing",
+    "seconds", "microseconds", "nanoseconds", "seconds_and_nanoseconds", "http", "lower_case", "year_9999", "words",
+]  # fmt: skip
+Portfolios = Literal["whole", "no_documents", "no_output"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,9 @@ class Switches:
     extracta_top_level_status: bool = False
     """A `status` beside the files of a finished extraction batch: one public client needs it, the page has none."""
     extracta_start_time: StartTime = "ms"
-    """How `viewExtraction` tells a batch's `startTime`: epoch milliseconds, the same as text, ISO 8601, or not."""
+    """How `viewExtraction` writes a batch's `startTime`: epoch milliseconds, the same as text, ISO 8601, or not; as
+    other APIs and Firestore's clients write times; or as something that is none: the last millisecond of the year 9999,
+    as some write that there is no time, or words."""
     extracta_batches: bool = True
     """The `batches` map in `viewExtraction`: read by public clients."""
     classification_batches: bool = False
@@ -33,6 +39,8 @@ class Switches:
     """The server ignores `page` and promises a next one for ever."""
     atlas_no_total_pages: bool = False
     """Pages come without `total_pages`."""
+    atlas_error_in_file_data: bool = False
+    """The error of a document stands inside its `file_data`. False: on its row. Documented is neither."""
     docmap_cursor_inclusive: bool = False
     """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
     docmap_nested_list: bool = False
@@ -41,6 +49,10 @@ class Switches:
     """Summaries in the list carry the `batchId` that documents are shown with."""
     sensible_camel_case: bool = False
     """A portfolio's output has `parsedDocument` and the like, as in one example, for `parsed_document`."""
+    sensible_portfolios: Portfolios = "whole"
+    """Complete portfolios are whole, have no documents, or documents whose `output` is null: with `errors` then."""
+    sensible_postprocessed: bool = False
+    """Configurations have `keepParsedDocument: false`: `postprocessorOutput` in place of `parsed_document`."""
     sensible_naive_times: bool = False
     """Times come without a zone, as in some examples."""
     sensible_waiting_counter: bool = True
@@ -51,6 +63,7 @@ class Switches:
     """So many further calls answer 429 for going too fast: they come before those of the quota."""
 
 
+_CHOICES = {"extracta_start_time": get_args(StartTime), "sensible_portfolios": get_args(Portfolios)}
 _COUNTS = ("sensible_quota_spent", "sensible_throttle")
 
 
@@ -64,9 +77,9 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
     for name, value in changes.items():
         if name not in known:
             raise BadSwitch(f"there is no switch {name!r}; there are: {', '.join(known)}")
-        if name == "extracta_start_time":
-            if value not in get_args(StartTime):
-                raise BadSwitch(f"{name} takes one of {', '.join(get_args(StartTime))}")
+        if name in _CHOICES:
+            if value not in _CHOICES[name]:
+                raise BadSwitch(f"{name} takes one of {', '.join(_CHOICES[name])}")
         elif name == "unknown_status":
             if value is not None and (not isinstance(value, str) or not value):
                 raise BadSwitch(f"{name} takes a word, or null for none")

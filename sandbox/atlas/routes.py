@@ -98,7 +98,10 @@ class AtlasRoutes:
         return Answer(answer)
 
     def _row(self, document: DocumentView) -> JsonObject:
-        """`error_code` on a row is a guess: it is documented for Atlas's flows."""
+        """Where an `error_code` stands is a guess: it is documented for Atlas's flows."""
+        if document.error_code is not None and self._world.shared.switches.atlas_error_in_file_data:
+            error = {"error_code": document.error_code, "error_message": "The document could not be recognised"}
+            return {"document_id": document.document_id, "file_data": error}
         row: JsonObject = {"document_id": document.document_id, "file_data": self._signed(document)}
         return {**row, "error_code": document.error_code} if document.error_code is not None else row
 

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from math import inf
 
 from sandbox.ids import extracta_batch_id, extracta_file_id
 from sandbox.papers import Papers
-from sandbox.shared import JsonObject, Shared, Unknown
+from sandbox.shared import JsonObject, Shared, Unknown, iso
+from sandbox.switches import StartTime
 
 from .files import Batch, BatchView, File, NewFile, seen
 
@@ -199,13 +201,29 @@ class BatchWorld(ABC):
         switches = self.shared.switches
         finished = all(file.ready_at <= now for file in batch.files)
         summary: JsonObject = {"filesNo": len(batch.files), "origin": batch.origin}
-        milliseconds = round(batch.started_at * 1000)
-        if switches.extracta_start_time == "ms":
-            summary["startTime"] = milliseconds
-        elif switches.extracta_start_time == "text":
-            summary["startTime"] = str(milliseconds)
-        elif switches.extracta_start_time == "iso":
-            started = seen(batch, now).started_at
-            summary["startTime"] = started.strftime("%Y-%m-%dT%H:%M:%S.") + f"{started.microsecond // 1000:03d}Z"
+        if switches.extracta_start_time != "missing":
+            summary["startTime"] = _start_time(batch.started_at, switches.extracta_start_time)
         summary["status"] = "processed" if finished else switches.unknown_status or "processing"
         return summary
+
+
+def _start_time(started_at: float, form: StartTime) -> object:
+    milliseconds = round(started_at * 1000)
+    iso_time = iso(milliseconds)
+    forms: dict[str, object] = {
+        "ms": milliseconds,
+        "text": str(milliseconds),
+        "iso": iso_time,
+        "seconds": milliseconds // 1000,
+        "microseconds": milliseconds * 1000,
+        "nanoseconds": milliseconds * 1_000_000,
+        "seconds_and_nanoseconds": {
+            "_seconds": milliseconds // 1000,
+            "_nanoseconds": milliseconds % 1000 * 1_000_000,
+        },
+        "http": format_datetime(datetime.fromtimestamp(milliseconds // 1000, timezone.utc), usegmt=True),
+        "lower_case": iso_time.lower(),
+        "year_9999": 253_402_300_799_999,
+        "words": "last Tuesday",
+    }
+    return forms[form]

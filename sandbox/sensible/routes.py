@@ -41,7 +41,7 @@ class SensibleRoutes:
             ("document_types", "GET", "/document_types", self._document_types),
             ("document_type", "GET", "/document_types/{id}", self._document_type),
         ]
-        opaque = frozenset({"parsed_document", "parsedDocument"})
+        opaque = frozenset({"parsed_document", "parsedDocument", "postprocessorOutput"})
         return [
             *(
                 Endpoint(f"sensible.{name}", method, path, self._behind_door(answer), opaque)

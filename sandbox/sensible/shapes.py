@@ -32,10 +32,10 @@ class Shapes:
                     "endPage": part.end_page,
                     "output": {"errors": [], "validations": _validations([part])},
                 }
-                for part in view.parts
+                for part in self._shown(view)
             ]
         if view.status is Status.COMPLETE:
-            reviews = [part.review for part in view.parts]
+            reviews = [part.review for part in self._shown(view)]
             # One example has a list; the specification calls it nullable.
             shown["reviewStatuses"] = reviews if view.is_portfolio or reviews != [None] else None
         if view.batch_id is not None and self._shared.switches.sensible_batch_id_in_list:
@@ -107,18 +107,28 @@ class Shapes:
             "charged": len(view.parts),
             "validation_summary": _validation_summary(view.parts, len(validations)),
             "validations": validations,
-            "errors": [],
+            "errors": self._errors(view),
         }
+
+    def _shown(self, view: DocumentView) -> Sequence[PartView]:
+        is_empty = view.is_portfolio and self._shared.switches.sensible_portfolios == "no_documents"
+        return () if is_empty else view.parts
+
+    def _errors(self, view: DocumentView) -> list[JsonObject]:
+        """The words are a guess."""
+        if not view.is_portfolio or self._shared.switches.sensible_portfolios == "whole":
+            return []
+        return [{"message": "No document was found in the file", "type": "unexpected"}]
 
     def _single(self, view: DocumentView) -> JsonObject:
         (part,) = view.parts
-        shown: JsonObject = {"configuration_version": part.type.configuration_version, **_output(part)}
+        shown: JsonObject = {"configuration_version": part.type.configuration_version, **self._output(part)}
         # Documented: absent when no review is needed.
         return shown if part.review is None else {"reviewStatus": part.review, **shown}
 
     def _portfolio(self, view: DocumentView) -> JsonObject:
         return {
-            "reviewStatuses": [part.review for part in view.parts],
+            "reviewStatuses": [part.review for part in self._shown(view)],
             "documents": [
                 {
                     "documentType": part.type.name,
@@ -126,9 +136,11 @@ class Shapes:
                     "configuration_version": part.type.configuration_version,
                     "startPage": part.start_page,
                     "endPage": part.end_page,
-                    "output": self._cased(
+                    "output": None
+                    if self._shared.switches.sensible_portfolios == "no_output"
+                    else self._cased(
                         {
-                            **_output(part),
+                            **self._output(part),
                             "validations": _validations([part]),
                             "validation_summary": _validation_summary([part], len(_validations([part]))),
                             "errors": [],
@@ -136,9 +148,16 @@ class Shapes:
                         }
                     ),
                 }
-                for part in view.parts
+                for part in self._shown(view)
             ],
         }
+
+    def _output(self, part: PartView) -> JsonObject:
+        """Documented: with `keepParsedDocument: false` the postprocessor's output is the only one."""
+        output = _output(part)
+        if self._shared.switches.sensible_postprocessed:
+            output["postprocessorOutput"] = output.pop("parsed_document")
+        return output
 
     def _cased(self, output: JsonObject) -> JsonObject:
         if not self._shared.switches.sensible_camel_case:

@@ -58,9 +58,17 @@ def test_a_finished_batch_can_have_a_status(sandbox, extracta):
         ("text", {"startTime": "1795165200000"}),
         ("iso", {"startTime": "2026-11-20T09:00:00.000Z"}),
         ("missing", {}),
+        ("seconds", {"startTime": 1795165200}),
+        ("microseconds", {"startTime": 1795165200000000}),
+        ("nanoseconds", {"startTime": 1795165200000000000}),
+        ("seconds_and_nanoseconds", {"startTime": {"_seconds": 1795165200, "_nanoseconds": 0}}),
+        ("http", {"startTime": "Fri, 20 Nov 2026 09:00:00 GMT"}),
+        ("lower_case", {"startTime": "2026-11-20t09:00:00.000z"}),
+        ("year_9999", {"startTime": 253402300799999}),
+        ("words", {"startTime": "last Tuesday"}),
     ],
 )
-def test_a_start_time_has_four_forms(sandbox, extracta, value, start_time):
+def test_a_start_time_has_many_forms(sandbox, extracta, value, start_time):
     # when
     switch(sandbox, extracta_start_time=value)
     seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
@@ -175,10 +183,25 @@ def test_the_number_of_pages_can_be_missing(sandbox, atlas):
     assert atlas.extracts("b").json() == by_default
 
 
+def test_an_error_can_stand_inside_the_data(sandbox, atlas):
+    # given
+    sandbox.atlas.submit([NewDocument("bad", 0, error_code="INVALID_DOC")], batch_id="bad")
+
+    # when
+    [by_default] = atlas.extracts("bad").json()["data"]
+    switch(sandbox, atlas_error_in_file_data=True)
+    [inside] = atlas.extracts("bad").json()["data"]
+
+    # then
+    assert by_default == {"document_id": "bad", "file_data": {}, "error_code": "INVALID_DOC"}
+    assert inside["file_data"]["error_code"] == "INVALID_DOC"
+    assert inside.keys() == {"document_id", "file_data"}
+
+
 def test_every_switch_takes_its_values_and_no_other():
     # given
     everything = {field.name: True for field in fields(Switches)}
-    everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
+    everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
     everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
 
     # when / then
