@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from .model import Json, JsonObject
+from .model import Json, JsonObject, confidence
 
 VALUE = "value"
 """The key of a wrapper that holds what it wraps, wherever there are wrappers."""
@@ -56,7 +56,7 @@ class Notation:
 
     def about(self, wrapper: JsonObject) -> About:
         return About(
-            _number(wrapper.get(self.confidence)),
+            confidence(wrapper.get(self.confidence)),
             _text(wrapper.get(self.signal)) if self.signal else None,
             _text(wrapper.get(self.unit)) if self.unit else None,
         )

@@ -5,11 +5,14 @@ A provider's reader turns its JSON into these; nothing after it knows where they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from hashlib import blake2b
+from math import inf, isfinite
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -175,6 +178,7 @@ class Snapshot:
         links: batches of another product that its documents point at.
         homeless: which batch its document is in is not told.
         memo: what its reader wants to be given back at the next reading, as short as can be.
+        odd_times: keys of times that are not certain: they are null, and `provider_data` has what was sent.
         odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
         trouble: that something in it cannot be read, in a sentence. The rest is here, and the batch stays open.
     """
@@ -193,6 +197,7 @@ class Snapshot:
     links: tuple[BatchRef, ...] = ()
     homeless: bool = False
     memo: str = ""
+    odd_times: frozenset[str] = frozenset()
     odd_statuses: frozenset[str] = frozenset()
     trouble: str = ""
 
@@ -257,20 +262,90 @@ def rfc3339(moment: datetime | None) -> str | None:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-_MILLISECONDS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
+_ISO = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)"
+    r"(?:[Tt ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?\s?(?:([Zz]|UTC|GMT)|([+-])(\d\d):?(\d\d)?)?)?",
+    re.ASCII,
+)
+_MAIL = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)? (?:GMT|UTC|UT|[+-]\d{4})", re.ASCII
+)
+_FIRST, _LAST = 946_684_800, 4_102_444_800  # 2000 and 2100, in seconds since 1970
+_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+"""Parts of a second in which times are counted. Between 2000 and 2100 no number is of two of them."""
+
+_STAMP, _USUAL = len("20260309081408"), len("2026-03-09T08:14:08.000Z")
+
+_SPLIT_TIMES = (("_seconds", "_nanoseconds"), ("seconds", "nanoseconds"), ("seconds", "nanos"))
+"""How Firestore's clients write a time as JSON, and protocol buffers."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def moment(value: Json) -> datetime | None:
-    """A time sent as ISO text, or as seconds or milliseconds since 1970, as a number or as text; None if it is none."""
-    if isinstance(value, bool):
-        return None
+    """Return a time that was sent, UTC; None where there is none, or it is not certain which one is meant.
+
+    Read are ISO 8601 with its compact form, the dates of HTTP and mail, seconds and nanoseconds apart, and what counts
+    seconds or thousandths, millionths or billionths of them since 1970 and falls between 2000 and 2100.
+    """
+    if isinstance(value, str):
+        return _time_in_text(value.strip())
+    if isinstance(value, Mapping):
+        return _split_time(value)
+    return _time_in_number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _time_in_text(text: str) -> datetime | None:
     try:
-        # Numbers first: newer Pythons take digits alone for a compact date.
-        seconds = float(value)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, timezone.utc)
-    except (TypeError, ValueError, OverflowError, OSError):
-        pass
-    try:
-        return utc(datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
-    except (AttributeError, ValueError, OverflowError):
+        if len(text) == _USUAL and text[10] == "T" and text[-1] == "Z":
+            return datetime.fromisoformat(f"{text[:-1]}+00:00")
+        if _NUMBER.fullmatch(text):  # before dates, which may be digits alone as well
+            if found := _time_in_number(int(text) if text.isdecimal() else float(text)):
+                return found
+            text = f"{text[:8]}T{text[8:]}" if len(text) == _STAMP else text
+        if parts := _ISO.fullmatch(text):
+            return _iso_time(parts)
+        return utc(parsedate_to_datetime(text)) if _MAIL.fullmatch(text) else None
+    except (ValueError, OverflowError):  # a 31st of June, or a zone that leads out of the year 9999
         return None
+
+
+def _iso_time(found: re.Match[str]) -> datetime:
+    """Not by `fromisoformat`, of which each Python reads something else; more digits than six are cut."""
+    year, month, day, hour, minute, second, part, _, sign, hours, minutes = found.groups()
+    micro = int((part or "0")[:6].ljust(6, "0"))
+    clock = (int(hour or 0), int(minute or 0), int(second or 0), micro)
+    read = datetime(int(year), int(month), int(day), *clock, tzinfo=timezone.utc)
+    if sign is None:
+        return read
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    return read + offset if sign == "-" else read - offset
+
+
+def _time_in_number(number: float) -> datetime | None:
+    for unit in _UNITS:
+        if _FIRST * unit <= number < _LAST * unit:
+            # By whole numbers where they are sent: a float does not hold all digits of billionths.
+            exact = number * 1_000_000 // unit if isinstance(number, int) else round(number / unit * 1_000_000)
+            return _EPOCH + timedelta(microseconds=exact)
+    return None
+
+
+def _split_time(sent: JsonObject) -> datetime | None:
+    for seconds_key, part_key in _SPLIT_TIMES:
+        seconds, part = sent.get(seconds_key), sent.get(part_key, 0)
+        if sent.keys() <= {seconds_key, part_key} and type(seconds) is int and type(part) is int:
+            is_certain = _FIRST <= seconds < _LAST and 0 <= part < 1_000_000_000
+            return _EPOCH + timedelta(seconds=seconds, microseconds=part // 1000) if is_certain else None
+    return None
+
+
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def confidence(value: Json) -> float | None:
+    """Return how sure a provider is; also where the number was sent as text. Of "98%" it is not certain."""
+    if isinstance(value, str):
+        read = float(value) if _NUMBER.fullmatch(value) else inf
+        return read if isfinite(read) else None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

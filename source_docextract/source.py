@@ -157,7 +157,7 @@ class SourceDocextract(Source):
             raise
         troubles = [stream.trouble for stream in streams if stream.trouble]
         if ended:
-            troubles.append(_not_set_up(sorted(ended)))
+            troubles += [_not_set_up(sorted(ended))] * len(ended)
         if troubles:
             raise messages.traced(_summed_up(troubles, len(catalog.streams))) from None
 
@@ -246,7 +246,10 @@ def _not_set_up(names: list[str]) -> ConfigError:
 
 
 def _summed_up(troubles: list[ConnectorError], streams: int) -> ConnectorError:
-    """One error for the end of a sync: the first reason, in the class that asks most of the user."""
+    """One error for the end of a sync: the first reason, in the class that asks most of the user.
+
+    `troubles` are those of the incomplete streams, one for each of them; several may have the same.
+    """
     first = next((trouble for trouble in troubles if isinstance(trouble, ConfigError)), troubles[0])
     reasons = " ".join(dict.fromkeys(str(trouble) for trouble in (first, *troubles)))
     count = f"{len(troubles)} of {streams} streams are incomplete" if streams > 1 else "The stream is incomplete"

@@ -95,6 +95,11 @@ class Table:
 def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
     ref, documents = snapshot.ref, snapshot.documents
     counts = _counts(documents)
+    # What its user expects and what has not come yet is pending; without this nothing would say why it is open.
+    expected = ref.expected_files or 0
+    total = ref.files_total if documents is None else len(documents)
+    if documents is not None and len(documents) < expected:
+        counts[FileStatus.PENDING] += expected - len(documents)
     record: Record = {
         "id": batch_id(snapshot),
         "provider": view.provider,
@@ -105,7 +110,7 @@ def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
         "status": snapshot.status.value,
         "provider_status": snapshot.provider_status or ref.provider_status,
         "error": snapshot.error,
-        "files_total": ref.files_total if documents is None else len(documents),
+        "files_total": max(total or 0, expected) if expected else total,
         "files_processed": counts.get(FileStatus.PROCESSED),
         "files_failed": counts.get(FileStatus.FAILED),
         "files_pending": counts.get(FileStatus.PENDING),
@@ -115,7 +120,7 @@ def _batch_rows(snapshot: Snapshot, view: View) -> Iterator[Row]:
     yield _row(record, {**ref.provider_data, **snapshot.provider_data}, view, counters=snapshot.counters)
 
 
-def _counts(documents: tuple[Document, ...] | None) -> Mapping[FileStatus, int]:
+def _counts(documents: tuple[Document, ...] | None) -> dict[FileStatus, int]:
     if documents is None:
         return {}
     counts = dict.fromkeys(FileStatus, 0)

@@ -175,7 +175,9 @@ class Typed:
         """Out of a row of the results. Its mark is that of what was extracted, whichever columns there are."""
         record: Record = {name: result[name] for name in _COMMON}
         content = [*record.values(), result["digest"]]
-        errors = []
+        # Data that was no object stands under `value`, where no template has put it.
+        wrapped = result["data"].keys() == {"value"} and "value" not in self.reads
+        errors = ["data"] if wrapped and not isinstance(result["data"]["value"], dict) else []
         for field, reads in self.reads.items():
             value, about = opened(result["data"].get(field), notation)
             told = {Part.VALUE: value, **parts_of(about)}

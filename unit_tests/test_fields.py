@@ -138,7 +138,7 @@ def test_a_wrapper_of_atlas_is_one_value_with_its_confidence() -> None:
         ("/pages/0/value/0", "pages", 0, "1", 0.5),
         ("/pages/0/value/1", "pages", 1, "2", 0.5),
         ("/pages/1/document_type", "document_type", 1, "kept", None),
-        ("/doubtful", "doubtful", None, "x", None),
+        ("/doubtful", "doubtful", None, "x", 0.8),
     ]
 
 

@@ -201,11 +201,11 @@ def test_files_and_results_are_told_only_with_the_documents() -> None:
 LINKS_ONLY = {
     "a new link of the batch": replace(FULL, provider_data={**FULL.provider_data, "report": "https://x/4?sig=2"}),
     "no link of the batch": replace(FULL, provider_data={"more": {"a": 1, "b": 2}}),
-    "another order": replace(FULL, provider_data={"report": "http://x/5", "more": {"b": 2, "a": 1}}),
+    "another order": replace(FULL, provider_data={"report": "http://x/5?sig=7", "more": {"b": 2, "a": 1}}),
     "a new url": with_file(url="https://files.example.com/a.pdf?sig=2"),
     "no url": with_file(url=None),
     "new links of the file": with_file(
-        provider_data={"extraction": {"preview": "http://x/9", "batchId": "x"}, "scans": ["https://x/8?sig=2"]}
+        provider_data={"extraction": {"preview": "http://x/9?sig=2", "batchId": "x"}, "scans": ["https://x/8?sig=2"]}
     ),
     "new links in the data": with_result(data={**FILLED.data, "scan": "https://x/1?sig=2"}),
     "another order of the data": with_result(stable=dict(reversed(FILLED.stable.items()))),

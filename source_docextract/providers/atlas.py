@@ -235,22 +235,48 @@ _ROW = frozenset({"document_id", "file_data"})
 
 
 def _document(row: Mapping[str, Json], keys: FileKeys) -> Document:
-    """A row without data or error is in work. Atlas documents errors on its flow pages only; here they are a guess."""
+    """A row without data or error is in work.
+
+    Atlas documents the codes INVALID_DOC and UNRECOGNISED, and not where they stand: on the row or inside its data.
+    """
     document_id, data = text(row.get("document_id")), row.get("file_data")
     more = others(row, _ROW)
-    error = " ".join(filter(None, [text(more.pop(key)) for key in _ERRORS if key in more])) if more else None
-    status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
+    error = _error(more, more) if more else None
     document_type = text(data.get("document_type")) if isinstance(data, dict) else None
+    if not error and isinstance(data, dict) and not _ERROR_KEYS.isdisjoint(data):
+        error = _error(data, {})
+    status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
     extractions = (_extraction(as_object(data), document_type),) if status is FileStatus.PROCESSED else ()
+    if error and data:
+        more["file_data"] = data  # what was extracted nevertheless is no result, but not lost either
     return Document(
         key=keys.key(document_id, None),
         status=status,
         file_id=document_id,
-        error=error or None,
+        error=error,
         document_type=document_type,
         provider_data=more,
         extractions=extractions,
     )
+
+
+_ERROR_KEYS = frozenset(_ERRORS)
+
+
+def _error(sent: Mapping[str, Json], row: dict[str, Json]) -> str | None:
+    """The reason of a failed document, taken out of its `row`.
+
+    Inside of data a field may have any of these names: there it takes a code in plain words, or nothing else beside.
+    """
+    told = {key: sent[key] for key in _ERRORS if key in sent}
+    if sent is not row:
+        is_alone = sent.keys() <= _ERROR_KEYS | NOTATION.aside
+        told = {key: value for key, value in told.items() if value and type(value) in {int, str}}
+        if not (is_alone or "error_code" in told):
+            return None
+    for key in told:
+        row.pop(key, None)
+    return " ".join(filter(None, map(text, told.values()))) or None
 
 
 def _extraction(data: Mapping[str, Json], document_type: str | None) -> Extraction:

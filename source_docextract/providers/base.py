@@ -16,6 +16,7 @@ from ..entries import Watch
 from ..errors import BadAnswer, Refused
 from ..fields import PLAIN, Notation
 from ..http import Login, Request
+from ..links import without_links
 from ..model import (
     BatchRef,
     BatchStatus,
@@ -153,7 +154,7 @@ def oldest_day(
     found = created(body)
     if found is None:
         return None
-    empty, full = OLDEST_CONCEIVABLE, midnight(found)
+    empty, full = OLDEST_CONCEIVABLE, max(midnight(found), OLDEST_CONCEIVABLE)
     while full - empty > _DAY:
         middle = midnight(empty + (full - empty) / 2)
         [body] = yield [newest(middle)]
@@ -161,7 +162,7 @@ def oldest_day(
         if found is None:
             empty = middle
         else:
-            full = min(middle, midnight(found))
+            full = max(min(middle, midnight(found)), OLDEST_CONCEIVABLE)
     return full
 
 
@@ -197,15 +198,15 @@ def each(rows: Sequence[Json], read: Callable[[Json], T]) -> list[T]:
     return found
 
 
-def fingerprint(row: Mapping[str, Json]) -> str:
-    """Changes when a list tells something new.
+def fingerprint(row: Mapping[str, Json], *, has_links: bool = False) -> str:
+    """Changes when a list tells something new, links to files aside if it has any.
 
     Raises:
         BadAnswer: where the row is nested too deeply to be written anywhere.
     """
     try:
-        return digest_of(sorted_json(row))
-    except TypeError:
+        return digest_of(sorted_json(without_links(row) if has_links else row))
+    except (RecursionError, TypeError):
         raise BadAnswer("A row is nested too deeply.") from None
 
 
@@ -261,8 +262,14 @@ def identifier(value: Json, what: str) -> str | None:
     raise BadAnswer(f"{what} is neither text nor a whole number.")
 
 
-def number(value: Json) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def odd_times(sent: Mapping[str, Json], **read: datetime | None) -> frozenset[str]:
+    """Return those keys under which something was sent that was not `read` as a time."""
+    if None not in read.values():
+        return _NO_KEYS
+    return frozenset(key for key, time in read.items() if time is None and sent.get(key))
+
+
+_NO_KEYS: frozenset[str] = frozenset()
 
 
 def count(value: Json) -> int | None:

@@ -16,7 +16,18 @@ from ..answers import Dialect
 from ..config import ExtractaSettings
 from ..errors import BadAnswer, ConfigError, Refused, TransientError
 from ..http import Request, bearer
-from ..model import BatchRef, BatchStatus, Document, Extraction, FileKeys, FileStatus, Json, Snapshot, moment
+from ..model import (
+    BatchRef,
+    BatchStatus,
+    Document,
+    Extraction,
+    FileKeys,
+    FileStatus,
+    Json,
+    Snapshot,
+    confidence,
+    moment,
+)
 from ..plain import plain
 from ..registry import Registry
 from ..values import batch_refs
@@ -31,7 +42,7 @@ from .base import (
     identifier,
     json_object,
     left_out,
-    number,
+    odd_times,
     others,
     text,
 )
@@ -67,7 +78,7 @@ def _extracted(file: Mapping[str, Json]) -> Extraction:
 def _classified(file: Mapping[str, Json]) -> Extraction:
     result = as_object(file.get("result"))
     return extraction(
-        result, document_type=text(result.get("documentType")), confidence=number(result.get("confidence"))
+        result, document_type=text(result.get("documentType")), confidence=confidence(result.get("confidence"))
     )
 
 
@@ -172,6 +183,7 @@ def _unknown(api: _Api, template_id: str, trouble: Exception) -> ConfigError:
 
 
 _LISTED = frozenset({"filesNo", "startTime", "status"})
+_TIMES = frozenset({"startTime"})
 
 
 def _listed(template_id: str, template_name: str | None, batch_id: str, told: Json) -> BatchRef:
@@ -186,7 +198,7 @@ def _listed(template_id: str, template_name: str | None, batch_id: str, told: Js
         template_name=template_name,
         files_total=files,
         provider_status=text(told.get("status")),
-        provider_data=others(told, _LISTED),
+        provider_data=others(told, _LISTED - odd_times(told, startTime=created)),
         fingerprint="" if files is None else str(files),
     )
 
@@ -244,6 +256,7 @@ def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Sn
         error=text(last.get("error")) or trouble or None,
         provider_data=others(last, _ANSWER | {api.parent}),
         links=tuple({link.key: link for link in map(_link, files) if link}.values()),
+        odd_times=frozenset(ref.provider_data.keys() & _TIMES),
         odd_statuses=frozenset(sent) - _FILE_STATUSES.keys(),
         trouble=trouble,
     )

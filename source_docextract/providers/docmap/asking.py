@@ -35,6 +35,7 @@ from ..base import (
     left_out,
     listed_in,
     lost,
+    odd_times,
     oldest_day,
     path,
     text,
@@ -188,6 +189,7 @@ class _Reader:
             documents=(document,),
             completed_at=document.completed_at,
             links=() if self._told.pop(ref.batch_id, None) == ref.fingerprint else links,
+            odd_times=odd_times(ref.row or {}, createdAt=document.created_at),
             odd_statuses=frozenset({document.provider_status or ""} - STATUSES.keys()),
         )
 

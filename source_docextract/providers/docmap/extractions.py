@@ -17,7 +17,7 @@ from ...model import (
     Snapshot,
     moment,
 )
-from ..base import Listed, as_object, count, fingerprint, identifier, json_object, others, text
+from ..base import Listed, as_object, count, fingerprint, identifier, json_object, odd_times, others, text
 
 PER_PAGE = 100
 
@@ -90,7 +90,7 @@ def document_of(row: Mapping[str, Json], keys: FileKeys) -> Document:
         created_at=created,
         completed_at=completed,
         processing_ms=took,
-        provider_data=others(row, _ROW),
+        provider_data=others(row, _ROW - odd_times(row, createdAt=created)),
         extractions=extractions,
         home=BatchRef(
             text(row.get("templateId")), text(row.get("runId")) or "", template_name=text(row.get("templateName"))

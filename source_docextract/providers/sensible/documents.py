@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from types import NoneType
 
 from ...errors import BadAnswer, Refused
 from ...fields import Notation
-from ...links import without_links
 from ...model import (
     BatchRef,
     BatchStatus,
@@ -21,7 +20,7 @@ from ...model import (
     Snapshot,
     moment,
 )
-from ..base import as_object, count, fingerprint, identifier, json_object, lost, others, text
+from ..base import as_object, count, fingerprint, identifier, json_object, lost, odd_times, others, text
 
 _STATUSES = {
     "WAITING": FileStatus.PENDING,  # its file has not been uploaded
@@ -68,7 +67,7 @@ def ref_of(sent: Json) -> BatchRef:
         created_at=created,
         clock=created,
         row=row,
-        fingerprint=fingerprint(without_links(row)),
+        fingerprint=fingerprint(row, has_links=True),
     )
 
 
@@ -98,6 +97,8 @@ def _document(row: Mapping[str, Json], extraction_id: str) -> Document:
     """A document, or the summary of one, but for what was extracted."""
     sent = text(row.get("status"))
     status = _STATUSES.get(sent or "", FileStatus.PENDING)
+    created, completed = moment(row.get("created")), moment(row.get("completed"))
+    odd = odd_times(row, created=created, completed=completed)
     batch_id = next((row[key] for key in ("batchId", "batchID", "batch_id") if row.get(key)), None)
     return Document(
         key=FileKeys().key(extraction_id, None),
@@ -109,9 +110,9 @@ def _document(row: Mapping[str, Json], extraction_id: str) -> Document:
         document_type=text(row.get("type")),
         page_count=count(_either(row, "page_count")),
         url=text(_either(row, "download_url")),
-        created_at=moment(row.get("created")),
-        completed_at=moment(row.get("completed")),
-        provider_data=others(row, _FILE),
+        created_at=created,
+        completed_at=completed,
+        provider_data=others(row, _FILE - odd if odd else _FILE),
         home=BatchRef(None, identifier(batch_id, "A batchId of Sensible's") or ""),
     )
 
@@ -127,16 +128,37 @@ def _as_list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
-    """One, or one for each document of a portfolio."""
-    created, completed = moment(row.get("created")), moment(row.get("completed"))
+_POSTPROCESSED = frozenset({"postprocessorOutput", "postprocessor_output"})
+
+
+def _data(output: Mapping[str, Json]) -> tuple[Json, frozenset[str]]:
+    """What was extracted, and the keys that hold it.
+
+    A configuration with `keepParsedDocument: false` leaves its postprocessor's output alone.
+    """
+    parsed = _either(output, "parsed_document")
+    if parsed is not None:
+        return parsed, _OUTPUT
+    processed = next((output[key] for key in _POSTPROCESSED if output.get(key) is not None), None)
+    return (None, _OUTPUT) if processed is None else (processed, _OUTPUT | _POSTPROCESSED)
+
+
+def _extracted(document: Document, row: Mapping[str, Json]) -> Document:
+    """A complete document with what was extracted: one result, or one for each document of a portfolio.
+
+    In a portfolio nothing may have been found, or nothing in one of its documents: it has `errors` then. An empty list
+    says so by itself; where there is none at all, the errors have to.
+    """
+    created, completed = document.created_at, document.completed_at
     reviews = _reviews(row)
     parts = row.get("documents")
-    if not isinstance(parts, (list, NoneType)) or (not parts and row.get("types") is not None):
+    is_single = not parts and row.get("types") is None and (parts is None or row.get("type") is not None)
+    if not isinstance(parts, (list, NoneType)) or (parts is None and not is_single and not _error(row)):
         raise BadAnswer("A portfolio of Sensible's holds no list of documents.")
-    if not parts:
-        data = as_object(_either(row, "parsed_document"))
-        yield Extraction(
+    if is_single:
+        sent, keys = _data(row)
+        data = as_object(sent)
+        only = Extraction(
             data=data,
             stable=data,
             document_type=text(row.get("type")),
@@ -144,22 +166,30 @@ def _extractions(row: Mapping[str, Json]) -> Iterator[Extraction]:
             created_at=created,
             completed_at=completed,
         )
-        return
-    for index, part in enumerate(parts):
+        kept = others(document.provider_data, keys) if keys is not _OUTPUT else document.provider_data
+        return document._replace(extractions=(only,), provider_data=kept)
+    found = []
+    for index, part in enumerate(parts or ()):
         told = json_object(part, "A document of a portfolio of Sensible's")
-        output = json_object(told.get("output"), "The output of a portfolio of Sensible's")
-        data = as_object(_either(output, "parsed_document"))
+        is_empty = "output" in told and told["output"] is None
+        output = {} if is_empty else json_object(told.get("output"), "The output of a portfolio of Sensible's")
+        sent, keys = _data(output)
+        data = as_object(sent)
         own = _reviews(output)
-        yield Extraction(
-            data=data,
-            stable=data,
-            document_index=index,
-            document_type=text(_either(told, "document_type") or told.get("documentType")),
-            review_status=own[0] if own else reviews[index] if index < len(reviews) else None,
-            created_at=created,
-            completed_at=completed,
-            provider_data={**others(told, _PART), **others(output, _OUTPUT)},
+        found.append(
+            Extraction(
+                data=data,
+                stable=data,
+                document_index=index,
+                document_type=text(_either(told, "document_type") or told.get("documentType")),
+                review_status=own[0] if own else reviews[index] if index < len(reviews) else None,
+                created_at=created,
+                completed_at=completed,
+                provider_data={**others(told, _PART), **others(output, keys)},
+            )
         )
+    is_lacking = not found or any(one.data == {} for one in found)
+    return document._replace(extractions=tuple(found), error=_error(row) if is_lacking else None)
 
 
 def _reviews(row: Mapping[str, Json]) -> list[str | None]:
@@ -172,7 +202,7 @@ def snapshot_of(ref: BatchRef, row: Mapping[str, Json]) -> Snapshot:
     """What is under review is complete, and watched until that is decided."""
     document = _document(row, ref.batch_id)
     if document.status is FileStatus.PROCESSED:
-        document = document._replace(extractions=tuple(_extractions(row)))
+        document = _extracted(document, row)
     listed = _STATUSES.get(text((ref.row or {}).get("status")) or "", FileStatus.PENDING)
     if document.status is FileStatus.PENDING and listed is not FileStatus.PENDING:
         # Its summary is ahead of it and will not change any more: without this, nothing would make it due again.
@@ -187,6 +217,7 @@ def snapshot_of(ref: BatchRef, row: Mapping[str, Json]) -> Snapshot:
         documents=(document,),
         completed_at=document.completed_at,
         links=_links(document, batch_id),
+        odd_times=odd_times(row, created=document.created_at, completed=document.completed_at),
         odd_statuses=frozenset(
             ({document.provider_status or ""} - _STATUSES.keys()) | (reviews - _DECIDED - {_NEEDS_REVIEW})
         ),
