@@ -9,13 +9,12 @@ from datetime import datetime
 from airbyte_cdk.models import AirbyteMessage
 
 from .entries import Watch
-from .errors import BadAnswer
+from .errors import BadAnswer, unreadable
 from .ledger import Book
 from .model import BatchStatus, Snapshot
 from .notices import Notices
 from .plain import plain
 from .routes import Route
-from .scripts import SHAPES, unreadable
 from .streams import Checkpoints
 from .tables import mark
 
@@ -50,22 +49,30 @@ class Delivery:
         """All that a reading leads to.
 
         Raises:
-            BadAnswer: before anything is delivered, where it has a shape that no reader foresaw.
+            BadAnswer: where it cannot be read. Nothing is written down then that has not been delivered, and up to a
+                thousand rows of a stream nothing is delivered.
         """
+        try:
+            yield from self._deliver(route, snapshot)
+        except Exception as bug:
+            raise unreadable(self._name, bug) from None
+
+    def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
         snapshot = snapshot.awaiting_files()
-        try:
-            told = [(stream, stream.rows_of(snapshot, now)) for stream in route.streams]
-        except SHAPES as bug:
-            raise unreadable(self._name, bug) from None
+        told = [
+            (stream, stream.prepare(snapshot, now))
+            for stream in route.streams
+            if stream.ledger.batches.wants(snapshot.ref)
+        ]
         self._tell(route, snapshot, now)
         # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
         news = self._follow(route, snapshot, now)
         # What will be told anew at the end of this sync is not told yet: a row comes once in each. Were the sync broken
         # off before, the next one has to tell it.
         comes_again = snapshot.ref.key in route.held
-        for stream, rows in told:
-            for message in stream.deliver(snapshot, None if comes_again else rows, now):
+        for stream, prepared in told:
+            for message in stream.deliver(snapshot, None if comes_again else prepared, now):
                 news = True
                 yield message
             if comes_again and stream.ledger.batches.wants(snapshot.ref):
@@ -99,6 +106,12 @@ class Delivery:
         for status in sorted(snapshot.odd_statuses):
             words = f"{self._name} sent the status {plain(status)!r}, which is not known here; it counts as unfinished."
             self._notices.warn("unknown status", words)
+        for key in sorted(snapshot.odd_times):
+            words = (
+                f"{self._name} sent a {key} that is not certain to be a time. "
+                "The column is null, and provider_data has what was sent."
+            )
+            self._notices.warn("unknown time", words)
         noun = "batch" if route.product.watch is not Watch.LIST else "extraction"
         if snapshot.status is BatchStatus.MISSING:
             self._notices.warn("missing", f"{self._name} does not know {noun} {ref.key}. {snapshot.error}")

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 
 from airbyte_cdk.models import AirbyteMessage
 
+from .errors import ConnectorError, unforeseen
 from .scripts import Arrival
 from .stopping import Stop
 from .visit import Visit
@@ -34,19 +35,28 @@ def _deliver(visits: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop
     active = list(visits)
     while active:
         for visit in list(active):
-            yield from visit.go_on()
+            yield from _isolated(visit, visit.go_on())
             if visit.is_over:
                 active.remove(visit)
-                yield from visit.finish()
+                yield from _isolated(visit, visit.finish())
+                yield from visit.end()
         if active:
             yield from _take_next(active, arrivals, stop)
+
+
+def _isolated(visit: Visit, steps: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
+    """Take a step of one provider; an error that nothing in it expects ends the visit to this provider alone."""
+    try:
+        yield from steps
+    except Exception as error:
+        visit.abandon(error if isinstance(error, ConnectorError) else unforeseen(error))
 
 
 def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: Stop) -> Iterator[AirbyteMessage]:
     arrival = _next(arrivals, stop)
     for visit in active:
         if arrival and arrival.scripts is visit.scripts:
-            yield from visit.take(arrival)
+            yield from _isolated(visit, visit.take(arrival))
         yield from visit.checkpoints.while_waiting()
 
 

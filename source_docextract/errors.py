@@ -7,6 +7,7 @@
     │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
     │   └── Stopped       the sync was told to stop while this was waiting
     ├── BadAnswer         the provider answered with something that cannot be read
+    │   └── BugError      this connector cannot read or deliver it, by a fault of its own
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
 
 Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
@@ -78,6 +79,10 @@ class BadAnswer(ConnectorError):
     """An answer without the parts that are needed to read it safely."""
 
 
+class BugError(BadAnswer):
+    """An exception that this connector does not expect. It costs its batch, as an answer that cannot be read does."""
+
+
 class Refused(ConnectorError):
     """A 4xx that is neither about the key nor about the rate.
 
@@ -100,6 +105,24 @@ def place(bug: BaseException) -> str:
 
 
 def unforeseen(bug: Exception) -> ConnectorError:
-    """A bug of this connector, told without its words."""
-    words = "Something happened that this connector does not foresee"
-    return ConnectorError(f"{words} ({place(bug)}). The next sync goes on from the last state. Please report it.")
+    """Return the error for an unexpected exception that ends a sync, without the words of the exception."""
+    return ConnectorError(
+        f"Unexpected error ({place(bug)}). This is a bug in the connector: please report it. "
+        "The next sync resumes from the last state."
+    )
+
+
+def unreadable(provider: str, bug: Exception) -> ConnectorError:
+    """Return the error for an exception that costs one batch.
+
+    An answer may be nested more deeply than JSON can be written (orjson stops at 254 levels, Python's recursion at
+    about 1,000): that is the provider's. Any other exception is ours.
+    """
+    if isinstance(bug, ConnectorError):
+        return bug
+    if isinstance(bug, RecursionError) or "Recursion limit reached" in str(bug):
+        return BadAnswer(f"{provider} sent an answer that is nested too deeply.")
+    return BugError(
+        f"An answer of {provider}'s led to an unexpected error ({place(bug)}). "
+        "This is a bug in the connector: please report it."
+    )

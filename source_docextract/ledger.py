@@ -38,6 +38,8 @@ class Book:
         self.entries: dict[BatchKey, Entry] = {}
         self.days: dict[str, dict[str, Day]] = {}
         self.until: dict[str, datetime] = {}  # by scope: all that was created before is read, and needs no list again
+        # What the last try could not read: it comes last. The list of a template stands here without a batch id.
+        self.failed: set[BatchKey] = set()
         self._rules = rules
         self._watch = watch
         self._listed: set[BatchKey] = set()
@@ -49,7 +51,7 @@ class Book:
 
     def __len__(self) -> int:
         """How many things are written down: what its JSON form grows with."""
-        return len(self.entries) + sum(map(len, self.days.values()))
+        return len(self.entries) + sum(map(len, self.days.values())) + len(self.failed)
 
     @property
     def open(self) -> list[BatchKey]:
@@ -63,6 +65,7 @@ class Book:
     def plan(self, listing: Listing, now: datetime) -> tuple[list[BatchRef], list[BatchRef]]:
         """What is due, oldest first, and which open batches have vanished from their list."""
         self._keep = listing.unknown
+        self.failed -= {BatchKey(template_id, "") for template_id in listing.listed}
         # What a list by time does not show is asked for after it, linked or not.
         links = {} if self._watch is Watch.LIST else self.entries
         linked = {key: _linked(key) for key, entry in links.items() if entry.linked}
@@ -150,6 +153,16 @@ class Book:
         """Whether a reading of this batch is news here: not where it lies in a folded day, read for another stream."""
         return ref.key in self.entries or ref.key in self._unread
 
+    def delivered(self, snapshot: Snapshot, marks: Collection[str] | None) -> Collection[str]:
+        """Return the marks of those rows of a reading that need not be delivered again.
+
+        `marks` are those of all rows as they are now.
+        """
+        entry = self.entries.get(snapshot.ref.key)
+        if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
+            return marks or ()  # deleted upstream after it was settled: its rows stay as they are
+        return _marks_of(entry.rows) if entry else frozenset()
+
     def settle(self, snapshot: Snapshot, marks: Collection[str] | None, now: datetime) -> Collection[str]:
         """Writes down one reading of a wanted batch; gives the marks of its rows that need not be delivered again.
 
@@ -157,11 +170,13 @@ class Book:
         """
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
+        known = self.delivered(snapshot, marks)
+        self.failed.discard(key)
         if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
             if self._watch is not Watch.LIST:
                 entry.signature = _told(ref, entry.status)
             entry.again, entry.told = False, {}
-            return marks or ()  # deleted upstream after it was settled: its rows stay as they are
+            return known
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
         rows = before if marks is None else "".join(marks)
@@ -183,7 +198,7 @@ class Book:
             self._unread_on[day] -= 1
             if day and not self._unread_on[day]:
                 self._fold(day, now)
-        return _marks_of(before)
+        return known
 
     def is_stalling(self, snapshot: Snapshot, now: datetime) -> bool:
         """Whether this unfinished reading is one too many."""
@@ -198,6 +213,11 @@ class Book:
         """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more."""
         for day in self._by_day:
             self._fold(day, now)
+        self.failed = {
+            key
+            for key in self.failed
+            if key in self.entries or key in self._refs or key in self._unread or key.template_id in self._keep
+        }
         # Then the list was read less far than before, and what it did not show may be shown again.
         has_jumped_back = any(until > now for until in self.until.values())
         for key, entry in list(self.entries.items()):
@@ -254,8 +274,9 @@ class Book:
     def _fold(self, key: DayKey, now: datetime) -> None:
         """Puts a day into its short form, once it is past and nothing of it is unread."""
         template_id, day = key
-        ended = datetime.fromisoformat(day).replace(tzinfo=timezone.utc) + timedelta(days=1)
-        if now - ended < FOLD_AFTER or self._unread_on[key]:
+        began = datetime.fromisoformat(day).replace(tzinfo=timezone.utc)
+        # Not by its end: the last day of the year 9999, which some send where there is no time, has none.
+        if now - began < FOLD_AFTER + timedelta(days=1) or self._unread_on[key]:
             return
         for ref in self._by_day[key]:
             entry = self.entries.get(ref.key)

@@ -40,6 +40,11 @@ class Lines(AirbyteMessage):
         self.text = text
 
 
+def records_in(message: AirbyteMessage) -> int:
+    """How many records a message made of records holds."""
+    return message.count if isinstance(message, Lines) else 1
+
+
 def plain_ends(text: bytes) -> bytes:
     """Lines of JSON which only a line feed ends, whatever the values in them hold."""
     for end, escape in _ENDS.items() if not text.isascii() else ():

@@ -34,6 +34,7 @@ class Route:
         due: of the same: batches of which a document has told news; others may follow.
         homeless: of the same: documents that do not tell which batch they are in, with their status.
         asked: what has been asked for by its id in this sync, of a product with a list.
+        late: what a list shows and the last try could not read: it is asked for after all windows.
         cut_short: the list was not read to its end, so that what was not seen may still be there.
     """
 
@@ -50,11 +51,17 @@ class Route:
     due: dict[BatchKey, BatchRef] = field(default_factory=dict)
     homeless: dict[str, FileStatus] = field(default_factory=dict)
     asked: set[BatchKey] = field(default_factory=set)
+    late: list[BatchRef] = field(default_factory=list)
     cut_short: bool = False
 
     @property
     def readers(self) -> list[tuple[Stream, Book]]:
         return [(stream, stream.book(self.product.name)) for stream in (*self.streams, *self.followers)]
+
+    @property
+    def failed(self) -> set[BatchKey]:
+        """What the last try could not read, for any of the readers."""
+        return set().union(*(book.failed for _, book in self.readers))
 
     @property
     def is_busy(self) -> bool:
@@ -86,10 +93,12 @@ class Route:
             wanted, gone = book.plan(self.listing, now)
             due.update((ref.key, ref) for ref in wanted)
             vanished.update((ref.key, ref) for ref in gone)
+        failed = self.failed
+        refs = sorted(due.values(), key=lambda ref: (ref.key in failed, by_age(ref)))
         if self.product.watch is Watch.LINK:
-            self.held = due
-            due = {}
-        self.queue_up(sorted(due.values(), key=by_age))
+            self.held = {ref.key: ref for ref in refs}
+            refs = []
+        self.queue_up(refs)
         words = "Its template's list no longer names it."
         return [Snapshot(ref, BatchStatus.MISSING, error=words) for ref in vanished.values()]
 
@@ -115,16 +124,24 @@ class Route:
         due: dict[BatchKey, BatchRef] = {}
         for book in books:
             due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
-        # What could not be read before comes last: it must not stand in the way of the rest.
+        # What the last try could not read comes after all windows: it must not stand in the way of the rest.
+        late = due.keys() & self.failed
+        self.late += (due.pop(key) for key in sorted(late))
+        self.asked |= late
         tried = {key for key in due if any(book.is_expected(key) for book in books)}
         self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
     def plan_unlisted(self) -> bool:
-        """Queues what is unfinished, in none of the lists and not asked for yet. False if there is nothing."""
+        """Queues what is unfinished, in none of the lists and not asked for yet; then what is late. False if there is
+        nothing."""
         refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in self.asked}
         self.asked.update(refs)
-        self.queue_up(refs.values())
-        return bool(refs)
+        failed = self.failed
+        found = sorted(refs.values(), key=lambda ref: ref.key in failed)
+        if not found:
+            found, self.late = self.late, []
+        self.queue_up(found)
+        return bool(found)
 
     def open_links(self, told: Mapping[str, FileStatus]) -> list[BatchRef]:
         """To all batches that have something unfinished, to tell them something."""
@@ -139,23 +156,37 @@ class Route:
         if held:
             self.held.clear()
         books = [book for _, book in self.readers]
-        for ref in refs:
+        failed = self.failed
+        for ref in sorted(refs, key=lambda ref: ref.key in failed):
             memories = [book.memory_of(ref.key) for book in books]
             memo = next((memo for memo, _ in memories if memo), "")
             told = dict(ChainMap(*(told for _, told in memories), self.homeless))
-            self.queue_up([replace(ref, memo=memo, told=told)])
+            # What the registry says of a batch holds whoever asks for it: else its row would change to and fro.
+            named = self.listing.refs.get(ref.key, ref)
+            known = replace(
+                ref,
+                created_at=ref.created_at or named.created_at,
+                clock=ref.clock or named.clock,
+                expected_files=ref.expected_files or named.expected_files,
+            )
+            self.queue_up([replace(known, memo=memo, told=told)])
 
     @property
     def has_told(self) -> bool:
         return bool(self.held or self.due)
 
     def postpone(self, ref: BatchRef, now: datetime) -> None:
-        """After it could not be read. What stands in a list by time is remembered: that list will soon be past it."""
+        """Remember what could not be read: it comes last at the next try.
+
+        What stands in a list by time is asked for again whatever that list shows: it will soon be past it.
+        """
         self.asked.add(ref.key)
-        if self.product.watch is Watch.LIST:
-            for _, book in self.readers:
-                if book.wants(ref):
-                    book.ask_again(ref, now)
+        for _, book in self.readers:
+            if not book.wants(ref):
+                continue
+            book.failed.add(ref.key)
+            if self.product.watch is Watch.LIST:
+                book.ask_again(ref, now)
 
     def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, for_good: bool = False) -> None:
         for stream in (*self.streams, *self.followers) if streams is None else streams:

@@ -16,22 +16,15 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from .errors import BadAnswer, ConnectorError, place
+from .errors import BadAnswer, ConnectorError, unreadable
 from .http import Client, Request
 from .model import Json
 from .providers.base import Script
 
 T = TypeVar("T")
 
-SHAPES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What comes of a shape that no reader foresaw. It costs its batch, never the sync."""
-
 _AHEAD = 2
 """Requests that a lane is given for each one that can be on its way."""
-
-
-def unreadable(provider: str, bug: Exception) -> BadAnswer:
-    return BadAnswer(f"{provider}'s answer has a shape that could not be read ({place(bug)}).")
 
 
 @dataclass(slots=True)
@@ -114,7 +107,7 @@ class Scripts:
         except ConnectorError as trouble:
             job.error = trouble
             return job
-        except SHAPES as bug:
+        except Exception as bug:  # whatever it is, it costs this job and not the sync
             job.error = unreadable(self._client.dialect.name, bug)
             return job
         if not requests:

@@ -15,7 +15,7 @@ from .days import Day
 from .entries import Entry, Rules, Watch
 from .errors import ConfigError
 from .ledger import Book
-from .model import BatchKey, BatchRef, BatchStatus, FileStatus
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus, rfc3339
 
 VERSION = 2
 
@@ -30,6 +30,8 @@ class Ledger:
         batches: what this stream delivers rows of.
         links: batches of another product, read for the batches they point at.
         of: the template or document type of a typed table: a state serves for the same one only.
+        observed_at: the latest of the rows that were delivered: no later row may have an earlier one, whatever the
+            clock does meanwhile.
         sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
     """
 
@@ -48,6 +50,7 @@ class Ledger:
         self.batches = Book(own, watch)
         self.links = Book(rules, links_watch)
         self.of = of
+        self.observed_at: datetime | None = None
         self.sync_id = sync_id
 
     def __len__(self) -> int:
@@ -57,6 +60,8 @@ class Ledger:
         document: dict[str, Any] = {"version": VERSION, **_book_json(self.batches)}
         if links := _book_json(self.links):
             document["links"] = links
+        if self.observed_at:
+            document["observed_at"] = rfc3339(self.observed_at)
         if self.of:
             document["of"] = self.of
         if self.sync_id is not None:
@@ -82,6 +87,7 @@ class Ledger:
                 document = _MIGRATIONS[version](document)
             _load(self.batches, document)
             _load(self.links, document.get("links", {}))
+            self.observed_at = _observed(document.get("observed_at"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
                 f"The state of {stream} cannot be read. Undo the last edit of it, or clear the stream's state to read "
@@ -97,6 +103,8 @@ def _book_json(book: Book) -> dict[str, Any]:
         section.setdefault(_minute(entry.since), {})[key.batch_id] = _entry_json(entry)
     if days := {template_id: _days_json(days) for template_id, days in book.days.items() if days}:
         document["days"] = days
+    for key in sorted(book.failed):
+        document.setdefault("failed", {}).setdefault(key.template_id, []).append(key.batch_id)
     if book.until:
         document["until"] = {scope: _minute(moment) for scope, moment in book.until.items()}
     return document
@@ -110,6 +118,11 @@ def _load(book: Book, document: Mapping[str, Any]) -> None:
                     book.entries[BatchKey(template_id, batch_id)] = _entry(entry, status, _moment(since))
     for template_id, days in document.get("days", {}).items():
         book.days[template_id] = {day: _day(text) for day, text in days.items()}
+    book.failed = {
+        BatchKey(template_id, str(batch_id))
+        for template_id, batch_ids in document.get("failed", {}).items()
+        for batch_id in batch_ids
+    }
     for scope, moment in document.get("until", {}).items():
         book.until[scope] = _moment(moment)
 
@@ -164,6 +177,10 @@ def _minute(moment: datetime) -> str:
 
 def _moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
+
+
+def _observed(text: str | None) -> datetime | None:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc) if text else None
 
 
 def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 import orjson
 from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
@@ -25,6 +26,26 @@ _FIRST_STATES = 64_000
 _STATE_PER_BATCH = 40
 """A sync may spend so many bytes on states before its end: some at first, then some for each batch and stream. Small
 states are written after each batch, large ones as seldom as adds up to no more than the last one, which always is."""
+
+
+_READY = 1000
+"""Records of one stream that are made before the first of a batch is given out."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What one stream has to say about a snapshot.
+
+    Attributes:
+        marks: those of all its rows; None where the snapshot does not hold them.
+        observed_at: of its records.
+        ready, rest: its messages: those that are made, and then those that are still to be.
+    """
+
+    marks: list[str] | None
+    observed_at: datetime
+    rest: Iterator[AirbyteMessage]
+    ready: list[AirbyteMessage] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -66,26 +87,43 @@ class Stream:
         shown = replace(snapshot, status=BatchStatus.STALLED) if stalling else snapshot
         return list(self.table.rows(shown, self.view))
 
-    def deliver(self, snapshot: Snapshot, rows: list[Row | Rows] | None, now: datetime) -> Iterator[AirbyteMessage]:
-        """Those of the rows that are new or changed. They are written down before the first is given out."""
+    def prepare(self, snapshot: Snapshot, now: datetime) -> Prepared:
+        """Make the messages of those rows of a snapshot that are new or changed.
+
+        The first thousand are made here, and serialised where they are to be printed: whatever goes wrong with one of
+        them does so before anything is delivered or written down. To make all of them first would take memory for each.
+        """
+        rows = self.rows_of(snapshot, now)
+        marks = None if rows is None else [row.mark for row in rows]
+        known = self.ledger.batches.delivered(snapshot, marks)
+        observed_at = max(now, self.ledger.observed_at or now)
+        news = _records([row for row in rows or () if row.mark not in known], rfc3339(observed_at))
+        prepared = Prepared(marks, observed_at, self.tell(self.name, news, int(now.timestamp() * 1000)))
+        count = 0
+        for message in prepared.rest:
+            prepared.ready.append(message)
+            count += messages.records_in(message)
+            if count >= _READY:
+                break
+        return prepared
+
+    def deliver(self, snapshot: Snapshot, prepared: Prepared | None, now: datetime) -> Iterator[AirbyteMessage]:
+        """Give out what is prepared, and then write the batch down; that alone, where None is given.
+
+        No state is written in between. So what goes wrong on the way, at whichever row, leaves the batch unread, and
+        what is out by then comes again.
+        """
         book = self.ledger.batches
         if not book.wants(snapshot.ref):
             return
-        before = book.settle(snapshot, None if rows is None else [row.mark for row in rows], now)
-        news = self._records([row for row in rows or () if row.mark not in before], rfc3339(now))
-        is_running = self.rows > 0
-        for message in self.tell(self.name, news, int(now.timestamp() * 1000)):
-            if not is_running:
-                is_running = True
+        if prepared and prepared.ready:
+            self.ledger.observed_at = prepared.observed_at
+        for message in chain(prepared.ready, prepared.rest) if prepared else ():
+            if not self.rows:
                 yield messages.status(self.name, AirbyteStreamStatus.RUNNING)
+            self.rows += messages.records_in(message)
             yield message
-
-    def _records(self, rows: Sequence[Row | Rows], observed_at: str | None) -> Iterator[Record]:
-        for row in rows:
-            for record in row.records:
-                self.rows += 1
-                record["observed_at"] = observed_at
-                yield record
+        book.settle(snapshot, prepared.marks if prepared else None, now)
 
     def end(self) -> Iterator[AirbyteMessage]:
         """Its one terminal status, with the reason where it is incomplete."""
@@ -97,6 +135,13 @@ class Stream:
         yield messages.status(
             self.name, AirbyteStreamStatus.INCOMPLETE if self.trouble else AirbyteStreamStatus.COMPLETE
         )
+
+
+def _records(rows: Sequence[Row | Rows], observed_at: str | None) -> Iterator[Record]:
+    for row in rows:
+        for record in row.records:
+            record["observed_at"] = observed_at
+            yield record
 
 
 class Checkpoints:

@@ -15,9 +15,9 @@ from airbyte_cdk.models import AirbyteMessage
 from .delivery import Delivery
 from .entries import Rules, Watch
 from .errands import Errand, ToFetch, ToFindMembers, ToList, ToScroll
-from .errors import BadAnswer, ConfigError, ConnectorError, CredentialsError, QuotaError
+from .errors import ConfigError, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
 from .http import Client
-from .model import Snapshot
+from .model import BatchKey, BatchRef, Snapshot
 from .notices import Notices
 from .providers.base import Plan, Script
 from .routes import Route, routes
@@ -27,7 +27,11 @@ from .streams import Checkpoints, Stream
 from .summary import summary
 
 TROUBLES_IN_A_ROW = 3
-"""After so many batches in a row that failed for good, the rest of a provider is not asked."""
+"""After so many batches in a row that failed because the provider was out of reach or in trouble, the rest of it is not
+asked. Answers that cannot be read, and refusals, speak of one thing each, however many of them come first."""
+
+_UNPAID = 402
+"""A refusal that speaks of the whole account."""
 
 
 class Visit:
@@ -63,8 +67,11 @@ class Visit:
         self._routes = routes(plan, streams)
         self._delivery = Delivery(self._name, self._routes, checkpoints=checkpoints, notices=self._notices, now=now)
         self._troubles_in_a_row = 0
+        self._has_succeeded = False
+        self._failed_before: set[BatchKey] = set().union(*(route.failed for route in self._routes.values()))
         self._started = False
         self._given_up = False
+        self._is_abandoned = False
 
     def go_on(self) -> Iterator[AirbyteMessage]:
         """Starts what can be started: the lists at first, then as many batches as there is room for."""
@@ -92,19 +99,26 @@ class Visit:
         self.scripts.go_on(arrival)
 
     def finish(self) -> Iterator[AirbyteMessage]:
-        """The last states, one terminal status a stream, and a line of what was done."""
+        """The last states, and a line of what was done."""
         told = summary(self._name, self._client.tally, self._routes.values(), self._streams)
+        self._notices.close()
+        if not self._is_abandoned:
+            self._close_books()
+            yield from self.checkpoints.at_end()
+        self._logger.info("%s", told)
+
+    def end(self) -> Iterator[AirbyteMessage]:
+        """One terminal status a stream."""
+        for stream in self._streams:
+            yield from stream.end()
+
+    def _close_books(self) -> None:
         for route in self._routes.values():
             # What documents told is forgotten with their batches, so these are kept until all of them have been read.
             documents = self._linked(route) if route.product.watch is Watch.LINK else None
             if route.is_whole and (documents is None or documents.is_whole):
                 for _, book in route.readers:
                     book.close(self._now())
-        self._notices.close()
-        yield from self.checkpoints.at_end()
-        for stream in self._streams:
-            yield from stream.end()
-        self._logger.info("%s", told)
 
     def _list(self) -> Iterator[AirbyteMessage]:
         for route in self._routes.values():
@@ -112,7 +126,8 @@ class Visit:
             route.listing.add(product.named)
             if product.discover is not None:
                 route.lists_missing = len(product.template_ids)
-                for template_id in product.template_ids:
+                late = {one for one in product.template_ids if BatchKey(one, "") in route.failed}
+                for template_id in sorted(product.template_ids, key=late.__contains__):
                     yield from self._start(product.discover(template_id), ToList(route, template_id))
 
     def _plan(self) -> Iterator[AirbyteMessage]:
@@ -138,13 +153,15 @@ class Visit:
         """How a product with a list by time is read. Each stage begins when all of the one before is delivered.
 
         What is in the batches that are named by hand; then window by window, each with the batches its documents are
-        in, and with the list of the next; at last what is in no list, with the batches that are named.
+        in, and with the list of the next; at last what is in no list, with the batches that are named. What the last
+        try could not read comes after all windows: however often it fails, it does not keep them from being read.
         """
         product, batches = route.product, self._linked(route)
+        late: list[BatchRef] = []
         if batches and product.members:
             named = [ref for ref in batches.held.values() if not ref.linked]
-            asks = [(product.members(ref), ToFindMembers(route, ref)) for ref in named]
-            yield chain.from_iterable(starmap(self._start, asks))
+            late = [ref for ref in named if ref.key in batches.failed]
+            yield self._find_members(route, [ref for ref in named if ref not in late])
         books = [book for _, book in route.readers]
         scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
         ask = scroll.next()
@@ -161,11 +178,18 @@ class Visit:
                     yield ()
                 scroll.done(window)
                 yield self._delivery.save()
+        if late:
+            yield self._find_members(route, late)
         while route.plan_unlisted() or (batches and batches.has_told):
             yield ()
             if batches:
                 batches.release(held=True)
                 yield ()
+
+    def _find_members(self, route: Route, batches: Sequence[BatchRef]) -> Iterator[AirbyteMessage]:
+        members = route.product.members
+        asks = [(members(ref), ToFindMembers(route, ref)) for ref in batches] if members else []
+        return chain.from_iterable(starmap(self._start, asks))
 
     def _ask(self, route: Route, scroll: Scroll, ask: Window | Oldest | None) -> Iterable[AirbyteMessage]:
         product = route.product
@@ -206,6 +230,7 @@ class Visit:
             self._failed(tag, job.error)
             return
         self._troubles_in_a_row = 0
+        self._has_succeeded = True
         if isinstance(tag, ToList):
             tag.route.listing.listed.add(tag.template_id)
             tag.route.listing.add(job.result)
@@ -225,7 +250,7 @@ class Visit:
     def _deliver(self, route: Route, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         try:
             yield from self._delivery.deliver(route, snapshot)
-        except BadAnswer as trouble:
+        except ConnectorError as trouble:
             self._failed(ToFetch(route, snapshot.ref), trouble)
 
     def _failed(self, tag: Errand, error: ConnectorError) -> None:
@@ -241,6 +266,8 @@ class Visit:
             self._notices.warn("failed", str(error))
         if isinstance(tag, ToList):
             route.listing.unknown.add(tag.template_id)
+            for _, book in route.readers:
+                book.failed.add(BatchKey(tag.template_id, ""))
         elif isinstance(tag, ToScroll):
             tag.scroll.fail()
             route.cut_short = True
@@ -248,15 +275,32 @@ class Visit:
             route.cut_short = True
             if batches := self._linked(route):
                 batches.fail(error, batches.wanting(tag.ref))
+                batches.postpone(tag.ref, now)
                 batches.held.pop(tag.ref.key, None)
         if isinstance(error, (CredentialsError, QuotaError)):
             self._give_up(error)
-        elif isinstance(tag, (ToFetch, ToFindMembers)) or not isinstance(error, ConfigError):
-            # A list that nobody knows by its name in the settings says nothing of the others.
+        elif self._is_of_the_provider(tag, error):
             self._troubles_in_a_row += 1
             if self._troubles_in_a_row >= TROUBLES_IN_A_ROW:
                 words = f"{self._name} failed {TROUBLES_IN_A_ROW} times in a row; the rest is left for the next sync."
                 self._give_up(error.told_as(f"{words} {error}"))
+
+    def _is_of_the_provider(self, tag: Errand, error: ConnectorError) -> bool:
+        """Return whether a failure says that the provider is out of reach or in trouble."""
+        if isinstance(tag, ToList):
+            # A template that nobody knows by its name in the settings says nothing of the others, nor does a list that
+            # could not be had the last time while others are.
+            is_known = self._has_succeeded and BatchKey(tag.template_id, "") in self._failed_before
+            return isinstance(error, TransientError) and not is_known
+        is_refused = isinstance(error, Refused) and error.status == _UNPAID
+        return isinstance(error, (ConfigError, TransientError)) or is_refused
+
+    def abandon(self, error: ConnectorError) -> None:
+        """End the visit after an error that nothing in it expects. The states that are written stay the last ones."""
+        self._is_abandoned = True
+        self._give_up(error)
+        for stream in self._streams:
+            stream.fail(error, for_good=True)
 
     def _give_up(self, error: ConnectorError) -> None:
         self._given_up = True

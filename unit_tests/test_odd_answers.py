@@ -1,0 +1,460 @@
+"""Whole syncs over answers of an odd shape, faults of the connector's own, and clocks: each costs itself alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import START, Connection, Synced, only, world
+from test_malformed import between
+
+from sandbox import NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from source_docextract import tables
+from source_docextract.delivery import Delivery
+from source_docextract.ledger import Book
+from source_docextract.model import BatchKey, confidence, moment
+from source_docextract.routes import Route
+from source_docextract.state import Ledger
+
+PAN = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+REPORT_IT = "This is a bug in the connector: please report it."
+
+
+def incomplete(synced: Synced) -> set[str]:
+    return {stream for stream, end in synced.ends.items() if end == "INCOMPLETE"}
+
+
+@contextmanager
+def three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
+    """Atlas with three batches, of whose documents one says "bad"; DocMap beside it."""
+    with world(**switches) as (sandbox, url):
+        ids = []
+        for name in ("first", "bad", "last"):
+            field = {"value": name, "confidence_score": 0.9}
+            documents = [NewDocument(f"{n}", 0, PAN) for n in range(rows - 1)]
+            documents.append(NewDocument("last", 0, {"document_type": "PAN", "name": field}))
+            ids.append(sandbox.atlas.submit(documents, batch_id=name))
+        template = sandbox.docmap.template("Notes")
+        sandbox.docmap.run(template, [NewExtraction("a.pdf", 0, {"n": 1})], "run")
+        yield Connection(sandbox, url, {"atlas": {"batch_ids": ids}, "docmap": {}})
+
+
+def breaks_off(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, is_bad: Callable[..., bool]) -> None:
+    """Has a function raise what none of the connector's own errors is, with words that nobody may see."""
+    before = getattr(target, name)
+
+    def broken(*arguments: Any, **more: Any) -> Any:
+        if is_bad(*arguments):
+            raise KeyError("4929 1234 5678 9012")
+        return before(*arguments, **more)
+
+    monkeypatch.setattr(target, name, broken)
+
+
+BUGS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
+    "while values are written": (tables, "written", lambda value: value == "bad"),
+    "while rows are made": (tables, "batch_id", lambda snapshot: snapshot.ref.batch_id == "bad"),
+    "while links are followed": (
+        Delivery,
+        "_follow",
+        lambda _, _route, snapshot, _now: snapshot.ref.batch_id == "bad",
+    ),
+    "while a batch is written down": (
+        Book,
+        "settle",
+        lambda _, snapshot, *_rest: snapshot.ref.batch_id == "bad",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_delivers_the_others(
+    bug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with three_batches() as connection:
+        with monkeypatch.context() as patch:
+            breaks_off(patch, *BUGS[bug])
+            synced, again = connection.sync(), connection.sync()
+
+        assert {stream.split("_")[0] for stream in incomplete(synced)} == {"atlas"}
+        assert REPORT_IT in str(synced.error)
+        assert "KeyError at " in str(synced.error)
+        assert "4929" not in str(synced.error)
+        held = {row["batch_id"] for row in connection.warehouse["atlas_results"].values()}
+        assert held >= {"first", "last"}
+        assert incomplete(again) == incomplete(synced)
+        assert again.requests["atlas.extracts"] == 3
+        healed = connection.sync()
+        assert set(healed.ends.values()) == {"COMPLETE"}
+        for kind in ("batches", "files", "results", "fields"):
+            batches = {
+                row.get("batch_id", row.get("batch_key")) for row in connection.warehouse[f"atlas_{kind}"].values()
+            }
+            assert batches == {"first", "bad", "last"}, kind
+        assert connection.sync().counts == {}
+
+
+def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than are made before the first is delivered: what was out by then comes again."""
+    with three_batches(rows=1_600) as connection:
+        with monkeypatch.context() as patch:
+            breaks_off(patch, tables, "written", lambda value: value == "bad")
+            synced = connection.sync("atlas_fields")
+
+        assert incomplete(synced) == {"atlas_fields"}
+        assert len({row["batch_key"] for row in connection.warehouse["atlas_fields"].values()}) == 3
+        healed = connection.sync("atlas_fields")
+        assert set(healed.ends.values()) == {"COMPLETE"}
+        assert len(connection.warehouse["atlas_fields"]) == 3 * 1_600
+        assert connection.sync("atlas_fields").counts == {}
+
+
+def test_visit_with_an_unexpected_exception_in_its_plan_leaves_the_other_providers_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with three_batches() as connection:
+        with monkeypatch.context() as patch:
+            breaks_off(patch, Route, "plan", lambda route, _now: route.product.name == "atlas")
+            synced = connection.sync()
+
+        assert incomplete(synced) == {stream for stream in synced.ends if stream.startswith("atlas")}
+        assert REPORT_IT in str(synced.error)
+        assert synced.counts["docmap_results"] == 1
+        healed = connection.sync()
+        assert healed.counts["atlas_results"] == 3
+        assert set(healed.ends.values()) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("step", ["close", "as_json"])
+def test_visit_with_an_unexpected_exception_at_its_end_leaves_the_other_providers_complete(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with three_batches() as connection:
+        with monkeypatch.context() as patch:
+            if step == "close":
+                breaks_off(patch, Book, "close", lambda book, _now: BatchKey("", "first") in book.entries)
+            else:
+                breaks_off(patch, Ledger, "as_json", lambda ledger: BatchKey("", "first") in ledger.batches.entries)
+            synced = connection.sync()
+
+        assert incomplete(synced) == {stream for stream in synced.ends if stream.startswith("atlas")}
+        assert set(connection.sync().ends.values()) == {"COMPLETE"}
+        assert len(connection.warehouse["atlas_results"]) == 3
+
+
+def sensible_portfolio(sandbox: Sandbox) -> str:
+    for name in ("claims", "contracts"):
+        sandbox.sensible.document_type(name)
+    [one] = sandbox.sensible.extract([SensibleDocument("mail.pdf", 0, portfolio=("claims", "contracts"))], "claims")
+    return one
+
+
+@pytest.mark.parametrize(("portfolios", "results"), [("whole", 2), ("no_documents", 0), ("no_output", 2)])
+def test_sensible_portfolio_with_nothing_in_it_is_a_file_with_its_errors(portfolios: str, results: int) -> None:
+    with world(sensible_portfolios=portfolios) as (sandbox, url):
+        one = sensible_portfolio(sandbox)
+        sandbox.sensible.extract([SensibleDocument("b.pdf", 0)], "claims")
+        connection = Connection(sandbox, url, {"sensible": {}})
+
+        synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"COMPLETE"}
+        file = connection.warehouse["sensible_files"][one]
+        words = None if portfolios == "whole" else "No document was found in the file"
+        assert (file["status"], file["provider_status"], file["error"]) == ("processed", "COMPLETE", words)
+        found = [row for row in connection.warehouse["sensible_results"].values() if row["file_key"] == one]
+        assert [row["document_type"] for row in found] == ["claims", "contracts"][:results]
+        assert all((row["data"] == {}) == (portfolios == "no_output") for row in found)
+        assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize("name", ["single.pdf", "portfolio.pdf"])
+def test_sensible_document_without_parsed_document_has_the_postprocessors_output_as_its_data(name: str) -> None:
+    with world(sensible_postprocessed=True) as (sandbox, url):
+        sandbox.sensible.document_type("claims")
+        parsed = {"total": {"value": 7.5, "type": "currency", "unit": "$"}}
+        portfolio = ("claims",) if name == "portfolio.pdf" else None
+        sandbox.sensible.extract([SensibleDocument(name, 0, parsed, portfolio=portfolio)], "claims")
+        connection = Connection(sandbox, url, {"sensible": {}})
+
+        synced = connection.sync()
+
+        row = only(synced.records["sensible_results"])
+        assert row["data"] == parsed or (portfolio and row["data"])
+        assert "postprocessorOutput" not in row["provider_data"]
+        assert synced.counts["sensible_fields"] >= 1
+        assert connection.sync().counts == {}
+
+
+READ = "2026-11-20T09:00:00.000Z"
+FORMS = {
+    "seconds": READ,
+    "microseconds": READ,
+    "nanoseconds": READ,
+    "seconds_and_nanoseconds": READ,
+    "http": READ,
+    "lower_case": READ,
+    "year_9999": None,
+    "words": None,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_extracta_start_time_in_another_form_is_read_or_kept_with_one_warning(
+    form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world(extracta_start_time=form) as (sandbox, url):
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        for _ in range(3):
+            sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})], started_at=START)
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+        with caplog.at_level(logging.WARNING):
+            synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"COMPLETE"}
+        rows = synced.records["extracta_batches"]
+        assert [row["created_at"] for row in rows] == [FORMS[form]] * 3
+        assert all(("startTime" in row["provider_data"]) == (FORMS[form] is None) for row in rows)
+        warnings = [one for one in caplog.records if "is not certain to be a time" in one.getMessage()]
+        assert len(warnings) == (FORMS[form] is None)
+        for days in (1, 4, 40):
+            sandbox.clock.advance(days=days)
+            later = connection.sync()
+            assert (later.counts, set(later.ends.values())) == ({}, {"COMPLETE"})
+
+
+@pytest.mark.parametrize("key", ["created", "completed"])
+def test_sensible_time_that_is_none_is_kept(key: str) -> None:
+    def fill(sandbox: Sandbox) -> dict[str, Any]:
+        sandbox.sensible.document_type("claims")
+        sandbox.sensible.extract([SensibleDocument("a.pdf", 0)], "claims")
+        return {"sensible": {}}
+
+    with between(fill) as here:
+        here.spoil("/documents/", lambda body: {**body, key: "last Tuesday"})
+
+        row = only(here.connection.sync().records["sensible_files"])
+
+        assert (row[f"{key}_at"], row["provider_data"][key]) == (None, "last Tuesday")
+        assert here.connection.sync().counts == {}
+
+
+@pytest.mark.parametrize(
+    "created_at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "9999-12-31"]
+)
+def test_registry_row_with_a_time_at_the_end_of_the_calendar_is_an_ordinary_row(
+    created_at: str, tmp_path: Path
+) -> None:
+    with world() as (sandbox, url):
+        batch = sandbox.atlas.submit([NewDocument("1", 0, PAN)])
+        (tmp_path / "batches.csv").write_text(f"provider,batch_id,created_at\natlas,{batch},{created_at}\n")
+        settings = {"atlas": {}, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
+        connection = Connection(sandbox, url, settings)
+
+        for days in (0, 1, 10, 400):
+            sandbox.clock.advance(days=days)
+            synced = connection.sync()
+            assert set(synced.ends.values()) == {"COMPLETE"}
+            assert synced.counts.get("atlas_batches", 0) == (days == 0)
+        row = only(list(connection.warehouse["atlas_batches"].values()))
+        assert row["created_at"][:10] == created_at[:10]
+
+
+def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(tmp_path: Path) -> None:
+    with world() as (sandbox, url):
+        batch = sandbox.atlas.submit([NewDocument("1", 0, PAN)])
+        (tmp_path / "batches.csv").write_text(f"provider,batch_id,expected_files\natlas,{batch},120\n")
+        settings = {"atlas": {}, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
+        connection = Connection(sandbox, url, settings)
+
+        row = only(connection.sync().records["atlas_batches"])
+
+        counts = [row[f"files_{name}"] for name in ("total", "processed", "failed", "pending")]
+        assert (row["status"], counts) == ("open", [120, 1, 0, 119])
+        sandbox.atlas.add(batch, [NewDocument(f"more {n}", 0, PAN) for n in range(120)])
+        row = only(connection.sync().records["atlas_batches"])
+        counts = [row[f"files_{name}"] for name in ("total", "processed", "failed", "pending")]
+        assert (row["status"], counts) == ("complete", [121, 121, 0, 0])
+
+
+def test_registry_with_expected_files_of_a_sensible_batch_keeps_them_when_its_documents_ask(tmp_path: Path) -> None:
+    """A batch that its documents make due is asked for without its registry row in hand."""
+    with world() as (sandbox, url):
+        sandbox.sensible.document_type("claims")
+        documents = [SensibleDocument(f"{n}.pdf", 0, review="NEEDS_REVIEW") for n in range(2)]
+        batch = sandbox.sensible.batch(documents, "claims")
+        for place in range(2):
+            sandbox.sensible.upload(batch, place)
+        (tmp_path / "batches.csv").write_text(
+            f"provider,batch_id,created_at,expected_files\nsensible,{batch},2026-11-20T08:00:00Z,2\n"
+        )
+        settings = {"sensible": {}, "batch_registry": {"url": str(tmp_path / "batches.csv")}, "lookback_days": 0}
+        connection = Connection(sandbox, url, settings)
+        assert only(connection.sync().records["sensible_batches"])["created_at"] == "2026-11-20T08:00:00.000Z"
+
+        sandbox.clock.advance(days=1)
+        for one in sandbox.sensible.batch_view(batch).extraction_ids:
+            sandbox.sensible.review(one, "APPROVED")
+        synced = connection.sync()
+
+        assert synced.counts["sensible_results"] == 2
+        assert "sensible_batches" not in synced.counts
+        assert connection.sync().counts == {}
+
+
+def referring(sandbox: Sandbox) -> dict[str, Any]:
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
+    return {"extracta": {"extraction_ids": [template]}}
+
+
+@pytest.mark.parametrize("keep_urls", [True, False])
+def test_provider_data_with_a_reference_by_url_that_changes_is_news(keep_urls: bool) -> None:
+    def refer(schema: str, link: str) -> Callable[[Any], Any]:
+        more = {"schema": schema, "preview": link}
+        return lambda body: {**body, "files": [{**file, **more} for file in body["files"]]}
+
+    with between(lambda sandbox: {**referring(sandbox), "keep_urls": keep_urls}) as here:
+        here.spoil("getBatchResults", refer("https://acme.example/schemas/95", "https://x.example/a?X-Amz-Signature=1"))
+        first = only(here.connection.sync().records["extracta_files"])
+        here.spoil("getBatchResults", refer("https://acme.example/schemas/95", "https://x.example/a?X-Amz-Signature=2"))
+        here.sandbox.clock.advance(seconds=7200)
+        assert here.connection.sync().counts == {}
+
+        here.spoil("getBatchResults", refer("https://acme.example/schemas/96", "https://x.example/a?X-Amz-Signature=3"))
+        here.sandbox.clock.advance(seconds=14400)
+        second = only(here.connection.sync().records["extracta_files"])
+
+        kept = [row["provider_data"] for row in (first, second)]
+        assert [one["schema"] for one in kept] == ["https://acme.example/schemas/95", "https://acme.example/schemas/96"]
+        assert all(("preview" in one) == keep_urls for one in kept)
+
+
+def test_observed_at_with_a_clock_that_goes_back_does_not_go_back() -> None:
+    with world() as (sandbox, url):
+        settings = referring(sandbox)
+        [template] = settings["extracta"]["extraction_ids"]
+        connection = Connection(sandbox, url, settings)
+        connection.sync()
+        latest = "2026-11-20T09:00:00.000Z"
+        assert connection.state_of("extracta_files")["observed_at"] == latest
+        sandbox.extracta.upload(template, [NewFile("b.pdf", 0, {"vendor": "Acme"})])
+        connection.clock_is_off_by = timedelta(days=-2)
+
+        back = connection.sync()
+
+        assert {row["observed_at"] for rows in back.records.values() for row in rows} == {latest}
+        connection.clock_is_off_by = timedelta(days=2)
+        sandbox.extracta.upload(template, [NewFile("c.pdf", 0, {"vendor": "Acme"})])
+        on = connection.sync()
+        assert {row["observed_at"] for rows in on.records.values() for row in rows} == {"2026-11-22T09:00:00.000Z"}
+
+
+def test_state_without_the_newer_keys_is_loaded() -> None:
+    with world() as (sandbox, url):
+        connection = Connection(sandbox, url, referring(sandbox))
+        connection.sync()
+        for state in connection.state.values():
+            vars(state.stream.stream_state).pop("observed_at", None)
+
+        assert connection.sync().counts == {}
+
+
+def test_extracta_result_that_is_a_list_is_a_typed_row_that_says_so() -> None:
+    with between(lambda sandbox: {**referring(sandbox), "typed_tables": True}) as here:
+        catalog = here.connection.catalog()
+        here.spoil(
+            "getBatchResults", lambda body: {**body, "files": [{**file, "result": [1, 2]} for file in body["files"]]}
+        )
+
+        synced = here.connection.sync(catalog=catalog)
+
+        row = only(synced.records["extracta_invoices"])
+        assert (row["vendor"], row["type_errors"]) == (None, ["data"])
+        assert only(synced.records["extracta_results"])["data"] == {"value": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("0.95", 0.95),
+        ("1", 1.0),
+        (0.5, 0.5),
+        ("98%", None),
+        ("high", None),
+        ("NaN", None),
+        ("1e999", None),
+        (True, None),
+    ],
+)
+def test_confidence_sent_as_text_is_a_number_where_that_is_certain(sent: Any, read: float | None) -> None:
+    assert confidence(sent) == read
+    with world() as (sandbox, url):
+        data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": sent}}
+        batch = sandbox.atlas.submit([NewDocument("1", 0, data)])
+        synced = Connection(sandbox, url, {"atlas": {"batch_ids": [batch]}}).sync()
+
+        assert only(synced.records["atlas_fields"])["confidence"] == read
+        assert only(synced.records["atlas_results"])["data"] == data
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("code", ["INVALID_DOC", "UNRECOGNISED"])
+def test_atlas_document_with_an_error_code_is_a_failed_document(code: str, inside: bool) -> None:
+    with world(atlas_error_in_file_data=inside) as (sandbox, url):
+        documents = [NewDocument("good", 0, PAN), NewDocument("bad", 0, error_code=code)]
+        batch = sandbox.atlas.submit(documents)
+        connection = Connection(sandbox, url, {"atlas": {"batch_ids": [batch]}})
+
+        synced = connection.sync()
+
+        file = connection.warehouse["atlas_files"][f"{batch}/bad"]
+        assert (file["status"], file["error"].split()[0]) == ("failed", code)
+        assert synced.ids("atlas_results") == [f"{batch}/good"]
+        row = only(synced.records["atlas_batches"])
+        assert (row["status"], row["files_failed"], row["files_processed"]) == ("complete", 1, 1)
+        assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "error"),
+    [
+        ({"error_code": "INVALID_DOC"}, "failed", "INVALID_DOC"),
+        ({"error_code": "INVALID_DOC", "document_type": "PAN", "name": {"value": "A"}}, "failed", "INVALID_DOC"),
+        ({"error": "Blurred", "document_type": "PAN"}, "failed", "Blurred"),
+        ({"error_code": {"value": "E-7", "confidence_score": 0.9}}, "processed", None),
+        ({"error": "none", "name": {"value": "A", "confidence_score": 0.9}}, "processed", None),
+        ({"error_code": None, "name": {"value": "A", "confidence_score": 0.9}}, "processed", None),
+        ({"error_code": ""}, "processed", None),
+    ],
+)
+def test_atlas_data_with_a_field_that_is_called_like_an_error_is_told_apart(
+    data: dict[str, Any], status: str, error: str | None
+) -> None:
+    with world() as (sandbox, url):
+        batch = sandbox.atlas.submit([NewDocument("1", 0, data)])
+        row = only(Connection(sandbox, url, {"atlas": {"batch_ids": [batch]}}).sync().records["atlas_files"])
+
+        assert (row["status"], row["error"]) == (status, error)
+        assert row["provider_data"] == ({"file_data": data} if status == "failed" else {})
+
+
+def test_catalog_without_any_of_its_streams_in_the_settings_is_wholly_incomplete() -> None:
+    with three_batches() as connection:
+        catalog = connection.catalog(*(stream for stream in connection.streams if stream.startswith("atlas")))
+        connection.settings.pop("atlas")
+
+        synced = connection.sync(catalog=catalog)
+
+        assert incomplete(synced) == set(synced.ends)
+        assert str(synced.error).startswith("4 of 4 streams are incomplete. The settings give no stream atlas_batches,")
+
+
+@pytest.mark.parametrize("sent", [0, 7, True, [1], {}, {"_seconds": "1"}, "soon", "20/11/2026", float("nan"), 1e300])
+def test_moment_that_is_not_certain_is_none(sent: Any) -> None:
+    assert moment(sent) is None
