@@ -57,7 +57,8 @@ def _take_next(active: Sequence[Visit], arrivals: SimpleQueue[Arrival], stop: St
     for visit in active:
         if arrival and arrival.scripts is visit.scripts:
             yield from _isolated(visit, visit.take(arrival))
-        yield from visit.checkpoints.while_waiting()
+        if not visit.is_over:
+            yield from _isolated(visit, visit.checkpoints.while_waiting())
 
 
 def _next(arrivals: SimpleQueue[Arrival], stop: Stop) -> Arrival | None:

@@ -7,6 +7,7 @@
     │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
     │   └── Stopped       the sync was told to stop while this was waiting
     ├── BadAnswer         the provider answered with something that cannot be read
+    │   ├── BadLogin      the same of a login: it speaks of the provider, not of one batch
     │   └── BugError      this connector cannot read or deliver it, by a fault of its own
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
 
@@ -77,6 +78,10 @@ class Stopped(TransientError):
 
 class BadAnswer(ConnectorError):
     """An answer without the parts that are needed to read it safely."""
+
+
+class BadLogin(BadAnswer):
+    """An answer to a login that cannot be read: each further request would ask for another one."""
 
 
 class BugError(BadAnswer):

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from .answers import Again, Dialect, Judge
 from .background import Background
-from .errors import ConfigError, CredentialsError, TransientError
+from .errors import BadAnswer, BadLogin, ConfigError, CredentialsError, TransientError
 from .login import Tokens
 from .model import Json
 from .pacing import Lane, Patience
@@ -199,7 +199,10 @@ class Client:
                 return body
 
     async def _log_in(self, login: Login) -> tuple[str, float]:
-        value, lifetime = login.read(await self._with_retries(login.request, self._send_once))
+        try:
+            value, lifetime = login.read(await self._with_retries(login.request, self._send_once))
+        except BadAnswer as error:
+            raise BadLogin(str(error)) from None
         hide(value)
         return value, lifetime
 

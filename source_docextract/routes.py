@@ -125,21 +125,20 @@ class Route:
         for book in books:
             due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
         # What the last try could not read comes after all windows: it must not stand in the way of the rest.
-        late = due.keys() & self.failed
-        self.late += (due.pop(key) for key in sorted(late))
-        self.asked |= late
+        self.late += (due.pop(key) for key in sorted(due.keys() & self.failed))
         tried = {key for key in due if any(book.is_expected(key) for book in books)}
         self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
     def plan_unlisted(self) -> bool:
         """Queues what is unfinished, in none of the lists and not asked for yet; then what is late. False if there is
         nothing."""
-        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in self.asked}
-        self.asked.update(refs)
+        past = self.asked | {ref.key for ref in self.late}
+        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in past}
         failed = self.failed
         found = sorted(refs.values(), key=lambda ref: ref.key in failed)
         if not found:
             found, self.late = self.late, []
+        self.asked.update(ref.key for ref in found)
         self.queue_up(found)
         return bool(found)
 

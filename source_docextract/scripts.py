@@ -16,7 +16,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from .errors import BadAnswer, ConnectorError, unreadable
+from .errors import BugError, ConnectorError, unreadable
 from .http import Client, Request
 from .model import Json
 from .providers.base import Script
@@ -133,4 +133,7 @@ class Scripts:
         """What nobody foresaw costs its batch, never the sync. It is told without its words: they may quote a key."""
         if isinstance(error, ConnectorError):
             return error
-        return BadAnswer(f"A request to {self._client.dialect.name} ended in an unknown way ({type(error).__name__}).")
+        return BugError(
+            f"A request to {self._client.dialect.name} ended in an unexpected error ({type(error).__name__}). "
+            "This is a bug in the connector: please report it."
+        )

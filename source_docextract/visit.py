@@ -15,7 +15,7 @@ from airbyte_cdk.models import AirbyteMessage
 from .delivery import Delivery
 from .entries import Rules, Watch
 from .errands import Errand, ToFetch, ToFindMembers, ToList, ToScroll
-from .errors import ConfigError, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
+from .errors import BadLogin, ConfigError, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
 from .http import Client
 from .model import BatchKey, BatchRef, Snapshot
 from .notices import Notices
@@ -293,7 +293,7 @@ class Visit:
             is_known = self._has_succeeded and BatchKey(tag.template_id, "") in self._failed_before
             return isinstance(error, TransientError) and not is_known
         is_refused = isinstance(error, Refused) and error.status == _UNPAID
-        return isinstance(error, (ConfigError, TransientError)) or is_refused
+        return isinstance(error, (BadLogin, ConfigError, TransientError)) or is_refused
 
     def abandon(self, error: ConnectorError) -> None:
         """End the visit after an error that nothing in it expects. The states that are written stay the last ones."""

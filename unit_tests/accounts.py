@@ -206,7 +206,9 @@ class Atlas(Account):
 
     def document(self, kind: int) -> NewDocument:
         name = {"value": f"{self.next()}", "confidence_score": 0.5}
-        return NewDocument(f"{self.number}", (0, HOUR)[kind % 2], {"document_type": "PAN", "name": name})
+        error = "INVALID_DOC" if kind % 5 == 4 else None
+        data = {"document_type": "PAN", "name": name}
+        return NewDocument(f"{self.number}", (0, HOUR)[kind % 2], data, error_code=error)
 
     def new(self, a: int, b: int) -> None:
         # What counts only what is extracted looks whole as soon as the first document is.
@@ -240,7 +242,9 @@ class Atlas(Account):
 
     def truth(self) -> dict[str, Row]:
         return {
-            f"{batch}/{document.document_id}": ("processed", document.file_data)
+            f"{batch}/{document.document_id}": (
+                ("failed", None) if document.error_code else ("processed", document.file_data)
+            )
             for batch in self.batches
             for document in self.sandbox.atlas.batch(batch).documents
         }
@@ -354,11 +358,18 @@ class Sensible(Account):
         for view in self.views(lambda _: True):
             lost = view.too_large or view.purged
             status = {"COMPLETE": "processed", "FAILED": "failed"}.get(view.status.value, "pending")
-            found[view.extraction_id] = ("failed" if lost else status, None if lost else view.parsed)
+            found[view.extraction_id] = ("failed" if lost else status, None if lost else self.data(view))
             if lost:
                 # Its name and its batch are told by some answers only.
                 self.gone |= {view.extraction_id, *({view.batch_id} if self._is_lost(view.batch_id) else ())}
         return found
+
+    def data(self, view: Any) -> Any:
+        """What is extracted of a document, or of the first of a portfolio."""
+        portfolios = self.sandbox.switches.sensible_portfolios
+        if not view.is_portfolio or view.parsed is None or portfolios == "whole":
+            return view.parsed
+        return {} if portfolios == "no_output" else None
 
     def _is_lost(self, batch: str | None) -> bool:
         """Whether no document is left that could tell of the batch."""

@@ -25,6 +25,18 @@ KINDS = ("batches", "files", "results", "fields")
 STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in KINDS]
 EVENTS = sorted({(place, event) for place, account in enumerate(ACCOUNTS) for event in account.events})
 NUMBERS = st.integers(0, 7)
+SWITCHES = st.fixed_dictionaries(
+    {
+        "classification_batches": st.booleans(),
+        "atlas_total_counts_extracted": st.booleans(),
+        "atlas_error_in_file_data": st.booleans(),
+        "extracta_start_time": st.sampled_from(("ms", "http", "seconds_and_nanoseconds", "nanoseconds", "words")),
+        "sensible_portfolios": st.sampled_from(("whole", "no_documents", "no_output")),
+        "sensible_postprocessed": st.booleans(),
+    }
+)
+TROUBLES = (429, 500, 503, 501, 200)
+"""Statuses; with 200 comes an answer that nobody can read."""
 SOME = st.sets(st.sampled_from(STREAMS), min_size=1)
 HOSTS = ("extracta", "docmap", "sensible", "atlas")
 _LATER = 24
@@ -42,9 +54,9 @@ class Schedule(RuleBasedStateMachine):
         self._stack = ExitStack()
         self.known: list[ConfiguredAirbyteStream] = []
 
-    @initialize(anything=st.booleans(), short=st.sampled_from((0, 1, 3)), listed=st.booleans(), counts=st.booleans())
-    def begin(self, anything: bool, short: int, listed: bool, counts: bool) -> None:
-        served = world(classification_batches=listed, atlas_total_counts_extracted=counts)
+    @initialize(anything=st.booleans(), short=st.sampled_from((0, 1, 3)), switches=SWITCHES)
+    def begin(self, anything: bool, short: int, switches: dict[str, Any]) -> None:
+        served = world(**switches)
         self.sandbox, url = self._stack.enter_context(served)
         settings: dict[str, Any] = {
             "lookback_days": 30 if anything else short,
@@ -81,9 +93,10 @@ class Schedule(RuleBasedStateMachine):
         else:
             self.sync(streams, stop_after)
 
-    @rule(streams=SOME, host=st.sampled_from(HOSTS), times=st.integers(1, 12), status=st.sampled_from((429, 500, 503)))
+    @rule(streams=SOME, host=st.sampled_from(HOSTS), times=st.integers(1, 12), status=st.sampled_from(TROUBLES))
     def syncs_in_bad_weather(self, streams: set[str], host: str, times: int, status: int) -> None:
-        with self.sandbox.faults.during(Fault("status", f"{host}.*", times=times, share=0.5, status=status)):
+        fault = Fault("status", f"{host}.*", times=times, share=0.5, status=status, body=[] if status == 200 else "")
+        with self.sandbox.faults.during(fault):
             self.sync(streams)
 
     def sync(self, streams: set[str], stop_after: int | None = None) -> None:

@@ -130,7 +130,10 @@ def test_a_request_that_ends_as_nobody_foresaw_costs_its_batch(monkeypatch: pyte
     messages, [stream] = run(Product(name="acme", named=refs, fetch=fetch))
 
     assert ids(messages) == ["t/good/a"]
-    assert str(stream.trouble) == "A request to Acme ended in an unknown way (RuntimeError)."
+    assert str(stream.trouble) == (
+        "A request to Acme ended in an unexpected error (RuntimeError). "
+        "This is a bug in the connector: please report it."
+    )
 
 
 def test_a_state_is_written_every_four_minutes_however_little_happens() -> None:

@@ -373,6 +373,22 @@ def test_visit_with_an_account_that_is_not_paid_asks_three_times(six: tuple[Many
     assert connection.sync().counts["sensible_results"] == 6
 
 
+@pytest.mark.parametrize("six", ["atlas"], indirect=True)
+@pytest.mark.parametrize("answer", [{"status": 501}, {"status": 200, "body": {"expires_in": 3600}}], ids=str)
+def test_visit_with_a_login_that_cannot_be_read_gives_the_provider_up(
+    six: tuple[Many, Connection], answer: dict[str, Any]
+) -> None:
+    """Unlike the answer about a batch it speaks of all that is still to be asked for."""
+    _, connection = six
+    with connection.sandbox.faults.during(Fault("status", "atlas.authtoken", **answer)):
+        synced = connection.sync()
+
+    assert synced.requests.get("atlas.extracts", 0) == 0
+    assert synced.requests["atlas.authtoken"] == 1
+    assert "failed 3 times in a row" in str(synced.error)
+    assert connection.sync().counts["atlas_results"] == 6
+
+
 @pytest.mark.parametrize(("six", "product"), [(one, one) for one in MANY], indirect=["six"], ids=MANY)
 def test_visit_after_three_failures_in_a_row_asks_for_them_last(six: tuple[Many, Connection], product: str) -> None:
     many, connection = six
@@ -472,6 +488,26 @@ def test_batch_that_fails_in_the_sync_in_which_its_documents_finish_is_complete_
         assert incomplete(failed) == {"sensible_batches"}
         assert set(healed.ends.values()) == {"COMPLETE"}
         row = only(healed.records["sensible_batches"])
+        assert (row["status"], row["files_processed"], row["files_pending"]) == ("complete", 2, 0)
+        assert connection.sync().counts == {}
+
+
+def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -> None:
+    """What comes last in a sync still comes before the row of its batch."""
+    with world() as (sandbox, url):
+        sandbox.sensible.document_type("claims")
+        batch = sandbox.sensible.batch([SensibleDocument(f"{n}.pdf", 0) for n in range(2)], "claims")
+        for place in range(2):
+            sandbox.sensible.upload(batch, place)
+        [first, _] = sandbox.sensible.batch_view(batch).extraction_ids
+        connection = Connection(sandbox, url, {"sensible": {}})
+        with sandbox.faults.during(Fault("status", "sensible.document", about=first, status=501)):
+            connection.sync()
+
+        healed = connection.sync()
+
+        assert set(healed.ends.values()) == {"COMPLETE"}
+        row = connection.warehouse["sensible_batches"][batch]
         assert (row["status"], row["files_processed"], row["files_pending"]) == ("complete", 2, 0)
         assert connection.sync().counts == {}
 

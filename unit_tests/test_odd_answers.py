@@ -313,6 +313,66 @@ def referring(sandbox: Sandbox) -> dict[str, Any]:
     return {"extracta": {"extraction_ids": [template]}}
 
 
+@pytest.mark.parametrize("key", ["status", "startTime", "origin", "filesNo"])
+@pytest.mark.parametrize("depth", [300, 900])
+def test_extracta_list_with_something_nested_deeply_costs_that_batch_at_most(key: str, depth: int) -> None:
+    deep: Any = []
+    for _ in range(depth):
+        deep = [deep]
+
+    def fill(sandbox: Sandbox) -> dict[str, Any]:
+        settings = referring(sandbox)
+        [template] = settings["extracta"]["extraction_ids"]
+        sandbox.extracta.upload(template, [NewFile("b.pdf", 0, {"vendor": "Acme"})], "deep batch")
+        return settings
+
+    def spoil(body: Any) -> Any:
+        body["extractionDetails"]["batches"]["deep batch"][key] = deep
+        return body
+
+    with between(fill) as here:
+        here.spoil("viewExtraction", spoil)
+
+        synced = here.connection.sync()
+
+        assert "a.pdf" in {row["file_name"] for row in synced.records["extracta_results"]}
+        assert {str(synced.error).count("nested too deeply")} <= {0, 1}
+        here.heal()
+        assert set(here.connection.sync().ends.values()) == {"COMPLETE"}
+        assert len(here.connection.warehouse["extracta_results"]) == 2
+
+
+@pytest.mark.parametrize("provider", ["docmap", "sensible"])
+@pytest.mark.parametrize("depth", [240, 300, 900])
+def test_list_by_time_with_a_row_nested_deeply_delivers_the_others(provider: str, depth: int) -> None:
+    deep: Any = []
+    for _ in range(depth):
+        deep = [deep]
+
+    def fill(sandbox: Sandbox) -> dict[str, Any]:
+        sandbox.sensible.document_type("claims")
+        template = sandbox.docmap.template("Notes")
+        for n in range(3):
+            sandbox.sensible.extract([SensibleDocument(f"{n}.pdf", 0)], "claims")
+            sandbox.docmap.run(template, [NewExtraction(f"{n}.pdf", 0, {"n": n})])
+        return {provider: {}}
+
+    key = {"docmap": "data", "sensible": "extractions"}[provider]
+    with between(fill) as here:
+        first = getattr(here.sandbox, provider).ids[0]
+        here.spoil(
+            "/extractions?",
+            lambda body: {**body, key: [{**row, "more": deep} if row["id"] == first else row for row in body[key]]},
+        )
+
+        here.connection.sync()
+
+        assert len(here.connection.warehouse[f"{provider}_results"]) == (3 if depth == 240 else 2)
+        here.heal()
+        assert set(here.connection.sync().ends.values()) == {"COMPLETE"}
+        assert len(here.connection.warehouse[f"{provider}_results"]) == 3
+
+
 @pytest.mark.parametrize("keep_urls", [True, False])
 def test_provider_data_with_a_reference_by_url_that_changes_is_news(keep_urls: bool) -> None:
     def refer(schema: str, link: str) -> Callable[[Any], Any]:
@@ -455,6 +515,21 @@ def test_catalog_without_any_of_its_streams_in_the_settings_is_wholly_incomplete
         assert str(synced.error).startswith("4 of 4 streams are incomplete. The settings give no stream atlas_batches,")
 
 
-@pytest.mark.parametrize("sent", [0, 7, True, [1], {}, {"_seconds": "1"}, "soon", "20/11/2026", float("nan"), 1e300])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        0,
+        7,
+        True,
+        [1],
+        {},
+        {"_seconds": "1"},
+        "soon",
+        "20/11/2026",
+        "Fri, 20 Foo 2026 09:00:00 GMT",
+        float("nan"),
+        1e300,
+    ],
+)
 def test_moment_that_is_not_certain_is_none(sent: Any) -> None:
     assert moment(sent) is None

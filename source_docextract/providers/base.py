@@ -248,7 +248,15 @@ def text(value: Json) -> str | None:
         return None
     if isinstance(value, str):
         return value
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        raise BadAnswer("A value that is meant to be text is nested too deeply.") from None
+
+
+def text_at_best(value: Json) -> str | None:
+    """Return a value as text, None where it is nested too deeply: for what a list says beside the ids in it."""
+    return next(iter(each([value], text)), None)
 
 
 def identifier(value: Json, what: str) -> str | None:

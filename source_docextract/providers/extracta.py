@@ -45,6 +45,7 @@ from .base import (
     odd_times,
     others,
     text,
+    text_at_best,
 )
 from .extracta_templates import VIEW_CLASSIFICATION, VIEW_EXTRACTION, with_tables
 
@@ -169,7 +170,7 @@ def _discover(api: _Api, template_id: str) -> Script[list[BatchRef]]:
         return []
     if not isinstance(batches, Mapping):
         raise BadAnswer(f"Extracta.ai's list of the batches of {template_id} is not a JSON object.")
-    name = text(details.get("name"))
+    name = text_at_best(details.get("name"))
     return [_listed(template_id, name, str(batch_id), told) for batch_id, told in batches.items()]
 
 
@@ -197,7 +198,7 @@ def _listed(template_id: str, template_name: str | None, batch_id: str, told: Js
         clock=created,
         template_name=template_name,
         files_total=files,
-        provider_status=text(told.get("status")),
+        provider_status=text_at_best(told.get("status")),
         provider_data=others(told, _LISTED - odd_times(told, startTime=created)),
         fingerprint="" if files is None else str(files),
     )
