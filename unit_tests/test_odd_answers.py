@@ -282,28 +282,24 @@ def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(
         assert (row["status"], counts) == ("complete", [121, 121, 0, 0])
 
 
-def test_registry_with_expected_files_of_a_sensible_batch_keeps_them_when_its_documents_ask(tmp_path: Path) -> None:
-    """A batch that its documents make due is asked for without its registry row in hand."""
+def test_registry_row_of_a_run_is_kept_when_a_later_extraction_asks_for_the_run(tmp_path: Path) -> None:
+    """A settled run that an extraction makes due is asked for without its registry row in hand."""
     with world() as (sandbox, url):
-        sandbox.sensible.document_type("claims")
-        documents = [SensibleDocument(f"{n}.pdf", 0, review="NEEDS_REVIEW") for n in range(2)]
-        batch = sandbox.sensible.batch(documents, "claims")
-        for place in range(2):
-            sandbox.sensible.upload(batch, place)
-        (tmp_path / "batches.csv").write_text(
-            f"provider,batch_id,created_at,expected_files\nsensible,{batch},2026-11-20T08:00:00Z,2\n"
+        template = sandbox.docmap.template("Notes")
+        sandbox.docmap.run(template, [NewExtraction("a.pdf", 0, {"n": 1})], "run")
+        (tmp_path / "runs.csv").write_text(
+            "provider,batch_id,created_at,expected_files\ndocmap,run,2026-11-20T08:00:00Z,1\n"
         )
-        settings = {"sensible": {}, "batch_registry": {"url": str(tmp_path / "batches.csv")}, "lookback_days": 0}
+        settings = {"docmap": {}, "batch_registry": {"url": str(tmp_path / "runs.csv")}, "lookback_days": 0}
         connection = Connection(sandbox, url, settings)
-        assert only(connection.sync().records["sensible_batches"])["created_at"] == "2026-11-20T08:00:00.000Z"
-
+        first = only(connection.sync().records["docmap_batches"])
         sandbox.clock.advance(days=1)
-        for one in sandbox.sensible.batch_view(batch).extraction_ids:
-            sandbox.sensible.review(one, "APPROVED")
-        synced = connection.sync()
+        sandbox.docmap.run(template, [NewExtraction("b.pdf", 0, {"n": 2})], "run")
 
-        assert synced.counts["sensible_results"] == 2
-        assert "sensible_batches" not in synced.counts
+        second = only(connection.sync().records["docmap_batches"])
+
+        assert (first["created_at"], first["files_total"]) == ("2026-11-20T08:00:00.000Z", 1)
+        assert (second["created_at"], second["files_total"]) == ("2026-11-20T08:00:00.000Z", 2)
         assert connection.sync().counts == {}
 
 
