@@ -11,6 +11,8 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .charts import plots, shared_types
+from .files import replacing
+from .text import without_lone_surrogates
 from .warehouse import Answers, Row, recipes
 
 _FOLDER = Path(__file__).parent
@@ -82,4 +84,12 @@ def _shown(value: Any) -> str:
 
 
 def write(answers: Answers, source: str, target: Path) -> None:
-    target.write_text(page(answers, source), encoding="utf-8")
+    """Write the page whole or not at all.
+
+    Raises:
+        Trouble: the file cannot be written.
+    """
+    # A lone surrogate cannot be encoded; in HTML it would be no character anyway.
+    content = without_lone_surrogates(page(answers, source))
+    with replacing(target) as unfinished:
+        unfinished.write_text(content, encoding="utf-8")
