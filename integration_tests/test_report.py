@@ -135,6 +135,55 @@ def test_a_database_is_named_without_user_and_password() -> None:
     assert named("/some/where/documents.duckdb") == "documents.duckdb"
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        "SELECT * FROM read_csv('{file}', names = ['error'])",
+        "SELECT content AS error FROM read_text('{file}')",
+        "SELECT file AS error FROM glob('{folder}/*')",
+    ],
+)
+def test_a_view_in_a_duckdb_file_does_not_read_other_files(tmp_path: Path, view: str) -> None:
+    import duckdb
+
+    from report import Trouble
+    from report.warehouse import ask
+
+    (tmp_path / "private.csv").write_text("a-secret-word\n")
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables("harmless"))
+    read = view.format(file=tmp_path / "private.csv", folder=tmp_path)
+    with duckdb.connect(file) as connection:
+        connection.execute("ALTER TABLE docmap_files RENAME TO kept")
+        connection.execute(
+            f"CREATE VIEW docmap_files AS SELECT kept.* REPLACE (f.error AS error) FROM kept, ({read}) AS f"
+        )
+
+    with pytest.raises(Trouble, match=r"^The warehouse cannot be asked: .*disabled") as caught:
+        ask(file)
+    assert "a-secret-word" not in str(caught.value)
+
+
+def test_a_duckdb_file_is_read_without_loading_extensions(tmp_path: Path) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from report.warehouse import connected
+
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables("harmless"))
+    refused = (
+        "LOAD httpfs",
+        "INSTALL httpfs",
+        f"ATTACH '{tmp_path / 'other.duckdb'}' AS other",
+        "SET enable_external_access = true",
+        "SET allow_community_extensions = true",
+    )
+    with connected(file) as connection:
+        for statement in refused:
+            with pytest.raises(SQLAlchemyError, match=r"disabled|[Cc]annot|not allowed"):
+                connection.execute(text(statement))
+            connection.rollback()
+
+
 def test_the_readmes_picture_is_there_and_small() -> None:
     [picture] = [
         child.attrs["src"]

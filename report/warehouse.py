@@ -24,6 +24,14 @@ Answers = dict[str, list[Row]]
 """Rows by the name of the recipe."""
 
 _KINDS: Mapping[str, Mapping[str, Column]] = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
+_CLOSED = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+}
+"""DuckDB's settings for a file that somebody else may have made: a view in it may read any file or address, and would put
+what it finds there into the report."""
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 
 
@@ -66,7 +74,7 @@ def connected(place: str, schema: str | None = None) -> Iterator[Connection]:
         if place.startswith(("postgresql://", "postgres://")):
             engine = create_engine(make_url(place).set(drivername="postgresql"), poolclass=NullPool)
         elif Path(place).is_file():
-            options = {"read_only": True, "config": {"autoinstall_known_extensions": False}}
+            options = {"read_only": True, "config": _CLOSED}
             engine = create_engine(f"duckdb:///{place}", poolclass=NullPool, connect_args=options)
         else:
             raise Trouble(f"There is no DuckDB file {place}.")
