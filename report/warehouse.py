@@ -30,8 +30,9 @@ _CLOSED = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-"""DuckDB's settings for a file that somebody else may have made: a view in it may read any file or address, and would put
-what it finds there into the report."""
+"""DuckDB's settings for a file that a stranger may have made.
+
+A view in it could read any file or address of this machine, and would put the content into the report."""
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 
 
