@@ -74,7 +74,7 @@ def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -
         assert re.search(r"^  The report +.demo/report.html,", done.stdout, flags=re.MULTILINE)
         page = (tmp_path / ".demo" / "report.html").read_text(encoding="utf-8")
         assert "<b>documents.duckdb</b>" in page
-        assert "There is nothing to show yet." not in page
+        assert "No data yet." not in page
     assert _told(first.stdout) == _told(second.stdout)
     commands = _commands(second.stdout, os.path.relpath(sys.executable, tmp_path))
     assert len(commands) == 3
