@@ -185,5 +185,6 @@ class Story:
         self._screen.line()
         self._screen.line(
             "  Each sync reads the lists, unfinished batches and documents, reviews without a decision, and what "
-            "finished within lookback_days (3 if not set). Older batches are read again only where a list shows a change."
+            "finished within lookback_days (3 if not set). Older batches are read again only where a list shows "
+            "a change."
         )
