@@ -56,7 +56,7 @@ def _run(screen: Screen, interrupts: Interrupts) -> None:
             sandbox = until_the_end.enter_context(playground(logs / "sandbox.log", interrupts))
             outcome.append(sandbox.url)
         Story(screen, interrupts, sandbox, Pipeline(DATABASE, logs / "pyairbyte.log")).run()
-    with screen.step("A page of plots out of all that") as outcome:
+    with screen.step("Writing the report, a page of charts") as outcome:
         outcome.append(os.path.relpath(_report()))
     _say_goodbye(screen)
 
