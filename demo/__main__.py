@@ -42,8 +42,10 @@ def main() -> int:
 
 
 def _run(screen: Screen, interrupts: Interrupts) -> None:
-    screen.line("A sandbox of the providers' APIs starts on this machine, and the connector syncs its invented")
-    screen.line("documents into a DuckDB file, three times. Takes a minute and needs neither key nor network.")
+    screen.line(
+        "A sandbox of the providers' APIs starts on this machine, and the connector syncs its invented documents into "
+        "a DuckDB file, three times. This takes a minute, and needs neither a key nor the network."
+    )
     screen.line()
     logs = FOLDER / "logs"
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -54,7 +56,7 @@ def _run(screen: Screen, interrupts: Interrupts) -> None:
             sandbox = until_the_end.enter_context(playground(logs / "sandbox.log", interrupts))
             outcome.append(sandbox.url)
         Story(screen, interrupts, sandbox, Pipeline(DATABASE, logs / "pyairbyte.log")).run()
-    with screen.step("A page of plots out of all that") as outcome:
+    with screen.step("Writing the report, a page of charts") as outcome:
         outcome.append(os.path.relpath(_report()))
     _say_goodbye(screen)
 
@@ -76,7 +78,7 @@ def _say_goodbye(screen: Screen) -> None:
     database, programs = os.path.relpath(DATABASE), os.path.relpath(Path(sys.executable).parent)
     screen.heading("The sandbox has ended; the data stays")
     rows = (
-        ("The report", f"{os.path.relpath(REPORT)}, to be opened in a browser"),
+        ("The report", f"{os.path.relpath(REPORT)}, for your browser"),
         ("The file", database),
         ("Its tables", command("SHOW TABLES")),
         ("Any SQL", command("SELECT file_name, data->>'total' total FROM extracta_results")),
@@ -84,7 +86,11 @@ def _say_goodbye(screen: Screen) -> None:
         ("The sandbox", f"{programs}/docextract-sandbox --help"),
     )
     for what, where in rows:
-        screen.line(f"  {what:<13}{where}")
+        text = f"  {what:<13}{where}"
+        if '"' in where:
+            screen.command(text, hang=15)
+        else:
+            screen.line(text, hang=15)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from .warehouse import Row
 CellReader = Callable[[Row], str]
 
 WIDTH = 120
-"""No line is longer, a command to copy aside."""
+"""No line is longer, unless a single word is. A terminal that is narrower has lines of its own width."""
 
 _MIN_WIDTH = 60
 _WIDEST_COLUMN = 34  # of all but the last one
@@ -40,8 +40,24 @@ class Screen:
         wide = min(self._console.width, WIDTH) if self._console.is_terminal else WIDTH
         self.width = max(wide, _MIN_WIDTH)
 
-    def line(self, text: str = "", style: str = "") -> None:
-        self._console.print(Text(text, style), soft_wrap=True)
+    def line(self, text: str = "", style: str = "", hang: int | None = None) -> None:
+        """Print a text, broken at spaces where it is wider than the screen.
+
+        Args:
+            hang: the column where a broken line goes on; by default that of its first word.
+        """
+        for one in text.split("\n"):
+            begin = len(one) - len(one.lstrip(" ")) if hang is None else hang
+            self._print(wrapped(one, self.width, begin, keep=begin), style)
+
+    def command(self, text: str, style: str = "", hang: int = 2) -> None:
+        """Print a command with SQL in double quotes. Only the SQL is broken, so it can be copied as it stands."""
+        for one in text.split("\n"):
+            self._print(wrapped(one, self.width, hang, keep=one.find('"') + 1), style)
+
+    def _print(self, lines: Sequence[str], style: str) -> None:
+        for line in lines:
+            self._console.print(Text(_without_controls(line), style), soft_wrap=True)
         self._console.file.flush()
 
     def heading(self, text: str) -> None:
@@ -62,7 +78,7 @@ class Screen:
             with self._line_to_be_ended(f"  {title} ... "):
                 yield outcome
         words = ", ".join((*outcome, f"{time.monotonic() - started:.1f} s"))
-        self.line(f"✓ {title}: {words}" if is_live else words)
+        self.line(f"✓ {title}: {words}" if is_live else words, hang=2 if is_live else None)
 
     @contextmanager
     def _line_to_be_ended(self, text: str) -> Iterator[None]:
@@ -76,7 +92,7 @@ class Screen:
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
         """Columns as wide as what is in them, or as there is room; those with nothing in them are left out."""
         kept = [index for index in range(len(titles)) if any(row[index] for row in rows)]
-        lines = [[row[index] for index in kept] for row in (titles, *rows)]
+        lines = [[_without_controls(row[index]) for index in kept] for row in (titles, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         widths[:-1] = [min(width, _WIDEST_COLUMN) for width in widths[:-1]]
         room = self.width - len(indent) - 2 * (len(widths) - 1)
@@ -85,6 +101,24 @@ class Screen:
         for number, line in enumerate(lines):
             cells = (_fitted(cell, width) for cell, width in zip(line, widths, strict=True))
             self.line((indent + "  ".join(cells)).rstrip(), "" if number else "dim")
+
+
+def wrapped(text: str, width: int, hang: int, keep: int) -> list[str]:
+    """Return the lines of a text that is broken at spaces. Its first `keep` characters and each word stay whole."""
+    lines: list[str] = []
+    line, is_begun = text[:keep], False
+    for word in text[keep:].split(" "):
+        longer = f"{line} {word}" if is_begun else line + word
+        if is_begun and cell_len(longer) > width:
+            lines.append(line)
+            longer = " " * hang + word
+        line, is_begun = longer, True
+    return [*lines, line]
+
+
+def _without_controls(text: str) -> str:
+    """Return the text without what a terminal would take for a command."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _fitted(text: str, width: int) -> str:
@@ -125,8 +159,8 @@ def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _clean(text: str) -> str:
-    """On one line, and nothing in it that a terminal would take for a command."""
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+    """Return the text on one line, without what a terminal would take for a command."""
+    return _without_controls(" ".join(text.split()))
 
 
 def _text(name: str) -> CellReader:

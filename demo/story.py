@@ -116,7 +116,7 @@ class Story:
     def _show_all_files(self) -> None:
         question = all_files(self._streams)
         self._screen.line("  The columns are the same everywhere, so one question does for all providers:")
-        self._screen.line(f"  {command(question)}", "green")
+        self._screen.command(f"  {command(question)}", "green", hang=8)
         self._screen.line()
         rows = [
             [answer["provider"], answer["status"], f"{answer['files']:>5,}", answer["reason"] or ""]
@@ -184,8 +184,7 @@ class Story:
         self._screen.table(["", " first", "second", " third"], rows, indent="  ")
         self._screen.line()
         self._screen.line(
-            "  Read each time: lists, what is unfinished or waits for a review, what was finished in the last days"
-        )
-        self._screen.line(
-            "  (lookback_days: 3 if not set). Older batches are read again only if a list tells news of them."
+            "  Each sync reads the lists, unfinished batches and documents, reviews without a decision, and what "
+            "finished within lookback_days (3 if not set). Older batches are read again only where a list shows "
+            "a change."
         )

@@ -13,10 +13,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+
+if TYPE_CHECKING:
+    from demo.screen import Screen
 
 pytestmark = pytest.mark.skipif(
     find_spec("airbyte") is None, reason="PyAirbyte is not installed here; `make demo` installs it in .venv-demo"
@@ -74,7 +79,7 @@ def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -
         assert re.search(r"^  The report +.demo/report.html,", done.stdout, flags=re.MULTILINE)
         page = (tmp_path / ".demo" / "report.html").read_text(encoding="utf-8")
         assert "<b>documents.duckdb</b>" in page
-        assert "There is nothing to show yet." not in page
+        assert "No data yet." not in page
     assert _told(first.stdout) == _told(second.stdout)
     commands = _commands(second.stdout, os.path.relpath(sys.executable, tmp_path))
     assert len(commands) == 3
@@ -118,6 +123,50 @@ def test_previews_show_what_tells_most_first() -> None:
     assert preview({"signed": {"value": ["Ada", "Bo"]}, "parties": [], "note": None}) == (
         "parties = 0 items, signed = Ada; Bo"
     )
+
+
+def screen_of(width: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Screen, StringIO]:
+    """A terminal of so many columns, and what it is sent."""
+    from rich.console import Console
+
+    from demo.screen import Screen
+
+    sent = StringIO()
+    console = Console(file=sent, width=width, force_terminal=True, color_system=None, markup=False, highlight=False)
+    monkeypatch.setattr("demo.screen.Console", lambda **_: console)
+    return Screen(), sent
+
+
+@pytest.mark.parametrize("width", [72, 100, 120])
+def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from demo.query import command
+    from demo.warehouse import all_files
+
+    screen, sent = screen_of(width, monkeypatch)
+    prose = "  " + "documents that a person has to read are shown in the report " * 4
+    sql = "SELECT file_name, data->>'total' total FROM extracta_results WHERE file_name IS NOT NULL ORDER BY file_name"
+
+    screen.line(prose)
+    screen.command(f"  {command(all_files(sorted(STREAMS)))}", hang=8)
+    screen.command(f"  {'Any SQL':<13}{command(sql)}", hang=15)
+
+    lines = sent.getvalue().splitlines()
+    begin = len(f"  {'Any SQL':<13}") + len(command("")) + len("SELECT")
+    assert max(map(len, lines)) <= max(width, begin)
+    # No word is broken, and a command is the same when it is copied: a line end in SQL is a space.
+    assert " ".join(sent.getvalue().split()) == " ".join(
+        f"{prose} {command(all_files(sorted(STREAMS)))} Any SQL {command(sql)}".split()
+    )
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, sent = screen_of(100, monkeypatch)
+
+    screen.line("a\x1b[2Jb")
+    screen.table(["file", "  n"], [["c\x1b]0;title\x07\u202ed.pdf", "  7"]])
+
+    assert all(line.isprintable() for line in sent.getvalue().splitlines())
+    assert "c]0;titled.pdf    7" in sent.getvalue()
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

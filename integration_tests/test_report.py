@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -72,7 +73,8 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     told = made(tmp_path, tables("harmless"))
     markup = re.sub(r"<script.*?</script>", "", told, flags=re.DOTALL)
 
-    assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')]*)", markup) == ["data:,"]
+    addresses = re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')]*)", markup)
+    assert [address for address in addresses if not address.startswith("#")] == ["data:,"]
     assert "default-src 'none'" in markup
     assert len(told) < 1_500_000
 
@@ -80,8 +82,13 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
 def test_a_warehouse_without_documents_has_a_page_that_says_so(tmp_path: Path) -> None:
     told = made(tmp_path, {"atlas_files": []})
 
-    assert told.count("There is nothing to show yet.") == 5
-    for words in ("Nothing is to be reviewed.", "Nothing is stuck.", "Nothing was edited."):
+    assert told.count("No data yet.") == 5
+    for words in (
+        "No document waits for a review.",
+        "No document has a value below 0.7.",
+        "Nothing is stuck.",
+        "No value was edited.",
+    ):
         assert words in told
 
 
@@ -102,13 +109,145 @@ def test_numbers_are_those_of_the_warehouse(tmp_path: Path) -> None:
     assert "as of 20 November 2026, 09:30 UTC" in told
     figures = re.findall(r"<li><strong>(.*?)</strong><span>(.*?)</span>", told)
     assert figures == [
-        ("8", "documents"),
+        ("8", "completed"),
         ("0%", "straight through"),
         ("50%", "failed"),
-        ("4", "to review"),
+        ("4", "awaiting review"),
+        ("0", "low confidence"),
         ("4", "stuck"),
         ("4", "edited"),
     ]
+
+
+def test_headings_are_in_the_words_of_the_trade(tmp_path: Path) -> None:
+    told = made(tmp_path, tables("harmless"))
+
+    assert re.findall(r"<h2>([^$]*?)</h2>", told) == [
+        "Straight-through processing rate",
+        "Failure reasons",
+        "Mean confidence by field",
+        "Provider comparison",
+        "Time to completion",
+        "Human review queue",
+        "Low-confidence documents",
+        "Stuck documents and batches",
+        "Edits after extraction",
+    ]
+
+
+def section(page: str, name: str) -> str:
+    return page.partition(f'<section id="{name}">')[2].partition("</section>")[0]
+
+
+def test_documents_that_wait_for_a_person_come_before_those_of_low_confidence(tmp_path: Path) -> None:
+    rows = dict(tables("waits.pdf"))
+    result = {**rows["docmap_results"][0], "id": "unsure", "file_name": "unsure.pdf", "review_status": None}
+    field = {**rows["docmap_fields"][0], "result_key": "unsure", "digest": "new", "confidence": 0.31}
+    rows["docmap_results"] = [*rows["docmap_results"], result]
+    rows["docmap_fields"] = [*rows["docmap_fields"], field]
+
+    told = made(tmp_path, rows)
+
+    queue, low = section(told, "review-queue"), section(told, "low-confidence")
+    assert told.index(queue) < told.index(low)
+    assert (queue.count(">waits.pdf</td>"), queue.count("unsure.pdf")) == (4 * 2, 0)  # as a name and as a template
+    assert (low.count("unsure.pdf"), low.count("0.31")) == (1, 2)
+    assert "confidence is below 0.7" in low
+    assert "Values below 0.7" in low
+
+
+def test_thresholds_are_those_of_the_recipes() -> None:
+    from report.warehouse import thresholds
+
+    assert thresholds() == {"unsure_below": "0.7", "hours": "24"}
+
+
+def test_a_document_that_is_called_by_a_number_stands_beside_its_batch(tmp_path: Path) -> None:
+    rows = dict(tables("117"))
+    batch = {"id": "b", "provider": "docmap", "batch_id": "b", "description": "Mail of <May>", "status": "complete"}
+    rows["docmap_batches"] = [batch | {"observed_at": SEEN}]
+    for name in ("docmap_files", "docmap_results"):
+        rows[name] = [{**row, "batch_key": "b", "batch_id": "b"} for row in rows[name]]
+
+    told = made(tmp_path, rows)
+
+    for name in ("review-queue", "stuck", "edits"):
+        assert "117 <small>batch Mail of &lt;May&gt;</small>" in section(told, name), name
+
+
+def test_a_name_with_line_separators_is_one_line_in_the_charts(tmp_path: Path) -> None:
+    told = made(tmp_path, tables("first\u2028second\u2029third</script>"))
+
+    specs = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', told, flags=re.DOTALL)
+    assert len(specs) == 4  # one provider alone has no comparison
+    for spec in specs:
+        assert json.loads(spec)
+        assert not re.search("[\u2028\u2029]|u2028|u2029", spec)
+    assert r"first second third\u003c/script\u003e" in specs[0]
+
+
+def test_a_chart_that_fails_costs_itself(tmp_path: Path) -> None:
+    from report.page import page
+    from report.warehouse import ask
+
+    answers = ask(fill_duckdb(tmp_path / "documents.duckdb", tables("harmless")))
+    answers["failures"] = [{**row, "reason": None} for row in answers["failures"]]
+
+    told = page(answers, "documents.duckdb")
+
+    assert "This chart cannot be drawn (" in section(told, "failures")
+    assert "recipes/failures.sql" in section(told, "failures")
+    assert told.count("This chart cannot be drawn (") == 1 + 1  # in the script, too
+    assert len(re.findall(r'<div class="plot"', told)) == 3
+
+
+def test_a_number_that_json_does_not_have_is_a_gap(tmp_path: Path) -> None:
+    from report.page import page
+    from report.warehouse import ask
+
+    answers = ask(fill_duckdb(tmp_path / "documents.duckdb", tables("harmless")))
+    rows = [{**row, "median_seconds": float("nan")} for row in answers["time_to_completion"]]
+
+    told = page({**answers, "time_to_completion": rows}, "documents.duckdb")
+
+    assert "NaN" not in "".join(re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', told))
+
+
+def as_seen_by_a_deuteranope(colour: str) -> tuple[float, float, float]:
+    """Return the colour in linear light without the green cones (Viénot, Brettel and Mollon 1999)."""
+    red, green, blue = ((int(colour[place : place + 2], 16) / 255) ** 2.2 for place in (1, 3, 5))
+    yellow = 0.29275 * red + 0.70725 * green
+    return yellow, yellow, blue + 0.02233 * (green - red)
+
+
+def test_colours_that_mean_opposites_are_not_told_apart_by_red_and_green_alone() -> None:
+    from report.charts import _RATES, _SHARES
+
+    pairs = [(_RATES[0], _RATES[2]), (_SHARES["failed"], _SHARES["straight through"])]
+    for pair in pairs:
+        first, second = map(as_seen_by_a_deuteranope, pair)
+        assert max(abs(one - other) for one, other in zip(first, second, strict=True)) > 0.25, pair
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from report import Trouble
+    from report import page as pages
+    from report.warehouse import ask
+
+    answers = ask(fill_duckdb(tmp_path / "documents.duckdb", tables("harmless")))
+    (tmp_path / "report.html").write_text("the old one")
+    before = sorted(tmp_path.iterdir())
+
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(Trouble, match=r"report\.html cannot be written \(No space left on device\)\.$"):
+        pages.write(answers, "documents.duckdb", tmp_path / "report.html")
+
+    assert (tmp_path / "report.html").read_text() == "the old one"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_command_writes_a_page_of_a_warehouse_and_says_where(tmp_path: Path) -> None:
@@ -133,6 +272,55 @@ def test_a_database_is_named_without_user_and_password() -> None:
 
     assert named("postgresql://me:a-secret-word@db.example:5432/warehouse?sslmode=require") == "warehouse at db.example"
     assert named("/some/where/documents.duckdb") == "documents.duckdb"
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "SELECT * FROM read_csv('{file}', names = ['error'])",
+        "SELECT content AS error FROM read_text('{file}')",
+        "SELECT file AS error FROM glob('{folder}/*')",
+    ],
+)
+def test_a_view_in_a_duckdb_file_does_not_read_other_files(tmp_path: Path, view: str) -> None:
+    import duckdb
+
+    from report import Trouble
+    from report.warehouse import ask
+
+    (tmp_path / "private.csv").write_text("a-secret-word\n")
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables("harmless"))
+    read = view.format(file=tmp_path / "private.csv", folder=tmp_path)
+    with duckdb.connect(file) as connection:
+        connection.execute("ALTER TABLE docmap_files RENAME TO kept")
+        connection.execute(
+            f"CREATE VIEW docmap_files AS SELECT kept.* REPLACE (f.error AS error) FROM kept, ({read}) AS f"
+        )
+
+    with pytest.raises(Trouble, match=r"^The warehouse cannot be asked: .*disabled") as caught:
+        ask(file)
+    assert "a-secret-word" not in str(caught.value)
+
+
+def test_a_duckdb_file_is_read_without_loading_extensions(tmp_path: Path) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from report.warehouse import connected
+
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables("harmless"))
+    refused = (
+        "LOAD httpfs",
+        "INSTALL httpfs",
+        f"ATTACH '{tmp_path / 'other.duckdb'}' AS other",
+        "SET enable_external_access = true",
+        "SET allow_community_extensions = true",
+    )
+    with connected(file) as connection:
+        for statement in refused:
+            with pytest.raises(SQLAlchemyError, match=r"disabled|[Cc]annot|not allowed"):
+                connection.execute(text(statement))
+            connection.rollback()
 
 
 def test_the_readmes_picture_is_there_and_small() -> None:

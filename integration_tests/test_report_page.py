@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ pytestmark = [
 
 PLOTS = {"straight-through", "side-by-side", "failures", "confidence", "time-to-completion"}
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>.pdf"
+SEPARATED = "first\u2028second\u2029third</script>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DRAWN = 30_000
 """Milliseconds: long enough for any machine; it takes less than one second."""
@@ -57,6 +59,9 @@ def report(answers: dict[str, list[Row]], tmp_path: Path) -> Path:
 def add_hostile_document(sandbox: Sandbox) -> None:
     template = sandbox.docmap.template(HOSTILE)
     sandbox.docmap.run(template, [NewExtraction(HOSTILE, 1.0, error=HOSTILE)])
+    # Four documents of one template, which its week makes one of those with most: it is in the first chart.
+    lines = sandbox.docmap.template(SEPARATED)
+    sandbox.docmap.run(lines, [NewExtraction(f"{number}.pdf", 1.0, {"a": "b"}) for number in range(40)])
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +135,87 @@ def test_names_that_are_pages_of_their_own_are_read_and_not_run(browser: Any, re
         specs = seen.page.evaluate("""JSON.stringify(specs)""")
 
     assert any(text.startswith("<img src=x") for text in label)
+    assert "first second third</script>" in specs
     assert HOSTILE in specs
     assert (images, seen.complaints) == ([], [])
+
+
+def test_a_chart_that_vega_refuses_costs_itself(browser: Any, report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    begin = '<script type="application/json" id="spec-failures">'
+    assert begin in page
+    report.write_text(page.replace(begin, f"{begin}not JSON "), encoding="utf-8")
+
+    with opened(browser, report) as seen:
+        drawn = {name for name, number in marks(seen.page).items() if number}
+        text = seen.page.inner_text("#failures .plot")
+
+    assert drawn == PLOTS - {"failures"}
+    assert text.startswith("This chart cannot be drawn (")
+
+
+def test_ticks_of_time_axes_are_the_weeks(browser: Any, report: Path) -> None:
+    ticks = """(name) => {
+      const weeks = specs[name].layer[0].encoding.x.scale.domain;
+      const axis = [...document.querySelectorAll(`#${name} .role-axis`)].find((one) => one.querySelector("line") &&
+        [...one.querySelectorAll("text")].some((text) => text.textContent === "Week from"));
+      const labels = [...axis.querySelectorAll(".role-axis-label text")].map((text) => text.textContent);
+      return [weeks, axis.querySelectorAll(".role-axis-tick line").length, labels];
+    }"""
+    with opened(browser, report) as seen:
+        found = [seen.page.evaluate(ticks, name) for name in ("straight-through", "confidence", "time-to-completion")]
+
+    for weeks, number, labels in found:
+        days = [date.fromisoformat(week) for week in weeks]
+        assert {day.weekday() for day in days} == {0}
+        assert number == len(days) > 8
+        assert labels == [f"{day.day} {day:%b}" for day in days]
+
+
+def test_each_cell_of_the_heat_map_has_its_number(browser: Any, report: Path) -> None:
+    count = """(kind) => document.querySelectorAll(`#straight-through svg .${kind}.role-mark > *`).length"""
+    with opened(browser, report) as seen:
+        cells, numbers = seen.page.evaluate(count, "mark-rect"), seen.page.evaluate(count, "mark-text")
+        text = seen.page.evaluate(
+            """document.querySelector("#straight-through svg .mark-text.role-mark").textContent"""
+        )
+
+    assert cells == numbers > 60
+    assert "100%" in text
+
+
+def test_what_is_wider_than_the_screen_shows_that_it_scrolls_and_does_so_by_keys(browser: Any, report: Path) -> None:
+    wide = """(width) => [...document.querySelectorAll(".frame")].filter((frame) => frame.offsetParent &&
+      frame.firstElementChild.scrollWidth > frame.firstElementChild.clientWidth + 1)
+      .map((frame) => [frame.classList.contains("cut-right"), getComputedStyle(frame, "::after").opacity,
+        frame.firstElementChild.tabIndex])"""
+    with opened(browser, report) as seen:
+        on_a_wide_screen = seen.page.evaluate(wide)
+    with opened(browser, report, width=390) as seen:
+        on_a_narrow_one = seen.page.evaluate(wide)
+        seen.page.focus("#stuck .wide")
+        for _ in range(40):
+            seen.page.keyboard.press("ArrowRight")
+        seen.page.wait_for_function(
+            """document.querySelector("#stuck .frame").className === "frame scrolls cut-left" ||
+               document.querySelector("#stuck .frame").className === "frame cut-left scrolls" """,
+            timeout=DRAWN,
+        )
+
+    assert on_a_wide_screen == []
+    assert len(on_a_narrow_one) >= 5
+    assert on_a_narrow_one == [[True, "1", 0]] * len(on_a_narrow_one)
+
+
+def test_a_dark_page_is_printed_on_white_paper_without_cut_tables(browser: Any, report: Path) -> None:
+    look = """() => [getComputedStyle(document.body).backgroundColor,
+      getComputedStyle(document.querySelector("#failures svg .role-axis-label text")).fill,
+      getComputedStyle(document.querySelector(".hint")).display,
+      [...document.querySelectorAll("main > section > .frame table")]
+        .filter((table) => table.getBoundingClientRect().right > innerWidth).length]"""
+    with opened(browser, report, scheme="dark", width=720) as seen:
+        seen.page.emulate_media(media="print", color_scheme="dark")
+        assert seen.page.evaluate(look) == ["rgb(255, 255, 255)", "rgb(90, 101, 114)", "none", 0]
 
 
 def test_a_page_that_turns_dark_is_drawn_in_its_new_colours(browser: Any, report: Path) -> None:
@@ -149,7 +233,10 @@ def test_a_picture_can_be_taken(browser: Any, answers: dict[str, list[Row]], tmp
     from report.page import write
 
     target = Path(os.environ.get("REPORT_PICTURE") or tmp_path / "report.png")
-    plain = {name: [row for row in rows if HOSTILE not in row.values()] for name, rows in answers.items()}
+    plain = {
+        name: [row for row in rows if not {HOSTILE, SEPARATED} & {*map(str, row.values())}]
+        for name, rows in answers.items()
+    }
     write(plain, "documents.duckdb", tmp_path / "plain.html")
     with opened(browser, tmp_path / "plain.html", height=1350) as seen:
         blank = seen.page.screenshot(clip={"x": 0, "y": 0, "width": 20, "height": 20})

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 Rows = list[dict[str, Any]]
 Places = dict[str, tuple[str, ...]]
+SEEN = "2026-11-09T00:00:00"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,31 @@ def test_what_is_not_there_is_told_in_a_sentence(
     assert main([str(tmp_path / "none.duckdb"), "atlas", "BATCH-0"]) == 1
     assert capsys.readouterr().err == f"There is no DuckDB file {tmp_path / 'none.duckdb'}.\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_names_and_values_of_any_kind_reach_the_file_and_not_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from openpyxl import load_workbook
+
+    from report.workbook import main
+
+    kind = "\x1b[2J" + "😀" * 30
+    batch = {"id": "b", "batch_id": "b", "provider": "docmap", "status": "complete", "observed_at": SEEN}
+    result = {"id": "b/1", "batch_key": "b", "file_name": "a\x1b]0;x\x07.pdf", "document_index": 0, "observed_at": SEEN}
+    result |= {"document_type": kind, "data": {"text": "<r><bad</r>", "list": [{"a": 1}]}}
+    place = fill_duckdb(
+        tmp_path / "a.duckdb", {"docmap_batches": [batch], "docmap_files": [], "docmap_results": [result]}
+    )
+
+    assert main([place, "docmap", "b", "--output", str(tmp_path / "b.xlsx")]) == 0
+    assert main([place, "docmap", "\x1b[31m", "--output", str(tmp_path / "c.xlsx")]) == 1
+
+    book = load_workbook(tmp_path / "b.xlsx")
+    assert len(book.sheetnames) == 4
+    row = dict(zip(*list(book.worksheets[2].values), strict=True))
+    assert (row["Id"], row["text"]) == ("b/1", "<r><bad</r>")
+    told = capsys.readouterr()
+    assert told.out.rstrip("\n").isprintable()
+    assert told.err.rstrip("\n").isprintable()
+    assert "😀 (1)" in told.out

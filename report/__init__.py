@@ -1,5 +1,5 @@
-"""A page that shows what is in a warehouse: the answers to the questions in `recipes/`."""
+"""A page of charts and a spreadsheet out of a warehouse that this connector fills."""
 
 
 class Trouble(Exception):
-    """Why there is no page, in a sentence for whoever asked for it."""
+    """The reason why there is no page or no spreadsheet, in a sentence for the user."""

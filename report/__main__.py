@@ -12,11 +12,12 @@ from sqlalchemy.exc import ArgumentError
 
 from . import Trouble
 from .page import write
+from .terminal import say
 from .warehouse import ask
 
 _DESCRIPTION = """\
-Writes one page of HTML with plots and tables of what a warehouse holds: what went straight through, what failed, how
-sure the values are, what to review, what is stuck. Nothing in the warehouse is changed."""
+Writes one HTML page with charts and tables of a warehouse: straight-through processing rate, failure reasons, mean
+confidence, review queue, stuck documents. Nothing in the warehouse is changed."""
 
 
 def main() -> int:
@@ -24,17 +25,14 @@ def main() -> int:
     try:
         write(ask(options.warehouse, options.schema), named(options.warehouse), options.page)
     except Trouble as trouble:
-        print(trouble, file=sys.stderr)
+        say(str(trouble), sys.stderr)
         return 1
-    except OSError as problem:
-        print(f"{options.page} cannot be written: {problem.strerror}.", file=sys.stderr)
-        return 1
-    print(f"The report is in {os.path.relpath(options.page)}")
+    say(f"The report is in {os.path.relpath(options.page)}", sys.stdout)
     return 0
 
 
 def named(place: str) -> str:
-    """What the page may call the warehouse: of a URL no user and no password."""
+    """Return the name of the warehouse for the page: of a URL neither user nor password."""
     try:
         url = make_url(place)
     except ArgumentError:

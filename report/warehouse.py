@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +24,34 @@ Row = dict[str, Any]
 Answers = dict[str, list[Row]]
 """Rows by the name of the recipe."""
 
+_SETTINGS = re.compile(r"^WITH settings AS \(SELECT (.+)\)", flags=re.MULTILINE)
+_WITH_THRESHOLDS = ("to_review", "stuck")
+
 _KINDS: Mapping[str, Mapping[str, Column]] = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
+_CLOSED = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+}
+"""DuckDB's settings for a file that a stranger may have made.
+
+A view in it could read any file or address of this machine, and would put the content into the report."""
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 
 
 def recipes() -> dict[str, str]:
     """SQL by its name."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(RECIPES.glob("*.sql"))}
+
+
+def thresholds() -> dict[str, str]:
+    """Return the limits by which the recipes choose documents, as they stand in their first lines."""
+    found: dict[str, str] = {}
+    for name in _WITH_THRESHOLDS:
+        [settings] = _SETTINGS.findall(recipes()[name])
+        found |= {column: value for value, column in (part.split(" AS ") for part in settings.split(", "))}
+    return found
 
 
 def ask(place: str, schema: str | None = None) -> Answers:
@@ -66,7 +88,7 @@ def connected(place: str, schema: str | None = None) -> Iterator[Connection]:
         if place.startswith(("postgresql://", "postgres://")):
             engine = create_engine(make_url(place).set(drivername="postgresql"), poolclass=NullPool)
         elif Path(place).is_file():
-            options = {"read_only": True, "config": {"autoinstall_known_extensions": False}}
+            options = {"read_only": True, "config": _CLOSED}
             engine = create_engine(f"duckdb:///{place}", poolclass=NullPool, connect_args=options)
         else:
             raise Trouble(f"There is no DuckDB file {place}.")

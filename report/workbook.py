@@ -1,9 +1,10 @@
-"""One batch out of a warehouse as a spreadsheet, for whoever would rather have Excel than SQL.
+"""One batch out of a warehouse as a spreadsheet.
 
     python -m report.workbook documents.duckdb sensible c73c7932-82c0-438c-a339-175d7d0771bd
 
-A sheet for each type of document, a row for each document, a column for each field; long lists are on sheets of their
-own. Numbers are numbers where the provider sent numbers, and text stays text, also where it begins with `=`.
+A first sheet with links to all others, a sheet for each type of document, a row for each document, a column for each
+field; long lists are on sheets of their own. Numbers are numbers where the provider sent numbers, and text stays text,
+also where it begins with `=`.
 """
 
 from __future__ import annotations
@@ -23,22 +24,32 @@ from source_docextract.providers import NOTATIONS
 from . import Trouble
 from .excel import write
 from .sheets import Row, Sheet, sheets
+from .terminal import say
 from .warehouse import connected
+
+_SHOWN_SHEETS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = options_of(sys.argv[1:] if arguments is None else arguments)
-    name = re.sub(r"[^\w.-]+", "-", options.batch)
+    name = re.sub(r"[^\w.-]+", "-", options.batch)[:60]  # of letters of up to four bytes; 255 is the limit for a name
     output = options.output or Path(f"{name}.xlsx")
     try:
         with connected(options.warehouse, options.schema) as connection:
             found = batch(connection, options.provider, options.batch)
         write(output, found)
-    except (Trouble, OSError) as trouble:
-        print(trouble, file=sys.stderr)
+    except Trouble as trouble:
+        say(str(trouble), sys.stderr)
         return 1
-    print(f"{output}: {', '.join(f'{sheet.name} ({len(sheet.rows)})' for sheet in found)}")
+    say(f"{output}: {summary(found)}", sys.stdout)
     return 0
+
+
+def summary(found: Sequence[Sheet]) -> str:
+    """Return the first sheets with their numbers of rows, and how many there are besides."""
+    shown = ", ".join(f"{sheet.name} ({len(sheet.rows)})" for sheet in found[:_SHOWN_SHEETS])
+    more = len(found) - _SHOWN_SHEETS
+    return f"{shown} and {more} more sheets" if more > 0 else shown
 
 
 def batch(connection: Connection, provider: str, name: str) -> list[Sheet]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import given
@@ -12,7 +17,9 @@ from openpyxl import load_workbook
 
 from report import Trouble
 from report.excel import write
-from report.sheets import Sheet, named_apart, sheets
+from report.sheets import Sheet, sheet_names, sheets
+from report.terminal import say
+from report.text import utf16_length, without_lone_surrogates
 from source_docextract.columns import FILES, RESULTS
 from source_docextract.fields import PLAIN
 from source_docextract.providers import NOTATIONS
@@ -26,7 +33,7 @@ def result(data: dict[str, Any], **columns: Any) -> dict[str, Any]:
 
 def laid_out(data: dict[str, Any], provider: str = "extracta") -> dict[str, list[dict[str, Any]]]:
     """The sheets of one document, without what each row begins with."""
-    begin = ("File", "Document", "Confidence", "Review")
+    begin = ("File", "Document", "Id", "Confidence", "Review")
     found = sheets([FILE], [result(data, document_type="Invoice")], NOTATIONS[provider])[1:]
     return {sheet.name: [{k: v for k, v in row.items() if k not in begin} for row in sheet.rows] for sheet in found}
 
@@ -48,10 +55,26 @@ def test_there_is_a_sheet_for_each_type_and_a_row_for_each_document() -> None:
         ["c.pdf", "failed", "x", 2],
     ]
     invoices, cards, *_ = found
-    assert list(invoices.columns) == ["File", "Document", "Confidence", "Review", "total", "iban"]
+    assert list(invoices.columns) == ["File", "Document", "Id", "Confidence", "Review", "total", "iban"]
     assert [row.get("total") for row in invoices.rows] == [12.5, 7]
     assert invoices.rows[0]["Confidence"] == 0.9
-    assert cards.rows == [{"File": "a.pdf", "Document": 2, "Confidence": None, "Review": "APPROVED", "name": "ASHA"}]
+    assert cards.rows == [
+        {"File": "a.pdf", "Document": 2, "Id": None, "Confidence": None, "Review": "APPROVED", "name": "ASHA"}
+    ]
+
+
+def test_each_row_of_documents_and_lists_has_the_id_of_its_document() -> None:
+    items = {"items": [{"n": 1}]}
+    files = [{**FILE, "file_name": "same.pdf", "id": id_, "file_id": None} for id_ in ("b/1", "b/2")]
+    results = [result(items, document_type="A", file_name="same.pdf", id=id_) for id_ in ("b/1", "b/2")]
+
+    found = sheets(files, results, PLAIN)
+
+    assert {sheet.name: [row["Id"] for row in sheet.rows] for sheet in found} == {
+        "Files": ["b/1", "b/2"],
+        "A": ["b/1", "b/2"],
+        "A items": ["b/1", "b/2"],
+    }
 
 
 def test_short_lists_stay_in_their_cell_and_long_ones_have_a_sheet() -> None:
@@ -101,6 +124,60 @@ def test_wrappers_are_their_values() -> None:
     assert laid_out(atlas, "atlas") == {"Invoice": [{"name": "ASHA"}]}
 
 
+def test_units_and_signals_of_a_short_list_are_kept_beside_it() -> None:
+    money = [
+        {"type": "currency", "value": 10, "unit": "$", "confidenceSignal": "confident_value"},
+        {"type": "string", "value": "none"},
+        {"type": "currency", "value": 5, "unit": "€"},
+    ]
+    sensible = {
+        "sums": money,
+        "single": {"type": "string", "value": "x", "confidenceSignal": "answer_maybe_incomplete"},
+    }
+
+    assert laid_out(sensible, "sensible") == {
+        "Invoice": [
+            {
+                "sums": "10, none, 5",
+                "sums / unit": "$, , €",
+                "sums / signal": "confident_value, , ",
+                "single": "x",
+                "single / signal": "answer_maybe_incomplete",
+            }
+        ]
+    }
+
+
+def test_two_columns_of_a_table_with_one_id_keep_the_values_of_both() -> None:
+    def column(*values: str) -> dict[str, Any]:
+        return {"id": "amount", "values": [{"type": "string", "value": value} for value in values]}
+
+    sensible = {"claims": {"columns": [column("1", "2"), column("3"), column("4", "5")]}}
+
+    assert laid_out(sensible, "sensible")["Invoice claims"] == [
+        {"Row": "1", "amount": "1", "amount.": "3", "amount..": "4"},
+        {"Row": "2", "amount": "2", "amount.": "5"},
+    ]
+
+
+def test_a_units_column_does_not_replace_a_field_of_that_name() -> None:
+    sensible = {"sum": {"type": "object", "value": {"unit": "a field"}, "unit": "$"}}
+
+    assert laid_out(sensible, "sensible") == {"Invoice": [{"sum / unit": "a field", "sum / unit.": "$"}]}
+
+
+def test_a_field_has_the_same_column_in_each_document() -> None:
+    found = sheets([FILE], [result({"a": {"b": 1}, "a / b": 2}), result({"a / b": 3})], PLAIN)[1]
+
+    assert [(row.get("a / b"), row.get("a / b.")) for row in found.rows] == [(1, 2), (None, 3)]
+
+
+def test_a_list_item_keeps_a_key_that_is_left_out_of_the_document_itself() -> None:
+    atlas = {"document_type": "PAN", "pages": [{"document_type": "back"}]}
+
+    assert laid_out(atlas, "atlas") == {"Invoice": [{}], "Invoice pages": [{"Row": "1", "document_type": "back"}]}
+
+
 KEYS = st.text(max_size=4)
 VALUES = st.integers() | st.text(max_size=5) | st.booleans()
 DATA = st.dictionaries(
@@ -126,20 +203,88 @@ def test_no_value_is_lost(data: dict[str, Any]) -> None:
     assert len(cells) <= len(scalars(data))
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+NAMES = st.text(max_size=40) | st.text("😀é", min_size=14, max_size=40)
+SHEETS = st.builds(
+    Sheet,
+    NAMES | st.sampled_from(["A", "a", "History", "Sheets", "''", "x" * 31, "x" * 32]),
+    st.lists(NAMES, max_size=3).map(tuple),
+)
 
 
-@given(st.lists(NAMES | st.sampled_from(["A", "a", "History", "''", "x" * 31, "x" * 32])))
-def test_sheets_have_names_that_excel_takes(names: list[str]) -> None:
-    found = list(named_apart(names))
+@given(st.lists(SHEETS))
+def test_sheets_have_names_that_excel_takes(found: list[Sheet]) -> None:
+    names = list(sheet_names(found))
 
-    assert len(found) == len(names) == len({name.lower() for name in found})
-    for name in found:
-        assert 0 < len(name) <= 31
+    assert len(names) == len(found) == len({name.lower() for name in names})
+    for name in names:
+        assert 0 < utf16_length(name) <= 31
+        assert name.isprintable()
         assert not set(name) & set("[]:*?/\\")
         assert not name.startswith("'")
         assert not name.endswith("'")
         assert name.lower() != "history"
+
+
+def test_the_sheet_of_a_list_keeps_the_name_of_its_field_and_shortens_the_type() -> None:
+    kind = "Supplier invoices of the northern region"
+    paths = [(), ("line_items",), ("tax_lines",), ("shipments", "parcels", "contents"), ("a_field_" * 5,)]
+
+    names = list(sheet_names([Sheet(kind, path) for path in paths] + [Sheet("Bill of lading", ("line_items",))]))
+
+    assert names == [
+        "Supplier invoices of the north…",
+        "Supplier invoices o… line_items",
+        "Supplier invoices of… tax_lines",
+        "Supplier invo… parcels contents",
+        "a_field_a_field_a_field_a_fiel…",
+        "Bill of lading line_items",
+    ]
+
+
+def test_lists_of_a_large_batch_can_be_told_apart_by_the_names_of_their_sheets() -> None:
+    kind = "Annual statements of accounts and holdings"
+    fields = [f"schedule_{number}_entries" for number in range(400)]
+
+    names = list(sheet_names([Sheet(kind, (name,)) for name in fields]))
+
+    assert [name.split()[-1] for name in names] == fields
+
+
+def test_two_long_names_that_begin_alike_get_numbers_behind_them() -> None:
+    names = list(
+        sheet_names([Sheet("x" * 40), Sheet("x" * 41), Sheet("x" * 41, ("items",)), Sheet("x" * 42, ("items",))])
+    )
+
+    assert names == ["x" * 30 + "…", "x" * 28 + "… 2", "x" * 24 + "… items", "x" * 22 + "… items 2"]
+
+
+def test_a_name_with_emoji_is_cut_between_characters(tmp_path: Path) -> None:
+    kind = "😀" * 20
+    sheet = Sheet(kind)
+    sheet.add({"a": 1})
+
+    write(tmp_path / "b.xlsx", [sheet])
+
+    assert load_workbook(tmp_path / "b.xlsx").sheetnames == ["Sheets", "😀" * 15 + "…"]
+
+
+def test_the_first_sheet_has_a_link_to_each_of_the_others(tmp_path: Path) -> None:
+    found = [Sheet("Files"), Sheet("Owner's <form>"), Sheet("x" * 60, ("items", "parts"))]
+    found[2].add({"a": 1})
+
+    write(tmp_path / "b.xlsx", found)
+
+    book = load_workbook(tmp_path / "b.xlsx")
+    head, *rows = book["Sheets"].values
+    assert book.sheetnames[0] == "Sheets"
+    assert head == ("Sheet", "Document type", "List", "Rows")
+    assert rows == [
+        ("Files", "Files", None, 0),
+        ("Owner's <form>", "Owner's <form>", None, 0),
+        (book.sheetnames[3], "x" * 60, "items / parts", 1),
+    ]
+    links = [cell.hyperlink.location for cell in book["Sheets"]["A"][1:]]
+    assert links == ["'Files'!A1", "'Owner''s <form>'!A1", f"'{book.sheetnames[3]}'!A1"]
 
 
 def test_each_value_is_in_its_cell_as_what_it_was(tmp_path: Path) -> None:
@@ -163,7 +308,7 @@ def test_each_value_is_in_its_cell_as_what_it_was(tmp_path: Path) -> None:
     write(tmp_path / "b.xlsx", [sheet, Sheet("empty")])
 
     book = load_workbook(tmp_path / "b.xlsx")
-    assert book.sheetnames == ["all of it", "empty"]
+    assert book.sheetnames == ["Sheets", "all of it", "empty"]
     head, row = book["all of it"].rows
     cells = dict(zip([cell.value for cell in head], row, strict=True))
     assert {name: cell.value for name, cell in cells.items()} == {
@@ -176,14 +321,37 @@ def test_each_value_is_in_its_cell_as_what_it_was(tmp_path: Path) -> None:
     assert not any(cell.hyperlink for cell in row)
 
 
-def test_control_characters_do_not_spoil_the_file(tmp_path: Path) -> None:
-    sheet = Sheet("a\0b\x1f")
-    sheet.add({"a\x07": "\0\x1b[2J\ufffe\uffff", "_x0041_": "_x0041_"})
+FORBIDDEN_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@given(
+    st.text(max_size=20) | st.sampled_from(["\0\x1b[2J\ufffe\uffff", "_x0041_", "<r><bad</r>", "\ud83d", ']]>&"\r\n'])
+)
+def test_no_text_breaks_the_xml(text: str) -> None:
+    sheet = Sheet(text, (text,))
+    sheet.add({"a": text}, [((text,), text)])
+
+    with TemporaryDirectory() as folder:
+        write(Path(folder) / "b.xlsx", [sheet])
+        with ZipFile(Path(folder) / "b.xlsx") as archive:
+            parts = [archive.read(name).decode() for name in archive.namelist()]
+        rows = load_workbook(Path(folder) / "b.xlsx").worksheets[1].iter_rows()
+
+    for part in parts:
+        ElementTree.fromstring(part)
+        assert not FORBIDDEN_IN_XML.search(part)
+    shown = without_lone_surrogates(text)
+    if shown.isprintable() and shown and "_x" not in shown:  # openpyxl reads Excel's escapes of in-line text as text
+        assert [row[0].value for row in rows] == ["a", shown]
+
+
+def test_text_is_cut_where_excel_counts_utf16_units(tmp_path: Path) -> None:
+    sheet = Sheet("a")
+    sheet.add({"long": "😀" * 20_000})
 
     write(tmp_path / "b.xlsx", [sheet])
 
-    [page] = load_workbook(tmp_path / "b.xlsx")
-    assert page.max_row == 2
+    assert load_workbook(tmp_path / "b.xlsx")["a"]["A2"].value == "😀" * 16_383 + "…"
 
 
 def test_what_excel_cannot_hold_is_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -193,3 +361,40 @@ def test_what_excel_cannot_hold_is_refused_in_a_sentence(tmp_path: Path) -> None
     with pytest.raises(Trouble, match=r"^wide has 1 rows and 16385 columns; Excel takes 1048576 and 16384\. Ask"):
         write(tmp_path / "b.xlsx", [sheet])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_on_the_way_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "b.xlsx"
+    output.write_text("the old one")
+    sheet = Sheet("a")
+    sheet.add({"b": 1})
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr("xlsxwriter.worksheet.Worksheet.autofilter", fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write(output, [sheet])
+
+    assert output.read_text() == "the old one"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_folder_that_is_not_there_is_named_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match=r"none/b\.xlsx cannot be written \(No such file or directory\)\.$"):
+        write(tmp_path / "none" / "b.xlsx", [Sheet("a")])
+
+
+def test_what_is_not_a_file_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match=r" is not a file\. Name another one to be written\.$"):
+        write(tmp_path, [Sheet("a")])
+    assert tmp_path.is_dir()
+
+
+def test_a_terminal_gets_one_line_without_control_characters() -> None:
+    ascii_terminal = TextIOWrapper(BytesIO(), encoding="ascii", newline="")
+
+    say("a\x1b]0;title\x07 \x9b31mb\u202e\u2028c é", ascii_terminal)
+
+    ascii_terminal.flush()
+    assert ascii_terminal.buffer.getvalue().decode() == "a]0;title 31mb c ?\n"  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """The weeks before: enough of everything to ask questions about, and the same for the same seed."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from math import inf
 
 import pytest
@@ -27,6 +27,23 @@ def atlas_documents(sandbox, kind):
         for document in batch.documents
         if document.file_data.get("document_type") == kind
     ]
+
+
+def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled):
+    # given
+    oldest = filled.clock.now() - timedelta(weeks=WEEKS)
+    sensible = [filled.sensible.document(id_) for id_ in filled.sensible.ids]
+    docmap = [filled.docmap.extraction(id_) for id_ in filled.docmap.ids]
+
+    # when
+    waiting = [
+        datetime.fromtimestamp(view.created_ms / 1000, timezone.utc) for view in sensible if not view.completed_ms
+    ]
+    waiting += [view.created_at for view in docmap if view.data is None and view.error is None]
+
+    # then
+    assert waiting
+    assert min(waiting) > oldest
 
 
 def test_the_same_seed_gives_the_same_answers_of_every_api():
