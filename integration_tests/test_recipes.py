@@ -252,7 +252,7 @@ def by_hand() -> dict[str, list[Row]]:
         add("files", "extracta", id_, status=status, error=error, **extracta)
     result("extracta", "a", {"/total": ("5",)})
     gone = {"/lines/0": ("6",), "/lines/1": ("7", None, "old")}
-    result("extracta", "c", gone, template_name="Supplier invoices", observed_at=later)
+    result("extracta", "c", gone, template_name="Supplier invoices", batch_key="E1", batch_id="May", observed_at=later)
 
     docmap = {"template_name": "Supplier invoices", "created_at": at("03T10:00:00")}
     for id_, seconds in (("d", 10), ("e", 30)):
@@ -272,7 +272,8 @@ def by_hand() -> dict[str, list[Row]]:
     result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
 
     atlas = {"batch_key": "BATCH-1-X-20261104093000", "batch_id": "BATCH-1-X-20261104093000"}
-    add("batches", "atlas", "BATCH-1-X-20261104093000", batch_id="BATCH-1-X-20261104093000", status="open")
+    about = {"batch_id": "BATCH-1-X-20261104093000", "description": "Papers of October"}
+    add("batches", "atlas", "BATCH-1-X-20261104093000", status="open", **about)
     add("files", "atlas", "i", status="processed", document_type="INVOICE", **atlas)
     add("files", "atlas", "j", status="failed", error="UNRECOGNISED", **atlas)
     add("files", "atlas", "k", status="pending", file_id="3", **atlas)
@@ -313,13 +314,13 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
         ("sensible", "invoices", "/total", MONDAY, 1, 0.6, 0.6, 1),
     ],
     "to_review": [
-        ("sensible", "invoices", "g.pdf", "g", "NEEDS_REVIEW", 0.5, "/lines/0/amount", "1", 1),
-        ("extracta_classification", "invoice", "m.pdf", "m", None, 0.66, "the document", "invoice", 1),
+        ("sensible", "invoices", "g.pdf", "g", None, "NEEDS_REVIEW", 0.5, "/lines/0/amount", "1", 1),
+        ("extracta_classification", "invoice", "m.pdf", "m", None, None, 0.66, "the document", "invoice", 1),
     ],
     "stuck": [
-        ("extracta", "batch", "Receipts", "9", "E9", 4, "open", "open", datetime(2026, 11, 1)),
-        ("atlas", "document", "not told", "3", "k", 1, "pending", "open", datetime(2026, 11, 4)),
-        ("extracta_classification", "batch", "not told", "C9", "C9", None, "missing", "missing", SEEN),
+        ("extracta", "batch", "Receipts", "9", "E9", None, 4, "open", "open", datetime(2026, 11, 1)),
+        ("atlas", "document", "not told", "3", "k", "Papers of October", 1, "pending", "open", datetime(2026, 11, 4)),
+        ("extracta_classification", "batch", "not told", "C9", "C9", None, None, "missing", "missing", SEEN),
     ],
     "side_by_side": [
         ("invoices", "atlas", 3, 2, 0.5, 0.5, None, 0.9, 1.0, 0.0),
@@ -328,9 +329,9 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
         ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(1.9 / 3), 1.5, 0.0),
     ],
     "edits": [
-        ("extracta", "Supplier invoices", "c.pdf", "c", None, "came again", None, None, None, LATER),
-        ("extracta", "Supplier invoices", "c.pdf", "c", None, "taken away", "/lines/1", "7", None, LATER),
-        ("sensible", "invoices", "h.pdf", "h", "APPROVED", "taken away", "/gone", "x", None, LATER),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "came again", None, None, None, LATER),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "taken away", "/lines/1", "7", None, LATER),
+        ("sensible", "invoices", "h.pdf", "h", None, "APPROVED", "taken away", "/gone", "x", None, LATER),
     ],
 }
 """What the recipes say of these, but for how many days something is stuck."""

@@ -15,16 +15,23 @@ WITH files AS (
     UNION ALL SELECT id, provider, observed_at FROM atlas_files
 ),
 results AS (
-    SELECT id, file_key, provider, template_name, file_id, file_name, document_type, review_status, digest,
-        observed_at FROM extracta_results
-    UNION ALL SELECT id, file_key, provider, template_name, file_id, file_name, document_type, review_status,
-        digest, observed_at FROM extracta_classification_results
-    UNION ALL SELECT id, file_key, provider, template_name, file_id, file_name, document_type, review_status,
-        digest, observed_at FROM docmap_results
-    UNION ALL SELECT id, file_key, provider, template_name, file_id, file_name, document_type, review_status,
-        digest, observed_at FROM sensible_results
-    UNION ALL SELECT id, file_key, provider, template_name, file_id, file_name, document_type, review_status,
-        digest, observed_at FROM atlas_results
+    SELECT id, file_key, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, review_status,
+        digest, observed_at FROM extracta_results
+    UNION ALL SELECT id, file_key, provider, template_name, batch_key, batch_id, file_id, file_name, document_type,
+        review_status, digest, observed_at FROM extracta_classification_results
+    UNION ALL SELECT id, file_key, provider, template_name, batch_key, batch_id, file_id, file_name, document_type,
+        review_status, digest, observed_at FROM docmap_results
+    UNION ALL SELECT id, file_key, provider, template_name, batch_key, batch_id, file_id, file_name, document_type,
+        review_status, digest, observed_at FROM sensible_results
+    UNION ALL SELECT id, file_key, provider, template_name, batch_key, batch_id, file_id, file_name, document_type,
+        review_status, digest, observed_at FROM atlas_results
+),
+batches AS (
+    SELECT id, provider, description FROM extracta_batches
+    UNION ALL SELECT id, provider, description FROM extracta_classification_batches
+    UNION ALL SELECT id, provider, description FROM docmap_batches
+    UNION ALL SELECT id, provider, description FROM sensible_batches
+    UNION ALL SELECT id, provider, description FROM atlas_batches
 ),
 fields AS (
     SELECT id, provider, result_key, path, value, digest, observed_at FROM extracta_fields
@@ -76,8 +83,12 @@ edits AS (
     SELECT provider, id, NULL, 'came again', NULL, NULL, observed_at FROM came_again
 )
 SELECT edits.provider, coalesce(template_name, document_type, 'not told') AS template,
-    coalesce(file_name, file_id) AS document, edits.result_key AS id, review_status, what, path, before, after,
+    coalesce(file_name, file_id) AS document, edits.result_key AS id,
+    coalesce(batches.description, last_results.batch_id) AS batch, review_status, what, path, before, after,
     edits.observed_at AS seen_at
 FROM edits
 JOIN last_results ON last_results.provider = edits.provider AND last_results.id = edits.result_key
+LEFT JOIN (
+    SELECT provider, id, max(description) AS description FROM batches GROUP BY provider, id
+) AS batches ON batches.provider = last_results.provider AND batches.id = last_results.batch_key
 ORDER BY edits.observed_at DESC, edits.provider, edits.result_key, what, path

@@ -37,7 +37,8 @@ atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATC
 ),
 waiting AS (
     SELECT files.provider, 'document' AS what, coalesce(files.template_name, files.document_type) AS template,
-        coalesce(files.file_name, files.file_id) AS name, files.id, 1 AS documents,
+        coalesce(files.file_name, files.file_id) AS name, files.id,
+        coalesce(batches.description, files.batch_id) AS batch, 1 AS documents,
         coalesce(files.provider_status, files.status) AS status, batches.status AS batch_status,
         coalesce(files.created_at, batches.created_at, atlas_days.day, files.observed_at) AS since
     FROM files
@@ -46,15 +47,15 @@ waiting AS (
     WHERE files.status = 'pending'
     UNION ALL
     SELECT batches.provider, 'batch', batches.template_name, coalesce(batches.description, batches.batch_id), batches.id,
-        batches.files_total, batches.status, batches.status,
+        NULL, batches.files_total, batches.status, batches.status,
         coalesce(batches.created_at, atlas_days.day, batches.observed_at)
     FROM batches
     LEFT JOIN files ON files.provider = batches.provider AND files.batch_key = batches.id AND files.status = 'pending'
     LEFT JOIN atlas_days ON batches.provider = 'atlas' AND atlas_days.batch_id = batches.batch_id
     WHERE batches.status IN ('open', 'stalled', 'missing') AND files.id IS NULL
 )
-SELECT provider, what, coalesce(template, 'not told') AS template, name, id, documents, status, batch_status, since,
-    CAST(floor(extract(epoch FROM (CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - since)) / 86400) AS INTEGER) AS days
+SELECT provider, what, coalesce(template, 'not told') AS template, name, id, batch, documents, status, batch_status,
+    since, CAST(floor(extract(epoch FROM (CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - since)) / 86400) AS INTEGER) AS days
 FROM waiting
 CROSS JOIN settings
 WHERE batch_status IN ('stalled', 'missing')

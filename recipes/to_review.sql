@@ -5,16 +5,23 @@
 
 WITH settings AS (SELECT 0.7 AS unsure_below),
 results AS (
-    SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
-        digest FROM extracta_results
-    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
-        digest FROM extracta_classification_results
-    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
-        digest FROM docmap_results
-    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
-        digest FROM sensible_results
-    UNION ALL SELECT id, provider, template_name, file_id, file_name, document_type, confidence, review_status,
-        digest FROM atlas_results
+    SELECT id, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, confidence,
+        review_status, digest FROM extracta_results
+    UNION ALL SELECT id, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, confidence,
+        review_status, digest FROM extracta_classification_results
+    UNION ALL SELECT id, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, confidence,
+        review_status, digest FROM docmap_results
+    UNION ALL SELECT id, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, confidence,
+        review_status, digest FROM sensible_results
+    UNION ALL SELECT id, provider, template_name, batch_key, batch_id, file_id, file_name, document_type, confidence,
+        review_status, digest FROM atlas_results
+),
+batches AS (
+    SELECT id, provider, description FROM extracta_batches
+    UNION ALL SELECT id, provider, description FROM extracta_classification_batches
+    UNION ALL SELECT id, provider, description FROM docmap_batches
+    UNION ALL SELECT id, provider, description FROM sensible_batches
+    UNION ALL SELECT id, provider, description FROM atlas_batches
 ),
 fields AS (
     SELECT provider, result_key, path, value, digest, confidence FROM extracta_fields
@@ -36,9 +43,11 @@ by_sureness AS (
     CROSS JOIN settings
 )
 SELECT results.provider, coalesce(template_name, document_type, 'not told') AS template,
-    coalesce(file_name, file_id) AS document, results.id, review_status,
+    coalesce(file_name, file_id) AS document, results.id,
+    coalesce(batches.description, results.batch_id) AS batch, review_status,
     CAST(least.confidence AS DOUBLE PRECISION) AS confidence, path, value, coalesce(unsure, 0) AS unsure_values
 FROM results
+LEFT JOIN batches ON batches.provider = results.provider AND batches.id = results.batch_key
 LEFT JOIN by_sureness AS least ON least.provider = results.provider AND least.result_key = results.id
     AND least.digest = results.digest AND place = 1
 WHERE (review_status IS NULL AND unsure > 0) OR review_status = 'NEEDS_REVIEW'
