@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from filled import fill_duckdb
 
 pytestmark = pytest.mark.skipif(
     find_spec("airbyte") is None, reason="PyAirbyte is not installed here; `make demo` installs it in .venv-demo"
@@ -41,6 +42,32 @@ def wrong(sandbox):
 playground.Playground.settings = wrong
 sys.exit(__main__.main())
 """
+
+
+def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> None:
+    from demo.warehouse import Warehouse, all_files
+
+    rows = [
+        {"id": f"{provider}{number}", "provider": provider, "status": status, "error": error}
+        for provider, status, error, count in (
+            ("docmap", "failed", "torn", 3),
+            ("docmap", "failed", "empty", 7),
+            ("docmap", "processed", None, 2),
+            ("atlas", "failed", "torn", 1),
+        )
+        for number in range(count)
+    ]
+    tables = {f"{name}_files": [row for row in rows if row["provider"] == name] for name in ("docmap", "atlas")}
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables)
+
+    answer = Warehouse(Path(file)).ask(all_files(list(tables)))
+
+    assert [tuple(row.values()) for row in answer] == [
+        ("atlas", "failed", 1, "torn"),
+        ("docmap", "failed", 7, "empty"),
+        ("docmap", "failed", 3, "torn"),
+        ("docmap", "processed", 2, None),
+    ]
 
 
 @pytest.mark.long
