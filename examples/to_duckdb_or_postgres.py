@@ -38,6 +38,7 @@ from airbyte.exceptions import PyAirbyteError
 from airbyte.secrets import SecretString
 from airbyte.types import CONVERSION_MAP, SQLTypeConverter
 from sqlalchemy import DOUBLE, NUMERIC, Table, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
 SCHEMA = "docextract"  # of the tables in PostgreSQL; in a DuckDB file of one's own none is needed
@@ -83,7 +84,10 @@ def main() -> int:
         except PyAirbyteError:
             print("Nothing was synced. What is wrong with the settings is told above.")
             return 1
-        ask(cache)
+        try:
+            ask(cache)
+        except SQLAlchemyError as problem:
+            print(f"\nThe tables cannot be asked ({reason_of(problem)}).")
     for group, reason in failed.items():
         print(f"\nNot synced: {group} ({reason}). The others were synced; the next run catches up.")
     return 1 if failed else 0

@@ -546,7 +546,7 @@ def test_a_provider_that_fails_does_not_hold_up_the_others(tmp_path: Path) -> No
     with serve(sandbox) as url:
         with sandbox.faults.during(Fault("status", "docmap.*", status=401)):
             said = ended(run(tmp_path, warehouse.target, "--sandbox", url), code=1)
-        assert said.splitlines()[-1].startswith("Not synced: docmap.")
+        assert said.splitlines()[-1].startswith("Not synced: docmap (Connector failed")
         files = "SELECT count(*) AS n FROM {}_files"
         assert all(warehouse.ask(files.format(name))[0]["n"] for name in ("extracta", "sensible", "atlas"))
 
