@@ -238,7 +238,7 @@ class _IntoDuckDB(_Loading, DuckDBSqlProcessor):
         columns = self._get_sql_column_definitions(stream_name)
         types = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
         paths = ", ".join("'{}'".format(str(file).replace("'", "''")) for file in files)
-        # DuckDB takes lines of up to 16 MB, unless it is told how long they are.
+        # DuckDB's default limit for a line is 16 MB.
         longest = max(map(_longest_line, files))
         self._execute_sql(
             f"INSERT INTO {self._fully_qualified(name)} BY NAME SELECT * FROM read_json("

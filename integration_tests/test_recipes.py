@@ -181,8 +181,8 @@ def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: Demo)
     assert are_waiting == sorted(are_waiting, reverse=True)
     for kind in (True, False):
         sure = [row["confidence"] for row in rows if (row["review_status"] == "NEEDS_REVIEW") is kind]
-        told = [confidence for confidence in sure if confidence is not None]
-        assert sure == [*sorted(told), *[None] * (len(sure) - len(told))]
+        known = [confidence for confidence in sure if confidence is not None]
+        assert sure == [*sorted(known), *[None] * (len(sure) - len(known))]
     assert {row["unsure_below"] for row in rows} == {0.7}
     assert {row["id"] for row in rows if row["review_status"]} == waiting
     unsure = {
@@ -308,8 +308,8 @@ SEEN, LATER = datetime(2026, 11, 9), datetime(2026, 11, 10)
 APPROX = pytest.approx
 BY_HAND: dict[str, list[tuple[Any, ...]]] = {
     "invoices": [
-        (MONDAY, this_week() == MONDAY, "not told", 1, None, 1),
-        (None, False, "not told", 3, Decimal("7.00"), 1),
+        (MONDAY, this_week() == MONDAY, "unknown", 1, None, 1),
+        (None, False, "unknown", 3, Decimal("7.00"), 1),
     ],
     "straight_through": [
         ("atlas", "INVOICE", MONDAY, 2, 1, 0.5),
@@ -422,14 +422,14 @@ def invoice_tables() -> dict[str, list[Row]]:
 def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: str, tmp_path: Path) -> None:
     monday, answers = this_week(), ask_both(tmp_path, postgres, "invoices", invoice_tables())
 
-    for told in answers:
-        assert [tuple(row.values()) for row in told["invoices"]] == [
+    for answer in answers:
+        assert [tuple(row.values()) for row in answer["invoices"]] == [
             (monday, True, "EUR", 4, Decimal("100.30"), 2),
             (monday, True, "USD", 2, Decimal("-50.00"), 1),
             (monday, True, "$", 1, Decimal("3465.82"), 0),
-            (monday, True, "not told", 1, Decimal("1.50"), 0),
+            (monday, True, "unknown", 1, Decimal("1.50"), 0),
             (monday - timedelta(days=7), False, "EUR", 1, Decimal("5.00"), 0),
-            (None, False, "not told", 1, Decimal("2.00"), 0),
+            (None, False, "unknown", 1, Decimal("2.00"), 0),
         ]
 
 

@@ -7,7 +7,7 @@
 -- - A total may be text. "1250.00" is read as a number; "1,250.00", "12,50 EUR" and "1.250" are not, because a comma may
 --   stand for thousands or for cents. Invoices without a total that can be read are in `not_read`, and not in `total`.
 -- - Currencies are never added up or converted. Without a currency field the unit of the total counts (Sensible's "$"),
---   else "not told": "$" and "USD" are two rows.
+--   else "unknown": "$" and "USD" are two rows.
 -- - The week is that of the creation of the document, not of the invoice date in it. The results of Extracta and Atlas have
 --   no creation time: the time of the batch counts for Extracta, the day in the batch id for Atlas. `week` is null
 --   where neither is known, so that such invoices are in the last rows and in no week.
@@ -70,7 +70,7 @@ currencies AS (
     WHERE value <> ''
 ),
 amounts AS (
-    SELECT week, coalesce(upper(currencies.value), totals.unit, 'not told') AS currency,
+    SELECT week, coalesce(upper(currencies.value), totals.unit, 'unknown') AS currency,
         CAST(CASE WHEN totals.value ~ '^-?[0-9]{1,15}([.][0-9]{1,9})?$' THEN totals.value END AS DECIMAL(24, 9)) AS amount
     FROM invoices
     LEFT JOIN totals ON totals.provider = invoices.provider AND totals.result_key = invoices.id
