@@ -32,14 +32,17 @@ def provider(stream: str) -> str:
 
 
 def all_files(streams: Sequence[str]) -> str:
-    """A question to all tables of files at once, laid out to be printed. Any warehouse would take it."""
+    """Return a question to all tables of files, laid out to be printed: how many have which status, and why.
+
+    Any warehouse would take it.
+    """
     tables = [f"SELECT * FROM {stream}" for stream in streams if kind(stream) == "files"]
     pairs = [" UNION ALL ".join(tables[at : at + 2]) for at in range(0, len(tables), 2)]
     lines = (
         "",
-        "    SELECT provider, status, count(*) AS files, max(error) AS reason FROM (",
+        "    SELECT provider, status, count(*) AS files, error AS reason FROM (",
         *(f"      {pair}{' UNION ALL' if pair != pairs[-1] else ''}" for pair in pairs),
-        "    ) AS every_file GROUP BY provider, status ORDER BY provider, status",
+        "    ) AS every_file GROUP BY provider, status, error ORDER BY provider, status, files DESC, reason",
     )
     return "\n".join(lines)
 

@@ -19,8 +19,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -35,7 +36,10 @@ from airbyte.caches import DuckDBCache, PostgresCache
 from airbyte.caches.base import CacheBase
 from airbyte.exceptions import PyAirbyteError
 from airbyte.secrets import SecretString
-from sqlalchemy import make_url, text
+from airbyte.types import CONVERSION_MAP, SQLTypeConverter
+from sqlalchemy import DOUBLE, NUMERIC, Table, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import TypeEngine
 
 SCHEMA = "docextract"  # of the tables in PostgreSQL; in a DuckDB file of one's own none is needed
 
@@ -50,8 +54,11 @@ KEYS = {
 # providers, as {results} does. JSON is taken apart by -> and ->>; what ->> gives is text, to be cast where it is more.
 QUESTIONS = {
     "Documents by status": """
-        SELECT provider, status, count(*) AS documents, max(error) AS reason
+        SELECT provider, status, count(*) AS documents
         FROM {files} GROUP BY provider, status ORDER BY provider, status""",
+    "Failure reasons": """
+        SELECT provider, count(*) AS documents, error AS reason
+        FROM {files} WHERE status = 'failed' GROUP BY provider, error ORDER BY 2 DESC, 1, 3 LIMIT 10""",
     "Documents by day": """
         SELECT CAST(completed_at AS DATE) AS day, count(*) AS documents, max(completed_at - created_at) AS slowest
         FROM {files} WHERE completed_at IS NOT NULL GROUP BY 1 ORDER BY 1 DESC LIMIT 5""",
@@ -77,9 +84,12 @@ def main() -> int:
         except PyAirbyteError:
             print("Nothing was synced. What is wrong with the settings is told above.")
             return 1
-        ask(cache)
-    if failed:
-        print(f"\nNot synced: {', '.join(failed)}. What was wrong is told above; the next run catches up.")
+        try:
+            ask(cache)
+        except SQLAlchemyError as problem:
+            print(f"\nThe tables cannot be asked ({reason_of(problem)}).")
+    for group, reason in failed.items():
+        print(f"\nNot synced: {group} ({reason}). The others were synced; the next run catches up.")
     return 1 if failed else 0
 
 
@@ -96,8 +106,8 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def sync(settings: Mapping[str, Any], cache: CacheBase) -> list[str]:
-    """Brings in what is new; returns the providers that failed.
+def sync(settings: Mapping[str, Any], cache: CacheBase) -> dict[str, str]:
+    """Load what is new. Return the providers that failed, each with the reason.
 
     One provider after the other, since PyAirbyte keeps nothing at all of a read in which one stream has failed.
     """
@@ -106,14 +116,22 @@ def sync(settings: Mapping[str, Any], cache: CacheBase) -> list[str]:
     streams = source.get_available_streams()
     groups = {provider: [stream for stream in streams if stream.startswith(f"{provider}_")] for provider in KEYS}
     groups["tables with names of your own"] = [stream for stream in streams if stream not in chain(*groups.values())]
-    failed = []
+    failed = {}
     for group, own in groups.items():
         try:
             if own:
                 source.read(cache, streams=own, skip_validation=True)  # the connector validates its settings itself
-        except PyAirbyteError:
-            failed.append(group)
+        except Exception as problem:  # whatever it is, the other providers are loaded all the same
+            failed[group] = reason_of(problem)
     return failed
+
+
+def reason_of(problem: Exception) -> str:
+    """Return what the database said, without the SQL; the connector's own errors stand in the log above."""
+    if isinstance(problem, PyAirbyteError):
+        return f"{problem.get_message()} See the log above".replace("..", ".")
+    said = re.search(r"\(\w*(?:duckdb|psycopg2)[\w.]*\) (.+)", str(problem))
+    return (said[1] if said else f"{type(problem).__name__}: {problem}").splitlines()[0][:300].rstrip(".")
 
 
 def ask(cache: CacheBase) -> None:
@@ -149,46 +167,120 @@ def warehouse(target: str) -> CacheBase:
     )
 
 
-# What PyAirbyte (0.71) leaves to be done. Who needs neither of these two things can take its DuckDBCache as it is.
+# What PyAirbyte (0.71) leaves to be done. If you need none of it, take its DuckDBCache as it is.
 
 
-class _LastOfEach:
-    """A row that changes while it is read can come twice in one read, and PyAirbyte would insert both."""
+class _Loading:
+    """Loads files into a new table, for PyAirbyte to merge into the table of the stream.
+
+    Attributes:
+        number: the type of a column of numbers. PyAirbyte's DECIMAL(38, 9) has no room for 1e30.
+    """
+
+    number: TypeEngine[Any]
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.type_converter = SQLTypeConverter({**CONVERSION_MAP, "number": self.number})
 
     def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
-        name: str = super()._write_files_to_new_table(files, stream_name, batch_id)
+        name: str = self._create_table_for_loading(stream_name, batch_id)
+        try:
+            self._fill(name, files, stream_name)
+            self._keep_last_of_each(name)
+            self._widen(self.get_sql_table_name(stream_name), name)
+        except Exception:
+            with suppress(Exception):  # the first error is the one to report
+                self._drop_temp_table(name)
+            raise
+        return name
+
+    def _keep_last_of_each(self, name: str) -> None:
+        """A row that changes while it is read can come twice in one read, and PyAirbyte would insert both."""
         table = self._fully_qualified(name)
         self._execute_sql(
             f"DELETE FROM {table} AS one USING {table} AS later "
             "WHERE one.id = later.id AND one._airbyte_raw_id < later._airbyte_raw_id"
         )
-        return name
+
+    def _widen(self, table: str, loaded: str) -> None:
+        """Give the columns whose type has changed one that holds both: a wider number, else text.
+
+        PyAirbyte adds new columns and changes none, so that a number which became text would block every later load.
+        """
+        changed = text(
+            "SELECT old.column_name AS name, old.data_type AS before, new.data_type AS now "
+            "FROM information_schema.columns AS old JOIN information_schema.columns AS new "
+            "ON new.table_schema = old.table_schema AND new.column_name = old.column_name "
+            "WHERE old.table_schema = :schema AND old.table_name = :table AND new.table_name = :loaded "
+            "AND old.data_type NOT IN ('VARCHAR', 'character varying') AND "  # which hold everything
+            "(old.data_type <> new.data_type OR old.numeric_precision IS DISTINCT FROM new.numeric_precision)"
+        )
+        names = {"schema": self.sql_config.schema_name, "table": table, "loaded": loaded}
+        with self.get_sql_connection() as connection:
+            for column in connection.execute(changed, names).all():
+                are_numbers = all(re.match("(?i)decimal|numeric|double|bigint", kind) for kind in column[1:])
+                wider = self.number if are_numbers else "VARCHAR"
+                connection.execute(
+                    text(f'ALTER TABLE {self._fully_qualified(table)} ALTER COLUMN "{column.name}" TYPE {wider}')
+                )
+        self._invalidate_table_cache(table)
+
+    def _add_column_to_table(self, table: Table, column_name: str, column_type: TypeEngine[Any]) -> None:
+        """In quotes, since a field may be called like a word of SQL."""
+        self._execute_sql(f'ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN "{column_name}" {column_type}')
 
 
-class _ExactPostgres(PostgresSqlProcessor):
+class _IntoDuckDB(_Loading, DuckDBSqlProcessor):
+    number = DOUBLE()
+
+    def _fill(self, name: str, files: list[Path], stream_name: str) -> None:
+        columns = self._get_sql_column_definitions(stream_name)
+        types = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
+        paths = ", ".join("'{}'".format(str(file).replace("'", "''")) for file in files)
+        # DuckDB's default limit for a line is 16 MB.
+        longest = max(map(_longest_line, files))
+        self._execute_sql(
+            f"INSERT INTO {self._fully_qualified(name)} BY NAME SELECT * FROM read_json("
+            f"[{paths}], format = 'newline_delimited', columns = {{{types}}}, "
+            f"maximum_object_size = {max(longest, 16_000_000)})"
+        )
+
+
+def _longest_line(file: Path) -> int:
+    with gzip.open(file) as lines:
+        return max(map(len, lines), default=0)
+
+
+class _IntoPostgres(_Loading, PostgresSqlProcessor):
     """PyAirbyte reads rows with pandas, which takes '007' for 7 and rounds long fractions. PostgreSQL does neither."""
 
-    def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
-        name = self._create_table_for_loading(stream_name, batch_id)
+    number = NUMERIC()
+
+    def _fill(self, name: str, files: list[Path], stream_name: str) -> None:
         table = self._fully_qualified(name)
         insert = text(f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :rows)")
         with self.get_sql_connection() as connection:
             for file in files:
                 with gzip.open(file, "rt", encoding="utf-8") as lines:
-                    while some := list(islice(lines, 1000)):
-                        rows = f"[{','.join(some)}]"
+                    for some in _portions(lines):
                         # A text in PostgreSQL cannot hold the character NUL.
-                        rows = re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", rows)
+                        rows = re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", f"[{','.join(some)}]")
                         connection.execute(insert, {"rows": rows})
-        return name
 
 
-class _IntoDuckDB(_LastOfEach, DuckDBSqlProcessor):
-    pass
-
-
-class _IntoPostgres(_LastOfEach, _ExactPostgres):
-    pass
+def _portions(lines: Iterable[str], rows: int = 1000, characters: int = 10_000_000) -> Iterator[list[str]]:
+    """Yield lines so many at a time, or fewer where they are long."""
+    portion: list[str] = []
+    size = 0
+    for line in lines:
+        if portion and (len(portion) == rows or size + len(line) > characters):
+            yield portion
+            portion, size = [], 0
+        portion.append(line)
+        size += len(line)
+    if portion:
+        yield portion
 
 
 class DuckDB(DuckDBCache):

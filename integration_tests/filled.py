@@ -14,7 +14,7 @@ from sandbox import Clock, Sandbox, serve
 from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS
 
 KINDS = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
-TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
+TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE PRECISION", "object": "JSON"}
 
 Row = dict[str, Any]
 Tables = Mapping[str, Sequence[Row]]

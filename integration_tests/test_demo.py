@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from filled import fill_duckdb
 
 if TYPE_CHECKING:
     from demo.screen import Screen
@@ -48,13 +49,39 @@ sys.exit(__main__.main())
 """
 
 
+def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> None:
+    from demo.warehouse import Warehouse, all_files
+
+    rows = [
+        {"id": f"{provider}{number}", "provider": provider, "status": status, "error": error}
+        for provider, status, error, count in (
+            ("docmap", "failed", "torn", 3),
+            ("docmap", "failed", "empty", 7),
+            ("docmap", "processed", None, 2),
+            ("atlas", "failed", "torn", 1),
+        )
+        for number in range(count)
+    ]
+    tables = {f"{name}_files": [row for row in rows if row["provider"] == name] for name in ("docmap", "atlas")}
+    file = fill_duckdb(tmp_path / "documents.duckdb", tables)
+
+    answer = Warehouse(Path(file)).ask(all_files(list(tables)))
+
+    assert [tuple(row.values()) for row in answer] == [
+        ("atlas", "failed", 1, "torn"),
+        ("docmap", "failed", 7, "empty"),
+        ("docmap", "failed", 3, "torn"),
+        ("docmap", "processed", 2, None),
+    ]
+
+
 @pytest.mark.long
 def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -> None:
     first, second = _run(tmp_path), _run(tmp_path)
     for done in (first, second):
         assert (done.returncode, done.stderr) == (0, "")
         assert max(map(len, done.stdout.splitlines())) <= 120 + len(os.path.relpath(sys.executable, tmp_path))
-        assert len(done.stdout.splitlines()) <= 160
+        assert len(done.stdout.splitlines()) <= 170
         assert not _answers(_address(done.stdout))
         told = re.findall(r"sync, .*\.\.\. ([\d,]+) rows", done.stdout)
         counts = [int(count.replace(",", "")) for count in told]

@@ -171,12 +171,17 @@ def test_confidence_is_that_of_the_world(demo: Demo) -> None:
     }
 
 
-def test_to_review_is_what_waits_or_is_unsure_the_least_sure_first(demo: Demo) -> None:
+def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: Demo) -> None:
     rows = demo.duckdb["to_review"]
-    sure = [row["confidence"] for row in rows if row["confidence"] is not None]
+    are_waiting = [row["review_status"] == "NEEDS_REVIEW" for row in rows]
     waiting = {view.extraction_id for view in in_production(demo.sandbox) if view.review == "NEEDS_REVIEW"}
 
-    assert sure == sorted(sure)
+    assert are_waiting == sorted(are_waiting, reverse=True)
+    for kind in (True, False):
+        sure = [row["confidence"] for row in rows if (row["review_status"] == "NEEDS_REVIEW") is kind]
+        known = [confidence for confidence in sure if confidence is not None]
+        assert sure == [*sorted(known), *[None] * (len(sure) - len(known))]
+    assert {row["unsure_below"] for row in rows} == {0.7}
     assert {row["id"] for row in rows if row["review_status"]} == waiting
     unsure = {
         f"{id_}/{document.document_id}"
@@ -223,7 +228,7 @@ def at(text: str) -> str:
 
 
 def by_hand() -> dict[str, list[Row]]:
-    """Three documents of Extracta, four of DocMap, two of Sensible, three of Atlas, one that is classified."""
+    """Three documents of Extracta, four of DocMap, two of Sensible, three of Atlas, four that are classified."""
     seen, later = at("09T00:00:00"), at("10T00:00:00")
     tables: dict[str, list[Row]] = defaultdict(list)
 
@@ -240,13 +245,13 @@ def by_hand() -> dict[str, list[Row]]:
             about = {"result_key": id_, "path": path, "value": value, "confidence": confidence, "digest": digest}
             add("fields", provider, f"{id_}#{path}", **about, observed_at=moment)
 
-    extracta = {"batch_key": "E1", "template_name": "Supplier invoices"}
+    extracta = {"batch_key": "E1", "template_name": "Supplier invoices", "template_id": "T", "batch_id": "E"}
     add("batches", "extracta", "E1", template_name="Supplier invoices", created_at=at("02T08:00:00"), status="complete")
     old = {"created_at": at("01T00:00:00"), "files_total": 4}
     add("batches", "extracta", "E9", template_name="Receipts", batch_id="9", status="open", **old)
     add("batches", "extracta_classification", "C9", batch_id="C9", status="missing")
     for id_, status, error in (("a", "processed", None), ("b", "failed", "torn"), ("c", "processed", None)):
-        add("files", "extracta", id_, status=status, error=error, **extracta)
+        add("files", "extracta", id_, status=status, error=error, file_id=f"f{id_}", file_name=f"{id_}.pdf", **extracta)
     result("extracta", "a", {"/total": ("5",)})
     gone = {"/lines/0": ("6",), "/lines/1": ("7", None, "old")}
     result("extracta", "c", gone, template_name="Supplier invoices", batch_key="E1", batch_id="May", observed_at=later)
@@ -263,7 +268,7 @@ def by_hand() -> dict[str, list[Row]]:
     sensible = {"document_type": "invoices", "status": "processed", "created_at": at("05T10:00:00")}
     add("files", "sensible", "g", completed_at=at("05T10:01:00"), **sensible)
     add("files", "sensible", "h", **{**sensible, "observed_at": later})
-    lines = {"/lines/0/amount": ("1", 0.5), "/lines/1/amount": ("2", 0.8)}
+    lines = {"/lines/0/amount": ("1", 0.75), "/lines/1/amount": ("2", 0.8)}
     result("sensible", "g", lines, review_status="NEEDS_REVIEW", document_type="invoices")
     decided = {"review_status": "APPROVED", "document_type": "invoices", "observed_at": later}
     result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
@@ -276,9 +281,20 @@ def by_hand() -> dict[str, list[Row]]:
     add("files", "atlas", "k", status="pending", file_id="3", **atlas)
     result("atlas", "i", {"/total": ("4", 0.9)}, document_type="INVOICE")
 
-    add("files", "extracta_classification", "m", status="processed", document_type="invoice")
+    # Of four classified files one led nowhere, one to an extraction that is not in the tables, two to one that is.
+    links = {"m": None, "n": {"fileId": "fa"}, "o": {"fileId": "fz"}, "b": {}}
+    for id_, link in links.items():
+        data = {} if link is None else {"extraction": {"extractionId": "T", "batchId": "E", **link}}
+        about = {"document_type": "invoice", "file_name": f"{id_}.pdf", "provider_data": data}
+        add("files", "extracta_classification", id_, status="processed", **about)
     result("extracta_classification", "m", {"/confidence": ("0.66",)}, document_type="invoice", confidence=0.66)
     return {f"{provider}_{kind}": [] for provider in ("docmap", "sensible") for kind in KINDS} | dict(tables)
+
+
+def this_week() -> date:
+    """The Monday of the current week, UTC."""
+    today = datetime.now(timezone.utc).date()
+    return today - timedelta(days=today.weekday())
 
 
 def days_since(day: date) -> int:
@@ -288,11 +304,15 @@ def days_since(day: date) -> int:
 SEEN, LATER = datetime(2026, 11, 9), datetime(2026, 11, 10)
 APPROX = pytest.approx
 BY_HAND: dict[str, list[tuple[Any, ...]]] = {
+    "invoices": [
+        (MONDAY, this_week() == MONDAY, "unknown", 1, None, 1),
+        (None, False, "unknown", 3, Decimal("7.00"), 1),
+    ],
     "straight_through": [
         ("atlas", "INVOICE", MONDAY, 2, 1, 0.5),
         ("docmap", "Supplier invoices", MONDAY, 3, 2, APPROX(2 / 3)),
         ("extracta", "Supplier invoices", MONDAY, 3, 1, APPROX(1 / 3)),
-        ("extracta_classification", "invoice", None, 1, 1, 1.0),
+        ("extracta_classification", "invoice", None, 2, 2, 1.0),
         ("sensible", "invoices", MONDAY, 2, 0, 0.0),
     ],
     "failures": [
@@ -307,12 +327,12 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
     "confidence": [
         ("atlas", "INVOICE", "/total", MONDAY, 1, 0.9, 0.9, 0),
         ("extracta_classification", "invoice", "the document", None, 1, 0.66, 0.66, 1),
-        ("sensible", "invoices", "/lines/*/amount", MONDAY, 2, APPROX(0.65), 0.5, 1),
+        ("sensible", "invoices", "/lines/*/amount", MONDAY, 2, APPROX(0.775), 0.75, 0),
         ("sensible", "invoices", "/total", MONDAY, 1, 0.6, 0.6, 1),
     ],
     "to_review": [
-        ("sensible", "invoices", "g.pdf", "g", None, "NEEDS_REVIEW", 0.5, "/lines/0/amount", "1", 1),
-        ("extracta_classification", "invoice", "m.pdf", "m", None, None, 0.66, "the document", "invoice", 1),
+        ("sensible", "invoices", "g.pdf", "g", None, "NEEDS_REVIEW", 0.75, "/lines/0/amount", "1", 0, 0.7),
+        ("extracta_classification", "invoice", "m.pdf", "m", None, None, 0.66, "the document", "invoice", 1, 0.7),
     ],
     "stuck": [
         ("extracta", "batch", "Receipts", "9", "E9", None, 4, "open", "open", datetime(2026, 11, 1)),
@@ -323,7 +343,7 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
         ("invoices", "atlas", 3, 2, 0.5, 0.5, None, 0.9, 1.0, 0.0),
         ("invoices", "docmap", 4, 3, APPROX(1 / 3), APPROX(2 / 3), APPROX(20), None, 1.5, APPROX(2 / 3)),
         ("invoices", "extracta", 3, 3, APPROX(1 / 3), APPROX(1 / 3), None, None, 1.0, 0.0),
-        ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(1.9 / 3), 1.5, 0.0),
+        ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(2.15 / 3), 1.5, 0.0),
     ],
     "edits": [
         ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "came again", None, None, None, LATER),
@@ -346,6 +366,68 @@ def test_each_recipe_says_of_a_few_rows_what_a_person_would(postgres: str, tmp_p
                 assert [row[-1] for row in rows] == [days_since(row[-2].date()) for row in rows]
                 rows = [row[:-1] for row in rows]
             assert rows == expected, name
+
+
+def invoice_tables() -> dict[str, list[Row]]:
+    """Invoices of all providers, each with what makes a total wrong that is added up without care."""
+    tables: dict[str, list[Row]] = defaultdict(list)
+    monday = this_week()
+    now, before = f"{monday}T10:00:00Z", f"{monday - timedelta(days=7)}T10:00:00Z"
+    about = {"observed_at": now, "document_index": 0}
+
+    def add(provider: str, id_: str, values: Mapping[str, Any], unit: str | None = None, **columns: Any) -> None:
+        tables[f"{provider}_results"].append({**about, "id": id_, "provider": provider, "digest": "new", **columns})
+        for path, value in values.items():
+            of = {"provider": provider, "result_key": id_, "digest": "new", "observed_at": now}
+            tables[f"{provider}_fields"].append(
+                {**of, "id": f"{id_}#{path}", "path": path, "value": value, "unit": unit}
+            )
+
+    def leftover(provider: str, id_: str, path: str, value: str) -> None:
+        """A value of before an edit."""
+        of = {"provider": provider, "result_key": id_, "digest": "old", "observed_at": now}
+        tables[f"{provider}_fields"].append({**of, "id": f"{id_}#{path}", "path": path, "value": value})
+
+    for batch, created in (("E1", now), ("E2", before)):
+        tables["extracta_batches"].append(
+            {"id": batch, "provider": "extracta", "template_name": "Supplier invoices", "created_at": created, **about}
+        )
+    # Extracta: text everywhere, no creation time, and no name of a template that was named by hand.
+    add("extracta", "a", {"/total": "100.10", "/currency": "eur", "/lines/0/total": "7"}, batch_key="E1")
+    add("extracta", "b", {"/total": "1,250.00", "/currency": "EUR"}, batch_key="E1")
+    add("extracta", "c", {"/total": "12,50 EUR", "/currency": "EUR"}, batch_key="E1")
+    add("extracta", "d", {"/total": "5", "/currency": "EUR"}, batch_key="E2")
+    add("extracta", "receipt", {"/total": "9"}, template_name="Receipts", created_at=now)
+    # DocMap: numbers, a value that is empty before one that counts, and a credit note.
+    docmap = {"template_name": "Invoices", "created_at": now}
+    add("docmap", "e", {"/total": "", "/total_amount": "0.2", "/currency": "EUR"}, **docmap)
+    add("docmap", "f", {"/Total_Amount": "-50", "/currency": "USD"}, **docmap)
+    add("docmap", "g", {"/total_amount": "1e30", "/currency": "USD"}, **docmap)
+    leftover("docmap", "g", "/total", "77")
+    # Sensible: a unit instead of a currency.
+    add("sensible", "h", {"/total": "3465.82"}, unit="$", document_type="invoices", created_at=now)
+    # Atlas: the day stands in the batch id alone, and it may have none.
+    day = f"{monday:%Y%m%d}"
+    atlas = {"document_type": "INVOICE"}
+    add("atlas", "i", {"/total_amount": "1.50", "/currency": None}, batch_id=f"BATCH-1-X-{day}093000", **atlas)
+    add("atlas", "j", {"/total_amount": "2"}, batch_id="1b2c", **atlas)
+    # Classified as an invoice, which is in Extracta's results.
+    add("extracta_classification", "k", {"/documentType": "invoice"}, document_type="invoice", created_at=now)
+    return dict(tables)
+
+
+def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: str, tmp_path: Path) -> None:
+    monday, answers = this_week(), ask_both(tmp_path, postgres, "invoices", invoice_tables())
+
+    for answer in answers:
+        assert [tuple(row.values()) for row in answer["invoices"]] == [
+            (monday, True, "EUR", 4, Decimal("100.30"), 2),
+            (monday, True, "USD", 2, Decimal("-50.00"), 1),
+            (monday, True, "$", 1, Decimal("3465.82"), 0),
+            (monday, True, "unknown", 1, Decimal("1.50"), 0),
+            (monday - timedelta(days=7), False, "EUR", 1, Decimal("5.00"), 0),
+            (None, False, "unknown", 1, Decimal("2.00"), 0),
+        ]
 
 
 def test_where_each_version_is_kept_values_are_told_as_they_were(postgres: str, tmp_path: Path) -> None:

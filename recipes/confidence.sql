@@ -1,8 +1,8 @@
--- How sure are the providers of each field, and does it get better or worse?
+-- Mean confidence by field: how sure are the providers of each field, and does it get better or worse?
 --
--- By field and week: the mean and the least confidence, and how many values are unsure. Atlas tells a confidence of each
--- value, Sensible where a configuration has it shown, Extracta's classification of the document as a whole. Only what is
--- true now: values from before an edit are left out.
+-- By field and week: the mean and the lowest confidence, and how many values are below the threshold in `settings`. Atlas
+-- gives a confidence for each value, Sensible where a configuration returns it, Extracta's classification for the document
+-- as a whole. Values from before an edit are left out.
 
 WITH settings AS (SELECT 0.7 AS unsure_below),
 files AS (

@@ -1,11 +1,11 @@
--- What did somebody change after it had been extracted?
+-- Edits after extraction: which values did a person change?
 --
--- What can be known depends on how the tables are kept.
--- - Kept by upserts (Append + Deduped, PyAirbyte), a value that was changed in place is overwritten, and told as "came
---   again": the result's data was delivered again after its document was done, and no longer is what it was. A value that
---   an edit took away is "taken away": its row stays, with the digest that the result had before.
--- - With every version kept (Append), "changed" and "taken away" have the value as it was before.
--- A decision that changes no value is no edit. Nor is it told who edited: no provider does.
+-- What can be known depends on how the tables are kept:
+-- - With upserts (Append + Deduped, PyAirbyte) a value that was changed in place is overwritten. Its result is in the answer
+--   as "came again": the result's data was delivered again after its document was done, with another content. A value that
+--   an edit removed is "taken away": its row stays, with the digest that the result had before.
+-- - With every version kept (Append), "changed" and "taken away" show the value as it was before.
+-- A review decision that changes no value is no edit. No provider gives the name of the editor.
 
 WITH files AS (
     SELECT id, provider, observed_at FROM extracta_files

@@ -1,6 +1,6 @@
--- Why do documents fail, how often, and since when?
+-- Failure reasons: why do documents fail, how often, and since when?
 --
--- A row for each reason of each template; `share` is of all documents of that template that are done.
+-- A row for each reason of each template, the most frequent first. `share` is of all documents of that template that are done.
 
 WITH files AS (
     SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,

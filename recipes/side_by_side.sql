@@ -1,8 +1,8 @@
--- How do the providers do on the same type of document?
+-- Comparison of providers: how do they do on the same type of document?
 --
--- `same` says what counts as the same: a template's name, or where there is none the document type, in lower case and
--- compared with LIKE. Change it to suit your own, each fitting one line at most. Shares are of what is done; a column
--- is null where a provider does not tell.
+-- `same` defines which documents are of the same type: the template's name, or the document type where there is no
+-- template, in lower case and compared with LIKE. Adapt it to your names; each name may match one line at most. Shares are
+-- of the documents that are done. A column is null where a provider gives nothing to compute it from.
 
 WITH same(pattern, document_type) AS (
     VALUES ('%invoice%', 'invoices'), ('%receipt%', 'receipts'), ('%contract%', 'contracts'), ('%resume%', 'resumes')

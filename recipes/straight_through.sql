@@ -1,13 +1,21 @@
--- Which share of the documents needed nobody's hand, by template and week?
+-- Straight-through processing rate: which share of the documents needed no person, by template and week?
 --
--- Straight through went what was processed, was never under review, and was not edited after it had come in, as far as
--- edits.sql can tell. The share is of all that is done, what failed included.
+-- A document went straight through if it was processed, was never under review, and was not edited after it had come in, as
+-- far as edits.sql can tell. The share is of all documents that are done, failed ones included. A classified file is left
+-- out where it led to an extraction: that document is counted there.
 
 WITH files AS (
     SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
         observed_at FROM extracta_files
     UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
-        observed_at FROM extracta_classification_files
+        observed_at FROM extracta_classification_files AS classified
+    WHERE NOT EXISTS (
+        SELECT 1 FROM extracta_files AS extracted
+        WHERE extracted.template_id = (classified.provider_data -> 'extraction' ->> 'extractionId')
+            AND extracted.batch_id = (classified.provider_data -> 'extraction' ->> 'batchId')
+            AND coalesce(extracted.file_id = (classified.provider_data -> 'extraction' ->> 'fileId'),
+                extracted.file_name = classified.file_name)
+    )
     UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
         observed_at FROM docmap_files
     UNION ALL SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,

@@ -1,8 +1,8 @@
--- What is not getting done?
+-- Stuck documents and batches: what does not get done?
 --
--- Documents that have been pending for more than a day, and batches that are stalled, missing, or open for so long
--- without telling of a document: Extracta, for one, tells nothing of a batch until all of it is done. `since` is when it
--- was created, where that is told, else when it was last heard of.
+-- Documents that have been pending for more than a day; batches that are stalled or missing; and batches that have been
+-- open for so long without any pending document, because Extracta lists no document of a batch until all are done. `since`
+-- is the creation time where the provider gives one, else the time of the last change.
 
 WITH settings AS (SELECT 24 AS hours),
 files AS (

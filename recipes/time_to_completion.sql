@@ -1,7 +1,7 @@
--- How long does a document take, by template and week?
+-- Time to completion: how long does a document take, by template and week?
 --
--- From its creation to its completion, in seconds: the median, what nine in ten stay below, and the slowest. Only DocMap
--- and Sensible tell both times of a document; what others do not tell is not made up.
+-- From its creation to its completion, in seconds: the median, the 90th percentile (nine in ten are faster), and the
+-- slowest. Only DocMap and Sensible give both times of a document; the other providers are not in the answer.
 
 WITH files AS (
     SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,

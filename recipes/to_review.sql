@@ -1,7 +1,8 @@
--- Which documents should somebody look at first?
+-- Human review queue: which documents should a person look at first?
 --
--- Those with a value that is unsure, and those that wait for a review; the least sure first. What somebody has decided on
--- is left out.
+-- First those that wait for a person (their provider has them under review), then those with a value of low confidence: below
+-- the threshold in `settings`, which is shown as `unsure_below`. The least confident first, in both. Documents that a
+-- person has decided on are left out.
 
 WITH settings AS (SELECT 0.7 AS unsure_below),
 results AS (
@@ -45,10 +46,12 @@ by_sureness AS (
 SELECT results.provider, coalesce(template_name, document_type, 'not told') AS template,
     coalesce(file_name, file_id) AS document, results.id,
     coalesce(batches.description, results.batch_id) AS batch, review_status,
-    CAST(least.confidence AS DOUBLE PRECISION) AS confidence, path, value, coalesce(unsure, 0) AS unsure_values
+    CAST(least.confidence AS DOUBLE PRECISION) AS confidence, path, value, coalesce(unsure, 0) AS unsure_values,
+    CAST(settings.unsure_below AS DOUBLE PRECISION) AS unsure_below
 FROM results
+CROSS JOIN settings
 LEFT JOIN batches ON batches.provider = results.provider AND batches.id = results.batch_key
 LEFT JOIN by_sureness AS least ON least.provider = results.provider AND least.result_key = results.id
     AND least.digest = results.digest AND place = 1
 WHERE (review_status IS NULL AND unsure > 0) OR review_status = 'NEEDS_REVIEW'
-ORDER BY least.confidence NULLS LAST, results.provider, results.id
+ORDER BY CASE review_status WHEN 'NEEDS_REVIEW' THEN 0 ELSE 1 END, least.confidence NULLS LAST, results.provider, results.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airbyte_cdk.models import AirbyteStream, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, SyncMode
@@ -11,15 +11,16 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from .config import Settings
 from .entries import Rules
-from .errors import ConfigError
+from .errors import ConfigError, ConnectorError
 from .messages import Tell
-from .providers.base import Plan, Product
+from .plain import plain
+from .providers.base import Plan, Product, Script
 from .state import Ledger
 from .streams import Stream
 from .tables import TABLES, Table, View
 from .templates import Templates
-from .typed import Typed, stream_of, table_names
-from .values import given_name
+from .typed import LostMarks, Typed, stream_of, table_names
+from .values import GivenName, given_name
 
 
 class _Found(NamedTuple):
@@ -29,6 +30,18 @@ class _Found(NamedTuple):
     product: Product
     table: Table
     of: str = ""
+
+
+class Selected(NamedTuple):
+    """What `read` makes of the configured streams.
+
+    Attributes:
+        streams: those to be read, with what has been read of them.
+        refused: by name, why a stream is not read though the settings give it.
+    """
+
+    streams: list[Stream]
+    refused: Mapping[str, ConfigError]
 
 
 def standard(planned: Sequence[Plan]) -> list[AirbyteStream]:
@@ -76,13 +89,19 @@ def selected(
     manager: ConnectorStateManager,
     tell: Tell,
     logger: logging.Logger,
-) -> list[Stream]:
-    """The streams to be read, with what has been read of them. Those that the settings do not give are left out."""
+) -> Selected:
+    """Return the streams to be read. Those that the settings do not give are left out."""
     available = {f"{found.product.streams}_{found.table.kind}": found for found in _standard(planned)}
+    given = {one.table: one for one in map(given_name, settings.table_names)}
     streams = []
+    refused: dict[str, ConfigError] = {}
     for configured in catalog.streams:
         name = configured.stream.name
-        found = available.get(name) or (_typed(planned, configured) if settings.typed_tables else None)
+        try:
+            found = available.get(name) or (_typed(planned, configured, given) if settings.typed_tables else None)
+        except ConfigError as error:
+            refused[name] = error
+            continue
         if found:
             plan, product, table, of = found
             ledger = Ledger(
@@ -95,17 +114,76 @@ def selected(
             ledger = _loaded(configured, dict(manager.get_stream_state(name, None)), ledger, logger)
             view = View(product.streams, settings.keep_urls, product.notation)
             streams.append(Stream(name, product.name, table, view, ledger, tell))
-    return streams
+    return Selected(streams, refused)
 
 
-def _typed(planned: Sequence[Plan], configured: ConfiguredAirbyteStream) -> _Found | None:
-    """A typed table, by what `discover` has written into its schema."""
-    table = Typed.read(configured.stream.json_schema)
-    for plan in planned if table else ():
+def _typed(
+    planned: Sequence[Plan], configured: ConfiguredAirbyteStream, given: Mapping[str, GivenName]
+) -> _Found | None:
+    """Return a typed table, by what `discover` has written into its schema.
+
+    Raises:
+        ConfigError: where that is lost, or `table_names` gives the table to another template by now.
+    """
+    name = configured.stream.name
+    try:
+        table = Typed.read(configured.stream.json_schema)
+    except LostMarks as reason:
+        raise ConfigError(
+            f"The schema of the stream {name} is not as it was discovered ({reason}). Refresh the connection's schema."
+        ) from None
+    if table is None:
+        return None
+    wanted = given.get(name)
+    if wanted and table.name and (wanted.provider, wanted.of) not in _names_of(table):
+        raise ConfigError(
+            f"The stream {name} is a table of {plain(table.name)} in the connection's schema, and of "
+            f"{plain(wanted.of)} in table_names. Refresh the connection's schema."
+        )
+    for plan in planned:
         for product in plan.products:
-            if table and product.typing and product.streams == table.product:
+            if product.typing and product.streams == table.product:
                 return _Found(plan, product, table.table(product.typing.of), table.of)
     return None
+
+
+def _names_of(table: Typed) -> set[tuple[str, str]]:
+    """Return what an entry of `table_names` may call the template of a table."""
+    return {(table.product, table.of), (table.product, table.name)}
+
+
+def fail_unnamed(
+    planned: Sequence[Plan],
+    streams: Sequence[Stream],
+    ask: Callable[[Plan, Script[frozenset[str]]], frozenset[str]],
+    logger: logging.Logger,
+) -> None:
+    """Fail the typed tables whose template the settings no longer name: no row of theirs would ever come again.
+
+    Args:
+        ask: runs a script against a provider. Most of these ask for nothing: see `Typing.unnamed`.
+    """
+    for plan in planned:
+        for product in plan.products:
+            tables = [stream for stream in streams if stream.product == product.name and stream.ledger.of]
+            if not tables or not product.typing:
+                continue
+            setting = product.typing.setting
+            try:
+                unnamed = ask(plan, product.typing.unnamed(frozenset(stream.ledger.of for stream in tables)))
+            except ConnectorError as trouble:
+                # Without an answer nothing shows that the table is complete.
+                for stream in tables:
+                    stream.fail(trouble)
+                continue
+            for stream in tables:
+                if stream.ledger.of in unnamed:
+                    error = ConfigError(
+                        f"The settings no longer name {plain(stream.ledger.of)}, the template or document type of the "
+                        f"stream {stream.name}. Refresh the connection's schema, or name it in {setting} again."
+                    )
+                    logger.warning("%s", error)
+                    stream.fail(error)
 
 
 def _loaded(

@@ -14,6 +14,20 @@ from .model import digest_of
 LONGEST = 63
 """Bytes of a name in PostgreSQL, which takes the fewest; names are ASCII here."""
 
+SYSTEM_COLUMNS = frozenset(
+    {
+        *("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"),  # PostgreSQL, section "System Columns"
+        *("oid", "insertxid", "deletexid"),  # Amazon Redshift, and PostgreSQL before 12
+        *("constraint", "current_date", "current_time", "current_timestamp", "current_user"),  # Snowflake,
+        *("localtime", "localtimestamp"),  # "Reserved & limited keywords": "cannot be used as column name"
+    }
+)
+"""Names that some warehouse refuses for a column, even in quotes or in its `CREATE TABLE` at all.
+
+BigQuery (`_PARTITION`, `_TABLE_`, `_FILE_`, `_ROW_TIMESTAMP`, ...) and Databricks (`_metadata`, `_change_type`, ...)
+reserve names that begin with `_` and a letter. A slug never begins with `_`, so that no column is called so.
+"""
+
 _TAIL = 6
 
 T = TypeVar("T", bound=Hashable)

@@ -24,7 +24,7 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from . import engine, messages
 from .asking import answered
-from .catalog import selected, standard, typed
+from .catalog import fail_unnamed, selected, standard, typed
 from .config import Settings
 from .entries import Rules
 from .errors import ConfigError, ConnectorError, unforeseen
@@ -136,14 +136,24 @@ class SourceDocextract(Source):
             yield messages.status(configured.stream.name, AirbyteStreamStatus.STARTED)
         streams: list[Stream] = []
         ended: set[str] = set()
+        refused: Mapping[str, ConfigError] = {}
         try:
             settings = Settings.parse(config, logger)
             manager = ConnectorStateManager(state)
             with self.stop.waiting():
                 planned = plans(settings, _registry(settings, logger))
             rules = _rules(settings)
-            streams = selected(settings, rules, planned, catalog, manager=manager, tell=self.tell, logger=logger)
-            yield from self._absent(catalog, streams, ended)
+            streams, refused = selected(
+                settings, rules, planned, catalog, manager=manager, tell=self.tell, logger=logger
+            )
+            yield from self._absent(catalog, streams, refused, ended, logger)
+            with self.stop.waiting():
+                fail_unnamed(
+                    planned,
+                    streams,
+                    lambda plan, script: answered(script, self._client(plan, settings, logger)),
+                    logger,
+                )
             yield from self._sync(settings, rules, planned, streams=streams, manager=manager, logger=logger)
         except GeneratorExit:
             raise
@@ -156,8 +166,9 @@ class SourceDocextract(Source):
                 raise messages.traced(error if isinstance(error, ConnectorError) else unforeseen(error)) from None
             raise
         troubles = [stream.trouble for stream in streams if stream.trouble]
-        if ended:
-            troubles += [_not_set_up(sorted(ended))] * len(ended)
+        troubles.extend(refused.values())
+        if absent := sorted(ended - refused.keys()):
+            troubles += [_not_set_up(absent)] * len(absent)  # each of them is one that is incomplete
         if troubles:
             raise messages.traced(_summed_up(troubles, len(catalog.streams))) from None
 
@@ -192,14 +203,22 @@ class SourceDocextract(Source):
         yield from engine.run(visits, arrivals, self.stop)
 
     @staticmethod
-    def _absent(catalog: ConfiguredAirbyteCatalog, streams: list[Stream], ended: set[str]) -> Iterator[AirbyteMessage]:
-        """Streams that the settings do not give, as after a provider was removed from them."""
+    def _absent(
+        catalog: ConfiguredAirbyteCatalog,
+        streams: list[Stream],
+        refused: Mapping[str, ConfigError],
+        ended: set[str],
+        logger: logging.Logger,
+    ) -> Iterator[AirbyteMessage]:
+        """End the streams that cannot be read, as after a provider was removed from the settings."""
         present = {stream.name for stream in streams}
         for configured in catalog.streams:
             name = configured.stream.name
             if name not in present:
                 ended.add(name)
-                yield messages.trouble(name, _not_set_up([name]))
+                error = refused.get(name) or _not_set_up([name])
+                logger.warning("%s", error)
+                yield messages.trouble(name, error)
                 yield messages.status(name, AirbyteStreamStatus.INCOMPLETE)
 
     def _client(self, plan: Plan, settings: Settings, logger: logging.Logger) -> Client:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from .fields import VALUE, About, Notation
 from .model import BatchRef, Extraction, Json, JsonObject
@@ -93,6 +94,27 @@ class Templates:
 
     known: Sequence[Template]
     troubles: Sequence[str] = ()
+
+
+Unnamed = Callable[[frozenset[str]], Generator[Sequence[Any], Sequence[Json], frozenset[str]]]
+"""Returns those of some templates that the settings no longer name, as a script: it may ask the provider."""
+
+
+def all_named(_: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
+    """Return none of the templates: no setting names them, so that each may come at any time."""
+    yield from ()
+    return frozenset()
+
+
+def not_among(names: Iterable[str]) -> Unnamed:
+    """Return the templates that the settings do not list; an empty list means all templates."""
+    listed = frozenset(names)
+
+    def unnamed(templates: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
+        yield from ()
+        return templates - listed if listed else frozenset()
+
+    return unnamed
 
 
 WhatOf = Callable[[BatchRef, Extraction], str | None]

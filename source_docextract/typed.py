@@ -2,7 +2,9 @@
 
 What `discover` has asked a provider stands in the JSON schema of the stream, where `read` finds it again without
 asking: under `x-docextract`, at the top which template it is, at each column which field, and what of it. Airbyte hands
-the schema back whole but for columns that its user has deselected.
+the schema back whole but for columns that its user has deselected. The column `id` names the template as well: Airbyte
+compares a new schema with the kept one by the columns alone, and would keep the old one where a table is given to
+another template of the same fields.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from .columns import RESULTS as RESULT_COLUMNS
 from .columns import Column
 from .fields import Notation
 from .model import Document, Snapshot
-from .names import apart, cut, digest, slug, tail, whole_digest
+from .names import SYSTEM_COLUMNS, apart, cut, digest, slug, tail, whole_digest
+from .plain import plain
 from .tables import RESULTS, Record, Row, Table, View, mark
 from .templates import Field, Kind, Part, Template, WhatOf, opened, parts_of
 from .values import STANDARD, GivenName
@@ -29,8 +32,11 @@ MARKED = "x-docextract"
 ERRORS = "type_errors"
 
 _COMMON: Mapping[str, Column] = {
-    **{name: RESULT_COLUMNS[name] for name in ("id", "file_key", "batch_key", "file_name", "confidence")},
     "id": ({"type": "string"}, "Names this row: the id in the results stream."),
+    **{
+        name: RESULT_COLUMNS[name]
+        for name in ("file_key", "batch_key", "batch_id", "template_name", "file_name", "confidence", "created_at")
+    },
 }
 _LAST: Mapping[str, Column] = {
     ERRORS: (
@@ -79,11 +85,14 @@ def table_names(templates: Mapping[str, Iterable[Template]], given: Iterable[Giv
 
 
 def stream_of(product: str, template: Template, name: str) -> AirbyteStream:
-    """As `discover` shows it."""
+    """Return the stream of a typed table as `discover` shows it."""
     table = Table(name, {**_COMMON, **_columns(template.fields), **_LAST}, RESULTS.rows)
     stream = table.stream(product)
     stream.name = name
-    stream.json_schema[MARKED] = {"product": product, "of": template.of}
+    mark = {"product": product, "of": template.of}
+    stream.json_schema["properties"]["id"][MARKED] = mark
+    # The name is at the top alone: a template that is renamed is no change of the table.
+    stream.json_schema[MARKED] = {**mark, "name": template.name}
     return stream
 
 
@@ -111,9 +120,26 @@ def _column_names(fields: Iterable[str]) -> dict[str, str]:
 
 def _column_name(field: str) -> str:
     base = slug(field)
-    if not base or base in COLUMNS:
+    if not base or base in COLUMNS or base in SYSTEM_COLUMNS:
         return f"field_{base or digest(field)}"
     return f"_{base}" if base[0].isdigit() else base
+
+
+def _template_of(mark: Any) -> tuple[str, str]:
+    try:
+        product, of = mark["product"], mark["of"]
+    except (KeyError, TypeError):
+        raise LostMarks("it does not name its template") from None
+    if not (isinstance(product, str) and isinstance(of, str)):
+        raise LostMarks("it does not name its template")
+    return product, of
+
+
+def _read(column: str, described: Mapping[str, Any]) -> tuple[str, _Read]:
+    """Return the field of a column, and what of it the column holds."""
+    mark = described[MARKED]
+    kind = next(kind for kind in Kind if kind.value in described["type"])
+    return mark["field"], _Read(column, Part(mark["part"]), kind)
 
 
 class _Read(NamedTuple):
@@ -124,6 +150,10 @@ class _Read(NamedTuple):
     kind: Kind
 
 
+class LostMarks(ValueError):
+    """The schema of a typed table without all that `discover` wrote into it. The message is the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """A typed table, out of its JSON schema.
@@ -132,26 +162,51 @@ class Typed:
         product: what its stream would begin with if it were one of the others.
         of: the id of its template, or its document type.
         reads: by field, the columns that come of it.
+        name: the template's name at the last discovery; empty in schemas of earlier versions.
     """
 
     product: str
     of: str
     reads: Mapping[str, tuple[_Read, ...]]
+    name: str = ""
 
     @classmethod
     def read(cls, schema: Mapping[str, Any]) -> Typed | None:
-        """None where it is the schema of another stream, or not as this connector has written it."""
-        reads: dict[str, tuple[_Read, ...]] = {}
-        try:
-            marked = schema[MARKED]
-            for column, told in schema["properties"].items():
-                if field := told.get(MARKED):
-                    kind = next(kind for kind in Kind if kind.value in told["type"])
-                    read = _Read(column, Part(field["part"]), kind)
-                    reads[field["field"]] = (*reads.get(field["field"], ()), read)
-            return cls(marked["product"], marked["of"], reads)
-        except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+        """Read a typed table out of its schema. None for the schema of any other stream, which holds no mark.
+
+        Raises:
+            LostMarks: for a schema that has lost or contradicts a part of what `discover` wrote into it. Without it a
+                column would be empty, or hold rows of another template.
+        """
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping):
+            if MARKED in schema:
+                raise LostMarks("it has no columns")
             return None
+        columns = {name: column if isinstance(column, Mapping) else {} for name, column in properties.items()}
+        if MARKED not in schema and not any(MARKED in column for column in columns.values()):
+            return None
+        # Earlier versions wrote the template at the top alone.
+        places = [place for place in (schema, columns.get("id", {})) if MARKED in place]
+        templates = {_template_of(place[MARKED]) for place in places}
+        if len(templates) != 1:
+            raise LostMarks("it names two templates" if templates else "it does not name its template")
+        [(product, of)] = templates
+        reads: dict[str, tuple[_Read, ...]] = {}
+        lost = []
+        for column, described in columns.items():
+            if column == "id" or (column in COLUMNS and MARKED not in described):
+                continue
+            try:
+                field, read = _read(column, described)
+                reads[field] = (*reads.get(field, ()), read)
+            except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+                lost.append(column)
+        if lost:
+            raise LostMarks(f"it does not name the field of {plain(', '.join(lost))}")
+        top = schema.get(MARKED)
+        name = top.get("name") if isinstance(top, Mapping) else None
+        return cls(product, of, reads, name if isinstance(name, str) else "")
 
     def table(self, of: WhatOf) -> Table:
         """The table of a product that knows by `of` what an extraction is of."""

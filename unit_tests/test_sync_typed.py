@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airbyte_cdk.models import ConfiguredAirbyteCatalog
+from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteCatalogSerializer
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from harness import START, Connection, log, only
 
@@ -17,6 +18,8 @@ from sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sa
 
 Served = tuple[Sandbox, str]
 Settings = dict[str, Any]
+COMMON = ("file_key", "batch_key", "batch_id", "template_name", "file_name", "confidence", "created_at")
+"""Columns of a typed table that hold what the results stream holds."""
 LONG_AGO = START - timedelta(days=200)
 
 
@@ -46,11 +49,13 @@ def typed(connection: Connection) -> dict[str, dict[str, Any]]:
 
 def types(schema: dict[str, Any]) -> dict[str, str]:
     """Of the columns that are not those of all typed tables."""
-    return {name: told["type"][1] for name, told in schema["properties"].items() if "x-docextract" in told}
+    return {
+        name: told["type"][1] for name, told in schema["properties"].items() if "field" in told.get("x-docextract", {})
+    }
 
 
 def own(record: dict[str, Any]) -> dict[str, Any]:
-    common = {"id", "file_key", "batch_key", "file_name", "confidence", "observed_at"}
+    common = {*COMMON, "id", "observed_at"}
     return {name: value for name, value in record.items() if name not in common}
 
 
@@ -193,8 +198,7 @@ def test_a_template_has_a_table_with_a_typed_column_for_each_field(served: Serve
     by_id = {record["id"]: own(record) for record in found}
     assert sorted(by_id.values(), key=str) == sorted(rows, key=str)
     for record in found:
-        common = ("file_key", "batch_key", "file_name", "confidence")
-        assert [record[column] for column in common] == [results[record["id"]][column] for column in common]
+        assert [record[column] for column in COMMON] == [results[record["id"]][column] for column in COMMON]
 
     second = connection.sync(catalog=catalog)
     assert second.counts == {}
@@ -353,7 +357,12 @@ def test_links_lead_to_the_templates_of_the_tables_that_are_selected_alone(serve
 
     synced = connection.sync(catalog=catalog)
 
-    assert synced.requests == {"extracta.getResults": 1, "extracta.getBatchResults": 1}
+    # No setting names the template: the classification template says that it is linked.
+    assert synced.requests == {
+        "extracta.viewClassification": 1,
+        "extracta.getResults": 1,
+        "extracta.getBatchResults": 1,
+    }
     assert synced.counts == {"extracta_one": 2}
 
 
@@ -438,6 +447,185 @@ def test_a_table_that_is_given_to_another_template_is_read_from_its_beginning(
     assert [row["a"] for row in connection.sync("mine").records["mine"]] == templates[1:]
     assert connection.sync("mine").counts == {}
     assert only(warned(caplog)).startswith("The stream mine belongs to another template or document type than before.")
+
+
+def kept(connection: Connection, *streams: str) -> ConfiguredAirbyteCatalog:
+    """The catalog that Airbyte keeps until the schema is refreshed: through JSON, and of no object of the source."""
+    document = ConfiguredAirbyteCatalogSerializer.dump(some(connection, *streams))
+    return ConfiguredAirbyteCatalogSerializer.load(json.loads(json.dumps(document)))
+
+
+def two_extracta_templates(sandbox: Sandbox) -> tuple[str, str]:
+    """Of one name and the same fields, each with a document."""
+    first, second = (sandbox.extracta.create("Invoices", ["total"]) for _ in range(2))
+    for template in (first, second):
+        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"total": template})])
+    return first, second
+
+
+class TestATemplateThatIsNoLongerNamed:
+    def test_extracta_whose_setting_goes_to_another_template_is_incomplete_in_words(
+        self, served: Served, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second = two_extracta_templates(served[0])
+        connection = connected(served, {"extracta": {"extraction_ids": [first]}})
+        catalog = kept(connection, "extracta_invoices", "extracta_results")
+        assert connection.sync(catalog=catalog).counts["extracta_invoices"] == 1
+
+        connection.settings["extracta"]["extraction_ids"] = [second]
+        synced = connection.sync(catalog=catalog)
+
+        sentence = (
+            f"The settings no longer name {first}, the template or document type of the stream extracta_invoices. "
+            "Refresh the connection's schema, or name it in extracta.extraction_ids again."
+        )
+        assert synced.ends == {"extracta_invoices": "INCOMPLETE", "extracta_results": "COMPLETE"}
+        assert synced.counts == {"extracta_results": 1}
+        assert warned(caplog) == [sentence]
+        assert synced.error
+        assert str(synced.error.message).endswith(sentence)
+        assert [row["total"] for row in connection.sync("extracta_invoices").records["extracta_invoices"]] == [second]
+
+    def test_docmap_and_sensible_too(self, served: Served) -> None:
+        sandbox, _ = served
+        templates = [sandbox.docmap.template(name) for name in ("One", "Two")]
+        for template, name in zip(templates, ("claims", "contracts"), strict=True):
+            sandbox.docmap.run(template, [NewExtraction("a.pdf", 0, {"a": 1})])
+            sandbox.sensible.document_type(name)
+            sandbox.sensible.extract([SensibleDocument("a", 0, {"n": read("1")})], name)
+        before = {"docmap": {"template_ids": templates[:1]}, "sensible": {"document_types": ["claims"]}}
+        connection = connected(served, before)
+        catalog = kept(connection, "docmap_one", "sensible_claims")
+        assert connection.sync(catalog=catalog).counts == {"docmap_one": 1, "sensible_claims": 1}
+
+        connection.settings["docmap"]["template_ids"] = templates[1:]
+        connection.settings["sensible"]["document_types"] = ["contracts"]
+        synced = connection.sync(catalog=catalog)
+
+        assert synced.ends == {"docmap_one": "INCOMPLETE", "sensible_claims": "INCOMPLETE"}
+        for words in ("in docmap.template_ids again", "in sensible.document_types again"):
+            assert words in str(synced.error and synced.error.message)
+
+    def test_a_template_that_a_classification_template_links_to_is_complete_without_rows(self, served: Served) -> None:
+        sandbox, _ = served
+        linked = sandbox.extracta.create("Linked", ["a"])
+        mail = sandbox.classification.create("Mail", [DocumentType("in", extraction_id=linked)])
+        settings = {"classification_ids": [mail]}
+        connection = connected(served, {"extracta": settings})
+        catalog = kept(connection, "extracta_linked")
+
+        assert connection.sync(catalog=catalog).ends == {"extracta_linked": "COMPLETE"}
+        connection.settings["extracta"]["follow_links"] = False
+        connection.settings["extracta"]["extraction_ids"] = [sandbox.extracta.create("Other", ["a"])]
+        assert connection.sync(catalog=catalog).ends == {"extracta_linked": "INCOMPLETE"}
+
+    def test_where_the_links_cannot_be_asked_for_the_table_is_incomplete(self, served: Served) -> None:
+        sandbox, _ = served
+        linked = sandbox.extracta.create("Linked", ["a"])
+        mail = sandbox.classification.create("Mail", [DocumentType("in", extraction_id=linked)])
+        batch = sandbox.classification.upload(mail, [NewFile("a.pdf", 0, {"documentType": "in", "confidence": 1})])
+        sandbox.extracta.finish()
+        connection = connected(served, {"extracta": {"classification_batches": [f"{mail}/{batch}"]}})
+        catalog = kept(connection, "extracta_linked")
+
+        with sandbox.faults.during(Fault("status", "extracta.viewClassification", status=503)):
+            synced = connection.sync(catalog=catalog)
+
+        assert synced.ends == {"extracta_linked": "INCOMPLETE"}
+        assert synced.counts == {"extracta_linked": 1}
+        assert connection.sync(catalog=catalog).ends == {"extracta_linked": "COMPLETE"}
+
+    def test_a_name_that_goes_to_another_template_is_incomplete_in_words(self, served: Served) -> None:
+        sandbox, _ = served
+        templates = [sandbox.docmap.template(name) for name in ("One", "Two")]
+        for template in templates:
+            sandbox.docmap.run(template, [NewExtraction("a.pdf", 0, {"a": template})])
+        connection = connected(served, {"docmap": {}}, table_names=["docmap/One=mine"])
+        catalog = kept(connection, "mine", "docmap_results")
+
+        connection.settings["table_names"] = [f"docmap/{templates[0]}=mine"]
+        assert connection.sync(catalog=catalog).counts["mine"] == 1
+        connection.settings["table_names"] = ["docmap/Two=mine"]
+        synced = connection.sync(catalog=catalog)
+
+        assert synced.ends == {"mine": "INCOMPLETE", "docmap_results": "COMPLETE"}
+        assert (
+            "The stream mine is a table of One in the connection's schema, and of Two in table_names. "
+            "Refresh the connection's schema."
+        ) in str(synced.error and synced.error.message)
+
+    def test_the_difference_stands_in_the_columns_which_alone_airbyte_compares(self, served: Served) -> None:
+        first, second = two_extracta_templates(served[0])
+        connection = connected(served, {"extracta": {"extraction_ids": [first]}})
+        before = typed(connection)["extracta_invoices"]["properties"]
+
+        connection.settings["extracta"]["extraction_ids"] = [second]
+        after = typed(connection)["extracta_invoices"]["properties"]
+
+        assert [name for name in before if before[name] != after[name]] == ["id"]
+
+    def test_a_template_that_is_renamed_is_no_difference(self, served: Served) -> None:
+        sandbox, _ = served
+        template = sandbox.extracta.create("Invoices", ["total"])
+        names = [f"extracta/{template}=mine"]
+        connection = connected(served, {"extracta": {"extraction_ids": [template]}}, table_names=names)
+        before = typed(connection)["mine"]["properties"]
+
+        sandbox.extracta.update(template, {"name": "Bills"})
+
+        assert typed(connection)["mine"]["properties"] == before
+
+
+class TestSchemasThatLostAPart:
+    def test_a_column_without_its_mark_is_an_error_and_not_an_empty_column(
+        self, served: Served, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings, name, *_ = docmap(served[0])
+        connection = connected(served, settings)
+        catalog = kept(connection, name, "docmap_results")
+        [stream] = [one.stream for one in catalog.streams if one.stream.name == name]
+        del stream.json_schema["properties"]["heji"]["x-docextract"]
+
+        synced = connection.sync(catalog=catalog)
+
+        sentence = (
+            f"The schema of the stream {name} is not as it was discovered (it does not name the field of heji). "
+            "Refresh the connection's schema."
+        )
+        assert synced.ends == {name: "INCOMPLETE", "docmap_results": "COMPLETE"}
+        assert name not in synced.counts
+        assert warned(caplog) == [sentence]
+        assert synced.error
+        assert str(synced.error.message).endswith(sentence)
+
+    def test_a_schema_of_an_earlier_version_goes_on_working(self, served: Served) -> None:
+        settings, name, _, rows = docmap(served[0])
+        connection = connected(served, settings)
+        catalog = kept(connection, name)
+        schema = catalog.streams[0].stream.json_schema
+        del schema["x-docextract"]["name"]
+        del schema["properties"]["id"]["x-docextract"]
+        for column in ("batch_id", "template_name", "created_at"):
+            del schema["properties"][column]
+
+        synced = connection.sync(catalog=catalog)
+
+        assert synced.ends == {name: "COMPLETE"}
+        assert len(synced.records[name]) == len(rows)
+
+    def test_a_column_of_an_earlier_version_that_is_called_like_a_new_one_keeps_its_field(self, served: Served) -> None:
+        sandbox, _ = served
+        template = sandbox.docmap.template("Notes", [field("batch_id", "string"), field("xmin", "number")])
+        sandbox.docmap.run(template, [NewExtraction("a.pdf", 0, {"batch_id": "B-7", "xmin": 1})], "run")
+        connection = connected(served, {"docmap": {}})
+        catalog = kept(connection, "docmap_notes")
+        columns = catalog.streams[0].stream.json_schema["properties"]
+        for column in ("batch_id", "xmin"):
+            columns[column] = columns.pop(f"field_{column}")
+
+        row = only(connection.sync(catalog=catalog).records["docmap_notes"])
+
+        assert (row["batch_id"], row["xmin"]) == ("B-7", 1)
 
 
 def test_without_the_setting_a_typed_stream_is_not_given_any_more(served: Served) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from source_docextract.fields import PLAIN, Notation
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot
-from source_docextract.names import LONGEST, slug
+from source_docextract.names import LONGEST, SYSTEM_COLUMNS, slug
 from source_docextract.providers.base import Product
 from source_docextract.tables import RESULTS, TABLES, Table, View
 from source_docextract.templates import Field, Kind, Part, Template, by_template, by_type, declared, merged, seen
-from source_docextract.typed import COLUMNS, Typed, stream_of, table_names
+from source_docextract.typed import COLUMNS, LostMarks, Typed, stream_of, table_names
 from source_docextract.values import STANDARD, GivenName
 
 WRAPPED = Notation(
@@ -51,6 +51,7 @@ def own_columns(*fields: Field) -> dict[str, tuple[str, str]]:
     """By column, its field and what of it."""
     properties = schema(*fields)["properties"]
     marked = {column: told["x-docextract"] for column, told in properties.items() if "x-docextract" in told}
+    assert marked.pop("id") == {"product": "docmap", "of": "t"}
     return {column: (told["field"], told["part"]) for column, told in marked.items()}
 
 
@@ -167,8 +168,11 @@ class TestColumns:
             "id",
             "file_key",
             "batch_key",
+            "batch_id",
+            "template_name",
             "file_name",
             "confidence",
+            "created_at",
             "total_net",
             "type_errors",
             "observed_at",
@@ -176,6 +180,22 @@ class TestColumns:
 
     def test_a_field_that_is_called_like_one_of_these_gives_way(self) -> None:
         assert columns(*COLUMNS) == [f"field_{name}" for name in COLUMNS]
+
+    @pytest.mark.parametrize("name", sorted(SYSTEM_COLUMNS))
+    def test_a_column_name_that_a_database_reserves_is_never_used(self, name: str) -> None:
+        assert columns(name) == [f"field_{name}"]
+        assert columns(f"{name.upper()}!") == [f"field_{name}"]
+
+    def test_a_reserved_name_beside_its_new_name_keeps_them_apart(self) -> None:
+        names = columns("xmin", "field_xmin", "XMAX")
+
+        assert names[1:] == ["field_xmin", "field_xmax"]
+        assert names[0].startswith("field_xmin_")
+
+    def test_no_column_begins_with_an_underscore_and_a_letter_which_bigquery_and_databricks_reserve(self) -> None:
+        names = columns("_PARTITIONTIME", "_TABLE_SUFFIX", "__ROOT__x", "_metadata", "_change_type", "_1")
+
+        assert names == ["partitiontime", "table_suffix", "root_x", "metadata", "change_type", "_1"]
 
     def test_two_fields_of_one_column_are_told_apart_in_whichever_order_they_come(self) -> None:
         both = columns("total", "Total!")
@@ -246,25 +266,54 @@ class TestReading:
         assert row(written, {"total": 1, "vendor": 2})["type_errors"] is None
 
     @pytest.mark.parametrize(
-        "change",
+        ("change", "reason"),
         [
-            lambda written: written.pop("x-docextract"),
-            lambda written: written.update({"x-docextract": "docmap/t"}),
-            lambda written: written["x-docextract"].pop("of"),
-            lambda written: written.pop("properties"),
-            lambda written: written["properties"].update(total=True),
-            lambda written: written["properties"]["total"].pop("type"),
-            lambda written: written["properties"]["total"].update(type="null"),
-            lambda written: written["properties"]["total"]["x-docextract"].update(part="colour"),
+            (lambda written: written.update({"x-docextract": "docmap/t"}), "does not name its template"),
+            (lambda written: written["x-docextract"].pop("of"), "does not name its template"),
+            (lambda written: written["x-docextract"].update(of=["t"]), "does not name its template"),
+            (lambda written: written["x-docextract"].update(of="other"), "names two templates"),
+            (lambda written: written.pop("properties"), "has no columns"),
+            (lambda written: written["properties"].update(total=True), "does not name the field of total"),
+            (lambda written: written["properties"]["total"].pop("type"), "does not name the field of total"),
+            (lambda written: written["properties"]["total"].update(type="null"), "does not name the field of total"),
+            (lambda written: written["properties"]["total"].pop("x-docextract"), "does not name the field of total"),
+            (lambda written: written["properties"].update(new={"type": "string"}), "does not name the field of new"),
+            (
+                lambda written: written["properties"]["total"]["x-docextract"].update(part="colour"),
+                "does not name the field of total",
+            ),
+            (
+                lambda written: [written.pop("x-docextract"), written["properties"]["id"].pop("x-docextract")],
+                "template",
+            ),
         ],
     )
-    def test_a_schema_that_is_not_as_it_was_discovered_is_no_typed_table(self, change: Any) -> None:
-        written = schema(Field("total", NUMBER))
+    def test_a_schema_that_lost_a_mark_is_an_error_that_names_it(self, change: Any, reason: str) -> None:
+        written = schema(Field("total", NUMBER), Field("vendor", STRING))
         assert Typed.read(deepcopy(written))
 
         change(written)
 
-        assert Typed.read(written) is None
+        with pytest.raises(LostMarks, match=reason):
+            Typed.read(written)
+
+    def test_the_template_is_read_from_the_column_where_the_top_has_lost_it(self) -> None:
+        written = schema(Field("total", NUMBER))
+        del written["x-docextract"]
+
+        typed = Typed.read(written)
+
+        assert typed
+        assert (typed.product, typed.of, *typed.reads) == ("docmap", "t", "total")
+
+    def test_the_template_is_read_from_the_top_of_a_schema_of_an_earlier_version(self) -> None:
+        written = schema(Field("total", NUMBER))
+        del written["properties"]["id"]["x-docextract"]
+
+        typed = Typed.read(written)
+
+        assert typed
+        assert (typed.product, typed.of, *typed.reads) == ("docmap", "t", "total")
 
     def test_the_schemas_of_the_other_streams_are_none(self) -> None:
         assert [Typed.read(one.stream("docmap").json_schema) for one in TABLES] == [None] * 4

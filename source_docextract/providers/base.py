@@ -30,7 +30,7 @@ from ..model import (
     sorted_json,
 )
 from ..scroll import Window, midnight
-from ..templates import Templates, WhatOf
+from ..templates import Templates, Unnamed, WhatOf, all_named
 
 T = TypeVar("T")
 
@@ -59,11 +59,15 @@ class Typing:
         templates: its templates or document types, with their fields.
         of: which of them an extraction is of.
         may_hold: whether a batch can hold documents of one, as far as is known before it is asked for.
+        unnamed: which of some templates the settings no longer name.
+        setting: the setting that names templates or document types, for error messages.
     """
 
     templates: Callable[[], Script[Templates]]
     of: WhatOf
     may_hold: Callable[[BatchRef, str], bool] = lambda _ref, _of: True
+    unnamed: Unnamed = all_named
+    setting: str = ""
 
     def only(self, of: str) -> Callable[[BatchRef], bool]:
         """Which batches are of any use to the table of one of them."""

@@ -25,8 +25,20 @@ def with_tables(extraction: Product, others: Sequence[Product]) -> Product:
     """A product with tables of all templates that are named, or that templates of the others link to."""
     linking = [one for product in others if product.links_to == extraction.name for one in _named(product)]
     named = _named(extraction)
-    typing = Typing(lambda: _templates(named, linking), by_template, lambda ref, of: ref.template_id == of)
+    typing = Typing(
+        lambda: _templates(named, linking),
+        by_template,
+        lambda ref, of: ref.template_id == of,
+        lambda templates: _unnamed(templates.difference(named), linking),
+        "extracta.extraction_ids",
+    )
     return replace(extraction, typing=typing)
+
+
+def _unnamed(templates: frozenset[str], linking: Sequence[str]) -> Script[frozenset[str]]:
+    """Return the templates that no classification template links to. Only these can still bring batches of one."""
+    linked = (yield from _linked_templates(linking)) if templates else ()
+    return templates.difference(linked)
 
 
 def _named(product: Product) -> list[str]:
@@ -35,10 +47,7 @@ def _named(product: Product) -> list[str]:
 
 
 def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates]:
-    viewed = yield from answers(
-        [Request("POST", VIEW_CLASSIFICATION, json={"classificationId": one}) for one in linking]
-    )
-    linked = [one for body in viewed if not isinstance(body, Refused) for one in _linked(body)]
+    linked = yield from _linked_templates(linking)
     ids = list(dict.fromkeys([*named, *linked]))
     bodies = yield from answers([Request("POST", VIEW_EXTRACTION, json={"extractionId": one}) for one in ids])
     told = list(zip(ids, bodies, strict=True))
@@ -50,6 +59,14 @@ def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates
             if isinstance(body, Refused)
         ],
     )
+
+
+def _linked_templates(linking: Sequence[str]) -> Script[list[str]]:
+    """Return the extraction templates that the document types of some classification templates link to."""
+    viewed = yield from answers(
+        [Request("POST", VIEW_CLASSIFICATION, json={"classificationId": one}) for one in linking]
+    )
+    return [one for body in viewed if not isinstance(body, Refused) for one in _linked(body)]
 
 
 def _linked(body: Json) -> list[str]:

@@ -21,7 +21,7 @@ from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot, rfc3339
 from ...registry import Registry
 from ...scroll import Window
-from ...templates import by_template
+from ...templates import by_template, not_among
 from ..base import (
     OLDEST_CONCEIVABLE,
     Listed,
@@ -63,6 +63,8 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
             lambda: templates(settings.template_ids, partial(_list, limit=PER_PAGE), _TICK),
             by_template,
             lambda ref, of: ref.template_id in {None, of},
+            not_among(settings.template_ids),
+            "docmap.template_ids",
         ),
     )
     runs = Product(

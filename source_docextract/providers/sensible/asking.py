@@ -20,7 +20,7 @@ from ...model import BatchRef, BatchStatus, Json, Snapshot, rfc3339
 from ...plain import plain
 from ...registry import Registry
 from ...scroll import Window
-from ...templates import Templates, by_type
+from ...templates import Templates, by_type, not_among
 from ..base import (
     OLDEST_CONCEIVABLE,
     Listed,
@@ -64,7 +64,9 @@ def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Pl
         oldest=reader.oldest,
         window=reader.window,
         members=reader.members,
-        typing=Typing(reader.templates, by_type, _may_be),
+        typing=Typing(
+            reader.templates, by_type, _may_be, not_among(settings.document_types), "sensible.document_types"
+        ),
     )
     batches = Product(
         name="sensible_batches",
