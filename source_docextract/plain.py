@@ -71,7 +71,7 @@ def plain(text: str, longest: int = 200) -> str:
     shown = _TERMINAL.sub("", text[:_READ])
     printable = "".join(letter if letter.isprintable() else " " for letter in shown)
     line = _masked(" ".join(printable.split())[: 2 * longest + 200])
-    line = " ".join(_without_query(_without_password(word)) for word in line.split(" "))
+    line = " ".join(_without_query(without_password(word)) for word in line.split(" "))
     line = _without_values(_PRIVATE_KEY.sub(_MASK, line))
     line = _TOKEN.sub(_MASK, _CREDENTIALS.sub(rf"\1{_MASK}", line))
     return line[:longest]
@@ -104,7 +104,7 @@ def _signs(word: str) -> str:
     return _ENCODED_SIGN.sub(lambda match: _ENCODED[match[0].lower()] * len(match[0]), word)
 
 
-def _without_password(word: str) -> str:
+def without_password(word: str) -> str:
     """A word without the user and the password of an address in it, whatever scheme it has, or none.
 
     A password may hold any sign, `@` and `/` too. So all is cut out before the last `@`, unless that stands in a path.
