@@ -18,9 +18,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from source_docextract.plain import plain
 from source_docextract.providers import NOTATIONS
 
 from . import Trouble
+from .address import Parser
 from .excel import write
 from .sheets import Row, Sheet, sheets
 from .warehouse import connected
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = batch(connection, options.provider, options.batch)
         write(output, found)
     except (Trouble, OSError) as trouble:
-        print(trouble, file=sys.stderr)
+        print(plain(str(trouble), 1_000), file=sys.stderr)
         return 1
     print(f"{output}: {', '.join(f'{sheet.name} ({len(sheet.rows)})' for sheet in found)}")
     return 0
@@ -80,7 +82,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m report.workbook", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("warehouse", help="a DuckDB file, or the URL of a PostgreSQL database")
