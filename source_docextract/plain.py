@@ -23,6 +23,7 @@ SHORTEST_SECRET = 8
 
 _LONGEST_FRAGMENT = 12
 _MASK = "****"
+_LONGEST_WORD = 250  # characters
 _READ = 20_000  # characters of a text that are looked at
 _SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -80,6 +81,14 @@ def plain(text: str, longest: int = 200) -> str:
 def cut(text: str, longest: int = 120) -> str:
     """Return the beginning of an id or a name, so that a message has room for what it says of it."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def sentences(text: str, longest: int) -> str:
+    """Return sentences of this connector as one plain line, with long words cut.
+
+    A word of theirs that is long is an id or an address of somebody's; what they say of it stands behind it.
+    """
+    return plain(" ".join(cut(word, _LONGEST_WORD) for word in text.split(" ")), longest)
 
 
 def _masked(text: str) -> str:
