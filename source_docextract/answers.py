@@ -150,8 +150,8 @@ class Judge:
         name = self._dialect.name
         where = f"byte 0x{bad.byte:02x} at {bad.place:,} is not {bad.charset}"
         return BadAnswer(
-            f"{name} sent a letter that its charset does not have ({where}). Nothing of this answer is delivered: ask "
-            f"{name} to correct it, and the next sync reads it again."
+            f"{name} sent a letter that its charset does not have ({where}). Nothing of this answer is delivered: "
+            "report it there; the next sync reads it again."
         )
 
     def _in_between(self, status: int) -> Exception:
@@ -161,7 +161,7 @@ class Judge:
         return Again(
             f"is hidden by a firewall, which answers with a page of HTML in its place ({status})",
             status,
-            advice=f"Let requests from here to {self._dialect.name} pass, or sync again later.",
+            advice="Have it let this machine's requests pass, or sync again later.",
         )
 
     def _trouble(self, status: int, body: Json, told: str) -> Exception:

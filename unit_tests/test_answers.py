@@ -103,7 +103,7 @@ def test_judge_page_instead_of_a_refusal_is_a_firewall_that_may_pass(status: int
         assert len(server.seen) == QUICK.tries
     assert str(caught.value) == (
         f"Acme is hidden by a firewall, which answers with a page of HTML in its place ({status}), 3 times in a row. "
-        "Let requests from here to Acme pass, or sync again later."
+        "Have it let this machine's requests pass, or sync again later."
     )
 
 
