@@ -13,7 +13,7 @@ import requests
 from harness import Connection, Synced, only, world
 from scripted import Answer, Seen, scripted
 
-from sandbox import NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from sandbox import Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 
 Change = Callable[[Any], Any]
 BAD = (None, "text", [1])
@@ -253,6 +253,22 @@ def test_sync_answer_with_a_byte_that_is_no_letter_fails_its_batch_until_it_is_m
         assert "extracta_results" not in synced.records
         here.heal()
         assert only(here.connection.sync().records["extracta_results"])["data"] == {"vendor": "Acme"}
+
+
+@pytest.mark.parametrize("id_", ["secret" * 1_400, "b" * 100_000])
+def test_sync_failing_batch_with_a_long_id_is_said_in_a_sentence(id_: str) -> None:
+    with world() as (sandbox, url):
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})], id_)
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+        body = {"error": "password=s3cr3t " * 50_000}
+        with sandbox.faults.during(Fault("status", "extracta.getBatchResults", status=500, body=body)):
+            synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"INCOMPLETE"}
+        assert "had a trouble of its own (500: password=****" in str(synced.error)
+        assert id_ not in str(synced.error)
+        assert set(connection.sync().ends.values()) == {"COMPLETE"}
 
 
 @pytest.mark.parametrize("odd", ODD_JSON)
