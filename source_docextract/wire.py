@@ -128,6 +128,7 @@ class Wire:
                 if size > most:
                     answer.close()  # what is still to come is not worth a connection
                     if is_good:
+                        parts.clear()  # the error holds this frame for as long as a stream holds the error
                         raise TooLargeError(most)
                     break
                 if size > _LARGE and not is_large:
