@@ -24,7 +24,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["source_docextract*", "sandbox*"]),
     install_requires=[
-        "aiohttp>=3.13,<4",
+        "aiohttp>=3.14,<4",
         "airbyte-cdk>=7.39,<8",
         "anyascii>=0.3.2",
         "orjson>=3.10",

@@ -38,7 +38,7 @@ from airbyte.exceptions import PyAirbyteError
 from airbyte.secrets import SecretString
 from airbyte.types import CONVERSION_MAP, SQLTypeConverter
 from sqlalchemy import DOUBLE, NUMERIC, Table, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
 SCHEMA = "docextract"  # of the tables in PostgreSQL; in a DuckDB file of one's own none is needed
@@ -152,11 +152,17 @@ def ask(cache: CacheBase) -> None:
 
 def warehouse(target: str) -> CacheBase:
     """A PostgreSQL server by its URL, or a DuckDB file by its path."""
-    if not target.startswith(("postgresql://", "postgres://")):
+    if "://" not in target:
         cache = DuckDB(db_path=Path(target))
         cache.execute_sql("SET threads = 1")  # of small tables PyAirbyte asks a lot: more take twice as long over that
         return cache
-    url = make_url(target).set(drivername="postgresql")
+    try:
+        url = make_url(target)
+    except (ArgumentError, ValueError):  # their words quote it, and with it the password
+        sys.exit("The address of the database cannot be read; write it like postgresql://user:password@host/database.")
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        sys.exit("The address is not one of PostgreSQL, which begins with postgresql://.")
+    url = url.set(drivername="postgresql")
     place = {"host": url.host or "", "port": url.port or 5432, "database": url.database or ""}
     return Postgres(
         url=SecretString(url.render_as_string(hide_password=False)),

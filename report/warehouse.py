@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import TextClause, create_engine, make_url, text
+from sqlalchemy import URL, TextClause, create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS, Column
+from source_docextract.plain import plain
 
 from . import Trouble
+from .address import address
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 PROVIDERS = ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
@@ -85,26 +87,28 @@ def connected(place: str, schema: str | None = None) -> Iterator[Connection]:
         Trouble: there is nothing to ask, or it does not answer.
     """
     try:
-        if place.startswith(("postgresql://", "postgres://")):
-            engine = create_engine(make_url(place).set(drivername="postgresql"), poolclass=NullPool)
-        elif Path(place).is_file():
-            options = {"read_only": True, "config": _CLOSED}
-            engine = create_engine(f"duckdb:///{place}", poolclass=NullPool, connect_args=options)
+        where = address(place)
+        if isinstance(where, URL):
+            engine = create_engine(where, poolclass=NullPool)
         else:
-            raise Trouble(f"There is no DuckDB file {place}.")
+            options = {"read_only": True, "config": _CLOSED}
+            file = URL.create("duckdb", database=str(where))  # its name may hold any sign
+            engine = create_engine(file, poolclass=NullPool, connect_args=options)
         with engine.connect() as connection:
             if schema is not None:
                 quoted = connection.dialect.identifier_preparer.quote(schema)
                 connection.exec_driver_sql(f"SET search_path = {quoted}")
-            _stand_in_for_missing_tables(connection, place)
+            _stand_in_for_missing_tables(connection, is_file=not isinstance(where, URL))
             yield connection
     except (SQLAlchemyError, ArgumentError) as problem:
         # Not the error itself: it may repeat the URL, and with it a password.
         reason = str(getattr(problem, "orig", None) or "the address cannot be read").strip().splitlines()[0]
-        raise Trouble(f"The warehouse cannot be asked: {reason}") from None
+        raise Trouble(f"The warehouse cannot be asked: {plain(reason, 500)}") from None
+    except ImportError as problem:
+        raise Trouble(f"The warehouse cannot be asked: {problem.name} is not installed.") from None
 
 
-def _stand_in_for_missing_tables(connection: Connection, place: str) -> None:
+def _stand_in_for_missing_tables(connection: Connection, *, is_file: bool) -> None:
     """A stream without rows may have no table; an empty one, for as long as this connection lasts, is as good."""
     wanted = {f"{provider}_{kind}": columns for provider in PROVIDERS for kind, columns in _KINDS.items()}
     found = connection.exec_driver_sql(
@@ -112,7 +116,7 @@ def _stand_in_for_missing_tables(connection: Connection, place: str) -> None:
     )
     missing = wanted.keys() - {name for (name,) in found}
     if len(missing) == len(wanted):
-        where = "in that file" if Path(place).is_file() else "in that schema; name another one with --schema"
+        where = "in that file" if is_file else "in that schema; name another one with --schema"
         raise Trouble(f"There is no table of this connector {where}.")
     for name in missing:
         columns = ", ".join(f"{column} {_type(schema)}" for column, (schema, _) in wanted[name].items())

@@ -19,9 +19,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from source_docextract.plain import plain
 from source_docextract.providers import NOTATIONS
 
 from . import Trouble
+from .address import Parser
 from .excel import write
 from .sheets import Row, Sheet, sheets
 from .terminal import say
@@ -38,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with connected(options.warehouse, options.schema) as connection:
             found = batch(connection, options.provider, options.batch)
         write(output, found)
-    except Trouble as trouble:
-        say(str(trouble), sys.stderr)
+    except (Trouble, OSError) as trouble:
+        say(plain(str(trouble), 1_000), sys.stderr)
         return 1
     say(f"{output}: {summary(found)}", sys.stdout)
     return 0
@@ -91,7 +93,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m report.workbook", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("warehouse", help="a DuckDB file, or the URL of a PostgreSQL database")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .app import Sandbox
 from .clock import Clock
+from .faults import KINDS
 from .server import serve
 from .switches import BadSwitch, Switches, changed, parsed
 
@@ -17,7 +18,8 @@ Document-extraction APIs on this machine, with documents to play with: Extracta 
 classification), Atlas bulk, DocMap and Sensible. No key is needed but the ones it prints, and nothing
 leaves this machine."""
 
-_EPILOG = """\
+_EPILOG = (
+    """\
 examples:
   docextract-sandbox                                 port 8787, real time, the documents of twelve weeks
   docextract-sandbox --speed 60                      a minute passes in a second
@@ -27,8 +29,12 @@ examples:
 bad weather, while it runs (until curl -X DELETE of the same address):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
     http://127.0.0.1:8787/_sandbox/faults
+kinds: """
+    + "\n       ".join(", ".join(KINDS[at : at + 8]) for at in range(0, len(KINDS), 8))
+    + """
 
 While it runs, http://127.0.0.1:8787/ tells which endpoints there are. Ctrl-C ends it."""
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

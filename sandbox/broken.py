@@ -1,9 +1,12 @@
 """Answers that go wrong on the wire."""
 
 import asyncio
+import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -12,7 +15,10 @@ from starlette.types import Receive, Scope, Send
 from .faults import Fault
 
 _PAGE = "<!doctype html><html><title>Maintenance</title><body><h1>We will be back soon</h1></body></html>"
+_BLOCKED = "<!doctype html><html><title>Blocked</title><body><h1>Your request was blocked</h1></body></html>"
 _JSON = "application/json"
+_PAGES = (401, 403)
+_BOMB = 300  # MB
 _ELSEWHERE = "https://elsewhere.example.invalid/"
 
 
@@ -27,11 +33,53 @@ def with_fault(request: Request, fault: Fault, response: Response, now: datetime
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON),
         "html": lambda: Response(_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON),
+        "firewall": lambda: Response(
+            _BLOCKED, fault.status if fault.status in _PAGES else _PAGES[-1], media_type="text/html"
+        ),
+        "charset": lambda: _in_charset(body, status, fault.charset),
+        "bad byte": lambda: Response(_with_bad_byte(body), status, media_type=_JSON),
+        "endless": lambda: StreamingResponse(_without_end(body), status, media_type=_JSON),
+        "bomb": lambda: Response(_packed(body) + _blanks(), status, {"Content-Encoding": "gzip"}, media_type=_JSON),
         "redirect": lambda: Response(b"", 302, elsewhere),
         "stall": lambda: _Late(response, fault.seconds),
         "trickle": lambda: StreamingResponse(_slowly(body, fault.seconds), status, media_type=_JSON),
     }
     return broken[fault.kind]() if fault.kind in broken else response
+
+
+def _in_charset(body: bytes, status: int, charset: str) -> Response:
+    def letter(one: str) -> str:
+        try:
+            one.encode(charset)
+        except UnicodeEncodeError:
+            return json.dumps(one)[1:-1]
+        return one
+
+    sent = "".join(map(letter, body.decode())).encode(charset)
+    return Response(sent, status, {"Content-Type": f"{_JSON}; charset={charset}"})
+
+
+def _with_bad_byte(body: bytes) -> bytes:
+    end = body.rfind(b'"')
+    return body[:end] + b"\xff" + body[end:] if end > 0 else b'["\xff"]'
+
+
+async def _without_end(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+    while True:
+        await asyncio.sleep(0)
+        yield b" " * 65_536
+
+
+def _packed(content: bytes) -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    return packer.compress(content) + packer.flush()
+
+
+@cache
+def _blanks() -> bytes:
+    """So many that they are too much. A gzip file may have several members, so what fills one fills thirty."""
+    return _packed(b" " * 10_000_000) * (_BOMB // 10)
 
 
 def _told(response: Response, fault: Fault, now: datetime) -> Response:

@@ -21,6 +21,11 @@ Kind = Literal[
     "stall",
     "trickle",
     "redirect",
+    "firewall",
+    "charset",
+    "bad byte",
+    "endless",
+    "bomb",
     "wrong types",
     "missing keys",
     "nulls",
@@ -39,7 +44,10 @@ class Fault:
     reset, reset in the middle: breaks the connection before the answer, or after half of it.
     cut, html, empty: with status 200 half of the JSON, an HTML page, nothing.
     stall: silence for so many `seconds`, then the answer. trickle: the answer bit by bit, `seconds` in all.
-    redirect: points to another host. wrong types, missing keys, nulls: an otherwise good answer, spoilt here and there.
+    redirect: points to another host. firewall: a page of HTML with `status`, 401 or 403, instead of the API's answer.
+    charset: the answer in another `charset`, which its header names. bad byte: one that is no UTF-8 within a text.
+    endless: the answer, and blanks after it for ever. bomb: the same in gzip, so that 300 kB unpack to 300 MB.
+    wrong types, missing keys, nulls: an otherwise good answer, spoilt here and there.
     """
     endpoint: str = "*"
     """Its name in the journal, with wildcards: `sensible.*`."""
@@ -56,6 +64,7 @@ class Fault:
     """Of a status: the seconds that its `Retry-After` header tells, `as_date` by the sandbox's clock."""
     as_date: bool = False
     seconds: float = 0.0
+    charset: str = "iso-8859-1"
 
 
 def throttled(
@@ -109,6 +118,13 @@ def _are_headers(value: object) -> bool:
     )
 
 
+def _is_charset(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.isascii() and "{}".encode(value) is not None
+    except (LookupError, ValueError):
+        return False
+
+
 _TAKES: dict[str, tuple[Callable[[object], bool], str]] = {
     "endpoint": (lambda value: isinstance(value, str) and value != "", "the name of an endpoint, with wildcards"),
     "about": (lambda value: isinstance(value, str), "a text"),
@@ -118,6 +134,7 @@ _TAKES: dict[str, tuple[Callable[[object], bool], str]] = {
     "headers": (_are_headers, "an object of plain texts by the names of headers"),
     "retry_after": (lambda value: value is None or _is_whole(value, 0), "a whole number from 0, or null for none"),
     "as_date": (lambda value: isinstance(value, bool), "true or false"),
+    "charset": (_is_charset, "the name of a charset that Python knows"),
     "seconds": (lambda value: _is_number(value, 0, 3600), "a number from 0 to 3600"),
 }
 

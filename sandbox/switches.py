@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+import orjson
+
 StartTime = Literal[
     "ms", "text", "iso", "missing",
     "seconds", "microseconds", "nanoseconds", "seconds_and_nanoseconds", "http", "lower_case", "year_9999", "words",
@@ -41,6 +43,10 @@ class Switches:
     """Pages come without `total_pages`."""
     atlas_error_in_file_data: bool = False
     """The error of a document stands inside its `file_data`. False: on its row. Documented is neither."""
+    atlas_expires_in: str | None = "3600"
+    """What the login says of the life of a token, as JSON: `3600` as documented, `-1`, `"NaN"`; None says nothing."""
+    atlas_token_size: int = 0
+    """Characters of a token at least, where a provider puts a whole directory of rights into it."""
     docmap_cursor_inclusive: bool = False
     """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
     docmap_nested_list: bool = False
@@ -64,7 +70,7 @@ class Switches:
 
 
 _CHOICES = {"extracta_start_time": get_args(StartTime), "sensible_portfolios": get_args(Portfolios)}
-_COUNTS = ("sensible_quota_spent", "sensible_throttle")
+_COUNTS = ("atlas_token_size", "sensible_quota_spent", "sensible_throttle")
 
 
 class BadSwitch(ValueError):
@@ -83,6 +89,9 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
         elif name == "unknown_status":
             if value is not None and (not isinstance(value, str) or not value):
                 raise BadSwitch(f"{name} takes a word, or null for none")
+        elif name == "atlas_expires_in":
+            if value is not None and not _is_json(value):
+                raise BadSwitch(f"{name} takes JSON as text, such as 3600, or null for none")
         elif name in _COUNTS:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise BadSwitch(f"{name} takes a whole number from 0")
@@ -90,6 +99,14 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
             raise BadSwitch(f"{name} takes true or false")
     # Every value was checked above against its own switch; the signature of replace cannot know.
     return replace(switches, **changes)  # type: ignore[arg-type]
+
+
+def _is_json(value: object) -> bool:
+    try:
+        orjson.loads(value if isinstance(value, str) else b"")
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def parsed(text: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from .body import parsed
+from .body import BadByteError, decoded, parsed
 from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
 from .model import Json
 from .plain import plain
@@ -18,6 +18,12 @@ TIMEOUT = (5, 60)
 """Seconds to connect, and seconds without a byte."""
 
 _TOO_MANY = 429
+_PROXY = 407
+_FIREWALLS = frozenset({401, 403})
+
+_LONGEST_CONTENT_TYPE = 1_000  # characters
+_LONGEST_WORDS = 100_000  # bytes of an answer that may be somebody's words
+_PAGE_BEGINS = 1_000  # bytes
 _PASSING = {_TOO_MANY: "is asked too often", 503: "is down"}
 
 
@@ -27,6 +33,15 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     content: bytes
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("Content-Type", "")[:_LONGEST_CONTENT_TYPE]
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for a browser, whatever its header says: frameworks send plain words as HTML, too."""
+        return self.content[:_PAGE_BEGINS].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,8 @@ class Dialect:
 
 
 class Again(Exception):
-    """A try failed in a way that may pass. `asked` are the seconds that the provider asked to wait."""
+    """A try failed in a way that may pass. `asked` are the seconds that the provider asked to wait, `advice` is a
+    sentence about what to do if it stays."""
 
     def __init__(
         self,
@@ -63,12 +79,14 @@ class Again(Exception):
         *,
         throttled: bool = False,
         asked: float | None = None,
+        advice: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.body = body
         self.throttled = throttled
         self.asked = asked
+        self.advice = advice
 
 
 class Judge:
@@ -93,19 +111,25 @@ class Judge:
         """
         status = reply.status
         try:
-            body, is_json = parsed(reply.content), True
+            body, is_json = parsed(reply.content, reply.content_type), True
         except ValueError:
+            body, is_json = None, False
+        except BadByteError as bad:
+            if 200 <= status < 300:
+                raise self._unreadable(bad) from None
             body, is_json = None, False
         if 200 <= status < 300:
             if not is_json:
                 raise Again("answered with something that is not JSON")
             return body
-        reason = self._plain(self._dialect.reason(body) if is_json else reply.content.decode(errors="replace"))
+        sent = reply.content[:_LONGEST_WORDS]
+        reason = self._plain(self._dialect.reason(body) if is_json else decoded(sent, reply.content_type))
         told = f" ({status}{f': {reason}' if reason else ''})"
         if status == _TOO_MANY and self._dialect.is_quota(reason):
             words = "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
             raise QuotaError(f"{self._dialect.name} {words}{told}.", status, body)
-        trouble = self._trouble(status, body, told)
+        is_in_between = status == _PROXY or (status in _FIREWALLS and reply.is_page)
+        trouble = self._in_between(status) if is_in_between else self._trouble(status, body, told)
         if isinstance(trouble, Again):
             trouble.asked = self._retry_after(reply)
             trouble.throttled = status == _TOO_MANY or trouble.asked is not None
@@ -113,6 +137,32 @@ class Judge:
                 words = f"{self._dialect.name} asks to come back in {_in_words(trouble.asked or 0)}{told}."
                 raise TransientError(words, status, body)
         raise trouble
+
+    def too_large(self, largest: int) -> BadAnswer:
+        """The error for an answer of more than so many bytes, which is not read to its end."""
+        name = self._dialect.name
+        return BadAnswer(
+            f"{name} sent an answer of more than {largest / 1_000_000:g} MB ({largest:,} bytes). Split the batch into "
+            f"smaller ones; if it is small, something else answers in {name}'s place: check base_url."
+        )
+
+    def _unreadable(self, bad: BadByteError) -> BadAnswer:
+        name = self._dialect.name
+        where = f"byte 0x{bad.byte:02x} at {bad.place:,} is not {bad.charset}"
+        return BadAnswer(
+            f"{name} sent a letter that its charset does not have ({where}). Nothing of this answer is delivered: "
+            "report it there; the next sync reads it again."
+        )
+
+    def _in_between(self, status: int) -> Exception:
+        """What answers in the provider's place says nothing of the key, nor of what was asked for."""
+        if status == _PROXY:
+            return refused_by_proxy(self._dialect.name, status)
+        return Again(
+            f"is hidden by a firewall, which answers with a page of HTML in its place ({status})",
+            status,
+            advice="Have it let this machine's requests pass, or sync again later.",
+        )
 
     def _trouble(self, status: int, body: Json, told: str) -> Exception:
         name, credentials = self._dialect.name, self._dialect.credentials
@@ -142,6 +192,24 @@ class Judge:
     def _plain(text: str | None) -> str:
         """A provider's own words, fit for a log; nothing of a page that was meant for a browser."""
         return "" if not text or text.lstrip().startswith("<") else plain(text).rstrip(".")
+
+
+def refused_by_proxy(what: str, status: int | None, setting: str = "HTTPS_PROXY") -> ConfigError:
+    """The error for a proxy that lets nothing through, and that another try would find no kinder.
+
+    Args:
+        what: cannot be reached.
+        setting: the environment variable that names the proxy.
+    """
+    advice = {
+        None: f"Correct {setting}",
+        _PROXY: f"Write a user and a password that it takes into {setting}",
+    }.get(status, "Have it allow that host")
+    number = "" if status is None else f" ({status})"
+    return ConfigError(
+        f"{what} cannot be reached: the proxy that {setting} names refused the connection{number}. {advice}, or list "
+        "the host in NO_PROXY."
+    )
 
 
 def _in_words(seconds: float) -> str:

@@ -2,12 +2,15 @@
 
 Providers are not always strict: a name cut in the middle of an emoji, a NaN out of a calculation, an account number
 that was sent as a number. A batch that holds such a thing would be unreadable at every sync; so it is read as near to
-what was sent as can be.
+what was sent as can be. Only letters are not guessed: what fits no charset would be another name in the warehouse.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
+from functools import lru_cache
 
 import orjson
 
@@ -16,26 +19,84 @@ from .model import Json
 _MANY_DIGITS = b"0" * 19  # the fewest that may be too many for 64 bits
 _AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else byte for byte in range(256))
 
+_CHARSET = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([^\s;\"']+)")
+_UNICODE = ("utf-16", "utf-32")  # the order of their bytes is seen in the text itself, as JSON begins with ASCII
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"})
+"""Python's ways to write text in ASCII. The first two take a time that grows with the square of the text."""
 
-def parsed(content: bytes) -> Json:
-    """The value of a JSON text.
+_ASCII = bytes(range(0x20, 0x7F))
+"""Decodes to itself in every charset that JSON may come in."""
+
+
+class BadByteError(Exception):
+    """JSON that holds a byte which is no letter in its charset. `charset` is the name by which it was read."""
+
+    def __init__(self, charset: str, byte: int, place: int) -> None:
+        super().__init__(charset, byte, place)
+        self.charset = charset
+        self.byte = byte
+        self.place = place
+
+
+def parsed(content: bytes, content_type: str = "") -> Json:
+    """Return the value of a JSON text.
 
     Numbers that do not fit into 64 bits, and such as JSON does not know (NaN, Infinity), become text, each digit as it
-    was sent. Bytes that are no UTF-8, and lone halves of surrogate pairs, become U+FFFD. Other encodings of Unicode,
-    byte order marks and bare control characters are taken as they are meant. Of members with one name the last counts.
+    was sent. Escaped lone halves of surrogate pairs become U+FFFD: no UTF-8 can hold them. Bare control characters are
+    taken as they are meant. Of members with one name the last counts.
+
+    Args:
+        content_type: the header, whose charset is obeyed. Without one, or where its name means nothing, it is UTF-8,
+            UTF-16 or UTF-32, with a byte order mark or without.
 
     Raises:
+        BadByteError: where a byte is no letter.
         ValueError: where it is no JSON, or nested too deeply.
     """
+    charset = charset_of(content_type)
+    if charset:
+        return _decoded(content, charset)
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return _tolerantly(content)
-    return _tolerantly(content) if _MANY_DIGITS in content.translate(_AS_ZEROS) else value
+        return _decoded(content, "")
+    return _tolerantly(content.decode()) if _MANY_DIGITS in content.translate(_AS_ZEROS) else value
 
 
-def _tolerantly(content: bytes) -> Json:
-    text = content.decode(json.detect_encoding(content), "replace")
+@lru_cache(maxsize=64)
+def charset_of(content_type: str) -> str:
+    """Return Python's name of the charset of a `Content-Type`, empty for UTF-8 and where it names none that is known.
+
+    JSON is UTF-8 by its standard, which knows no charset. So a name that means nothing, such as `utf8mb4`, leaves that
+    rule in force, and what is not UTF-8 then is an error.
+    """
+    named = _CHARSET.search(content_type)
+    try:
+        name = codecs.lookup(named[1]).name if named else "utf-8"
+        if name.replace("-", "_") in _NO_CHARSETS or name in {"utf-8", "utf-8-sig", *_UNICODE}:
+            return ""
+        return name if name.startswith(_UNICODE) or _ASCII.decode(name) == _ASCII.decode("ascii") else ""
+    except (LookupError, ValueError):
+        return ""
+
+
+def decoded(content: bytes, content_type: str) -> str:
+    """Return text for a message, in which a byte that is no letter may be told by U+FFFD."""
+    return content.decode(charset_of(content_type) or json.detect_encoding(content), "replace")
+
+
+def _decoded(content: bytes, charset: str) -> Json:
+    # A mark of the byte order says more than a header, which may be a web server's default for all files.
+    has_mark = content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    name = json.detect_encoding(content) if has_mark or not charset else charset
+    try:
+        return _tolerantly(content.decode(name))
+    except UnicodeDecodeError as error:
+        _tolerantly(content.decode(name, "replace"))  # what is no JSON either is worth another try
+        raise BadByteError(name, content[error.start], error.start + 1) from None
+
+
+def _tolerantly(text: str) -> Json:
     try:
         value = json.loads(text, strict=False, parse_int=_whole, parse_float=_decimal, parse_constant=str)
         written = json.dumps(value, ensure_ascii=False)

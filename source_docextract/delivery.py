@@ -114,9 +114,9 @@ class Delivery:
             self._notices.warn("unknown time", words)
         noun = "batch" if route.product.watch is not Watch.LIST else "extraction"
         if snapshot.status is BatchStatus.MISSING:
-            self._notices.warn("missing", f"{self._name} does not know {noun} {ref.key}. {snapshot.error}")
+            self._notices.warn("missing", f"{self._name} does not know {noun} {ref.key.shown}. {snapshot.error}")
         if any(stream.ledger.batches.is_stalling(snapshot, now) for stream in route.streams):
-            self._notices.warn("stalled", f"{self._name}'s {noun} {ref.key} is still unfinished and is given up.")
+            self._notices.warn("stalled", f"{self._name}'s {noun} {ref.key.shown} is still unfinished and is given up.")
         if snapshot.trouble:
             route.fail(BadAnswer(snapshot.trouble), route.wanting(ref))
             self._notices.warn("partly unreadable", snapshot.trouble)

@@ -22,7 +22,7 @@ from typing import Any
 
 from airbyte_cdk.models import FailureType
 
-from .plain import plain
+from .plain import sentences
 
 _LONGEST = 4000  # characters of a message
 
@@ -33,7 +33,7 @@ class ConnectorError(Exception):
     failure_type = FailureType.system_error
 
     def __init__(self, message: str) -> None:
-        super().__init__(plain(message, _LONGEST))
+        super().__init__(sentences(message, _LONGEST))
 
     def told_as(self, message: str) -> ConnectorError:
         """In other words; what it takes to recover is the same."""

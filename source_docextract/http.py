@@ -15,14 +15,14 @@ from datetime import datetime, timezone
 from functools import partial
 from urllib.parse import urlencode
 
-from .answers import Again, Dialect, Judge
+from .answers import Again, Dialect, Judge, refused_by_proxy
 from .background import Background
 from .errors import BadAnswer, BadLogin, ConfigError, CredentialsError, TransientError
-from .login import Tokens
+from .login import LONGEST_TOKEN, Tokens
 from .model import Json
 from .pacing import Lane, Patience
 from .plain import hide, plain
-from .wire import CannotBeSentError, Wire
+from .wire import CannotBeSentError, RefusedByProxyError, TooLargeError, Wire
 
 _RENEWALS = 2
 """Tokens that may expire under one request, before it is the request that is refused."""
@@ -151,7 +151,7 @@ class Client:
             except Again as trouble:
                 wait = max(trouble.asked or 0.0, self._patience.wait(tries))
                 if tries >= self._patience.tries or waited + wait > self._patience.longest_asked:
-                    words = f"{self.dialect.name} {trouble}, {tries} times in a row."
+                    words = f"{self.dialect.name} {trouble}, {tries} times in a row. {trouble.advice}".rstrip()
                     raise TransientError(words, trouble.status, trouble.body) from None
                 tries, waited = tries + 1, waited + wait
                 self._tell(request, trouble, wait, tries)
@@ -203,6 +203,11 @@ class Client:
             value, lifetime = login.read(await self._with_retries(login.request, self._send_once))
         except BadAnswer as error:
             raise BadLogin(str(error)) from None
+        if len(value) > LONGEST_TOKEN:
+            raise BadLogin(
+                f"{self.dialect.name} gave a token of {len(value):,} characters, which no header can hold. Check "
+                f"base_url; if it is right, report this to {self.dialect.name}."
+            )
         hide(value)
         return value, lifetime
 
@@ -220,6 +225,10 @@ class Client:
         except CannotBeSentError as error:
             words = f"A request to {self.dialect.name} cannot be sent ({error})."
             raise ConfigError(f"{words} Check its base_url and keys.") from None
+        except RefusedByProxyError as refusal:
+            raise refused_by_proxy(self.dialect.name, refusal.status, refusal.setting) from None
+        except TooLargeError as error:
+            raise self._judge.too_large(error.largest) from None
         finally:
             self._slots.release()
         if self._logger.isEnabledFor(logging.DEBUG):

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 
 from .errors import ConnectorError, CredentialsError, Refused
 
+LONGEST_TOKEN = 16_384
+"""Characters. Servers take headers of 8 to 16 kB in all, so no request could carry more."""
+
+_LEAST_LIFE, _MOST_LIFE = 60.0, 86_400.0
+"""Seconds that a token is used at least and at most, whatever its login says of it: where it has expired before, its
+provider says so, and it is renewed. A login for each request would double them all."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
@@ -74,4 +81,6 @@ class Tokens:
             self._trouble = trouble
             raise
         self._unproven += 1
-        return Token(value, time.monotonic() + lifetime)
+        # The least for what is no number, too: nothing compares to it.
+        life = min(lifetime, _MOST_LIFE) if lifetime > _LEAST_LIFE else _LEAST_LIFE
+        return Token(value, time.monotonic() + life)

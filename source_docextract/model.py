@@ -18,6 +18,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from .plain import cut
+
 Json = Any
 """A parsed JSON value: None, bool, int, float, str, list or dict."""
 
@@ -113,6 +115,11 @@ class BatchKey:
 
     def __str__(self) -> str:
         return f"{self.template_id}/{self.batch_id}" if self.template_id else self.batch_id
+
+    @property
+    def shown(self) -> str:
+        """For a message, which has to have room for what it says of the batch."""
+        return cut(str(self))
 
 
 class Extraction(NamedTuple):

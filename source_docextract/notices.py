@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 
-from .plain import plain
+from .plain import sentences
 
 _WARNINGS = 5  # of one kind in one sync; beyond that they are counted
 _LONGEST = 1000  # characters
@@ -32,7 +32,7 @@ class Notices:
         self._counts[kind] += 1
         if len(told) < _WARNINGS:
             told.add(words)
-            self._logger.warning("%s", plain(words, _LONGEST))
+            self._logger.warning("%s", sentences(words, _LONGEST))
 
     def close(self) -> None:
         for kind, count in self._counts.items():

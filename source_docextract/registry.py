@@ -6,6 +6,8 @@ keeps it: it may not lead on to addresses inside a network, and it has an end.
 
 A storage that falls silent ends the sync instead of holding it. It is given the seconds that a provider is given; s3 is
 asked twice, and gs again while those seconds last. (What s3 breaks off in the middle, smart-open resumes, five times.)
+One that sends a byte now and then is never silent, so there is a time for all of it as well. That nobody can keep who
+reads by himself: the libraries wait for whole buffers. So a thread reads, and the one that syncs waits for it.
 smart-open is imported where there is a registry: with it come the clients of all storages that are installed, 16 MB.
 """
 
@@ -18,23 +20,26 @@ import re
 import socket
 from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import IO, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 from pydantic import TypeAdapter
 
-from .answers import TIMEOUT
+from .answers import TIMEOUT, refused_by_proxy
 from .config import BasicCredentials, Credentials, HeaderCredentials, MachineCredentials, S3Credentials
 from .errors import ConfigError
 from .model import BatchRef, utc
-from .plain import hide
+from .plain import hide, without_password
+from .wire import proxy_setting
 
 NEEDS_TEMPLATE = {
     "extracta": True,
@@ -47,6 +52,12 @@ NEEDS_TEMPLATE = {
 
 _COLUMNS = ("provider", "template_id", "batch_id", "created_at", "expected_files")
 _LONGEST_LINE, _MOST_LINES, _LARGEST = 10_000, 500_000, 100_000_000  # characters, lines, characters
+_LONGEST_READING = 300.0
+"""Seconds for the whole registry: 100 MB over a line of 3 Mbit/s."""
+
+_WHOLE = frozenset({200, 203})
+"""Statuses with which a web server sends a whole file. With 204, say, it sends none, and that names no batches."""
+
 _TOLD = 5  # bad rows named in the error; the rest is counted
 
 
@@ -76,21 +87,20 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
     Raises:
         ConfigError: where it cannot be opened, or a row cannot be read (it names the lines).
     """
-    where = f"The batch registry {_shown(url)}"
     has_credentials = not isinstance(credentials, MachineCredentials | None)
     hide(_password(url), unquote(_password(url)))
+    where = f"The batch registry {_shown(url)}"
+    ended, refusal = Event(), None
     try:
-        if _is_odd(url):
-            raise ConfigError(f"{where} is not a file.")
         if has_credentials and _password(url):
             raise ConfigError(f"{where} has credentials in batch_registry.url as well; remove them there.")
-        params = _with_credentials(_limits(url), credentials)
-        with import_module("smart_open").open(
-            url, encoding="utf-8-sig", newline="", compression="disable", transport_params=params
-        ) as lines:
-            return _registry(_rows(_bounded(lines, where), where), products, where)
+        return _in_time(lambda: _read(url, products, where, credentials, ended))
     except ConfigError:
         raise
+    except Empty:
+        trouble = f"took more than {_LONGEST_READING:.0f} s to read. Check batch_registry.url, or keep it nearer."
+    except _NoFileError as error:
+        trouble = f"is no file, but an answer with the status {error.status}. Check batch_registry.url."
     except _Elsewhere:
         words = "leads to an address inside a network, or to an unencrypted one; if that is meant, name it itself in"
         trouble = f"{words} batch_registry.url."
@@ -103,8 +113,40 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
         trouble = f"cannot be read ({kind}). Check batch_registry.url."
         if has_credentials:
             trouble = f"cannot be read ({kind}). Check batch_registry.url and batch_registry.credentials."
+        if "Proxy" in kind:
+            tunnel = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
+            refusal = refused_by_proxy(where, int(tunnel[1]) if tunnel else None, proxy_setting())
+    finally:
+        ended.set()
     # Not while another error is dealt with, which quotes the address.
-    raise ConfigError(f"{where} {trouble}")
+    raise refusal or ConfigError(f"{where} {trouble}")
+
+
+def _in_time(read: Callable[[], Registry]) -> Registry:
+    """What is read, or raised, by a thread that nobody waits for any longer than that; else Empty."""
+    outcomes: SimpleQueue[Registry | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcomes.put(read())
+        except BaseException as error:
+            outcomes.put(error)
+
+    Thread(target=run, name="registry", daemon=True).start()
+    outcome = outcomes.get(timeout=_LONGEST_READING)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _read(url: str, products: Collection[str], where: str, credentials: Credentials | None, ended: Event) -> Registry:
+    if _is_odd(url):
+        raise ConfigError(f"{where} is not a file.")
+    params = _with_credentials(_limits(url), credentials)
+    with import_module("smart_open").open(
+        url, encoding="utf-8-sig", newline="", compression="disable", transport_params=params
+    ) as lines:
+        return _registry(_rows(_bounded(lines, where, ended), where), products, where)
 
 
 def _is_odd(url: str) -> bool:
@@ -115,10 +157,12 @@ def _is_odd(url: str) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _bounded(lines: IO[str], where: str) -> Iterator[str]:
-    """The lines of something that may have no end."""
+def _bounded(lines: IO[str], where: str, ended: Event) -> Iterator[str]:
+    """The lines of something that may have no end, for as long as somebody waits for them."""
     size = 0
     for number in range(1, _MOST_LINES + 2):
+        if ended.is_set():
+            return
         line = lines.readline(_LONGEST_LINE + 1)
         size += len(line)
         if not line:
@@ -134,11 +178,27 @@ class _Elsewhere(Exception):
     """A web server points to where its user did not."""
 
 
+class _NoFileError(Exception):
+    """A web server answers with something that is no file."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class _Session(requests.Session):
-    """Follows to the same server, and to public addresses by https."""
+    """Follows to the same server, and to public addresses by https. Takes nothing but whole files."""
 
     secret_header: str | None = None
     """Is sent to the server of the address alone, as requests does it with Authorization."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        response = super().send(request, **options)
+        is_part = response.status_code == 206 and "Range" in request.headers  # what was broken off is resumed
+        if response.ok and not response.is_redirect and response.status_code not in _WHOLE and not is_part:
+            response.close()
+            raise _NoFileError(response.status_code)
+        return response
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
@@ -154,6 +214,8 @@ class _Session(requests.Session):
             is_same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
             if not is_same and not (there.scheme == "https" and _is_public(there.hostname or "")):
                 raise _Elsewhere
+            resp.raw.close()  # it may have no end, and would be read to it
+            resp.raw = None
         return target
 
 
@@ -211,19 +273,22 @@ def _with_credentials(params: dict[str, Any], credentials: Credentials | None) -
 def _shown(url: str) -> str:
     """An address as it may be told: without user, password and query."""
     parts = urlsplit(url)
-    if not parts.scheme:
-        return url
     if parts.scheme in {"https", "http"}:
+        parts = urlsplit(without_password(url))
         return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    if parts.scheme not in {"s3", "gs"}:
+        return without_password(url)
     place = f"{parts.netloc}{parts.path}"
     before, _, after = place.partition("@")
     return f"{parts.scheme}://{after if ':' in before else place}"  # key:secret@bucket; a secret may hold slashes
 
 
 def _password(url: str) -> str:
-    parts = urlsplit(url)
-    is_web = parts.scheme in {"https", "http"}
-    return parts.password or "" if is_web else url.partition("://")[2].partition("@")[0].partition(":")[2]
+    """What stands between a user and the last @, whatever signs it holds; of s3 and gs before the first, as they do."""
+    place = url.partition("//")[2] or url
+    is_bucket = url.startswith(("s3:", "gs:"))
+    user, _, password = (place.partition("@") if is_bucket else place.rpartition("@"))[0].partition(":")
+    return "" if "/" in user else password
 
 
 def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:
@@ -231,7 +296,7 @@ def _rows(lines: Iterable[str], where: str) -> Iterator[tuple[int, Any]]:
     numbered = enumerate(lines, start=1)
     first = next(((number, line) for number, line in numbered if line.strip()), None)
     if first is None:
-        return
+        raise ConfigError(f"{where} is empty. Check batch_registry.url; one that names no batches has a line of names.")
     if first[1].lstrip().startswith("{"):
         for number, line in chain([first], numbered):
             if line.strip():

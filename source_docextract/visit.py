@@ -260,7 +260,7 @@ class Visit:
             # A batch that was not read may have held links: those who follow them are incomplete as well.
             route.fail(error, route.wanting(tag.ref))
             route.postpone(tag.ref, now)
-            self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key} is left for the next sync. {error}")
+            self._notices.warn("failed", f"{self._name}'s batch {tag.ref.key.shown} is left for the next sync. {error}")
         else:
             route.fail(error)
             self._notices.warn("failed", str(error))

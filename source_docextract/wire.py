@@ -10,9 +10,11 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -22,6 +24,7 @@ from yarl import URL
 from .answers import TIMEOUT, Again, Reply
 from .errors import ConfigError
 from .model import Json
+from .plain import hide
 
 _LINE = 65_536
 """Bytes of a header. What sits in front of a provider may be talkative."""
@@ -29,11 +32,41 @@ _LINE = 65_536
 _BUFFER = 262_144
 """Bytes of an answer that wait to be read before the sender is slowed down."""
 
+LARGEST_ANSWER = 256_000_000
+"""Bytes of an answer, unpacked. A page holds a hundred documents at most, and one of them 100,000 characters: what is
+larger than this is no answer, but a body without end, or a few bytes that unpack to as many as one likes."""
+
+_LARGE = 16_000_000
+"""Bytes beyond which one answer at a time is read on, or fifty of them would take fifty times the memory of one."""
+
+_LARGEST_WORDS = 1_000_000
+"""Bytes of an answer that is none, of which the status says enough; the rest is not read."""
+
 _BROKEN = "could not be reached or broke the connection"
+
+_PASSING = frozenset({408, 425, 429})
+"""Statuses below 500 with which a proxy does not refuse for good."""
 
 
 class CannotBeSentError(Exception):
     """Something is wrong with a request itself. Its own words are not repeated: they may quote a key."""
+
+
+class TooLargeError(Exception):
+    """An answer is larger than any is. `largest` is what it might have."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__(largest)
+        self.largest = largest
+
+
+class RefusedByProxyError(Exception):
+    """A proxy lets nothing through. `status` is what it answered, `setting` the variable that names it."""
+
+    def __init__(self, status: int, setting: str) -> None:
+        super().__init__(status, setting)
+        self.status = status
+        self.setting = setting
 
 
 class Wire:
@@ -55,8 +88,9 @@ class Wire:
         is_encrypted = base_url.lower().startswith("https:")
         self._trust = _trusted() if is_encrypted else True
         # What is not encrypted stays on this machine, whatever proxies there are.
-        self._proxy = _proxy(base_url) if is_encrypted else None
+        self._proxy, self._proxy_setting = _proxy(base_url) if is_encrypted else (None, "")
         self._opened: aiohttp.ClientSession | None = None
+        self._turn = asyncio.Lock()  # of those whose answers are large
 
     async def exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: Json, when_out: Callable[[], None]
@@ -70,6 +104,7 @@ class Wire:
         Raises:
             Again: where nothing came back, or not all of it.
             CannotBeSentError: where nothing went out, and nothing would.
+            RefusedByProxyError, TooLargeError: as their names say.
         """
         try:
             request = self._session().request(
@@ -77,9 +112,29 @@ class Wire:
                 ssl=self._trust, trace_request_ctx=when_out,
             )  # fmt: skip
             async with request as answer:
-                return Reply(answer.status, answer.headers, await answer.read())
+                return Reply(answer.status, answer.headers, await self._content(answer))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
             self._explain(error)
+
+    async def _content(self, answer: aiohttp.ClientResponse) -> bytes:
+        """The body of an answer, unpacked. At most a buffer of it is unpacked before it is counted."""
+        is_good = 200 <= answer.status < 300
+        most = LARGEST_ANSWER if is_good else _LARGEST_WORDS
+        parts, size, is_large = [], 0, False
+        async with AsyncExitStack() as turn:
+            while part := await answer.content.readany():
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    answer.close()  # what is still to come is not worth a connection
+                    if is_good:
+                        parts.clear()  # the error holds this frame for as long as a stream holds the error
+                        raise TooLargeError(most)
+                    break
+                if size > _LARGE and not is_large:
+                    is_large = True
+                    await turn.enter_async_context(self._turn)
+            return b"".join(parts)
 
     async def close(self) -> None:
         if self._opened:
@@ -104,6 +159,8 @@ class Wire:
         return self._opened
 
     def _explain(self, error: Exception) -> NoReturn:
+        if isinstance(error, aiohttp.ClientHttpProxyError) and error.status < 500 and error.status not in _PASSING:
+            raise RefusedByProxyError(error.status, self._proxy_setting) from None
         for kind, words in (
             (aiohttp.ClientSSLError, "has a certificate that cannot be trusted"),
             (aiohttp.ConnectionTimeoutError, f"did not take the connection within {TIMEOUT[0]} s"),
@@ -113,7 +170,9 @@ class Wire:
             (aiohttp.ClientResponseError, "gave an answer that cannot be read"),
         ):
             if isinstance(error, kind):
-                raise Again(words) from None
+                is_proxy = isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError))
+                advice = f"Check the proxy that {self._proxy_setting} names." if is_proxy else ""
+                raise Again(words, advice=advice) from None
         if isinstance(error, aiohttp.ClientPayloadError):
             is_whole = isinstance(error.__cause__, ContentEncodingError)
             raise Again("answered with a broken body" if is_whole else "broke off in the middle of an answer") from None
@@ -134,13 +193,33 @@ async def _tell(_session: aiohttp.ClientSession, context: SimpleNamespace, _para
     context.trace_request_ctx()
 
 
-def _proxy(url: str) -> str | None:
-    """The one that the environment names for an address. Many write it without `http://`."""
+def _proxy(url: str) -> tuple[str | None, str]:
+    """The one that the environment names for an address, and in which variable. Many write it without `http://`."""
     named = select_proxy(url, get_environ_proxies(url))
-    proxy = f"http://{named}" if named and "://" not in named else named
-    if proxy and not proxy.lower().startswith(("http:", "https:")):
-        raise ConfigError("HTTPS_PROXY names a proxy that does not speak HTTP; name another one, or unset it.")
-    return proxy
+    if not named:
+        return None, ""
+    setting = proxy_setting(named)
+    proxy = named if "://" in named else f"http://{named}"
+    if not proxy.lower().startswith(("http:", "https:")):
+        raise ConfigError(f"{setting} names a proxy that does not speak HTTP; name another one, or unset it.")
+    password = proxy.rpartition("@")[0].partition("://")[2].partition(":")[2]
+    hide(password, unquote(password))
+    try:
+        is_address = bool(URL(proxy).host)
+    except ValueError:  # its words quote the address
+        is_address = False
+    if not is_address:
+        raise ConfigError(f"{setting} names a proxy by what is no address; write it like http://host:80.")
+    return proxy, setting
+
+
+def proxy_setting(proxy: str | None = None) -> str:
+    """The variable of the environment that names a proxy, or the first that names one for addresses at https."""
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        value = os.environ.get(name)
+        if value and proxy in {None, value}:
+            return name
+    return "HTTPS_PROXY"
 
 
 def _trusted() -> ssl.SSLContext:

@@ -53,8 +53,8 @@ def over_tls(beginning: bytes, folder: Path) -> Iterator[tuple[str, threading.Ev
 
 
 @contextmanager
-def proxy() -> Iterator[tuple[str, list[bytes]]]:
-    """One that opens tunnels; its address, and the heads of what it was asked, as they came."""
+def proxy(refusal: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """One that opens tunnels, or refuses to; its address, and the heads of what it was asked, as they came."""
     heads: list[bytes] = []
 
     def serve() -> None:
@@ -66,6 +66,10 @@ def proxy() -> Iterator[tuple[str, list[bytes]]]:
     def tunnel(connection: socket.socket) -> None:
         head = connection.recv(65_536)
         heads.append(head)
+        if refusal:
+            with connection, suppress(OSError):
+                connection.sendall(refusal)
+            return
         host, _, port = head.split()[1].decode().rpartition(":")
         with connection, socket.create_connection((host, int(port))) as other:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spoiling import nested
 
-from source_docextract.body import parsed
+from source_docextract.body import BadByteError, parsed
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(categories=["Cs"]))
@@ -50,8 +50,21 @@ def test_every_encoding_of_unicode_is_known(encoding: str) -> None:
     assert parsed('{"name": "Zoë 💶"}'.encode(encoding)) == {"name": "Zoë 💶"}
 
 
-def test_a_byte_that_is_no_utf_8_costs_one_letter() -> None:
-    assert parsed(b'{"name": "Zo\xeb", "surrogate": "\xed\xa0\x80"}') == {"name": "Zo\ufffd", "surrogate": "\ufffd" * 3}
+@pytest.mark.parametrize("sent", [b'{"name": "Zo\xeb"}', b'{"surrogate": "\xed\xa0\x80"}', b'{"cut": "\xe2\x82"}'])
+def test_parsed_byte_that_is_no_utf_8_is_an_error_that_names_it(sent: bytes) -> None:
+    with pytest.raises(BadByteError) as caught:
+        parsed(sent)
+
+    place = sent.index(next(bytes([byte]) for byte in sent if byte > 127))
+    assert (caught.value.charset, caught.value.byte, caught.value.place) == ("utf-8", sent[place], place + 1)
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16-be", "shift_jis", "iso-2022-jp", "gb18030"])
+def test_parsed_charset_that_is_named_is_obeyed(charset: str) -> None:
+    name = "K\u00f6ln" if charset in {"iso-8859-1", "windows-1252"} else "\u6771\u4eac"
+    sent = json.dumps({"name": name}, ensure_ascii=False).encode(charset)
+
+    assert parsed(sent, f"application/json; charset={charset}") == {"name": name}
 
 
 @pytest.mark.parametrize(
@@ -89,5 +102,7 @@ def test_whatever_python_writes_is_read_and_can_be_written_again(value: Any, is_
 def test_no_bytes_do_any_harm(sent: bytes) -> None:
     try:
         orjson.dumps(parsed(sent))
+    except BadByteError as error:
+        assert sent[error.place - 1] == error.byte  # noqa: PT017
     except ValueError as error:
         assert isinstance(error, json.JSONDecodeError) or str(error) == "nested too deeply"  # noqa: PT017

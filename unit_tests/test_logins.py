@@ -72,6 +72,31 @@ def test_a_token_that_expires_costs_one_new_login(
         assert refused <= (0 if expire is expire_here else 20 * len(moments))
 
 
+@pytest.mark.parametrize("life", ["3600", "-1", "0", "1e300", '"NaN"', '"soon"', "[]", None])
+def test_sync_token_of_any_life_is_used_for_a_minute_at_least(life: str | None) -> None:
+    with world(atlas_expires_in=life) as (sandbox, url):
+        connection = Connection(sandbox, url, account(sandbox))
+
+        synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"COMPLETE"}
+        assert synced.requests["atlas.authtoken"] == 1
+
+
+def test_sync_token_of_100_kb_fails_atlas_alone_in_words() -> None:
+    with world(atlas_token_size=100_000) as (sandbox, url):
+        connection = Connection(sandbox, url, account(sandbox))
+
+        synced = connection.sync()
+
+        assert {stream.split("_")[0]: end for stream, end in synced.ends.items()} == {
+            "extracta": "COMPLETE",
+            "atlas": "INCOMPLETE",
+        }
+        assert "Atlas gave a token of 100,000 characters, which no header can hold." in str(synced.error)
+        assert synced.requests["atlas.authtoken"] == 1
+
+
 def wrong_secret(connection: Connection) -> None:
     connection.settings["atlas"]["client_secret"] = "wrong-wrong-wrong"
 

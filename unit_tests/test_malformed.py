@@ -14,7 +14,7 @@ from airbyte_cdk.models import AirbyteMessage
 from harness import Connection, Synced, only, world
 from scripted import Answer, Seen, scripted
 
-from sandbox import NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from sandbox import Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 from source_docextract.messages import record_lines, records
 
 Change = Callable[[Any], Any]
@@ -225,7 +225,6 @@ ODD_JSON: dict[str, Callable[[Any], bytes]] = {
     "NaN": lambda body: json.dumps(body).replace('"Acme"', "NaN").encode(),
     "a number of many digits": lambda body: json.dumps(body).replace('"Acme"', str(2**70)).encode(),
     "a byte order mark": lambda body: b"\xef\xbb\xbf" + json.dumps(body).encode(),
-    "bytes that are no UTF-8": lambda body: json.dumps(body).encode().replace(b"Acme", b"Acm\xe9"),
     "UTF-16": lambda body: json.dumps(body).encode("utf-16"),
     "line ends": lambda body: json.dumps(body).encode().replace(b"Acme", b"A\n\r\xe2\x80\xa8me"),
     "the same key twice": lambda body: json.dumps(body).encode().replace(b'{"', b'{"status":"x","', 1),
@@ -234,19 +233,49 @@ READ = {
     "a lone surrogate": "Ac\ufffd",
     "NaN": "NaN",
     "a number of many digits": "1180591620717411303424",
-    "bytes that are no UTF-8": "Acm\ufffd",
     "line ends": "A\n\r\u2028me",
 }
 
 
+def named_acme(sandbox: Sandbox) -> dict[str, Any]:
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
+    return {"extracta": {"extraction_ids": [template]}}
+
+
+def test_sync_answer_with_a_byte_that_is_no_letter_fails_its_batch_until_it_is_mended() -> None:
+    with between(named_acme) as here:
+        here.write = lambda body: json.dumps(body).encode().replace(b"Acme", b"Acm\xe9")
+        here.spoil("", lambda body: body)
+
+        synced = here.connection.sync()
+
+        assert set(synced.ends.values()) == {"INCOMPLETE"}
+        assert "is not utf-8). Nothing of this answer is delivered" in str(synced.error)
+        assert "extracta_results" not in synced.records
+        here.heal()
+        assert only(here.connection.sync().records["extracta_results"])["data"] == {"vendor": "Acme"}
+
+
+@pytest.mark.parametrize("id_", ["secret" * 1_400, "b" * 100_000])
+def test_sync_failing_batch_with_a_long_id_is_said_in_a_sentence(id_: str) -> None:
+    with world() as (sandbox, url):
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})], id_)
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+        body = {"error": "password=s3cr3t " * 50_000}
+        with sandbox.faults.during(Fault("status", "extracta.getBatchResults", status=500, body=body)):
+            synced = connection.sync()
+
+        assert set(synced.ends.values()) == {"INCOMPLETE"}
+        assert "had a trouble of its own (500: password=****" in str(synced.error)
+        assert id_ not in str(synced.error)
+        assert set(connection.sync().ends.values()) == {"COMPLETE"}
+
+
 @pytest.mark.parametrize("odd", ODD_JSON)
 def test_json_that_is_not_strict_is_read_as_it_is_meant(odd: str) -> None:
-    def fill(sandbox: Sandbox) -> dict[str, Any]:
-        template = sandbox.extracta.create("Invoices", ["vendor"])
-        sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
-        return {"extracta": {"extraction_ids": [template]}}
-
-    with between(fill) as here:
+    with between(named_acme) as here:
         here.write = ODD_JSON[odd]
         here.spoil("", lambda body: body)
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -255,13 +256,36 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
     assert desk.logins == 2
 
 
-def test_a_token_is_renewed_when_its_time_is_over() -> None:
-    desk = Office(lifetime=0.1)
-    with office(desk) as (server, client):
-        client.send(SLOW)
-        time.sleep(0.12)
-        client.send(SLOW)
-        assert [seen.path for seen in server.seen] == ["/login", "/slow", "/login", "/slow"]
+@pytest.mark.parametrize(
+    ("lifetime", "seconds"),
+    [(900, 900), (61, 61), (1, 60), (0, 60), (-1, 60), (float("nan"), 60), (float("inf"), 86_400), (1e300, 86_400)],
+)
+def test_tokens_current_is_renewed_when_its_time_is_over_and_not_within_a_minute(
+    lifetime: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("source_docextract.login.time", SimpleNamespace(monotonic=lambda: now[0]))
+    login = Login(LOGIN.request, "Token", lambda body: (body["token"], lifetime))
+    desk = Office()
+    with scripted(desk) as server:
+        client = acme(server.url, login=login, headers={})
+        for passed in (0, seconds - 1, 2):
+            now[0] += passed
+            client.send(SLOW)
+        client.close()
+        assert [seen.path for seen in server.seen] == ["/login", "/slow", "/slow", "/login", "/slow"]
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(16_384, True), (16_385, False), (100_000, False)])
+def test_client_token_larger_than_a_header_is_refused_in_words(size: int, is_taken: bool) -> None:
+    login = Login(LOGIN.request, "Token", lambda _body: ("t0ken" * (size // 5) + "t0ken"[: size % 5], 60.0))
+    with asked(FINE, login=login, headers={}) as (server, client):
+        [outcome] = side_by_side(client.send, [SLOW])
+        assert [seen.path for seen in server.seen] == ["/login", "/slow"][: 1 + is_taken]
+    if not is_taken:
+        assert type(outcome) is BadAnswer
+        assert str(outcome).startswith(f"Acme gave a token of {size:,} characters, which no header can hold. ")
+    assert "t0ken" not in str(outcome)
 
 
 def test_a_fresh_token_that_is_refused_is_not_fought_over() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import html
 import json
 import logging
+import time
+import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from source_docextract.plain import PlainLog, hide, plain
+from source_docextract.plain import PlainLog, hide, plain, sentences
 
 KEY = "Zq7/v+0Xw-9=Lk_3rTy8Pm2sHd5"
 LONG = "dm_live_" + "9f3c1e7a" * 8
@@ -121,6 +124,90 @@ def test_nothing_ends_a_line_or_begins_one(end: str) -> None:
 
 def test_terminals_and_eyes_are_given_no_commands() -> None:
     assert plain("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eabc \ud800 \u200b.") == "red ]0;title abc ."
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("postgresql+psycopg2://me:pass@db.example/x", "postgresql+psycopg2://db.example/x"),
+        ("//me:pass@db.example/x", "//db.example/x"),
+        ("me:pass@db.example/x", "me:****@db.example/x"),
+        ("postgresql:/me:pass@db.example/x", "postgresql:****@db.example/x"),
+        ("https://me:p@s/s:w@rd@f.example/a?b=c", "https://f.example/a"),
+        (r"https:\/\/me:pass@f.example\/a", r"https:\/\/f.example\/a"),
+        ("https%3A%2F%2Fme%3Apass%40f.example%2Fa", "https%3A%2F%2Ff.example%2Fa"),
+        ("mailto:help@acme.example", "mailto:help@acme.example"),
+        ("https://f.example/people/me@acme.example/a", "https://f.example/people/me@acme.example/a"),
+        ("AccountName=acme;AccountKey=abc+/==;Suffix=x", "AccountName=acme;AccountKey=****;Suffix=x"),
+        ("host=db password='two words' user=me", "host=db password='****' user=me"),
+        ('{"client_secret" : "two words", "id": 1}', '{"client_secret" : "****", "id": 1}'),
+        (r"{\"password\": \"two words\", \"id\": 1}", r"{\"password\": \"****\", \"id\": 1}"),
+        ("url=token=abc&x=1", "url=token=****&x=1"),
+        ("a -----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY----- b", "a **** b"),
+        ("a -----BEGIN PRIVATE KEY-----\\nMIIEabc", "a ****"),
+    ],
+)
+def test_plain_password_in_any_form_of_address_is_cut_out(sent: str, told: str) -> None:
+    assert plain(sent) == told
+
+
+HOSTILE = {
+    "a word for a secret": "secret",
+    "words for secrets": "secret.token-",
+    "names": "token=",
+    "empty names": "secret=;",
+    "colons": ":",
+    "addresses": "://x:",
+    "users": "//a:b@",
+    "webs": "https://",
+    "quotes": "https://a'",
+    "questions": "?",
+    "encoded questions": "%3f",
+    "quoted names": '"secret":"',
+    "escapes": "\x1b[0",
+    "tokens": "eyJ-",
+    "bearers": "bearer a ",
+    "keys": "-----BEGIN PRIVATE ",
+    "private keys": "-----BEGIN PRIVATE KEY-----",
+    "blanks": " ",
+    "ends": "\n",
+}
+
+
+@pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
+def test_plain_hostile_text_costs_time_in_proportion_to_its_length(piece: str) -> None:
+    """A cubic pattern took minutes for one of these; in proportion, all of them take some milliseconds."""
+    text = piece * (20_000 // len(piece))
+    for end in ("", "x", "=", "@", '"', "z" * 100_000):
+        began = time.process_time()
+        told = plain(text + end, 20_000)
+        sentences(f"Atlas's batch {text}{end} is left for the next sync.", 4_000)
+        assert time.process_time() - began < 10
+        assert len(told) <= 20_000
+
+
+@pytest.mark.parametrize("id_", ["secret" * 1_400, "x" * 100_000, "a@b:c/" * 20_000])
+def test_sentences_long_id_leaves_room_for_what_is_said_of_it(id_: str) -> None:
+    told = sentences(f"Atlas's batch {id_} is left for the next sync. Atlas is down (503).", 1_000)
+
+    assert told.startswith("Atlas's batch ")
+    assert told.endswith(" is left for the next sync. Atlas is down (503).")
+    assert len(told) < 400
+
+
+def test_hide_long_secret_takes_little_memory_and_is_masked_in_every_form() -> None:
+    secret = "".join(sha256(str(number).encode()).hexdigest() for number in range(256))
+    tracemalloc.start()
+    hide(secret)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert len(secret) == 16_384
+    assert most < 40_000_000
+    for start in range(0, 16_000, 1_000):
+        part = secret[start : start + 40]
+        for form in (str, str.upper, DISGUISES["in hexadecimal"], DISGUISES["with each byte escaped"]):
+            assert form(part)[6:70] not in plain(f"It sent {form(part)} there", 1_000)
 
 
 def test_a_long_text_is_cut_and_costs_little() -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+import traceback
+import tracemalloc
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from encrypted import proxy
 from harness import START, Connection, only
-from scripted import ok, scripted
+from scripted import Answer, Seen, ok, scripted, sending
 
 from sandbox import NewDocument, NewFile, Sandbox
 from source_docextract.errors import ConfigError
+from source_docextract.plain import plain
 from source_docextract.registry import Registry, read_registry
 
 Served = tuple[Sandbox, str]
@@ -61,9 +67,142 @@ def test_it_is_read_from_a_web_address_a_file_address_and_a_path(tmp_path: Path)
     assert len(found[0].of("atlas")) == 1
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", as_csv([])])
-def test_an_empty_one_names_nothing(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [as_csv([]), "\n" + as_csv([]).strip(), "\ufeff" + as_csv([])])
+def test_registry_with_a_line_of_names_alone_names_nothing(tmp_path: Path, text: str) -> None:
     assert read_registry(written(tmp_path, text), PRODUCTS) == Registry()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", " \r\n"])
+def test_registry_of_nothing_at_all_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; one that"):
+        read_registry(written(tmp_path, text), PRODUCTS)
+
+
+@pytest.mark.parametrize("status", [202, 204, 205, 206])
+def test_registry_answer_that_is_no_whole_file_is_an_error(status: int) -> None:
+    with scripted(lambda _seen: (status, {}, b"" if status == 204 else as_csv(ROWS).encode())) as server:
+        with pytest.raises(ConfigError, match=rf"list\.csv is no file, but an answer with the status {status}\."):
+            read_registry(f"{server.url}/list.csv", PRODUCTS)
+        assert len(server.seen) == 1
+
+
+def test_registry_of_zero_bytes_from_a_web_server_is_an_error() -> None:
+    with scripted(lambda _seen: ok(b"")) as server, pytest.raises(ConfigError, match=r"list\.csv is empty\."):
+        read_registry(f"{server.url}/list.csv", PRODUCTS)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_registry_that_is_broken_off_is_an_error(chunked: bool) -> None:
+    rows = as_csv(ROWS).encode()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        head = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 100000"
+        body = b"%x\r\n%s\r\n" % (len(rows), rows) if chunked else rows
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, body))
+
+    with scripted(lambda _seen: (0, {}, answer)) as server, pytest.raises(ConfigError, match="cannot be read"):
+        read_registry(f"{server.url}/list.csv", PRODUCTS)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"provider,batch_id\n", as_csv(ROWS).encode()])
+def test_registry_by_a_byte_now_and_then_is_given_up(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("source_docextract.registry._LONGEST_READING", 0.5)
+    head = b"HTTP/1.1 200 OK\r\n\r\n" + beginning
+    with (
+        scripted(lambda _seen: (0, {}, sending(head, filler=b" ", pause=0.05))) as server,
+        pytest.raises(ConfigError, match=r"list\.csv took more than 0 s to read\. Check batch_registry"),
+    ):
+        read_registry(f"{server.url}/list.csv", PRODUCTS)
+
+
+def test_registry_without_end_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("source_docextract.registry._LARGEST", 300_000)
+    head = b"HTTP/1.1 200 OK\r\n\r\nprovider,batch_id\n"
+
+    def take(url: str) -> tuple[str, int]:
+        tracemalloc.start()
+        with pytest.raises(ConfigError) as caught:
+            read_registry(url, PRODUCTS)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return str(caught.value), most
+
+    with scripted(lambda _seen: (0, {}, sending(head, filler=b"docmap,b\n" * 10_000, pause=0))) as server:
+        words, most = take(f"{server.url}/list.csv")
+    assert "has more than 500,000 lines or 300,000 characters; split it." in words
+    assert most < 10_000_000
+
+
+def test_registry_redirect_without_end_is_followed_and_costs_no_memory() -> None:
+    def answer(seen: Seen) -> Answer:
+        head = b"HTTP/1.1 302 Found\r\nLocation: /list.csv\r\n\r\n"
+        return ok(as_csv(ROWS).encode()) if seen.path == "/list.csv" else (0, {}, sending(head, b"x" * 65_536, 0))
+
+    with scripted(answer) as server:
+        tracemalloc.start()
+        registry = read_registry(f"{server.url}/latest", PRODUCTS)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert len(registry.of("atlas")) == 1
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(407, "Write a user and a password that it takes into https_proxy"), (403, "Have it allow that host")],
+)
+def test_registry_behind_a_proxy_that_refuses_names_the_proxy_setting(
+    status: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with proxy(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()) as (address, heads):
+        monkeypatch.setenv("https_proxy", address.replace("://", "://me:passw0rd@"))
+        with pytest.raises(ConfigError) as caught:
+            read_registry("https://lists.example/list.csv?sig=s1gned", PRODUCTS)
+    assert len(heads) == 1
+    assert str(caught.value) == (
+        "The batch registry https://lists.example/list.csv cannot be reached: the proxy that https_proxy names refused "
+        f"the connection ({status}). {advice}, or list the host in NO_PROXY."
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "//user:passw0rd@lists.example/x",
+        "user:passw0rd@lists.example/x",
+        "/user:passw0rd@lists.example/x",
+        "https:/user:passw0rd@lists.example/x",
+        "https://user:passw0rd@lists.example:1/x",
+        "https://user:pass/passw0rd@lists.example/x",
+        "https://user:pass@passw0rd@lists.example/x",
+        "https://user:p?a#passw0rd@lists.example/x",
+        "https://passw0rd@lists.example/x?sig=s1gned",
+        "file://user:passw0rd@lists.example/x",
+        "sftp://user:passw0rd@lists.example/x",
+        "az://user:pass/@passw0rd@container/x",
+        "s3://AKIA0:pass/passw0rd@bucket/x",
+        "s3://AKIA0:pass@passw0rd@bucket/x",
+        "gs://user:passw0rd@bucket/x",
+    ],
+)
+def test_registry_address_with_a_password_is_told_without_it(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def careless(url: str, *_: Any, **__: Any) -> None:
+        raise OSError(f"no such thing: {url}")
+
+    monkeypatch.setattr("smart_open.open", careless)
+
+    with pytest.raises(ConfigError) as caught:
+        read_registry(address, PRODUCTS)
+
+    logging.getLogger("smart_open").warning("cannot open %s nor %s", address, address.replace("@", " at "))
+    told = "".join(traceback.format_exception(caught.value))
+    assert str(caught.value).startswith("The batch registry ")
+    assert "passw0rd" not in told + plain(caplog.text) + plain(f"cannot open {address!r}")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gcp_storage_emulator.storage import Storage as Shelf
 from google.cloud.storage import Client as GoogleClient
 from harness import Connection, log
 from moto.server import ThreadedMotoServer
-from scripted import Answer, Seen, ok, scripted
+from scripted import Answer, Seen, ok, scripted, sending
 from test_registry import PRODUCTS, ROWS, Served, as_csv, as_lines, written
 
 from sandbox import NewDocument
@@ -145,8 +145,27 @@ def test_a_name_may_hold_spaces_and_signs(storage: Storage) -> None:
     assert len(read_registry(address, PRODUCTS).of("atlas")) == 1
 
 
-def test_an_empty_one_names_nothing(storage: Storage) -> None:
-    assert read_registry(storage.written(""), PRODUCTS) == Registry()
+def test_registry_of_zero_bytes_in_a_storage_is_an_error(storage: Storage) -> None:
+    with pytest.raises(ConfigError, match=r"batches\.csv is empty\. Check batch_registry\.url"):
+        read_registry(storage.written(""), PRODUCTS)
+
+
+def test_registry_of_a_line_of_names_in_a_storage_names_nothing(storage: Storage) -> None:
+    assert read_registry(storage.written(as_csv([])), PRODUCTS) == Registry()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_registry_in_a_storage_by_a_byte_now_and_then_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("source_docextract.registry._LONGEST_READING", 2.0)
+    body = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nprovider,batch_id\n", filler=b" ", pause=0.05)
+
+    def answer(seen: Seen) -> Answer:
+        return ok({"name": "batches.csv", "size": "1000"}) if seen.path.startswith("/storage/") else (0, {}, body)
+
+    with scripted(answer) as server:
+        point_at(scheme, server.url, monkeypatch)
+        with pytest.raises(ConfigError, match="took more than 2 s to read"):
+            read_registry(f"{scheme}://{BUCKET}/batches.csv", PRODUCTS)
 
 
 def test_it_is_read_anew_each_time(storage: Storage) -> None:

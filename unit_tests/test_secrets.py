@@ -114,7 +114,7 @@ def client(monkeypatch):
 
 @pytest.fixture
 def careless(monkeypatch):
-    monkeypatch.setattr("source_docextract.errors.plain", lambda text, _longest: text)
+    monkeypatch.setattr("source_docextract.errors.sentences", lambda text, _longest: text)
 
     def parse(_config, _logger):
         raise ConfigError(KEY)

@@ -350,6 +350,46 @@ def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
     assert took < SECONDS
 
 
+BUSY = """
+import logging, sys, threading
+from source_docextract import SourceDocextract, run
+from source_docextract.plain import plain, sentences
+
+def spec(self, logger):
+    def forever():
+        while True:
+            {step}
+    if "{where}" == "beside":
+        threading.Thread(target=forever, daemon=True).start()
+    print("busy", flush=True)
+    forever()
+
+SourceDocextract.spec = spec
+run.main()
+"""
+STEPS = {
+    "masking": "sentences('secret' * 1_400 + ' ' + '://x:' * 20_000, 4_000)",
+    "logging": "logging.getLogger('airbyte').debug('%s', 'token=' * 100_000)",
+    "a loop": "pass",
+    "swallowing": "exec('try: sum(range(1000))\\nexcept BaseException: pass')",
+}
+
+
+@pytest.mark.parametrize("where", ["alone", "beside"])
+@pytest.mark.parametrize("step", STEPS)
+def test_process_told_to_stop_ends_whatever_it_is_busy_with(step: str, where: str) -> None:
+    code = BUSY.format(step=STEPS[step], where=where)
+    with subprocess.Popen([sys.executable, "-c", code, "spec"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert any("busy" in line for line in process.stdout)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        took = time.monotonic() - began
+    assert process.returncode in {143, -signal.SIGTERM}
+    assert took < SECONDS
+
+
 def test_what_has_been_read_is_out_before_a_sync_waits(scene: Scene) -> None:
     """Records and state, though nothing comes behind them to push them out."""
     connection = scene.connection()

@@ -29,6 +29,8 @@ PASSING = {
     "html": Fault("html"),
     "empty": Fault("empty"),
     "stall": Fault("stall", seconds=60),
+    "firewall 401": Fault("firewall", status=401),
+    "firewall 403": Fault("firewall", status=403),
 }
 """What may pass, so that it is worth another try."""
 
@@ -36,6 +38,10 @@ LASTING = {
     "501": (Fault("status", status=501), FailureType.system_error),
     "307": (Fault("status", status=307, headers={"Location": "/elsewhere"}), FailureType.config_error),
     "redirect": (Fault("redirect"), FailureType.config_error),
+    "407": (Fault("status", status=407, headers={"Proxy-Authenticate": "Basic"}), FailureType.config_error),
+    "bad byte": (Fault("bad byte"), FailureType.system_error),
+    "endless": (Fault("endless"), FailureType.system_error),
+    "bomb": (Fault("bomb"), FailureType.system_error),
     "429 with many seconds": (throttled(retry_after=7200), FailureType.transient_error),
     "429 with a late date": (throttled(retry_after=7200, as_date=True), FailureType.transient_error),
     **{name: (fault, FailureType.transient_error) for name, fault in PASSING.items()},
@@ -63,7 +69,7 @@ def skies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weather]:
 def test_every_endpoint_that_a_sync_calls_and_every_kind_of_fault_is_in_the_matrix(skies: Weather) -> None:
     assert set(CONCERNED) == set(skies.second.requests)
     assert {endpoint for some in ROUNDS for endpoint in some} == set(CONCERNED)
-    assert {fault.kind for fault, _ in LASTING.values()} | {"trickle", *SPOILT} == set(KINDS)
+    assert {fault.kind for fault, _ in LASTING.values()} | {"trickle", "charset", *SPOILT} == set(KINDS)
 
 
 def test_in_good_weather_the_warehouse_is_equal_to_the_world(skies: Weather) -> None:
@@ -98,6 +104,17 @@ def test_a_fault_that_passes_is_healed_within_the_sync(skies: Weather, name: str
 def test_a_slow_trickle_costs_time_and_nothing_else(skies: Weather) -> None:
     connection = skies.connection()
     with meeting(skies, Fault("trickle", seconds=0.1)):
+        synced = connection.sync()
+
+    assert set(synced.ends.values()) == {"COMPLETE"}, synced.error
+    assert (synced.counts, synced.requests) == (skies.second.counts, skies.second.requests)
+    skies.is_whole(connection)
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16", "us-ascii", "utf-8"])
+def test_sync_answers_in_another_charset_say_the_same(skies: Weather, charset: str) -> None:
+    connection = skies.connection()
+    with meeting(skies, Fault("charset", charset=charset)):
         synced = connection.sync()
 
     assert set(synced.ends.values()) == {"COMPLETE"}, synced.error

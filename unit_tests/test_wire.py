@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 from encrypted import over_tls, proxy
-from scripted import KEY, acme
+from scripted import KEY, Log, acme
 
 from source_docextract.errors import ConfigError, TransientError
 from source_docextract.http import Request
 from source_docextract.pacing import Patience
+from source_docextract.plain import plain
 
 GET = Request("GET", "/things")
 FINE = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"fine": true}'
@@ -93,8 +95,75 @@ def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pyte
 def test_a_proxy_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:passw0rd-of-the-proxy@127.0.0.1:9")
 
-    with pytest.raises(ConfigError, match="HTTPS_PROXY names a proxy that does not speak HTTP"):
+    with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that does not speak HTTP"):
         acme("https://localhost:9")
+
+
+@pytest.mark.parametrize("address", ["http://me:pa/ss:w0rd@host:80", "http://", "http://[me:passw0rd"])
+def test_wire_proxy_that_is_no_address_names_the_variable(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", address)
+
+    with pytest.raises(ConfigError) as caught:
+        acme("https://localhost:9")
+
+    assert str(caught.value) == ("https_proxy names a proxy by what is no address; write it like http://host:80.")
+
+
+REFUSALS = {
+    407: "Write a user and a password that it takes into HTTPS_PROXY, or list the host in NO_PROXY.",
+    403: "Have it allow that host, or list the host in NO_PROXY.",
+    405: "Have it allow that host, or list the host in NO_PROXY.",
+    302: "Have it allow that host, or list the host in NO_PROXY.",
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_wire_proxy_that_refuses_is_a_config_error_after_one_try(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    password = "passw0rd/of+the@proxy"
+    answer = f"HTTP/1.1 {status} {password}\r\nX-Password: {password}\r\nContent-Length: 3\r\n\r\n<p>"
+    with proxy(answer.encode()) as (address, heads):
+        monkeypatch.setenv("HTTPS_PROXY", address.replace("://", "://me:passw0rd%2Fof%2Bthe%40proxy@"))
+        client = acme("https://localhost:9", logger=(log := Log(logging.DEBUG)))
+
+        with pytest.raises(ConfigError) as caught:
+            client.send(GET)
+
+        client.close()
+    assert len(heads) == 1
+    assert str(caught.value) == (
+        f"Acme cannot be reached: the proxy that HTTPS_PROXY names refused the connection ({status}). "
+        + REFUSALS[status]
+    )
+    assert "passw0rd" not in plain(f"It says {password}, {address}, me:{password}@127.0.0.1, passw0rd%2Fof%2Bthe")
+    assert log.lines == []
+
+
+def test_wire_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:passw0rd-of-the-proxy@127.0.0.1:1")
+    client = acme("https://localhost:9", patience=ONCE)
+
+    with pytest.raises(TransientError) as caught:
+        client.send(GET)
+
+    client.close()
+    assert str(caught.value) == (
+        "Acme could not be reached or broke the connection, 1 times in a row. Check the proxy that HTTPS_PROXY names."
+    )
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_wire_proxy_in_trouble_is_asked_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxy(f"HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n".encode()) as (address, heads):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        client = acme("https://localhost:9")
+
+        with pytest.raises(
+            TransientError, match=r"could not be reached or broke the connection, 3 times in a row\. Check"
+        ):
+            client.send(GET)
+
+        client.close()
+    assert len(heads) == 3
 
 
 def test_a_host_that_is_named_goes_through_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def second_day(sandbox: Sandbox, settings: dict[str, Any]) -> None:
 
 
 def _files(name: str, count: int) -> list[NewFile]:
-    return [NewFile(f"{name} {n}.pdf", 0, {"vendor": f"{name} {n}"}) for n in range(count)]
+    return [NewFile(f"{name} {n}.pdf", 0, {"vendor": f"Zoë {name} {n}"}) for n in range(count)]
 
 
 def _mail(document_type: str) -> NewFile:
@@ -169,7 +169,7 @@ def _extraction(name: str, seconds: float = 0, **more: Any) -> NewExtraction:
     return NewExtraction(f"{name}.pdf", seconds, {"vendor": name}, processing_ms=1500, **more)
 
 
-_PARSED = {"vendor": {"value": "Acme", "type": "string"}, "total": None}
+_PARSED = {"vendor": {"value": "Bäcker €", "type": "string"}, "total": None}
 
 
 def _document(name: str, seconds: float = 0, **more: Any) -> SensibleDocument:

@@ -149,10 +149,13 @@ def is_plain(words: str) -> bool:
 
 @contextmanager
 def meeting(skies: Weather, *faults: Fault) -> Iterator[None]:
-    """Under these faults. Where some are silent, the connector waits a second for each answer, not a minute."""
+    """Under these faults. Where some are silent, the connector waits a second for each answer, not a minute; where some
+    are too large, an answer may have 1 MB."""
     with pytest.MonkeyPatch.context() as patch, skies.sandbox.faults.during(*faults):
         if any(fault.kind == "stall" for fault in faults):
             patch.setattr("source_docextract.wire.TIMEOUT", (5, 1))
+        if any(fault.kind in {"endless", "bomb"} for fault in faults):
+            patch.setattr("source_docextract.wire.LARGEST_ANSWER", 1_000_000)
         yield
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from math import ceil
 
+import orjson
+
 from sandbox.api import Answer, Call, Endpoint, Refusal
 from sandbox.shared import JsonObject, Unknown
 
 from .identities import Identities
-from .world import TOKEN_SECONDS, AtlasWorld, DocumentView, NewDocument
+from .world import AtlasWorld, DocumentView, NewDocument
 
 CLIENT_ID = "sandbox-atlas-client"
 CLIENT_SECRET = "sandbox-atlas-secret"  # noqa: S105 - it opens nothing but this sandbox
@@ -41,7 +43,9 @@ class AtlasRoutes:
             raise Refusal(400, {"error": "Missing Client-Id or Client-Secret"})
         if (client_id, client_secret) != (CLIENT_ID, CLIENT_SECRET):
             raise refusal(401, "Authentication Error: wrong Client-Id or Client-Secret")
-        return Answer({"access_token": self._world.issue_token(), "expires_in": TOKEN_SECONDS}, 201)
+        told = self._world.shared.switches.atlas_expires_in
+        life: JsonObject = {} if told is None else {"expires_in": orjson.loads(told)}
+        return Answer({"access_token": self._world.issue_token(), **life}, 201)
 
     def _check_token(self, call: Call) -> None:
         if not self._world.is_valid(call.headers.get("token", "")):

@@ -137,6 +137,7 @@ class AtlasWorld:
         with self.shared.turn():
             self.logins += 1
             token = f"eyJzYW5kYm94.{self.shared.random.getrandbits(128):032x}"
+            token += "0" * (self.shared.switches.atlas_token_size - len(token))
             self._tokens[token] = self.shared.timestamp() + TOKEN_SECONDS
             return token
 

@@ -1,5 +1,6 @@
 """Bad weather in the sandbox: each kind of fault as it comes over the wire, and whom it meets."""
 
+import json
 import time
 from collections import Counter
 from contextlib import suppress
@@ -317,7 +318,8 @@ def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
 
     # when
     with suppress(requests.RequestException):
-        docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
+        address = f"{docmap.base_url}/extractions"
+        docmap.session.get(address, allow_redirects=False, timeout=5, stream=True).close()  # some have no end
 
     # then
     assert [entry.fault for entry in filled.journal.entries] == [kind]
@@ -355,3 +357,58 @@ def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, word
     assert answer.status_code == 400
     assert words in answer.json()["error"]
     assert sandbox.faults.told() == []
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "us-ascii"])
+def test_fault_charset_says_the_same_in_a_named_charset(filled, docmap, charset):
+    # given
+    good = docmap.session.get(f"{docmap.base_url}/extractions").json()
+    filled.faults.add(Fault("charset", charset=charset))
+
+    # when
+    answer = docmap.session.get(f"{docmap.base_url}/extractions")
+
+    # then
+    assert answer.headers["Content-Type"] == f"application/json; charset={charset}"
+    assert json.loads(answer.content.decode(charset))["data"] == good["data"]
+
+
+def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled, docmap):
+    # given
+    filled.faults.add(Fault("bad byte"))
+
+    # when
+    content = docmap.session.get(f"{docmap.base_url}/extractions").content
+
+    # then
+    assert content.count(b"\xff") == 1
+    assert json.loads(content.replace(b"\xff", b""))["data"]
+
+
+@pytest.mark.parametrize(("status", "told"), [(401, 401), (403, 403), (500, 403)])
+def test_fault_firewall_answers_with_a_page(filled, docmap, status, told):
+    # given
+    filled.faults.add(Fault("firewall", status=status))
+
+    # when
+    answer = docmap.session.get(f"{docmap.base_url}/extractions")
+
+    # then
+    assert (answer.status_code, answer.headers["Content-Type"]) == (told, "text/html; charset=utf-8")
+    assert "Your request was blocked" in answer.text
+
+
+@pytest.mark.parametrize("kind", ["endless", "bomb"])
+def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(filled, docmap, kind):
+    # given
+    good = docmap.session.get(f"{docmap.base_url}/extractions").content
+    filled.faults.add(Fault(kind))
+
+    # when
+    with docmap.session.get(f"{docmap.base_url}/extractions", stream=True) as answer:
+        parts = answer.iter_content(100_000)
+        sent = b"".join(next(parts) for _ in range(30))
+
+    # then
+    assert sent.strip() == good
+    assert len(sent) > len(good) + 1_000_000

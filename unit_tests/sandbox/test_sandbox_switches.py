@@ -203,6 +203,7 @@ def test_every_switch_takes_its_values_and_no_other():
     everything = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
     everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
+    everything |= {"atlas_expires_in": "-1", "atlas_token_size": 100_000}
 
     # when / then
     assert vars(changed(Switches(), everything)) == everything

@@ -1,0 +1,112 @@
+"""The address of a warehouse on the command line, in every form, and never with its password."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pages import ROOT
+
+pytestmark = pytest.mark.skipif(
+    find_spec("duckdb_engine") is None, reason="No warehouse is installed here; `make test` has them in .venv-demo"
+)
+
+PASSWORD = "passw0rd-of-the-warehouse"
+REFUSES = "127.0.0.1:1"
+FORMS = {
+    "postgresql": f"postgresql://me:{PASSWORD}@{REFUSES}/db",
+    "postgres": f"postgres://me:{PASSWORD}@{REFUSES}/db",
+    "psycopg2": f"postgresql+psycopg2://me:{PASSWORD}@{REFUSES}/db",
+    "psycopg": f"postgresql+psycopg://me:{PASSWORD}@{REFUSES}/db",
+    "asyncpg": f"postgresql+asyncpg://me:{PASSWORD}@{REFUSES}/db",
+    "capitals": f"PostgreSQL://me:{PASSWORD}@{REFUSES}/db",
+    "query": f"postgresql://{REFUSES}/db?user=me&password={PASSWORD}&connect_timeout=1",
+    "odd option": f"postgresql://me:{PASSWORD}@{REFUSES}/db?no_such_option={PASSWORD}",
+    "mysql": f"mysql+pymysql://me:{PASSWORD}@{REFUSES}/db",
+    "redshift": f"redshift://me:{PASSWORD}@{REFUSES}/db",
+    "sign in the password": f"postgresql://me:a/{PASSWORD}@{REFUSES}/db",
+    "blank in the password": f"postgresql://me:a {PASSWORD}@{REFUSES}/db",
+    "odd port": f"postgresql://me:a@127.0.0.1:{PASSWORD}/db",
+    "one slash": f"postgresql:/me:{PASSWORD}@{REFUSES}/db",
+    "no scheme": f"//me:{PASSWORD}@{REFUSES}/db",
+    "no slashes": f"me:{PASSWORD}@{REFUSES}/db",
+    "words": f"host=127.0.0.1 port=1 user=me password={PASSWORD} dbname=db",
+    "jdbc": f"jdbc:postgresql://{REFUSES}/db?user=me&password={PASSWORD}",
+    "too long": f"postgresql:/me:{PASSWORD}@{REFUSES}/{'d' * 5_000}",
+}
+
+
+def run(module: str, *arguments: str) -> int | str | None:
+    """Calls a command as Python would, but for the time that its start takes."""
+    command = import_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [module, *arguments])
+        try:
+            return command.main()  # type: ignore[no-any-return]
+        except SystemExit as end:
+            return end.code
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_report_address_in_any_form_is_said_without_its_password(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    place = FORMS[form]
+    for module, *arguments in (
+        ("report.__main__", place),
+        ("report.workbook", place, "atlas", "b1"),
+        ("report.workbook", "atlas", place, "b1"),
+        ("report.workbook", "no.duckdb", "atlas", "b1", place),
+        ("report.__main__", "no.duckdb", "page.html", place),
+        ("report.__main__", "no.duckdb", f"--{place}"),
+    ):
+        code = run(module, *arguments)
+
+        said = capsys.readouterr()
+        assert code in {1, 2}, arguments
+        assert said.out == ""
+        assert "passw0rd" not in said.err
+        assert len(said.err.strip()) > 20
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_report_every_address_of_sqlalchemy_for_postgresql_is_asked(
+    scheme: str, postgres: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = scheme + postgres[postgres.index("://") :]
+
+    assert run("report.__main__", place, "--schema", "nowhere") == 1
+    assert (
+        capsys.readouterr().err
+        == "There is no table of this connector in that schema; name another one with --schema.\n"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", "duckdb:///"])
+def test_report_file_with_signs_in_its_name_is_opened(
+    prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "a@b=c.duckdb")) as connection:
+        connection.execute("CREATE TABLE other (id INTEGER)")
+
+    assert run("report.__main__", f"{prefix}a@b=c.duckdb") == 1
+    assert capsys.readouterr().err == "There is no table of this connector in that file.\n"
+
+
+def test_report_page_that_cannot_be_written_is_said_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("report.__main__.ask", lambda *_: {})
+    monkeypatch.setattr("report.__main__.write", lambda _answers, _name, page: page.write_text("x"))
+
+    assert run("report.__main__", "no.duckdb", FORMS["postgresql"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
