@@ -15,6 +15,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from report.terminal import printable
+
 from .warehouse import Row
 
 CellReader = Callable[[Row], str]
@@ -41,7 +43,7 @@ class Screen:
         self.width = max(wide, _MIN_WIDTH)
 
     def line(self, text: str = "", style: str = "") -> None:
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._console.print(Text(printable(text), style), soft_wrap=True)
         self._console.file.flush()
 
     def heading(self, text: str) -> None:
@@ -76,7 +78,7 @@ class Screen:
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
         """Columns as wide as what is in them, or as there is room; those with nothing in them are left out."""
         kept = [index for index in range(len(titles)) if any(row[index] for row in rows)]
-        lines = [[row[index] for index in kept] for row in (titles, *rows)]
+        lines = [[printable(row[index]).replace("\n", " ") for index in kept] for row in (titles, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         widths[:-1] = [min(width, _WIDEST_COLUMN) for width in widths[:-1]]
         room = self.width - len(indent) - 2 * (len(widths) - 1)
@@ -126,7 +128,7 @@ def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _clean(text: str) -> str:
     """On one line, and nothing in it that a terminal would take for a command."""
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return printable(" ".join(text.split()))
 
 
 def _text(name: str) -> CellReader:

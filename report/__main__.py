@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from . import Trouble
 from .page import write
+from .terminal import printable
 from .warehouse import ask
 
 _DESCRIPTION = """\
@@ -24,12 +25,12 @@ def main() -> int:
     try:
         write(ask(options.warehouse, options.schema), named(options.warehouse), options.page)
     except Trouble as trouble:
-        print(trouble, file=sys.stderr)
+        print(printable(str(trouble)), file=sys.stderr)
         return 1
     except OSError as problem:
-        print(f"{options.page} cannot be written: {problem.strerror}.", file=sys.stderr)
+        print(printable(f"{options.page} cannot be written: {problem.strerror}."), file=sys.stderr)
         return 1
-    print(f"The report is in {os.path.relpath(options.page)}")
+    print(printable(f"The report is in {os.path.relpath(options.page)}"))
     return 0
 
 

@@ -23,6 +23,7 @@ from source_docextract.providers import NOTATIONS
 from . import Trouble
 from .excel import write
 from .sheets import Row, Sheet, sheets
+from .terminal import printable
 from .warehouse import connected
 
 
@@ -35,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = batch(connection, options.provider, options.batch)
         write(output, found)
     except (Trouble, OSError) as trouble:
-        print(trouble, file=sys.stderr)
+        print(printable(str(trouble)), file=sys.stderr)
         return 1
-    print(f"{output}: {', '.join(f'{sheet.name} ({len(sheet.rows)})' for sheet in found)}")
+    print(printable(f"{output}: {', '.join(f'{sheet.name} ({len(sheet.rows)})' for sheet in found)}"))
     return 0
 
 
