@@ -215,12 +215,12 @@ def _started(folder: Path) -> Iterator[subprocess.Popen[str]]:
 def _read_until(demo: subprocess.Popen[str], words: str) -> str:
     """All that was printed up to these words, which are in a line that has not ended yet. However long that takes."""
     assert demo.stdout
-    told = ""
-    while words not in told:
+    shown = ""
+    while words not in shown:
         character = demo.stdout.read(1)
-        assert character, told
-        told += character
-    return told
+        assert character, shown
+        shown += character
+    return shown
 
 
 def _address(told: str) -> str:
