@@ -24,8 +24,10 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
     if not files:
         yield
         return
-
-    from sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
+    try:
+        from sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
+    except SystemExit as missing:  # its words say what to install
+        pytest.exit(f"These tests run against the sandbox. {missing}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     sandbox = Sandbox()
     sandbox.fill_demo()

@@ -20,6 +20,7 @@ SPACING = 0.2
 _ROOT = Path(__file__).parent.parent
 _GREETING = "listening on "
 _LONGEST_GOODBYE = 5.0
+_LONGEST_ANSWER = 600.0  # seconds: a slow machine is no reason to give up
 _ROUNDS = 10
 
 # Settings of a proxy are not for this machine.
@@ -65,7 +66,7 @@ class Playground:
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.url}/_sandbox/{path}", data, {"Content-Type": "application/json"}, method=method)
-        with _opener.open(request, timeout=30) as answer:
+        with _opener.open(request, timeout=_LONGEST_ANSWER) as answer:
             told: dict[str, Any] = json.load(answer)
         return told
 

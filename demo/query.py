@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import duckdb
 
-DATABASE = Path.cwd() / ".demo" / "documents.duckdb"
+from report.terminal import printable
+
+from . import FOLDER
+
+DATABASE = FOLDER / "documents.duckdb"
 
 
 def command(sql: str) -> str:
@@ -24,9 +27,9 @@ def main(arguments: list[str]) -> int:
         with duckdb.connect(str(DATABASE), read_only=True) as connection:
             answer = connection.sql(" ".join(arguments) or "SHOW TABLES")
             if answer is not None:
-                answer.show()
+                print(printable(str(answer)))
     except duckdb.Error as problem:
-        print(problem, file=sys.stderr)
+        print(printable(str(problem)), file=sys.stderr)
         return 1
     except BrokenPipeError:  # who reads has seen enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from report.terminal import printable
+
 from .warehouse import Row
 
 CellReader = Callable[[Row], str]
@@ -57,7 +59,7 @@ class Screen:
 
     def _print(self, lines: Sequence[str], style: str) -> None:
         for line in lines:
-            self._console.print(Text(_without_controls(line), style), soft_wrap=True)
+            self._console.print(Text(printable(line), style), soft_wrap=True)
         self._console.file.flush()
 
     def heading(self, text: str) -> None:
@@ -92,7 +94,7 @@ class Screen:
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
         """Columns as wide as what is in them, or as there is room; those with nothing in them are left out."""
         kept = [index for index in range(len(titles)) if any(row[index] for row in rows)]
-        lines = [[_without_controls(row[index]) for index in kept] for row in (titles, *rows)]
+        lines = [[printable(row[index]).replace("\n", " ") for index in kept] for row in (titles, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         widths[:-1] = [min(width, _WIDEST_COLUMN) for width in widths[:-1]]
         room = self.width - len(indent) - 2 * (len(widths) - 1)
@@ -114,11 +116,6 @@ def wrapped(text: str, width: int, hang: int, keep: int) -> list[str]:
             longer = " " * hang + word
         line, is_begun = longer, True
     return [*lines, line]
-
-
-def _without_controls(text: str) -> str:
-    """Return the text without what a terminal would take for a command."""
-    return "".join(character for character in text if character.isprintable())
 
 
 def _fitted(text: str, width: int) -> str:
@@ -160,7 +157,7 @@ def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _clean(text: str) -> str:
     """Return the text on one line, without what a terminal would take for a command."""
-    return _without_controls(" ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def _text(name: str) -> CellReader:

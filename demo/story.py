@@ -61,10 +61,12 @@ class Story:
     def run(self) -> None:
         with self._screen.step("Loading PyAirbyte, which runs the connector"):
             self._pipeline.load()
+        self._interrupts.check()  # an import may swallow what a signal raises
         with self._screen.step("Asking the connector for its streams") as outcome:
             streams = self._pipeline.connect(self._sandbox.settings())
             self._streams = sorted(streams, key=lambda stream: (provider(stream), kind(stream)))
             outcome.append(plural(len(self._streams), "stream"))
+        self._interrupts.check()
         first = self._sync("First sync, of all there is")
         if empty := [stream for stream in self._streams if not first.rows[stream]]:
             raise Trouble(f"The first sync brought no rows into {', '.join(empty)}.")

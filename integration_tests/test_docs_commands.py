@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,9 +29,10 @@ DEMO = ROOT / ".venv-demo" / "bin"
 ENVIRONMENT = {**os.environ, "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}", "NO_PROXY": "*", "no_proxy": "*"}
 
 SANDBOX = "docextract-sandbox"
-ADDRESS = "http://127.0.0.1:8787"
 IMAGE = re.compile(r"^docker run (?:-\S+ |\"\S+\" )*source-docextract:\S+")
-TOLD_TO_RUN = re.compile(r"(source-docextract|docextract-sandbox)\b")
+TOLD_TO_RUN = re.compile(r"(source-docextract|docextract-sandbox|grep)\b")
+NOT_OF_THE_PATH = ("make ", "docker ")
+"""How blocks begin that are no part of the README's path: these have tests of their own."""
 
 ASK = """
 import json, sys, duckdb
@@ -39,21 +41,133 @@ print(json.dumps([len(connection.sql(question).fetchall()) for question in json.
 """
 
 
-def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+@pytest.mark.skipif(not DEMO.exists(), reason="the demo's environment is not set up; `make test` does that")
+def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
+    """Given a machine without a package index and with a proxy that leads nowhere, when each command and the program of
+    the README are run in their order, then each succeeds, the second read brings what is new alone, and the SQL of the
+    pages finds rows in the file that the program has named.
+
+    What is to be installed is there already: pip finds it in the demo's environment, and takes the connector's sources.
+    """
+    story = Story(copied(tmp_path))
+    [program] = _blocks(page("README.md"), "python")
+    for block in _blocks(page("README.md"), "bash"):
+        if block.content.startswith(NOT_OF_THE_PATH):
+            continue
+        if block.commands[0].startswith(SANDBOX):
+            story.start(block.content)
+            continue
+        printed = story.run(block.content)
+        if "source-docextract check" in block.content:
+            assert '"status":"SUCCEEDED"' in printed
+            assert '"type":"CATALOG"' in printed
+    story.end()
+    first, second = (story.count(f"{name}.jsonl", "RECORD") for name in ("first", "second"))
+    assert len(json.loads((story.folder / "catalog.json").read_text(encoding="utf-8"))["streams"]) == 20
+    assert first > 400
+    assert second < 100  # its clock goes on, so that something may have come
+    assert story.count("state.jsonl", "STATE") >= 2 * 20
+
     with served() as (sandbox, url):
-        _write_files(tmp_path, sandbox, url)
-        for block in _blocks(page("README.md"), "bash"):
-            for command in _commands(block):
-                _run(command, tmp_path)
+        settings = {**sandbox.demo_settings(url), "typed_tables": True}
+        printed = story.python(_with_settings(program.content, settings))
+        database = printed.strip().rpartition("The tables are in ")[2]
+        assert database == str(story.folder / "documents.duckdb")
+        assert "was not read" not in printed
+        questions = [block.content for one in PAGES for block in _blocks(one, "sql")]
+        answer = story.python(ASK, database, given=json.dumps(questions))
+        nothing = [question for question, rows in zip(questions, json.loads(answer), strict=True) if not rows]
+        assert nothing == []
+
+        # Where one provider fails, what the others have is kept.
+        settings = {**sandbox.demo_settings(url, ["atlas", "docmap"]), "typed_tables": False}
+        settings["docmap"]["api_key"] = "not-the-key-of-anyone"
+        story.folder = tmp_path / "elsewhere"
+        story.folder.mkdir()
+        printed = story.python(_with_settings(program.content, settings))
+        assert "docmap was not read; the lines above say why." in printed
+        [rows] = json.loads(
+            story.python(ASK, str(story.folder / "documents.duckdb"), given='["SELECT * FROM atlas_files"]')
+        )
+        assert rows
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the repository: pip builds inside of it."""
+    ignored = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist")
+    return Path(shutil.copytree(ROOT, folder / "source-docextract", ignore=ignored))
+
+
+class Story:
+    """A shell in one folder, with Python and what is to be installed, but without a package index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._sandbox: subprocess.Popen[str] | None = None
+        tools = folder.parent / "tools"
+        tools.mkdir()
+        base = _run(shlex.join([str(DEMO / "python"), "-c", "import sys; print(sys._base_executable)"]), folder).strip()
+        (tools / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(base)} "$@"\n')
+        (tools / "python3").chmod(0o755)
+        self._programs = folder / ".venv-docextract" / "bin"
+        [packages] = DEMO.parent.glob("lib/python3*/site-packages")
+        nowhere = "http://127.0.0.1:9"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+            "PATH": os.pathsep.join([str(self._programs), str(tools), "/usr/bin", "/bin"]),
+            "PYTHONPATH": str(packages),
+            "PIP_NO_INDEX": "1",
+            "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say that there is none
+            "PIP_IGNORE_REQUIRES_PYTHON": "1",  # of PyAirbyte, as the README says
+            "HTTPS_PROXY": nowhere,
+            "HTTP_PROXY": nowhere,
+            "DO_NOT_TRACK": "1",
+            "AIRBYTE_LOGGING_ROOT": str(folder.parent / "logs"),
+        }
+
+    def run(self, script: str) -> str:
+        return self._run(["bash", "-euo", "pipefail", "-c", script])
+
+    def python(self, code: str, *arguments: str, given: str = "") -> str:
+        return self._run([str(self._programs / "python"), "-c", code, *arguments], given)
+
+    def start(self, script: str) -> None:
+        """Starts the sandbox, but on a free port."""
+        command = ["bash", "-euc", f"exec {script.strip()} --port 0"]
+        self._sandbox = subprocess.Popen(
+            command, cwd=self.folder, env=self._environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self._sandbox.stdout
+        assert self._sandbox.stdout.readline().startswith("listening on ")
+
+    def end(self) -> None:
+        assert self._sandbox
+        self._sandbox.terminate()
+        self._sandbox.communicate()
+
+    def count(self, file: str, kind: str) -> int:
+        """Messages of one type in a file."""
+        return (self.folder / file).read_text(encoding="utf-8").count(f'"type":"{kind}"')
+
+    def _run(self, command: list[str], given: str = "") -> str:
+        """What it printed; it has to succeed."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout
 
 
 def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> None:
     counts = []
-    with _sandbox_of(page("docs/running.md")) as url:
-        for block in _blocks(page("docs/running.md"), "bash", "python"):
-            if block.language == "python":
-                _run(shlex.join([sys.executable, "-c", block.content.replace(ADDRESS, url)]), tmp_path)
-                continue
+    with _sandbox_of(page("docs/running.md"), tmp_path):
+        for block in _blocks(page("docs/running.md"), "bash"):
             for command in _commands(block):
                 printed = _run(command, tmp_path)
                 if command.startswith("source-docextract check"):
@@ -61,10 +175,13 @@ def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> N
                 if command.startswith("source-docextract read"):
                     counts.append((tmp_path / "messages.jsonl").read_text(encoding="utf-8").count('"type":"RECORD"'))
     streams = json.loads((tmp_path / "catalog.json").read_text(encoding="utf-8"))["streams"]
-    states = json.loads((tmp_path / "state.json").read_text(encoding="utf-8"))
+    states = (tmp_path / "state.jsonl").read_text(encoding="utf-8").splitlines()
     first, second = counts
 
-    assert len(states) == len(streams) == 20
+    assert len(streams) == 20
+    assert {json.loads(line)["state"]["stream"]["stream_descriptor"]["name"] for line in states} == {
+        stream["stream"]["name"] for stream in streams
+    }
     # Its clock goes on, so that something may have come.
     assert first > 400
     assert second < 100
@@ -77,30 +194,7 @@ def test_every_command_that_can_be_run_is_on_a_page_that_is_run() -> None:
 
 
 def test_python_is_on_a_page_that_is_run() -> None:
-    assert {str(one) for one in PAGES if _blocks(one, "python")} == {"README.md", "docs/running.md"}
-
-
-@pytest.mark.skipif(not DEMO.exists(), reason="the demo's environment is not set up; `make test` does that")
-def test_the_readmes_python_runs_and_sql_finds_what_it_leaves(tmp_path: Path) -> None:
-    [readme] = _blocks(page("README.md"), "python")
-    questions = [block.content for one in PAGES for block in _blocks(one, "sql")]
-    with served() as (sandbox, url):
-        code = _with_settings(readme.content, {**sandbox.demo_settings(url), "typed_tables": True})
-        at_home = {"PATH": f"{DEMO}{os.pathsep}{os.environ['PATH']}", "AIRBYTE_LOGGING_ROOT": str(tmp_path)}
-        _run(shlex.join([str(DEMO / "python"), "-c", code]), tmp_path, **at_home)
-    [database] = tmp_path.rglob("*.duckdb")
-
-    answer = subprocess.run(
-        [DEMO / "python", "-c", ASK, database],
-        input=json.dumps(questions),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert answer.returncode == 0, answer.stderr
-    rows = json.loads(answer.stdout)
-    assert [question for question, found in zip(questions, rows, strict=True) if not found] == []
+    assert {str(one) for one in PAGES if _blocks(one, "python")} == {"README.md"}
 
 
 def _blocks(one: Page, *languages: str) -> list[Block]:
@@ -110,7 +204,7 @@ def _blocks(one: Page, *languages: str) -> list[Block]:
 def _commands(block: Block) -> list[str]:
     """Those that can be run here, without what only the image needs. The sandbox is started by whoever needs it."""
     commands = [IMAGE.sub("source-docextract", command).replace("/data/", "") for command in block.commands]
-    return [command for command in commands if TOLD_TO_RUN.match(command) and command != SANDBOX]
+    return [command for command in commands if TOLD_TO_RUN.match(command) and not _is_start(command)]
 
 
 @contextmanager
@@ -122,27 +216,23 @@ def served() -> Iterator[tuple[Sandbox, str]]:
 
 
 @contextmanager
-def _sandbox_of(one: Page) -> Iterator[str]:
+def _sandbox_of(one: Page, folder: Path) -> Iterator[None]:
     """The sandbox as a page starts it, but on a free port and without spacing."""
-    [command] = [command for block in _blocks(one, "bash") for command in block.commands if command == SANDBOX]
-    started = [COMMANDS / command, "--port", "0", "--spacing", "0"]
-    with subprocess.Popen(started, stdout=subprocess.PIPE, text=True) as process:
+    [command] = [command for block in _blocks(one, "bash") for command in block.commands if _is_start(command)]
+    started = [COMMANDS / SANDBOX, *shlex.split(command)[1:], "--port", "0", "--spacing", "0"]
+    with subprocess.Popen(started, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            yield process.stdout.readline().removeprefix("listening on ").strip()
+            assert process.stdout.readline().startswith("listening on ")
+            yield
         finally:
             process.terminate()
+            process.communicate()
 
 
-def _write_files(folder: Path, sandbox: Sandbox, url: str) -> None:
-    """What the commands of the README are given: settings of one provider, the catalog of its streams, and no state."""
-    (folder / "config.json").write_text(json.dumps(sandbox.demo_settings(url, ["atlas"])), encoding="utf-8")
-    lines = map(json.loads, _run("source-docextract discover --config config.json", folder).splitlines())
-    [catalog] = [line["catalog"] for line in lines if line["type"] == "CATALOG"]
-    modes = {"sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
-    streams = [{"stream": stream, **modes} for stream in catalog["streams"]]
-    (folder / "catalog.json").write_text(json.dumps({"streams": streams}), encoding="utf-8")
-    (folder / "state.json").write_text("[]", encoding="utf-8")
+def _is_start(command: str) -> bool:
+    """Whether a command starts the sandbox: tests start it on a free port instead."""
+    return command.startswith(SANDBOX) and "--help" not in command
 
 
 def _with_settings(code: str, settings: dict[str, Any]) -> str:

@@ -216,6 +216,7 @@ def test_airbyte_finds_what_it_looks_for(image: Image) -> None:
     assert settings["Labels"]["io.airbyte.version"] == version("source-docextract")
     assert settings["Entrypoint"] == ["python", "/airbyte/integration_code/main.py"]
     assert f"AIRBYTE_ENTRYPOINT={' '.join(settings['Entrypoint'])}" in settings["Env"]
+    assert image.run("--version").stdout == f"source-docextract {version('source-docextract')}\n"
     # Its platform starts a connector by a shell.
     done = image.run("-c", 'eval "$AIRBYTE_ENTRYPOINT spec"', entrypoint="sh")
     assert messages(done)["SPEC"] == messages(image.run("spec"))["SPEC"]

@@ -23,6 +23,7 @@ from source_docextract.config import PROVIDERS, Settings
 from source_docextract.source import DOCUMENTATION
 from source_docextract.spec import connection_specification
 from source_docextract.streams import STATE_EVERY
+from source_docextract.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {
@@ -55,6 +56,7 @@ def test_the_version_is_one_and_the_same(told: ConnectorMetadataDefinitionV0Data
     installed = version("source-docextract")
 
     assert told.docker_image_tag == installed
+    assert installed == VERSION
     assert re.findall(r"^## (.+)$", _text("CHANGELOG.md"), re.MULTILINE)[0] == installed
     assert re.findall(r'io\.airbyte\.version="(.+)"', _text("Dockerfile")) == [installed]
     assert re.fullmatch(r"\d+\.\d+\.\d+", installed)
@@ -138,3 +140,11 @@ def test_the_icon_is_a_square_that_needs_nothing_else(told: ConnectorMetadataDef
     assert len(_text("icon.svg")) < 4096
     names = {name.rpartition("}")[2] for node in icon.iter() for name in (node.tag, *node.attrib)}
     assert not names & {"script", "style", "image", "foreignObject", "use", "href"}
+
+
+def test_the_pythons_that_it_needs_are_named_where_the_readme_installs_it() -> None:
+    needed = metadata("source-docextract")["Requires-Python"]
+    path = _text("README.md").partition("## Try it on the command line")[2].partition("pip install")[0]
+
+    assert set(needed.split(",")) == {">=3.10", "<3.14"}
+    assert "**Python from 3.10 to 3.13**" in path

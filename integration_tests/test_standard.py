@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 from airbyte_cdk.test.standard_tests import ConnectorTestScenario, SourceTestSuiteBase
+from commandline import WITHOUT_STARLETTE
 
 from source_docextract import SourceDocextract
 from source_docextract.config import PROVIDERS
@@ -23,6 +24,7 @@ from source_docextract.spec import connection_specification
 pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]
 
 ROOT = Path(__file__).parent.parent
+CDK = Path(sys.executable).with_name("airbyte-cdk")
 WARNING = "error::airbyte_cdk.test.standard_tests.DiscoveredCatalogWarning"
 
 
@@ -59,12 +61,38 @@ def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
     }
 
 
+def test_without_the_sandboxs_extra_the_tests_say_what_to_install(tmp_path: Path) -> None:
+    """Given an environment where starlette is missing, when the CDK runs its tests, then one line says what to do."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
+
+    done = subprocess.run(
+        [CDK, "connector", "test", "."],
+        cwd=copied(tmp_path),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert (
+        "These tests run against the sandbox. docextract-sandbox needs more to be installed (starlette is missing). "
+        "In the folder of the repository: pip install '.[sandbox]'"
+    ) in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the repository: the CDK takes the connector's name from the folder's, whatever a checkout is called."""
+    copy = folder / "source-docextract"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist"))
+    return copy
+
+
 @pytest.mark.long
 def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
-    # It takes the connector's name from the folder's, whatever a checkout is called here.
-    folder = tmp_path / "source-docextract"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist"))
-    command = [Path(sys.executable).with_name("airbyte-cdk"), "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
+    folder = copied(tmp_path)
+    command = [CDK, "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
 
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

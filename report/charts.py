@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from .text import cut, printable
+from .text import cut, one_line
 from .warehouse import Answers, Row
 
 PROVIDERS = {
@@ -101,7 +101,7 @@ def _plot(subject: _Subject, answers: Answers) -> Plot:
             return Plot(*about)
         return Plot(*about, drawing.chart.to_dict(), drawing.legend, drawing.table)
     except Exception as problem:  # the other charts and all tables are worth reading without this one
-        return Plot(*about, problem=cut(printable(f"{type(problem).__name__}: {problem}"), _LONGEST_LABEL))
+        return Plot(*about, problem=cut(one_line(f"{type(problem).__name__}: {problem}"), _LONGEST_LABEL))
 
 
 def _straight_through(rows: Sequence[Row]) -> Drawing | None:
@@ -449,7 +449,7 @@ def _label(row: Row) -> str:
 
 def _text(text: str) -> str:
     """Return third-party text for a label. Vega's expressions end at a line separator, so a label is one line."""
-    return cut(printable(worded(text)), _LONGEST_LABEL)
+    return cut(one_line(worded(text)), _LONGEST_LABEL)
 
 
 def _day(row: Row) -> str:

@@ -13,7 +13,7 @@ from xlsxwriter.worksheet import Worksheet
 from . import Trouble
 from .files import replacing
 from .sheets import CONTENTS, Cell, Sheet, sheet_names
-from .text import cut, printable, without_lone_surrogates
+from .text import cut, one_line, without_lone_surrogates
 
 _ROWS, _COLUMNS, _UNITS = 1_048_576, 16_384, 32_767  # that Excel takes; text is counted in UTF-16 units
 _EXACT = 10**15  # beyond it, Excel turns digits into zeros
@@ -32,7 +32,7 @@ def write(output: Path, found: Sequence[Sheet]) -> None:
         if len(sheet.rows) >= _ROWS or len(sheet.columns) > _COLUMNS:
             size = f"{len(sheet.rows)} rows and {len(sheet.columns)} columns"
             raise Trouble(
-                f"{printable(sheet.name)} has {size}; Excel takes {_ROWS} and {_COLUMNS}. Ask the warehouse with SQL."
+                f"{one_line(sheet.name)} has {size}; Excel takes {_ROWS} and {_COLUMNS}. Ask the warehouse with SQL."
             )
     contents, *names = sheet_names([Sheet(CONTENTS), *found])
     options = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
@@ -48,7 +48,7 @@ def write(output: Path, found: Sequence[Sheet]) -> None:
             [cause] = problem.args
             raise cause from None  # an OSError, which `replacing` puts into a sentence
         except XlsxWriterException as problem:
-            raise Trouble(f"The workbook cannot be written ({printable(str(problem))}).") from problem
+            raise Trouble(f"The workbook cannot be written ({one_line(str(problem))}).") from problem
 
 
 def _write_contents(page: Worksheet, found: dict[str, Sheet], bold: Format) -> None:

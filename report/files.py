@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import Trouble
-from .text import printable
+from .text import one_line
 
 
 @contextmanager
@@ -23,11 +23,11 @@ def replacing(target: Path) -> Iterator[Path]:
     unfinished = final.with_name(f".{os.getpid()}-unfinished{final.suffix}")
     try:
         if final.exists() and not final.is_file():
-            raise Trouble(f"{printable(str(target))} is not a file. Name another one to be written.")
+            raise Trouble(f"{one_line(str(target))} is not a file. Name another one to be written.")
         try:
             yield unfinished
             unfinished.replace(final)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as problem:
-        raise Trouble(f"{printable(str(target))} cannot be written ({problem.strerror}).") from problem
+        raise Trouble(f"{one_line(str(target))} cannot be written ({problem.strerror}).") from problem

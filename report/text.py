@@ -7,7 +7,7 @@ import unicodedata
 _REPLACEMENT = "\ufffd"
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Return the text as one line without control characters, escape sequences and invisible characters.
 
     Names of files, types and templates come from third parties. A terminal runs an escape sequence, and Vega's

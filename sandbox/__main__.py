@@ -2,10 +2,13 @@
 
 import argparse
 import ipaddress
+import json
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from .app import Sandbox
 from .clock import Clock
@@ -22,6 +25,7 @@ _EPILOG = (
     """\
 examples:
   docextract-sandbox                                 port 8787, real time, the documents of twelve weeks
+  docextract-sandbox --config config.json            the same, with a settings file for source-docextract
   docextract-sandbox --speed 60                      a minute passes in a second
   docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
   docextract-sandbox --switch partial_batches=true   another reading of the documentation
@@ -46,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             switches = changed(switches, parsed(text))
     except BadSwitch as problem:
         return _failed(str(problem))
+    if options.config and not _is_ours(options.config):
+        return _failed(f"{options.config} holds other settings than a sandbox's; name another file in --config")
     sandbox = Sandbox(
         Clock(speed=options.speed), switches, options.spacing, not options.empty, random_seed=options.random_seed
     )
@@ -55,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         with serve(sandbox, options.host, options.port) as url:
+            if options.config:
+                options.config.write_text(json.dumps(sandbox.demo_settings(url), indent=2) + "\n", encoding="utf-8")
             print(f"listening on {url}", _greeting(sandbox, url), sep="\n", flush=True)
             # With a timeout the wait can be interrupted on every system.
             while not threading.Event().wait(3600):
@@ -62,8 +70,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nThe sandbox has ended.", flush=True)
     except OSError as problem:
+        if options.config and problem.filename:
+            return _failed(f"{options.config} can't be written ({problem.strerror}); name another file in --config")
         return _failed(f"{options.host}:{options.port} can't be used ({problem.strerror}); try --port 0")
     return 0
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file may be written: a new one, or one that an earlier sandbox wrote, with addresses of here."""
+    if not path.exists():
+        return True
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        sections = [section for section in settings.values() if isinstance(section, dict)]
+        hosts = [urlsplit(section["base_url"]).hostname or "" for section in sections]
+        return bool(hosts) and all(ipaddress.ip_address(host).is_loopback for host in hosts)
+    except (AttributeError, KeyError, OSError, ValueError):
+        return False
 
 
 def _interrupt(*_: object) -> None:
@@ -102,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=_port, default=8787, help="0 picks a free one (default: 8787)")
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address (default: 127.0.0.1)")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="write the settings with which source-docextract reads all of this"
+    )
     parser.add_argument("--speed", type=_not_negative, default=1.0, help="how fast its clock runs (default: 1)")
     parser.add_argument(
         "--spacing",

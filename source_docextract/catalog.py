@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from airbyte_cdk.models import AirbyteStream, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, SyncMode
+from airbyte_cdk.models import (
+    AirbyteStream,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteCatalogSerializer,
+    ConfiguredAirbyteStream,
+    DestinationSyncMode,
+    SyncMode,
+)
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from .config import Settings
@@ -55,6 +63,36 @@ def _standard(planned: Sequence[Plan]) -> Iterator[_Found]:
             yield from (_Found(plan, product, table) for table in TABLES if table.kind in product.kinds)
 
 
+def configured(streams: Sequence[AirbyteStream], chosen: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return a configured catalog as JSON: each stream incremental, one row kept for each id.
+
+    Args:
+        chosen: names of streams, or patterns with `*`; all where it is None.
+
+    Raises:
+        ConfigError: for a name that no stream has.
+    """
+    names = [stream.name for stream in streams]
+    for pattern in chosen or ():
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(f"There is no stream {pattern}. Name some of {', '.join(names)} in --streams.")
+    found = ConfiguredAirbyteCatalog(
+        streams=[
+            ConfiguredAirbyteStream(
+                stream=stream,
+                sync_mode=SyncMode.incremental,
+                destination_sync_mode=DestinationSyncMode.append_dedup,
+                cursor_field=stream.default_cursor_field,
+                primary_key=stream.source_defined_primary_key,
+            )
+            for stream in streams
+            if not chosen or any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in chosen)
+        ]
+    )
+    document: dict[str, Any] = ConfiguredAirbyteCatalogSerializer.dump(found)
+    return document
+
+
 def typed(told: Mapping[str, Templates], names: tuple[str, ...], logger: logging.Logger) -> list[AirbyteStream]:
     """A stream for each template and document type.
 
@@ -95,10 +133,10 @@ def selected(
     given = {one.table: one for one in map(given_name, settings.table_names)}
     streams = []
     refused: dict[str, ConfigError] = {}
-    for configured in catalog.streams:
-        name = configured.stream.name
+    for chosen in catalog.streams:
+        name = chosen.stream.name
         try:
-            found = available.get(name) or (_typed(planned, configured, given) if settings.typed_tables else None)
+            found = available.get(name) or (_typed(planned, chosen, given) if settings.typed_tables else None)
         except ConfigError as error:
             refused[name] = error
             continue
@@ -106,28 +144,27 @@ def selected(
             plan, product, table, of = found
             ledger = Ledger(
                 rules,
+                stream=name,
                 watch=product.watch,
                 links_watch=plan.feeds(product),
                 of=of,
                 only=product.typing.only(of) if of and product.typing else None,
             )
-            ledger = _loaded(configured, dict(manager.get_stream_state(name, None)), ledger, logger)
+            ledger = _loaded(chosen, dict(manager.get_stream_state(name, None)), ledger, logger)
             view = View(product.streams, settings.keep_urls, product.notation)
             streams.append(Stream(name, product.name, table, view, ledger, tell))
     return Selected(streams, refused)
 
 
-def _typed(
-    planned: Sequence[Plan], configured: ConfiguredAirbyteStream, given: Mapping[str, GivenName]
-) -> _Found | None:
+def _typed(planned: Sequence[Plan], chosen: ConfiguredAirbyteStream, given: Mapping[str, GivenName]) -> _Found | None:
     """Return a typed table, by what `discover` has written into its schema.
 
     Raises:
         ConfigError: where that is lost, or `table_names` gives the table to another template by now.
     """
-    name = configured.stream.name
+    name = chosen.stream.name
     try:
-        table = Typed.read(configured.stream.json_schema)
+        table = Typed.read(chosen.stream.json_schema)
     except LostMarks as reason:
         raise ConfigError(
             f"The schema of the stream {name} is not as it was discovered ({reason}). Refresh the connection's schema."
@@ -187,17 +224,26 @@ def fail_unnamed(
 
 
 def _loaded(
-    configured: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger, logger: logging.Logger
+    chosen: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger, logger: logging.Logger
 ) -> Ledger:
-    """A full refresh starts anew, but goes on where an earlier attempt of the same sync was broken off.
+    """Take in the state of one stream, as far as it serves this sync.
 
-    So does a table that has been given to another template: what was read of the one before says nothing of it.
+    A full refresh starts anew, but resumes an earlier attempt of the same sync. The state of a full refresh serves no
+    incremental sync, and the state of a typed table no other template: what was read of the one says nothing of the
+    other.
     """
-    name = configured.stream.name
-    if configured.sync_mode is SyncMode.full_refresh:
-        ledger.sync_id = configured.sync_id
-        if ledger.sync_id is None or document.get("full_refresh") != ledger.sync_id:
+    name = chosen.stream.name
+    if chosen.sync_mode is SyncMode.full_refresh:
+        ledger.is_full_refresh, ledger.sync_id = True, chosen.sync_id
+        if not ledger.resumes(document):
             return ledger
+    elif "full_refresh" in document:
+        logger.warning(
+            "The state of %s is that of a full refresh, which an incremental sync cannot continue. The stream is read "
+            "from the beginning, once.",
+            name,
+        )
+        return ledger
     if document and document.get("of", "") != ledger.of:
         logger.warning(
             "The stream %s belongs to another template or document type than before. It is read from the beginning; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -91,3 +92,12 @@ def traced(error: ConnectorError, stream: StreamDescriptor | None = None) -> Air
     return AirbyteTracedException(
         message=str(error), internal_message=str(error), failure_type=error.failure_type, stream_descriptor=stream
     )
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Raise the errors of the block in the CDK's form."""
+    try:
+        yield
+    except ConnectorError as error:
+        raise traced(error) from None

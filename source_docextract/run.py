@@ -1,8 +1,11 @@
-"""The command line: `source-docextract spec|check|discover|read`, as Airbyte calls it."""
+"""The command line: `source-docextract spec|check|discover|read`, as Airbyte calls it, and `catalog` for people."""
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import gc
+import json
 import logging
 import os
 import select
@@ -12,16 +15,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
-from airbyte_cdk.logger import AirbyteLogFormatter
-from airbyte_cdk.models import AirbyteMessage, AirbyteStateStats, ConnectorSpecification
+from airbyte_cdk.logger import AirbyteLogFormatter, is_platform_debug_log_enabled
+from airbyte_cdk.models import AirbyteMessage, AirbyteStateStats, ConnectorSpecification, Type
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from . import messages
+from . import arguments, messages
+from .catalog import configured
 from .config import Settings
 from .errors import ConfigError
 from .plain import SHORTEST_SECRET, PlainLog, hide
@@ -44,6 +49,46 @@ class Entrypoint(AirbyteEntrypoint):
         for handler in logging.getLogger().handlers:
             if isinstance(handler.formatter, AirbyteLogFormatter):
                 handler.addFilter(PlainLog())
+
+    @staticmethod
+    def parse_args(args: Sequence[str]) -> argparse.Namespace:
+        return arguments.parsed(args)
+
+    def run(self, parsed_args: argparse.Namespace) -> Iterator[str]:
+        """Do what the CDK does, but without a temporary folder, which a read-only root file system need not have.
+
+        The CDK writes the settings into that folder, keys included, and nothing here reads them there.
+        """
+        is_verbose = parsed_args.debug or is_platform_debug_log_enabled()
+        for logger in (logging.getLogger("airbyte"), self.logger):
+            logger.setLevel(logging.DEBUG if is_verbose else logging.INFO)
+        spec = self.source.spec(self.logger)
+        if parsed_args.command == "spec":
+            yield self.airbyte_message_to_string(AirbyteMessage(type=Type.SPEC, spec=spec))
+            return
+        config = self.source.read_config(parsed_args.config)
+        if parsed_args.command == "catalog":
+            yield self._catalog(spec, config, parsed_args.streams)
+        else:
+            yield from map(self.airbyte_message_to_string, self._messages(spec, config, parsed_args))
+
+    def _messages(
+        self, spec: ConnectorSpecification, config: Any, parsed_args: argparse.Namespace
+    ) -> Iterable[AirbyteMessage]:
+        if parsed_args.command == "check":
+            return self.check(spec, config)
+        if parsed_args.command == "discover":
+            return self.discover(spec, config)
+        catalog, state = self.source.read_catalog(parsed_args.catalog), self.source.read_state(parsed_args.state)
+        return self.read(spec, config, catalog, state)
+
+    def _catalog(self, spec: ConnectorSpecification, config: Any, chosen: Sequence[str] | None) -> str:
+        """Return a configured catalog, laid out for people, who may take streams out of it."""
+        self.set_up_secret_filter(config, spec.connectionSpecification)
+        self.validate_connection(spec, config)
+        streams = self.source.discover(self.logger, config).streams
+        with messages.tracing():
+            return json.dumps(configured(streams, chosen), indent=2, ensure_ascii=False)
 
     def read(
         self, source_spec: ConnectorSpecification, config: Any, catalog: Any, state: list[Any]
@@ -92,26 +137,60 @@ def main(source: SourceDocextract | None = None) -> NoReturn:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     code = 0
+    for_people = False
     try:
+        parsed_args = arguments.parsed(sys.argv[1:] or ["--help"])
+        for_people = parsed_args.command == "catalog"
         source = source or SourceDocextract()
         source.stop = stop
+        if for_people:
+            _log_for_people()
         entrypoint = Entrypoint(source)
-        arguments = entrypoint.parse_args(sys.argv[1:] or ["--help"])
-        for message in entrypoint.run(arguments):
+        for message in entrypoint.run(parsed_args):
             sys.stdout.buffer.write(messages.plain_ends(message.encode()) + b"\n")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:
         code = 1
-    except Exception:
+    except Exception as error:
         code = 1
-        sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
+        if for_people and isinstance(error, AirbyteTracedException):
+            print(f"source-docextract: {error}", file=sys.stderr)
+        else:
+            sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = 1
+    if stop.signal is not None:
+        _die_of(stop.signal)
     # At its own end Python takes its time, waits for threads that look a name up, and leaves signals to the system.
     os._exit(code if stop.code is None else stop.code)
+
+
+def _log_for_people() -> None:
+    """Write warnings as text to standard error: standard output becomes a file of JSON."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+            handler.setLevel(logging.WARNING)
+            handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+            handler.addFilter(PlainLog())
+
+
+def _die_of(number: int) -> NoReturn:
+    """End by the signal that asked for it, so that its sender sees that it worked: PyAirbyte accepts 0 and −15 alone.
+
+    Process 1 of a container is spared by signals with the default action, hence exits with the code that shells show.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, signal.SIG_DFL)
+    else:
+        # Python lets only its main thread set handlers, and that one is busy.
+        ctypes.CDLL(None).signal(number, ctypes.c_void_p(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    signal.raise_signal(number)
+    os._exit(128 + number)
 
 
 def _prepare_output() -> None:
@@ -149,4 +228,6 @@ def _guard(stop: Stop, ear: int) -> None:
     stop.code = 128 + number if fd == ear else 1
     signal.pthread_kill(threading.main_thread().ident or 0, number)  # wherever the system sent it
     time.sleep(_GRACE)
+    if stop.signal is not None:
+        _die_of(stop.signal)
     os._exit(stop.code)

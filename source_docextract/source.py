@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
 from queue import SimpleQueue
 from typing import Any
@@ -22,7 +22,7 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources import Source
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
-from . import engine, messages
+from . import engine, files, messages
 from .asking import answered
 from .catalog import fail_unnamed, selected, standard, typed
 from .config import Settings
@@ -35,8 +35,9 @@ from .providers.base import Plan
 from .registry import Registry, read_registry
 from .scripts import Arrival
 from .spec import connection_specification
+from .state_messages import by_stream
 from .stopping import Stop
-from .streams import Checkpoints, Stream
+from .streams import Checkpoints, StateSize, Stream
 from .visit import Visit
 
 DOCUMENTATION = "https://docs.airbyte.com/platform/operator-guides/using-custom-connectors"
@@ -65,6 +66,21 @@ class SourceDocextract(Source):
     @property
     def name(self) -> str:
         return "source-docextract"
+
+    @staticmethod
+    def read_config(config_path: str) -> MutableMapping[str, Any]:
+        with messages.tracing():
+            return files.read_settings(config_path)
+
+    @classmethod
+    def read_catalog(cls, catalog_path: str) -> ConfiguredAirbyteCatalog:
+        with messages.tracing():
+            return files.read_catalog(catalog_path)
+
+    @classmethod
+    def read_state(cls, state_path: str | None) -> list[AirbyteStateMessage]:
+        with messages.tracing():
+            return files.read_states(state_path)
 
     def spec(self, logger: logging.Logger) -> ConnectorSpecification:
         return ConnectorSpecification(
@@ -139,7 +155,7 @@ class SourceDocextract(Source):
         refused: Mapping[str, ConfigError] = {}
         try:
             settings = Settings.parse(config, logger)
-            manager = ConnectorStateManager(state)
+            manager = ConnectorStateManager(by_stream(state))
             with self.stop.waiting():
                 planned = plans(settings, _registry(settings, logger))
             rules = _rules(settings)
@@ -183,6 +199,7 @@ class SourceDocextract(Source):
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
         arrivals: SimpleQueue[Arrival] = SimpleQueue()
+        size = StateSize(logger)
         visits = []
         for plan in planned:
             products = {product.name for product in plan.products}
@@ -194,7 +211,7 @@ class SourceDocextract(Source):
                         own,
                         client=self._client(plan, settings, logger),
                         arrivals=arrivals,
-                        checkpoints=Checkpoints(own, manager),
+                        checkpoints=Checkpoints(own, manager, size),
                         rules=rules,
                         now=self._now,
                         logger=logger,

@@ -33,6 +33,10 @@ class Ledger:
         observed_at: the latest of the rows that were delivered: no later row may have an earlier one, whatever the
             clock does meanwhile.
         sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
+        is_full_refresh: whether the stream is read in full. The state of a full refresh resumes that same sync and
+            serves no other: Airbyte drops the rows of one that breaks off, so an incremental sync would miss them.
+        sync_id: names a full refresh across its attempts; None where the platform names none.
+        stream: the stream's name. It stands in the state, so that a state given to another stream is noticed.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Ledger:
         rules: Rules,
         sync_id: int | None = None,
         *,
+        stream: str = "",
         watch: Watch = Watch.ASK,
         links_watch: Watch = Watch.ASK,
         of: str = "",
@@ -51,31 +56,46 @@ class Ledger:
         self.links = Book(rules, links_watch)
         self.of = of
         self.observed_at: datetime | None = None
+        self.is_full_refresh = sync_id is not None
         self.sync_id = sync_id
+        self.stream = stream
 
     def __len__(self) -> int:
         return len(self.batches) + len(self.links)
 
     def as_json(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"version": VERSION, **_book_json(self.batches)}
+        document: dict[str, Any] = {"version": VERSION}
+        if self.stream:
+            document["stream"] = self.stream
+        document.update(_book_json(self.batches))
         if links := _book_json(self.links):
             document["links"] = links
         if self.observed_at:
             document["observed_at"] = rfc3339(self.observed_at)
         if self.of:
             document["of"] = self.of
-        if self.sync_id is not None:
-            document["full_refresh"] = self.sync_id
+        if self.is_full_refresh:
+            document["full_refresh"] = True if self.sync_id is None else self.sync_id
         return document
+
+    def resumes(self, document: Mapping[str, Any]) -> bool:
+        """Return whether a state is that of an earlier attempt of this same full refresh."""
+        mark = document.get("full_refresh")
+        return self.sync_id is not None and mark is not True and mark == self.sync_id
 
     def load(self, document: Mapping[str, Any], stream: str) -> Ledger:
         """Takes in a stream's state; an empty one is that of a new stream.
 
         Raises:
-            ConfigError: for a state of a version unknown here, or one that was edited beyond reading.
+            ConfigError: for a state of a version unknown here, of another stream, or edited beyond reading.
         """
         if not document:
             return self
+        if (owner := document.get("stream", stream)) != stream:
+            raise ConfigError(
+                f"The state of {stream} is that of {owner}. Give each stream its own state again, or clear the state "
+                f"of {stream} to read everything again."
+            )
         version = document.get("version")
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(

@@ -22,6 +22,11 @@ class Stop:
         self._before_waiting = before_waiting
         self._is_waiting = False
 
+    @property
+    def signal(self) -> int | None:
+        """The signal that asked, which the exit code names as shells do: 128 more than its number."""
+        return self.code - 128 if self.code is not None and self.code > 128 else None
+
     def ask(self, code: int) -> None:
         """For a signal handler, which runs in the thread that delivers. The first who asks names the code."""
         self.code = code if self.code is None else self.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,10 @@ _FIRST_STATES = 64_000
 _STATE_PER_BATCH = 40
 """A sync may spend so many bytes on states before its end: some at first, then some for each batch and stream. Small
 states are written after each batch, large ones as seldom as adds up to no more than the last one, which always is."""
+
+LARGEST_STATES = 8_000_000
+"""Bytes of all states together from which on a user is warned. Airbyte's platform sends the newest states of all
+streams in one request, and its server takes 10 MB (docs/state.md); the rest is for what is put around the states."""
 
 
 _READY = 1000
@@ -144,10 +149,33 @@ def _records(rows: Sequence[Row | Rows], observed_at: str | None) -> Iterator[Re
             yield record
 
 
+class StateSize:
+    """How large the newest states of all streams of a sync are together; a warning when that is too much."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._bytes: dict[str, int] = {}
+        self._warned = False
+
+    def note(self, stream: str, written: int) -> None:
+        self._bytes[stream] = written
+        total = sum(self._bytes.values())
+        if total > LARGEST_STATES and not self._warned:
+            self._warned = True
+            largest = max(self._bytes, key=self._bytes.__getitem__)
+            self._logger.warning(
+                "The states of all streams together have %.1f MB, most of it %s, and Airbyte's server takes 10 MB. "
+                "Divide the batches among several sources (docs/scaling.md), or select fewer streams.",
+                total / 1e6,
+                largest,
+            )
+
+
 class Checkpoints:
     """Writes the states of streams that are fed together: seldom enough to stay small, often enough to lose little.
 
     Args:
+        size: is given the size of each state that is written.
         now: seconds of a clock that never goes back.
     """
 
@@ -155,10 +183,12 @@ class Checkpoints:
         self,
         streams: Sequence[Stream],
         manager: ConnectorStateManager,
+        size: StateSize,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._streams = streams
         self._manager = manager
+        self._size = size
         self._last = {stream.name: b"" for stream in streams}
         self._rate = {stream.name: float(_STATE_PER_BATCH) for stream in streams}
         # What was known before is worth writing again early: else a sync that is always broken off would never get on.
@@ -189,6 +219,7 @@ class Checkpoints:
             self._last[stream.name] = written
             self._rate[stream.name] = len(written) / (len(stream.ledger) or len(written) / _STATE_PER_BATCH)
             self._credit -= len(written)
+            self._size.note(stream.name, len(written))
             yield messages.state(self._manager, stream.name, document)
 
     def _estimate(self, stream: Stream) -> float:

