@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
+from zoneinfo import available_timezones
 
 StartTime = Literal["ms", "text", "iso", "missing"]
+Endless = Literal["no", "empty", "rows", "circle"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,22 @@ class Switches:
     """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
     docmap_nested_list: bool = False
     """The list lies at `data.extractions` beside `data.hasMore`, and not at `data`."""
+    docmap_cursor_rows_only: bool = False
+    """Only the `createdAt` of a row works as a cursor: any other time brings an empty page that promises no more."""
+    docmap_zone: str = "UTC"
+    """Where the days of `dateFrom` and `dateTo` are counted: a name such as `America/New_York` or `Etc/GMT+12`."""
+    docmap_scan: int = 0
+    """So many rows at most are looked at for a page, and filtered by template then: a page may be short or empty and
+    promise more. 0: rows are filtered first, and pages are full."""
+    docmap_endless: Endless = "no"
+    """Lists without an end: pages that are `empty` and promise more, invented `rows`, or the same page in a `circle`.
+    Of lists by template that of the first template alone."""
+    sensible_scan: int = 0
+    """So many extractions are looked at for a page, found by date, and filtered by all else then: a page may be short
+    or empty and carry a token. 0: they are filtered first, and pages are full."""
+    sensible_endless: Endless = "no"
+    """Lists without an end: pages that are `empty`, invented `rows`, both with new tokens, or one token in a `circle`.
+    Of lists by document type that of the first type alone."""
     sensible_batch_id_in_list: bool = False
     """Summaries in the list carry the `batchId` that documents are shown with."""
     sensible_camel_case: bool = False
@@ -51,7 +69,12 @@ class Switches:
     """So many further calls answer 429 for going too fast: they come before those of the quota."""
 
 
-_COUNTS = ("sensible_quota_spent", "sensible_throttle")
+_COUNTS = ("docmap_scan", "sensible_scan", "sensible_quota_spent", "sensible_throttle")
+_CHOICES = {
+    "extracta_start_time": get_args(StartTime),
+    "docmap_endless": get_args(Endless),
+    "sensible_endless": get_args(Endless),
+}
 
 
 class BadSwitch(ValueError):
@@ -64,9 +87,12 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
     for name, value in changes.items():
         if name not in known:
             raise BadSwitch(f"there is no switch {name!r}; there are: {', '.join(known)}")
-        if name == "extracta_start_time":
-            if value not in get_args(StartTime):
-                raise BadSwitch(f"{name} takes one of {', '.join(get_args(StartTime))}")
+        if name in _CHOICES:
+            if value not in _CHOICES[name]:
+                raise BadSwitch(f"{name} takes one of {', '.join(_CHOICES[name])}")
+        elif name == "docmap_zone":
+            if not isinstance(value, str) or value not in available_timezones():
+                raise BadSwitch(f"{name} takes the name of a time zone, such as America/New_York")
         elif name == "unknown_status":
             if value is not None and (not isinstance(value, str) or not value):
                 raise BadSwitch(f"{name} takes a word, or null for none")

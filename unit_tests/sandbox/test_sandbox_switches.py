@@ -179,7 +179,8 @@ def test_every_switch_takes_its_values_and_no_other():
     # given
     everything = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
-    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
+    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0, "docmap_scan": 5, "sensible_scan": 500}
+    everything |= {"docmap_zone": "America/New_York", "docmap_endless": "rows", "sensible_endless": "circle"}
 
     # when / then
     assert vars(changed(Switches(), everything)) == everything
