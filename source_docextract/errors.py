@@ -7,6 +7,7 @@
     │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
     │   └── Stopped       the sync was told to stop while this was waiting
     ├── BadAnswer         the provider answered with something that cannot be read
+    │   └── TooManyPages  its list has more pages than any list can have
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
 
 Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
@@ -76,6 +77,10 @@ class Stopped(TransientError):
 
 class BadAnswer(ConnectorError):
     """An answer without the parts that are needed to read it safely."""
+
+
+class TooManyPages(BadAnswer):
+    """A list that goes on beyond what any list can hold."""
 
 
 class Refused(ConnectorError):

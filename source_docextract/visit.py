@@ -99,7 +99,7 @@ class Visit:
             documents = self._linked(route) if route.product.watch is Watch.LINK else None
             if route.is_whole and (documents is None or documents.is_whole):
                 for _, book in route.readers:
-                    book.close(self._now())
+                    book.close(self._now(), route.product.scopes)
         self._notices.close()
         yield from self.checkpoints.at_end()
         for stream in self._streams:
@@ -146,7 +146,9 @@ class Visit:
             asks = [(product.members(ref), ToFindMembers(route, ref)) for ref in named]
             yield chain.from_iterable(starmap(self._start, asks))
         books = [book for _, book in route.readers]
-        scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
+        scroll = Scroll(
+            deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now(), product.wider
+        )
         ask = scroll.next()
         yield self._ask(route, scroll, ask)
         while ask:
@@ -231,6 +233,8 @@ class Visit:
     def _failed(self, tag: Errand, error: ConnectorError) -> None:
         """Nothing that a failure covers is taken for done, and those whom it concerns end incomplete."""
         route, now = tag.route, self._now()
+        if isinstance(tag, ToScroll) and tag.scroll.fail(tag.ask, error):
+            return  # it is asked for again, in smaller pieces
         if isinstance(tag, ToFetch):
             # A batch that was not read may have held links: those who follow them are incomplete as well.
             route.fail(error, route.wanting(tag.ref))
@@ -242,7 +246,6 @@ class Visit:
         if isinstance(tag, ToList):
             route.listing.unknown.add(tag.template_id)
         elif isinstance(tag, ToScroll):
-            tag.scroll.fail()
             route.cut_short = True
         elif isinstance(tag, ToFindMembers):
             route.cut_short = True
@@ -251,6 +254,8 @@ class Visit:
                 batches.held.pop(tag.ref.key, None)
         if isinstance(error, (CredentialsError, QuotaError)):
             self._give_up(error)
+        elif isinstance(tag, ToScroll) and isinstance(error, BadAnswer):
+            pass  # a window that cannot be read costs itself alone
         elif isinstance(tag, (ToFetch, ToFindMembers)) or not isinstance(error, ConfigError):
             # A list that nobody knows by its name in the settings says nothing of the others.
             self._troubles_in_a_row += 1
