@@ -29,6 +29,9 @@ examples:
   docextract-sandbox --speed 60                      a minute passes in a second
   docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
   docextract-sandbox --switch partial_batches=true   another reading of the documentation
+  docextract-sandbox --switch docmap_zone=Asia/Kolkata --switch docmap_scan=8 --switch sensible_scan=5
+                                                     days of another zone, short and empty pages
+  docextract-sandbox --switch sensible_endless=rows  a list without an end (or: empty, circle, no)
 
 bad weather, while it runs (until curl -X DELETE of the same address):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
+from zoneinfo import available_timezones
 
 import orjson
 
@@ -11,6 +12,7 @@ StartTime = Literal[
     "seconds", "microseconds", "nanoseconds", "seconds_and_nanoseconds", "http", "lower_case", "year_9999", "words",
 ]  # fmt: skip
 Portfolios = Literal["whole", "no_documents", "no_output"]
+Endless = Literal["no", "empty", "rows", "circle"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,22 @@ class Switches:
     """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
     docmap_nested_list: bool = False
     """The list lies at `data.extractions` beside `data.hasMore`, and not at `data`."""
+    docmap_cursor_rows_only: bool = False
+    """Only the `createdAt` of a row works as a cursor: any other time brings an empty page that promises no more."""
+    docmap_zone: str = "UTC"
+    """Where the days of `dateFrom` and `dateTo` are counted: a name such as `America/New_York` or `Etc/GMT+12`."""
+    docmap_scan: int = 0
+    """So many rows at most are looked at for a page, and filtered by template then: a page may be short or empty and
+    promise more. 0: rows are filtered first, and pages are full."""
+    docmap_endless: Endless = "no"
+    """Lists without an end: pages that are `empty` and promise more, invented `rows`, or the same page in a `circle`.
+    Of lists by template that of the first template alone."""
+    sensible_scan: int = 0
+    """So many extractions are looked at for a page, found by date, and filtered by all else then: a page may be short
+    or empty and carry a token. 0: they are filtered first, and pages are full."""
+    sensible_endless: Endless = "no"
+    """Lists without an end: pages that are `empty`, invented `rows`, both with new tokens, or one token in a `circle`.
+    Of lists by document type that of the first type alone."""
     sensible_batch_id_in_list: bool = False
     """Summaries in the list carry the `batchId` that documents are shown with."""
     sensible_camel_case: bool = False
@@ -69,8 +87,13 @@ class Switches:
     """So many further calls answer 429 for going too fast: they come before those of the quota."""
 
 
-_CHOICES = {"extracta_start_time": get_args(StartTime), "sensible_portfolios": get_args(Portfolios)}
-_COUNTS = ("atlas_token_size", "sensible_quota_spent", "sensible_throttle")
+_COUNTS = ("atlas_token_size", "docmap_scan", "sensible_scan", "sensible_quota_spent", "sensible_throttle")
+_CHOICES = {
+    "extracta_start_time": get_args(StartTime),
+    "sensible_portfolios": get_args(Portfolios),
+    "docmap_endless": get_args(Endless),
+    "sensible_endless": get_args(Endless),
+}
 
 
 class BadSwitch(ValueError):
@@ -83,22 +106,35 @@ def changed(switches: Switches, changes: Mapping[str, object]) -> Switches:
     for name, value in changes.items():
         if name not in known:
             raise BadSwitch(f"there is no switch {name!r}; there are: {', '.join(known)}")
-        if name in _CHOICES:
-            if value not in _CHOICES[name]:
-                raise BadSwitch(f"{name} takes one of {', '.join(_CHOICES[name])}")
-        elif name == "unknown_status":
-            if value is not None and (not isinstance(value, str) or not value):
-                raise BadSwitch(f"{name} takes a word, or null for none")
-        elif name == "atlas_expires_in":
-            if value is not None and not _is_json(value):
-                raise BadSwitch(f"{name} takes JSON as text, such as 3600, or null for none")
-        elif name in _COUNTS:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise BadSwitch(f"{name} takes a whole number from 0")
-        elif not isinstance(value, bool):
-            raise BadSwitch(f"{name} takes true or false")
+        if not _fits(name, value):
+            raise BadSwitch(f"{name} takes {_expected(name)}")
     # Every value was checked above against its own switch; the signature of replace cannot know.
     return replace(switches, **changes)  # type: ignore[arg-type]
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    if name == "docmap_zone":
+        return isinstance(value, str) and value in available_timezones()
+    if name == "unknown_status":
+        return value is None or (isinstance(value, str) and bool(value))
+    if name == "atlas_expires_in":
+        return value is None or _is_json(value)
+    if name in _COUNTS:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, bool)
+
+
+def _expected(name: str) -> str:
+    if name in _CHOICES:
+        return f"one of {', '.join(_CHOICES[name])}"
+    others = {
+        "docmap_zone": "the name of a time zone, such as America/New_York",
+        "unknown_status": "a word, or null for none",
+        "atlas_expires_in": "JSON as text, such as 3600, or null for none",
+    }
+    return others.get(name) or ("a whole number from 0" if name in _COUNTS else "true or false")
 
 
 def _is_json(value: object) -> bool:

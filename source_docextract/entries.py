@@ -42,6 +42,8 @@ class Entry:
         again: it has been read, and has to be once more: somebody said that it has changed, or it could not be read.
         memo: what its provider's reader wrote down, to be given back to it.
         told: what its documents have told since then, each by its id.
+        kept: it may belong to a list, or to a range of time, that the settings no longer ask for: it stays, so that
+            it is not delivered a second time when the settings ask for that again.
     """
 
     since: datetime
@@ -53,6 +55,7 @@ class Entry:
     again: bool = False
     memo: str = ""
     told: dict[str, FileStatus] = field(default_factory=dict)
+    kept: bool = False
 
     @property
     def is_unread(self) -> bool:

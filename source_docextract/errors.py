@@ -9,6 +9,7 @@
     ├── BadAnswer         the provider answered with something that cannot be read
     │   ├── BadLogin      the same of a login: it speaks of the provider, not of one batch
     │   └── BugError      this connector cannot read or deliver it, by a fault of its own
+    │   └── TooManyPages  its list has more pages than any list can have
     └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
 
 Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
@@ -86,6 +87,10 @@ class BadLogin(BadAnswer):
 
 class BugError(BadAnswer):
     """An exception that this connector does not expect. It costs its batch, as an answer that cannot be read does."""
+
+
+class TooManyPages(BadAnswer):
+    """A list that goes on beyond what any list can hold."""
 
 
 class Refused(ConnectorError):

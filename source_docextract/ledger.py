@@ -13,6 +13,10 @@ The rules, in one place
               that accounts for it, else all of that day that is not remembered singly, is unread again: a batch that is
               listed late, or re-opened, is seen however old.
 
+A list by time is read in windows, and what is settled in a window is forgotten once the lookback is past it. The
+ranges of creation time that have been read say that it has been delivered: a row of theirs that is not remembered
+singly is not unread, under whichever of its scopes the list is read.
+
 A row is delivered when its mark (a short digest of its id and content) is not among those its batch left at the last
 reading. Pure: no clock, no I/O, no threads; whoever asks says what time it is.
 """
@@ -26,22 +30,35 @@ from datetime import datetime, timedelta, timezone
 from .days import Day, DayKey, by_day
 from .entries import FOLD_AFTER, Entry, Listing, Rules, Watch
 from .model import BatchKey, BatchRef, BatchStatus, FileStatus, Snapshot
+from .ranges import BEGINNING, Range, united, without
 
 MARK = 6
 """Characters of a row's mark: 36 bits, compared inside one batch only."""
 
+_INSTANT = timedelta(microseconds=1)
+
 
 class Book:
-    """The batches of one product, as one stream has read them."""
+    """The batches of one product, as one stream has read them.
+
+    Attributes:
+        read: of a list by time, the ranges of creation time that have been read, by scope; also of scopes that the
+            settings no longer ask for.
+        forgotten: by scope: what was created before, in these ranges, is no longer remembered singly if it is settled.
+        asleep: scopes that are no longer asked for, and whose batches are kept (`Entry.kept`).
+    """
 
     def __init__(self, rules: Rules, watch: Watch = Watch.ASK) -> None:
         self.entries: dict[BatchKey, Entry] = {}
         self.days: dict[str, dict[str, Day]] = {}
-        self.until: dict[str, datetime] = {}  # by scope: all that was created before is read, and needs no list again
         # What the last try could not read: it comes last. The list of a template stands here without a batch id.
         self.failed: set[BatchKey] = set()
+        self.read: dict[str, list[Range]] = {}
+        self.forgotten: dict[str, datetime] = {}
+        self.asleep: set[str] = set()
         self._rules = rules
         self._watch = watch
+        self._has_gap = False
         self._listed: set[BatchKey] = set()
         self._refs: dict[BatchKey, BatchRef] = {}
         self._by_day: dict[DayKey, list[BatchRef]] = {}
@@ -93,14 +110,67 @@ class Book:
             if entry.is_unread or (entry.status is BatchStatus.OPEN and key not in self._listed)
         ]
 
-    def advance(self, scope: str, until: datetime, listed_again: datetime) -> None:
-        """After a window of a list: forgets what of it is settled, unless it will be `listed_again`."""
-        self.until[scope] = max(until, self.until.get(scope, until))
+    @property
+    def until(self) -> dict[str, datetime]:
+        """By scope, the end of what has been read."""
+        return {scope: ranges[-1].end for scope, ranges in self.read.items() if ranges}
+
+    def load_until(self, scope: str, until: datetime) -> None:
+        """Take over what an older connector wrote, which did not write down from when on it had read.
+
+        That is taken for the `start_date` of today: who moves it and the connector at once reads no further back.
+        """
+        start = self._rules.start_date or BEGINNING
+        self.add_read(scope, Range(start if start < until else BEGINNING, until))
+        self.forgotten[scope] = until - min(self._rules.lookback, until - BEGINNING)
+
+    def add_read(self, scope: str, span: Range) -> None:
+        self.read[scope] = united([*self.read.get(scope, ()), span])
+
+    def is_past(self, ref: BatchRef, scopes: Iterable[str], window: Range) -> bool:
+        """Return whether a listed row was delivered, and forgotten, when one of its scopes was read before.
+
+        A row without a time that can be true is taken for one of its window.
+        """
+        if ref.key in self.entries:
+            return False
+        span = Range(ref.clock, ref.clock + _INSTANT) if ref.clock else window
+        return any(not without(span, self._forgotten_of(scope)) for scope in scopes)
+
+    def has_past(self, window: Range) -> bool:
+        """Return whether anything in a window was delivered and forgotten before, under any scope."""
+        return any(without(window, self._forgotten_of(scope)) != [window] for scope in self.read)
+
+    def _forgotten_of(self, scope: str) -> list[Range]:
+        limit = self.forgotten.get(scope, BEGINNING)
+        return [Range(start, min(end, limit)) for start, end in self.read.get(scope, ()) if start < limit]
+
+    def advance(self, scope: str, window: Range, span: Range, listed_again: datetime) -> None:
+        """After a window of a list: forgets what of it is settled, unless it will be `listed_again`.
+
+        Args:
+            span: the moments in the window, or none, of which this stream has been given all.
+        """
+        before = self.read.get(scope)
+        if (before[-1].end if before else BEGINNING) < window.start:
+            self._has_gap = True
+            self._keep_unlisted()  # some of it may lie in between, which is to be read some day
+        self.asleep.discard(scope)  # what is kept for it is no longer all that was delivered
+        self.add_read(scope, span)
+        forgotten = min(span.end, listed_again)
+        self.forgotten[scope] = max(forgotten, self.forgotten.get(scope, forgotten))
         for key, ref in self._refs.items():
             entry = self.entries.get(key)
-            is_over = entry and entry.status is not BatchStatus.OPEN and not entry.is_unread and not entry.linked
-            if is_over and ref.clock and ref.clock < listed_again:
+            if entry is None or ref.clock is None:
+                continue
+            is_over = entry.status is not BatchStatus.OPEN and not entry.is_unread and not entry.linked
+            is_read = any(one.start <= ref.clock < one.end for one in self.read[scope])
+            if is_read and is_over and ref.clock < listed_again:
                 del self.entries[key]
+            elif is_read:
+                entry.kept = False
+            elif ref.clock < span.start:
+                entry.kept = True  # it is older than a `start_date` that is later than before
         self._refs = {}
 
     def is_open(self, key: BatchKey) -> bool:
@@ -192,6 +262,7 @@ class Book:
             entry.linked if entry else None,
             again=self._watch is Watch.LINK and bool(snapshot.links or snapshot.trouble),  # of some it is not told
             memo=snapshot.memo,
+            kept=entry is not None and entry.kept,
         )
         if key in self._unread:
             day = self._unread.pop(key)
@@ -209,8 +280,12 @@ class Book:
             return entry.signature == _told(snapshot.ref, entry.status)
         return self._rules.is_overdue(entry, now)
 
-    def close(self, now: datetime) -> None:
-        """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more."""
+    def close(self, now: datetime, scopes: Collection[str] = ()) -> None:
+        """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more.
+
+        Args:
+            scopes: of a list by time, those that this sync has read.
+        """
         for day in self._by_day:
             self._fold(day, now)
         self.failed = {
@@ -218,12 +293,13 @@ class Book:
             for key in self.failed
             if key in self.entries or key in self._refs or key in self._unread or key.template_id in self._keep
         }
+        self._put_to_sleep(self.read.keys() - set(scopes))
         # Then the list was read less far than before, and what it did not show may be shown again.
         has_jumped_back = any(until > now for until in self.until.values())
         for key, entry in list(self.entries.items()):
             if self._watch is Watch.LIST:
                 is_over = not (entry.status is BatchStatus.OPEN or entry.is_unread or self._rules.is_linked(entry, now))
-                if is_over and key not in self._listed and not has_jumped_back:
+                if is_over and not entry.kept and key not in self._listed and not has_jumped_back:
                     del self.entries[key]
                 continue
             ref = self._refs.get(key)
@@ -234,6 +310,22 @@ class Book:
             is_over = is_done or (self._rules.is_closed(entry, now) and not self._rules.is_linked(entry, now))
             if not entry.linked or (is_over and not entry.is_unread):
                 del self.entries[key]
+
+    def _put_to_sleep(self, scopes: Collection[str]) -> None:
+        """Keep what may belong to lists that are no longer asked for: nothing else can tell it from what is new there.
+
+        That is what none of the lists of this sync has shown, once, at the first sync without such a scope.
+        """
+        if not self.asleep.issuperset(scopes):
+            self._keep_unlisted()
+        elif not scopes and not self._has_gap and all(len(ranges) < 2 for ranges in self.read.values()):
+            for entry in self.entries.values():
+                entry.kept = False
+        self.asleep = set(scopes)
+
+    def _keep_unlisted(self) -> None:
+        for key, entry in self.entries.items():
+            entry.kept = entry.kept or key not in self._listed
 
     def _is_wanted(self, ref: BatchRef) -> bool:
         entry = self.entries.get(ref.key)

@@ -105,10 +105,18 @@ class Route:
     def plan_window(self, scroll: Scroll, window: Window, listed: Listed, now: datetime) -> None:
         """Queues what a window shows to those of its readers that have not been past it."""
         if listed.trouble:
-            scroll.gaps.add(window.scope)
+            scroll.spoilt.add(window)
             self.cut_short = True
             self.fail(BadAnswer(listed.trouble))
-        self._plan_listed([book for _, book in self.readers if scroll.is_for(book, window)], listed.refs, now)
+        books = [book for _, book in self.readers if scroll.is_for(book, window)]
+        self._plan_listed([(book, self._news(book, window, listed.refs)) for book in books], now)
+
+    def _news(self, book: Book, window: Window, refs: Sequence[BatchRef]) -> Sequence[BatchRef]:
+        """Leave out rows that were delivered when another of their scopes, or the same one, was read before."""
+        if not book.has_past(window.span):
+            return refs
+        scopes_of = self.product.scopes_of
+        return [ref for ref in refs if not book.is_past(ref, scopes_of(window.scope, ref), window.span)]
 
     def plan_members(self, streams: Iterable[Stream], refs: Sequence[BatchRef], now: datetime) -> None:
         """Expects what is in a batch that is named by hand, and queues what of it is told by rows like a list's."""
@@ -116,17 +124,18 @@ class Route:
         for book in books:
             for ref in refs:
                 book.expect(ref, now)
-        self._plan_listed(books, [ref for ref in refs if ref.row is not None], now)
+        rows = [ref for ref in refs if ref.row is not None]
+        self._plan_listed([(book, rows) for book in books], now)
 
-    def _plan_listed(self, books: Collection[Book], refs: Iterable[BatchRef], now: datetime) -> None:
-        listing = Listing()
-        listing.add(refs)
+    def _plan_listed(self, shown: Collection[tuple[Book, Sequence[BatchRef]]], now: datetime) -> None:
         due: dict[BatchKey, BatchRef] = {}
-        for book in books:
+        for book, refs in shown:
+            listing = Listing()
+            listing.add(refs)
             due.update((ref.key, ref) for ref in book.plan(listing, now)[0])
         # What the last try could not read comes after all windows: it must not stand in the way of the rest.
         self.late += (due.pop(key) for key in sorted(due.keys() & self.failed))
-        tried = {key for key in due if any(book.is_expected(key) for book in books)}
+        tried = {key for key in due if any(book.is_expected(key) for book, _ in shown)}
         self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
     def plan_unlisted(self) -> bool:

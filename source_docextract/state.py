@@ -15,7 +15,8 @@ from .days import Day
 from .entries import Entry, Rules, Watch
 from .errors import ConfigError
 from .ledger import Book
-from .model import BatchKey, BatchRef, BatchStatus, FileStatus, rfc3339
+from .model import BatchKey, BatchRef, BatchStatus, FileStatus, rfc3339, utc
+from .ranges import BEGINNING, Range, united
 
 VERSION = 2
 
@@ -127,6 +128,10 @@ def _book_json(book: Book) -> dict[str, Any]:
         document.setdefault("failed", {}).setdefault(key.template_id, []).append(key.batch_id)
     if book.until:
         document["until"] = {scope: _minute(moment) for scope, moment in book.until.items()}
+        document["read"] = {scope: [_range_text(span) for span in ranges] for scope, ranges in book.read.items()}
+        document["forgotten"] = {scope: _minute(moment) for scope, moment in book.forgotten.items()}
+    if book.asleep:
+        document["asleep"] = sorted(book.asleep)
     return document
 
 
@@ -143,8 +148,12 @@ def _load(book: Book, document: Mapping[str, Any]) -> None:
         for template_id, batch_ids in document.get("failed", {}).items()
         for batch_id in batch_ids
     }
-    for scope, moment in document.get("until", {}).items():
-        book.until[scope] = _moment(moment)
+    book.read = {scope: united(map(_range, texts)) for scope, texts in document.get("read", {}).items()}
+    book.forgotten = {scope: _moment(text) for scope, text in document.get("forgotten", {}).items()}
+    book.asleep = set(document.get("asleep", ()))
+    for scope, text in document.get("until", {}).items():
+        if scope not in book.read:
+            book.load_until(scope, _moment(text))
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:
@@ -161,6 +170,8 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         document["again"] = True
     if entry.memo:
         document["memo"] = entry.memo
+    if entry.kept:
+        document["kept"] = True
     if entry.told:
         document["told"] = {document_id: status.value for document_id, status in entry.told.items()}
     return document
@@ -177,6 +188,7 @@ def _entry(document: Mapping[str, Any], status: BatchStatus, since: datetime) ->
         read=bool(document.get("read", True)),
         again=bool(document.get("again", False)),
         memo=str(document.get("memo", "")),
+        kept=bool(document.get("kept", False)),
         told={str(document_id): FileStatus(status) for document_id, status in document.get("told", {}).items()},
     )
 
@@ -201,6 +213,25 @@ def _moment(text: str) -> datetime:
 
 def _observed(text: str | None) -> datetime | None:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc) if text else None
+
+
+_OPEN_START = ".."
+"""The start of a range of time that has none, as ISO 8601-2 writes it."""
+
+
+def _range_text(span: Range) -> str:
+    """To the minute, and exactly where a `start_date` is more exact than that: what is older was not delivered."""
+    start = span.start.astimezone(timezone.utc).replace(tzinfo=None)
+    is_whole = not (start.second or start.microsecond)
+    text = _minute(span.start) if is_whole else f"{start.isoformat()}Z"
+    return f"{_OPEN_START if span.start == BEGINNING else text}/{_minute(span.end)}"
+
+
+def _range(text: str) -> Range:
+    start, end = text.split("/")
+    if start == _OPEN_START:
+        return Range(BEGINNING, _moment(end))
+    return Range(utc(datetime.fromisoformat(start.removesuffix("Z"))), _moment(end))
 
 
 def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Visit:
             documents = self._linked(route) if route.product.watch is Watch.LINK else None
             if route.is_whole and (documents is None or documents.is_whole):
                 for _, book in route.readers:
-                    book.close(self._now())
+                    book.close(self._now(), route.product.scopes)
 
     def _list(self) -> Iterator[AirbyteMessage]:
         for route in self._routes.values():
@@ -163,7 +163,9 @@ class Visit:
             late = [ref for ref in named if ref.key in batches.failed]
             yield self._find_members(route, [ref for ref in named if ref not in late])
         books = [book for _, book in route.readers]
-        scroll = Scroll(deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now())
+        scroll = Scroll(
+            deque(product.scopes), books, self._rules.lookback, self._rules.start_date, self._now(), product.wider
+        )
         ask = scroll.next()
         yield self._ask(route, scroll, ask)
         while ask:
@@ -256,6 +258,8 @@ class Visit:
     def _failed(self, tag: Errand, error: ConnectorError) -> None:
         """Nothing that a failure covers is taken for done, and those whom it concerns end incomplete."""
         route, now = tag.route, self._now()
+        if isinstance(tag, ToScroll) and tag.scroll.fail(tag.ask, error):
+            return  # it is asked for again, in smaller pieces
         if isinstance(tag, ToFetch):
             # A batch that was not read may have held links: those who follow them are incomplete as well.
             route.fail(error, route.wanting(tag.ref))
@@ -269,7 +273,6 @@ class Visit:
             for _, book in route.readers:
                 book.failed.add(BatchKey(tag.template_id, ""))
         elif isinstance(tag, ToScroll):
-            tag.scroll.fail()
             route.cut_short = True
         elif isinstance(tag, ToFindMembers):
             route.cut_short = True

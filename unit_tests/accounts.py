@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from sandbox import DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 
 HOUR = 3600.0
+ENVIRONMENTS = ["PRODUCTION", "DEVELOPMENT"]
 Row = tuple[str, Any]
 """A file's status, and the data of its result or None."""
 
@@ -26,6 +27,8 @@ class Account:
         anything: whatever happens is seen, whenever it does.
         gone: ids of files, and of batches, of which the rows may stay as they were.
         costs_again: something came to what may have been read and summed up, so that rows may come a second time.
+        batches_again: settings have asked for less and then for more: a batch of which some was read before is asked
+            for once more, and its row comes whether or not that changes it.
     """
 
     sandbox: Sandbox
@@ -37,6 +40,7 @@ class Account:
     def __post_init__(self) -> None:
         self.gone: set[str] = set()
         self.costs_again = False
+        self.batches_again = False
         self.number = 0
         self.begin()
 
@@ -49,6 +53,12 @@ class Account:
 
     def finish(self, _a: int = 0, _b: int = 0) -> None:
         raise NotImplementedError
+
+    def choose(self, a: int, b: int) -> None:
+        """Settings ask for less, for something else, or for all."""
+
+    def choose_all(self) -> None:
+        """Settings ask for all that there is."""
 
     @property
     def host(self) -> str:
@@ -252,7 +262,7 @@ class Atlas(Account):
 
 class Docmap(Account):
     product = "docmap"
-    events = ("new", "new", "new", "finish", "delete")
+    events = ("new", "new", "new", "finish", "delete", "choose")
 
     def begin(self) -> None:
         self.settings["docmap"] = {}
@@ -270,7 +280,17 @@ class Docmap(Account):
             for n in range(1 + a % 4)
         ]
         run = (None, "r1", "r2", f"run {self.number}")[(a + b) % 4]
-        self.sandbox.docmap.run(self.templates[b % 2], files, run)
+        # What is made in one moment differs by milliseconds: short pages could not tell more of one from each other.
+        created = self.sandbox.clock.now() - timedelta(milliseconds=self.number)
+        self.sandbox.docmap.run(self.templates[b % 2], files, run, created_at=created)
+
+    def choose(self, a: int, _b: int) -> None:
+        one, other = self.templates
+        self.settings["docmap"]["template_ids"] = ([], [one], [other], [one, other])[a % 4]
+        self.batches_again = True
+
+    def choose_all(self) -> None:
+        self.settings["docmap"].pop("template_ids", None)
 
     def finish(self, _a: int = 0, _b: int = 0) -> None:
         self.sandbox.docmap.finish()
@@ -295,10 +315,10 @@ class Docmap(Account):
 
 class Sensible(Account):
     product = "sensible"
-    events = ("new", "batch", "batch", "upload", "upload", "finish", "review", "purge", "name")
+    events = ("new", "batch", "batch", "upload", "upload", "finish", "review", "purge", "name", "choose")
 
     def begin(self) -> None:
-        self.settings["sensible"] = {}
+        self.settings["sensible"] = {"environments": ENVIRONMENTS}
         for name in ("claims", "contracts"):
             self.sandbox.sensible.document_type(name)
 
@@ -317,7 +337,18 @@ class Sensible(Account):
         ]
 
     def new(self, a: int, b: int) -> None:
-        self.sandbox.sensible.extract(self.documents(a, b), "claims")
+        environment = ("production", "production", "development")[b % 3]
+        self.sandbox.sensible.extract(self.documents(a, b), "claims", environment=environment)
+
+    def choose(self, a: int, b: int) -> None:
+        types = ([], ["claims"], ["contracts"], ["contracts", "claims"])[a % 4]
+        environments = (ENVIRONMENTS, ENVIRONMENTS[:1], ENVIRONMENTS[1:])[b % 3]
+        self.settings["sensible"].update({"document_types": types, "environments": environments})
+        self.batches_again = True
+
+    def choose_all(self) -> None:
+        self.settings["sensible"].pop("document_types", None)
+        self.settings["sensible"]["environments"] = ENVIRONMENTS
 
     def batch(self, a: int, b: int) -> None:
         self.sandbox.sensible.batch(self.documents(a, b), "contracts", f"batch {self.number}")

@@ -137,7 +137,7 @@ def test_visit_with_an_unexpected_exception_at_its_end_leaves_the_other_provider
     with three_batches() as connection:
         with monkeypatch.context() as patch:
             if step == "close":
-                breaks_off(patch, Book, "close", lambda book, _now: BatchKey("", "first") in book.entries)
+                breaks_off(patch, Book, "close", lambda book, *_: BatchKey("", "first") in book.entries)
             else:
                 breaks_off(patch, Ledger, "as_json", lambda ledger: BatchKey("", "first") in ledger.batches.entries)
             synced = connection.sync()

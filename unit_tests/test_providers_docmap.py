@@ -12,9 +12,18 @@ from scripted import QUICK, Waiting, in_turn, ok, play, scripted
 
 from source_docextract.config import Settings
 from source_docextract.entries import Watch
-from source_docextract.errors import BadAnswer, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
+from source_docextract.errors import (
+    BadAnswer,
+    ConnectorError,
+    CredentialsError,
+    QuotaError,
+    Refused,
+    TooManyPages,
+    TransientError,
+)
 from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
+from source_docextract.providers import base
 from source_docextract.providers.base import Listed, Plan, Product
 from source_docextract.providers.docmap import docmap
 from source_docextract.registry import Registry
@@ -34,7 +43,8 @@ def plan(registry: Registry | None = None, **settings: Any) -> Plan:
 PLAN = plan()
 RUN_REF = BatchRef(None, "run 1", named=True)
 DAY = Window("", datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 2, tzinfo=timezone.utc))
-LIST = {"limit": 100, "dateFrom": "2026-03-01", "dateTo": "2026-03-01"}
+LIST = {"limit": 100, "dateFrom": "2026-02-28", "dateTo": "2026-03-02"}
+"""A day more on each side: in which zone DocMap counts days is not told."""
 CREATED = datetime(2026, 3, 1, 14, 22, 8, 123_000, tzinfo=timezone.utc)
 
 DATA = {"vendor": "Acme", "total": 1250.0, "lines": [{"sku": None}], "not a variable": True}
@@ -192,28 +202,87 @@ class TestList:
     def test_more_of_it_is_told_one_level_down_as_well(self) -> None:
         first = {"data": {"extractions": [seconds(9, "b"), seconds(8, "a")], "hasMore": True}}
 
-        refs, asked = listed(first, page())
+        refs, asked = listed(first, page(seconds(8, "a")))
 
         assert [ref.batch_id for ref in refs] == ["b", "a"]
-        assert asked == [LIST, {**LIST, "cursor": "2026-03-01T00:00:08.001Z"}]
+        assert asked == [LIST, {**LIST, "cursor": "2026-03-01T00:00:09.000Z"}]
 
-    def test_the_next_page_begins_a_tick_later_and_what_comes_again_is_known_by_its_id(self) -> None:
+    def test_the_next_page_goes_on_from_a_row_that_was_seen_and_what_comes_again_is_known_by_its_id(self) -> None:
         pages = [page(seconds(9, "d"), seconds(8, "c"), more=True), page(seconds(8, "c"), seconds(8, "b"), more=True)]
 
-        refs, asked = listed(*pages, page(seconds(8, "b"), seconds(7, "a")))
+        refs, asked = listed(*pages, page(seconds(8, "c"), seconds(8, "b"), seconds(7, "a")))
 
         assert [ref.batch_id for ref in refs] == ["d", "c", "b", "a"]
-        assert [params.get("cursor") for params in asked] == [None, *["2026-03-01T00:00:08.001Z"] * 2]
+        assert [params.get("cursor") for params in asked] == [None, *["2026-03-01T00:00:09.000Z"] * 2]
+
+    def test_where_many_rows_have_one_time_the_next_page_goes_on_a_tick_after_it(self) -> None:
+        tied = page(seconds(9, "d"), seconds(8, "c"), seconds(8, "b"), more=True)
+
+        refs, asked = listed(tied, tied, page(seconds(8, "c"), seconds(8, "b"), seconds(8, "a")))
+
+        assert [ref.batch_id for ref in refs] == ["d", "c", "b", "a"]
+        assert [params.get("cursor") for params in asked[1:]] == [f"2026-03-01T00:00:0{s}Z" for s in ("9.000", "8.001")]
+
+    def test_a_page_that_does_not_show_again_what_it_goes_on_from_is_not_taken_for_the_end(self) -> None:
+        first = page(seconds(9, "b"), seconds(8, "a"), more=True)
+
+        with pytest.raises(BadAnswer, match=r"does not get on from 2026-03-01T00:00:08\.000Z"):
+            listed(first, page(), page(), page(seconds(7, "lost")))
 
     def test_more_of_one_time_than_a_page_holds_fails_in_words(self) -> None:
         full = page(seconds(8, "b"), seconds(8, "a"), more=True)
 
         with pytest.raises(BadAnswer, match=r"^DocMap has more extractions of 2026-03-01T00:00:08\.000Z than a page"):
-            listed(full, full)
+            listed(full, full, page(more=True))
+
+    def test_a_cursor_that_does_not_move_fails_in_words(self) -> None:
+        same = page(seconds(9, "b"), seconds(8, "a"), more=True)
+
+        with pytest.raises(BadAnswer, match=r"^DocMap's list of extractions does not get on from 2026-03-01T00:00:08"):
+            listed(same, same, same, same)
 
     def test_a_page_of_nothing_that_promises_more_fails_instead_of_going_on_for_ever(self) -> None:
-        with pytest.raises(BadAnswer, match=r"^DocMap has more extractions of an unknown time than a page"):
-            listed(page(seconds(8, "a"), more=True), page(more=True))
+        with pytest.raises(BadAnswer, match=r"^DocMap's list of extractions does not get on from"):
+            listed(page(seconds(8, "a"), more=True), page(more=True), page(more=True))
+
+    def test_a_template_whose_first_page_is_empty_and_no_end_is_read_out_of_the_list_of_all(self) -> None:
+        other = {**seconds(9, "b"), "templateId": "7"}
+
+        refs, asked = listed(
+            page(more=True),
+            page(other, seconds(8, "a")),
+            window=replace(DAY, scope="48291"),
+            of=plan(template_ids=["48291"]),
+        )
+
+        assert [ref.batch_id for ref in refs] == ["a"]
+        assert asked == [{"templateId": "48291", **LIST}, LIST]
+
+    def test_a_window_is_read_down_to_what_the_one_before_has_shown_of_it(self) -> None:
+        script = products()[0].window
+        assert script is not None
+        second = Window("", DAY.end, DAY.end + timedelta(days=1))
+        rows = [seconds(86_400 * 2 + 1, "z"), seconds(86_405, "d"), seconds(86_403, "c"), seconds(86_401, "b")]
+
+        first, _ = play(script(DAY), [page(*rows[2:], seconds(9, "a"))])
+        then, asked = play(script(second), [page(*rows, more=True)])
+
+        assert [ref.batch_id for ref in first.refs] == ["a"]
+        assert sorted(ref.batch_id for ref in then.refs) == ["b", "c", "d"]
+        assert len(asked) == 1
+
+    def test_a_list_without_an_end_is_left_after_so_many_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(base, "MOST_PAGES", 3)
+        pages = [page(seconds(91 - n, f"{n}"), seconds(90 - n, f"{n + 1}"), more=True) for n in range(3)]
+
+        with pytest.raises(TooManyPages, match=r"^DocMap's list of extractions goes on after 3 pages\."):
+            listed(*pages)
+
+    def test_rows_older_than_the_window_end_its_list(self) -> None:
+        refs, asked = listed(page(seconds(9, "a"), seconds(-1, "older"), more=True))
+
+        assert [ref.batch_id for ref in refs] == ["a"]
+        assert len(asked) == 1
 
     def test_a_window_holds_its_start_and_not_its_end(self) -> None:
         times = {"after": 86_400, "last": 86_399.999, "first": 0, "before": -0.001}
@@ -254,7 +323,7 @@ class TestList:
         assert file.extractions[0].data == DATA
 
     @pytest.mark.parametrize(
-        "sent", ["1970-01-01T00:00:00Z", "2026-02-27T23:59:59Z", "2026-03-03T00:00:00Z", "2099-01-01"]
+        "sent", ["1970-01-01T00:00:00Z", "2026-02-26T23:59:59Z", "2026-03-04T00:00:00Z", "2099-01-01"]
     )
     def test_a_time_that_cannot_be_true_of_a_row_in_this_window_only_fills_the_column(self, sent: str) -> None:
         ref = ref_of(row(createdAt=sent))
@@ -264,7 +333,7 @@ class TestList:
     def test_what_the_next_page_begins_with_is_told_by_the_last_row_that_has_a_time_of_this_window(self) -> None:
         odd = [row(id="x", createdAt=None), row(id="y", createdAt="2099-01-01T00:00:00Z"), None]
 
-        listed, asked = asked_for(page(seconds(9, "b"), *odd, more=True), page(seconds(8, "a")))
+        listed, asked = asked_for(page(seconds(9, "b"), *odd, more=True), page(seconds(9, "b"), seconds(8, "a")))
 
         assert [ref.batch_id for ref in listed.refs] == ["b", "x", "y", "a"]
         assert asked[1]["cursor"] == "2026-03-01T00:00:09.001Z"
@@ -272,7 +341,10 @@ class TestList:
     @pytest.mark.parametrize("sent", [..., None, "true", 1])
     def test_a_full_page_has_more_where_it_does_not_say(self, sent: Any) -> None:
         full = page(*(seconds(9000 - n, f"{n}") for n in range(100)), more=sent)
-        pages = [{key: value for key, value in one.items() if value is not ...} for one in (full, page(more=sent))]
+        pages = [
+            {key: value for key, value in one.items() if value is not ...}
+            for one in (full, page(seconds(8901, "99"), more=sent))
+        ]
 
         refs, asked = listed(*pages)
 
@@ -283,7 +355,7 @@ class TestList:
         assert oldest is not None
 
         for bad in (row(createdAt=None), row(id=None), 7):
-            assert play(oldest(""), [page(bad)])[0] == datetime(2015, 1, 1, tzinfo=timezone.utc)
+            assert play(oldest(""), [page(bad)])[0] == datetime(2014, 12, 31, tzinfo=timezone.utc)
 
     def test_the_oldest_row_is_looked_for_by_days(self) -> None:
         oldest = products()[0].oldest
@@ -294,7 +366,7 @@ class TestList:
         nothing, once = play(oldest(""), [page()])
 
         one = {"templateId": "48291", "limit": 1}
-        assert found == datetime(2015, 1, 2, tzinfo=timezone.utc)
+        assert found == datetime(2015, 1, 1, tzinfo=timezone.utc)  # a day more: it may be counted ahead of UTC
         assert [dict(request.params) for [request] in asked] == [one, {**one, "dateTo": "2015-01-02"}]
         assert (nothing, once) == (None, [[Request("GET", "/extractions", {"limit": 1})]])
 

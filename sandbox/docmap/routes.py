@@ -3,8 +3,9 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from sandbox.api import Answer, Call, Endpoint, Refusal
 from sandbox.shared import JsonObject, Unknown, iso, milliseconds
@@ -18,7 +19,6 @@ API_KEY = "dm_live_" + "5a7d0b0c" * 8
 BASE_PATH = "/docmap/v1"
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
-_DAY_MS = 86_400_000
 _LARGEST_FILE = 10 * 1024 * 1024
 """The page on errors says 10 MB; the guide has 15 MB, but of a whole request."""
 _MIME_TYPES = ("application/pdf", "application/vnd.openxmlformats-officedocument.wordprocessingml.document")
@@ -73,21 +73,43 @@ class DocMapRoutes:
     def _list(self, call: Call) -> JsonObject:
         """Documented: newest first, and the cursor is the last row's `createdAt`. The body's shape is a guess.
 
-        Whether rows of the cursor's own millisecond come again is not documented: see the switches. That a run's
-        rows are filtered by the other parameters too is a guess.
+        Whether rows of the cursor's own millisecond come again, whether other times than those of rows work, in which
+        zone days are counted and whether pages are full is not documented: see the switches. That a run's rows are
+        filtered by the other parameters too is a guess.
         """
+        switches = self._world.shared.switches
         template_id, run_id = call.query.get("templateId") or None, call.query.get("runId") or None
-        first, end = _days(call)
+        first, end = _days(call, ZoneInfo(switches.docmap_zone))
         if run_id is not None:
             rows = list(self._world.newest_first(template_id, run_id, first, end))
             return self._page(rows, False)
         limit = _limit(call)
         if cursor := call.query.get("cursor"):
             moment = _moment(cursor)
-            before = after(moment) if self._world.shared.switches.docmap_cursor_inclusive else from_(moment)
+            if switches.docmap_cursor_rows_only and not self._world.has_row_of(moment):
+                return self._page([], False)
+            before = after(moment) if switches.docmap_cursor_inclusive else from_(moment)
             end = before if end is None else min(before, end)
+        if switches.docmap_endless != "no" and template_id in (None, *self._world.template_ids[:1]):
+            return self._without_end(switches.docmap_endless, limit, template_id, end)
+        if switches.docmap_scan:
+            most = min(limit, switches.docmap_scan)
+            scanned = list(islice(self._world.newest_first(None, None, first, end), most + 1))
+            found = [one for one in scanned[:most] if template_id in (None, one.template.template_id)]
+            return self._page(found, len(scanned) > most)
         found = list(islice(self._world.newest_first(template_id, None, first, end), limit + 1))
         return self._page(found[:limit], len(found) > limit)
+
+    def _without_end(self, kind: str, limit: int, template_id: str | None, end: Key | None) -> JsonObject:
+        """Not documented, and no server's intention: what a fault of its paging would look like."""
+        if kind == "empty":
+            return self._page([], True)
+        if kind == "circle":
+            return self._page(list(islice(self._world.newest_first(template_id, None, None, None), limit)), True)
+        now_ms = milliseconds(self._world.shared.clock.now())
+        last_ms = min(now_ms, end[0]) if end else now_ms
+        template = self._world.template_ids[0]
+        return self._page(self._world.invented(template, limit, last_ms), True)
 
     def _page(self, found: Sequence[ExtractionView], has_more: bool) -> JsonObject:
         rows = [self._row(one) for one in found]
@@ -191,21 +213,24 @@ def _limit(call: Call) -> int:
     return int(text)
 
 
-def _days(call: Call) -> tuple[Key | None, Key | None]:
-    """Documented: `dateFrom` and `dateTo` are days, both inclusive. That they are days of UTC is a guess."""
+def _days(call: Call, zone: ZoneInfo) -> tuple[Key | None, Key | None]:
+    """Documented: `dateFrom` and `dateTo` are days, both inclusive. Of which zone is told nowhere."""
     first, last = _day(call, "dateFrom"), _day(call, "dateTo")
-    return None if first is None else from_(first), None if last is None else from_(last + _DAY_MS)
+    return (
+        None if first is None else from_(milliseconds(first.replace(tzinfo=zone))),
+        None if last is None else from_(milliseconds((last + timedelta(days=1)).replace(tzinfo=zone))),
+    )
 
 
-def _day(call: Call, name: str) -> int | None:
+def _day(call: Call, name: str) -> datetime | None:
+    """A midnight without a zone: where summer time begins or ends, a day has 23 or 25 hours."""
     text = call.query.get(name)
     if not text:
         return None
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
+        return datetime.strptime(text, "%Y-%m-%d")
     except ValueError:
         raise invalid(f"{name} must be a day such as 2026-03-09") from None
-    return milliseconds(day)
 
 
 def _moment(cursor: str) -> int:

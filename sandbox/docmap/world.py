@@ -11,7 +11,7 @@ from random import Random
 from sandbox.shared import JsonObject, Shared, Unknown, milliseconds, utc
 from sandbox.timeline import Key, Timeline, after, from_
 
-from .extractions import ME, Extraction, ExtractionView, NewExtraction, Template, seen
+from .extractions import ME, Extraction, ExtractionView, NewExtraction, Status, Template, seen
 from .papers import Papers
 
 _SAMPLES = 61
@@ -166,6 +166,32 @@ class DocMapWorld:
             row = self._rows[extraction_id]
             if run_id is None or template_id in (None, row.template.template_id):
                 yield seen(row, now)
+
+    def has_row_of(self, created_ms: int) -> bool:
+        """Whether the key's user has an extraction of that very millisecond."""
+        with self.shared.turn():
+            return self._mine.count(from_(created_ms), after(created_ms)) > 0
+
+    def invented(self, template_id: str, count: int, before_ms: int) -> list[ExtractionView]:
+        """Finished extractions that are nowhere else, a millisecond apart and before a time: for lists without end."""
+        with self.shared.turn():
+            template = self._template(template_id)
+            return [
+                ExtractionView(
+                    f"extract_{before_ms - place:016x}",
+                    template,
+                    "invented.pdf",
+                    Status.COMPLETED,
+                    {},
+                    None,
+                    None,
+                    1,
+                    before_ms - place,
+                    ME,
+                    "api",
+                )
+                for place in range(1, count + 1)
+            ]
 
     def usage(self) -> tuple[str, int]:
         """The clock's month such as `2026-11`, and how many extractions were made in it."""

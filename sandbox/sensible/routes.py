@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from sandbox.api import Answer, Call, Endpoint, Refusal
-from sandbox.shared import JsonObject, Unknown
+from sandbox.shared import JsonObject, Unknown, iso, milliseconds
 
 from . import queries
 from .access import UPLOAD_PATH, Door
-from .extractions import DECISIONS, NEEDS_REVIEW, SensibleDocument
+from .extractions import DECISIONS, NEEDS_REVIEW, SensibleDocument, Wanted
 from .papers import Papers
 from .queries import bad
 from .shapes import Shapes
@@ -63,13 +63,40 @@ class SensibleRoutes:
 
     def _list(self, call: Call) -> JsonObject:
         """Documented: newest first; the token is null on the last page. `cutoff_date` is deprecated and null."""
-        wanted, limit = queries.wanted(call, self._world.shared.clock.now()), queries.limit(call)
+        switches, limit = self._world.shared.switches, queries.limit(call)
+        if switches.sensible_endless != "no" and self._is_endless(call.query.get("document_type_ids", "")):
+            return self._without_end(switches.sensible_endless, limit, call.query.get("continuation_token", ""))
+        wanted = queries.wanted(call, self._world.shared.clock.now())
+        if switches.sensible_scan:
+            by_date = self._world.newest_first(Wanted(first=wanted.first, end=wanted.end))
+            scanned = list(islice(by_date, switches.sensible_scan + 1))
+            looked_at = scanned[: switches.sensible_scan]
+            places = [place for place, view in enumerate(looked_at) if wanted.has(view)][:limit]
+            # A page that is full ends with its last row, any other one where it stopped to look.
+            last = places[-1] if len(places) == limit else len(looked_at) - 1
+            return {
+                "extractions": [self._shapes.summary(looked_at[place]) for place in places],
+                "continuation_token": queries.token(looked_at[last]) if len(scanned) > last + 1 else None,
+                "cutoff_date": None,
+            }
         found = list(islice(self._world.newest_first(wanted), limit + 1))
         return {
             "extractions": [self._shapes.summary(view) for view in found[:limit]],
             "continuation_token": queries.token(found[limit - 1]) if len(found) > limit else None,
             "cutoff_date": None,
         }
+
+    def _is_endless(self, type_ids: str) -> bool:
+        return type_ids in {"", *(one.type_id for one in self._world.document_types[:1])}
+
+    def _without_end(self, kind: str, limit: int, token: str) -> JsonObject:
+        """Not documented, and no server's intention: what a fault of its paging would look like."""
+        page = int(token or 0) + 1
+        rows: list[JsonObject] = []
+        if kind == "rows":
+            now = iso(milliseconds(self._world.shared.clock.now()))
+            rows = [{"id": f"invented-{page}-{n}", "created": now, "status": "COMPLETE"} for n in range(limit)]
+        return {"extractions": rows, "continuation_token": "1" if kind == "circle" else f"{page}", "cutoff_date": None}
 
     def _document(self, call: Call) -> JsonObject:
         """Documented: 413 for output of more than 6 MB. Its sentence, and 404 for expired content, are guesses."""

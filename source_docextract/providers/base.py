@@ -35,7 +35,11 @@ from ..templates import Templates, Unnamed, WhatOf, all_named
 T = TypeVar("T")
 
 OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
+NEWEST_CONCEIVABLE = datetime(2100, 1, 1, tzinfo=timezone.utc)
 _DAY = timedelta(days=1)
+
+MOST_PAGES = 1000
+"""Pages that one listing may have: of full pages that is 100,000 rows, and the shortest window of a list is a day."""
 
 Script = Generator[Sequence[Request], Sequence[Json], T]
 """Yields requests that may run side by side, is sent their parsed answers in the same order, returns what it read.
@@ -74,6 +78,14 @@ class Typing:
         return lambda ref: self.may_hold(ref, of)
 
 
+def _no_wider(_scope: str) -> Sequence[str]:
+    return ()
+
+
+def _this_scope(scope: str, _ref: BatchRef) -> Sequence[str]:
+    return (scope,)
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """A family of streams fed by the same requests.
@@ -91,6 +103,8 @@ class Product:
         kinds: the streams it feeds; `prefix` is what they begin with, if not its name.
         scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
             a name for all), the creation time of the oldest row, and the rows of a window.
+        wider: of the same: the scopes whose lists hold all that the list of a scope does.
+        scopes_of: of the same: all scopes that a row in the list of a scope belongs to.
         members: of the same: what is in a batch of the product that it links to, where that batch is named by hand.
         typing: where its templates or document types can have tables of their own.
     """
@@ -109,6 +123,8 @@ class Product:
     scopes: tuple[str, ...] = ()
     oldest: Callable[[str], Script[datetime | None]] | None = None
     window: Callable[[Window], Script[Listed]] | None = None
+    wider: Callable[[str], Sequence[str]] = _no_wider
+    scopes_of: Callable[[str, BatchRef], Sequence[str]] = _this_scope
     members: Callable[[BatchRef], Script[list[BatchRef]]] | None = None
     typing: Typing | None = None
 
@@ -151,8 +167,9 @@ def oldest_day(
 
     Args:
         newest: asks for one row, the newest that was created on a day or before; None for the newest of all.
-        created: when the row of an answer was created, None where it holds none; where a row does not tell, the
-            oldest time that is conceivable, so that nothing is taken for read.
+        created: when the row of an answer was created, None where it holds none and there is none; where a row does
+            not tell, the oldest time that is conceivable, so that nothing is taken for read; where there is more and
+            none is shown, the newest that is conceivable: there may be some on that day or before.
     """
     [body] = yield [newest(None)]
     found = created(body)
@@ -219,17 +236,17 @@ def left_out(count: int, what: str) -> str:
     return f"{count} of {what} cannot be read; the rest was delivered." if count else ""
 
 
-def is_near(window: Window, clock: datetime) -> bool:
-    """Whether it can be true of a row in the answer about a window, whatever zone that counts the days in."""
-    return window.start - clock <= _DAY and clock - window.end < _DAY
+def is_near(window: Window, clock: datetime, margin: timedelta = _DAY) -> bool:
+    """Whether it can be true of a row in the answer about a window, which may show so much more on each side."""
+    return window.start - clock <= margin and clock - window.end < margin
 
 
-def listed_in(window: Window, ref: BatchRef) -> BatchRef | None:
+def listed_in(window: Window, ref: BatchRef, margin: timedelta = _DAY) -> BatchRef | None:
     """A row out of the answer about a window; None where it belongs to the window before or after.
 
     A time that is none, or cannot be true, decides nothing: it is only kept for the column.
     """
-    if ref.clock is None or not is_near(window, ref.clock):
+    if ref.clock is None or not is_near(window, ref.clock, margin):
         return replace(ref, clock=None)
     return ref if window.start <= ref.clock < window.end else None
 

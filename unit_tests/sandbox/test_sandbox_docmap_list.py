@@ -1,4 +1,4 @@
-"""DocMap's list: pages, ties, days, runs, its two switches, long histories."""
+"""DocMap's list: pages, ties, days, runs, its switches, long histories."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -229,3 +229,71 @@ def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(san
     assert rows[ids[0]]["extractedData"] == {"edited": True}
     assert {row["runId"] for row in rows.values()} == {None}
     assert sandbox.docmap.finish() == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last"),
+    [
+        ("UTC", "2026-03-08T00:00", "2026-03-08T23:59"),
+        ("Etc/GMT+8", "2026-03-08T08:00", "2026-03-09T07:59"),
+        ("Pacific/Kiritimati", "2026-03-07T10:00", "2026-03-08T09:59"),
+        ("America/New_York", "2026-03-08T05:00", "2026-03-09T03:59"),  # the day on which summer time begins
+    ],
+)
+def test_days_are_counted_in_the_zone_of_the_switch(sandbox, docmap, zone, first, last):
+    # given
+    sandbox.switches = replace(sandbox.switches, docmap_zone=zone)
+    begin, end = (datetime.fromisoformat(one).replace(tzinfo=timezone.utc) for one in (first, last))
+    minute = timedelta(minutes=1)
+    for name, when in (("before", begin - minute), ("first", begin), ("last", end), ("after", end + minute)):
+        add(sandbox, name, created_at=when)
+
+    # when / then
+    assert listed(docmap, dateFrom="2026-03-08", dateTo="2026-03-08") == (["last", "first"], False)
+
+
+def test_only_times_of_rows_can_be_cursors(sandbox, docmap):
+    # given
+    for number in range(3):
+        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+    sandbox.switches = replace(sandbox.switches, docmap_cursor_rows_only=True)
+
+    # when / then
+    assert listed(docmap, cursor="2026-11-20T09:00:00.000Z") == (["1", "2"], False)
+    assert listed(docmap, cursor="2026-11-20T09:00:00.001Z") == ([], False)
+
+
+def test_pages_can_be_short_and_empty_and_promise_more(sandbox, docmap):
+    # given
+    for number in range(5):
+        add(
+            sandbox,
+            str(number),
+            created_at=START - timedelta(minutes=number),
+            template=("notes", "invoices")[number > 2],
+        )
+    sandbox.switches = replace(sandbox.switches, docmap_scan=2)
+
+    # when / then
+    assert listed(docmap) == (["0", "1"], True)
+    assert listed(docmap, templateId="invoices") == ([], True)
+    assert listed(docmap, templateId="invoices", cursor="2026-11-20T08:59:00.000Z") == (["3"], True)
+    assert listed(docmap, templateId="invoices", cursor="2026-11-20T08:58:00.000Z") == (["3", "4"], False)
+
+
+@pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
+def test_a_list_can_have_no_end(sandbox, docmap, kind):
+    # given
+    add(sandbox, "a", "b")
+    add(sandbox, "c", template="notes")
+    sandbox.switches = replace(sandbox.switches, docmap_endless=kind)
+
+    # when
+    first, more = listed(docmap, templateId="invoices", limit=2)
+    then, more_then = listed(docmap, templateId="invoices", limit=2, cursor="2026-11-20T08:00:00.000Z")
+
+    # then
+    assert (more, more_then) == (True, True)
+    assert (len(first), len(then)) == ((0, 0) if kind == "empty" else (2, 2))
+    assert (first == then) is (kind != "rows")
+    assert listed(docmap, templateId="notes") == (["c"], False)

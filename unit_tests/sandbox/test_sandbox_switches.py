@@ -204,6 +204,9 @@ def test_every_switch_takes_its_values_and_no_other():
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
     everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
     everything |= {"atlas_expires_in": "-1", "atlas_token_size": 100_000}
+    everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
+    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0, "docmap_scan": 5, "sensible_scan": 500}
+    everything |= {"docmap_zone": "America/New_York", "docmap_endless": "rows", "sensible_endless": "circle"}
 
     # when / then
     assert vars(changed(Switches(), everything)) == everything

@@ -1,7 +1,7 @@
 """DocMap.io.
 
 Facts are from DocMap's pages "Get Extraction" and "List Extractions". All extractions of the key's user stand in one
-list, newest first, with whole rows; a page is asked for by the creation time of the last row of the one before. A run
+list, newest first, with whole rows; a page is asked for by the creation time of a row of the one before. A run
 (`runId`) is a label that its user chooses and may use again at any time; it has no object of its own. Finished
 extractions do not change.
 """
@@ -9,20 +9,21 @@ extractions do not change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
 from ...answers import Dialect
 from ...config import DocmapSettings
 from ...entries import Watch
-from ...errors import BadAnswer, Refused
+from ...errors import BadAnswer, Refused, TooManyPages
 from ...http import Request, bearer
-from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot, rfc3339
+from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot
 from ...registry import Registry
 from ...scroll import Window
 from ...templates import by_template, not_among
 from ..base import (
+    NEWEST_CONCEIVABLE,
     OLDEST_CONCEIVABLE,
     Listed,
     Plan,
@@ -41,9 +42,13 @@ from ..base import (
     text,
 )
 from .extractions import PER_PAGE, STATUSES, document_of, page_of, ref_of, run_of
+from .listing import Walk
 from .templates import templates
 
 _TICK = timedelta(milliseconds=1)
+_DAY = timedelta(days=1)
+_MARGIN = timedelta(days=2)
+"""So much more than a window may be shown on each side: the day that is asked for beyond it, in whatever zone."""
 
 
 def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
@@ -58,9 +63,11 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
         scopes=tuple(dict.fromkeys(settings.template_ids)) or ("",),
         oldest=_oldest,
         window=reader.window,
+        wider=lambda scope: ("",) if scope else (),
+        scopes_of=lambda _scope, ref: ("", ref.template_id) if ref.template_id else ("",),
         members=reader.members,
         typing=Typing(
-            lambda: templates(settings.template_ids, partial(_list, limit=PER_PAGE), _TICK),
+            lambda: templates(settings.template_ids, partial(_list, limit=PER_PAGE)),
             by_template,
             lambda ref, of: ref.template_id in {None, of},
             not_among(settings.template_ids),
@@ -117,11 +124,23 @@ def _oldest(scope: str) -> Script[datetime | None]:
         return _list(scope, limit=1, **({"dateTo": _day(day)} if day else {}))
 
     def created(body: Json) -> datetime | None:
-        rows, _ = page_of(body)
+        rows, has_more = page_of(body)
+        if not rows:
+            return NEWEST_CONCEIVABLE if has_more else None
         known = each(rows[:1], ref_of)
-        return (known[0].clock if known else None) or OLDEST_CONCEIVABLE if rows else None
+        return (known[0].clock if known else None) or OLDEST_CONCEIVABLE
 
-    return oldest_day(newest, created)
+    found = yield from oldest_day(newest, created)
+    return found and found - _DAY  # a day that ends ahead of UTC does not hold all of that day
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What the last window's answers have shown of the one after it: all from `start` to `top`."""
+
+    start: datetime
+    top: datetime
+    rows: Mapping[str, BatchRef]
 
 
 class _Reader:
@@ -134,38 +153,52 @@ class _Reader:
     def __init__(self, is_by_template: bool) -> None:
         self._is_by_template = is_by_template
         self._read_until: dict[str, datetime] = {}
+        self._carried: dict[str, _Carried] = {}
         self._told: dict[str, str] = {}
         self._runs: dict[str, Listed] = {}
 
     def window(self, window: Window) -> Script[Listed]:
-        """All rows of a window.
-
-        The cursor is a bare time, and whether it includes that time is not told. Asking from a tick later brings rows
-        of the same time again, which are known by their ids, and leaves out none.
-        """
+        """All rows of a window."""
         self._read_until[window.scope] = window.start
-        days = {"dateFrom": _day(window.start), "dateTo": _day(window.end - _TICK)}
-        found: dict[str, BatchRef] = {}
-        unreadable = 0
-        cursor: dict[str, str] = {}
-        while True:
-            [body] = yield [_list(window.scope, limit=PER_PAGE, **days, **cursor)]
-            rows, has_more = page_of(body)
-            refs = each(rows, ref_of)
-            unreadable += len(rows) - len(refs)
-            is_new = any(ref.batch_id not in found for ref in refs)
-            found.update((ref.batch_id, ref) for ref in refs)
-            if not has_more:
-                kept = filter(None, (listed_in(window, ref) for ref in found.values()))
-                return Listed(list(kept), left_out(unreadable, "the rows of DocMap's list of extractions"))
-            times = [ref.clock for ref in refs if ref.clock and is_near(window, ref.clock)]
-            if not is_new or not times:
-                when = rfc3339(times[-1]) if times else "an unknown time"
-                raise BadAnswer(
-                    f"DocMap has more extractions of {when} than a page holds; name their templates in "
-                    "docmap.template_ids to read them apart."
-                )
-            cursor = {"cursor": rfc3339(times[-1] + _TICK) or ""}
+        try:
+            return (yield from self._listed(window, window.scope))
+        except TooManyPages:
+            raise
+        except BadAnswer:
+            if not window.scope:
+                raise
+            # Where rows are filtered after they were paged, the list of a template may be short of rows to go on from.
+            # The list of all is not; what has a page full of one time fails there as well.
+            return (yield from self._listed(window, ""))
+
+    def _listed(self, window: Window, template_id: str) -> Script[Listed]:
+        """The rows of a window out of the list of a template, or of all.
+
+        In which zone days are counted is not told, so a day more is asked for on each side, and rows tell by their
+        times where they belong. Those after the window are kept for the next one, which is then read down to them.
+        """
+        carried = self._carried.get(window.scope)
+        floor = carried.top if carried and carried.start == window.start else window.start
+        days = {"dateFrom": _day(window.start - _DAY), "dateTo": _day(window.end - _TICK + _DAY)}
+        ask = partial(_list, template_id, limit=PER_PAGE, **days)
+        walk = Walk(ask, lambda clock: is_near(window, clock, _MARGIN), window.end)
+        while not (walk.is_over or walk.is_below(floor)):
+            yield from walk.step()
+        found = {**(carried.rows if carried and carried.start == window.start else {}), **walk.found}
+        if window.scope and not template_id:
+            found = {key: ref for key, ref in found.items() if ref.template_id == window.scope}
+        self._carry(window, {} if walk.has_passed_over else found)
+        kept = filter(None, (listed_in(window, ref, _MARGIN) for ref in found.values()))
+        return Listed(list(kept), left_out(walk.unreadable, "the rows of DocMap's list of extractions"))
+
+    def _carry(self, window: Window, found: Mapping[str, BatchRef]) -> None:
+        rows = {
+            key: ref
+            for key, ref in found.items()
+            if ref.clock and window.end <= ref.clock and is_near(window, ref.clock, _MARGIN)
+        }
+        tops = [ref.clock for ref in rows.values() if ref.clock]
+        self._carried[window.scope] = _Carried(window.end, max(tops, default=window.end), rows)
 
     def extraction(self, ref: BatchRef) -> Script[Snapshot]:
         """One extraction: out of its row in the list, or asked for where it is in no list any more."""

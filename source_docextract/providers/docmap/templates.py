@@ -7,40 +7,45 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
+from functools import partial
 
+from ...errors import BadAnswer
 from ...fields import PLAIN
 from ...http import Request
-from ...model import BatchRef, FileKeys, Json, JsonObject, rfc3339
+from ...model import BatchRef, FileKeys, Json, JsonObject
 from ...plain import plain
 from ...scroll import midnight
 from ...templates import Field, Kind, Template, Templates, declared, merged, seen
-from ..base import OLDEST_CONCEIVABLE, Script, each, text
+from ..base import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, Script, each, text
 from .extractions import document_of, page_of, ref_of
+from .listing import Walk
 
-_NEWEST_CONCEIVABLE = datetime(9999, 1, 1, tzinfo=timezone.utc)
-
-_PAGES = 10
-"""So many pages of the newest extractions are looked at, where no templates are named."""
+_ENOUGH = 950
+"""So many of the newest extractions are looked at, where no templates are named: ten pages, if they are full."""
 
 _MONTHS = 24
 """Of so many months before these one page each, so that a template that is seldom used is not missed."""
 
 
-def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) -> Script[Templates]:
+def templates(ids: Sequence[str], ask: Callable[..., Request]) -> Script[Templates]:
     """The templates with these ids; all that can be found, if there are none.
 
     Args:
         ask: asks for a page of the list: of a template, or of all with an empty id; with parameters of the query.
-        tick: how much later than the last row of a page the next one begins.
     """
     rows: list[BatchRef] = []
     if not ids:
-        rows, is_all = yield from _recent(ask, tick)
+        rows, is_all = yield from _recent(ask)
         ids = [] if is_all else list(_by_template(rows))
     if ids:
         pages = yield [ask(one) for one in ids]
-        rows = [row for body in pages for row in _rows(body)]
+        shown = [row for body in pages for row in _rows(body)]
+        # A page that is empty and no end says nothing of its template: what was read before, or the list of all, does.
+        unclear = {one for one, body in zip(ids, pages, strict=True) if _is_empty_and_no_end(body)}
+        if unclear and not rows:
+            rows, _ = yield from _recent(ask)
+        rows = [*shown, *(row for row in rows if row.template_id in unclear)]
     found = _by_template(rows)
     return Templates(
         [_template(one, own) for one, own in found.items()],
@@ -52,25 +57,26 @@ def templates(ids: Sequence[str], ask: Callable[..., Request], tick: timedelta) 
     )
 
 
-def _recent(ask: Callable[..., Request], tick: timedelta) -> Script[tuple[list[BatchRef], bool]]:
+def _is_empty_and_no_end(body: Json) -> bool:
+    rows, has_more = page_of(body)
+    return has_more and not rows
+
+
+def _recent(ask: Callable[..., Request]) -> Script[tuple[list[BatchRef], bool]]:
     """Rows out of all over the list, and whether these are all there are."""
-    rows: list[BatchRef] = []
-    cursor: dict[str, str] = {}
-    last: datetime | None = None
-    for _ in range(_PAGES):
-        [body] = yield [ask("", **cursor)]
-        page = _rows(body)
-        rows += page
-        if not page_of(body)[1]:
-            return rows, True
-        times = [row.clock for row in page if row.clock and OLDEST_CONCEIVABLE < row.clock < _NEWEST_CONCEIVABLE]
-        if not times:
-            return rows, False
-        last = times[-1]
-        cursor = {"cursor": rfc3339(last + tick) or ""}
+    walk = Walk(partial(ask, ""), lambda clock: OLDEST_CONCEIVABLE < clock < NEWEST_CONCEIVABLE)
+    try:
+        while not walk.is_over and len(walk.found) < _ENOUGH:
+            yield from walk.step()
+    except BadAnswer:
+        if not walk.found:
+            raise
+    if walk.is_over:
+        return list(walk.found.values()), True
+    last = walk.last
     days = [midnight(last) - timedelta(days=30 * month) for month in range(1, _MONTHS + 1)] if last else []
     pages = yield [ask("", dateTo=day.date().isoformat()) for day in days]
-    return [*rows, *(row for body in pages for row in _rows(body))], False
+    return [*walk.found.values(), *(row for body in pages for row in _rows(body))], False
 
 
 def _rows(body: Json) -> list[BatchRef]:

@@ -8,7 +8,7 @@ batches. People review extractions: a review that is decided is final.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ...answers import Dialect
@@ -22,6 +22,7 @@ from ...registry import Registry
 from ...scroll import Window
 from ...templates import Templates, by_type, not_among
 from ..base import (
+    NEWEST_CONCEIVABLE,
     OLDEST_CONCEIVABLE,
     Listed,
     Plan,
@@ -39,10 +40,10 @@ from ..base import (
 )
 from .batches import batch_of, member, member_ids
 from .documents import NOTATION, page_of, ref_of, refused, snapshot_of, type_names
+from .listing import Walk
 from .templates import templates
 
 _PER_PAGE = 100
-_MOST_IDLE = 100  # pages without a row, one after the other
 _TICK = timedelta(milliseconds=1)
 
 _GONE = frozenset({400, 404, 410, 413, 415})
@@ -63,6 +64,8 @@ def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Pl
         scopes=reader.scopes,
         oldest=reader.oldest,
         window=reader.window,
+        wider=_wider,
+        scopes_of=_scopes_of,
         members=reader.members,
         typing=Typing(
             reader.templates, by_type, _may_be, not_among(settings.document_types), "sensible.document_types"
@@ -100,6 +103,17 @@ def _may_be(ref: BatchRef, document_type: str) -> bool:
     """Whether an extraction may be of a type, as far as its summary tells: one that is asked for by its id has none."""
     names = type_names(ref.row or {})
     return not names or document_type in names
+
+
+def _wider(scope: str) -> Sequence[str]:
+    """Of one document type, the list of all types in the same environment."""
+    environment, name = scope.split("/", 1)
+    return (f"{environment}/",) if name else ()
+
+
+def _scopes_of(scope: str, ref: BatchRef) -> Sequence[str]:
+    environment = scope.split("/", 1)[0]
+    return (scope, f"{environment}/", *(f"{environment}/{name}" for name in type_names(ref.row or {})))
 
 
 class _Reader:
@@ -159,9 +173,11 @@ class _Reader:
             return Request(one.method, one.path, params={**one.params, **until})
 
         def created(body: Json) -> datetime | None:
-            rows, _ = page_of(body)
+            rows, token = page_of(body)
+            if not rows:
+                return NEWEST_CONCEIVABLE if token else None
             known = each(rows[:1], ref_of)
-            return (known[0].clock if known else None) or OLDEST_CONCEIVABLE if rows else None
+            return (known[0].clock if known else None) or OLDEST_CONCEIVABLE
 
         return (yield from oldest_day(newest, created))
 
@@ -174,23 +190,14 @@ class _Reader:
         earlier = set(self._types[: self._types.index(name)]) if name else set()
         found: dict[str, BatchRef] = {}
         unreadable = 0
-        seen: set[str | None] = {None}
-        token, idle = None, 0
-        while True:
-            [body] = yield [
-                Request(page.method, page.path, params={**page.params, "continuation_token": token}) if token else page
-            ]
-            rows, token = page_of(body, _PER_PAGE)
+        walk = Walk(page, _PER_PAGE)
+        while not walk.is_over:
+            rows = yield from walk.step()
             refs = each(rows, ref_of)
             unreadable += len(rows) - len(refs)
             here = filter(None, (listed_in(window, ref) for ref in refs))
             found.update((ref.batch_id, ref) for ref in here if earlier.isdisjoint(type_names(ref.row or {})))
-            if token is None:
-                return Listed(list(found.values()), left_out(unreadable, "the rows of Sensible's list of extractions"))
-            idle = 0 if rows else idle + 1
-            if token in seen or idle > _MOST_IDLE:
-                raise BadAnswer("Sensible's list of extractions goes round in circles.")
-            seen.add(token)
+        return Listed(list(found.values()), left_out(unreadable, "the rows of Sensible's list of extractions"))
 
     def extraction(self, ref: BatchRef) -> Script[Snapshot]:
         try:

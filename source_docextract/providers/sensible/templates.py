@@ -14,7 +14,8 @@ from ...http import Request
 from ...model import BatchRef, Json, JsonObject
 from ...templates import Template, Templates, seen
 from ..base import Script, answers, each, json_object, path, text
-from .documents import NOTATION, page_of, ref_of, snapshot_of
+from .documents import NOTATION, ref_of, snapshot_of
+from .listing import Walk
 
 _LISTED = 100
 _ASKED = 20
@@ -24,10 +25,9 @@ _ASKED = 20
 def templates(names: Sequence[str], ids: Mapping[str, str], environments: Sequence[str]) -> Script[Templates]:
     """The document types with these names, whose ids are `ids`."""
     known = [name for name in names if ids.get(name)]
-    pages = yield [_list(ids[name], environments) for name in known]
     data: defaultdict[str, dict[str, list[JsonObject]]] = defaultdict(dict)
-    for body in pages:
-        refs = _chosen(each(page_of(body)[0], ref_of))
+    for name in known:
+        refs = _chosen((yield from _newest(_list(ids[name], environments))))
         found = yield from answers([Request("GET", path("documents", ref.batch_id)) for ref in refs])
         for ref, answer in zip(refs, found, strict=True):
             if not isinstance(answer, Refused):
@@ -37,6 +37,15 @@ def templates(names: Sequence[str], ids: Mapping[str, str], environments: Sequen
         [Template(name, name, seen((one for some in data[name].values() for one in some), NOTATION)) for name in known],
         [f"Sensible has no document type {name!r}; it has no typed table." for name in names if not ids.get(name)],
     )
+
+
+def _newest(page: Request) -> Script[list[BatchRef]]:
+    """Summaries, enough of them to choose from, or all there are: a page may be empty and not the last."""
+    found: list[BatchRef] = []
+    walk = Walk(page)
+    while not walk.is_over and len(found) < _ASKED:
+        found += each((yield from walk.step()), ref_of)
+    return found
 
 
 def _list(type_id: str, environments: Sequence[str]) -> Request:
