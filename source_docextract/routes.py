@@ -129,11 +129,11 @@ class Route:
         tried = {key for key in due if any(book.is_expected(key) for book in books)}
         self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
-    def plan_unlisted(self) -> bool:
+    def plan_unlisted(self, now: datetime) -> bool:
         """Queues what is unfinished, in none of the lists and not asked for yet; then what is late. False if there is
         nothing."""
         past = self.asked | {ref.key for ref in self.late}
-        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in past}
+        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted(now) if ref.key not in past}
         failed = self.failed
         found = sorted(refs.values(), key=lambda ref: ref.key in failed)
         if not found:

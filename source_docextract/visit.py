@@ -180,7 +180,7 @@ class Visit:
                 yield self._delivery.save()
         if late:
             yield self._find_members(route, late)
-        while route.plan_unlisted() or (batches and batches.has_told):
+        while route.plan_unlisted(self._now()) or (batches and batches.has_told):
             yield ()
             if batches:
                 batches.release(held=True)

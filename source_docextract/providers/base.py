@@ -13,7 +13,7 @@ import orjson
 
 from ..answers import Dialect
 from ..entries import Watch
-from ..errors import BadAnswer, Refused
+from ..errors import BadAnswer, Unavailable
 from ..fields import PLAIN, Notation
 from ..http import Login, Request
 from ..links import without_links
@@ -170,16 +170,19 @@ def oldest_day(
     return full
 
 
-def answers(requests: Sequence[Request]) -> Script[list[Json | Refused]]:
-    """The answers, or refusals, in the same order. All side by side; one by one where one of them is refused."""
+def answers(requests: Sequence[Request]) -> Script[list[Json | Unavailable]]:
+    """Return the answers, or that one cannot be had, in the same order.
+
+    All are asked for side by side; one by one where one of them cannot be had.
+    """
     if not requests:
         return []
     try:
         return list((yield requests))
-    except Refused as refusal:
+    except Unavailable as refusal:
         if len(requests) == 1:
             return [refusal]
-    found: list[Json | Refused] = []
+    found: list[Json | Unavailable] = []
     for request in requests:
         found += yield from answers([request])
     return found

@@ -10,11 +10,11 @@ has one is unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..answers import Dialect
 from ..config import ExtractaSettings
-from ..errors import BadAnswer, ConfigError, Refused, TransientError
+from ..errors import BadAnswer, ConfigError, TransientError, Unavailable
 from ..http import Request, bearer
 from ..model import (
     BatchRef,
@@ -106,7 +106,7 @@ def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Pl
         named = [*batch_refs(settings.extraction_batches), *registered.of(_EXTRACTION.product)]
         products.append(with_tables(_product(_EXTRACTION, settings.extraction_ids, named), products))
     return Plan(
-        dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes),
+        dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes, is_about_id=_is_about_id),
         base_url=settings.base_url,
         products=tuple(products),
         check=lambda: _check(products),
@@ -139,6 +139,15 @@ def _passes(status: int, body: Json) -> bool:
     return status == 400 and isinstance(body, Mapping) and body.get("message") == _SERVER_ERROR
 
 
+def _is_about_id(status: int, body: Json) -> bool:
+    """`{"error"}` on extraction, `{"status": "error", "message"}` on classification: each page documents one 400."""
+    if status != 400 or not isinstance(body, Mapping) or _passes(status, body):
+        return False
+    return isinstance(body.get("error"), str) or (
+        body.get("status") == "error" and isinstance(body.get("message"), str)
+    )
+
+
 def _is_doubtful(trouble: TransientError) -> bool:
     """Whether what classification calls a server error may as well be an id that it does not know."""
     return trouble.status is not None and _passes(trouble.status, trouble.body)
@@ -158,8 +167,8 @@ def _check(products: Sequence[Product]) -> Script[None]:
 def _discover(api: _Api, template_id: str) -> Script[list[BatchRef]]:
     try:
         [body] = yield [_view(api, template_id)]
-    except (Refused, TransientError) as trouble:
-        if isinstance(trouble, Refused) or _is_doubtful(trouble):
+    except (Unavailable, TransientError) as trouble:
+        if isinstance(trouble, Unavailable) or _is_doubtful(trouble):
             raise _unknown(api, template_id, trouble) from None
         raise
     answer = json_object(body, f"Extracta.ai's answer about {template_id}")
@@ -205,34 +214,28 @@ def _listed(template_id: str, template_name: str | None, batch_id: str, told: Js
 
 
 def _fetch(api: _Api, ref: BatchRef) -> Script[Snapshot]:
-    """One request for a whole batch, or one for each file that is asked for alone."""
+    """Ask once for a whole batch, or once for each file that is named alone."""
     answers: list[Mapping[str, Json]] = []
-    refusals: list[Refused] = []
-    try:
-        for file_id in ref.file_ids or (None,):
-            try:
-                [body] = yield [_ask(api, ref, file_id)]
-                answers.append(json_object(body, f"Extracta.ai's answer about {ref.key}"))
-            except Refused as refusal:
-                refusals.append(refusal)
-                answers.append({"files": [{"fileId": file_id, "status": "failed", "error": str(refusal)}]})
-    except TransientError as trouble:
-        if not (ref.named and _is_doubtful(trouble)):
-            raise
+    refusals: list[Unavailable | TransientError] = []
+    for file_id in ref.file_ids or (None,):
+        try:
+            [body] = yield [_ask(api, ref, file_id)]
+            answers.append(json_object(body, f"Extracta.ai's answer about {ref.key}"))
+        except (Unavailable, TransientError) as refusal:
+            if isinstance(refusal, TransientError) and not (ref.named and _is_doubtful(refusal)):
+                raise
+            refusals.append(refusal)
+            answers.append({"files": [{"fileId": file_id, "status": "failed", "error": str(refusal)}]})
+    if any(isinstance(refusal, TransientError) for refusal in refusals):
         yield [_view(api, ref.template_id or "")]  # where its template answers, it is the batch that is not there
-        return _missing(ref, trouble)
     if len(refusals) == len(answers):
-        return _missing(ref, refusals[0])
-    return _snapshot(api, ref, answers)
+        return Snapshot(ref, BatchStatus.MISSING, error=str(refusals[0]))
+    return replace(_snapshot(api, ref, answers), is_lacking=bool(refusals))
 
 
 def _ask(api: _Api, ref: BatchRef, file_id: str | None) -> Request:
     body = {api.parent: ref.template_id, "batchId": ref.batch_id}
     return Request("POST", api.results, json={**body, "fileId": file_id} if file_id else body, lane=api.results)
-
-
-def _missing(ref: BatchRef, trouble: Exception) -> Snapshot:
-    return Snapshot(ref, BatchStatus.MISSING, error=str(trouble))
 
 
 def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Snapshot:

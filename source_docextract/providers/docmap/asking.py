@@ -16,7 +16,7 @@ from functools import partial
 from ...answers import Dialect
 from ...config import DocmapSettings
 from ...entries import Watch
-from ...errors import BadAnswer, Refused
+from ...errors import BadAnswer, Unavailable
 from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot, rfc3339
 from ...registry import Registry
@@ -83,6 +83,7 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
             reason=_reason,
             refuses_key=frozenset({401}),
             is_quota=_is_quota,
+            is_about_id=_is_about_id,
         ),
         base_url=settings.base_url,
         products=(extractions, runs),
@@ -102,6 +103,13 @@ def _reason(body: Json) -> str | None:
 def _is_quota(reason: str) -> bool:
     """Documented of submissions only, each month's count begins anew on the 1st, UTC."""
     return reason.startswith("USAGE_LIMIT_EXCEEDED")
+
+
+def _is_about_id(status: int, body: Json) -> bool:
+    """404 NOT_FOUND, or 403 FORBIDDEN for a row of another user (page "Errors", where the codes are stable)."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return (status, code) in {(404, "NOT_FOUND"), (403, "FORBIDDEN")} if isinstance(code, str) else False
 
 
 def _check() -> Script[None]:
@@ -173,7 +181,7 @@ class _Reader:
             return self._snapshot(ref)
         try:
             [body] = yield [Request("GET", path("extractions", ref.batch_id))]
-        except Refused as refusal:
+        except Unavailable as refusal:
             return lost(ref, str(refusal))
         what = f"DocMap's answer about {ref.batch_id}"
         row = ref_of(json_object(json_object(body, what).get("data"), what))
