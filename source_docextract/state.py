@@ -148,7 +148,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         document["memo"] = entry.memo
     if entry.told:
         document["told"] = {document_id: status.value for document_id, status in entry.told.items()}
-    if entry.missing and entry.missing != entry.since:
+    if entry.missing and (entry.status is not BatchStatus.MISSING or entry.missing != entry.since):
         document["missing"] = _minute(entry.missing)
     if entry.asked and entry.asked != entry.missing:
         document["asked"] = _minute(entry.asked)
