@@ -8,13 +8,14 @@ from .atlas import NewDocument
 from .clock import Clock
 from .docmap import NewExtraction
 from .extracta import DocumentType, Link, NewFile
-from .faults import Fault, throttled
+from .faults import REFUSALS, Fault, throttled
 from .journal import Entry
 from .sensible import PortfolioPart, SensibleDocument
 from .server import serve
 from .switches import Switches
 
 __all__ = [
+    "REFUSALS",
     "Clock",
     "DocumentType",
     "Entry",

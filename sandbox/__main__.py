@@ -23,9 +23,12 @@ examples:
   docextract-sandbox --speed 60                      a minute passes in a second
   docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
   docextract-sandbox --switch partial_batches=true   another reading of the documentation
+  docextract-sandbox --switch other_account=true     valid keys of an account that holds nothing
 
 bad weather, while it runs (until curl -X DELETE of the same address):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
+    http://127.0.0.1:8787/_sandbox/faults
+  curl -d '{"kind": "unknown id", "endpoint": "sensible.document", "times": 1}' \\
     http://127.0.0.1:8787/_sandbox/faults
 
 While it runs, http://127.0.0.1:8787/ tells which endpoints there are. Ctrl-C ends it."""

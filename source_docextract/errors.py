@@ -2,6 +2,7 @@
 
     ConnectorError
     ├── ConfigError       the user has to change a setting (an unknown template, an address)
+    │   ├── UnknownTemplate    the provider does not know a template that is named
     │   └── CredentialsError   the key is wrong: no further request to this provider can succeed
     ├── TransientError    worth another sync later; the client has already retried
     │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
@@ -47,6 +48,19 @@ class ConfigError(ConnectorError):
     """Nothing will work until the user changes a setting."""
 
     failure_type = FailureType.config_error
+
+
+class UnknownTemplate(ConfigError):
+    """A template that is named and that its provider does not know.
+
+    Attributes:
+        product: the product whose templates it is named among.
+    """
+
+    def __init__(self, message: str, product: str, template_id: str) -> None:
+        super().__init__(message)
+        self.product = product
+        self.template_id = template_id
 
 
 class CredentialsError(ConfigError):

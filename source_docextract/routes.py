@@ -170,6 +170,11 @@ class Route:
             )
             self.queue_up([replace(known, memo=memo, told=told)])
 
+    def is_unknown(self, ref: BatchRef) -> bool:
+        """Return whether the provider does not know a batch, as far as its readers remember it."""
+        entries = [book.entries[ref.key] for _, book in self.readers if ref.key in book.entries]
+        return bool(entries) and all(entry.status is BatchStatus.MISSING for entry in entries)
+
     @property
     def has_told(self) -> bool:
         return bool(self.held or self.due)

@@ -45,6 +45,7 @@ from .base import (
     identifier,
     json_object,
     left_out,
+    named_by,
     others,
     text,
 )
@@ -87,6 +88,8 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
             Product(
                 name="atlas",
                 named=named,
+                named_by=named_by("atlas.batch_ids", settings.batch_ids, registered),
+                knows=_knows,
                 fetch=_fetch,
                 notation=NOTATION,
                 typing=Typing(lambda: _templates(named), by_type),
@@ -162,6 +165,14 @@ def _fetch(ref: BatchRef) -> Script[Snapshot]:
         pages.extend(_Page(ref, number, answer) for number, answer in zip(numbers, answers, strict=True))
         _guard_against_repeating(pages)
     return _snapshot(ref, pages)
+
+
+def _knows(ref: BatchRef) -> Script[bool]:
+    try:
+        yield [_page(ref.batch_id, 1)]
+    except Unavailable:
+        return False
+    return True
 
 
 class _Page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from types import NoneType
@@ -82,6 +82,8 @@ class Product:
         name: what its streams begin with.
         template_ids: templates whose batches are listed by `discover`.
         named: batches named by hand.
+        named_by: the settings that name them.
+        knows: whether the provider knows a batch, where one request of `fetch` proves that and more would follow.
         discover: the batches of one template.
         fetch: one batch as it is now.
         lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
@@ -99,6 +101,8 @@ class Product:
     fetch: Callable[[BatchRef], Script[Snapshot]]
     template_ids: tuple[str, ...] = ()
     named: tuple[BatchRef, ...] = ()
+    named_by: tuple[str, ...] = ()
+    knows: Callable[[BatchRef], Script[bool]] | None = None
     discover: Callable[[str], Script[list[BatchRef]]] | None = None
     lane: str = ""
     links_to: str | None = None
@@ -137,6 +141,11 @@ class Plan:
     def feeds(self, product: Product) -> Watch:
         """How one comes to know of changes of what links to this product."""
         return next((one.watch for one in self.products if one.links_to == product.name), Watch.ASK)
+
+
+def named_by(setting: str, names: Collection[object], registered: Collection[object]) -> tuple[str, ...]:
+    """Return the settings that name batches."""
+    return (*((setting,) if names else ()), *(("batch_registry",) if registered else ()))
 
 
 def path(*parts: str) -> str:

@@ -35,6 +35,7 @@ from ..base import (
     left_out,
     listed_in,
     lost,
+    named_by,
     odd_times,
     oldest_day,
     path,
@@ -48,6 +49,7 @@ _TICK = timedelta(milliseconds=1)
 
 def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
     """The plan for the extractions, and for the runs that they belong to."""
+    registered = registry.of("docmap") if registry else ()
     reader = _Reader(bool(settings.template_ids))
     extractions = Product(
         name="docmap",
@@ -71,7 +73,8 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
         name="docmap_runs",
         prefix="docmap",
         kinds=("batches",),
-        named=registry.of("docmap") if registry else (),
+        named=registered,
+        named_by=named_by("", (), registered),
         fetch=reader.run,
         links_to=extractions.name,
         watch=Watch.LINK,
