@@ -57,6 +57,7 @@ class Scroll:
     start_date: datetime | None
     now: datetime
     gaps: set[str] = field(default_factory=set)
+    _shown: set[str] = field(default_factory=set)
     _cursor: datetime | None = None
     _days: int = 1
     _today: datetime = field(init=False)
@@ -109,14 +110,22 @@ class Scroll:
     def listed(self, window: Window, rows: int) -> None:
         """A window has been read. The next one may be, while what is in this one is asked for."""
         self._cursor = window.end
+        if rows:
+            self._shown.add(window.scope)
         if rows < _FEW:
             self._days = min(self._days * 2, _LONGEST)
         elif rows > _MANY:
             self._days = max(self._days // 2, 1)
 
     def done(self, window: Window) -> None:
-        """All that is in a window has been delivered."""
+        """All that is in a window has been delivered.
+
+        A list that has never shown anything is not taken for read: the key may be of another account, and the whole
+        history is to come when that is corrected.
+        """
         for book in () if window.scope in self.gaps else self.books:
+            if window.scope not in self._shown and window.scope not in book.until:
+                continue
             book.advance(window.scope, min(window.end, self._today), self._today - self.lookback)
 
     def is_for(self, book: Book, window: Window) -> bool:

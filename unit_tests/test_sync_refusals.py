@@ -129,6 +129,32 @@ def test_with_a_key_of_another_account_every_named_batch_is_unknown_and_arrives_
     assert connection.sync().counts == {}
 
 
+@pytest.mark.parametrize("settings", [{}, {"start_date": "2026-09-01T00:00:00Z"}])
+def test_a_list_that_was_empty_with_a_key_of_another_account_is_read_from_its_beginning_after_the_correction(
+    served: Served, settings: dict[str, Any]
+) -> None:
+    sandbox, url = served
+    ago = START - timedelta(days=40)
+    sandbox.docmap.template("Notes", (), "notes")
+    sandbox.docmap.run("notes", [NewExtraction("c.pdf", 0, {"n": 1})], created_at=ago)
+    sandbox.sensible.document_type("claims")
+    sandbox.sensible.extract([SensibleDocument("d.pdf", 0, PARSED)], "claims", created_at=ago)
+    connection = Connection(sandbox, url, {"docmap": {}, "sensible": {}, **settings})
+    switch(sandbox, other_account=True)
+    for _ in range(2):
+        assert set(connection.sync().ends.values()) == {"COMPLETE"}
+        sandbox.clock.advance(days=2)
+    switch(sandbox, other_account=False)
+
+    corrected = connection.sync()
+
+    assert {stream: count for stream, count in corrected.counts.items() if stream.endswith("_results")} == {
+        "docmap_results": 1,
+        "sensible_results": 1,
+    }
+    assert connection.sync().counts == {}
+
+
 def test_check_with_a_key_of_another_account_says_so(served: Served, tmp_path: Path) -> None:
     sandbox, url = served
     settings = named(sandbox, tmp_path)
