@@ -8,7 +8,7 @@ The rules, in one place
     stalled   still unfinished `give_up_after_days` after it was first seen: not due until its list tells something new,
               its status included.
     missing   the provider does not know it: due at every sync for a day after that was found, then each time its age
-              since then has doubled, until `give_up_after_days`; and when its list tells something new. Only an answer
+              since then has doubled, until `give_up_after_days`; and when its list shows something new. Only an answer
               that is documented for unknown ids says so. What is settled keeps its rows, and is missing only where
               its list or a document says that there is more to it.
     unread    named or listed, but neither of the above nor in a folded day: due.
@@ -201,7 +201,7 @@ class Book:
             rows,
             entry.linked if entry else None,
             again=self._watch is Watch.LINK and bool(snapshot.links or snapshot.trouble),  # of some it is not told
-            # An answer that nothing is there tells nothing of what is in it.
+            # An answer that it is unknown says nothing of what is in it.
             memo=entry.memo if entry and is_missing else snapshot.memo,
             told=entry.told if entry and is_missing else {},
             missing=((entry.missing if entry else None) or now) if is_sought else None,
@@ -219,7 +219,7 @@ class Book:
         return self._watch is Watch.LIST and not ref.fingerprint
 
     def _settle_unknown(self, entry: Entry, ref: BatchRef, now: datetime, *, is_bare: bool) -> None:
-        """Write down that the provider does not know what it had told before, whose rows stay as they are.
+        """Write down that the provider does not know a batch any more, whose rows stay as they are.
 
         If it was asked for because there was more to it (its list or a document said so), it is asked for again.
         """

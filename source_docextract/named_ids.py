@@ -69,9 +69,9 @@ def hint(one: str, kind: Kind, named: Mentions) -> str:
         noun for form, (host, noun) in _FORMS.items() if re.fullmatch(form, one) and not _is_of(kind.product, host)
     ]
     settings = [setting for other, setting in named.get(one, {}).items() if other != kind]
-    told = [f"looks like {looks[0]}"] if looks else []
-    told += [f"is named in {' and '.join(dict.fromkeys(settings))}, too"] if settings else []
-    return f"It {' and '.join(told)}." if told else ""
+    facts = [f"looks like {looks[0]}"] if looks else []
+    facts += [f"is named in {' and '.join(dict.fromkeys(settings))}, too"] if settings else []
+    return f"It {' and '.join(facts)}." if facts else ""
 
 
 def _is_of(product: str, host: str) -> bool:

@@ -107,8 +107,8 @@ def test_with_a_key_of_another_account_every_named_batch_is_unknown_and_arrives_
         caplog.clear()
         with caplog.at_level(logging.WARNING, logger=log.name):
             connection.sync()
-        told = [record.getMessage() for record in caplog.records if "knows none of" in record.getMessage()]
-        assert sorted(told) == [
+        warnings = [record.getMessage() for record in caplog.records if "knows none of" in record.getMessage()]
+        assert sorted(warnings) == [
             "Atlas knows none of the batches that are named. Correct atlas.batch_ids, or atlas.client_id and "
             "atlas.client_secret, which may belong to another account.",
             "DocMap knows none of the batches that are named. Correct batch_registry, or docmap.api_key, which may "
