@@ -9,7 +9,7 @@ try:
     from .clock import Clock
     from .docmap import NewExtraction
     from .extracta import DocumentType, Link, NewFile
-    from .faults import Fault, throttled
+    from .faults import REFUSALS, Fault, throttled
     from .journal import Entry
     from .sensible import PortfolioPart, SensibleDocument
     from .server import serve
@@ -24,6 +24,7 @@ except ModuleNotFoundError as missing:
     ) from None
 
 __all__ = [
+    "REFUSALS",
     "Clock",
     "DocumentType",
     "Entry",

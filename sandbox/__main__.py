@@ -32,9 +32,12 @@ examples:
   docextract-sandbox --switch docmap_zone=Asia/Kolkata --switch docmap_scan=8 --switch sensible_scan=5
                                                      days of another zone, short and empty pages
   docextract-sandbox --switch sensible_endless=rows  a list without an end (or: empty, circle, no)
+  docextract-sandbox --switch other_account=true     valid keys of an account that holds nothing
 
 bad weather, while it runs (until curl -X DELETE of the same address):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
+    http://127.0.0.1:8787/_sandbox/faults
+  curl -d '{"kind": "unknown id", "endpoint": "sensible.document", "times": 1}' \\
     http://127.0.0.1:8787/_sandbox/faults
 kinds: """
     + "\n       ".join(", ".join(KINDS[at : at + 8]) for at in range(0, len(KINDS), 8))

@@ -61,6 +61,8 @@ class Endpoint:
     """Keys under which lies extracted data: the switch `unknown_keys` leaves it alone."""
     base_path: str | None = None
     """Where it is, if not under its API's own base path."""
+    unknown: Answer | None = None
+    """What it answers about an id that it does not know; None where it takes none."""
 
 
 class World(Protocol):

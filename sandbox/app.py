@@ -43,7 +43,10 @@ class Sandbox:
         self.atlas = atlas.world
         self.docmap = docmap.world
         self.sensible = sensible.world
-        self.app = application(self._shared, self.apis, endpoints(self), latency)
+        empty = (
+            ExtractaApi(self._shared), AtlasApi(self._shared), DocMapApi(self._shared), SensibleApi(self._shared)
+        )  # fmt: skip
+        self.app = application(self._shared, self.apis, empty, endpoints(self), latency)
         if seeds:
             with self._shared.turn():
                 for api in self.apis:

@@ -13,6 +13,7 @@ import orjson
 
 Kind = Literal[
     "status",
+    "unknown id",
     "reset",
     "reset in the middle",
     "cut",
@@ -41,6 +42,7 @@ class Fault:
     kind: Kind
     """
     status: answers so instead, with `body` and `headers`; the operation does not take place.
+    unknown id: answers as the API does about an id that it does not know; the operation does not take place.
     reset, reset in the middle: breaks the connection before the answer, or after half of it.
     cut, html, empty: with status 200 half of the JSON, an HTML page, nothing.
     stall: silence for so many `seconds`, then the answer. trickle: the answer bit by bit, `seconds` in all.
@@ -73,6 +75,18 @@ def throttled(
     """429, with or without a `Retry-After`."""
     body = {"message": "Too many requests"}
     return Fault("status", endpoint, times=times, status=429, body=body, retry_after=retry_after, as_date=as_date)
+
+
+_GATEWAY = "<html>\n<head><title>404 Not Found</title></head>\n<body><h1>Not Found</h1></body>\n</html>\n"
+
+REFUSALS: Mapping[str, Fault] = {
+    "402": Fault("status", status=402, body={"error": "Payment required"}),
+    "404 page": Fault("status", status=404, body=_GATEWAY, headers={"Content-Type": "text/html"}),
+    "409": Fault("status", status=409, body={"error": "Conflict"}),
+    "425": Fault("status", status=425, body="Too Early"),
+    "451": Fault("status", status=451, body="Unavailable For Legal Reasons"),
+}
+"""Answers of 4xx that were met in passing at such services, and that say nothing of what was asked for."""
 
 
 class BadFault(ValueError):

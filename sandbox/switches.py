@@ -31,6 +31,8 @@ class Switches:
     """The `batches` map in `viewExtraction`: read by public clients."""
     classification_batches: bool = False
     """The same map in `viewClassification`: a guess."""
+    other_account: bool = False
+    """The keys are valid and of another account, which holds nothing: lists are empty, ids are not known."""
     unknown_keys: bool = False
     """One undocumented key in every object of an answer, extracted data and maps by id aside."""
     unknown_status: str | None = None

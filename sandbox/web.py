@@ -24,12 +24,17 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(shared: Shared, apis: Sequence[Api], control: Sequence[Endpoint], latency: float) -> Starlette:
-    """The APIs under their base paths, and the control endpoints, which neither wait nor are written down."""
+def application(
+    shared: Shared, apis: Sequence[Api], empty: Sequence[Api], control: Sequence[Endpoint], latency: float
+) -> Starlette:
+    """The APIs under their base paths, and the control endpoints, which neither wait nor are written down.
+
+    `empty` are the same APIs as another account sees them, which holds nothing.
+    """
     routes = [Route(endpoint.path, _control(shared, endpoint), methods=[endpoint.method]) for endpoint in control]
-    for api in apis:
-        for endpoint in api.endpoints():
-            handler = _api(shared, endpoint, latency)
+    for api, other in zip(apis, empty, strict=True):
+        for endpoint, elsewhere in zip(api.endpoints(), other.endpoints(), strict=True):
+            handler = _api(shared, endpoint, latency, elsewhere)
             base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
             routes.append(Route(base_path + endpoint.path, handler, methods=[endpoint.method]))
         nothing = Endpoint(f"{api.name}.unknown", "", "", _not_found)
@@ -37,10 +42,11 @@ def application(shared: Shared, apis: Sequence[Api], control: Sequence[Endpoint]
     return Starlette(routes=routes)
 
 
-def _api(shared: Shared, endpoint: Endpoint, latency: float) -> _Handler:
+def _api(shared: Shared, own: Endpoint, latency: float, elsewhere: Endpoint | None = None) -> _Handler:
     async def handler(request: Request) -> Response:
         arrived = time.monotonic()
         shared.journal.arrive()
+        endpoint = elsewhere if elsewhere and shared.switches.other_account else own
         status, query, body, fault = 500, dict(request.query_params), None, None
         path = {key: str(value) for key, value in request.path_params.items()}
         try:
@@ -65,6 +71,8 @@ def _answered(shared: Shared, endpoint: Endpoint, call: Call, fault: Fault | Non
     """What the operation answers, or the fault in its stead."""
     if fault and fault.kind == "status":
         return _response(Answer(fault.body, fault.status))
+    if fault and fault.kind == "unknown id" and endpoint.unknown:
+        return _response(endpoint.unknown)
     with shared.turn():
         answer = _answer(endpoint, call)
         if fault and fault.kind in SPOILT:

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from .body import BadByteError, decoded, parsed
-from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError
+from .errors import BadAnswer, ConfigError, CredentialsError, QuotaError, Refused, TransientError, Unavailable
 from .model import Json
 from .plain import plain
 
@@ -56,6 +56,9 @@ class Dialect:
         final: a status after which no setting but the provider's address helps, with what to tell the user.
         refuses_key: the statuses that are about the key; others speak of what was asked for.
         is_quota: whether the reason of a 429 is that the month's allowance is used up, so that waiting is no use.
+        is_about_id: whether a 4xx is the documented answer, in its documented form, that what was asked for by its id
+            cannot be had. Given the status, and the body: parsed JSON, else text, None for a page of HTML. Every other
+            4xx (402, 409, a gateway's 404) says nothing of the id.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Dialect:
     final: Mapping[int, str] = field(default_factory=dict)
     refuses_key: frozenset[int] = frozenset({401, 403})
     is_quota: Callable[[str], bool] = lambda _reason: False
+    is_about_id: Callable[[int, Json], bool] = lambda _status, _body: False
 
 
 class Again(Exception):
@@ -129,6 +133,12 @@ class Judge:
             words = "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
             raise QuotaError(f"{self._dialect.name} {words}{told}.", status, body)
         is_in_between = status == _PROXY or (status in _FIREWALLS and reply.is_page)
+        if (
+            400 <= status < 500
+            and not is_in_between
+            and self._dialect.is_about_id(status, body if is_json else _text_of(reply))
+        ):
+            raise Unavailable(f"{self._dialect.name} refused the request{told}.", status, body)
         trouble = self._in_between(status) if is_in_between else self._trouble(status, body, told)
         if isinstance(trouble, Again):
             trouble.asked = self._retry_after(reply)
@@ -176,7 +186,8 @@ class Judge:
             return BadAnswer(f"{name} cannot do this{told}.")
         if status >= 500 or status in {408, _TOO_MANY} or self._dialect.passes(status, body):
             return Again(f"{_PASSING.get(status, 'had a trouble of its own')}{told}", status, body)
-        return Refused(f"{name} refused the request{told}.", status, body)
+        advice = f"The next sync asks again; if it stays, {name} can say what it means."
+        return Refused(f"{name} refused the request{told}. {advice}", status, body)
 
     def _retry_after(self, reply: Reply) -> float | None:
         """Seconds out of a `Retry-After` header, which is a number or a date."""
@@ -191,7 +202,17 @@ class Judge:
     @staticmethod
     def _plain(text: str | None) -> str:
         """A provider's own words, fit for a log; nothing of a page that was meant for a browser."""
-        return "" if not text or text.lstrip().startswith("<") else plain(text).rstrip(".")
+        return "" if not text or _is_page(text) else plain(text).rstrip(".")
+
+
+def _text_of(reply: Reply) -> str | None:
+    """Return the text of an answer that is no JSON; None for a page, which a gateway or a firewall has written."""
+    text = reply.content.decode(errors="replace").strip()
+    return None if not text or _is_page(text) or "html" in reply.headers.get("Content-Type", "").lower() else text
+
+
+def _is_page(text: str) -> bool:
+    return text.lstrip("\ufeff \t\r\n").startswith("<")
 
 
 def refused_by_proxy(what: str, status: int | None, setting: str = "HTTPS_PROXY") -> ConfigError:

@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from . import looks
 from .model import BatchKey, BatchRef, BatchStatus, FileStatus
 
 FOLD_AFTER = timedelta(days=2)
 """A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
+
+
+LOOK_ALWAYS = timedelta(days=1)
+"""What the provider does not know is asked for at every sync for so long, then each time the age has doubled."""
 
 
 class Watch(Enum):
@@ -33,8 +38,8 @@ class Entry:
     """One batch that is remembered singly.
 
     Attributes:
-        since: when first seen if open or stalled, when settled otherwise.
-        status: OPEN, STALLED, or COMPLETE for whatever is settled.
+        since: when first seen if open or stalled, when settled if complete, when first found missing if missing.
+        status: OPEN, STALLED, MISSING, or COMPLETE for whatever is settled.
         signature: what its list told at the last reading (`BatchRef.signature`).
         rows: the marks of its rows as last delivered, joined.
         linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
@@ -44,6 +49,9 @@ class Entry:
         told: what its documents have told since then, each by its id.
         kept: it may belong to a list, or to a range of time, that the settings no longer ask for: it stays, so that
             it is not delivered a second time when the settings ask for that again.
+        missing: since when the provider does not know it, or some of it; None where it knows all. Beside COMPLETE: the
+            rows stay as they were, though somebody says that there is more to it.
+        asked: when it was last asked for since then.
     """
 
     since: datetime
@@ -56,6 +64,8 @@ class Entry:
     memo: str = ""
     told: dict[str, FileStatus] = field(default_factory=dict)
     kept: bool = False
+    missing: datetime | None = None
+    asked: datetime | None = None
 
     @property
     def is_unread(self) -> bool:
@@ -96,9 +106,21 @@ class Rules:
 
     def is_closed(self, entry: Entry, now: datetime) -> bool:
         """Whether nothing can be expected of it any more."""
+        if self.is_sought(entry, now):
+            return False
         if entry.status is BatchStatus.COMPLETE:
             return now - entry.since >= self.memory
-        return entry.status is BatchStatus.STALLED
+        return entry.status in {BatchStatus.STALLED, BatchStatus.MISSING}
+
+    def is_sought(self, entry: Entry, now: datetime) -> bool:
+        """Return whether the provider does not know it (or some of it) for less time than it takes to give it up."""
+        return entry.missing is not None and now - entry.missing <= self.give_up_after
+
+    def is_sought_now(self, entry: Entry, now: datetime) -> bool:
+        """Return whether it is time to ask again for what the provider did not know."""
+        if entry.missing is None or not self.is_sought(entry, now):
+            return False
+        return looks.is_due(entry.missing, entry.asked or entry.missing, now, LOOK_ALWAYS)
 
     def is_linked(self, entry: Entry, now: datetime) -> bool:
         """Whether it was pointed at so lately that whoever did may be read again, and point at it again."""

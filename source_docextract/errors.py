@@ -2,15 +2,17 @@
 
     ConnectorError
     ├── ConfigError       the user has to change a setting (an unknown template, an address)
+    │   ├── UnknownTemplate    the provider does not know a template that is named
     │   └── CredentialsError   the key is wrong: no further request to this provider can succeed
     ├── TransientError    worth another sync later; the client has already retried
     │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
     │   └── Stopped       the sync was told to stop while this was waiting
     ├── BadAnswer         the provider answered with something that cannot be read
     │   ├── BadLogin      the same of a login: it speaks of the provider, not of one batch
-    │   └── BugError      this connector cannot read or deliver it, by a fault of its own
+    │   ├── BugError      this connector cannot read or deliver it, by a fault of its own
     │   └── TooManyPages  its list has more pages than any list can have
-    └── Refused           the provider understood and said no (a 4xx); its reader decides what that means
+    └── Refused           the provider said no (a 4xx): that says nothing of what was asked for, so it is asked again
+        └── Unavailable   the documented answer that what was asked for by its id cannot be had; readers may catch it
 
 Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
 """
@@ -47,6 +49,19 @@ class ConfigError(ConnectorError):
     """Nothing will work until the user changes a setting."""
 
     failure_type = FailureType.config_error
+
+
+class UnknownTemplate(ConfigError):
+    """A template that is named and that its provider does not know.
+
+    Attributes:
+        product: the product whose templates it is named among.
+    """
+
+    def __init__(self, message: str, product: str, template_id: str) -> None:
+        super().__init__(message)
+        self.product = product
+        self.template_id = template_id
 
 
 class CredentialsError(ConfigError):
@@ -94,17 +109,29 @@ class TooManyPages(BadAnswer):
 
 
 class Refused(ConnectorError):
-    """A 4xx that is neither about the key nor about the rate.
+    """A 4xx that is neither about the key nor about the rate, such as 402 or a gateway's 404.
+
+    It proves nothing about what was asked for: a plan may have lapsed, or a gateway may have answered in the provider's
+    place. No reader catches it, so it fails the batch, and the next sync asks again.
 
     Attributes:
         status: the HTTP status, 400..499.
         body: the parsed JSON body, or None where it was not JSON.
     """
 
+    failure_type = FailureType.transient_error
+
     def __init__(self, message: str, status: int, body: Any) -> None:
         super().__init__(message)
         self.status = status
         self.body = body
+
+
+class Unavailable(Refused):
+    """The documented answer, in its documented form, that what was asked for by its id cannot be had.
+
+    The provider does not know the id, or it belongs to another account, or it is more than the provider sends.
+    """
 
 
 def place(bug: BaseException) -> str:

@@ -7,6 +7,10 @@ The rules, in one place
               less than `lookback_days` ago, and again when its list tells something new. Else never asked for again.
     stalled   still unfinished `give_up_after_days` after it was first seen: not due until its list tells something new,
               its status included.
+    missing   the provider does not know it: due at every sync for a day after that was found, then each time its age
+              since then has doubled, until `give_up_after_days`; and when its list shows something new. Only an answer
+              that is documented for unknown ids says so. What is settled keeps its rows, and is missing only where
+              its list or a document says that there is more to it.
     unread    named or listed, but neither of the above nor in a folded day: due.
     folded    settled longer ago than the lookback, of a known creation time: only its day is remembered, as the number
               of its batches and the sum of their marks. Where a later list of that day does not add up, the one batch
@@ -75,9 +79,13 @@ class Book:
         return [key for key, entry in self.entries.items() if entry.status is BatchStatus.OPEN]
 
     @property
+    def missing(self) -> list[BatchKey]:
+        return [key for key, entry in self.entries.items() if entry.status is BatchStatus.MISSING]
+
+    @property
     def settled(self) -> int:
         folded = sum(day.count for days in self.days.values() for day in days.values())
-        return len(self.entries) - len(self.open) + folded
+        return len(self.entries) - len(self.open) - len(self.missing) + folded
 
     def plan(self, listing: Listing, now: datetime) -> tuple[list[BatchRef], list[BatchRef]]:
         """What is due, oldest first, and which open batches have vanished from their list."""
@@ -101,14 +109,17 @@ class Book:
         ]
         return sorted(due, key=by_age), vanished
 
-    def unlisted(self) -> list[BatchRef]:
+    def unlisted(self, now: datetime) -> list[BatchRef]:
         """What no list of this sync tells enough of, so that it has to be asked for by itself: what it does not name
-        and is unfinished, and what has to be read again though it is the same there."""
+        and is unfinished or missing, and what has to be read again though it is the same there."""
         return [
             BatchRef(key.template_id or None, key.batch_id, named=True)
             for key, entry in self.entries.items()
-            if entry.is_unread or (entry.status is BatchStatus.OPEN and key not in self._listed)
+            if entry.is_unread or (key not in self._listed and self._is_awaited(entry, now))
         ]
+
+    def _is_awaited(self, entry: Entry, now: datetime) -> bool:
+        return entry.status is BatchStatus.OPEN or self._rules.is_sought_now(entry, now)
 
     @property
     def until(self) -> dict[str, datetime]:
@@ -164,6 +175,7 @@ class Book:
             if entry is None or ref.clock is None:
                 continue
             is_over = entry.status is not BatchStatus.OPEN and not entry.is_unread and not entry.linked
+            is_over = is_over and entry.missing is None
             is_read = any(one.start <= ref.clock < one.end for one in self.read[scope])
             if is_read and is_over and ref.clock < listed_again:
                 del self.entries[key]
@@ -229,8 +241,8 @@ class Book:
         `marks` are those of all rows as they are now.
         """
         entry = self.entries.get(snapshot.ref.key)
-        if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            return marks or ()  # deleted upstream after it was settled: its rows stay as they are
+        if entry and snapshot.status is BatchStatus.MISSING and _keeps_rows(entry, self._is_bare(snapshot.ref)):
+            return marks or ()
         return _marks_of(entry.rows) if entry else frozenset()
 
     def settle(self, snapshot: Snapshot, marks: Collection[str] | None, now: datetime) -> Collection[str]:
@@ -242,18 +254,17 @@ class Book:
         entry = self.entries.get(key)
         known = self.delivered(snapshot, marks)
         self.failed.discard(key)
-        if entry and snapshot.status is BatchStatus.MISSING and entry.status is BatchStatus.COMPLETE:
-            if self._watch is not Watch.LIST:
-                entry.signature = _told(ref, entry.status)
-            entry.again, entry.told = False, {}
+        is_bare = self._is_bare(ref)
+        if entry and snapshot.status is BatchStatus.MISSING and _keeps_rows(entry, is_bare):
+            self._settle_unknown(entry, ref, now, is_bare=is_bare)
             return known
         before = entry.rows if entry else ""
         status, since = self._judge(snapshot, entry, now)
         rows = before if marks is None else "".join(marks)
-        # A document that was asked for by itself says nothing of how its list shows it, unless it fell behind that.
-        is_bare = self._watch is Watch.LIST and not ref.fingerprint
         is_behind = entry is not None and entry.status is BatchStatus.COMPLETE and status is BatchStatus.OPEN
         signature = entry.signature if entry and is_bare and not is_behind else _told(ref, status)
+        is_missing = snapshot.status is BatchStatus.MISSING
+        is_sought = is_missing or snapshot.is_lacking
         self.entries[key] = Entry(
             since,
             status,
@@ -261,8 +272,12 @@ class Book:
             rows,
             entry.linked if entry else None,
             again=self._watch is Watch.LINK and bool(snapshot.links or snapshot.trouble),  # of some it is not told
-            memo=snapshot.memo,
             kept=entry is not None and entry.kept,
+            # An answer that it is unknown says nothing of what is in it.
+            memo=entry.memo if entry and is_missing else snapshot.memo,
+            told=entry.told if entry and is_missing else {},
+            missing=((entry.missing if entry else None) or now) if is_sought else None,
+            asked=now if is_sought else None,
         )
         if key in self._unread:
             day = self._unread.pop(key)
@@ -270,6 +285,25 @@ class Book:
             if day and not self._unread_on[day]:
                 self._fold(day, now)
         return known
+
+    def _is_bare(self, ref: BatchRef) -> bool:
+        """Return whether a document was asked for by itself: that says nothing of how its list shows it."""
+        return self._watch is Watch.LIST and not ref.fingerprint
+
+    def _settle_unknown(self, entry: Entry, ref: BatchRef, now: datetime, *, is_bare: bool) -> None:
+        """Write down that the provider does not know a batch any more, whose rows stay as they are.
+
+        If it was asked for because there was more to it (its list or a document said so), it is asked for again.
+        """
+        signature = _told(ref, entry.status)
+        is_changed = not is_bare and entry.signature != signature
+        if is_changed or entry.again or entry.missing:
+            entry.missing, entry.asked = entry.missing or now, now
+        else:
+            entry.told = {}
+        if not is_bare:
+            entry.signature = signature
+        entry.again = False
 
     def is_stalling(self, snapshot: Snapshot, now: datetime) -> bool:
         """Whether this unfinished reading is one too many."""
@@ -298,7 +332,12 @@ class Book:
         has_jumped_back = any(until > now for until in self.until.values())
         for key, entry in list(self.entries.items()):
             if self._watch is Watch.LIST:
-                is_over = not (entry.status is BatchStatus.OPEN or entry.is_unread or self._rules.is_linked(entry, now))
+                is_over = not (
+                    entry.status is BatchStatus.OPEN
+                    or entry.is_unread
+                    or self._rules.is_sought(entry, now)
+                    or self._rules.is_linked(entry, now)
+                )
                 if is_over and not entry.kept and key not in self._listed and not has_jumped_back:
                     del self.entries[key]
                 continue
@@ -307,6 +346,7 @@ class Book:
                 continue
             # A link is seen again for as long as the batch that holds it is looked back at, unless links tell changes.
             is_done = self._watch is Watch.LINK and entry.status is BatchStatus.COMPLETE
+            is_done = is_done and not self._rules.is_sought(entry, now)
             is_over = is_done or (self._rules.is_closed(entry, now) and not self._rules.is_linked(entry, now))
             if not entry.linked or (is_over and not entry.is_unread):
                 del self.entries[key]
@@ -335,7 +375,7 @@ class Book:
         entry = self.entries.get(ref.key)
         if entry is None:
             return False
-        if entry.is_unread:
+        if entry.is_unread or self._rules.is_sought_now(entry, now):
             return True
         if self._watch is Watch.LIST:
             return entry.signature != _told(ref, entry.status) or self._rules.is_overdue(entry, now)
@@ -381,6 +421,8 @@ class Book:
     def _judge(self, snapshot: Snapshot, entry: Entry | None, now: datetime) -> tuple[BatchStatus, datetime]:
         """The status after this reading, and since when."""
         is_new = entry is None or not entry.read
+        if snapshot.status is BatchStatus.MISSING:
+            return BatchStatus.MISSING, min((entry.missing if entry else None) or now, now)
         if not snapshot.finished:
             if entry and self.is_stalling(snapshot, now):
                 return BatchStatus.STALLED, entry.since
@@ -403,9 +445,18 @@ def by_age(ref: BatchRef) -> tuple[bool, datetime | None, BatchKey]:
 def _told(ref: BatchRef, status: BatchStatus) -> str:
     """What the list tells that would make a batch of this status due if it changed.
 
-    The provider's own status counts for what is given up only: anything else is read again when it is finished anyway.
+    The provider's own status counts for what may be given up only: anything else is read again when it is finished.
     """
-    return f"{ref.signature} {ref.provider_status or ''}".strip() if status is BatchStatus.STALLED else ref.signature
+    is_waited_for = status in {BatchStatus.STALLED, BatchStatus.MISSING}
+    return f"{ref.signature} {ref.provider_status or ''}".strip() if is_waited_for else ref.signature
+
+
+def _keeps_rows(entry: Entry, is_bare: bool) -> bool:
+    """Return whether rows stay as they are when the provider does not know what they are of.
+
+    They do after it was settled and was deleted upstream, and where they say that it is missing with more than its id.
+    """
+    return entry.status is BatchStatus.COMPLETE or (entry.status is BatchStatus.MISSING and is_bare)
 
 
 def _marks_of(rows: str) -> frozenset[str]:

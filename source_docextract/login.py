@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from .errors import ConnectorError, CredentialsError, Refused
@@ -75,7 +75,9 @@ class Tokens:
         try:
             value, lifetime = await self._log_in()
         except Refused as refusal:
-            self._trouble = CredentialsError(f"{refusal} Check {self._credentials}.")
+            # Documented for incomplete credentials is 400 with an error body; a 402 or a page says nothing of them.
+            is_about_them = refusal.status == 400 and isinstance(refusal.body, Mapping)
+            self._trouble = CredentialsError(f"{refusal} Check {self._credentials}.") if is_about_them else refusal
             raise self._trouble from None
         except ConnectorError as trouble:
             self._trouble = trouble

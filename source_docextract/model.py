@@ -188,6 +188,7 @@ class Snapshot:
         odd_times: keys of times that are not certain: they are null, and `provider_data` has what was sent.
         odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
         trouble: that something in it cannot be read, in a sentence. The rest is here, and the batch stays open.
+        is_lacking: the provider does not know some of what was asked for, so it is asked for again.
     """
 
     ref: BatchRef
@@ -207,6 +208,7 @@ class Snapshot:
     odd_times: frozenset[str] = frozenset()
     odd_statuses: frozenset[str] = frozenset()
     trouble: str = ""
+    is_lacking: bool = False
 
     @property
     def finished(self) -> bool:

@@ -138,11 +138,11 @@ class Route:
         tried = {key for key in due if any(book.is_expected(key) for book, _ in shown)}
         self.queue_up(sorted(due.values(), key=lambda ref: (ref.key in tried, by_age(ref))))
 
-    def plan_unlisted(self) -> bool:
+    def plan_unlisted(self, now: datetime) -> bool:
         """Queues what is unfinished, in none of the lists and not asked for yet; then what is late. False if there is
         nothing."""
         past = self.asked | {ref.key for ref in self.late}
-        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted() if ref.key not in past}
+        refs = {ref.key: ref for _, book in self.readers for ref in book.unlisted(now) if ref.key not in past}
         failed = self.failed
         found = sorted(refs.values(), key=lambda ref: ref.key in failed)
         if not found:
@@ -178,6 +178,11 @@ class Route:
                 expected_files=ref.expected_files or named.expected_files,
             )
             self.queue_up([replace(known, memo=memo, told=told)])
+
+    def is_unknown(self, ref: BatchRef) -> bool:
+        """Return whether the provider does not know a batch, as far as its readers remember it."""
+        entries = [book.entries[ref.key] for _, book in self.readers if ref.key in book.entries]
+        return bool(entries) and all(entry.status is BatchStatus.MISSING for entry in entries)
 
     @property
     def has_told(self) -> bool:

@@ -74,6 +74,8 @@ class Scroll:
     spoilt: set[Window] = field(default_factory=set)
     _needs: list[list[Range]] | None = None
     _left: deque[Range] = field(default_factory=deque)
+    _shown: set[str] = field(default_factory=set)
+    _empty: dict[str, list[Range]] = field(default_factory=dict)
     _cursor: datetime = BEGINNING
     _days: int = 1
     _is_new: bool = False
@@ -171,6 +173,8 @@ class Scroll:
 
     def listed(self, window: Window, rows: int) -> None:
         """A window has been read. The next one may be, while what is in this one is asked for."""
+        if rows:
+            self._shown.add(window.scope)
         if rows < _FEW:
             self._days = min(self._days * 2, _LONGEST)
         elif rows > _MANY:
@@ -178,11 +182,24 @@ class Scroll:
         self._go_to(window.end)
 
     def done(self, window: Window) -> None:
-        """All that is in a window has been delivered, but for what is older than `start_date`."""
+        """All that is in a window has been delivered, but for what is older than `start_date`.
+
+        A list that has never shown anything is not taken for read: the key may be of another account, and the whole
+        history is to come when that is corrected. Once it shows something, its empty windows are taken for read, too.
+        """
         start = max(window.start, self.start_date) if self.start_date else window.start
         span = Range(start, min(window.end, self._today))
-        for book in () if window in self.spoilt else self.books:
-            book.advance(window.scope, window.span, span, self._today - self.lookback)
+        if window in self.spoilt:
+            return
+        is_shown = window.scope in self._shown
+        empty = self._empty.pop(window.scope, []) if is_shown else []
+        for book in self.books:
+            if is_shown or window.scope in book.read:
+                for earlier in empty:
+                    book.add_read(window.scope, earlier)
+                book.advance(window.scope, window.span, span, self._today - self.lookback)
+        if not is_shown:
+            self._empty.setdefault(window.scope, []).append(span)
 
     def is_for(self, book: Book, window: Window) -> bool:
         """Whether a reader has not been past this window already."""

@@ -29,6 +29,7 @@ from .config import Settings
 from .entries import Rules
 from .errors import ConfigError, ConnectorError, unforeseen
 from .http import Client
+from .named_ids import checked, mentions
 from .pacing import Patience
 from .providers import plans
 from .providers.base import Plan
@@ -252,7 +253,7 @@ class SourceDocextract(Source):
         )
 
     def _prove(self, plan: Plan, settings: Settings, logger: logging.Logger) -> None:
-        answered(plan.check(), self._client(plan, settings, logger), log_in=True)
+        answered(checked(plan, mentions(settings)), self._client(plan, settings, logger), log_in=True)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -1,7 +1,7 @@
 """The ledger of one stream as JSON: what Airbyte keeps between syncs. `docs/state.md` shows one.
 
-Pure. A batch stands under `open`, `settled` or `stalled`, by template, the time since when, and its id; folded days
-stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC to the minute.
+Pure. A batch stands under `open`, `settled`, `stalled` or `missing`, by template, the time since when, and its id;
+folded days stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC to the minute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from .ranges import BEGINNING, Range, united
 
 VERSION = 2
 
-_SECTIONS = {"open": BatchStatus.OPEN, "settled": BatchStatus.COMPLETE, "stalled": BatchStatus.STALLED}
+_SECTIONS = {
+    "open": BatchStatus.OPEN,
+    "settled": BatchStatus.COMPLETE,
+    "stalled": BatchStatus.STALLED,
+    "missing": BatchStatus.MISSING,
+}
 _SECTION_OF = {status: section for section, status in _SECTIONS.items()}
 
 
@@ -174,11 +179,18 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         document["kept"] = True
     if entry.told:
         document["told"] = {document_id: status.value for document_id, status in entry.told.items()}
+    if entry.missing and (entry.status is not BatchStatus.MISSING or entry.missing != entry.since):
+        document["missing"] = _minute(entry.missing)
+    if entry.asked and entry.asked != entry.missing:
+        document["asked"] = _minute(entry.asked)
     return document
 
 
 def _entry(document: Mapping[str, Any], status: BatchStatus, since: datetime) -> Entry:
-    linked = document.get("linked")
+    linked, asked = document.get("linked"), document.get("asked")
+    missing = _moment(document["missing"]) if "missing" in document else None
+    if status is BatchStatus.MISSING:
+        missing = missing or since
     return Entry(
         since=since,
         status=status,
@@ -190,6 +202,8 @@ def _entry(document: Mapping[str, Any], status: BatchStatus, since: datetime) ->
         memo=str(document.get("memo", "")),
         kept=bool(document.get("kept", False)),
         told={str(document_id): FileStatus(status) for document_id, status in document.get("told", {}).items()},
+        missing=missing,
+        asked=_moment(asked) if asked else missing,
     )
 
 

@@ -29,8 +29,10 @@ def _unfinished(routes: Iterable[Route]) -> list[str]:
     extractions = [book for is_list, book in own if is_list]
     told = []
     if batches:
+        missing = sum(len(one.missing) for one in batches)
         told.append(
             f"batches {sum(len(one.open) for one in batches)} open, {sum(one.settled for one in batches)} settled"
+            f"{f', {missing} missing' if missing else ''}"
         )
     if extractions:
         told.append(f"extractions {sum(len(one.open) for one in extractions)} open")

@@ -18,6 +18,7 @@ from .errands import Errand, ToFetch, ToFindMembers, ToList, ToScroll
 from .errors import BadLogin, ConfigError, ConnectorError, CredentialsError, QuotaError, Refused, TransientError
 from .http import Client
 from .model import BatchKey, BatchRef, Snapshot
+from .named_ids import unknown_to_account
 from .notices import Notices
 from .providers.base import Plan, Script
 from .routes import Route, routes
@@ -58,6 +59,7 @@ class Visit:
         self.scripts = Scripts(client, arrivals)
         self.checkpoints = checkpoints
         self._name = plan.dialect.name
+        self._provider = plan
         self._client = client
         self._streams = streams
         self._rules = rules
@@ -101,6 +103,7 @@ class Visit:
     def finish(self) -> Iterator[AirbyteMessage]:
         """The last states, and a line of what was done."""
         told = summary(self._name, self._client.tally, self._routes.values(), self._streams)
+        self._warn_of_account()
         self._notices.close()
         if not self._is_abandoned:
             self._close_books()
@@ -119,6 +122,12 @@ class Visit:
             if route.is_whole and (documents is None or documents.is_whole):
                 for _, book in route.readers:
                     book.close(self._now(), route.product.scopes)
+
+    def _warn_of_account(self) -> None:
+        """Warn where the provider knows none of the batches that are named, as far as that is remembered."""
+        named = [(route, ref) for route in self._routes.values() for ref in route.product.named]
+        if named and all(route.is_unknown(ref) for route, ref in named):
+            self._notices.warn("unknown to the account", unknown_to_account(self._provider))
 
     def _list(self) -> Iterator[AirbyteMessage]:
         for route in self._routes.values():
@@ -182,7 +191,7 @@ class Visit:
                 yield self._delivery.save()
         if late:
             yield self._find_members(route, late)
-        while route.plan_unlisted() or (batches and batches.has_told):
+        while route.plan_unlisted(self._now()) or (batches and batches.has_told):
             yield ()
             if batches:
                 batches.release(held=True)

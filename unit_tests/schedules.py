@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from leaves import leaves, sent
 
-from sandbox import Fault
+from sandbox import REFUSALS, Fault
 
 KINDS = ("batches", "files", "results", "fields")
 STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in KINDS]
@@ -49,6 +50,14 @@ SWITCHES = st.fixed_dictionaries(
         "docmap_cursor_rows_only": st.booleans(),
         "sensible_scan": st.sampled_from((0, 3)),
     }
+)
+ABOUT_ONE_ID = (
+    "extracta.getBatchResults",
+    "extracta.getResults",
+    "docmap.extraction",
+    "sensible.document",
+    "sensible.batch",
+    "atlas.extracts",
 )
 _LATER = 24
 """Days that pass at most where edits shall be seen for 30 days after."""
@@ -80,6 +89,7 @@ class Schedule(RuleBasedStateMachine):
             account.settings = self.connection.settings
         self.anything = anything
         self.days = 0
+        self.was_unknown = False
 
     @rule(event=st.sampled_from(EVENTS), a=NUMBERS, b=NUMBERS)
     def happens(self, event: tuple[int, str], a: int, b: int) -> None:
@@ -121,6 +131,23 @@ class Schedule(RuleBasedStateMachine):
         with self.sandbox.faults.during(fault):
             self.sync(streams)
 
+    @rule(
+        streams=SOME, host=st.sampled_from(HOSTS), times=st.integers(1, 12), name=st.sampled_from(sorted(REFUSALS)),
+        share=st.sampled_from((0.3, 1.0)),
+    )  # fmt: skip
+    def syncs_and_is_refused(self, streams: set[str], host: str, times: int, name: str, share: float) -> None:
+        """What is refused says nothing of what was asked for."""
+        fault = replace(REFUSALS[name], endpoint=f"{host}.*", times=times, share=share)
+        with self.sandbox.faults.during(fault):
+            self.sync(streams)
+
+    @rule(streams=SOME, endpoint=st.sampled_from(ABOUT_ONE_ID), times=st.integers(1, 12))
+    def syncs_and_is_not_known(self, streams: set[str], endpoint: str, times: int) -> None:
+        """The documented answer about an unknown id is no end either, while somebody names or lists it."""
+        self.was_unknown = True
+        with self.sandbox.faults.during(Fault("unknown id", endpoint, times=times)):
+            self.sync(streams)
+
     def sync(self, streams: set[str], stop_after: int | None = None) -> None:
         self.connection.sync(*self.available(streams), stop_after=stop_after)
 
@@ -139,6 +166,10 @@ class Schedule(RuleBasedStateMachine):
             account.choose_all()
         for account in (*self.accounts, *self.accounts):  # what is classified may be handed on, and finish then
             account.finish()
+        if self.was_unknown:
+            # What was not known is looked for ever more seldom: at the latest when its age has doubled.
+            self.connection.sync()
+            self.sandbox.clock.advance(days=self.days + 2)
         last = self.connection.sync()
         assert set(last.ends.values()) == {"COMPLETE"}, last.error
         fresh = Connection(self.sandbox, self.connection.url, self.connection.settings)

@@ -8,7 +8,7 @@ import pytest
 from scripted import play
 
 from source_docextract.config import Settings
-from source_docextract.errors import BadAnswer, Refused, TransientError
+from source_docextract.errors import BadAnswer, Refused, TransientError, Unavailable
 from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, FileStatus, Snapshot
 from source_docextract.providers.atlas import atlas
@@ -284,14 +284,35 @@ def test_a_page_that_cannot_be_read_fails_in_words(body: Any, words: str) -> Non
     assert str(caught.value) == words
 
 
-def test_a_batch_the_provider_refuses_is_missing() -> None:
-    refusal = Refused("It said no.", 400, {"error_message": "batch_id is invalid"})
+def test_a_batch_that_atlas_does_not_know_is_missing() -> None:
+    refusal = Unavailable("It said no.", 400, {"error_code": "400", "error_message": "batch_id is invalid"})
     assert read(refusal) == (Snapshot(REF, BatchStatus.MISSING, error="It said no."), [[1]])
+
+
+def test_a_batch_that_is_refused_for_another_reason_fails() -> None:
+    with pytest.raises(Refused):
+        read(Refused("It said no.", 402, None))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_about_id"),
+    [
+        (400, {"error_code": "400", "error_message": "batch_id is invalid"}, True),
+        (400, {"error": "Missing Client-Id or Client-Secret"}, False),
+        (400, {"error_message": "Bad Request"}, False),
+        (400, "batch_id is invalid", False),
+        (400, None, False),
+        (404, {"error_code": "404", "error_message": "Not found"}, False),
+        (409, {"error_code": "409", "error_message": "No flow"}, False),
+    ],
+)
+def test_the_documented_answer_about_an_unknown_batch_is_told_apart(status: int, body: Any, is_about_id: bool) -> None:
+    assert plan("b").dialect.is_about_id(status, body) is is_about_id
 
 
 def test_a_later_page_that_is_refused_fails_the_batch() -> None:
     with pytest.raises(Refused):
-        read([page(1, rows(1, 50), of=60, more=True)], Refused("It said no.", 400, None))
+        read([page(1, rows(1, 50), of=60, more=True)], Unavailable("It said no.", 400, None))
 
 
 def test_a_provider_that_is_down_is_no_missing_batch() -> None:

@@ -8,7 +8,7 @@ import pytest
 from scripted import play
 
 from source_docextract.config import ExtractaSettings, Settings
-from source_docextract.errors import BadAnswer, ConfigError, ConnectorError, Refused, TransientError
+from source_docextract.errors import BadAnswer, ConfigError, ConnectorError, Refused, TransientError, Unavailable
 from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, FileStatus, Snapshot
 from source_docextract.providers.base import Plan, Product
@@ -130,16 +130,26 @@ def test_of_files_named_one_by_one_some_may_wait() -> None:
 
 def test_of_files_named_one_by_one_an_unknown_one_has_failed_and_the_others_are_read() -> None:
     ref = BatchRef("t1", "b1", file_ids=("f1", "f2"), named=True)
-    snapshot, _ = play(EXTRACTION.fetch(ref), Refused("No such file.", 400, None), [{"files": [FILE]}])
+    snapshot, _ = play(EXTRACTION.fetch(ref), Unavailable("No such file.", 400, None), [{"files": [FILE]}])
     assert [(one.key, one.status, one.error) for one in snapshot.documents] == [
         ("f1", FAILED, "No such file."),
         ("f2", PROCESSED, None),
     ]
+    assert snapshot.is_lacking
+
+
+def test_of_files_named_one_by_one_a_doubtful_one_costs_itself_where_the_template_answers() -> None:
+    ref = BatchRef("t1", "b1", file_ids=("f1", "f2"), named=True)
+    file = {**FILE, "result": {"documentType": "invoice"}}
+    snapshot, asked = play(CLASSIFICATION.fetch(ref), DOUBTFUL, [{"files": [file]}], [{"classificationDetails": {}}])
+    assert [(one.key, one.status) for one in snapshot.documents or ()] == [("f1", FAILED), ("f2", PROCESSED)]
+    assert snapshot.is_lacking
+    assert len(asked) == 3
 
 
 def test_of_files_named_one_by_one_that_are_all_unknown_the_batch_is_missing() -> None:
     ref = BatchRef("t1", "b1", file_ids=("f1", "f2"), named=True)
-    refusal = Refused("No such file.", 400, None)
+    refusal = Unavailable("No such file.", 400, None)
     assert play(EXTRACTION.fetch(ref), refusal, refusal)[0].status is BatchStatus.MISSING
 
 
@@ -306,13 +316,39 @@ def test_files_that_link_to_one_batch_are_one_link() -> None:
 
 
 @PRODUCTS
-@pytest.mark.parametrize(
-    ("status", "body"), [(400, {"error": "Invalid request"}), (404, None), (400, {"message": "?"})]
-)
-def test_a_batch_the_provider_refuses_is_missing(product: Product, status: int, body: Any) -> None:
-    snapshot, asked = play(product.fetch(WHOLE), Refused("It said no.", status, body))
+def test_a_batch_that_the_provider_does_not_know_is_missing(product: Product) -> None:
+    snapshot, asked = play(product.fetch(WHOLE), Unavailable("It said no.", 400, {"error": "Invalid request"}))
     assert snapshot == Snapshot(WHOLE, BatchStatus.MISSING, error="It said no.")
     assert len(asked) == 1
+
+
+@PRODUCTS
+@pytest.mark.parametrize("status", [402, 404, 409])
+def test_a_batch_that_is_refused_for_another_reason_fails(product: Product, status: int) -> None:
+    refusal = Refused("It said no.", status, None)
+    for script in (product.fetch(WHOLE), product.discover("t1") if product.discover else None):
+        assert script
+        with pytest.raises(Refused) as caught:
+            play(script, refusal)
+        assert caught.value is refusal
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_about_id"),
+    [
+        (400, {"error": "Invalid request"}, True),
+        (400, {"status": "error", "message": "Classification not found"}, True),
+        (400, {"status": "error", "message": "Internal server error"}, False),
+        (400, {"message": "Bad gateway request"}, False),
+        (400, {"error": {"code": 7}}, False),
+        (400, "Invalid request", False),
+        (400, None, False),
+        (402, {"error": "Payment required"}, False),
+        (404, {"error": "Not found"}, False),
+    ],
+)
+def test_the_documented_answer_about_an_unknown_id_is_told_apart(status: int, body: Any, is_about_id: bool) -> None:
+    assert BOTH.dialect.is_about_id(status, body) is is_about_id
 
 
 def test_a_doubtful_refusal_of_a_batch_named_by_hand_means_missing_where_its_template_answers() -> None:
@@ -434,7 +470,7 @@ def test_a_list_that_cannot_be_read_fails_in_words(body: Any) -> None:
 
 
 @PRODUCTS
-@pytest.mark.parametrize("trouble", [Refused("It said no.", 400, {"error": "Invalid request"}), DOUBTFUL])
+@pytest.mark.parametrize("trouble", [Unavailable("It said no.", 400, {"error": "Invalid request"}), DOUBTFUL])
 def test_an_unknown_template_is_named_with_its_setting(product: Product, trouble: ConnectorError) -> None:
     assert product.discover is not None
     with pytest.raises(ConfigError) as caught:

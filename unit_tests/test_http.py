@@ -22,6 +22,7 @@ from source_docextract.pacing import Patience
 
 GET = Request("GET", "/things")
 FINE = ok({"fine": True})
+ADVICE = "The next sync asks again; if it stays, Acme can say what it means."
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 BROKEN: list[tuple[Any, str]] = [
     ((200, {}, b'{"files": ['), "answered with something that is not JSON"),
@@ -149,7 +150,7 @@ def test_a_refusal_is_told_with_its_status_and_body(status: int) -> None:
     with asked((status, {}, {"error": "No such\n  thing.", "code": 7})) as (server, client):
         error = trouble(client, Refused)
         assert len(server.seen) == 1
-    assert str(error) == f"Acme refused the request ({status}: No such thing)."
+    assert str(error) == f"Acme refused the request ({status}: No such thing). {ADVICE}"
     assert (error.status, error.body) == (status, {"error": "No such\n  thing.", "code": 7})
 
 
@@ -167,7 +168,7 @@ def test_a_refusal_is_told_with_its_status_and_body(status: int) -> None:
 )
 def test_the_providers_own_words_are_told_in_one_short_line(body: Any, told: str) -> None:
     with asked((404, {}, body)) as (_, client):
-        assert str(trouble(client, Refused)) == f"Acme refused the request{told}."
+        assert str(trouble(client, Refused)) == f"Acme refused the request{told}. {ADVICE}"
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -296,7 +297,7 @@ def test_a_token_never_appears_in_what_is_told() -> None:
 
     with serving(answer) as server:
         error = trouble(acme(server.url, **logs_in()), Refused)
-    assert str(error) == "Acme refused the request (400: **** is odd)."
+    assert str(error) == f"Acme refused the request (400: **** is odd). {ADVICE}"
 
 
 def test_at_info_a_wait_is_told_once_and_without_the_query() -> None:

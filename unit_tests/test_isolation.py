@@ -544,4 +544,8 @@ def test_the_log_of_a_sync_is_short_whatever_is_broken(caplog: pytest.LogCapture
     assert len(connection.warehouse["extracta_batches"]) == 60
     assert len(caplog.records) < 20
     assert any("55 more" in record.getMessage() for record in caplog.records)
-    assert caplog.records[-1].getMessage().startswith("Extracta.ai: 60 requests; batches 0 open, 60 settled; rows:")
+    assert (
+        caplog.records[-1]
+        .getMessage()
+        .startswith("Extracta.ai: 60 requests; batches 0 open, 0 settled, 60 missing; rows:")
+    )

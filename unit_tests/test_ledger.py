@@ -14,6 +14,7 @@ from source_docextract.entries import Listing, Rules, Watch
 from source_docextract.errors import ConfigError
 from source_docextract.ledger import Book
 from source_docextract.model import BatchKey, BatchRef, BatchStatus, Document, FileStatus, Snapshot
+from source_docextract.ranges import Range
 from source_docextract.state import Ledger
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
@@ -39,6 +40,10 @@ def finished(ref: BatchRef) -> Snapshot:
 
 def waiting(ref: BatchRef) -> Snapshot:
     return Snapshot(ref, BatchStatus.OPEN)
+
+
+def unknown(ref: BatchRef) -> Snapshot:
+    return Snapshot(ref, BatchStatus.MISSING, error="It is not known.")
 
 
 def due(book: Book, *refs: BatchRef, at: datetime = NOW) -> list[str]:
@@ -146,6 +151,101 @@ class TestDue:
 
         assert (wanted, vanished) == ([], [])
         assert [key.batch_id for key in book.open] == ["b"]
+
+    @pytest.mark.parametrize("age", [None, 0, 20, 400])
+    def test_a_missing_batch_is_due_from_when_it_was_found_so_and_ever_more_seldom(self, age: float | None) -> None:
+        rules = Rules(lookback=timedelta(), give_up_after=30 * DAY)
+        book, ref, looks = Book(rules), batch("b", age), []
+        read(book, unknown(ref))
+        for hour in range(1, 24 * 40):
+            now = NOW + timedelta(hours=hour)
+            book = reloaded(book, rules)
+            if due(book, ref, at=now):
+                looks.append(hour)
+                read(book, unknown(ref), at=now)
+            book.close(now)
+
+        assert looks == [*range(1, 25), 48, 96, 192, 384]
+        assert [key.batch_id for key in book.missing] == ["b"]
+
+    def test_a_missing_batch_that_could_not_be_asked_for_stays_due(self) -> None:
+        book, ref = Book(Rules()), batch("b", 40)
+        read(book, unknown(ref))
+
+        assert due(book, ref, at=NOW + 2 * DAY) == due(book, ref, at=NOW + 3 * DAY) == ["b"]
+
+    def test_a_missing_batch_that_was_given_up_is_due_when_its_list_tells_something_new(self) -> None:
+        book = Book(Rules(give_up_after=3 * DAY))
+        read(book, unknown(batch("b", 40)))
+        read(book, unknown(batch("b", 40)), at=NOW + 4 * DAY)
+
+        assert due(book, batch("b", 40), at=NOW + 9 * DAY) == []
+        assert due(book, batch("b", 40, files=2), at=NOW + 9 * DAY) == ["b"]
+
+    def test_a_missing_batch_that_is_there_again_is_like_any_other(self) -> None:
+        rules = Rules()
+        book, ref = Book(rules), batch("b", 40)
+        read(book, unknown(ref))
+        read(book, waiting(ref), at=NOW + DAY)
+
+        assert (book.missing, [key.batch_id for key in book.open]) == ([], ["b"])
+        read(book, finished(ref), at=NOW + 2 * DAY)
+        assert due(reloaded(book, rules), ref, at=NOW + 9 * DAY) == []
+
+    def test_a_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
+        book, ref = Book(Rules()), batch("b")
+        read(book, finished(ref))
+
+        assert book.settle(unknown(ref), ["missing"], NOW + DAY) == ["missing"]
+        assert book.missing == []
+        assert due(book, ref, at=NOW + 9 * DAY) == []
+
+    def test_a_settled_batch_that_is_unknown_while_its_list_tells_of_more_is_asked_for_again(self) -> None:
+        rules = Rules(lookback=timedelta())
+        book, more = Book(rules), batch("b", files=2)
+        read(book, finished(batch("b")))
+        assert due(book, batch("b")) == []
+
+        book.settle(unknown(more), ["missing"], NOW)
+        book = reloaded(book, rules)
+
+        assert (book.missing, due(book, more, at=NOW + DAY)) == ([], ["b"])
+        read(book, finished(more), at=NOW + DAY)
+        assert due(reloaded(book, rules), more, at=NOW + 9 * DAY) == []
+
+    def test_a_batch_of_which_a_part_is_unknown_is_settled_and_asked_for_again(self) -> None:
+        rules = Rules(lookback=timedelta())
+        book, ref = Book(rules), batch("b", 40)
+        read(book, Snapshot(ref, BatchStatus.COMPLETE, documents=DONE, is_lacking=True))
+        book = reloaded(book, rules)
+
+        assert (book.settled, due(book, ref)) == (1, ["b"])
+        read(book, finished(ref))
+        assert due(book, ref) == []
+
+    def test_what_documents_told_of_a_batch_is_kept_while_it_is_unknown(self) -> None:
+        rules = Rules()
+        book, ref = Book(rules, Watch.LINK), BatchRef(None, "b", named=True, linked=True, told={"d": FileStatus.FAILED})
+        book.plan(listing(), NOW)
+        book.expect(ref, NOW)
+        book.settle(unknown(ref), ["missing"], NOW)
+        book.close(NOW)
+
+        assert due(book) == ["b"]
+        assert book.memory_of(ref.key) == ("", {"d": FileStatus.FAILED})
+
+    def test_a_document_that_is_unknown_and_no_longer_listed_is_asked_for_and_keeps_its_row(self) -> None:
+        ledger, ref = Ledger(Rules(), watch=Watch.LIST), BatchRef(None, "d", clock=NOW - 9 * DAY, fingerprint="1")
+        ledger.batches.plan(listing(ref), NOW)
+        ledger.batches.settle(unknown(ref), ["failed"], NOW)
+        ledger.batches.advance("", Range(NOW - 9 * DAY, NOW), Range(NOW - 9 * DAY, NOW), NOW - 3 * DAY)
+        ledger.batches.close(NOW)
+        book = Ledger(Rules(), watch=Watch.LIST).load(ledger.as_json(), "a_stream").batches
+        book.plan(listing(), NOW + DAY)
+
+        assert [one.batch_id for one in book.unlisted(NOW + DAY)] == ["d"]
+        assert book.settle(unknown(BatchRef(None, "d")), ["fewer"], NOW + DAY) == ["fewer"]
+        assert book.settle(finished(BatchRef(None, "d")), ["marked"], NOW + DAY) == {"failed"}
 
     def test_an_open_batch_that_its_list_no_longer_names_has_vanished(self) -> None:
         book = Book(Rules())

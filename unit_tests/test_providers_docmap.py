@@ -20,6 +20,7 @@ from source_docextract.errors import (
     Refused,
     TooManyPages,
     TransientError,
+    Unavailable,
 )
 from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
@@ -143,8 +144,8 @@ class TestPlan:
         [
             (429, "USAGE_LIMIT_EXCEEDED", QuotaError, "DocMap has no more calls for this month"),
             (401, "KEY_EXPIRED", CredentialsError, "DocMap refused the credentials"),
-            (403, "FORBIDDEN", Refused, "DocMap refused the request"),
-            (404, "NOT_FOUND", Refused, "DocMap refused the request"),
+            (403, "FORBIDDEN", Unavailable, "DocMap refused the request"),
+            (404, "NOT_FOUND", Unavailable, "DocMap refused the request"),
             (501, "NOT_CONFIGURED", BadAnswer, "DocMap cannot do this"),
         ],
     )
@@ -443,16 +444,41 @@ class TestExtraction:
         assert (snapshot.ref.key, snapshot.ref.row, snapshot.status) == (watched.key, sent, COMPLETE)
         assert (snapshot.documents[0].key, snapshot.links[0].batch_id) == ("extract%2F1", "run 1")
 
-    @pytest.mark.parametrize(("status", "words"), [(404, "NOT_FOUND"), (403, "FORBIDDEN"), (400, "VALIDATION_ERROR")])
+    @pytest.mark.parametrize(("status", "words"), [(404, "NOT_FOUND"), (403, "FORBIDDEN")])
     def test_one_that_is_watched_and_cannot_be_had_any_more_has_failed(self, status: int, words: str) -> None:
         watched = BatchRef("48291", "extract_1")
 
-        snapshot, _ = play(products()[0].fetch(watched), Refused(words, status, None))
+        snapshot, _ = play(products()[0].fetch(watched), Unavailable(words, status, None))
 
         home = BatchRef("48291", "")
         lost = Document("extract_1", FAILED, file_id="extract_1", error=words, home=home)
         missing = BatchStatus.MISSING
         assert snapshot == Snapshot(watched, missing, documents=(lost,), error=words, homeless=True)
+
+    @pytest.mark.parametrize("status", [400, 402, 404, 451])
+    def test_one_that_is_refused_for_another_reason_fails(self, status: int) -> None:
+        with pytest.raises(Refused):
+            play(products()[0].fetch(BatchRef("48291", "extract_1")), Refused("No.", status, None))
+
+    @pytest.mark.parametrize(
+        ("status", "body", "is_about_id"),
+        [
+            (404, {"error": {"code": "NOT_FOUND", "message": "?"}}, True),
+            (403, {"error": {"code": "FORBIDDEN", "message": "?"}}, True),
+            (404, {"error": {"code": "ROUTE_NOT_FOUND"}}, False),
+            (404, {"error": {"code": ["NOT_FOUND"]}}, False),
+            (404, {"error": "NOT_FOUND"}, False),
+            (404, "NOT_FOUND", False),
+            (404, None, False),
+            (403, {"error": {"code": "NOT_FOUND"}}, False),
+            (400, {"error": {"code": "VALIDATION_ERROR"}}, False),
+            (402, {"error": {"code": "PAYMENT_REQUIRED"}}, False),
+        ],
+    )
+    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
+        self, status: int, body: Any, is_about_id: bool
+    ) -> None:
+        assert plan().dialect.is_about_id(status, body) is is_about_id
 
     def test_a_provider_that_is_down_has_lost_nothing(self) -> None:
         with pytest.raises(TransientError, match="down"):

@@ -14,7 +14,15 @@ from scripted import QUICK, Waiting, in_turn, ok, play, scripted
 
 from source_docextract.config import Settings
 from source_docextract.entries import Watch
-from source_docextract.errors import BadAnswer, ConfigError, ConnectorError, QuotaError, Refused, TransientError
+from source_docextract.errors import (
+    BadAnswer,
+    ConfigError,
+    ConnectorError,
+    QuotaError,
+    Refused,
+    TransientError,
+    Unavailable,
+)
 from source_docextract.http import Request
 from source_docextract.model import BatchRef, BatchStatus, Document, Extraction, FileStatus, Snapshot, moment
 from source_docextract.providers.base import Listed, Plan
@@ -24,7 +32,7 @@ from source_docextract.scroll import Window, midnight
 from source_docextract.tables import BATCHES, FILES, RESULTS, View
 
 PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
-OPEN, COMPLETE = BatchStatus.OPEN, BatchStatus.COMPLETE
+OPEN, COMPLETE, MISSING = BatchStatus.OPEN, BatchStatus.COMPLETE, BatchStatus.MISSING
 VIEW = View("sensible")
 
 
@@ -427,14 +435,16 @@ class TestDocument:
 
         assert len({row.mark for snapshot in read_so for row in table.rows(snapshot, VIEW)}) == 1
 
-    @pytest.mark.parametrize("status", [400, 404, 410, 413, 415])
-    def test_one_that_cannot_be_had_has_failed_and_keeps_what_the_list_tells(self, status: int) -> None:
+    @pytest.mark.parametrize(("status", "stays"), [(400, MISSING), (404, MISSING), (413, COMPLETE)])
+    def test_one_that_cannot_be_had_has_failed_and_keeps_what_the_list_tells(
+        self, status: int, stays: BatchStatus
+    ) -> None:
         [ref], _ = listed(page(summary()))
 
-        snapshot, file = read(Refused("Too large.", status, None), ref)
-        unlisted, lost = read(Refused("Not found.", status, None))
+        snapshot, file = read(Unavailable("Too large.", status, None), ref)
+        unlisted, lost = read(Unavailable("Not found.", status, None))
 
-        assert (snapshot.ref, snapshot.status, snapshot.completed_at) == (ref, COMPLETE, COMPLETED)
+        assert (snapshot.ref, snapshot.status, snapshot.completed_at) == (ref, stays, COMPLETED)
         assert (file.key, file.status, file.error, file.extractions) == ("e1", FAILED, "Too large.", ())
         assert (file.provider_status, file.file_name, file.document_type) == ("COMPLETE", "doc1.pdf", "contracts")
         assert (file.page_count, file.created_at, file.completed_at) == (3, CREATED, COMPLETED)
@@ -444,7 +454,7 @@ class TestDocument:
     def test_a_portfolio_that_is_refused_needs_no_more_than_its_summary(self) -> None:
         row = summary(type=..., types=["claims", "tax"])
 
-        snapshot, file = read(Refused("Too large.", 413, None), replace(REF, row=row))
+        snapshot, file = read(Unavailable("Too large.", 413, None), replace(REF, row=row))
 
         assert (snapshot.status, file.status, file.error) == (COMPLETE, FAILED, "Too large.")
 
@@ -453,7 +463,36 @@ class TestDocument:
         with pytest.raises(BadAnswer, match="is not a JSON object"):
             read(document(types=["claims"], documents=[part]))
 
-    @pytest.mark.parametrize("error", [Refused("No.", 409, None), Refused("No.", 422, None), TransientError("down")])
+    @pytest.mark.parametrize("status", [400, 404])
+    @pytest.mark.parametrize("listed_as", ["WAITING", "PROCESSING", "NEW"])
+    def test_one_that_is_listed_as_unfinished_and_cannot_be_had_yet_is_pending(
+        self, listed_as: str, status: int
+    ) -> None:
+        [ref], _ = listed(page(summary(status=listed_as, completed=...)))
+
+        snapshot, file = read(Unavailable("Not found.", status, None), ref)
+
+        assert (snapshot.status, file.status, file.error) == (OPEN, PENDING, None)
+
+    @pytest.mark.parametrize(
+        ("status", "body", "is_about_id"),
+        [
+            (404, "Not found", True),
+            (400, "Specified extraction does not exist", True),
+            (413, "Too large", True),
+            (404, "  ", False),
+            (404, None, False),
+            (404, {"message": "Not Found"}, False),
+            (410, "Gone", False),
+            (402, "Payment required", False),
+        ],
+    )
+    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
+        self, status: int, body: Any, is_about_id: bool
+    ) -> None:
+        assert plan().dialect.is_about_id(status, body) is is_about_id
+
+    @pytest.mark.parametrize("error", [Refused("No.", 404, None), Refused("No.", 422, None), TransientError("down")])
     def test_any_other_trouble_is_left_for_the_next_sync(self, error: ConnectorError) -> None:
         with pytest.raises(type(error)) as caught:
             read(error)
@@ -562,7 +601,7 @@ class TestBatch:
     def test_one_that_is_refused_is_missing_and_asked_for_once(self, status: int) -> None:
         extractions, batches = plan().products
         assert extractions.members is not None
-        members, asked = play(extractions.members(BATCH_REF), Refused("Not found.", status, None))
+        members, asked = play(extractions.members(BATCH_REF), Unavailable("Not found.", status, None))
         snapshot, none = play(batches.fetch(BATCH_REF))
 
         assert (members, asked, none) == ([], ASKED, [])

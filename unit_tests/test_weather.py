@@ -14,7 +14,7 @@ from harness import Connection, log
 from two_days import truth
 from weather import CONCERNED, PRODUCTS, Weather, host, is_plain, meeting, told, weather
 
-from sandbox import Fault, throttled
+from sandbox import REFUSALS, Fault, throttled
 from sandbox.faults import KINDS, SPOILT
 
 PASSING = {
@@ -69,7 +69,9 @@ def skies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weather]:
 def test_every_endpoint_that_a_sync_calls_and_every_kind_of_fault_is_in_the_matrix(skies: Weather) -> None:
     assert set(CONCERNED) == set(skies.second.requests)
     assert {endpoint for some in ROUNDS for endpoint in some} == set(CONCERNED)
-    assert {fault.kind for fault, _ in LASTING.values()} | {"trickle", "charset", *SPOILT} == set(KINDS)
+    faults = [*(fault for fault, _ in LASTING.values()), *REFUSED.values()]
+    assert {fault.kind for fault in faults} | {"trickle", "charset", *SPOILT} == set(KINDS)
+    assert REFUSALS.keys() | {"unknown id"} == set(REFUSED)
 
 
 def test_in_good_weather_the_warehouse_is_equal_to_the_world(skies: Weather) -> None:
@@ -157,30 +159,68 @@ def test_a_fault_that_stays_costs_its_own_streams_and_the_next_sync_picks_them_u
     skies.is_whole(connection)
 
 
-REFUSALS = (400, 404, 409, 410, 413, 422, 451)
+UNKNOWN = Fault("unknown id")
+REFUSED = {
+    "402": REFUSALS["402"],
+    "404 page": REFUSALS["404 page"],
+    "409": REFUSALS["409"],
+    "425": REFUSALS["425"],
+    "451": REFUSALS["451"],
+    "unknown id": UNKNOWN,
+}
+"""All that is an answer and says no: what proves nothing, and the documented answer about an unknown id."""
 
 
-@pytest.mark.parametrize(("status", "endpoints"), crossed(REFUSALS, 404))
-def test_an_answer_that_says_no_ends_in_rows_that_say_so_or_in_an_error(
-    skies: Weather, status: int, endpoints: tuple[str, ...]
+@pytest.mark.parametrize("syncs", [1, 3], ids=["heals", "stays"])
+@pytest.mark.parametrize(("name", "endpoints"), crossed(REFUSED, "402", "unknown id"))
+def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everything_arrives_after_it(
+    skies: Weather, name: str, endpoints: tuple[str, ...], syncs: int
 ) -> None:
     connection = skies.connection()
-    with meeting(skies, *(Fault("status", endpoint, status=status) for endpoint in endpoints)):
-        synced = connection.sync()
-
-    for stream in synced.ends:
-        if synced.ends[stream] == "COMPLETE":
-            skies.accounts_for_all(connection, stream)
-    if "INCOMPLETE" in synced.ends.values():
-        told(synced, *FailureType)
+    for _ in range(syncs):
+        with meeting(skies, *(replace(REFUSED[name], endpoint=endpoint) for endpoint in endpoints)):
+            synced = connection.sync()
+            met = {one["endpoint"]: one["met"] for one in skies.sandbox.faults.told()}
+        assert all(met[endpoint] for endpoint in endpoints)
+        if "INCOMPLETE" in synced.ends.values():
+            told(synced, FailureType.transient_error, FailureType.config_error)
+        for stream in synced.ends:
+            if synced.ends[stream] == "COMPLETE":
+                skies.accounts_for_all(connection, stream)
+        if name != "unknown id":
+            concerned = skies.streams(*set().union(*(CONCERNED[endpoint] for endpoint in endpoints)))
+            assert {stream for stream, end in synced.ends.items() if end == "INCOMPLETE"} >= concerned
+            assert not skies.says_lost(connection)
     healed = connection.sync()
     assert set(healed.ends.values()) == {"COMPLETE"}, healed.error
-    # A document that its provider once said it does not know is not asked for again.
-    final = {"docmap.extraction": "docmap", "sensible.document": "sensible", "sensible.batch": "sensible"}
-    skies.has_all(connection, skies.streams(*set(PRODUCTS) - {final.get(endpoint) for endpoint in endpoints}))
+    skies.has_all(connection, skies.healthy.streams)
+    assert connection.sync().counts == {}
 
 
-STORMS = {name: fault for name, (fault, _) in LASTING.items() if "late" not in name and "many" not in name}
+@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("name", REFUSED)
+def test_after_refusals_that_pass_within_a_sync_the_next_one_brings_what_they_cost(
+    skies: Weather, name: str, times: int
+) -> None:
+    for connection in (skies.connection(), skies.newcomer()):
+        with meeting(skies, *(replace(REFUSED[name], endpoint=endpoint, times=times) for endpoint in CONCERNED)):
+            synced = connection.sync()
+
+        if "INCOMPLETE" in synced.ends.values():
+            told(synced, FailureType.transient_error, FailureType.config_error)
+        else:
+            assert name == "unknown id"
+        for _ in range(2 if name == "unknown id" else 1):
+            healed = connection.sync()
+            assert set(healed.ends.values()) == {"COMPLETE"}, healed.error
+        skies.has_all(connection, skies.healthy.streams)
+        assert connection.sync().counts == {}
+
+
+STORMS = {
+    **{name: fault for name, (fault, _) in LASTING.items() if "late" not in name and "many" not in name},
+    **{name: fault for name, fault in REFUSED.items() if fault.kind == "status"},
+}
 
 
 def storm(skies: Weather, seed: int, share: float, *faults: Fault) -> None:
@@ -222,9 +262,13 @@ CHECKED = {
     "extracta.viewExtraction",
     "extracta.viewClassification",
     "extracta.credits",
+    "extracta.getBatchResults",
     "docmap.usage",
+    "docmap.extractions",
     "sensible.document_types",
+    "sensible.batch",
     "atlas.authtoken",
+    "atlas.extracts",
 }
 
 
@@ -258,3 +302,15 @@ def test_check_waits_for_what_passes_and_says_in_words_what_stays(skies: Weather
     assert all(is_plain(words) for _, words in stayed)
     for provider in ("Extracta.ai", "DocMap", "Sensible", "Atlas"):
         assert len(re.findall(rf"{provider} [^.]*(\.ai|\(|[a-z])", stayed[0][1])) == 1
+
+
+@pytest.mark.parametrize("endpoint", sorted(CHECKED))
+@pytest.mark.parametrize("name", REFUSED)
+def test_check_says_in_words_what_is_refused(skies: Weather, name: str, endpoint: str) -> None:
+    with meeting(skies, replace(REFUSED[name], endpoint=endpoint)):
+        refused = checked(skies)
+
+    troubles = [words for status, words in refused if status == "FAILED"]
+    assert troubles
+    assert all(is_plain(words) for words in troubles)
+    assert checked(skies) == [("SUCCEEDED", ""), ("SUCCEEDED", "")]

@@ -105,6 +105,16 @@ class Weather:
         quiet = connection.sync()
         assert (quiet.counts, quiet.requests) == ({}, (expected or self.quiet).requests)
 
+    def says_lost(self, connection: Connection) -> list[tuple[str, str]]:
+        """The rows that call something missing or failed which is not so in good weather."""
+        return [
+            (stream, key)
+            for stream, rows in connection.warehouse.items()
+            for key, row in rows.items()
+            if row.get("status") in {"missing", "failed"}
+            if row["status"] != self.healthy.warehouse[stream].get(key, {}).get("status")
+        ]
+
     def accounts_for_all(self, connection: Connection, stream: str) -> None:
         """Each row of good weather is there, or others of its provider say why not, which are missing or failed.
 

@@ -21,6 +21,10 @@ def refusal(status: int, message: str) -> Refusal:
     return Refusal(status, {"error_code": str(status), "error_message": message})
 
 
+def _unknown_batch() -> Refusal:
+    return refusal(400, "Bad Request: batch_id is invalid")
+
+
 class AtlasRoutes:
     """Each method answers one operation."""
 
@@ -29,11 +33,11 @@ class AtlasRoutes:
         self._identities = identities
 
     def endpoints(self) -> Sequence[Endpoint]:
-        opaque = frozenset({"file_data"})
+        opaque, unknown = frozenset({"file_data"}), _unknown_batch().answer
         return [
-            Endpoint("atlas.authtoken", "POST", "/authtoken", self._authtoken),
-            Endpoint("atlas.multiupload", "POST", "/multiupload", self._multiupload),
-            Endpoint("atlas.extracts", "GET", "/extracts", self._extracts, opaque),
+            Endpoint("atlas.authtoken", "POST", "/authtoken", self._authtoken, unknown=unknown),
+            Endpoint("atlas.multiupload", "POST", "/multiupload", self._multiupload, unknown=unknown),
+            Endpoint("atlas.extracts", "GET", "/extracts", self._extracts, opaque, unknown=unknown),
         ]
 
     def _authtoken(self, call: Call) -> Answer:
@@ -82,7 +86,7 @@ class AtlasRoutes:
         try:
             documents = self._world.batch(batch_id).documents
         except Unknown:
-            raise refusal(400, "Bad Request: batch_id is invalid") from None
+            raise _unknown_batch() from None
         if switches.atlas_total_counts_extracted:
             documents = tuple(document for document in documents if document.extracted)
         if switches.atlas_page_stuck:

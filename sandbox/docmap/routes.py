@@ -50,10 +50,10 @@ class DocMapRoutes:
             ("delete", "DELETE", "/extractions/{id}", self._delete),
             ("usage", "GET", "/usage", self._usage),
         ]
-        opaque = frozenset({"extractedData"})
+        opaque, unknown = frozenset({"extractedData"}), refusal(404, "NOT_FOUND", "Extraction not found").answer
         return [
             *(
-                Endpoint(f"docmap.{name}", method, path, self._behind_door(answer), opaque)
+                Endpoint(f"docmap.{name}", method, path, self._behind_door(answer), opaque, unknown=unknown)
                 for name, method, path, answer in operations
             ),
             Endpoint("docmap.health", "GET", "/docmap/health", _health, base_path=""),

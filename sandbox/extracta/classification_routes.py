@@ -36,7 +36,13 @@ class ClassificationRoutes:
             ("deleteFiles", "DELETE", "deleteFiles", self._delete_files),
         ]
         return [
-            Endpoint(f"extracta.{name}", method, f"/documentClassification/{path}", self._behind_door(answer))
+            Endpoint(
+                f"extracta.{name}",
+                method,
+                f"/documentClassification/{path}",
+                self._behind_door(answer),
+                unknown=failed().answer,
+            )
             for name, method, path, answer in operations
         ]
 

@@ -35,7 +35,14 @@ class ExtractionRoutes:
             ("GET", "credits", self._credits),
         ]
         return [
-            Endpoint(f"extracta.{name}", method, f"/{name}", self._behind_door(answer), frozenset({"result"}))
+            Endpoint(
+                f"extracta.{name}",
+                method,
+                f"/{name}",
+                self._behind_door(answer),
+                frozenset({"result"}),
+                unknown=invalid().answer,
+            )
             for method, name, answer in operations
         ]
 

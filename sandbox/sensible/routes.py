@@ -42,9 +42,10 @@ class SensibleRoutes:
             ("document_type", "GET", "/document_types/{id}", self._document_type),
         ]
         opaque = frozenset({"parsed_document", "parsedDocument", "postprocessorOutput"})
+        unknown = Answer("Not found: there is no such id", 404)
         return [
             *(
-                Endpoint(f"sensible.{name}", method, path, self._behind_door(answer), opaque)
+                Endpoint(f"sensible.{name}", method, path, self._behind_door(answer), opaque, unknown=unknown)
                 for name, method, path, answer in operations
             ),
             Endpoint("sensible.upload", "PUT", UPLOAD_PATH, self._upload, base_path=""),

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 
 from ..answers import Dialect
 from ..config import AtlasSettings
-from ..errors import BadAnswer, Refused
+from ..errors import BadAnswer, Unavailable
 from ..fields import SCALARS, Notation
 from ..http import Login, Request
 from ..model import (
@@ -45,6 +45,7 @@ from .base import (
     identifier,
     json_object,
     left_out,
+    named_by,
     others,
     text,
 )
@@ -79,6 +80,7 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
             "Atlas",
             "atlas.client_id and atlas.client_secret",
             reason=_reason,
+            is_about_id=_is_about_id,
             final={410: "no longer serves this version of its API; set atlas.base_url to the address Atlas gave you"},
         ),
         base_url=settings.base_url,
@@ -86,6 +88,8 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
             Product(
                 name="atlas",
                 named=named,
+                named_by=named_by("atlas.batch_ids", settings.batch_ids, registered),
+                knows=_knows,
                 fetch=_fetch,
                 notation=NOTATION,
                 typing=Typing(lambda: _templates(named), by_type),
@@ -99,6 +103,13 @@ def atlas(settings: AtlasSettings, registry: Registry | None = None) -> Plan:
 def _reason(body: Json) -> str | None:
     """`{"error_code", "error_message"}`, or `{"error"}` from the login."""
     return text(body.get("error_message")) or text(body.get("error")) if isinstance(body, Mapping) else None
+
+
+def _is_about_id(status: int, body: Json) -> bool:
+    """A batch_id that is "missing or invalid" gets 400 (page "Get extracts") with `error_code` and `error_message`."""
+    return (
+        status == 400 and isinstance(body, Mapping) and bool(text(body.get("error_code"))) and "error_message" in body
+    )
 
 
 def _token(body: Json) -> tuple[str, float]:
@@ -130,7 +141,7 @@ def _templates(named: Sequence[BatchRef]) -> Script[Templates]:
     refs = {ref.key: ref for ref in named}.values()
     newest = sorted(refs, key=lambda ref: ref.clock or _NEVER, reverse=True)[:_LOOKED_AT]
     bodies = yield from answers([_page(ref.batch_id, 1) for ref in newest])
-    told = [(ref, body) for ref, body in zip(newest, bodies, strict=True) if not isinstance(body, Refused)]
+    told = [(ref, body) for ref, body in zip(newest, bodies, strict=True) if not isinstance(body, Unavailable)]
     rows = [row for ref, body in told for row in _Page(ref, 1, body).rows]
     documents = each(rows, lambda row: _document(row, FileKeys()))
     return templates([one for document in documents for one in document.extractions], NOTATION)
@@ -144,7 +155,7 @@ def _fetch(ref: BatchRef) -> Script[Snapshot]:
     """Page 1 tells how many there are; those go side by side; then on for as long as the last one has a next."""
     try:
         [answer] = yield [_page(ref.batch_id, 1)]
-    except Refused as refusal:
+    except Unavailable as refusal:
         return Snapshot(ref, BatchStatus.MISSING, error=str(refusal))
     pages = [_Page(ref, 1, answer)]
     while pages[-1].has_next:
@@ -154,6 +165,14 @@ def _fetch(ref: BatchRef) -> Script[Snapshot]:
         pages.extend(_Page(ref, number, answer) for number, answer in zip(numbers, answers, strict=True))
         _guard_against_repeating(pages)
     return _snapshot(ref, pages)
+
+
+def _knows(ref: BatchRef) -> Script[bool]:
+    try:
+        yield [_page(ref.batch_id, 1)]
+    except Unavailable:
+        return False
+    return True
 
 
 class _Page:

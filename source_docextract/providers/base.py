@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from types import NoneType
@@ -13,7 +13,7 @@ import orjson
 
 from ..answers import Dialect
 from ..entries import Watch
-from ..errors import BadAnswer, Refused
+from ..errors import BadAnswer, Unavailable
 from ..fields import PLAIN, Notation
 from ..http import Login, Request
 from ..links import without_links
@@ -94,6 +94,8 @@ class Product:
         name: what its streams begin with.
         template_ids: templates whose batches are listed by `discover`.
         named: batches named by hand.
+        named_by: the settings that name them.
+        knows: whether the provider knows a batch, where one request of `fetch` proves that and more would follow.
         discover: the batches of one template.
         fetch: one batch as it is now.
         lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
@@ -113,6 +115,8 @@ class Product:
     fetch: Callable[[BatchRef], Script[Snapshot]]
     template_ids: tuple[str, ...] = ()
     named: tuple[BatchRef, ...] = ()
+    named_by: tuple[str, ...] = ()
+    knows: Callable[[BatchRef], Script[bool]] | None = None
     discover: Callable[[str], Script[list[BatchRef]]] | None = None
     lane: str = ""
     links_to: str | None = None
@@ -155,6 +159,11 @@ class Plan:
         return next((one.watch for one in self.products if one.links_to == product.name), Watch.ASK)
 
 
+def named_by(setting: str, names: Collection[object], registered: Collection[object]) -> tuple[str, ...]:
+    """Return the settings that name batches."""
+    return (*((setting,) if names else ()), *(("batch_registry",) if registered else ()))
+
+
 def path(*parts: str) -> str:
     """An address below the base url; what is no fixed word of it may hold any character."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
@@ -187,16 +196,19 @@ def oldest_day(
     return full
 
 
-def answers(requests: Sequence[Request]) -> Script[list[Json | Refused]]:
-    """The answers, or refusals, in the same order. All side by side; one by one where one of them is refused."""
+def answers(requests: Sequence[Request]) -> Script[list[Json | Unavailable]]:
+    """Return the answers, or that one cannot be had, in the same order.
+
+    All are asked for side by side; one by one where one of them cannot be had.
+    """
     if not requests:
         return []
     try:
         return list((yield requests))
-    except Refused as refusal:
+    except Unavailable as refusal:
         if len(requests) == 1:
             return [refusal]
-    found: list[Json | Refused] = []
+    found: list[Json | Unavailable] = []
     for request in requests:
         found += yield from answers([request])
     return found

@@ -10,11 +10,11 @@ has one is unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..answers import Dialect
 from ..config import ExtractaSettings
-from ..errors import BadAnswer, ConfigError, Refused, TransientError
+from ..errors import BadAnswer, TransientError, Unavailable, UnknownTemplate
 from ..http import Request, bearer
 from ..model import (
     BatchRef,
@@ -42,6 +42,7 @@ from .base import (
     identifier,
     json_object,
     left_out,
+    named_by,
     odd_times,
     others,
     text,
@@ -65,11 +66,24 @@ class _Api:
     """What differs between the two products. `parent` is the key that names a template in requests and answers."""
 
     product: str
+    noun: str
     parent: str
     view: str
     results: str
     details: str
     read: Callable[[Mapping[str, Json]], Extraction]
+
+    @property
+    def noun_phrase(self) -> str:
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun} template"
+
+    @property
+    def ids_setting(self) -> str:
+        return f"extracta.{self.noun}_ids"
+
+    @property
+    def batches_setting(self) -> str:
+        return f"extracta.{self.noun}_batches"
 
 
 def _extracted(file: Mapping[str, Json]) -> Extraction:
@@ -83,9 +97,12 @@ def _classified(file: Mapping[str, Json]) -> Extraction:
     )
 
 
-_EXTRACTION = _Api("extracta", "extractionId", VIEW_EXTRACTION, "/getBatchResults", "extractionDetails", _extracted)
+_EXTRACTION = _Api(
+    "extracta", "extraction", "extractionId", VIEW_EXTRACTION, "/getBatchResults", "extractionDetails", _extracted
+)
 _CLASSIFICATION = _Api(
     "extracta_classification",
+    "classification",
     "classificationId",
     VIEW_CLASSIFICATION,
     "/documentClassification/getResults",
@@ -99,14 +116,15 @@ def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Pl
     products: list[Product] = []
     registered = registry or Registry()
     if settings.has_classification or registry:
-        named = [*batch_refs(settings.classification_batches), *registered.of(_CLASSIFICATION.product)]
+        named, more = batch_refs(settings.classification_batches), registered.of(_CLASSIFICATION.product)
         links_to = _EXTRACTION.product if settings.follow_links else None
-        products.append(_product(_CLASSIFICATION, settings.classification_ids, named, links_to))
+        product = _product(_CLASSIFICATION, settings.classification_ids, named, more)
+        products.append(replace(product, links_to=links_to))
     if settings.has_extraction or registry:
-        named = [*batch_refs(settings.extraction_batches), *registered.of(_EXTRACTION.product)]
-        products.append(with_tables(_product(_EXTRACTION, settings.extraction_ids, named), products))
+        named, more = batch_refs(settings.extraction_batches), registered.of(_EXTRACTION.product)
+        products.append(with_tables(_product(_EXTRACTION, settings.extraction_ids, named, more), products))
     return Plan(
-        dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes),
+        dialect=Dialect("Extracta.ai", "extracta.api_key", reason=_reason, passes=_passes, is_about_id=_is_about_id),
         base_url=settings.base_url,
         products=tuple(products),
         check=lambda: _check(products),
@@ -115,15 +133,15 @@ def extracta(settings: ExtractaSettings, registry: Registry | None = None) -> Pl
     )
 
 
-def _product(api: _Api, ids: tuple[str, ...], named: list[BatchRef], links_to: str | None = None) -> Product:
+def _product(api: _Api, ids: tuple[str, ...], named: Sequence[BatchRef], registered: Sequence[BatchRef]) -> Product:
     return Product(
         name=api.product,
         template_ids=tuple(dict.fromkeys(ids)),
-        named=tuple(named),
+        named=(*named, *registered),
+        named_by=named_by(api.batches_setting, named, registered),
         discover=lambda template_id: _discover(api, template_id),
         fetch=lambda ref: _fetch(api, ref),
         lane=api.results,
-        links_to=links_to,
     )
 
 
@@ -139,6 +157,15 @@ def _passes(status: int, body: Json) -> bool:
     return status == 400 and isinstance(body, Mapping) and body.get("message") == _SERVER_ERROR
 
 
+def _is_about_id(status: int, body: Json) -> bool:
+    """`{"error"}` on extraction, `{"status": "error", "message"}` on classification: each page documents one 400."""
+    if status != 400 or not isinstance(body, Mapping) or _passes(status, body):
+        return False
+    return isinstance(body.get("error"), str) or (
+        body.get("status") == "error" and isinstance(body.get("message"), str)
+    )
+
+
 def _is_doubtful(trouble: TransientError) -> bool:
     """Whether what classification calls a server error may as well be an id that it does not know."""
     return trouble.status is not None and _passes(trouble.status, trouble.body)
@@ -146,20 +173,40 @@ def _is_doubtful(trouble: TransientError) -> bool:
 
 def _check(products: Sequence[Product]) -> Script[None]:
     """Looks at each template, which proves the key as well; without templates, asks for the credits left."""
-    scripts = [
-        product.discover(template) for product in products if product.discover for template in product.template_ids
+    templates = [
+        (api, template_id)
+        for product in products
+        for api in (_EXTRACTION, _CLASSIFICATION)
+        for template_id in product.template_ids
+        if api.product == product.name
     ]
-    if not scripts:
+    if not templates:
         yield [Request("GET", "/credits")]
-    for script in scripts:
-        yield from script
+    for api, template_id in templates:
+        try:
+            yield from _discover(api, template_id)
+        except UnknownTemplate as trouble:
+            other = _CLASSIFICATION if api is _EXTRACTION else _EXTRACTION
+            if not (yield from _has_template(other, template_id)):
+                raise
+            words = f"{trouble} It is the id of {other.noun_phrase}: name it in {other.ids_setting}."
+            raise UnknownTemplate(words, api.product, template_id) from None
+
+
+def _has_template(api: _Api, template_id: str) -> Script[bool]:
+    """Return whether the other product knows a template. The ids of both have the same form."""
+    try:
+        [body] = yield [_view(api, template_id)]
+    except (Unavailable, TransientError):
+        return False
+    return isinstance(body, Mapping) and api.details in body
 
 
 def _discover(api: _Api, template_id: str) -> Script[list[BatchRef]]:
     try:
         [body] = yield [_view(api, template_id)]
-    except (Refused, TransientError) as trouble:
-        if isinstance(trouble, Refused) or _is_doubtful(trouble):
+    except (Unavailable, TransientError) as trouble:
+        if isinstance(trouble, Unavailable) or _is_doubtful(trouble):
             raise _unknown(api, template_id, trouble) from None
         raise
     answer = json_object(body, f"Extracta.ai's answer about {template_id}")
@@ -178,9 +225,9 @@ def _view(api: _Api, template_id: str) -> Request:
     return Request("POST", api.view, json={api.parent: template_id})
 
 
-def _unknown(api: _Api, template_id: str, trouble: Exception) -> ConfigError:
-    setting = "extracta.extraction_ids" if api is _EXTRACTION else "extracta.classification_ids"
-    return ConfigError(f"Extracta.ai does not know the template {template_id} of {setting}. ({trouble})")
+def _unknown(api: _Api, template_id: str, trouble: Exception) -> UnknownTemplate:
+    words = f"Extracta.ai does not know the template {template_id} of {api.ids_setting}. ({trouble})"
+    return UnknownTemplate(words, api.product, template_id)
 
 
 _LISTED = frozenset({"filesNo", "startTime", "status"})
@@ -205,34 +252,28 @@ def _listed(template_id: str, template_name: str | None, batch_id: str, told: Js
 
 
 def _fetch(api: _Api, ref: BatchRef) -> Script[Snapshot]:
-    """One request for a whole batch, or one for each file that is asked for alone."""
+    """Ask once for a whole batch, or once for each file that is named alone."""
     answers: list[Mapping[str, Json]] = []
-    refusals: list[Refused] = []
-    try:
-        for file_id in ref.file_ids or (None,):
-            try:
-                [body] = yield [_ask(api, ref, file_id)]
-                answers.append(json_object(body, f"Extracta.ai's answer about {ref.key}"))
-            except Refused as refusal:
-                refusals.append(refusal)
-                answers.append({"files": [{"fileId": file_id, "status": "failed", "error": str(refusal)}]})
-    except TransientError as trouble:
-        if not (ref.named and _is_doubtful(trouble)):
-            raise
+    refusals: list[Unavailable | TransientError] = []
+    for file_id in ref.file_ids or (None,):
+        try:
+            [body] = yield [_ask(api, ref, file_id)]
+            answers.append(json_object(body, f"Extracta.ai's answer about {ref.key}"))
+        except (Unavailable, TransientError) as refusal:
+            if isinstance(refusal, TransientError) and not (ref.named and _is_doubtful(refusal)):
+                raise
+            refusals.append(refusal)
+            answers.append({"files": [{"fileId": file_id, "status": "failed", "error": str(refusal)}]})
+    if any(isinstance(refusal, TransientError) for refusal in refusals):
         yield [_view(api, ref.template_id or "")]  # where its template answers, it is the batch that is not there
-        return _missing(ref, trouble)
     if len(refusals) == len(answers):
-        return _missing(ref, refusals[0])
-    return _snapshot(api, ref, answers)
+        return Snapshot(ref, BatchStatus.MISSING, error=str(refusals[0]))
+    return replace(_snapshot(api, ref, answers), is_lacking=bool(refusals))
 
 
 def _ask(api: _Api, ref: BatchRef, file_id: str | None) -> Request:
     body = {api.parent: ref.template_id, "batchId": ref.batch_id}
     return Request("POST", api.results, json={**body, "fileId": file_id} if file_id else body, lane=api.results)
-
-
-def _missing(ref: BatchRef, trouble: Exception) -> Snapshot:
-    return Snapshot(ref, BatchStatus.MISSING, error=str(trouble))
 
 
 def _snapshot(api: _Api, ref: BatchRef, answers: list[Mapping[str, Json]]) -> Snapshot:

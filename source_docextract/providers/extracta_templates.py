@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..errors import Refused
+from ..errors import Unavailable
 from ..http import Request
 from ..model import Json
 from ..plain import plain
@@ -52,11 +52,11 @@ def _templates(named: Sequence[str], linking: Sequence[str]) -> Script[Templates
     bodies = yield from answers([Request("POST", VIEW_EXTRACTION, json={"extractionId": one}) for one in ids])
     told = list(zip(ids, bodies, strict=True))
     return Templates(
-        [_template(one, body) for one, body in told if not isinstance(body, Refused)],
+        [_template(one, body) for one, body in told if not isinstance(body, Unavailable)],
         [
             f"Extracta.ai does not know the template {plain(one)}; it has no typed table. ({body})"
             for one, body in told
-            if isinstance(body, Refused)
+            if isinstance(body, Unavailable)
         ],
     )
 
@@ -66,7 +66,7 @@ def _linked_templates(linking: Sequence[str]) -> Script[list[str]]:
     viewed = yield from answers(
         [Request("POST", VIEW_CLASSIFICATION, json={"classificationId": one}) for one in linking]
     )
-    return [one for body in viewed if not isinstance(body, Refused) for one in _linked(body)]
+    return [one for body in viewed if not isinstance(body, Unavailable) for one in _linked(body)]
 
 
 def _linked(body: Json) -> list[str]:

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 import requests
 
-from sandbox import Fault, NewDocument, NewExtraction, NewFile, SensibleDocument, throttled
+from sandbox import REFUSALS, Fault, NewDocument, NewExtraction, NewFile, SensibleDocument, throttled
 from sandbox.faults import KINDS, SPOILT, Faults
 
 
@@ -233,6 +233,37 @@ def test_an_answer_of_a_single_value_can_be_spoilt_too(filled, sensible):
         assert isinstance(sensible.send("POST", "extract/batch", wanted).json(), str)
 
 
+def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled, extracta, docmap, sensible, atlas):
+    # given
+    atlas.use_new_token()
+
+    # when
+    by_itself = [
+        extracta.results("invoices", "nobody"),
+        extracta.classified("nobody", "nothing"),
+        atlas.extracts("nobody"),
+    ]
+    with filled.faults.during(Fault("unknown id")):
+        answers = [extracta.results("invoices", "batch"), extracta.classified("mail", "c"), atlas.extracts("B")]
+        sentence, error = sensible.get("documents/c"), docmap.get(f"extractions/{filled.docmap.ids[0]}")
+
+    # then
+    assert [(one.status_code, one.json()) for one in answers] == [(one.status_code, one.json()) for one in by_itself]
+    assert (sentence.status_code, sentence.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert sentence.text.startswith("Not found")
+    assert (error.status_code, error.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert sensible.get("documents/c").status_code == 200
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_says_nothing_of_an_id(filled, docmap, name):
+    with filled.faults.during(REFUSALS[name]):
+        answer = docmap.get(f"extractions/{filled.docmap.ids[0]}")
+
+    assert answer.status_code == REFUSALS[name].status
+    assert answer.text.startswith("<html>") == (name == "404 page")
+
+
 def test_whom_a_fault_meets(filled, docmap, sensible):
     # given
     first, second = filled.docmap.ids[:2]
@@ -329,7 +360,7 @@ def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
     ("body", "words"),
     [
         (None, "a JSON object is needed"),
-        ({}, "kind takes one of status, reset, reset in the middle, cut, html"),
+        ({}, "kind takes one of status, unknown id, reset, reset in the middle, cut, html"),
         ({"kind": "rain"}, "kind takes one of status"),
         ({"kind": ["status"]}, "kind takes one of status"),
         ({"kind": "cut", "colour": "red"}, "a fault has no 'colour'; it has: kind, endpoint, about, times"),

@@ -40,6 +40,26 @@ def test_file_ids_can_be_left_out(sandbox, extracta):
     assert extracta.results("invoices", "done").json()["files"] == [DONE]
 
 
+def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extracta, docmap, sensible):
+    # when
+    by_default = extracta.results("invoices", "done").status_code
+    switch(sandbox, other_account=True)
+
+    # then
+    assert by_default == 200
+    assert extracta.results("invoices", "done").status_code == 400
+    assert docmap.get("extractions").json()["data"] == []
+    assert sensible.get("extractions").json()["extractions"] == []
+    assert extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).status_code == 400
+    assert extracta.call("GET", "credits").status_code == 200
+
+    # and when
+    switch(sandbox, other_account=False)
+
+    # then
+    assert extracta.results("invoices", "done").status_code == 200
+
+
 def test_a_finished_batch_can_have_a_status(sandbox, extracta):
     # when
     by_default = extracta.results("invoices", "done").json()

@@ -16,7 +16,7 @@ from functools import partial
 from ...answers import Dialect
 from ...config import DocmapSettings
 from ...entries import Watch
-from ...errors import BadAnswer, Refused, TooManyPages
+from ...errors import BadAnswer, TooManyPages, Unavailable
 from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, FileKeys, FileStatus, Json, Snapshot
 from ...registry import Registry
@@ -36,6 +36,7 @@ from ..base import (
     left_out,
     listed_in,
     lost,
+    named_by,
     odd_times,
     oldest_day,
     path,
@@ -53,6 +54,7 @@ _MARGIN = timedelta(days=2)
 
 def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
     """The plan for the extractions, and for the runs that they belong to."""
+    registered = registry.of("docmap") if registry else ()
     reader = _Reader(bool(settings.template_ids))
     extractions = Product(
         name="docmap",
@@ -78,7 +80,8 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
         name="docmap_runs",
         prefix="docmap",
         kinds=("batches",),
-        named=registry.of("docmap") if registry else (),
+        named=registered,
+        named_by=named_by("", (), registered),
         fetch=reader.run,
         links_to=extractions.name,
         watch=Watch.LINK,
@@ -90,6 +93,7 @@ def docmap(settings: DocmapSettings, registry: Registry | None = None) -> Plan:
             reason=_reason,
             refuses_key=frozenset({401}),
             is_quota=_is_quota,
+            is_about_id=_is_about_id,
         ),
         base_url=settings.base_url,
         products=(extractions, runs),
@@ -109,6 +113,13 @@ def _reason(body: Json) -> str | None:
 def _is_quota(reason: str) -> bool:
     """Documented of submissions only, each month's count begins anew on the 1st, UTC."""
     return reason.startswith("USAGE_LIMIT_EXCEEDED")
+
+
+def _is_about_id(status: int, body: Json) -> bool:
+    """404 NOT_FOUND, or 403 FORBIDDEN for a row of another user (page "Errors", where the codes are stable)."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return (status, code) in {(404, "NOT_FOUND"), (403, "FORBIDDEN")} if isinstance(code, str) else False
 
 
 def _check() -> Script[None]:
@@ -206,7 +217,7 @@ class _Reader:
             return self._snapshot(ref)
         try:
             [body] = yield [Request("GET", path("extractions", ref.batch_id))]
-        except Refused as refusal:
+        except Unavailable as refusal:
             return lost(ref, str(refusal))
         what = f"DocMap's answer about {ref.batch_id}"
         row = ref_of(json_object(json_object(body, what).get("data"), what))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ...answers import Dialect
 from ...config import SensibleSettings
 from ...entries import Watch
-from ...errors import BadAnswer, ConfigError, Refused
+from ...errors import BadAnswer, ConfigError, Unavailable
 from ...http import Request, bearer
 from ...model import BatchRef, BatchStatus, Json, Snapshot, rfc3339
 from ...plain import plain
@@ -34,20 +34,18 @@ from ..base import (
     json_object,
     left_out,
     listed_in,
+    named_by,
     oldest_day,
     path,
     text,
 )
 from .batches import batch_of, member, member_ids
-from .documents import NOTATION, page_of, ref_of, refused, snapshot_of, type_names
+from .documents import NOTATION, TOO_LARGE, page_of, ref_of, snapshot_of, type_names, unavailable
 from .listing import Walk
 from .templates import templates
 
 _PER_PAGE = 100
 _TICK = timedelta(milliseconds=1)
-
-_GONE = frozenset({400, 404, 410, 413, 415})
-"""Statuses that speak of one document: it is not known or not there any more, or too large to be sent (413)."""
 
 
 def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Plan:
@@ -76,12 +74,13 @@ def sensible(settings: SensibleSettings, registry: Registry | None = None) -> Pl
         prefix="sensible",
         kinds=("batches",),
         named=(*(BatchRef(None, batch_id, named=True) for batch_id in settings.batch_ids), *registered),
+        named_by=named_by("sensible.batch_ids", settings.batch_ids, registered),
         fetch=reader.batch,
         links_to=extractions.name,
         watch=Watch.LINK,
     )
     return Plan(
-        dialect=Dialect("Sensible", "sensible.api_key", reason=_reason, is_quota=_is_quota),
+        dialect=Dialect("Sensible", "sensible.api_key", reason=_reason, is_quota=_is_quota, is_about_id=_is_about_id),
         base_url=settings.base_url,
         products=(extractions, batches),
         check=reader.check,
@@ -97,6 +96,14 @@ def _reason(body: Json) -> str | None:
 def _is_quota(reason: str) -> bool:
     """`Free accounts are limited to 150 API calls per month`, where a throttle says `Attempt limit exceeded`."""
     return "per month" in reason.lower()
+
+
+def _is_about_id(status: int, body: Json) -> bool:
+    """404 or 400 for an unknown id (which of them is not documented), 413 for a document that is too large to be sent.
+
+    Sensible writes all errors as text: an object or a page comes from something in between.
+    """
+    return status in {400, 404, TOO_LARGE} and isinstance(body, str) and bool(body.strip())
 
 
 def _may_be(ref: BatchRef, document_type: str) -> bool:
@@ -128,7 +135,7 @@ class _Reader:
         self.scopes = tuple(f"{where}/{name}" for where in self._environments for name in self._types or ("",))
         self._type_ids: dict[str, str] | None = None
         self._has_odd_types = False
-        self._answers: dict[str, Mapping[str, Json] | Refused] = {}
+        self._answers: dict[str, Mapping[str, Json] | Unavailable] = {}
 
     def check(self) -> Script[None]:
         for name in self._types or ("",):
@@ -202,32 +209,29 @@ class _Reader:
     def extraction(self, ref: BatchRef) -> Script[Snapshot]:
         try:
             [body] = yield [Request("GET", path("documents", ref.batch_id))]
-        except Refused as refusal:
-            if refusal.status not in _GONE:
-                raise
-            return refused(ref, refusal)
+        except Unavailable as refusal:
+            return unavailable(ref, refusal)
         return snapshot_of(ref, json_object(body, f"Sensible's answer about {ref.batch_id}"))
 
     def members(self, ref: BatchRef) -> Script[list[BatchRef]]:
         """The documents of a batch that is named by hand. Its answer is kept for its row."""
         answer = yield from self._batch_answer(ref)
         self._answers[ref.batch_id] = answer
-        return [] if isinstance(answer, Refused) else [member(one) for one in member_ids(answer)]
+        return [] if isinstance(answer, Unavailable) else [member(one) for one in member_ids(answer)]
 
     def batch(self, ref: BatchRef) -> Script[Snapshot]:
         answer = self._answers.pop(ref.batch_id, None) or (yield from self._batch_answer(ref))
-        if isinstance(answer, Refused):
+        if isinstance(answer, Unavailable):
             return Snapshot(ref, BatchStatus.MISSING, error=str(answer))
         snapshot = batch_of(ref, answer)
         if snapshot.links:
             self._answers[ref.batch_id] = answer  # more of it may be told in this sync
         return snapshot
 
-    def _batch_answer(self, ref: BatchRef) -> Script[Mapping[str, Json] | Refused]:
-        """What is told of an unknown batch is not documented: any refusal counts as that."""
+    def _batch_answer(self, ref: BatchRef) -> Script[Mapping[str, Json] | Unavailable]:
         try:
             [body] = yield [Request("GET", path("extract", "batch", ref.batch_id))]
-        except Refused as refusal:
+        except Unavailable as refusal:
             return refusal
         return json_object(body, f"Sensible's answer about batch {ref.batch_id}")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 from types import NoneType
 
-from ...errors import BadAnswer, Refused
+from ...errors import BadAnswer, Unavailable
 from ...fields import Notation
 from ...model import (
     BatchRef,
@@ -28,6 +28,9 @@ _STATUSES = {
     "COMPLETE": FileStatus.PROCESSED,
     "FAILED": FileStatus.FAILED,
 }
+TOO_LARGE = 413
+"""Documented for a document whose output is over 6 MB; asking again is no use."""
+
 _DECIDED = frozenset({"APPROVED", "REJECTED"})
 _NEEDS_REVIEW = "NEEDS_REVIEW"
 
@@ -224,19 +227,27 @@ def snapshot_of(ref: BatchRef, row: Mapping[str, Json]) -> Snapshot:
     )
 
 
-def refused(ref: BatchRef, refusal: Refused) -> Snapshot:
-    """A document that is listed and cannot be had: it was purged, or is more than Sensible sends."""
+def unavailable(ref: BatchRef, refusal: Unavailable) -> Snapshot:
+    """Return what is known of a document that cannot be had, by its summary if it has one.
+
+    Its list shows it as finished: it has failed, and stays so if it is too large, which is documented to be final; else
+    it is asked for again, as it may come yet. Its list shows it as unfinished: it is pending, as the list says.
+    """
     if ref.row is None:
         return lost(ref, str(refusal))
     document = _document(ref.row, ref.batch_id)
-    failed = document._replace(status=FileStatus.FAILED, error=str(refusal))
-    batch_id = failed.home.batch_id if failed.home else ""
+    status = BatchStatus.COMPLETE if refusal.status == TOO_LARGE else BatchStatus.MISSING
+    if document.status is FileStatus.PENDING and refusal.status != TOO_LARGE:
+        status = BatchStatus.OPEN
+    else:
+        document = document._replace(status=FileStatus.FAILED, error=str(refusal))
+    batch_id = document.home.batch_id if document.home else ""
     return Snapshot(
         ref,
-        BatchStatus.COMPLETE,
-        documents=(failed,),
+        status,
+        documents=(document,),
         completed_at=document.completed_at,
-        links=_links(failed, batch_id),
+        links=_links(document, batch_id),
         homeless=not batch_id,
     )
 

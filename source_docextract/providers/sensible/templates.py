@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from ...errors import Refused
+from ...errors import Unavailable
 from ...http import Request
 from ...model import BatchRef, Json, JsonObject
 from ...templates import Template, Templates, seen
@@ -30,7 +30,7 @@ def templates(names: Sequence[str], ids: Mapping[str, str], environments: Sequen
         refs = _chosen((yield from _newest(_list(ids[name], environments))))
         found = yield from answers([Request("GET", path("documents", ref.batch_id)) for ref in refs])
         for ref, answer in zip(refs, found, strict=True):
-            if not isinstance(answer, Refused):
+            if not isinstance(answer, Unavailable):
                 for type_name, some in _data(ref, answer).items():
                     data[type_name][ref.batch_id] = some
     return Templates(
