@@ -16,10 +16,10 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test report-test check format bench lock clean
+.PHONY: help demo test test-long test-all test-units image-test report-test release-check check format bench lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what landed
 	@$(DEMO)/bin/python -m demo
@@ -53,11 +53,16 @@ image-test: $(VENV)/ready ## Build the image, and compare what it reads with the
 report-test: $(DEMO)/browser ## Open the report in Chromium; PICTURE=docs/report.png takes the README's picture anew
 	REPORT_PICTURE="$(PICTURE)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_report_page.py
 
-check: $(VENV)/ready ## Lint, check the formatting and the types
+check: $(VENV)/ready ## Lint code and workflows, check the formatting and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
+
+release-check: ## Say what keeps this checkout from being released
+	@$(RUN) -m tools.release check
 
 format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .

@@ -3,3 +3,5 @@
 from .source import SourceDocextract
 
 __all__ = ["SourceDocextract"]
+
+__version__ = "0.1.0"
