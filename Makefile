@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
+SITE := .venv-docs
 DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py report.py warehouses.py workbook_command.py)
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
@@ -16,7 +17,7 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test report-test release-check check format bench lock clean
+.PHONY: help demo test test-long test-all test-units image-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +62,12 @@ check: $(VENV)/ready ## Lint code and workflows, check the formatting and the ty
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github
 
+site: $(SITE)/ready ## Build the documentation as a site in build/site; links that lead nowhere are errors
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(SITE)/bin/mkdocs build --quiet --clean
+
+site-test: site $(DEMO)/browser ## Open each page of the site in Chromium; SITE_PICTURES=folder keeps pictures
+	SITE_PICTURES="$(SITE_PICTURES)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_site.py
+
 release-check: ## Say what keeps this checkout from being released
 	@$(RUN) -m tools.release check
 
@@ -83,7 +90,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 	done; done
 
 clean: ## Remove the environments and what the demo made
-	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) .demo .tmp .cache build dist *.egg-info
+	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) $(SITE) .demo .tmp .cache build dist *.egg-info
 	rm -rf $(BENCH) benchmarks/.work
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
@@ -100,6 +107,12 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@echo "Setting up $(DEMO) with $(RUN) (PyAirbyte is large: a minute or two) ..."
 	@$(RUN) -m venv $(DEMO)
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check $(LOOSE) -r demo/requirements.txt -e '.[sandbox]'
+	@touch $@
+
+$(SITE)/ready: docs/requirements.txt
+	@echo "Setting up $(SITE) with $(RUN) ..."
+	@$(RUN) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install -q --disable-pip-version-check -r docs/requirements.txt
 	@touch $@
 
 $(DEMO)/browser: $(DEMO)/tests

@@ -2,6 +2,6 @@
 
 from .source import SourceDocextract
 
-__all__ = ["SourceDocextract"]
+__all__ = ["SourceDocextract", "__version__"]
 
 __version__ = "0.1.0"
