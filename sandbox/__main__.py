@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from .app import Sandbox
 from .clock import Clock
 from .faults import KINDS
+from .likeness import like
 from .server import serve
 from .switches import BadSwitch, Switches, changed, parsed
 
@@ -33,6 +34,7 @@ examples:
                                                      days of another zone, short and empty pages
   docextract-sandbox --switch sensible_endless=rows  a list without an end (or: empty, circle, no)
   docextract-sandbox --switch other_account=true     valid keys of an account that holds nothing
+  docextract-sandbox --like probe.md                 as an account that was probed
 
 bad weather, while it runs (until curl -X DELETE of the same address):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is interrupted. Returns 0, or 2 for arguments or a port that do not work."""
     options = _parser().parse_args(arguments)
     try:
-        switches = Switches()
+        switches = like(options.like) if options.like else Switches()
         for text in options.switch:
             switches = changed(switches, parsed(text))
     except BadSwitch as problem:
@@ -149,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="where documentation is silent, choose another reading (repeatable); " + ", ".join(vars(Switches())),
+    )
+    parser.add_argument(
+        "--like",
+        metavar="FILE",
+        help="behave like the account of a report that `source-docextract probe` wrote; --switch changes that further",
     )
     parser.add_argument("--random-seed", type=int, default=1, metavar="N", help="other documents (default: 1)")
     return parser

@@ -1,5 +1,8 @@
 """Document-extraction APIs as an Airbyte source."""
 
 from .source import SourceDocextract
+from .version import VERSION
 
-__all__ = ["SourceDocextract"]
+__all__ = ["SourceDocextract", "__version__"]
+
+__version__ = VERSION

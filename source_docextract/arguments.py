@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
                 help=meaning,
             )
         own.add_argument("--debug", action="store_true", help="also log each request: method, path, status, duration")
+    # It has options and a help of its own, and is not a verb of Airbyte's: run.py hands it on before this is asked.
+    verbs.add_parser("probe", help="compare what is assumed of each provider with your account", add_help=False)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command line: `source-docextract spec|check|discover|read`, as Airbyte calls it, and `catalog` for people."""
+"""The command line: Airbyte's verbs spec, check, discover and read; `catalog` and `probe` for people."""
 
 from __future__ import annotations
 
@@ -139,6 +139,10 @@ def main(source: SourceDocextract | None = None) -> NoReturn:
     code = 0
     for_people = False
     try:
+        if sys.argv[1:2] == ["probe"]:
+            from .probe.command import main as probe  # noqa: PLC0415 (no other verb needs it)
+
+            sys.exit(probe(sys.argv[2:]))
         parsed_args = arguments.parsed(sys.argv[1:] or ["--help"])
         for_people = parsed_args.command == "catalog"
         source = source or SourceDocextract()

@@ -1,3 +1,3 @@
-"""The version, which the image cannot read anywhere else: it holds the sources, not the installed package."""
+"""The version, in its one place. The image holds the sources, not the installed package, so it stands here."""
 
 VERSION = "0.1.0"

@@ -1,0 +1,67 @@
+"""The assumptions about the providers, in one table. Pure data.
+
+No API could be called while the connector was written, so each reading of what a provider leaves open stands here:
+what is assumed, how sure it is, which other variants are handled, and what to do about anything else. The command
+`source-docextract probe` checks the table against an account; `docs/assumptions.md` is written from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+SwitchValue = bool | int | str | None
+
+
+class Evidence(str, Enum):
+    """How sure a fact is, from the surest to the least."""
+
+    SEED = "documented on the pages that the connector was first written from"
+    DOCUMENTED = "documented by the provider elsewhere"
+    THIRD_PARTY = "seen in public code or data of others"
+    GUESS = "nowhere written down"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One reading of what a provider leaves open; the connector handles it.
+
+    Attributes:
+        name: unique in its assumption; part of the report.
+        sentence: what the provider does, in the present tense.
+        switches: the sandbox's switches that make it do the same; empty where it does so by default, or cannot.
+    """
+
+    name: str
+    sentence: str
+    switches: Mapping[str, SwitchValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """What the connector relies on, of one provider.
+
+    Attributes:
+        id: `<provider>.<name>`; it never changes its meaning, since reports are compared by it.
+        variants: the assumed one first; the others are handled as well.
+        contradicted: what a user should do where an account shows none of them.
+    """
+
+    id: str
+    evidence: Evidence
+    variants: tuple[Variant, ...]
+    contradicted: str
+
+    @property
+    def provider(self) -> str:
+        """The provider, as its settings object is called."""
+        return self.id.split(".", maxsplit=1)[0]
+
+    @property
+    def assumed(self) -> Variant:
+        return self.variants[0]
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant of that name; KeyError where there is none."""
+        return {variant.name: variant for variant in self.variants}[name]

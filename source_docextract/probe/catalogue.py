@@ -1,0 +1,74 @@
+"""Writes docs/assumptions.md from the table: `python -m source_docextract.probe.catalogue > docs/assumptions.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from .assumptions import Assumption
+from .page import switch_text
+from .table import PROBES
+
+_HEAD = """\
+# Assumptions
+
+No API could be called while this connector was written. What it assumes about each provider stands here, with the
+evidence. `source-docextract probe` compares this list with your account in about a minute, and its report is safe to
+send: it holds shapes, never values.
+
+```bash
+source-docextract probe --config config.json --output probe.md
+```
+
+The first line of each assumption is what the connector assumes. The lines after it are variants that it handles as
+well; where the sandbox can play one, its switch is named. Anything else contradicts the assumption.
+
+## Check for changes on a schedule
+
+Run the probe twice a month and compare. `--against` adds what has changed since the earlier report, and the exit code
+says so: 0 nothing to do, 1 an assumption is contradicted, 2 the probe could not be made, 3 something has changed.
+
+```bash
+source-docextract probe --config config.json --against probe.md --output probe-new.md
+```
+
+As a line for cron, at 6 in the morning of the 1st and the 15th:
+
+```text
+0 6 1,15 * * cd /srv/docextract && source-docextract probe --config config.json --against probe.md --output probe-new.md
+```
+
+In the image the command is the same. The folder that holds the settings is mounted, and the report goes to standard
+output:
+
+```bash
+docker run --rm -v "$PWD:/secrets:ro" airbyte/source-docextract:0.1.0 probe --config /secrets/config.json > probe.md
+```
+
+## A sandbox like an account
+
+`docextract-sandbox --like probe.md` starts the sandbox with the switches that a report ends with, so that what was seen
+in an account can be played on any machine, and becomes a test.
+"""
+
+
+def written() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    for probe in PROBES.values():
+        parts.append(f"## {probe.name}\n")
+        parts.extend(_section(assumption) for assumption in probe.assumptions)
+    return "\n".join(parts)
+
+
+def _section(assumption: Assumption) -> str:
+    lines = [f"### `{assumption.id}`\n", f"- **Assumed**: {assumption.assumed.sentence}"]
+    for variant in assumption.variants[1:]:
+        switches = ", ".join(f"`{name}={switch_text(value)}`" for name, value in variant.switches.items())
+        lines.append(f"- Handled: {variant.sentence}" + (f" Sandbox: {switches}" if switches else ""))
+    lines.append(f"- Evidence: {assumption.evidence.value}.")
+    lines.append(f"- If contradicted: {assumption.contradicted}\n")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(written())
