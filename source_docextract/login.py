@@ -75,8 +75,9 @@ class Tokens:
         try:
             value, lifetime = await self._log_in()
         except Refused as refusal:
-            # Documented for incomplete credentials is 400 with an error body; a 402 or a page says nothing of them.
-            is_about_them = refusal.status == 400 and isinstance(refusal.body, Mapping)
+            # An error body with 400 (documented for incomplete credentials) or 422 is about what was sent; a 402 or a
+            # page says nothing of it.
+            is_about_them = refusal.status in {400, 422} and isinstance(refusal.body, Mapping)
             self._trouble = CredentialsError(f"{refusal} Check {self._credentials}.") if is_about_them else refusal
             raise self._trouble from None
         except ConnectorError as trouble:

@@ -28,7 +28,7 @@ from scripted import (
     until,
 )
 
-from source_docextract.errors import BadAnswer, ConfigError, CredentialsError, Stopped, TransientError
+from source_docextract.errors import BadAnswer, ConfigError, CredentialsError, Refused, Stopped, TransientError
 from source_docextract.http import Login, Request
 from source_docextract.pacing import SPACING_MARGIN, Lane, Patience
 
@@ -309,6 +309,14 @@ def test_a_refused_login_is_refused_once_for_all(status: int) -> None:
     [told] = {str(outcome) for outcome in outcomes}
     assert f"({status}: no such client)" in told
     assert told.endswith("Check acme.api_key.")
+
+
+@pytest.mark.parametrize(("status", "body"), [(402, {"error": "Payment required"}), (404, b"<html>"), (400, b"<html>")])
+def test_a_login_that_is_refused_for_another_reason_says_nothing_of_the_credentials(status: int, body: Any) -> None:
+    with office(Office(3600, (status, {}, body))) as (server, client):
+        outcomes = side_by_side(client.send, [SLOW] * 5)
+        assert [seen.path for seen in server.seen] == ["/login"]
+    assert {type(outcome) for outcome in outcomes} == {Refused}
 
 
 def test_a_login_that_is_down_is_a_passing_trouble_for_all() -> None:

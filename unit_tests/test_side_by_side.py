@@ -113,9 +113,11 @@ def test_check_names_the_provider_that_fails_and_costs_little(wrong: str) -> Non
         assert good.status.value == "SUCCEEDED"
         assert requests == {
             "extracta.viewExtraction": 1,
+            "extracta.getResults": 1,
             "docmap.usage": 1,
             "sensible.document_types": 1,
             "atlas.authtoken": 1,
+            "atlas.extracts": 1,
         }
         assert bad.status.value == "FAILED"
         assert wrong in str(bad.message).lower()
