@@ -105,7 +105,7 @@ class Scroll:
 
     def _missing(self, scope: str, book: Book) -> list[Range]:
         """Return the whole days that a reader has to be shown: what it has not read so far, and the lookback."""
-        first = self.start_date or BEGINNING
+        first = max(self.start_date or BEGINNING, self._first)
         known = [span for one in (scope, *self.wider(scope)) for span in book.read.get(one, ())]
         days = without(Range(first, max(first, self._today)), known)
         again = max(self._today - self.lookback, self._first)
@@ -163,10 +163,14 @@ class Scroll:
         return False
 
     def begin(self, oldest: datetime | None) -> None:
-        """Where an unread list begins; today, if it is empty. What was created before is nothing, and so is read."""
+        """Where an unread list begins; today, if it is empty.
+
+        Before its oldest row there is nothing, and so that is read. An empty list proves no such thing: the key may be
+        of another account.
+        """
         start = min(midnight(oldest), self._today) if oldest else self._today
         scope = self.scopes[0]
-        for book in self.books:
+        for book in self.books if oldest else ():
             if any(span.start == BEGINNING for span in self._missing(scope, book)):
                 book.add_read(scope, Range(BEGINNING, start))
         self._first = start
