@@ -25,6 +25,7 @@ from source_docextract.spec import connection_specification
 from source_docextract.state import Ledger
 from source_docextract.tables import FIELDS, TABLES, View
 from source_docextract.typed import COLUMNS
+from source_docextract.version import VERSION
 
 PACKAGE = ROOT / "source_docextract"
 EVERYTHING = Settings.parse(
@@ -36,7 +37,6 @@ EVERYTHING = Settings.parse(
     }
 )
 NOTATIONS = {product.name: product.notation for plan in plans(EVERYTHING) for product in plan.products}
-VERSION = re.search(r'version="(.+)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
 
 RUN = {"source-docextract", "docextract-sandbox", "grep", "python3", "."}
 """What can be run anywhere, and is."""
@@ -108,17 +108,15 @@ def test_the_connectors_page_has_the_headings_that_airbyte_wants() -> None:
 
 
 def test_the_connectors_page_knows_this_version() -> None:
-    assert VERSION
     changelog = page("docs/docextract.md").text.partition("## Changelog")[2]
 
-    assert f"| {VERSION[1]} |" in changelog
-    assert f"## {VERSION[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"| {VERSION} |" in changelog
+    assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @each_page
 def test_images_have_the_version_of_the_package(one: Page) -> None:
-    assert VERSION
-    assert set(re.findall(r"source-docextract:([\w.]+)", one.text)) <= {VERSION[1]}
+    assert set(re.findall(r"source-docextract:([\w.]+)", one.text)) <= {VERSION}
 
 
 def test_each_setting_is_explained() -> None:

@@ -251,7 +251,7 @@ def test_probe_against_an_earlier_report_tells_what_has_changed(tmp_path: Path) 
     [
         (["--config", "missing.json"], "The settings file missing.json"),
         (["--config", "list.json"], "The settings file list.json holds no JSON object."),
-        (["--config", "good.json", "--against", "list.json"], "The earlier report cannot be read."),
+        (["--config", "good.json", "--against", "list.json"], "The file of --against holds no report."),
         (["--config", "none.json"], "at least one"),
     ],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from ..version import VERSION
 from .assumptions import Assumption
 from .page import switch_text
 from .table import PROBES
 
-_HEAD = """\
+_HEAD = f"""\
 # Assumptions
 
 No API could be called while this connector was written. What it assumes about each provider stands here, with the
@@ -41,7 +42,7 @@ In the image the command is the same. The folder that holds the settings is moun
 output:
 
 ```bash
-docker run --rm -v "$PWD:/secrets:ro" airbyte/source-docextract:0.1.0 probe --config /secrets/config.json > probe.md
+docker run --rm -v "$PWD:/secrets:ro" airbyte/source-docextract:{VERSION} probe --config /secrets/config.json > probe.md
 ```
 
 ## A sandbox like an account

@@ -53,7 +53,7 @@ def main(
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        earlier = read(_text_of(options.against, "--against")) if options.against else None
+        earlier = read(_text_of(options.against)) if options.against else None
         settings = Settings.parse(read_settings(options.config), logging.getLogger("airbyte"))
         reports = asyncio.run(_probe(settings, sleep))
         changes = None if earlier is None else compared(earlier, reports)
@@ -89,11 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _text_of(name: str, option: str) -> str:
+def _text_of(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError):
-        raise ConfigError(f"The file of {option} ({plain(name)}) cannot be read. Name a file of text.") from None
+        raise ConfigError(
+            f"The file {plain(name)} of --against cannot be read. Name a report that probe wrote."
+        ) from None
 
 
 def _write(page: str, name: str | None) -> None:
@@ -104,7 +106,7 @@ def _write(page: str, name: str | None) -> None:
     try:
         Path(name).write_text(page, encoding="utf-8")
     except OSError:
-        raise ConfigError(f"The file of --output ({plain(name)}) cannot be written.") from None
+        raise ConfigError(f"The file {plain(name)} of --output cannot be written. Name another one.") from None
 
 
 async def _probe(settings: Settings, sleep: Callable[[float], Awaitable[None]]) -> list[ProviderReport]:

@@ -88,7 +88,10 @@ def read(text: str) -> Earlier:
     try:
         sent = json.loads(line)
         if sent[_KEY] != FORMAT:
-            raise ConfigError(f"The earlier report has format {sent[_KEY]!r}; this version reads format {FORMAT} only.")
+            raise ConfigError(
+                f"The report of --against has format {sent[_KEY]!r}, and this version reads format {FORMAT}. "
+                "Make a new one."
+            )
         findings = sent["findings"]
         return Earlier(
             {name: Verdict(finding["verdict"]) for name, finding in findings.items()},
@@ -96,7 +99,7 @@ def read(text: str) -> Earlier:
             sent["switches"],
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError("The earlier report cannot be read. Name a file that `probe --output` wrote.") from None
+        raise ConfigError("The file of --against holds no report. Name one that probe wrote.") from None
 
 
 def compared(earlier: Earlier, reports: Iterable[ProviderReport]) -> list[str]:
