@@ -93,9 +93,14 @@ def test_what_is_nested_deeply_is_read() -> None:
 def test_whatever_python_writes_is_read_and_can_be_written_again(value: Any, is_ascii: bool) -> None:
     sent = json.dumps(value, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
 
-    read = parsed(sent)
-
-    assert orjson.loads(orjson.dumps(read)) == read
+    try:
+        read = parsed(sent)
+    except BadByteError:
+        # Half a pair that is written as bytes is no UTF-8, and an error; escaped it is read.
+        with pytest.raises(UnicodeDecodeError):
+            sent.decode()
+    else:
+        assert orjson.loads(orjson.dumps(read)) == read
 
 
 @given(st.binary(max_size=60))
