@@ -137,7 +137,9 @@ def test_probe_without_switches_finds_what_is_assumed(tmp_path: Path) -> None:
     assert found.verdicts.keys() == {assumption.id for assumption in ASSUMPTIONS}
     assert "contradicted" not in {verdict.value for verdict in found.verdicts.values()}
     unseen = {name for name, verdict in found.verdicts.items() if verdict.value == "not seen"}
-    assert unseen <= {"sensible.page_size", "sensible.largest_limit", "sensible.value_confidence"}
+    invisible = {assumption.id for assumption in ASSUMPTIONS if not assumption.is_visible}
+    assert invisible <= unseen
+    assert unseen - invisible <= {"sensible.page_size", "sensible.largest_limit", "sensible.value_confidence"}
 
 
 def test_probe_of_an_account_changes_nothing_and_sends_few_requests_apart(tmp_path: Path) -> None:

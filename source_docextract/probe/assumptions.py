@@ -46,12 +46,14 @@ class Assumption:
         id: `<provider>.<name>`; it never changes its meaning, since reports are compared by it.
         variants: the assumed one first; the others are handled as well.
         contradicted: what a user should do where an account shows none of them.
+        is_visible: whether a probe can see it. Some facts show over weeks only, or when something is deleted.
     """
 
     id: str
     evidence: Evidence
     variants: tuple[Variant, ...]
     contradicted: str
+    is_visible: bool = True
 
     @property
     def provider(self) -> str:

@@ -67,6 +67,8 @@ def _section(assumption: Assumption) -> str:
         switches = ", ".join(f"`{name}={switch_text(value)}`" for name, value in variant.switches.items())
         lines.append(f"- Handled: {variant.sentence}" + (f" Sandbox: {switches}" if switches else ""))
     lines.append(f"- Evidence: {assumption.evidence.value}.")
+    if not assumption.is_visible:
+        lines.append("- A probe cannot see this.")
     lines.append(f"- If contradicted: {assumption.contradicted}\n")
     return "\n".join(lines)
 

@@ -133,6 +133,8 @@ def _provider(report: ProviderReport) -> list[str]:
         shown = " ".join(filter(None, (sentences, f"({finding.detail})" if finding.detail else "")))
         if finding.verdict is Verdict.NOT_SEEN:
             shown = f"Assumed: {finding.assumption.assumed.sentence}"
+            if not finding.assumption.is_visible:
+                shown += " A probe cannot see this."
         rows.append(f"| `{finding.assumption.id}` | {finding.verdict.value} | {_cell(shown)} |")
         if finding.verdict is Verdict.CONTRADICTED:
             actions.append(f"- `{finding.assumption.id}`: {finding.assumption.contradicted}")

@@ -144,6 +144,22 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         _REPORT,
     ),
     Assumption(
+        "atlas.batch_time",
+        Evidence.GUESS,
+        (
+            Variant("stamp", "A batch id ends in the time of its creation, of an unknown zone."),
+            Variant("none", "It does not; the batch counts as young when it is first seen."),
+        ),
+        _REPORT,
+    ),
+    Assumption(
+        "atlas.growing",
+        Evidence.GUESS,
+        (Variant("grows", "A young batch may look whole and still grow; it is read again within the lookback."),),
+        "Name expected_files in a batch registry, or raise lookback_days.",
+        is_visible=False,
+    ),
+    Assumption(
         "atlas.rate_limit_headers",
         Evidence.GUESS,
         (
@@ -181,6 +197,8 @@ def atlas_probe(settings: AtlasSettings, findings: Findings) -> ProbeScript:
     longest: tuple[int, str, Answer] | None = None
     unknown: list[bool] = []
     newest = sorted(dict.fromkeys(settings.batch_ids), key=_stamp, reverse=True)[:_MOST_BATCHES]
+    for batch in newest:
+        findings.see("atlas.batch_time", "stamp" if _stamp(batch) else "none")
     for batch in newest:  # young batches are the ones of which the least is known
         answer = yield _page(token, batch, 1)
         unknown.append(answer.status == 400)

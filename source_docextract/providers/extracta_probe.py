@@ -190,6 +190,38 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         f"A batch that does not exist fails its streams at every sync instead of being `missing`. {_REPORT}",
     ),
     Assumption(
+        "extracta.error_in_answer",
+        Evidence.THIRD_PARTY,
+        (
+            Variant("none", "An answer with status 200 holds no `error`."),
+            Variant("present", "One holds an `error` and no files; that batch fails in words and is asked for again."),
+        ),
+        _REPORT,
+    ),
+    Assumption(
+        "extracta.empty_batch",
+        Evidence.GUESS,
+        (
+            Variant("never", "A batch has files, or waits for them."),
+            Variant("empty", "A batch has an empty list of files; it stays open, since files may follow."),
+        ),
+        _REPORT,
+    ),
+    Assumption(
+        "extracta.edits",
+        Evidence.GUESS,
+        (Variant("replaced", "An edit by a person replaces `result`, without any other sign of it."),),
+        "Raise lookback_days if edits come later than that.",
+        is_visible=False,
+    ),
+    Assumption(
+        "extracta.late_links",
+        Evidence.GUESS,
+        (Variant("later", "A classified file may get its link to an extraction batch later."),),
+        "Raise lookback_days if links come later than that.",
+        is_visible=False,
+    ),
+    Assumption(
         "extracta.rate_limit_headers",
         Evidence.GUESS,
         (
@@ -338,6 +370,12 @@ def _read_results(findings: Findings, answer: Answer, *, is_classification: bool
     body = answer.body
     findings.see_keys("extracta.keys", body, _ANSWER)
     files = body.get("files")
+    has_error = bool(body.get("error"))
+    findings.see("extracta.error_in_answer", "present" if has_error else "none")
+    if files is None and has_error:
+        return
+    if isinstance(files, list):
+        findings.see("extracta.empty_batch", "never" if files else "empty")
     if files is None:
         if body.get("status") == "waiting":
             findings.see("extracta.waiting", "no_files")

@@ -198,6 +198,20 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         f"Extractions that were deleted fail the sync. {_REPORT}",
     ),
     Assumption(
+        "docmap.immutable",
+        Evidence.GUESS,
+        (Variant("final", "An extraction that is finished does not change, but it may be deleted."),),
+        "Raise lookback_days: changes within it are seen.",
+        is_visible=False,
+    ),
+    Assumption(
+        "docmap.open_runs",
+        Evidence.GUESS,
+        (Variant("open", "Extractions may be added to a run at any time."),),
+        _REPORT,
+        is_visible=False,
+    ),
+    Assumption(
         "docmap.rate_limit_headers",
         Evidence.GUESS,
         (

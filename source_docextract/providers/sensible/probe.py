@@ -247,6 +247,27 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         _REPORT,
     ),
     Assumption(
+        "sensible.fixed_batches",
+        Evidence.GUESS,
+        (Variant("fixed", "The documents of a batch are fixed when it is created, and so is their order."),),
+        _REPORT,
+        is_visible=False,
+    ),
+    Assumption(
+        "sensible.final_reviews",
+        Evidence.DOCUMENTED,
+        (Variant("final", "A review that is decided is not opened again."),),
+        "Raise lookback_days: changes within it are seen where the summary shows them.",
+        is_visible=False,
+    ),
+    Assumption(
+        "sensible.waiting",
+        Evidence.GUESS,
+        (Variant("for_ever", "A document that is never uploaded waits for ever; give_up_after_days ends that."),),
+        _REPORT,
+        is_visible=False,
+    ),
+    Assumption(
         "sensible.rate_limit_headers",
         Evidence.GUESS,
         (
