@@ -171,6 +171,15 @@ def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, accoun
     assert rows(contained) == rows(installed)
 
 
+def test_it_probes_an_account(image: Image, account: Account) -> None:
+    done = image.run("probe", "--config", "/data/config.json", folder=account.folder)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# Probe of ")
+    assert "docextract-sandbox" in done.stdout
+    assert "request 1 of at most 30" in done.stderr
+
+
 @contextmanager
 def s3(content: bytes) -> Iterator[dict[str, str]]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it tells of each request
