@@ -63,6 +63,7 @@ class Book:
         self._rules = rules
         self._watch = watch
         self._has_gap = False
+        self._doubted: datetime | None = None
         self._listed: set[BatchKey] = set()
         self._refs: dict[BatchKey, BatchRef] = {}
         self._by_day: dict[DayKey, list[BatchRef]] = {}
@@ -152,8 +153,16 @@ class Book:
         """Return whether anything in a window was delivered and forgotten before, under any scope."""
         return any(without(window, self._forgotten_of(scope)) != [window] for scope in self.read)
 
+    def doubt(self, now: datetime, listed_again: datetime) -> None:
+        """Do not take for delivered what is `listed_again`, where a clock that was ahead has read the future.
+
+        Rows come a second time by that if it is this clock that is wrong. Else those since then would never come.
+        """
+        self._doubted = listed_again if any(until > now for until in self.until.values()) else None
+
     def _forgotten_of(self, scope: str) -> list[Range]:
         limit = self.forgotten.get(scope, BEGINNING)
+        limit = min(limit, self._doubted) if self._doubted else limit
         return [Range(start, min(end, limit)) for start, end in self.read.get(scope, ()) if start < limit]
 
     def advance(self, scope: str, window: Range, span: Range, listed_again: datetime) -> None:
@@ -330,6 +339,8 @@ class Book:
         self._put_to_sleep(self.read.keys() - set(scopes))
         # Then the list was read less far than before, and what it did not show may be shown again.
         has_jumped_back = any(until > now for until in self.until.values())
+        # As where the list has shown nothing: the key may be of another account.
+        may_come_again = has_jumped_back or not self._listed
         for key, entry in list(self.entries.items()):
             if self._watch is Watch.LIST:
                 is_over = not (
@@ -338,7 +349,7 @@ class Book:
                     or self._rules.is_sought(entry, now)
                     or self._rules.is_linked(entry, now)
                 )
-                if is_over and not entry.kept and key not in self._listed and not has_jumped_back:
+                if is_over and not entry.kept and key not in self._listed and not may_come_again:
                     del self.entries[key]
                 continue
             ref = self._refs.get(key)

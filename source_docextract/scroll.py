@@ -85,6 +85,8 @@ class Scroll:
 
     def __post_init__(self) -> None:
         self._today = midnight(self.now - _SETTLING)
+        for book in self.books:
+            book.doubt(self.now, self._today - self.lookback)
 
     def next(self) -> Window | Oldest | None:
         """What to ask for; None when all is read that can be."""
@@ -107,6 +109,7 @@ class Scroll:
         """Return the whole days that a reader has to be shown: what it has not read so far, and the lookback."""
         first = max(self.start_date or BEGINNING, self._first)
         known = [span for one in (scope, *self.wider(scope)) for span in book.read.get(one, ())]
+        known += self._empty.get(scope, ())
         days = without(Range(first, max(first, self._today)), known)
         again = max(self._today - self.lookback, self._first)
         # Whoever remembers nothing has nothing to look back at.
@@ -170,6 +173,8 @@ class Scroll:
         """
         start = min(midnight(oldest), self._today) if oldest else self._today
         scope = self.scopes[0]
+        if oldest is None:
+            self._empty.setdefault(scope, []).append(Range(BEGINNING, start))
         for book in self.books if oldest else ():
             if any(span.start == BEGINNING for span in self._missing(scope, book)):
                 book.add_read(scope, Range(BEGINNING, start))
@@ -188,22 +193,22 @@ class Scroll:
     def done(self, window: Window) -> None:
         """All that is in a window has been delivered, but for what is older than `start_date`.
 
-        A list that has never shown anything is not taken for read: the key may be of another account, and the whole
-        history is to come when that is corrected. Once it shows something, its empty windows are taken for read, too.
+        A list that shows nothing in a whole sync is not taken for read: the key may be of another account, and all that
+        came meanwhile is to come when that is corrected. Once it shows something, its empty windows are taken for
+        read, too.
         """
         start = max(window.start, self.start_date) if self.start_date else window.start
         span = Range(start, min(window.end, self._today))
         if window in self.spoilt:
             return
-        is_shown = window.scope in self._shown
-        empty = self._empty.pop(window.scope, []) if is_shown else []
-        for book in self.books:
-            if is_shown or window.scope in book.read:
-                for earlier in empty:
-                    book.add_read(window.scope, earlier)
-                book.advance(window.scope, window.span, span, self._today - self.lookback)
-        if not is_shown:
+        if window.scope not in self._shown:
             self._empty.setdefault(window.scope, []).append(span)
+            return
+        empty = self._empty.pop(window.scope, [])
+        for book in self.books:
+            for earlier in empty:
+                book.add_read(window.scope, earlier)
+            book.advance(window.scope, window.span, span, self._today - self.lookback)
 
     def is_for(self, book: Book, window: Window) -> bool:
         """Whether a reader has not been past this window already."""

@@ -251,7 +251,7 @@ class Visit:
         elif isinstance(tag, ToFetch):
             yield from self._deliver(tag.route, job.result)
         elif isinstance(tag.ask, Window):
-            tag.scroll.listed(tag.ask, len(job.result.refs))
+            tag.scroll.listed(tag.ask, len(job.result.refs) + job.result.elsewhere)
             tag.route.listed = job.result
             if job.result.trouble:
                 self._notices.warn("partly unreadable", job.result.trouble)

@@ -49,10 +49,14 @@ Where one of the requests fails, its error is thrown in at the yield."""
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list names. `trouble` says of some rows that they cannot be read, in a sentence; the others are here."""
+    """What a list names. `trouble` says of some rows that they cannot be read, in a sentence; the others are here.
+
+    `elsewhere` counts rows that it shows and that are left out, as another list has them.
+    """
 
     refs: list[BatchRef]
     trouble: str = ""
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,15 +196,18 @@ class _Reader:
         name = window.scope.split("/", 1)[1]
         earlier = set(self._types[: self._types.index(name)]) if name else set()
         found: dict[str, BatchRef] = {}
-        unreadable = 0
+        unreadable = elsewhere = 0
         walk = Walk(page, _PER_PAGE)
         while not walk.is_over:
             rows = yield from walk.step()
             refs = each(rows, ref_of)
             unreadable += len(rows) - len(refs)
-            here = filter(None, (listed_in(window, ref) for ref in refs))
-            found.update((ref.batch_id, ref) for ref in here if earlier.isdisjoint(type_names(ref.row or {})))
-        return Listed(list(found.values()), left_out(unreadable, "the rows of Sensible's list of extractions"))
+            here = list(filter(None, (listed_in(window, ref) for ref in refs)))
+            own = [ref for ref in here if earlier.isdisjoint(type_names(ref.row or {}))]
+            found.update((ref.batch_id, ref) for ref in own)
+            elsewhere += len(here) - len(own)
+        trouble = left_out(unreadable, "the rows of Sensible's list of extractions")
+        return Listed(list(found.values()), trouble, elsewhere)
 
     def extraction(self, ref: BatchRef) -> Script[Snapshot]:
         try:
