@@ -14,6 +14,10 @@ from enum import Enum
 SwitchValue = bool | int | str | None
 
 
+REPORT = "Report it with this page: the connector may have to learn another form."
+"""What a user can do about most contradictions."""
+
+
 class Evidence(str, Enum):
     """How sure a fact is, from the surest to the least."""
 
@@ -67,3 +71,29 @@ class Assumption:
     def variant(self, name: str) -> Variant:
         """Return the variant of that name; KeyError where there is none."""
         return {variant.name: variant for variant in self.variants}[name]
+
+
+def rate_limit_headers(provider: str) -> Assumption:
+    """Return the assumption that no header speaks of a limit. The command checks it, for all providers alike."""
+    return Assumption(
+        f"{provider}.rate_limit_headers",
+        Evidence.GUESS,
+        (
+            Variant("none", "No header speaks of a limit."),
+            Variant("present", "Headers speak of a limit."),
+        ),
+        REPORT,
+    )
+
+
+def known_keys(provider: str, evidence: Evidence, sentence: str) -> Assumption:
+    """Return the assumption that answers have known keys alone; `Findings.see_keys` checks it."""
+    return Assumption(
+        f"{provider}.keys",
+        evidence,
+        (
+            Variant("known", sentence),
+            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
+        ),
+        REPORT,
+    )

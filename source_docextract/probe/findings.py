@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ..model import Json
 from .assumptions import Assumption, SwitchValue
-from .shapes import key_names
+from .shapes import described, key_names, status_word
 
 
 class Verdict(str, Enum):
@@ -83,6 +83,15 @@ class Findings:
         """Note whether an object has keys beyond the documented ones (variants `known` and `more`)."""
         names = key_names(sent, documented)
         self.see(assumption, "more" if names else "known", ", ".join(names))
+
+    def see_status(self, assumption: str, status: Json, documented: Collection[str]) -> None:
+        """Note whether a status is documented (variants `known` and `unknown`); what is no text contradicts."""
+        if not isinstance(status, str):
+            self.contradict(assumption, f"`status` is {described(status)}")
+        elif status in documented:
+            self.see(assumption, "known", f"`{status}`")
+        else:
+            self.see(assumption, "unknown", f"`{status_word(status)}`")
 
     def note(self, sentence: str) -> None:
         self.notes[sentence] = None

@@ -10,7 +10,7 @@ from ..http import Request
 from ..login import LONGEST_TOKEN
 from ..model import Json
 from ..probe.asking import Answer, ProbeScript
-from ..probe.assumptions import Assumption, Evidence, Variant
+from ..probe.assumptions import REPORT, Assumption, Evidence, Variant, known_keys, rate_limit_headers
 from ..probe.findings import Findings
 from ..probe.shapes import described, kind
 
@@ -19,7 +19,6 @@ _PER_PAGE = 50
 _MADE_UP = "BATCH-00000-PROBE-20200101000000"
 """No batch of anybody: what Atlas answers about it shows the form of its answers about unknown ids."""
 
-_REPORT = "Report it with this page: the connector may have to learn another form."
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -29,7 +28,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("created", "The login answers with status 201."),
             Variant("ok", "The login answers with status 200."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.expires_in",
@@ -49,7 +48,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("fits", "A token fits into a header."),
             Variant("too_large", "It does not; the login fails in words.", {"atlas_token_size": 100_000}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.account",
@@ -80,7 +79,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("rows", "A batch that is asked for has rows."),
             Variant("no_rows", "A batch has no rows yet; it stays open."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.total_pages",
@@ -93,7 +92,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"atlas_no_total_pages": True},
             ),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.page_past_the_end",
@@ -103,7 +102,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("refused", "A page past the last one is refused."),
             Variant("repeated", "It repeats an earlier page; the connector sees that.", {"atlas_page_stuck": True}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.unknown_batch",
@@ -112,7 +111,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("error_code", 'The answer about an unknown batch is 400 with `{"error_code", "error_message"}`.'),
             Variant("error", 'It is 400 with `{"error"}`.'),
         ),
-        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {_REPORT}",
+        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT}",
     ),
     Assumption(
         "atlas.document_errors",
@@ -122,7 +121,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("on_row", "A document's `error_code` stands beside its `file_data`."),
             Variant("in_data", "It stands inside `file_data`.", {"atlas_error_in_file_data": True}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.confidence",
@@ -132,7 +131,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "It is such a number written as text."),
             Variant("percent", "It is a number above 1; it is delivered as sent."),
         ),
-        f"Confidence is null where it is no number. {_REPORT}",
+        f"Confidence is null where it is no number. {REPORT}",
     ),
     Assumption(
         "atlas.nested_fields",
@@ -141,7 +140,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("wrapped", "Each field is an object of `value` and `confidence_score`."),
             Variant("bare", "Some fields are bare values or objects; their parts are fields of their own."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.batch_time",
@@ -150,7 +149,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("stamp", "A batch id ends in the time of its creation, of an unknown zone."),
             Variant("none", "It does not; the batch counts as young when it is first seen."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "atlas.growing",
@@ -159,24 +158,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Name expected_files in a batch registry, or raise lookback_days.",
         is_visible=False,
     ),
-    Assumption(
-        "atlas.rate_limit_headers",
-        Evidence.GUESS,
-        (
-            Variant("none", "No header speaks of a limit."),
-            Variant("present", "Headers speak of a limit."),
-        ),
-        _REPORT,
-    ),
-    Assumption(
-        "atlas.keys",
-        Evidence.SEED,
-        (
-            Variant("known", "Answers have the documented keys."),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
-        ),
-        _REPORT,
-    ),
+    rate_limit_headers("atlas"),
+    known_keys("atlas", Evidence.SEED, "Answers have the documented keys."),
 )
 
 _LOGIN = frozenset({"access_token", "expires_in", "refresh_token"})

@@ -9,7 +9,7 @@ from ..config import ExtractaSettings
 from ..http import Request
 from ..model import Json
 from ..probe.asking import Answer, ProbeScript
-from ..probe.assumptions import Assumption, Evidence, Variant
+from ..probe.assumptions import REPORT, Assumption, Evidence, Variant, known_keys, rate_limit_headers
 from ..probe.findings import Findings
 from ..probe.shapes import described, kind, status_word, time_format
 
@@ -34,7 +34,6 @@ _START_TIMES = {
     "text of another form": "words",
     "missing": "missing",
 }
-_REPORT = "Report it with this page: the connector may have to learn another form."
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -93,7 +92,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             ),
             Variant("missing", "There is none.", {"extracta_start_time": "missing"}),
         ),
-        f"Batches are read without a creation time. {_REPORT}",
+        f"Batches are read without a creation time. {REPORT}",
     ),
     Assumption(
         "extracta.files_no",
@@ -104,7 +103,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 "missing", "There is none, so that a batch that gains files late is seen within the lookback only."
             ),
         ),
-        f"A batch that gains files after the lookback is not seen. {_REPORT}",
+        f"A batch that gains files after the lookback is not seen. {REPORT}",
     ),
     Assumption(
         "extracta.batch_status",
@@ -113,7 +112,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("word", "A listed batch has a `status` of one word, which is shown and decides nothing."),
             Variant("missing", "There is none."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.file_ids",
@@ -122,7 +121,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("present", "Each file of an extraction batch has a `fileId`."),
             Variant("absent", "Files have none; their names are their keys.", {"extracta_file_ids": False}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.ready_status",
@@ -131,7 +130,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("absent", "A finished extraction batch has no `status` beside its files."),
             Variant("present", "It has one.", {"extracta_top_level_status": True}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.waiting",
@@ -140,7 +139,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("no_files", "An unfinished batch has the status `waiting` and no `files`."),
             Variant("partial", "An unfinished batch lists its files already.", {"partial_batches": True}),
         ),
-        f"Unfinished batches may be taken for finished ones. {_REPORT}",
+        f"Unfinished batches may be taken for finished ones. {REPORT}",
     ),
     Assumption(
         "extracta.file_status",
@@ -151,7 +150,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 "unknown", "There are other statuses; such files count as unfinished.", {"unknown_status": "queued"}
             ),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.result",
@@ -160,7 +159,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("object", "A processed file's `result` is an object by the template's field keys."),
             Variant("list", "It is a list, which is delivered under `value`."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.file_links",
@@ -175,19 +174,19 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.unknown_batch",
         Evidence.THIRD_PARTY,
         (Variant("error", 'The answer about an unknown batch is 400 with `{"error"}`.'),),
-        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {_REPORT}",
+        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT}",
     ),
     Assumption(
         "extracta.unknown_template",
         Evidence.GUESS,
         (Variant("error", 'The answer about an unknown template is 400 with `{"error"}`.'),),
-        f"A wrong extraction id is not explained as such. {_REPORT}",
+        f"A wrong extraction id is not explained as such. {REPORT}",
     ),
     Assumption(
         "extracta.unknown_classification_batch",
         Evidence.SEED,
         (Variant("message", 'The answer about an unknown batch is 400 with `{"status": "error", "message"}`.'),),
-        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {_REPORT}",
+        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT}",
     ),
     Assumption(
         "extracta.error_in_answer",
@@ -196,7 +195,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("none", "An answer with status 200 holds no `error`."),
             Variant("present", "One holds an `error` and no files; that batch fails in words and is asked for again."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.empty_batch",
@@ -205,7 +204,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("never", "A batch has files, or waits for them."),
             Variant("empty", "A batch has an empty list of files; it stays open, since files may follow."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "extracta.edits",
@@ -221,24 +220,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Raise lookback_days if links come later than that.",
         is_visible=False,
     ),
-    Assumption(
-        "extracta.rate_limit_headers",
-        Evidence.GUESS,
-        (
-            Variant("none", "No header speaks of a limit; two seconds between requests are kept."),
-            Variant("present", "Headers speak of a limit."),
-        ),
-        _REPORT,
-    ),
-    Assumption(
-        "extracta.keys",
-        Evidence.THIRD_PARTY,
-        (
-            Variant("known", "Answers have the keys that are documented or were seen in public code."),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
-        ),
-        _REPORT,
-    ),
+    rate_limit_headers("extracta"),
+    known_keys("extracta", Evidence.THIRD_PARTY, "Answers have keys that are documented, or seen in public code."),
 )
 
 _VIEW = frozenset(
@@ -401,12 +384,7 @@ def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classificatio
     if not is_classification:
         findings.see("extracta.file_ids", "present" if file.get("fileId") else "absent")
     status = file.get("status")
-    if status in _STATUSES:
-        findings.see("extracta.file_status", "known", f"`{status}`")
-    elif isinstance(status, str):
-        findings.see("extracta.file_status", "unknown", f"`{status_word(status)}`")
-    else:
-        findings.contradict("extracta.file_status", f"`status` is {described(status)}")
+    findings.see_status("extracta.file_status", status, _STATUSES)
     result = file.get("result")
     if status == "processed" and not is_classification:
         if isinstance(result, Mapping):

@@ -10,7 +10,7 @@ from ...config import DocmapSettings
 from ...http import Request
 from ...model import Json
 from ...probe.asking import Answer, ProbeScript
-from ...probe.assumptions import Assumption, Evidence, Variant
+from ...probe.assumptions import REPORT, Assumption, Evidence, Variant, known_keys, rate_limit_headers
 from ...probe.findings import Findings
 from ...probe.shapes import described, kind, parsed_time, status_word, time_format
 from ..base import path
@@ -25,7 +25,6 @@ _HOUR = timedelta(hours=1)
 _NARROW = 3 * _HOUR
 """How near to UTC the days have to be shown to be, for them to be called days of UTC."""
 _DAY = timedelta(days=1)
-_REPORT = "Report it with this page: the connector may have to learn another form."
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -35,7 +34,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("data", "The list's rows stand at `data`, beside `hasMore`."),
             Variant("nested", "They stand at `data.extractions`.", {"docmap_nested_list": True}),
         ),
-        f"Nothing can be read. {_REPORT}",
+        f"Nothing can be read. {REPORT}",
     ),
     Assumption(
         "docmap.has_more",
@@ -44,13 +43,13 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("boolean", "`hasMore` is true or false."),
             Variant("absent", "It is missing; a full page then has a next one."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.order",
         Evidence.DOCUMENTED,
         (Variant("newest_first", "The list is in the order of `createdAt`, newest first."),),
-        f"Rows may be left out. {_REPORT}",
+        f"Rows may be left out. {REPORT}",
     ),
     Assumption(
         "docmap.page_size",
@@ -59,7 +58,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("hundred", "A page holds 100 rows where there are as many, and no more than were asked for."),
             Variant("sparse", "A page may be short, or empty, and promise more; it is read on.", {"docmap_scan": 8}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.cursor",
@@ -70,7 +69,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 "inclusive", "A page begins with rows of the cursor's own time.", {"docmap_cursor_inclusive": True}
             ),
         ),
-        f"Rows may be left out or come twice. {_REPORT}",
+        f"Rows may be left out or come twice. {REPORT}",
     ),
     Assumption(
         "docmap.cursor_times",
@@ -79,7 +78,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("any", "Any time works as a cursor."),
             Variant("rows_only", "Only times of rows do; no others are used.", {"docmap_cursor_rows_only": True}),
         ),
-        f"Rows may be left out. {_REPORT}",
+        f"Rows may be left out. {REPORT}",
     ),
     Assumption(
         "docmap.paging",
@@ -98,7 +97,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"docmap_endless": "rows"},
             ),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.account",
@@ -120,7 +119,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"docmap_zone": "Etc/GMT+8"},
             ),
         ),
-        f"Rows may be left out. {_REPORT}",
+        f"Rows may be left out. {REPORT}",
     ),
     Assumption(
         "docmap.created_at",
@@ -129,7 +128,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("zoned", "`createdAt` is ISO 8601 with a zone."),
             Variant("naive", "It has no zone; UTC is assumed."),
         ),
-        f"Rows without a readable time are read again at each sync. {_REPORT}",
+        f"Rows without a readable time are read again at each sync. {REPORT}",
     ),
     Assumption(
         "docmap.template_id",
@@ -138,7 +137,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "`templateId` is text."),
             Variant("number", "It is a number, which is delivered as text."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.status",
@@ -147,7 +146,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("known", "Extractions are `processing`, `completed` or `failed`."),
             Variant("unknown", "There are other statuses, which count as unfinished.", {"unknown_status": "queued"}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.variables",
@@ -156,7 +155,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("known", "The types of variables are string, number, currency, boolean, date, object or array."),
             Variant("other", "There are others; typed tables hold such fields as they look."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.extracted_data",
@@ -165,7 +164,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("object", "`extractedData` of a completed extraction is an object."),
             Variant("other", "It is something else, which is delivered under `value`."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.processing_time",
@@ -174,19 +173,19 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("number", "`processingTimeMs` of a finished extraction is a number."),
             Variant("absent", "It is missing or null; `completed_at` is then null."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "docmap.run",
         Evidence.DOCUMENTED,
         (Variant("whole", "Asked by `runId`, the list gives all of a run, whatever `limit` says."),),
-        f"Counts of runs may be too small. {_REPORT}",
+        f"Counts of runs may be too small. {REPORT}",
     ),
     Assumption(
         "docmap.single",
         Evidence.SEED,
         (Variant("data", "One extraction stands at `data`."),),
-        f"Extractions that finish late cannot be read. {_REPORT}",
+        f"Extractions that finish late cannot be read. {REPORT}",
     ),
     Assumption(
         "docmap.unknown_id",
@@ -195,7 +194,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("not_found", "The answer about an unknown extraction is 404 with the code `NOT_FOUND`."),
             Variant("forbidden", "It is 403 with an error code."),
         ),
-        f"Extractions that were deleted fail the sync. {_REPORT}",
+        f"Extractions that were deleted fail the sync. {REPORT}",
     ),
     Assumption(
         "docmap.immutable",
@@ -208,27 +207,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "docmap.open_runs",
         Evidence.GUESS,
         (Variant("open", "Extractions may be added to a run at any time."),),
-        _REPORT,
+        REPORT,
         is_visible=False,
     ),
-    Assumption(
-        "docmap.rate_limit_headers",
-        Evidence.GUESS,
-        (
-            Variant("none", "No header speaks of a limit."),
-            Variant("present", "Headers speak of a limit."),
-        ),
-        _REPORT,
-    ),
-    Assumption(
-        "docmap.keys",
-        Evidence.SEED,
-        (
-            Variant("known", "Rows have the documented keys."),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
-        ),
-        _REPORT,
-    ),
+    rate_limit_headers("docmap"),
+    known_keys("docmap", Evidence.SEED, "Rows have the documented keys."),
 )
 
 _LIST = frozenset({"data", "hasMore", "extractions", "error", "code", "message"})
@@ -328,12 +311,7 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
     elif template is not None:
         findings.contradict("docmap.template_id", f"`templateId` is {described(template)}")
     status = row.get("status")
-    if status in _STATUSES:
-        findings.see("docmap.status", "known", f"`{status}`")
-    elif isinstance(status, str):
-        findings.see("docmap.status", "unknown", f"`{status_word(status)}`")
-    else:
-        findings.contradict("docmap.status", f"`status` is {described(status)}")
+    findings.see_status("docmap.status", status, _STATUSES)
     _read_variables(findings, row.get("variables"))
     if status == "completed":
         findings.see("docmap.extracted_data", "object" if isinstance(row.get("extractedData"), Mapping) else "other")

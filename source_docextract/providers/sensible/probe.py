@@ -8,9 +8,9 @@ from ...config import SensibleSettings
 from ...http import Request
 from ...model import Json
 from ...probe.asking import Answer, ProbeScript
-from ...probe.assumptions import Assumption, Evidence, Variant
+from ...probe.assumptions import REPORT, Assumption, Evidence, Variant, known_keys, rate_limit_headers
 from ...probe.findings import Findings
-from ...probe.shapes import described, kind, parsed_time, status_word, time_format
+from ...probe.shapes import described, kind, parsed_time, time_format
 from ..base import path
 
 _MADE_UP = "00000000-0000-4000-8000-000000000000"
@@ -23,7 +23,6 @@ _LONG_AGO = "2014-12-31T00:00:00Z"
 _MOST_PAGES = 4
 _MOST_DOCUMENTS = 7
 _MOST_BATCHES = 4
-_REPORT = "Report it with this page: the connector may have to learn another form."
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -33,7 +32,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("hundred", "A page of the list holds 100 rows where there are as many."),
             Variant("smaller", "It holds fewer; the connector reads on for as long as there is a token."),
         ),
-        f"The list cannot be read. {_REPORT}",
+        f"The list cannot be read. {REPORT}",
     ),
     Assumption(
         "sensible.largest_limit",
@@ -43,7 +42,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("obeyed", "A larger `limit` is obeyed; the connector asks for 100."),
             Variant("refused", "A larger `limit` is refused; the connector asks for 100."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.sparse_pages",
@@ -52,7 +51,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("full", "Only the last page is short."),
             Variant("sparse", "A page may be short, or empty, and have a token; it is read on.", {"sensible_scan": 5}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.paging",
@@ -71,7 +70,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"sensible_endless": "rows"},
             ),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.account",
@@ -90,7 +89,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("no_documents", "It may have no documents.", {"sensible_portfolios": "no_documents"}),
             Variant("no_output", "The `output` of a document may be null.", {"sensible_portfolios": "no_output"}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.last_token",
@@ -99,19 +98,19 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("null", "`continuation_token` is null on the last page."),
             Variant("absent", "It is missing on the last page."),
         ),
-        f"The list may be read in circles. {_REPORT}",
+        f"The list may be read in circles. {REPORT}",
     ),
     Assumption(
         "sensible.order",
         Evidence.DOCUMENTED,
         (Variant("newest_first", "The list is in the order of `created`, newest first."),),
-        f"The oldest extraction may be looked for in vain, and history be left out. {_REPORT}",
+        f"The oldest extraction may be looked for in vain, and history be left out. {REPORT}",
     ),
     Assumption(
         "sensible.dates",
         Evidence.DOCUMENTED,
         (Variant("inclusive", "`start_date` and `end_date` include their own time."),),
-        f"Rows at the edge of a window may be left out. {_REPORT}",
+        f"Rows at the edge of a window may be left out. {REPORT}",
     ),
     Assumption(
         "sensible.created",
@@ -120,7 +119,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("zoned", "`created` is ISO 8601 with a zone."),
             Variant("naive", "It has no zone; UTC is assumed.", {"sensible_naive_times": True}),
         ),
-        f"Rows without a readable time are read again at each sync. {_REPORT}",
+        f"Rows without a readable time are read again at each sync. {REPORT}",
     ),
     Assumption(
         "sensible.status",
@@ -129,7 +128,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("known", "Extractions are `WAITING`, `PROCESSING`, `COMPLETE` or `FAILED`."),
             Variant("unknown", "There are other statuses, which count as unfinished.", {"unknown_status": "queued"}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.review_statuses",
@@ -140,7 +139,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("null", "It is null."),
             Variant("absent", "It is missing."),
         ),
-        f"Reviews may not be watched. {_REPORT}",
+        f"Reviews may not be watched. {REPORT}",
     ),
     Assumption(
         "sensible.batch_id_in_list",
@@ -149,7 +148,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("absent", "A summary does not tell the batch; the document does."),
             Variant("present", "A summary has a `batchId`.", {"sensible_batch_id_in_list": True}),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.batch_id_key",
@@ -158,7 +157,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("batchId", "A document of a batch has the key `batchId`."),
             Variant("none", "No document that was read belongs to a batch."),
         ),
-        f"Files have no batch. {_REPORT}",
+        f"Files have no batch. {REPORT}",
     ),
     Assumption(
         "sensible.portfolio_keys",
@@ -167,7 +166,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("snake_case", "A portfolio's documents have `parsed_document` in their `output`."),
             Variant("camel_case", "They have `parsedDocument`.", {"sensible_camel_case": True}),
         ),
-        f"Results of portfolios may be empty. {_REPORT}",
+        f"Results of portfolios may be empty. {REPORT}",
     ),
     Assumption(
         "sensible.parsed_document",
@@ -181,7 +180,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             ),
             Variant("absent", "It has neither; its result is empty."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.value_confidence",
@@ -191,7 +190,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "It is text."),
             Variant("percent", "It is a number above 1; it is delivered as sent."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.purged",
@@ -200,7 +199,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("none", "What the list shows as finished can be read."),
             Variant("listed", "The list shows documents that can no longer be read; they are asked for again."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.batch_counters",
@@ -210,7 +209,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("none", "It tells no counter.", {"sensible_waiting_counter": False}),
             Variant("more", "It tells other counters too."),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.unknown_document",
@@ -219,7 +218,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "The answer about an unknown document is 404 or 400 in text."),
             Variant("json", "It is 404 or 400 in JSON."),
         ),
-        f"Documents that were deleted fail the sync. {_REPORT}",
+        f"Documents that were deleted fail the sync. {REPORT}",
     ),
     Assumption(
         "sensible.unknown_batch",
@@ -228,7 +227,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "The answer about an unknown batch is 404 or 400 in text."),
             Variant("json", "It is 404 or 400 in JSON."),
         ),
-        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {_REPORT}",
+        f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT}",
     ),
     Assumption(
         "sensible.throttling",
@@ -244,13 +243,13 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"sensible_quota_spent": 100},
             ),
         ),
-        _REPORT,
+        REPORT,
     ),
     Assumption(
         "sensible.fixed_batches",
         Evidence.GUESS,
         (Variant("fixed", "The documents of a batch are fixed when it is created, and so is their order."),),
-        _REPORT,
+        REPORT,
         is_visible=False,
     ),
     Assumption(
@@ -264,27 +263,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.waiting",
         Evidence.GUESS,
         (Variant("for_ever", "A document that is never uploaded waits for ever; give_up_after_days ends that."),),
-        _REPORT,
+        REPORT,
         is_visible=False,
     ),
-    Assumption(
-        "sensible.rate_limit_headers",
-        Evidence.GUESS,
-        (
-            Variant("none", "No header speaks of a limit."),
-            Variant("present", "Headers speak of a limit."),
-        ),
-        _REPORT,
-    ),
-    Assumption(
-        "sensible.keys",
-        Evidence.DOCUMENTED,
-        (
-            Variant("known", "Answers have the documented keys."),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
-        ),
-        _REPORT,
-    ),
+    rate_limit_headers("sensible"),
+    known_keys("sensible", Evidence.DOCUMENTED, "Answers have the documented keys."),
 )
 
 _LIST = frozenset({"extractions", "continuation_token", "cutoff_date", "message", "error"})
@@ -368,12 +351,7 @@ def _read_summary(findings: Findings, row: Mapping[str, Json]) -> None:
     else:
         findings.contradict("sensible.created", f"`created` is {form}")
     status = row.get("status")
-    if status in _STATUSES:
-        findings.see("sensible.status", "known", f"`{status}`")
-    elif isinstance(status, str):
-        findings.see("sensible.status", "unknown", f"`{status_word(status)}`")
-    else:
-        findings.contradict("sensible.status", f"`status` is {described(status)}")
+    findings.see_status("sensible.status", status, _STATUSES)
     reviews = row.get("reviewStatuses")
     if "reviewStatuses" not in row:
         findings.see("sensible.review_statuses", "absent")
