@@ -190,11 +190,35 @@ def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> N
 def test_every_command_that_can_be_run_is_on_a_page_that_is_run() -> None:
     can_be_run = {str(one) for one in PAGES if any(_commands(block) for block in _blocks(one, "bash"))}
 
-    assert can_be_run == {"README.md", "docs/running.md"}
+    assert can_be_run == {"README.md", "docs/assumptions.md", "docs/running.md"}
 
 
 def test_python_is_on_a_page_that_is_run() -> None:
-    assert {str(one) for one in PAGES if _blocks(one, "python")} == {"README.md"}
+    assert {str(one) for one in PAGES if _blocks(one, "python")} == {"README.md", "docs/python.md"}
+
+
+def test_the_program_on_the_page_on_python_prints_what_it_says() -> None:
+    [program] = _blocks(page("docs/python.md"), "python")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program.content], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "sensible_results" in done.stdout
+
+
+@pytest.mark.long
+def test_the_page_on_assumptions_goes_as_it_is_written(tmp_path: Path) -> None:
+    """Given a sandbox, when each probe of the page is made in their order, then each succeeds and finds no change."""
+    with served() as (sandbox, url):
+        (tmp_path / "config.json").write_text(json.dumps(sandbox.demo_settings(url)))
+        for block in _blocks(page("docs/assumptions.md"), "bash"):
+            for command in _commands(block):
+                _run(command, tmp_path)
+
+    assert "# Probe of " in (tmp_path / "probe.md").read_text(encoding="utf-8")
+    assert "Nothing has changed." in (tmp_path / "probe-new.md").read_text(encoding="utf-8")
 
 
 def _blocks(one: Page, *languages: str) -> list[Block]:

@@ -28,7 +28,15 @@ from scripted import (
     until,
 )
 
-from source_docextract.errors import BadAnswer, ConfigError, CredentialsError, Refused, Stopped, TransientError
+from source_docextract.errors import (
+    BadAnswer,
+    BadLogin,
+    ConfigError,
+    CredentialsError,
+    Refused,
+    Stopped,
+    TransientError,
+)
 from source_docextract.http import Login, Request
 from source_docextract.pacing import SPACING_MARGIN, Lane, Patience
 
@@ -283,7 +291,7 @@ def test_client_token_larger_than_a_header_is_refused_in_words(size: int, is_tak
         [outcome] = side_by_side(client.send, [SLOW])
         assert [seen.path for seen in server.seen] == ["/login", "/slow"][: 1 + is_taken]
     if not is_taken:
-        assert type(outcome) is BadAnswer
+        assert type(outcome) is BadLogin
         assert str(outcome).startswith(f"Acme gave a token of {size:,} characters, which no header can hold. ")
     assert "t0ken" not in str(outcome)
 

@@ -26,6 +26,7 @@ def test_all_that_is_printed_as_text_goes_through_it(folder: str) -> None:
         "self._console.print(Text(printable(",
         "DATABASE",
         "print(one_line(text)",
+        "_print(",
     )
     prints = [
         line.strip()

@@ -42,7 +42,7 @@ In the image the command is the same. The folder that holds the settings is moun
 output:
 
 ```bash
-docker run --rm -v "$PWD:/secrets:ro" airbyte/source-docextract:{VERSION} probe --config /secrets/config.json > probe.md
+docker run --rm -v "$PWD:/data" source-docextract:{VERSION} probe --config /data/config.json > probe.md
 ```
 
 ## A sandbox like an account
