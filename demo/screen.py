@@ -54,8 +54,10 @@ class Screen:
 
     def command(self, text: str, style: str = "", hang: int = 2) -> None:
         """Print a command with SQL in double quotes. Only the SQL is broken, so it can be copied as it stands."""
-        for one in text.split("\n"):
-            self._print(wrapped(one, self.width, hang, keep=one.find('"') + 1), style)
+        first, *others = text.split("\n")
+        self._print(wrapped(first, self.width, hang, keep=first.find('"') + 1), style)
+        for line in others:  # of SQL, whose quote at the end keeps nothing together
+            self._print(wrapped(line, self.width, hang, keep=len(line) - len(line.lstrip(" "))), style)
 
     def _print(self, lines: Sequence[str], style: str) -> None:
         for line in lines:

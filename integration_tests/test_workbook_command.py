@@ -113,7 +113,7 @@ def test_what_is_not_there_is_told_in_a_sentence(
     assert main([place, "atlas", "BATCH-0", "--output", str(tmp_path / "a.xlsx")]) == 1
     assert capsys.readouterr().err.startswith(f"There is not one batch BATCH-0. Write the id of one, such as: {some}")
     assert main([place, "atlas", "BATCH-\x1b[31m0", "--output", str(tmp_path / "a.xlsx")]) == 1
-    assert capsys.readouterr().err.startswith("There is not one batch BATCH-[31m0. Write")
+    assert capsys.readouterr().err.startswith("There is not one batch BATCH-0. Write")
     assert main([str(tmp_path / "none.duckdb"), "atlas", "BATCH-0"]) == 1
     assert capsys.readouterr().err == f"There is no DuckDB file {tmp_path / 'none.duckdb'}.\n"
     assert not list(tmp_path.iterdir())
