@@ -37,7 +37,8 @@ def with_fault(request: Request, fault: Fault, response: Response, now: datetime
             _BLOCKED, fault.status if fault.status in _PAGES else _PAGES[-1], media_type="text/html"
         ),
         "charset": lambda: _in_charset(body, status, fault.charset),
-        "bad byte": lambda: Response(_with_bad_byte(body), status, media_type=_JSON),
+        # A refusal keeps its words: what is final, such as 413, would keep those of the fault for good.
+        "bad byte": lambda: response if status >= 400 else Response(_with_bad_byte(body), status, media_type=_JSON),
         "endless": lambda: StreamingResponse(_without_end(body), status, media_type=_JSON),
         "bomb": lambda: Response(_packed(body) + _blanks(), status, {"Content-Encoding": "gzip"}, media_type=_JSON),
         "redirect": lambda: Response(b"", 302, elsewhere),
