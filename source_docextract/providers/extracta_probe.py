@@ -166,7 +166,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.THIRD_PARTY,
         (
             Variant("expiring", "A file's `url` says when it expires."),
-            Variant("lasting", "A file's `url` names no end: whoever has the row can open the document."),
+            Variant("lasting", "A file's `url` names no end: anyone who has the row can open the document."),
         ),
         "Set keep_urls to false if links to documents should not reach the warehouse.",
     ),
