@@ -13,26 +13,26 @@ from typing import Any
 
 import pytest
 
-WRONG = "wrong-key-0123456789"
+WRONG_KEY = "wrong-key-0123456789"
 """With digits: the standard tests look for leaks of no other keys."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
-    found = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
-    files = {request.config.rootpath / scenario.config_path for scenario in found if scenario}
+    scenarios = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
+    files = {request.config.rootpath / scenario.config_path for scenario in scenarios if scenario}
     if not files:
         yield
         return
     try:
-        from sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
-    except SystemExit as missing:  # its words say what to install
-        pytest.exit(f"These tests run against the sandbox. {missing}", returncode=pytest.ExitCode.USAGE_ERROR)
+        from docextract_sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
+    except SystemExit as import_error:  # its words say what to install
+        pytest.exit(f"These tests run against the sandbox. {import_error}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     sandbox = Sandbox()
     sandbox.fill_demo()
     with serve(sandbox) as url:
-        settings = by_scenario(sandbox.demo_settings(url), sandbox.credentials)
+        settings = build_scenario_settings(sandbox.build_settings(url), sandbox.credentials)
         try:
             for file in files:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,28 +46,35 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
                     folder.rmdir()
 
 
-def by_scenario(everything: dict[str, Any], keys: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+def build_scenario_settings(
+    all_settings: dict[str, Any], credentials: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, Any]]:
     """Settings by the name of their scenario: all products, each alone, typed tables, and all with one wrong key.
 
     Those of one product alone are as Airbyte's form sends them, the others without `use`, as they are written by hand.
     """
-    extracta = {**everything["extracta"], "follow_links": False}
-    alone = {
-        **{name: everything[name] for name in everything},
+    extracta = {**all_settings["extracta"], "follow_links": False}
+    single_sections = {
+        **{name: all_settings[name] for name in all_settings},
         "extracta": {name: value for name, value in extracta.items() if not name.startswith("classification_")},
         "extracta_classification": {name: value for name, value in extracta.items() if name != "extraction_ids"},
     }
     return {
-        "all": everything,
-        "typed": {**everything, "typed_tables": True},
-        **{name: _only(name.removesuffix("_classification"), section, everything) for name, section in alone.items()},
+        "all": all_settings,
+        "typed": {**all_settings, "typed_tables": True},
         **{
-            f"wrong_{name}_{key}": {**everything, name: {**everything[name], key: WRONG}}
-            for name, own in keys.items()
-            for key in own
+            name: _single_provider_settings(name.removesuffix("_classification"), section, all_settings)
+            for name, section in single_sections.items()
+        },
+        **{
+            f"wrong_{name}_{key}": {**all_settings, name: {**all_settings[name], key: WRONG_KEY}}
+            for name, fields in credentials.items()
+            for key in fields
         },
     }
 
 
-def _only(provider: str, section: Mapping[str, Any], everything: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: {"use": "no"} for name in everything}, provider: {"use": "yes", **section}}
+def _single_provider_settings(
+    provider: str, section: Mapping[str, Any], all_settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {**{name: {"use": "no"} for name in all_settings}, provider: {"use": "yes", **section}}

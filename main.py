@@ -1,6 +1,6 @@
 """Where Airbyte starts the connector in its image."""
 
-from source_docextract.run import main
+from source_docextract.cli import main
 
 if __name__ == "__main__":
     main()

@@ -50,7 +50,7 @@ setup(
     ],
     keywords="airbyte, document extraction, idp, elt, data warehouse",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["source_docextract*", "sandbox*"]),
+    packages=find_packages(include=["source_docextract*", "docextract_sandbox*"]),
     package_data={"source_docextract": ["py.typed"]},
     install_requires=[
         "aiohttp>=3.14,<4",
@@ -70,8 +70,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "source-docextract=source_docextract.run:main",
-            "docextract-sandbox=sandbox.__main__:main",
+            "source-docextract=source_docextract.cli:main",
+            "docextract-sandbox=docextract_sandbox.__main__:main",
         ]
     },
 )

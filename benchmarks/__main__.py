@@ -19,57 +19,61 @@ from pathlib import Path
 from typing import Any
 
 from . import report, targets
-from .cases import cases
-from .field import ENVIRONMENTS
+from .cases import build_cases
+from .field import ENVIRONMENTS_FOLDER
 from .measure import ROOT
-from .rounds import measured
+from .rounds import measure_case
 
-WORK = ROOT / "benchmarks" / ".work"
+WORK_FOLDER = ROOT / "benchmarks" / ".work"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 1 if a row is void or, at full size, a target is missed."""
-    options = _parser().parse_args(arguments)
-    known = cases(options.scale)
-    wanted = options.cases.replace(",", " ").split() or ["*"]
-    chosen = [case for case in known if any(fnmatchcase(case.name, pattern) for pattern in wanted)]
-    if not chosen:
-        print("There is no such case; there are:", ", ".join(case.name for case in known), file=sys.stderr)
+    options = _build_parser().parse_args(arguments)
+    known_cases = build_cases(options.scale)
+    case_patterns = options.cases.replace(",", " ").split() or ["*"]
+    chosen_cases = [case for case in known_cases if any(fnmatchcase(case.name, pattern) for pattern in case_patterns)]
+    if not chosen_cases:
+        print("There is no such case; there are:", ", ".join(case.name for case in known_cases), file=sys.stderr)
         return 2
     # A quick look leaves the documented figures alone.
-    folder = WORK / f"{options.scale:g}"
+    folder = WORK_FOLDER / f"{options.scale:g}"
     folder.mkdir(parents=True, exist_ok=True)
-    results = _known(folder / "results.json")
-    for case in chosen if options.rounds else ():
+    results = _load_results(folder / "results.json")
+    for case in chosen_cases if options.rounds else ():
         print(f"{case.title} ({case.name})", flush=True)
-        found = measured(case, options.rounds, folder / "runs" / case.name, lambda line: print(line, flush=True))
-        results["cases"][case.name] = {**found, "scale": options.scale, "environment": _environment()}
+        case_results = measure_case(
+            case, options.rounds, folder / "runs" / case.name, lambda line: print(line, flush=True)
+        )
+        results["cases"][case.name] = {**case_results, "scale": options.scale, "environment": _describe_environment()}
         (folder / "results.json").write_text(json.dumps(results, indent=1))
-    judged = targets.judged(results["cases"])
-    print("", *targets.table(judged), sep="\n")
-    docs = ROOT / "docs" if options.scale == 1 else folder
-    report.write(results["cases"], judged, docs / "performance.md")
+    judged_targets = targets.judge_targets(results["cases"])
+    print("", *targets.format_table(judged_targets), sep="\n")
+    output_folder = ROOT / "docs" if options.scale == 1 else folder
+    report.write_report(results["cases"], judged_targets, output_folder / "performance.md")
     if "atlas" in results["cases"]:
-        _draw(folder / "results.json", docs / "performance.svg")
-    print(f"\nWritten: {docs / 'performance.md'}")
+        _draw_chart(folder / "results.json", output_folder / "performance.svg")
+    print(f"\nWritten: {output_folder / 'performance.md'}")
     is_void = any(row["void"] for case in results["cases"].values() for row in case["tasks"].values())
-    is_missed = options.scale == 1 and any(target.passed is False for target in judged)
+    is_missed = options.scale == 1 and any(target.is_reached is False for target in judged_targets)
     return int(is_void or is_missed)
 
 
-def _draw(results: Path, chart: Path) -> None:
+def _draw_chart(results_path: Path, chart_path: Path) -> None:
     """In an environment that has matplotlib."""
-    python = ENVIRONMENTS / "chart" / "bin" / "python"
-    subprocess.run([str(python), str(Path(__file__).with_name("chart.py")), str(results), str(chart)], check=True)
+    python = ENVIRONMENTS_FOLDER / "chart" / "bin" / "python"
+    subprocess.run(
+        [str(python), str(Path(__file__).with_name("chart.py")), str(results_path), str(chart_path)], check=True
+    )
 
 
-def _known(path: Path) -> dict[str, Any]:
+def _load_results(results_path: Path) -> dict[str, Any]:
     """What was measured before stays, until its case is measured again."""
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {"cases": {}}
-    return found
+    results: dict[str, Any] = json.loads(results_path.read_bytes()) if results_path.exists() else {"cases": {}}
+    return results
 
 
-def _environment() -> dict[str, Any]:
+def _describe_environment() -> dict[str, Any]:
     packages = ("source-docextract", "airbyte-cdk", "aiohttp", "requests", "orjson")
     return {
         "on": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -80,7 +84,7 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--rounds", type=int, default=3, help="medians are of so many (default: 3); 0: report what is kept"

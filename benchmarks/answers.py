@@ -11,93 +11,98 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
 
-from sandbox import Sandbox
-from sandbox.api import Answer, Api, Call, Endpoint, Refusal
+from docextract_sandbox import Sandbox
+from docextract_sandbox.api import Api, ApiError, ApiRequest, ApiResponse, Endpoint
 
-_CREDENTIAL = re.compile(rb"\r\n(?:authorization|token): *([^\r\n]*)", re.IGNORECASE)
+_CREDENTIAL_PATTERN = re.compile(rb"\r\n(?:authorization|token): *([^\r\n]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class EncodedResponse:
     """One answer: the endpoint's name, the status, and all bytes of the response."""
 
-    endpoint: str
+    endpoint_name: str
     status: int
-    response: bytes
+    content: bytes
 
 
-class Answers:
+class ResponseCache:
     """What a sandbox answers. GET is remembered: nothing in a benchmark's world changes while it is read.
 
     Everything else is asked of the sandbox each time, so that it counts logins and keeps up Extracta's spacing.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._remembered: dict[bytes, Sent] = {}
-        self._accepted: set[bytes] = set()
+        self._cached_responses: dict[bytes, EncodedResponse] = {}
+        self._accepted_credentials: set[bytes] = set()
         """Credentials that the sandbox has taken: what is remembered is sent to nobody else."""
         self._routes = [
-            (endpoint.method, _pattern(api, endpoint), endpoint) for api in sandbox.apis for endpoint in api.endpoints()
+            (endpoint.method, _build_path_pattern(api, endpoint), endpoint)
+            for api in sandbox.apis
+            for endpoint in api.list_endpoints()
         ]
 
-    def to(self, head: bytes, body: bytes, arrived: float) -> Sent:
+    def respond(self, head: bytes, body: bytes, arrived_at: float) -> EncodedResponse:
         """The answer to a request of this head, without the empty line at its end, and this body."""
-        line = head[: head.index(b"\r\n")]
-        found = _CREDENTIAL.search(head)
-        credential = found[1] if found else b""
-        remembered = self._remembered.get(line)
-        if remembered and credential in self._accepted:
-            return remembered
-        sent = self._asked(head.decode("latin-1"), body, arrived)
-        if line.startswith(b"GET ") and sent.status == 200:
-            self._remembered[line] = sent
-            self._accepted.add(credential)
-        return sent
+        request_line = head[: head.index(b"\r\n")]
+        credential_match = _CREDENTIAL_PATTERN.search(head)
+        credential = credential_match[1] if credential_match else b""
+        cached_response = self._cached_responses.get(request_line)
+        if cached_response and credential in self._accepted_credentials:
+            return cached_response
+        response = self._ask_sandbox(head.decode("latin-1"), body, arrived_at)
+        if request_line.startswith(b"GET ") and response.status == 200:
+            self._cached_responses[request_line] = response
+            self._accepted_credentials.add(credential)
+        return response
 
-    def _asked(self, head: str, body: bytes, arrived: float) -> Sent:
-        line, *rest = head.split("\r\n")
-        method, target, _ = line.split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in rest)}
+    def _ask_sandbox(self, head: str, body: bytes, arrived_at: float) -> EncodedResponse:
+        request_line, *header_lines = head.split("\r\n")
+        method, target, _ = request_line.split(" ")
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (header_line.partition(":") for header_line in header_lines)
+        }
         url = urlsplit(target)
         for endpoint_method, pattern, endpoint in self._routes:
             match = pattern.fullmatch(url.path)
             if match and method == endpoint_method:
-                call = Call(
+                request = ApiRequest(
                     headers=headers,
                     query=dict(parse_qsl(url.query, keep_blank_values=True)),
-                    path={name: unquote(value) for name, value in match.groupdict().items()},
-                    body=_json_object(body),
-                    uploads=(),
-                    arrived=arrived,
+                    path_params={name: unquote(value) for name, value in match.groupdict().items()},
+                    body=_parse_json_object(body),
+                    upload_names=(),
+                    arrived_at=arrived_at,
                     base_url=f"http://{headers.get('host', '')}",
                 )
-                return _sent(endpoint.name, _answer(endpoint, call))
-        return _sent("unknown", Answer({"message": "Not Found"}, 404))
+                return _encode_response(endpoint.name, _call_endpoint(endpoint, request))
+        return _encode_response("unknown", ApiResponse({"message": "Not Found"}, 404))
 
 
-def _pattern(api: Api, endpoint: Endpoint) -> re.Pattern[str]:
+def _build_path_pattern(api: Api, endpoint: Endpoint) -> re.Pattern[str]:
     base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", base_path + endpoint.path))
 
 
-def _answer(endpoint: Endpoint, call: Call) -> Answer:
+def _call_endpoint(endpoint: Endpoint, request: ApiRequest) -> ApiResponse:
     try:
-        return endpoint.handle(call)
-    except Refusal as refusal:
-        return refusal.answer
+        return endpoint.handler(request)
+    except ApiError as error:
+        return error.response
 
 
-def _sent(endpoint: str, answer: Answer) -> Sent:
-    is_text = isinstance(answer.body, str) and not answer.text_as_json
-    body = str(answer.body).encode() if is_text else orjson.dumps(answer.body)
-    kind = "text/plain; charset=utf-8" if is_text else "application/json"
-    head = f"HTTP/1.1 {answer.status} \r\ncontent-length: {len(body)}\r\ncontent-type: {kind}\r\n\r\n"
-    return Sent(endpoint, answer.status, head.encode() + body)
+def _encode_response(endpoint_name: str, response: ApiResponse) -> EncodedResponse:
+    is_text = isinstance(response.body, str) and not response.text_as_json
+    body = str(response.body).encode() if is_text else orjson.dumps(response.body)
+    content_type = "text/plain; charset=utf-8" if is_text else "application/json"
+    head = f"HTTP/1.1 {response.status} \r\ncontent-length: {len(body)}\r\ncontent-type: {content_type}\r\n\r\n"
+    return EncodedResponse(endpoint_name, response.status, head.encode() + body)
 
 
-def _json_object(raw: bytes) -> dict[str, object] | None:
+def _parse_json_object(content: bytes) -> dict[str, object] | None:
     try:
-        value = orjson.loads(raw)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .worlds import ALL, INVOICE_FIELDS, LICENCE_FIELDS, PER_PAGE, SMALL
+from .worlds import ALL_SELECTION, INVOICE_FIELDS, LICENCE_FIELDS, PER_PAGE, SMALL_SELECTION
 
 LATENCY = 0.05
 SPACING = 0.2
-PAGES, PAGES_OF_LARGE = 5, 50
+PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH = 5, 50
 """Pages of a batch: of most, and of a few large ones."""
 
 
@@ -27,12 +27,12 @@ class Task:
 
     name: str
     system: str
-    expected: Mapping[str, int] = field(default_factory=dict)
-    selection: str = ALL
+    expected_records: Mapping[str, int] = field(default_factory=dict)
+    selection: str = ALL_SELECTION
     streams: tuple[str, ...] = ()
     latency: float = 0.0
-    again: str = ""
-    once: bool = False
+    resumed_task: str = ""
+    is_first_round_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,148 +50,189 @@ class Case:
     tasks: tuple[Task, ...]
     world: str = ""
     sizes: Mapping[str, float] = field(default_factory=dict)
-    warm: str = ""
-    times: int = 1
+    warmup_system: str = ""
+    runs_per_round: int = 1
 
 
-FIELD = ("loop", "loop-threads", "connector", "manifest", "dlt", "singer")
-VARIANTS = ("loop-silent", "dlt-tuned", "singer-msgspec", "singer-tuned")
-KINDS = ("batches", "files", "results", "fields")
-_WARM = "loop-silent"
+MAIN_SYSTEMS = ("loop", "loop-threads", "connector", "manifest", "dlt", "singer")
+VARIANT_SYSTEMS = ("loop-silent", "dlt-tuned", "singer-msgspec", "singer-tuned")
+STREAM_KINDS = ("batches", "files", "results", "fields")
+_WARMUP_SYSTEM = "loop-silent"
 
 
-def cases(scale: float) -> list[Case]:
+def build_cases(scale: float) -> list[Case]:
     """All of them; a scale below 1 makes the worlds smaller, for a quick look."""
     return [
-        Case("start", "Start-up", tuple(Task(name, name) for name in ("spec", "import", "python")), times=3),
-        _at_once(scale),
-        *_slowly(scale),
-        _extracta(),
-        *_listed(scale),
-        _streams(scale),
-        *_growth(scale),
+        Case("start", "Start-up", tuple(Task(name, name) for name in ("spec", "import", "python")), runs_per_round=3),
+        _build_atlas_case(scale),
+        *_build_latency_cases(scale),
+        _build_extracta_case(),
+        *_build_listing_cases(scale),
+        _build_streams_case(scale),
+        *_build_growth_cases(scale),
     ]
 
 
-def _scaled(number: int, scale: float) -> int:
+def _scale_count(number: int, scale: float) -> int:
     return max(1, round(number * scale))
 
 
-def _rows(provider: str, batches: int, documents: int, fields: int) -> dict[str, int]:
+def _count_expected_rows(provider: str, batches: int, documents: int, fields: int) -> dict[str, int]:
     """How many rows each of its streams must have."""
-    counts = zip(KINDS, (batches, documents, documents, documents * fields), strict=True)
+    counts = zip(STREAM_KINDS, (batches, documents, documents, documents * fields), strict=True)
     return {f"{provider}_{kind}": count for kind, count in counts}
 
 
-def _atlas(batches: int, pages: int = PAGES) -> tuple[dict[str, int], int, str]:
+def _size_atlas(batches: int, pages: int = PAGES_PER_BATCH) -> tuple[dict[str, int], int, str]:
     """The sizes of a world, how many documents that are, and both in words."""
     sizes = {"batches": batches, "documents": pages * PER_PAGE}
     documents = batches * pages * PER_PAGE
     return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages"
 
 
-def _read(system: str, documents: int, name: str = "", **how: Any) -> Task:
+def _make_read_task(system: str, documents: int, name: str = "", **task_options: Any) -> Task:
     """A system that reads all documents; the connector for its results alone."""
-    is_own = system == "connector"
-    expected = {"atlas_results" if is_own else "documents": documents}
-    return Task(name or system, system, expected, streams=("atlas_results",) if is_own else (), **how)
+    is_connector = system == "connector"
+    expected = {"atlas_results" if is_connector else "documents": documents}
+    return Task(name or system, system, expected, streams=("atlas_results",) if is_connector else (), **task_options)
 
 
-def _at_once(scale: float) -> Case:
+def _build_atlas_case(scale: float) -> Case:
     """All systems without a wait for answers; each with a sync of one page, and with a second one after the first."""
-    sizes, documents, title = _atlas(_scaled(400, scale))
+    sizes, documents, title = _size_atlas(_scale_count(400, scale))
     tasks = []
-    for system in FIELD:
-        tasks += [_read(system, documents), _read(system, PER_PAGE, f"{system}/small", selection=SMALL)]
-    tasks.append(_read("connector", 0, "connector/again", again="connector"))
-    tasks += [_read(one, documents, f"{one}/again", again=one, once=True) for one in ("manifest", "dlt", "singer")]
-    for system in VARIANTS:
-        tasks.append(_read(system, documents, once=True))
-        tasks.append(_read(system, PER_PAGE, f"{system}/small", selection=SMALL, once=True))
-    return Case("atlas", f"{title}, answered at once", tuple(tasks), "atlas", sizes, _WARM)
+    for system in MAIN_SYSTEMS:
+        tasks += [
+            _make_read_task(system, documents),
+            _make_read_task(system, PER_PAGE, f"{system}/small", selection=SMALL_SELECTION),
+        ]
+    tasks.append(_make_read_task("connector", 0, "connector/again", resumed_task="connector"))
+    tasks += [
+        _make_read_task(
+            resumed_system, documents, f"{resumed_system}/again", resumed_task=resumed_system, is_first_round_only=True
+        )
+        for resumed_system in ("manifest", "dlt", "singer")
+    ]
+    for system in VARIANT_SYSTEMS:
+        tasks.append(_make_read_task(system, documents, is_first_round_only=True))
+        tasks.append(
+            _make_read_task(system, PER_PAGE, f"{system}/small", selection=SMALL_SELECTION, is_first_round_only=True)
+        )
+    return Case("atlas", f"{title}, answered at once", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
 
 
-def _slowly(scale: float) -> Iterator[Case]:
+def _build_latency_cases(scale: float) -> Iterator[Case]:
     """What others take for that is told beside, and some of them wait for one answer after the other."""
-    concurrent = tuple(system for system in FIELD if system not in {"loop", "singer"})
+    concurrent_systems = tuple(system for system in MAIN_SYSTEMS if system not in {"loop", "singer"})
     for name, batches, pages, systems in (
-        ("atlas-50ms", 400, PAGES, FIELD),
-        ("atlas-50ms-large", 40, PAGES_OF_LARGE, concurrent),
+        ("atlas-50ms", 400, PAGES_PER_BATCH, MAIN_SYSTEMS),
+        ("atlas-50ms-large", 40, PAGES_PER_LARGE_BATCH, concurrent_systems),
     ):
-        sizes, documents, title = _atlas(_scaled(batches, scale), pages)
-        tasks = [_read(one, documents, latency=LATENCY, once=one != "connector") for one in systems]
-        tasks.append(_read("connector", PER_PAGE, "connector/small", selection=SMALL))
-        yield Case(name, f"{title}, {LATENCY * 1000:.0f} ms a response", tuple(tasks), "atlas", sizes, _WARM)
+        sizes, documents, title = _size_atlas(_scale_count(batches, scale), pages)
+        tasks = [
+            _make_read_task(system_name, documents, latency=LATENCY, is_first_round_only=system_name != "connector")
+            for system_name in systems
+        ]
+        tasks.append(_make_read_task("connector", PER_PAGE, "connector/small", selection=SMALL_SELECTION))
+        yield Case(name, f"{title}, {LATENCY * 1000:.0f} ms a response", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
 
 
-def _extracta() -> Case:
+def _build_extracta_case() -> Case:
     sizes = {"templates": 1, "batches": 30, "files": 5, "spacing": SPACING}
-    expected, few = _rows("extracta", 30, 150, INVOICE_FIELDS), _rows("extracta", 1, 1, INVOICE_FIELDS)
-    tasks = (Task("connector", "connector", expected), Task("connector/small", "connector", few, SMALL))
+    expected, small_expected = (
+        _count_expected_rows("extracta", 30, 150, INVOICE_FIELDS),
+        _count_expected_rows("extracta", 1, 1, INVOICE_FIELDS),
+    )
+    tasks = (
+        Task("connector", "connector", expected),
+        Task("connector/small", "connector", small_expected, SMALL_SELECTION),
+    )
     return Case("extracta", f"Extracta: 30 batches, {SPACING} s between requests", tasks, "extracta", sizes)
 
 
-def _listed(scale: float) -> Iterator[Case]:
+def _build_listing_cases(scale: float) -> Iterator[Case]:
     """Lists by time. How many fields their documents have is not known beforehand."""
-    count = _scaled(20_000, scale)
-    for provider, title, count_as, size_as, latency in (
+    count = _scale_count(20_000, scale)
+    for provider, title, count_key, batch_size_key, latency in (
         ("docmap", f"DocMap: {count:,} extractions", "extractions", "run_size", 0.0),
         ("sensible", f"Sensible: {count:,} extractions", "documents", "batch_size", LATENCY),
     ):
         results, files, batches = f"{provider}_results", f"{provider}_files", f"{provider}_batches"
-        alone = Task("connector", "connector", {results: count}, ALL, (results,), latency, once=latency > 0)
-        every = {results: count, files: count, batches: -(-count // PER_PAGE)}
-        tasks = (alone, Task("connector/all", "connector", every, once=latency > 0))
-        yield Case(provider, title, tasks, provider, {count_as: count, size_as: PER_PAGE}, "connector")
+        results_task = Task(
+            "connector",
+            "connector",
+            {results: count},
+            ALL_SELECTION,
+            (results,),
+            latency,
+            is_first_round_only=latency > 0,
+        )
+        expected_counts = {results: count, files: count, batches: -(-count // PER_PAGE)}
+        tasks = (results_task, Task("connector/all", "connector", expected_counts, is_first_round_only=latency > 0))
+        yield Case(provider, title, tasks, provider, {count_key: count, batch_size_key: PER_PAGE}, "connector")
 
 
-def _streams(scale: float) -> Case:
-    sizes, documents, title = _atlas(_scaled(80, scale))
-    rows = _rows("atlas", sizes["batches"], documents, LICENCE_FIELDS)
+def _build_streams_case(scale: float) -> Case:
+    sizes, documents, title = _size_atlas(_scale_count(80, scale))
+    rows = _count_expected_rows("atlas", sizes["batches"], documents, LICENCE_FIELDS)
     tasks = [
-        Task(kind, "connector", {f"atlas_{kind}": rows[f"atlas_{kind}"]}, streams=(f"atlas_{kind}",)) for kind in KINDS
+        Task(kind, "connector", {f"atlas_{kind}": rows[f"atlas_{kind}"]}, streams=(f"atlas_{kind}",))
+        for kind in STREAM_KINDS
     ]
     tasks.append(Task("all", "connector", rows))
-    extra = tuple(stream for stream in rows if stream != "atlas_results")
-    tasks += [Task(system, system, streams=extra) for system in ("printing", "printing-cdk")]
-    return Case("streams", f"Streams of one provider, {title}", tuple(tasks), "atlas", sizes, _WARM)
+    other_streams = tuple(stream for stream in rows if stream != "atlas_results")
+    tasks += [Task(system, system, streams=other_streams) for system in ("printing", "printing-cdk")]
+    return Case("streams", f"Streams of one provider, {title}", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
 
 
-def _growth(scale: float) -> Iterator[Case]:
+def _build_growth_cases(scale: float) -> Iterator[Case]:
     """How cost grows with one number, all others kept: first syncs, and syncs that find nothing new."""
     for documents in (20_000, 100_000, 200_000):
-        sizes, count, title = _atlas(_scaled(documents // 250, scale))
-        task = Task("first", "connector", _rows("atlas", sizes["batches"], count, LICENCE_FIELDS), once=True)
-        yield Case(f"documents-{documents}", f"Atlas by documents: {title}", (task,), "atlas", sizes, _WARM)
-    settled = _scaled(10_000, scale)
-    tasks = _twice("atlas", settled, settled, LICENCE_FIELDS)
-    sizes = {"batches": settled, "documents": 1}
+        sizes, count, title = _size_atlas(_scale_count(documents // 250, scale))
+        task = Task(
+            "first",
+            "connector",
+            _count_expected_rows("atlas", sizes["batches"], count, LICENCE_FIELDS),
+            is_first_round_only=True,
+        )
+        yield Case(f"documents-{documents}", f"Atlas by documents: {title}", (task,), "atlas", sizes, _WARMUP_SYSTEM)
+    batch_count = _scale_count(10_000, scale)
+    tasks = _make_first_and_quiet_tasks("atlas", batch_count, batch_count, LICENCE_FIELDS)
+    sizes = {"batches": batch_count, "documents": 1}
     yield Case("settled-atlas", "Atlas by settled batches", tasks, "atlas", sizes)
     for batches in (100, 1_000, 10_000):
-        yield _extracta_of(f"batches-{batches}", "settled batches", batches=_scaled(batches, scale))
+        yield _build_extracta_growth_case(f"batches-{batches}", "settled batches", batches=_scale_count(batches, scale))
     for templates in (1, 10, 100):
         name = f"templates-{templates}"
-        yield _extracta_of(name, "templates", templates=_scaled(templates, scale), batches=_scaled(1_000, scale))
-    for waiting in (100, 1_000, 10_000):
-        yield _extracta_of(f"open-{waiting}", "open batches", open_batches=_scaled(waiting, scale))
+        yield _build_extracta_growth_case(
+            name, "templates", templates=_scale_count(templates, scale), batches=_scale_count(1_000, scale)
+        )
+    for open_count in (100, 1_000, 10_000):
+        yield _build_extracta_growth_case(
+            f"open-{open_count}", "open batches", open_batches=_scale_count(open_count, scale)
+        )
     for extractions in (1_000, 10_000, 50_000):
-        each = _scaled(extractions, scale)
-        sizes = {"extractions": each * 2, "run_size": 1_000, "days": 2}
+        extractions_per_day = _scale_count(extractions, scale)
+        sizes = {"extractions": extractions_per_day * 2, "run_size": 1_000, "days": 2}
         results = "docmap_results"
-        task = Task("first", "connector", {results: each * 2}, streams=(results,), once=True)
+        task = Task(
+            "first", "connector", {results: extractions_per_day * 2}, streams=(results,), is_first_round_only=True
+        )
         yield Case(f"day-{extractions}", "DocMap by extractions of a day", (task,), "docmap", sizes)
 
 
-def _extracta_of(name: str, what: str, templates: int = 1, batches: int = 0, open_batches: int = 0) -> Case:
+def _build_extracta_growth_case(
+    name: str, quantity: str, templates: int = 1, batches: int = 0, open_batches: int = 0
+) -> Case:
     sizes = {"templates": templates, "batches": batches, "files": 1, "open_batches": open_batches}
-    tasks = _twice("extracta", batches + open_batches, batches, INVOICE_FIELDS)
-    return Case(name, f"Extracta by {what}", tasks, "extracta", sizes)
+    tasks = _make_first_and_quiet_tasks("extracta", batches + open_batches, batches, INVOICE_FIELDS)
+    return Case(name, f"Extracta by {quantity}", tasks, "extracta", sizes)
 
 
-def _twice(provider: str, batches: int, documents: int, fields: int) -> tuple[Task, Task]:
+def _make_first_and_quiet_tasks(provider: str, batches: int, documents: int, fields: int) -> tuple[Task, Task]:
     """A first sync of all streams, and quiet ones after it."""
-    rows = _rows(provider, batches, documents, fields)
+    rows = _count_expected_rows(provider, batches, documents, fields)
     return (
-        Task("first", "connector", rows, once=True),
-        Task("quiet", "connector", dict.fromkeys(rows, 0), again="first"),
+        Task("first", "connector", rows, is_first_round_only=True),
+        Task("quiet", "connector", dict.fromkeys(rows, 0), resumed_task="first"),
     )

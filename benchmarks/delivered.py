@@ -20,7 +20,7 @@ States = list[tuple[str, bytes]]
 
 
 def airbyte(folder: Path, states: States) -> Iterator[Record]:
-    for line in _lines(folder):
+    for line in _iter_lines(folder):
         if line.startswith((b'{"type":"RECORD"', b'{"type":"STATE"')):
             message = orjson.loads(line)
             if message["type"] == "RECORD":
@@ -28,13 +28,13 @@ def airbyte(folder: Path, states: States) -> Iterator[Record]:
             else:
                 state = message["state"]
                 states.append((state["stream"]["stream_descriptor"]["name"], orjson.dumps(state)))
-    last = dict(states)
-    if last:
-        (folder / "state.json").write_bytes(b"[" + b",".join(last.values()) + b"]")
+    last_states = dict(states)
+    if last_states:
+        (folder / "state.json").write_bytes(b"[" + b",".join(last_states.values()) + b"]")
 
 
 def singer(folder: Path, states: States) -> Iterator[Record]:
-    for line in _lines(folder):
+    for line in _iter_lines(folder):
         message = orjson.loads(line)
         if message["type"] == "RECORD":
             yield message["stream"], message["record"]
@@ -56,34 +56,34 @@ def dlt(folder: Path, states: States) -> Iterator[Record]:
 
 def count(folder: Path, _: States) -> Iterator[Record]:
     """A number, where nothing was printed."""
-    for line in _lines(folder):
+    for line in _iter_lines(folder):
         yield from (("documents", {"id": number}) for number in range(orjson.loads(line)["documents"]))
 
 
-FORMS: dict[str, Callable[[Path, States], Iterator[Record]]] = {
-    form.__name__: form for form in (airbyte, singer, dlt, count)
+OUTPUT_READERS: dict[str, Callable[[Path, States], Iterator[Record]]] = {
+    reader.__name__: reader for reader in (airbyte, singer, dlt, count)
 }
 
 
-def _lines(folder: Path) -> Iterator[bytes]:
+def _iter_lines(folder: Path) -> Iterator[bytes]:
     with (folder / "output").open("rb") as lines:
         yield from lines
 
 
-def _key(row: Mapping[str, Any]) -> object:
+def _get_record_key(row: Mapping[str, Any]) -> object:
     return row["id"] if "id" in row else (row["batch_id"], row["document_id"])
 
 
-def told(form: str, folder: Path) -> dict[str, Any]:
+def summarize_delivery(output_format: str, folder: Path) -> dict[str, Any]:
     states: States = []
     records: Counter[str] = Counter()
     keys: defaultdict[str, set[object]] = defaultdict(set)
-    for stream, row in FORMS[form](folder, states):
+    for stream, row in OUTPUT_READERS[output_format](folder, states):
         records[stream] += 1
-        keys[stream].add(_key(row))
+        keys[stream].add(_get_record_key(row))
     return {
         "records": dict(records),
-        "distinct": {stream: len(found) for stream, found in keys.items()},
+        "distinct": {stream: len(stream_keys) for stream, stream_keys in keys.items()},
         "states": len(states),
         "state_bytes": sum(len(state) for _, state in states),
         "last_state_bytes": sum(map(len, dict(states).values())),
@@ -92,4 +92,4 @@ def told(form: str, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(orjson.dumps(told(sys.argv[1], Path(sys.argv[2]))).decode())
+    print(orjson.dumps(summarize_delivery(sys.argv[1], Path(sys.argv[2]))).decode())

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .measure import ROOT, run
+from .measure import ROOT, run_process
 
-SYSTEMS = ROOT / "benchmarks" / "systems"
-ENVIRONMENTS = ROOT / "benchmarks" / ".venvs"
-IN_FLIGHT = 10
-_OWN = Path(sys.executable).parent
+SYSTEMS_FOLDER = ROOT / "benchmarks" / "systems"
+ENVIRONMENTS_FOLDER = ROOT / "benchmarks" / ".venvs"
+MAX_IN_FLIGHT = 10
+_SCRIPTS_FOLDER = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
-class Job:
+class SystemRun:
     """One run of a system: a folder for itself, settings to read with, and the connector's streams (none: all)."""
 
     folder: Path
@@ -27,24 +27,27 @@ class Job:
     streams: tuple[str, ...] = ()
 
     @property
-    def config(self) -> Path:
-        return self._written("config.json", self.settings)
+    def config_path(self) -> Path:
+        return self._write_json("config.json", self.settings)
 
     @property
-    def state(self) -> Path:
+    def state_path(self) -> Path:
         """The state that the last run left; there is none before the first."""
         return self.folder / "state.json"
 
     @property
-    def output(self) -> Path:
+    def output_path(self) -> Path:
         return self.folder / "output"
 
-    def catalog(self, streams: Sequence[Mapping[str, Any]], mode: str) -> Path:
-        chosen = [stream for stream in streams if not self.streams or stream["name"] in self.streams]
-        configured = [{"stream": one, "sync_mode": mode, "destination_sync_mode": "append_dedup"} for one in chosen]
-        return self._written("catalog.json", {"streams": configured})
+    def write_catalog(self, streams: Sequence[Mapping[str, Any]], mode: str) -> Path:
+        chosen_streams = [stream for stream in streams if not self.streams or stream["name"] in self.streams]
+        configured_streams = [
+            {"stream": chosen_stream, "sync_mode": mode, "destination_sync_mode": "append_dedup"}
+            for chosen_stream in chosen_streams
+        ]
+        return self._write_json("catalog.json", {"streams": configured_streams})
 
-    def _written(self, name: str, content: object) -> Path:
+    def _write_json(self, name: str, content: object) -> Path:
         path = self.folder / name
         path.write_text(json.dumps(content))
         return path
@@ -61,83 +64,111 @@ class System:
     """
 
     title: str
-    command: Callable[[Job], Sequence[str]]
-    speaks: str = "airbyte"
+    command: Callable[[SystemRun], Sequence[str]]
+    output_format: str = "airbyte"
     environment: Mapping[str, str] = field(default_factory=dict)
-    keeps_time: bool = False
+    is_cpu_reported: bool = False
 
 
-def _floor(*options: str) -> Callable[[Job], Sequence[str]]:
-    return lambda job: [sys.executable, str(SYSTEMS / "floor.py"), str(job.config), *options]
+def _make_floor_command(*options: str) -> Callable[[SystemRun], Sequence[str]]:
+    return lambda system_run: [sys.executable, str(SYSTEMS_FOLDER / "floor.py"), str(system_run.config_path), *options]
 
 
-def _states(job: Job) -> Sequence[str]:
-    return ["--state", str(job.state)] if job.state.exists() else []
+def _build_state_options(system_run: SystemRun) -> Sequence[str]:
+    return ["--state", str(system_run.state_path)] if system_run.state_path.exists() else []
 
 
-def _connector(job: Job) -> Sequence[str]:
-    catalog = job.catalog(streams_of(job), "incremental")
-    command = [str(_OWN / "source-docextract"), "read", "--config", str(job.config), "--catalog", str(catalog)]
-    return [*command, *_states(job)]
+def _build_connector_command(system_run: SystemRun) -> Sequence[str]:
+    catalog = system_run.write_catalog(discover_streams(system_run), "incremental")
+    command = [
+        str(_SCRIPTS_FOLDER / "source-docextract"),
+        "read",
+        "--config",
+        str(system_run.config_path),
+        "--catalog",
+        str(catalog),
+    ]
+    return [*command, *_build_state_options(system_run)]
 
 
-_known: dict[frozenset[str], list[dict[str, Any]]] = {}
+_streams_by_providers: dict[frozenset[str], list[dict[str, Any]]] = {}
 
 
-def streams_of(job: Job) -> list[dict[str, Any]]:
+def discover_streams(system_run: SystemRun) -> list[dict[str, Any]]:
     """All streams that the connector has for the providers in these settings; asked for once."""
-    providers = frozenset(job.settings)
-    if providers not in _known:
-        output, errors = job.folder / "discovered", job.folder / "errors"
-        run([str(_OWN / "source-docextract"), "discover", "--config", str(job.config)], output, errors)
+    providers = frozenset(system_run.settings)
+    if providers not in _streams_by_providers:
+        output, errors = system_run.folder / "discovered", system_run.folder / "errors"
+        run_process(
+            [str(_SCRIPTS_FOLDER / "source-docextract"), "discover", "--config", str(system_run.config_path)],
+            output,
+            errors,
+        )
         messages = [json.loads(line) for line in output.read_text().splitlines()]
-        [_known[providers]] = (one["catalog"]["streams"] for one in messages if one["type"] == "CATALOG")
-    return _known[providers]
+        [_streams_by_providers[providers]] = (
+            message["catalog"]["streams"] for message in messages if message["type"] == "CATALOG"
+        )
+    return _streams_by_providers[providers]
 
 
-def _manifest(job: Job) -> Sequence[str]:
+def _build_manifest_command(system_run: SystemRun) -> Sequence[str]:
     stream = {"name": "documents", "json_schema": {}, "supported_sync_modes": ["full_refresh", "incremental"]}
-    catalog = job.catalog([stream], "full_refresh")
-    command = [str(_OWN / "source-declarative-manifest"), "read", "--config", str(job.config)]
-    manifest = str(SYSTEMS / "manifest.yaml")
-    return [*command, "--catalog", str(catalog), "--manifest-path", manifest, *_states(job)]
+    catalog = system_run.write_catalog([stream], "full_refresh")
+    command = [str(_SCRIPTS_FOLDER / "source-declarative-manifest"), "read", "--config", str(system_run.config_path)]
+    manifest = str(SYSTEMS_FOLDER / "manifest.yaml")
+    return [*command, "--catalog", str(catalog), "--manifest-path", manifest, *_build_state_options(system_run)]
 
 
-def _dlt(job: Job) -> Sequence[str]:
+def _build_dlt_command(system_run: SystemRun) -> Sequence[str]:
     # What an earlier run extracted would have been loaded by now; its state stays.
-    shutil.rmtree(job.folder / "documents" / "normalize" / "extracted", ignore_errors=True)
-    python = str(ENVIRONMENTS / "dlt" / "bin" / "python")
-    return [python, str(SYSTEMS / "dlt_pipeline.py"), str(job.config), str(job.folder)]
+    shutil.rmtree(system_run.folder / "documents" / "normalize" / "extracted", ignore_errors=True)
+    python = str(ENVIRONMENTS_FOLDER / "dlt" / "bin" / "python")
+    return [python, str(SYSTEMS_FOLDER / "dlt_pipeline.py"), str(system_run.config_path), str(system_run.folder)]
 
 
-def _singer(job: Job) -> Sequence[str]:
-    python = str(ENVIRONMENTS / "singer" / "bin" / "python")
-    return [python, str(SYSTEMS / "singer_tap.py"), "--config", str(job.config), *_states(job)]
+def _build_singer_command(system_run: SystemRun) -> Sequence[str]:
+    python = str(ENVIRONMENTS_FOLDER / "singer" / "bin" / "python")
+    return [
+        python,
+        str(SYSTEMS_FOLDER / "singer_tap.py"),
+        "--config",
+        str(system_run.config_path),
+        *_build_state_options(system_run),
+    ]
 
 
-def _printing(*options: str) -> Callable[[Job], Sequence[str]]:
+def _make_printing_command(*options: str) -> Callable[[SystemRun], Sequence[str]]:
     output = "../all/output"
-    return lambda job: [sys.executable, str(SYSTEMS / "printing.py"), str(job.folder / output), *job.streams, *options]
+    return lambda system_run: [
+        sys.executable,
+        str(SYSTEMS_FOLDER / "printing.py"),
+        str(system_run.folder / output),
+        *system_run.streams,
+        *options,
+    ]
 
 
-_DLT = {"EXTRACT__WORKERS": str(IN_FLIGHT), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+_DLT_ENVIRONMENT = {"EXTRACT__WORKERS": str(MAX_IN_FLIGHT), "RUNTIME__DLTHUB_TELEMETRY": "false"}
 
-FIELD: dict[str, System] = {
-    "loop": System("requests + orjson, a loop", _floor()),
-    "loop-silent": System("the same, without printing", _floor("--silent"), speaks="count"),
-    "loop-threads": System(f"the same, {IN_FLIGHT} threads", _floor("--threads", str(IN_FLIGHT))),
-    "connector": System("source-docextract", _connector),
-    "manifest": System("Airbyte CDK, declarative", _manifest),
-    "dlt": System("dlt rest_api, extract only", _dlt, "dlt", _DLT),
+COMPARED_SYSTEMS: dict[str, System] = {
+    "loop": System("requests + orjson, a loop", _make_floor_command()),
+    "loop-silent": System("the same, without printing", _make_floor_command("--silent"), output_format="count"),
+    "loop-threads": System(f"the same, {MAX_IN_FLIGHT} threads", _make_floor_command("--threads", str(MAX_IN_FLIGHT))),
+    "connector": System("source-docextract", _build_connector_command),
+    "manifest": System("Airbyte CDK, declarative", _build_manifest_command),
+    "dlt": System("dlt rest_api, extract only", _build_dlt_command, "dlt", _DLT_ENVIRONMENT),
     "dlt-tuned": System(
-        "the same, files not compressed", _dlt, "dlt", {**_DLT, "DATA_WRITER__DISABLE_COMPRESSION": "true"}
+        "the same, files not compressed",
+        _build_dlt_command,
+        "dlt",
+        {**_DLT_ENVIRONMENT, "DATA_WRITER__DISABLE_COMPRESSION": "true"},
     ),
-    "singer": System("Singer SDK tap", _singer, "singer"),
-    "singer-msgspec": System("the same, written with msgspec", _singer, "singer", {"MSGSPEC": "1"}),
-    "singer-tuned": System("the same, and pages read by own code", _singer, "singer", {"TUNED": "1"}),
-    "printing": System("printing alone, orjson", _printing(), keeps_time=True),
-    "printing-cdk": System("printing alone, as the CDK does", _printing("--cdk"), keeps_time=True),
-    "spec": System("source-docextract spec", lambda _: [str(_OWN / "source-docextract"), "spec"]),
+    "singer": System("Singer SDK tap", _build_singer_command, "singer"),
+    "singer-msgspec": System("the same, written with msgspec", _build_singer_command, "singer", {"MSGSPEC": "1"}),
+    "singer-tuned": System("the same, and pages read by own code", _build_singer_command, "singer", {"TUNED": "1"}),
+    "printing": System("printing alone, orjson", _make_printing_command(), is_cpu_reported=True),
+    "printing-cdk": System("printing alone, as the CDK does", _make_printing_command("--cdk"), is_cpu_reported=True),
+    "spec": System("source-docextract spec", lambda _: [str(_SCRIPTS_FOLDER / "source-docextract"), "spec"]),
     "import": System(
         "python -c 'import airbyte_cdk.entrypoint'",
         lambda _: [sys.executable, "-c", "import airbyte_cdk.entrypoint"],

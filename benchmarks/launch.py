@@ -11,20 +11,20 @@ import time
 
 def main() -> None:
     """Prints wall seconds, CPU seconds, `ru_maxrss` and the exit code. Past LIMIT seconds the process is killed."""
-    output, errors, limit, *command = sys.argv[1:]
-    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    files = [
+    output, errors, time_limit, *command = sys.argv[1:]
+    write_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    file_actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, output, write, 0o644),
-        (os.POSIX_SPAWN_OPEN, 2, errors, write, 0o644),
+        (os.POSIX_SPAWN_OPEN, 1, output, write_flags, 0o644),
+        (os.POSIX_SPAWN_OPEN, 2, errors, write_flags, 0o644),
     ]
-    began = time.monotonic()
-    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=files)
+    started = time.monotonic()
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=file_actions)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
-    signal.alarm(int(limit))
+    signal.alarm(int(time_limit))
     _, status, usage = os.wait4(pid, 0)
-    wall = time.monotonic() - began
-    print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+    wall_seconds = time.monotonic() - started
+    print(wall_seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
 
 
 main()

@@ -14,33 +14,49 @@ from typing import Any
 from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = 3600
+MAX_RUN_SECONDS = 3600
 """Seconds after which a process is killed, and void."""
-_LAUNCH = Path(__file__).with_name("launch.py")
-_PER_MEGABYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
+_LAUNCHER_PATH = Path(__file__).with_name("launch.py")
+_MAXRSS_UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
 """`ru_maxrss` counts bytes there, and kilobytes elsewhere."""
 
 
 @dataclass(frozen=True)
-class Cost:
+class ProcessCost:
     """What a process and its own children took: seconds, megabytes (of 1024²), and how it ended."""
 
-    wall: float
-    cpu: float
+    wall_seconds: float
+    cpu_seconds: float
     peak_mb: float
-    code: int
+    exit_code: int
 
 
-def run(command: Sequence[str], output: Path, errors: Path, *, environment: Mapping[str, str] | None = None) -> Cost:
+def run_process(
+    command: Sequence[str], output: Path, errors: Path, *, environment: Mapping[str, str] | None = None
+) -> ProcessCost:
     """Runs a command to its end. What it prints goes into files: a reader would want a processor for itself."""
     # Bytecode is kept and output is buffered, whatever is set for who measures.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(output), str(errors), str(LONGEST), *command]
-    done = subprocess.run(
-        launch, cwd=ROOT, env={**inherited, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
+    inherited_environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    launch_command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(_LAUNCHER_PATH),
+        str(output),
+        str(errors),
+        str(MAX_RUN_SECONDS),
+        *command,
+    ]
+    process = subprocess.run(
+        launch_command,
+        cwd=ROOT,
+        env={**inherited_environment, **(environment or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    wall, cpu, peak, code = done.stdout.split()
-    return Cost(float(wall), float(cpu), int(peak) / _PER_MEGABYTE, int(code))
+    wall, cpu, peak, code = process.stdout.split()
+    return ProcessCost(float(wall), float(cpu), int(peak) / _MAXRSS_UNITS_PER_MB, int(code))
 
 
 @dataclass(frozen=True)
@@ -50,25 +66,25 @@ class Server:
     url: str
     selections: Mapping[str, Mapping[str, Any]]
 
-    def begin(self, latency: float) -> None:
+    def reset(self, latency: float) -> None:
         """Counts anew; answers take so many seconds from now on."""
         self._get(f"begin?latency={latency}")
 
-    def tally(self) -> dict[str, Any]:
+    def get_counts(self) -> dict[str, Any]:
         """What it was asked since; see server.py."""
         return self._get("tally")
 
     def _get(self, path: str) -> dict[str, Any]:
-        with urlopen(f"{self.url}/_bench/{path}", timeout=60) as answer:
-            told: dict[str, Any] = json.load(answer)
-            return told
+        with urlopen(f"{self.url}/_bench/{path}", timeout=60) as response:
+            counts: dict[str, Any] = json.load(response)
+            return counts
 
 
 @contextmanager
-def served(world: str, **sizes: float) -> Iterator[Server]:
+def start_server(world: str, **sizes: float) -> Iterator[Server]:
     """A server of this world, in a process that ends with the block."""
-    sizes_told = [f"{name}={size}" for name, size in sizes.items()]
-    command = [sys.executable, "-m", "benchmarks.server", world, *sizes_told]
+    size_arguments = [f"{name}={size}" for name, size in sizes.items()]
+    command = [sys.executable, "-m", "benchmarks.server", world, *size_arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         try:
             line = process.stdout.readline() if process.stdout else b""

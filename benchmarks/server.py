@@ -16,60 +16,60 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from .answers import Answers, Sent
+from .answers import EncodedResponse, ResponseCache
 from .worlds import WORLDS
 
-_END = b"\r\n\r\n"
-_LONGEST_HEAD = 65_536
+_HEADER_END = b"\r\n\r\n"
+_MAX_HEADER_BYTES = 65_536
 
 
-class Desk:
+class MeasuredHandler:
     """Answers requests after `latency` seconds each, however many there are at once, and counts them."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
-        self.begin(0.0)
+    def __init__(self, response_cache: ResponseCache) -> None:
+        self._response_cache = response_cache
+        self.reset(0.0)
 
-    def begin(self, latency: float) -> None:
+    def reset(self, latency: float) -> None:
         self.latency = latency
         self._requests: Counter[str] = Counter()
-        self._refused = 0
-        self._bytes = 0
-        self._in_flight = self._most_in_flight = 0
-        self._late: list[float] = []
-        self._cpu = time.process_time()
+        self._refused_count = 0
+        self._byte_count = 0
+        self._in_flight = self._max_in_flight = 0
+        self._delays: list[float] = []
+        self._started_cpu = time.process_time()
 
-    def take(self, head: bytes, body: bytes, arrived: float) -> Sent:
-        sent = self._answers.to(head, body, arrived)
-        self._requests[sent.endpoint] += 1
-        self._refused += sent.status >= 400
-        self._bytes += len(sent.response)
+    def handle_request(self, head: bytes, body: bytes, arrived_at: float) -> EncodedResponse:
+        response = self._response_cache.respond(head, body, arrived_at)
+        self._requests[response.endpoint_name] += 1
+        self._refused_count += response.status >= 400
+        self._byte_count += len(response.content)
         self._in_flight += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight)
-        return sent
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
+        return response
 
-    def gave(self, arrived: float, now: float) -> None:
+    def record_sent(self, arrived_at: float, sent_at: float) -> None:
         self._in_flight -= 1
-        self._late.append(now - arrived - self.latency)
+        self._delays.append(sent_at - arrived_at - self.latency)
 
-    def tally(self) -> dict[str, object]:
+    def get_counts(self) -> dict[str, object]:
         """`late`: by how many seconds answers left later than they should, in the mean and at the worst."""
-        late = self._late or [0.0]
+        delays = self._delays or [0.0]
         return {
             "requests": dict(self._requests),
-            "refused": self._refused,
-            "bytes": self._bytes,
-            "most_in_flight": self._most_in_flight,
-            "late": {"mean": sum(late) / len(late), "worst": max(late)},
-            "server_cpu": time.process_time() - self._cpu,
+            "refused": self._refused_count,
+            "bytes": self._byte_count,
+            "most_in_flight": self._max_in_flight,
+            "late": {"mean": sum(delays) / len(delays), "worst": max(delays)},
+            "server_cpu": time.process_time() - self._started_cpu,
         }
 
 
 class Connection(asyncio.Protocol):
     """HTTP/1.1 as far as clients of these APIs speak it: one request after the other, bodies of a told length."""
 
-    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
-        self._desk = desk
+    def __init__(self, handler: MeasuredHandler, loop: asyncio.AbstractEventLoop) -> None:
+        self._handler = handler
         self._loop = loop
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -79,48 +79,48 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        arrived = time.monotonic()
+        arrived_at = time.monotonic()
         self._buffer += data
-        while (end := self._buffer.find(_END)) >= 0:
+        while (end := self._buffer.find(_HEADER_END)) >= 0:
             head = self._buffer[:end]
-            start, length = end + len(_END), _content_length(head)
+            start, length = end + len(_HEADER_END), _parse_content_length(head)
             if len(self._buffer) < start + length:
                 return
             body, self._buffer = self._buffer[start : start + length], self._buffer[start + length :]
-            self._take(head, body, arrived)
-        if len(self._buffer) > _LONGEST_HEAD and self._transport:
+            self._handle_request(head, body, arrived_at)
+        if len(self._buffer) > _MAX_HEADER_BYTES and self._transport:
             self._transport.abort()
 
-    def _take(self, head: bytes, body: bytes, arrived: float) -> None:
+    def _handle_request(self, head: bytes, body: bytes, arrived_at: float) -> None:
         if head.startswith(b"GET /_bench/"):
-            self._write(self._for_who_measures(head))
+            self._write(self._handle_control_request(head))
             return
-        sent = self._desk.take(head, body, arrived)
-        if self._desk.latency:
+        response = self._handler.handle_request(head, body, arrived_at)
+        if self._handler.latency:
             # From the arrival on: the time that it took to find the answer is part of the latency.
-            self._loop.call_at(arrived + self._desk.latency, self._give, sent, arrived)
+            self._loop.call_at(arrived_at + self._handler.latency, self._send_response, response, arrived_at)
         else:
-            self._give(sent, arrived)
+            self._send_response(response, arrived_at)
 
-    def _give(self, sent: Sent, arrived: float) -> None:
-        self._write(sent.response)
-        self._desk.gave(arrived, time.monotonic())
+    def _send_response(self, response: EncodedResponse, arrived_at: float) -> None:
+        self._write(response.content)
+        self._handler.record_sent(arrived_at, time.monotonic())
 
     def _write(self, response: bytes) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(response)
 
-    def _for_who_measures(self, head: bytes) -> bytes:
+    def _handle_control_request(self, head: bytes) -> bytes:
         url = urlsplit(head.split(b" ", 2)[1].decode())
         if url.path == "/_bench/begin":
-            self._desk.begin(float(parse_qs(url.query)["latency"][0]))
-        body = orjson.dumps(self._desk.tally())
+            self._handler.reset(float(parse_qs(url.query)["latency"][0]))
+        body = orjson.dumps(self._handler.get_counts())
         return b"HTTP/1.1 200 \r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def _content_length(head: bytes) -> int:
-    place = head.lower().find(b"\r\ncontent-length:") if not head.startswith(b"GET ") else -1
-    return int(head[place + 17 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+def _parse_content_length(head: bytes) -> int:
+    header_index = head.lower().find(b"\r\ncontent-length:") if not head.startswith(b"GET ") else -1
+    return int(head[header_index + 17 :].split(b"\r\n", 1)[0]) if header_index >= 0 else 0
 
 
 async def serve(world: str, sizes: dict[str, float]) -> None:
@@ -129,11 +129,11 @@ async def serve(world: str, sizes: dict[str, float]) -> None:
     sandbox, selections = WORLDS[world](**sizes)
     # What a world holds stays: looking through it again and again would make answers late.
     gc.freeze()
-    desk = Desk(Answers(sandbox))
-    server = await loop.create_server(lambda: Connection(desk, loop), "127.0.0.1", 0)
+    handler = MeasuredHandler(ResponseCache(sandbox))
+    server = await loop.create_server(lambda: Connection(handler, loop), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    base_urls = sandbox.base_urls(url)
-    told = {
+    base_urls = sandbox.get_base_urls(url)
+    ready_message = {
         "url": url,
         "selections": {
             name: {
@@ -143,13 +143,16 @@ async def serve(world: str, sizes: dict[str, float]) -> None:
             for name, sections in selections.items()
         },
     }
-    print(orjson.dumps(told).decode(), flush=True)
+    print(orjson.dumps(ready_message).decode(), flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    world, *given = sys.argv[1:]
+    world, *size_arguments = sys.argv[1:]
     # Of all selectors this one wakes up at a part of a millisecond: epoll would let each answer leave up to 1 ms late.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    sizes = {name: orjson.loads(number) for name, _, number in (one.partition("=") for one in given)}
+    sizes = {
+        name: orjson.loads(number)
+        for name, _, number in (size_argument.partition("=") for size_argument in size_arguments)
+    }
     loop.run_until_complete(serve(world, sizes))

@@ -8,8 +8,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from .cases import LATENCY, PAGES, PAGES_OF_LARGE, SPACING
-from .field import IN_FLIGHT
+from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING
+from .field import MAX_IN_FLIGHT
 from .worlds import PER_PAGE
 
 Results = Mapping[str, Any]
@@ -26,152 +26,164 @@ class Target:
     unit: str = ""
 
     @property
-    def passed(self) -> bool | None:
+    def is_reached(self) -> bool | None:
         return None if self.value is None else self.value <= self.limit
 
 
-def middle(results: Results, case: str, task: str, what: str) -> float:
+def get_median(results: Results, case: str, task: str, metric: str) -> float:
     """The median of all rounds; raises LookupError for a row that is not there, or void."""
     row = results.get(case, {}).get("tasks", {}).get(task)
     if not row or row["void"] or not row["runs"]:
         raise LookupError(f"{case}/{task}")
-    return float(median(run[what] for run in row["runs"]))
+    return float(median(run[metric] for run in row["runs"]))
 
 
-def requests(results: Results, case: str, task: str, but: str = "") -> float:
+def count_requests(results: Results, case: str, task: str, excluded_endpoint: str = "") -> float:
     """The most that any round made; those of one endpoint may be left out."""
-    middle(results, case, task, "wall")
+    get_median(results, case, task, "wall")
     runs = results[case]["tasks"][task]["runs"]
-    return float(max(sum(count for name, count in run["requests"].items() if name != but) for run in runs))
+    return float(
+        max(sum(count for name, count in run["requests"].items() if name != excluded_endpoint) for run in runs)
+    )
 
 
-def size(results: Results, case: str, of: str) -> int:
+def get_size(results: Results, case: str, size_name: str) -> int:
     """One of the numbers that its world was made with."""
-    return int(results[case]["sizes"][of])
+    return int(results[case]["sizes"][size_name])
 
 
-def documents(results: Results, case: str) -> int:
-    return size(results, case, "batches") * size(results, case, "documents")
+def count_documents(results: Results, case: str) -> int:
+    return get_size(results, case, "batches") * get_size(results, case, "documents")
 
 
-def per_document(results: Results, case: str, system: str) -> float:
+def measure_cpu_per_document(results: Results, case: str, system: str) -> float:
     """Microseconds of CPU for one document more: start-up subtracted, and the one page that it was measured with."""
-    return _beyond_start(results, case, system, "cpu") / max(documents(results, case) - PER_PAGE, 1) * 1e6
+    return _subtract_startup(results, case, system, "cpu") / max(count_documents(results, case) - PER_PAGE, 1) * 1e6
 
 
-def ideal(results: Results, case: str, pages: int) -> float:
+def compute_ideal_seconds(results: Results, case: str, pages: int) -> float:
     """Seconds that the requests of a case take if so many are always in flight."""
-    return size(results, case, "batches") * pages * LATENCY / IN_FLIGHT
+    return get_size(results, case, "batches") * pages * LATENCY / MAX_IN_FLIGHT
 
 
-def extra_cpu(results: Results) -> float:
+def compute_extra_cpu(results: Results) -> float:
     """CPU seconds that all streams take beyond the results alone; raises LookupError where the noise is more."""
-    more = middle(results, "streams", "all", "cpu") - middle(results, "streams", "results", "cpu")
-    if more <= 0:
+    extra_seconds = get_median(results, "streams", "all", "cpu") - get_median(results, "streams", "results", "cpu")
+    if extra_seconds <= 0:
         raise LookupError("all streams together took no longer than one")
-    return more
+    return extra_seconds
 
 
-def _cpu_against(results: Results, system: str) -> float:
-    return per_document(results, "atlas", "connector") / per_document(results, "atlas", system)
+def _compare_cpu(results: Results, system: str) -> float:
+    return measure_cpu_per_document(results, "atlas", "connector") / measure_cpu_per_document(results, "atlas", system)
 
 
-def _beyond_start(results: Results, case: str, system: str = "connector", what: str = "wall") -> float:
+def _subtract_startup(results: Results, case: str, system: str = "connector", metric: str = "wall") -> float:
     """What a sync took more than one of a page; raises LookupError where that is lost in the noise of the machine."""
-    more = middle(results, case, system, what) - middle(results, case, f"{system}/small", what)
-    if more <= 0:
+    difference = get_median(results, case, system, metric) - get_median(results, case, f"{system}/small", metric)
+    if difference <= 0:
         raise LookupError(f"{case}/{system} took no longer than one page")
-    return more
+    return difference
 
 
-def _wall_against_ideal(results: Results, case: str, pages: int) -> float:
-    return _beyond_start(results, case) / ideal(results, case, pages)
+def _compare_wall_to_ideal(results: Results, case: str, pages: int) -> float:
+    return _subtract_startup(results, case) / compute_ideal_seconds(results, case, pages)
 
 
-def _requests_of_streams(results: Results) -> float:
-    return requests(results, "streams", "all") / requests(results, "streams", "results")
+def _compare_stream_requests(results: Results) -> float:
+    return count_requests(results, "streams", "all") / count_requests(results, "streams", "results")
 
 
-def _cpu_of_streams(results: Results) -> float:
-    return extra_cpu(results) / middle(results, "streams", "printing-cdk", "cpu")
+def _compare_stream_cpu(results: Results) -> float:
+    return compute_extra_cpu(results) / get_median(results, "streams", "printing-cdk", "cpu")
 
 
-def _wall_beyond_spec(results: Results, case: str) -> float:
-    return middle(results, case, "quiet", "wall") - middle(results, "start", "spec", "wall")
+def _subtract_spec_wall(results: Results, case: str) -> float:
+    return get_median(results, case, "quiet", "wall") - get_median(results, "start", "spec", "wall")
 
 
-def _extracta(results: Results) -> float:
-    return _beyond_start(results, "extracta") / (SPACING * (size(results, "extracta", "batches") - 1))
+def _compare_extracta_wall(results: Results) -> float:
+    return _subtract_startup(results, "extracta") / (SPACING * (get_size(results, "extracta", "batches") - 1))
 
 
-def _sensible(results: Results) -> float:
-    wall = middle(results, "sensible", "connector", "wall")
-    return wall / (size(results, "sensible", "documents") * LATENCY / IN_FLIGHT)
+def _compare_sensible_wall(results: Results) -> float:
+    wall = get_median(results, "sensible", "connector", "wall")
+    return wall / (get_size(results, "sensible", "documents") * LATENCY / MAX_IN_FLIGHT)
 
 
-def _memory(results: Results) -> float:
-    return middle(results, "documents-200000", "first", "peak_mb")
+def _get_peak_memory(results: Results) -> float:
+    return get_median(results, "documents-200000", "first", "peak_mb")
 
 
-def _memory_growth(results: Results) -> float:
-    return _memory(results) / middle(results, "documents-20000", "first", "peak_mb")
+def _compare_peak_memory(results: Results) -> float:
+    return _get_peak_memory(results) / get_median(results, "documents-20000", "first", "peak_mb")
 
 
-def _spec(results: Results) -> float:
-    return middle(results, "start", "spec", "cpu") / middle(results, "start", "import", "cpu")
+def _compare_spec_cpu(results: Results) -> float:
+    return get_median(results, "start", "spec", "cpu") / get_median(results, "start", "import", "cpu")
 
 
-def _settled(case: str, provider: str, discovery: str) -> list[tuple[str, Callable[[Results], float], float, str]]:
+def _build_settled_targets(
+    case: str, provider: str, discovery_endpoint: str
+) -> list[tuple[str, Callable[[Results], float], float, str]]:
     name = f"quiet sync, 10,000 settled batches of {provider}"
     return [
-        (f"{name}: requests besides discovery", partial(requests, case=case, task="quiet", but=discovery), 0, ""),
-        (f"{name}: wall beyond `spec`", partial(_wall_beyond_spec, case=case), 1.0, "s"),
+        (
+            f"{name}: requests besides discovery",
+            partial(count_requests, case=case, task="quiet", excluded_endpoint=discovery_endpoint),
+            0,
+            "",
+        ),
+        (f"{name}: wall beyond `spec`", partial(_subtract_spec_wall, case=case), 1.0, "s"),
     ]
 
 
 _TARGETS: tuple[tuple[str, Callable[[Results], float], float, str], ...] = (
-    ("CPU a document ÷ that of the loop that prints", partial(_cpu_against, system="loop"), 2.2, "×"),
-    ("CPU a document ÷ that of the declarative manifest", partial(_cpu_against, system="manifest"), 0.45, "×"),
-    ("CPU a document ÷ that of dlt's extract", partial(_cpu_against, system="dlt"), 0.4, "×"),
-    ("CPU a document ÷ that of the Singer tap", partial(_cpu_against, system="singer"), 0.3, "×"),
+    ("CPU a document ÷ that of the loop that prints", partial(_compare_cpu, system="loop"), 2.2, "×"),
+    ("CPU a document ÷ that of the declarative manifest", partial(_compare_cpu, system="manifest"), 0.45, "×"),
+    ("CPU a document ÷ that of dlt's extract", partial(_compare_cpu, system="dlt"), 0.4, "×"),
+    ("CPU a document ÷ that of the Singer tap", partial(_compare_cpu, system="singer"), 0.3, "×"),
     (
-        f"wall at 50 ms, batches of {PAGES} pages, start-up subtracted ÷ pages × 50 ms / {IN_FLIGHT}",
-        partial(_wall_against_ideal, case="atlas-50ms", pages=PAGES),
+        f"wall at 50 ms, batches of {PAGES_PER_BATCH} pages, start-up subtracted ÷ pages × 50 ms / {MAX_IN_FLIGHT}",
+        partial(_compare_wall_to_ideal, case="atlas-50ms", pages=PAGES_PER_BATCH),
         1.10,
         "×",
     ),
     (
-        f"wall at 50 ms, batches of {PAGES_OF_LARGE} pages, start-up subtracted ÷ pages × 50 ms / {IN_FLIGHT}",
-        partial(_wall_against_ideal, case="atlas-50ms-large", pages=PAGES_OF_LARGE),
+        f"wall at 50 ms, batches of {PAGES_PER_LARGE_BATCH} pages, start-up subtracted ÷ pages × 50 ms / {MAX_IN_FLIGHT}",
+        partial(_compare_wall_to_ideal, case="atlas-50ms-large", pages=PAGES_PER_LARGE_BATCH),
         1.10,
         "×",
     ),
-    ("requests of all streams ÷ those of one", _requests_of_streams, 1.0, "×"),
-    ("CPU of the other streams ÷ what their records cost to print as the CDK prints", _cpu_of_streams, 1.5, "×"),
-    *_settled("batches-10000", "Extracta", "extracta.viewExtraction"),
-    *_settled("settled-atlas", "Atlas", ""),
-    (f"Extracta: wall, start-up subtracted ÷ {SPACING} s × (requests − 1)", _extracta, 1.05, "×"),
-    (f"Sensible: wall ÷ documents × 50 ms / {IN_FLIGHT}", _sensible, 1.10, "×"),
-    ("peak memory at 200,000 documents ÷ that at 20,000", _memory_growth, 1.1, "×"),
-    ("peak memory at 200,000 documents", _memory, 150, "MB"),
-    ("CPU of `spec` ÷ that of importing the CDK's entrypoint", _spec, 1.15, "×"),
+    ("requests of all streams ÷ those of one", _compare_stream_requests, 1.0, "×"),
+    ("CPU of the other streams ÷ what their records cost to print as the CDK prints", _compare_stream_cpu, 1.5, "×"),
+    *_build_settled_targets("batches-10000", "Extracta", "extracta.viewExtraction"),
+    *_build_settled_targets("settled-atlas", "Atlas", ""),
+    (f"Extracta: wall, start-up subtracted ÷ {SPACING} s × (requests − 1)", _compare_extracta_wall, 1.05, "×"),
+    (f"Sensible: wall ÷ documents × 50 ms / {MAX_IN_FLIGHT}", _compare_sensible_wall, 1.10, "×"),
+    ("peak memory at 200,000 documents ÷ that at 20,000", _compare_peak_memory, 1.1, "×"),
+    ("peak memory at 200,000 documents", _get_peak_memory, 150, "MB"),
+    ("CPU of `spec` ÷ that of importing the CDK's entrypoint", _compare_spec_cpu, 1.15, "×"),
 )
 
 
-def judged(results: Results) -> list[Target]:
-    return [Target(name, _or_none(value, results), limit, unit) for name, value, limit, unit in _TARGETS]
+def judge_targets(results: Results) -> list[Target]:
+    return [
+        Target(name, _evaluate_target(compute_value, results), limit, unit)
+        for name, compute_value, limit, unit in _TARGETS
+    ]
 
 
-def _or_none(value: Callable[[Results], float], results: Results) -> float | None:
+def _evaluate_target(compute_value: Callable[[Results], float], results: Results) -> float | None:
     try:
-        return value(results)
+        return compute_value(results)
     except LookupError:
         return None
 
 
-def table(targets: list[Target]) -> Iterator[str]:
+def format_table(targets: list[Target]) -> Iterator[str]:
     """Lines for a terminal."""
-    words = {True: "pass", False: "FAIL", None: "not measured"}
-    for one in targets:
-        value = "-" if one.value is None else f"{one.value:.2f}"
-        yield f"  {words[one.passed]:<13}{value:>8} {one.unit:<3}(at most {one.limit:g})  {one.name}"
+    verdicts = {True: "pass", False: "FAIL", None: "not measured"}
+    for target in targets:
+        value = "-" if target.value is None else f"{target.value:.2f}"
+        yield f"  {verdicts[target.is_reached]:<13}{value:>8} {target.unit:<3}(at most {target.limit:g})  {target.name}"

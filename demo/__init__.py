@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-FOLDER = Path.cwd() / ".demo"
+DEMO_FOLDER = Path.cwd() / ".demo"
 """What the demo makes lies in here."""
 
 
-class Trouble(Exception):
+class DemoError(Exception):
     """Why the demo cannot go on, in a sentence for whoever started it."""

@@ -5,33 +5,36 @@ from __future__ import annotations
 import os
 import sys
 
-from report.terminal import printable
+from report.terminal import strip_control_characters
 
-from . import FOLDER, Trouble
-from .interrupts import Interrupts
+from . import DEMO_FOLDER, DemoError
+from .interrupts import SignalHandler
 
 
 def main() -> int:
-    interrupts = Interrupts()
-    interrupts.listen()
+    signal_handler = SignalHandler()
+    signal_handler.install()
     try:
         # Not at the top: on a slow machine this takes seconds, in which a signal is heard already.
-        from .run import run  # noqa: PLC0415
+        from .run import run_demo  # noqa: PLC0415
 
-        run(interrupts)
-    except Trouble as trouble:
-        if interrupts.number is None:
-            print(f"\n{printable(str(trouble))}\nMore about it: {os.path.relpath(FOLDER / 'logs')}", file=sys.stderr)
+        run_demo(signal_handler)
+    except DemoError as error:
+        if signal_handler.signal_number is None:
+            print(
+                f"\n{strip_control_characters(str(error))}\nMore about it: {os.path.relpath(DEMO_FOLDER / 'logs')}",
+                file=sys.stderr,
+            )
             return 1
     except BrokenPipeError:  # nobody reads any more, as after `make demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BaseException:
-        if interrupts.number is None:
+        if signal_handler.signal_number is None:
             raise
-    if interrupts.number is not None:
+    if signal_handler.signal_number is not None:
         print("\nStopped, and the sandbox with it.", file=sys.stderr)
-        return 128 + interrupts.number
+        return 128 + signal_handler.signal_number
     return 0
 
 

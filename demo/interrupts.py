@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupts:
+class SignalHandler:
     """Turns signals into KeyboardInterrupt.
 
     Attributes:
@@ -17,32 +17,32 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.number: int | None = None
-        self._held = False
+        self.signal_number: int | None = None
+        self._is_deferred = False
 
-    def listen(self) -> None:
-        signal.signal(signal.SIGINT, self._arrive)
-        signal.signal(signal.SIGTERM, self._arrive)
+    def install(self) -> None:
+        signal.signal(signal.SIGINT, self._handle_signal)
+        signal.signal(signal.SIGTERM, self._handle_signal)
         hangup = getattr(signal, "SIGHUP", None)
         if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup ignores it
-            signal.signal(hangup, self._arrive)
+            signal.signal(hangup, self._handle_signal)
 
-    def check(self) -> None:
+    def raise_if_interrupted(self) -> None:
         """Raises if a signal has come: an interrupt that fell into a destructor is lost otherwise."""
-        if self.number is not None:
+        if self.signal_number is not None:
             raise KeyboardInterrupt
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def defer(self) -> Iterator[None]:
         """Signals wait until the block has ended: for what must not be done by halves."""
-        self._held = True
+        self._is_deferred = True
         try:
             yield
         finally:
-            self._held = False
-        self.check()
+            self._is_deferred = False
+        self.raise_if_interrupted()
 
-    def _arrive(self, number: int, _frame: FrameType | None) -> None:
-        self.number = number
-        if not self._held:
+    def _handle_signal(self, signal_number: int, _frame: FrameType | None) -> None:
+        self.signal_number = signal_number
+        if not self._is_deferred:
             raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from . import Trouble
+from . import DemoError
 
 if TYPE_CHECKING:
     from airbyte import Source
@@ -19,19 +19,19 @@ CONNECTOR = "source-docextract"
 SCHEMA = "main"  # so that a query need not name it
 
 
-def stay_at_home(folder: Path) -> None:
+def isolate_pyairbyte(folder: Path) -> None:
     """Keeps PyAirbyte off the network and its files inside `folder`. To be called before it is imported."""
     loopback = "127.0.0.1,localhost"
     no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    hosts = f"{no_proxy},{loopback}" if no_proxy else loopback
+    exempt_hosts = f"{no_proxy},{loopback}" if no_proxy else loopback
     os.environ.update(
         AIRBYTE_OFFLINE_MODE="1",
         DO_NOT_TRACK="1",
         NO_LIVE_PROGRESS="1",  # it would draw over the demo's own lines
         AIRBYTE_LOGGING_ROOT=str(folder / "logs"),
         AIRBYTE_CACHE_ROOT=str(folder / "cache"),
-        NO_PROXY=hosts,
-        no_proxy=hosts,
+        NO_PROXY=exempt_hosts,
+        no_proxy=exempt_hosts,
     )
 
 
@@ -44,28 +44,28 @@ class Pipeline:
             their loggers remember it.
     """
 
-    def __init__(self, database: Path, chatter: Path) -> None:
+    def __init__(self, database: Path, log_path: Path) -> None:
         self.database = database
-        self._chatter = chatter.open("a", encoding="utf-8")
-        self._errors = _Errors()
+        self._log = log_path.open("a", encoding="utf-8")
+        self._error_collector = _ErrorCollector()
         self._source: Source | None = None
 
-    def load(self) -> None:
+    def import_pyairbyte(self) -> None:
         """Imports PyAirbyte, which takes seconds: not at the top, so that there is something to see meanwhile."""
         try:
-            with self._quiet():
+            with self._silence_output():
                 import airbyte  # noqa: F401, PLC0415
-        except ImportError as problem:
-            raise Trouble(f"PyAirbyte cannot be loaded ({problem}); start this with: make demo") from None
+        except ImportError as error:
+            raise DemoError(f"PyAirbyte cannot be loaded ({error}); start this with: make demo") from None
 
     def connect(self, settings: dict[str, Any]) -> list[str]:
         """Selects all streams that the connector has for these settings; returns their names."""
         import airbyte  # noqa: PLC0415
 
-        with self._at_work():
+        with self._report_errors():
             executable = Path(sys.executable).parent / CONNECTOR
             source = airbyte.get_source(CONNECTOR, local_executable=executable, config=settings)
-            self._errors.attach()
+            self._error_collector.attach()
             source.select_all_streams()
         self._source = source
         return list(source.get_selected_streams())
@@ -79,7 +79,7 @@ class Pipeline:
 
         if self._source is None:
             raise RuntimeError("connect first")
-        with self._at_work():
+        with self._report_errors():
             cache = DuckDBCache(db_path=self.database, schema_name=SCHEMA, cache_dir=self.database.parent / "cache")
             try:
                 # PyAirbyte asks DuckDB a lot about small tables: more threads than one take twice as long over that.
@@ -89,28 +89,28 @@ class Pipeline:
                 cache.close()
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
+    def _report_errors(self) -> Iterator[None]:
         """Quiet, and with PyAirbyte's errors told in the connector's words."""
         from airbyte.exceptions import PyAirbyteError  # noqa: PLC0415
 
-        self._errors.messages.clear()
+        self._error_collector.messages.clear()
         try:
-            with self._quiet():
+            with self._silence_output():
                 yield
-        except PyAirbyteError as problem:
-            raise Trouble(" ".join((self._errors.last or problem.get_message()).split())) from problem
+        except PyAirbyteError as error:
+            raise DemoError(" ".join((self._error_collector.last_message or error.get_message()).split())) from error
 
     @contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def _silence_output(self) -> Iterator[None]:
         """Prints, warnings and what child processes complain about become lines of a log."""
         try:
-            with redirect_stdout(self._chatter), redirect_stderr(self._chatter), _stderr_of_children(self._chatter):
+            with redirect_stdout(self._log), redirect_stderr(self._log), _redirect_child_stderr(self._log):
                 yield
         finally:
-            self._chatter.flush()
+            self._log.flush()
 
 
-class _Errors(logging.Handler):
+class _ErrorCollector(logging.Handler):
     """Overhears the connector's errors: PyAirbyte logs them, and raises only that there was one."""
 
     def __init__(self) -> None:
@@ -124,18 +124,18 @@ class _Errors(logging.Handler):
         self.messages.append(record.getMessage())
 
     @property
-    def last(self) -> str | None:
+    def last_message(self) -> str | None:
         """The last one sums up those of the streams."""
         return self.messages[-1] if self.messages else None
 
 
 @contextmanager
-def _stderr_of_children(log: IO[str]) -> Iterator[None]:
+def _redirect_child_stderr(log: IO[str]) -> Iterator[None]:
     """Child processes write to the descriptor, whatever `sys.stderr` is."""
-    saved = os.dup(2)
+    saved_descriptor = os.dup(2)
     os.dup2(log.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        os.dup2(saved_descriptor, 2)
+        os.close(saved_descriptor)

@@ -7,29 +7,29 @@ import sys
 
 import duckdb
 
-from report.terminal import printable
+from report.terminal import strip_control_characters
 
-from . import FOLDER
+from . import DEMO_FOLDER
 
-DATABASE = FOLDER / "documents.duckdb"
+DATABASE_PATH = DEMO_FOLDER / "documents.duckdb"
 
 
-def command(sql: str) -> str:
+def build_query_command(sql: str) -> str:
     """The line that asks this in a shell, from where one is now."""
     return f'{os.path.relpath(sys.executable)} -m demo.query "{sql}"'
 
 
 def main(arguments: list[str]) -> int:
-    if not DATABASE.exists():
-        print(f"There is no {os.path.relpath(DATABASE)}; make it with: make demo", file=sys.stderr)
+    if not DATABASE_PATH.exists():
+        print(f"There is no {os.path.relpath(DATABASE_PATH)}; make it with: make demo", file=sys.stderr)
         return 1
     try:
-        with duckdb.connect(str(DATABASE), read_only=True) as connection:
-            answer = connection.sql(" ".join(arguments) or "SHOW TABLES")
-            if answer is not None:
-                print(printable(str(answer)))
-    except duckdb.Error as problem:
-        print(printable(str(problem)), file=sys.stderr)
+        with duckdb.connect(str(DATABASE_PATH), read_only=True) as connection:
+            relation = connection.sql(" ".join(arguments) or "SHOW TABLES")
+            if relation is not None:
+                print(strip_control_characters(str(relation)))
+    except duckdb.Error as error:
+        print(strip_control_characters(str(error)), file=sys.stderr)
         return 1
     except BrokenPipeError:  # who reads has seen enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,18 +8,18 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import FOLDER, Trouble
-from .interrupts import Interrupts
-from .pipeline import Pipeline, stay_at_home
-from .playground import playground
-from .query import DATABASE, command
+from . import DEMO_FOLDER, DemoError
+from .interrupts import SignalHandler
+from .pipeline import Pipeline, isolate_pyairbyte
+from .playground import start_sandbox
+from .query import DATABASE_PATH, build_query_command
 from .screen import Screen
-from .story import Story
+from .story import DemoRunner
 
-REPORT = FOLDER / "report.html"
+REPORT_PATH = DEMO_FOLDER / "report.html"
 
 
-def run(interrupts: Interrupts) -> None:
+def run_demo(signal_handler: SignalHandler) -> None:
     """Show all of it.
 
     Raises:
@@ -27,52 +27,52 @@ def run(interrupts: Interrupts) -> None:
         KeyboardInterrupt: when a signal has come.
     """
     screen = Screen()
-    screen.line(
+    screen.print_line(
         "A sandbox of the providers' APIs starts on this machine, and the connector syncs its invented documents into "
         "a DuckDB file, three times. This takes a minute, and needs neither a key nor the network."
     )
-    screen.line()
-    logs = FOLDER / "logs"
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    screen.print_line()
+    logs = DEMO_FOLDER / "logs"
+    shutil.rmtree(DEMO_FOLDER, ignore_errors=True)
     logs.mkdir(parents=True, exist_ok=True)
-    stay_at_home(FOLDER)
-    with ExitStack() as until_the_end:
-        with screen.step("Starting the sandbox") as outcome:
-            sandbox = until_the_end.enter_context(playground(logs / "sandbox.log", interrupts))
+    isolate_pyairbyte(DEMO_FOLDER)
+    with ExitStack() as exit_stack:
+        with screen.show_step("Starting the sandbox") as outcome:
+            sandbox = exit_stack.enter_context(start_sandbox(logs / "sandbox.log", signal_handler))
             outcome.append(sandbox.url)
-        Story(screen, interrupts, sandbox, Pipeline(DATABASE, logs / "pyairbyte.log")).run()
-    with screen.step("Writing the report, a page of charts") as outcome:
-        outcome.append(os.path.relpath(_report()))
-    _say_goodbye(screen)
+        DemoRunner(screen, signal_handler, sandbox, Pipeline(DATABASE_PATH, logs / "pyairbyte.log")).run()
+    with screen.show_step("Writing the report, a page of charts") as outcome:
+        outcome.append(os.path.relpath(_write_report()))
+    _print_summary(screen)
 
 
-def _report() -> Path:
+def _write_report() -> Path:
     # Not at the top: before there is something to see, nothing is to take seconds.
-    from report import Trouble as NoReport  # noqa: PLC0415
-    from report.page import write  # noqa: PLC0415
-    from report.warehouse import ask  # noqa: PLC0415
+    from report import ReportError as NoReport  # noqa: PLC0415
+    from report.page import write_page  # noqa: PLC0415
+    from report.warehouse import run_recipes  # noqa: PLC0415
 
     try:
-        write(ask(str(DATABASE)), DATABASE.name, REPORT)
-    except NoReport as trouble:
-        raise Trouble(str(trouble)) from None
-    return REPORT
+        write_page(run_recipes(str(DATABASE_PATH)), DATABASE_PATH.name, REPORT_PATH)
+    except NoReport as error:
+        raise DemoError(str(error)) from None
+    return REPORT_PATH
 
 
-def _say_goodbye(screen: Screen) -> None:
-    database, programs = os.path.relpath(DATABASE), os.path.relpath(Path(sys.executable).parent)
-    screen.heading("The sandbox has ended; the data stays")
+def _print_summary(screen: Screen) -> None:
+    database, programs_folder = os.path.relpath(DATABASE_PATH), os.path.relpath(Path(sys.executable).parent)
+    screen.print_heading("The sandbox has ended; the data stays")
     rows = (
-        ("The report", f"{os.path.relpath(REPORT)}, for your browser"),
+        ("The report", f"{os.path.relpath(REPORT_PATH)}, for your browser"),
         ("The file", database),
-        ("Its tables", command("SHOW TABLES")),
-        ("Any SQL", command("SELECT file_name, data->>'total' total FROM extracta_results")),
+        ("Its tables", build_query_command("SHOW TABLES")),
+        ("Any SQL", build_query_command("SELECT file_name, data->>'total' total FROM extracta_results")),
         ("", f"or, with DuckDB's own shell: duckdb {database}"),
-        ("The sandbox", f"{programs}/docextract-sandbox --help"),
+        ("The sandbox", f"{programs_folder}/docextract-sandbox --help"),
     )
-    for what, where in rows:
-        text = f"  {what:<13}{where}"
-        if '"' in where:
-            screen.command(text, hang=15)
+    for label, location in rows:
+        text = f"  {label:<13}{location}"
+        if '"' in location:
+            screen.print_command(text, hanging_indent=15)
         else:
-            screen.line(text, hang=15)
+            screen.print_line(text, hanging_indent=15)

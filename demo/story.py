@@ -6,20 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import Trouble
-from .interrupts import Interrupts
+from . import DemoError
+from .interrupts import SignalHandler
 from .pipeline import Pipeline
-from .playground import Playground
-from .query import command
-from .screen import Screen, example_table, plural
-from .warehouse import KINDS, Row, Warehouse, all_files, kind, provider
+from .playground import SandboxProcess
+from .query import build_query_command
+from .screen import Screen, build_example_table, pluralize
+from .warehouse import STREAM_KINDS, Row, Warehouse, build_files_query, get_kind, get_provider
 
-_EXAMPLES = {"batches": 2, "files": 1, "results": 2, "fields": 1}
+_EXAMPLE_LIMITS = {"batches": 2, "files": 1, "results": 2, "fields": 1}
 """How many rows of each provider are shown of the first sync, by kind of stream."""
 
 
 @dataclass(frozen=True)
-class Arrival:
+class SyncResult:
     """What one sync brought.
 
     Attributes:
@@ -32,160 +32,182 @@ class Arrival:
     """
 
     rows: dict[str, int]
-    new: dict[str, int]
-    stored: dict[str, int]
+    new_rows: dict[str, int]
+    stored_rows: dict[str, int]
     requests: dict[str, int]
-    refused: int
-    since: int
+    refused_count: int
+    started_ms: int
 
     @property
-    def total(self) -> int:
+    def row_count(self) -> int:
         return sum(self.rows.values())
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         return sum(self.requests.values())
 
 
-class Story:
+class DemoRunner:
     """Runs from the first step to the last; what it does not find as it should be is Trouble."""
 
-    def __init__(self, screen: Screen, interrupts: Interrupts, sandbox: Playground, pipeline: Pipeline) -> None:
+    def __init__(
+        self, screen: Screen, signal_handler: SignalHandler, sandbox: SandboxProcess, pipeline: Pipeline
+    ) -> None:
         self._screen = screen
-        self._interrupts = interrupts
+        self._signal_handler = signal_handler
         self._sandbox = sandbox
         self._pipeline = pipeline
         self._warehouse = Warehouse(pipeline.database)
         self._streams: list[str] = []
 
     def run(self) -> None:
-        with self._screen.step("Loading PyAirbyte, which runs the connector"):
-            self._pipeline.load()
-        self._interrupts.check()  # an import may swallow what a signal raises
-        with self._screen.step("Asking the connector for its streams") as outcome:
-            streams = self._pipeline.connect(self._sandbox.settings())
-            self._streams = sorted(streams, key=lambda stream: (provider(stream), kind(stream)))
-            outcome.append(plural(len(self._streams), "stream"))
-        self._interrupts.check()
-        first = self._sync("First sync, of all there is")
-        if empty := [stream for stream in self._streams if not first.rows[stream]]:
-            raise Trouble(f"The first sync brought no rows into {', '.join(empty)}.")
-        self._show_first(first)
-        sizes, reviews = self._warehouse.batch_sizes(self._streams), self._warehouse.reviews(self._streams)
-        with self._screen.step("Meanwhile in the sandbox: files come in, reviews are decided") as outcome:
+        with self._screen.show_step("Loading PyAirbyte, which runs the connector"):
+            self._pipeline.import_pyairbyte()
+        self._signal_handler.raise_if_interrupted()  # an import may swallow what a signal raises
+        with self._screen.show_step("Asking the connector for its streams") as outcome:
+            streams = self._pipeline.connect(self._sandbox.get_settings())
+            self._streams = sorted(streams, key=lambda stream: (get_provider(stream), get_kind(stream)))
+            outcome.append(pluralize(len(self._streams), "stream"))
+        self._signal_handler.raise_if_interrupted()
+        first_sync = self._run_sync("First sync, of all there is")
+        if empty_streams := [stream for stream in self._streams if not first_sync.rows[stream]]:
+            raise DemoError(f"The first sync brought no rows into {', '.join(empty_streams)}.")
+        self._show_first(first_sync)
+        batch_sizes, reviews = (
+            self._warehouse.fetch_batch_sizes(self._streams),
+            self._warehouse.fetch_reviews(self._streams),
+        )
+        with self._screen.show_step("Meanwhile in the sandbox: files come in, reviews are decided") as outcome:
             self._sandbox.add_documents()
-            outcome.append(f"{plural(self._sandbox.finish_documents(), 'file')} done")
-        second = self._sync("Second sync, of what is new")
-        self._show_second(first, second)
-        self._show_growth(sizes)
+            outcome.append(f"{pluralize(self._sandbox.finish_documents(), 'file')} done")
+        second_sync = self._run_sync("Second sync, of what is new")
+        self._show_second(first_sync, second_sync)
+        self._show_growth(batch_sizes)
         self._show_reviews(reviews)
-        self._show_examples(second, {"results": 1}, "Among the new {}, one of each provider")
-        third = self._sync("Third sync, with nothing new")
-        if not second.total or third.total:
-            raise Trouble(f"The second sync brought {second.total} rows, the third {third.total} instead of none.")
-        self._show_requests((first, second, third))
+        self._show_examples(second_sync, {"results": 1}, "Among the new {}, one of each provider")
+        third_sync = self._run_sync("Third sync, with nothing new")
+        if not second_sync.row_count or third_sync.row_count:
+            raise DemoError(
+                f"The second sync brought {second_sync.row_count} rows, the third {third_sync.row_count} instead of none."
+            )
+        self._show_requests((first_sync, second_sync, third_sync))
 
-    def _sync(self, title: str) -> Arrival:
-        self._interrupts.check()
-        before = self._warehouse.counts(self._streams)
+    def _run_sync(self, title: str) -> SyncResult:
+        self._signal_handler.raise_if_interrupted()
+        old_counts = self._warehouse.count_rows(self._streams)
         self._sandbox.forget_requests()
-        since = int(time.time() * 1000)
-        with self._screen.step(title) as outcome:
-            sent = self._pipeline.sync()
-            requests, refused = self._sandbox.requests()
-            outcome += [plural(sent, "row"), plural(sum(requests.values()), "request")]
-        rows, after = self._warehouse.counts(self._streams, since), self._warehouse.counts(self._streams)
-        if sum(rows.values()) != sent:
-            raise Trouble(f"The connector sent {sent} rows, but {sum(rows.values())} are in the file.")
-        new = {stream: after[stream] - before[stream] for stream in self._streams}
-        return Arrival(rows, new, after, requests, refused, since)
+        started_ms = int(time.time() * 1000)
+        with self._screen.show_step(title) as outcome:
+            sent_count = self._pipeline.sync()
+            requests, refused_count = self._sandbox.count_requests()
+            outcome += [pluralize(sent_count, "row"), pluralize(sum(requests.values()), "request")]
+        rows, new_counts = (
+            self._warehouse.count_rows(self._streams, started_ms),
+            self._warehouse.count_rows(self._streams),
+        )
+        if sum(rows.values()) != sent_count:
+            raise DemoError(f"The connector sent {sent_count} rows, but {sum(rows.values())} are in the file.")
+        new_rows = {stream: new_counts[stream] - old_counts[stream] for stream in self._streams}
+        return SyncResult(rows, new_rows, new_counts, requests, refused_count, started_ms)
 
-    def _show_first(self, first: Arrival) -> None:
-        self._screen.heading(f"{plural(first.total, 'row')} in {plural(len(first.rows), 'table')}")
-        self._show_grid(first)
+    def _show_first(self, first_sync: SyncResult) -> None:
+        self._screen.print_heading(
+            f"{pluralize(first_sync.row_count, 'row')} in {pluralize(len(first_sync.rows), 'table')}"
+        )
+        self._show_grid(first_sync)
         self._show_all_files()
-        self._show_examples(first, _EXAMPLES, "A few {}")
+        self._show_examples(first_sync, _EXAMPLE_LIMITS, "A few {}")
 
-    def _show_grid(self, sync: Arrival) -> None:
+    def _show_grid(self, sync: SyncResult) -> None:
         """Rows by provider and kind of stream: together they are the stream's name."""
         rows = [
-            [name, *(f"{sync.rows[f'{name}_{kind_}']:>7,}" for kind_ in KINDS)]
-            for name in dict.fromkeys(map(provider, self._streams))
+            [name, *(f"{sync.rows[f'{name}_{stream_kind}']:>7,}" for stream_kind in STREAM_KINDS)]
+            for name in dict.fromkeys(map(get_provider, self._streams))
         ]
-        self._screen.table(["", *(f"{kind_:>7}" for kind_ in KINDS)], rows, indent="  ")
-        self._screen.line()
+        self._screen.print_table(["", *(f"{stream_kind:>7}" for stream_kind in STREAM_KINDS)], rows, indent="  ")
+        self._screen.print_line()
 
     def _show_all_files(self) -> None:
-        question = all_files(self._streams)
-        self._screen.line("  The columns are the same everywhere, so one question does for all providers:")
-        self._screen.command(f"  {command(question)}", "green", hang=8)
-        self._screen.line()
+        sql = build_files_query(self._streams)
+        self._screen.print_line("  The columns are the same everywhere, so one question does for all providers:")
+        self._screen.print_command(f"  {build_query_command(sql)}", "green", hanging_indent=8)
+        self._screen.print_line()
         rows = [
-            [answer["provider"], answer["status"], f"{answer['files']:>5,}", answer["reason"] or ""]
-            for answer in self._warehouse.ask(question)
+            [status_row["provider"], status_row["status"], f"{status_row['files']:>5,}", status_row["reason"] or ""]
+            for status_row in self._warehouse.fetch_rows(sql)
         ]
-        self._screen.table(["provider", "status", "files", "reason"], rows)
-        self._screen.line()
+        self._screen.print_table(["provider", "status", "files", "reason"], rows)
+        self._screen.print_line()
 
-    def _show_second(self, first: Arrival, second: Arrival) -> None:
-        before = f"the first sync: {first.total:,} with {first.asked:,}"
-        self._screen.heading(f"{plural(second.total, 'row')} with {plural(second.asked, 'request')} ({before})")
-        self._show_counts(second)
+    def _show_second(self, first_sync: SyncResult, second_sync: SyncResult) -> None:
+        comparison = f"the first sync: {first_sync.row_count:,} with {first_sync.request_count:,}"
+        self._screen.print_heading(
+            f"{pluralize(second_sync.row_count, 'row')} with {pluralize(second_sync.request_count, 'request')} ({comparison})"
+        )
+        self._show_counts(second_sync)
 
-    def _show_counts(self, sync: Arrival) -> None:
+    def _show_counts(self, sync: SyncResult) -> None:
         rows = []
         for stream in self._streams:
-            sent, new = sync.rows[stream], sync.new[stream]
-            rows.append([stream, *(f"{number:>7,}" for number in (sent, new, sent - new, sync.stored[stream]))])
-        self._screen.table(["table", "   rows", "    new", "updated", " in all"], rows, indent="  ")
-        self._screen.line()
+            sent_count, new_count = sync.rows[stream], sync.new_rows[stream]
+            rows.append(
+                [
+                    stream,
+                    *(
+                        f"{number:>7,}"
+                        for number in (sent_count, new_count, sent_count - new_count, sync.stored_rows[stream])
+                    ),
+                ]
+            )
+        self._screen.print_table(["table", "   rows", "    new", "updated", " in all"], rows, indent="  ")
+        self._screen.print_line()
 
-    def _show_growth(self, before: dict[tuple[str, str], int]) -> None:
+    def _show_growth(self, old_sizes: dict[tuple[str, str], int]) -> None:
         rows = [
-            [stream, f"{before[stream, batch]} to {size}", batch]
-            for (stream, batch), size in self._warehouse.batch_sizes(self._streams).items()
-            if size > before.get((stream, batch), size)
+            [stream, f"{old_sizes[stream, batch_key]} to {size}", batch_key]
+            for (stream, batch_key), size in self._warehouse.fetch_batch_sizes(self._streams).items()
+            if size > old_sizes.get((stream, batch_key), size)
         ]
         if rows:
-            self._screen.table(["batches that grew in", "files", "id"], rows, indent="  ")
-            self._screen.line()
+            self._screen.print_table(["batches that grew in", "files", "id"], rows, indent="  ")
+            self._screen.print_line()
 
-    def _show_reviews(self, before: dict[tuple[str, str], Row]) -> None:
-        after = self._warehouse.reviews(self._streams)
+    def _show_reviews(self, old_reviews: dict[tuple[str, str], Row]) -> None:
+        new_reviews = self._warehouse.fetch_reviews(self._streams)
         rows = [
-            [stream, str(was["review_status"]), str(now["review_status"]), str(now["file_name"])]
-            for (stream, id_), was in before.items()
-            if (now := after[stream, id_])["review_status"] != was["review_status"]
+            [stream, str(old_review["review_status"]), str(new_review["review_status"]), str(new_review["file_name"])]
+            for (stream, id_), old_review in old_reviews.items()
+            if (new_review := new_reviews[stream, id_])["review_status"] != old_review["review_status"]
         ]
         if rows:
-            self._screen.table(["reviews decided in", "was", "is", "file"], rows, indent="  ")
-            self._screen.line()
+            self._screen.print_table(["reviews decided in", "was", "is", "file"], rows, indent="  ")
+            self._screen.print_line()
 
-    def _show_examples(self, arrival: Arrival, limits: Mapping[str, int], title: str) -> None:
+    def _show_examples(self, sync_result: SyncResult, limits: Mapping[str, int], title: str) -> None:
         """Rows of all providers in one table for each kind."""
-        for kind_, limit in limits.items():
+        for stream_kind, limit in limits.items():
             examples = [
                 row
                 for stream in self._streams
-                if kind(stream) == kind_ and arrival.rows[stream]
-                for row in self._warehouse.examples(stream, arrival.since, limit)
+                if get_kind(stream) == stream_kind and sync_result.rows[stream]
+                for row in self._warehouse.fetch_examples(stream, sync_result.started_ms, limit)
             ]
-            self._screen.line(f"  {title.format(kind_)}:", "bold")
-            self._screen.table(*example_table(kind_, examples))
-            self._screen.line()
+            self._screen.print_line(f"  {title.format(stream_kind)}:", "bold")
+            self._screen.print_table(*build_example_table(stream_kind, examples))
+            self._screen.print_line()
 
-    def _show_requests(self, syncs: Sequence[Arrival]) -> None:
-        self._screen.heading("What it took: requests to the providers, by endpoint")
+    def _show_requests(self, syncs: Sequence[SyncResult]) -> None:
+        self._screen.print_heading("What it took: requests to the providers, by endpoint")
         endpoints = sorted({endpoint for sync in syncs for endpoint in sync.requests})
         counts = [(endpoint, [sync.requests.get(endpoint, 0) for sync in syncs]) for endpoint in endpoints]
-        counts.append(("all requests", [sync.asked for sync in syncs]))
-        if any(sync.refused for sync in syncs):
-            counts.append(("refused as too soon", [sync.refused for sync in syncs]))
-        counts.append(("rows", [sync.total for sync in syncs]))
+        counts.append(("all requests", [sync.request_count for sync in syncs]))
+        if any(sync.refused_count for sync in syncs):
+            counts.append(("refused as too soon", [sync.refused_count for sync in syncs]))
+        counts.append(("rows", [sync.row_count for sync in syncs]))
         rows = [[name, *(f"{number:>6,}" for number in numbers)] for name, numbers in counts]
-        self._screen.table(["", " first", "second", " third"], rows, indent="  ")
-        self._screen.line()
-        self._screen.line(
+        self._screen.print_table(["", " first", "second", " third"], rows, indent="  ")
+        self._screen.print_line()
+        self._screen.print_line(
             "  Each sync reads the lists, unfinished batches and documents, reviews without a decision, and what "
             "finished within lookback_days (3 if not set). Older batches are read again only where a list shows "
             "a change."

@@ -32,34 +32,39 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_docextract import SourceDocextract
 
-TYPES = {"integer": "bigint", "number": "double", "boolean": "bool", "object": "json", "array": "json"}
-AT_ONCE = 1000  # messages that are read while one stream has its turn: memory stays flat, however much there is
+DLT_TYPES = {"integer": "bigint", "number": "double", "boolean": "bool", "object": "json", "array": "json"}
+MESSAGES_PER_TURN = (
+    1000  # messages that are read while one stream has its turn: memory stays flat, however much there is
+)
 
 Rows = list[dict[str, Any]]
 
 
-class Reader:
+class SyncReader:
     """One sync of all streams. A page is asked for once, however many of them take rows from it."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        log, source = logging.getLogger("docextract"), SourceDocextract()
-        self.streams = source.discover(log, config).streams
-        self.rows: defaultdict[str, Rows] = defaultdict(list)
+        logger, source = logging.getLogger("docextract"), SourceDocextract()
+        self.streams = source.discover(logger, config).streams
+        self.rows_by_stream: defaultdict[str, Rows] = defaultdict(list)
         self.error: AirbyteTracedException | None = None
-        self.messages = self.read(source, log, config)
+        self.messages = self.read(source, logger, config)
 
-    def read(self, source: SourceDocextract, log: logging.Logger, config: dict[str, Any]) -> Iterator[None]:
+    def read(self, source: SourceDocextract, logger: logging.Logger, config: dict[str, Any]) -> Iterator[None]:
         """Sort messages as they come: rows by stream, states into dlt's, which are stored together with the rows."""
         states = dlt.current.source_state().setdefault("states", {})
         catalog = ConfiguredAirbyteCatalog(
-            [ConfiguredAirbyteStream(one, SyncMode.incremental, DestinationSyncMode.append) for one in self.streams]
+            [
+                ConfiguredAirbyteStream(stream, SyncMode.incremental, DestinationSyncMode.append)
+                for stream in self.streams
+            ]
         )
         try:
             for message in source.read(
-                log, config, catalog, list(map(AirbyteStateMessageSerializer.load, states.values()))
+                logger, config, catalog, list(map(AirbyteStateMessageSerializer.load, states.values()))
             ):
                 if message.record:
-                    self.rows[message.record.stream].append(message.record.data)
+                    self.rows_by_stream[message.record.stream].append(message.record.data)
                 elif message.state:
                     states[message.state.stream.stream_descriptor.name] = AirbyteStateMessageSerializer.dump(
                         message.state
@@ -68,48 +73,50 @@ class Reader:
         except AirbyteTracedException as error:
             self.error = error  # what was delivered counts all the same: the states cover that and no more
 
-    def rows_of(self, stream: AirbyteStream) -> Iterator[Rows]:
+    def iter_rows(self, stream: AirbyteStream) -> Iterator[Rows]:
         """Yield the rows of one stream; dlt gives each stream its turn."""
         is_more = True
         while is_more:
-            is_more = len(list(islice(self.messages, AT_ONCE))) == AT_ONCE
-            yield self.rows.pop(stream.name, [])
+            is_more = len(list(islice(self.messages, MESSAGES_PER_TURN))) == MESSAGES_PER_TURN
+            yield self.rows_by_stream.pop(stream.name, [])
 
-    def resource(self, stream: AirbyteStream) -> Any:
+    def build_resource(self, stream: AirbyteStream) -> Any:
         """Return one stream as a dlt resource, with the types that its schema names. JSON stays JSON."""
-        columns = {name: {"data_type": data_type(schema)} for name, schema in stream.json_schema["properties"].items()}
+        columns = {
+            name: {"data_type": get_data_type(schema)} for name, schema in stream.json_schema["properties"].items()
+        }
         options = {"write_disposition": "merge", "primary_key": "id", "columns": columns, "max_table_nesting": 0}
-        return dlt.resource(self.rows_of(stream), name=stream.name, **options)
+        return dlt.resource(self.iter_rows(stream), name=stream.name, **options)
 
 
-def data_type(schema: dict[str, Any]) -> str:
+def get_data_type(schema: dict[str, Any]) -> str:
     """Return dlt's name of a type such as `["null", "string"]`."""
-    named = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    plain = next(name for name in named if name != "null")
-    return "timestamp" if schema.get("format") == "date-time" else TYPES.get(plain, "text")
+    type_names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    type_name = next(name for name in type_names if name != "null")
+    return "timestamp" if schema.get("format") == "date-time" else DLT_TYPES.get(type_name, "text")
 
 
-def pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
+def create_pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
     """Return a pipeline into a database or a folder, by its address. dlt keeps its work in `folder`, or at home."""
     kind = target.split(":", 1)[0]
     if kind == "file":
         destination = dlt.destinations.filesystem(target)
     else:
-        make = dlt.destinations.duckdb if kind == "duckdb" else dlt.destinations.postgres
-        destination = make(target.removeprefix("duckdb:///") if kind == "duckdb" else target)
+        make_destination = dlt.destinations.duckdb if kind == "duckdb" else dlt.destinations.postgres
+        destination = make_destination(target.removeprefix("duckdb:///") if kind == "duckdb" else target)
     return dlt.pipeline("docextract", pipelines_dir=folder, destination=destination, dataset_name="docextract")
 
 
-def load(target: str, config: dict[str, Any], folder: str | None = None) -> str:
+def load_documents(target: str, config: dict[str, Any], folder: str | None = None) -> str:
     """Sync once. Return how many rows each table got; what failed is an error once the rest has been loaded."""
-    reader = Reader(config)
-    source = dlt.source(lambda: [reader.resource(stream) for stream in reader.streams], name="docextract")
+    reader = SyncReader(config)
+    source = dlt.source(lambda: [reader.build_resource(stream) for stream in reader.streams], name="docextract")
     options = {"loader_file_format": "parquet"} if target.startswith("file:") else {}
-    loading = pipeline(target, folder)
-    loading.run(source(), **options)
+    pipeline = create_pipeline(target, folder)
+    pipeline.run(source(), **options)
     if reader.error:
         raise reader.error
-    counts = loading.last_trace.last_normalize_info.row_counts if loading.last_trace.last_normalize_info else {}
+    counts = pipeline.last_trace.last_normalize_info.row_counts if pipeline.last_trace.last_normalize_info else {}
     lines = [f"{table:<40}{count:>10,}" for table, count in sorted(counts.items()) if table[0] != "_"]
     return "\n".join(lines) or "nothing new"
 
@@ -120,7 +127,7 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, help="the connector's settings, a JSON file")
     options = parser.parse_args()
     try:
-        print(load(options.target, json.loads(options.config.read_text(encoding="utf-8"))))
+        print(load_documents(options.target, json.loads(options.config.read_text(encoding="utf-8"))))
     except AirbyteTracedException as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from leaks import no_leaks  # noqa: F401 (a fixture of all tests)
+
+from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (a fixture of all tests)
 
 
 @pytest.fixture(scope="session")

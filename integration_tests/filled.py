@@ -8,10 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from harness import Connection
-
-from sandbox import Clock, Sandbox, serve
-from source_docextract.columns import BATCHES, FIELDS, FILES, RESULTS
+from docextract_sandbox import Clock, Sandbox, serve
+from source_docextract.tables.columns import BATCHES, FIELDS, FILES, RESULTS
+from unit_tests.support.harness import Connection
 
 KINDS = {"batches": BATCHES, "files": FILES, "results": RESULTS, "fields": FIELDS}
 TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE PRECISION", "object": "JSON"}
@@ -21,19 +20,19 @@ Tables = Mapping[str, Sequence[Row]]
 """Rows by the name of the table."""
 
 
-def synced_twice(meanwhile: Callable[[Sandbox], object]) -> tuple[Sandbox, Tables]:
+def sync_demo_twice(change_sandbox: Callable[[Sandbox], object]) -> tuple[Sandbox, Tables]:
     """The demo's world after its second sync, and the rows that a warehouse which upserts has then."""
     sandbox = Sandbox(Clock(datetime.now(timezone.utc), speed=0))
     sandbox.fill_demo()
     with serve(sandbox) as url:
-        connection = Connection(sandbox, url, sandbox.demo_settings(url))
+        connection = Connection(sandbox, url, sandbox.build_settings(url))
         assert connection.sync().error is None
-        meanwhile(sandbox)
+        change_sandbox(sandbox)
         sandbox.fill_demo()
-        while sandbox.extracta.finish(by_itself=True) + sandbox.classification.finish(by_itself=True):
+        while sandbox.extracta.finish(skip_stuck=True) + sandbox.classification.finish(skip_stuck=True):
             pass
         for world in (sandbox.atlas, sandbox.docmap, sandbox.sensible):
-            world.finish(by_itself=True)
+            world.finish(skip_stuck=True)
         sandbox.clock.advance(seconds=60)
         assert connection.sync().error is None
     return sandbox, {stream: list(rows.values()) for stream, rows in connection.warehouse.items()}
@@ -69,7 +68,7 @@ def fill_postgres(url: str, schema: str, tables: Tables) -> None:
             cursor.execute(f"CREATE SCHEMA {schema}; SET search_path TO {schema}; SET timezone TO 'UTC'")
             for name, rows in tables.items():
                 columns = KINDS[name.rpartition("_")[2]].items()
-                types = ", ".join(f"{column} {sql_type(described)}" for column, (described, _) in columns)
+                types = ", ".join(f"{column} {sql_type(schema_of_column)}" for column, (schema_of_column, _) in columns)
                 cursor.execute(f"CREATE TABLE {name} ({types})")
                 cursor.execute(
                     f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %s)", [json.dumps(rows)]

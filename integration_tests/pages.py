@@ -75,7 +75,7 @@ class Page:
         return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in self.headings}
 
     @property
-    def links(self) -> list[str]:
+    def urls(self) -> list[str]:
         return [str(token.attrs["href"]) for token in self._inline() if token.type == "link_open"]
 
     @property
@@ -86,7 +86,7 @@ class Page:
     @property
     def quotes(self) -> list[str]:
         """What of that is more than one word: sentences that are quoted."""
-        return [words for words in self.code if " " in words]
+        return [code for code in self.code if " " in code]
 
     def _inline(self) -> Iterator[Token]:
         return (child for token in self._tokens for child in token.children or ())
@@ -96,5 +96,5 @@ DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [Page(ROOT / "README.md"), *DOCS]
 
 
-def page(name: str) -> Page:
-    return next(one for one in PAGES if str(one) == name)
+def get_page(name: str) -> Page:
+    return next(candidate for candidate in PAGES if str(candidate) == name)

@@ -8,34 +8,35 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from pages import ROOT
+
+from integration_tests.pages import ROOT
 
 pytestmark = pytest.mark.skipif(
     find_spec("duckdb_engine") is None, reason="No warehouse is installed here; `make test` has them in .venv-demo"
 )
 
 PASSWORD = "passw0rd-of-the-warehouse"
-REFUSES = "127.0.0.1:1"
+CLOSED_ADDRESS = "127.0.0.1:1"
 FORMS = {
-    "postgresql": f"postgresql://me:{PASSWORD}@{REFUSES}/db",
-    "postgres": f"postgres://me:{PASSWORD}@{REFUSES}/db",
-    "psycopg2": f"postgresql+psycopg2://me:{PASSWORD}@{REFUSES}/db",
-    "psycopg": f"postgresql+psycopg://me:{PASSWORD}@{REFUSES}/db",
-    "asyncpg": f"postgresql+asyncpg://me:{PASSWORD}@{REFUSES}/db",
-    "capitals": f"PostgreSQL://me:{PASSWORD}@{REFUSES}/db",
-    "query": f"postgresql://{REFUSES}/db?user=me&password={PASSWORD}&connect_timeout=1",
-    "odd option": f"postgresql://me:{PASSWORD}@{REFUSES}/db?no_such_option={PASSWORD}",
-    "mysql": f"mysql+pymysql://me:{PASSWORD}@{REFUSES}/db",
-    "redshift": f"redshift://me:{PASSWORD}@{REFUSES}/db",
-    "sign in the password": f"postgresql://me:a/{PASSWORD}@{REFUSES}/db",
-    "blank in the password": f"postgresql://me:a {PASSWORD}@{REFUSES}/db",
+    "postgresql": f"postgresql://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "postgres": f"postgres://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "psycopg2": f"postgresql+psycopg2://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "psycopg": f"postgresql+psycopg://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "asyncpg": f"postgresql+asyncpg://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "capitals": f"PostgreSQL://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "query": f"postgresql://{CLOSED_ADDRESS}/db?user=me&password={PASSWORD}&connect_timeout=1",
+    "odd option": f"postgresql://me:{PASSWORD}@{CLOSED_ADDRESS}/db?no_such_option={PASSWORD}",
+    "mysql": f"mysql+pymysql://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "redshift": f"redshift://me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "sign in the password": f"postgresql://me:a/{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "blank in the password": f"postgresql://me:a {PASSWORD}@{CLOSED_ADDRESS}/db",
     "odd port": f"postgresql://me:a@127.0.0.1:{PASSWORD}/db",
-    "one slash": f"postgresql:/me:{PASSWORD}@{REFUSES}/db",
-    "no scheme": f"//me:{PASSWORD}@{REFUSES}/db",
-    "no slashes": f"me:{PASSWORD}@{REFUSES}/db",
+    "one slash": f"postgresql:/me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "no scheme": f"//me:{PASSWORD}@{CLOSED_ADDRESS}/db",
+    "no slashes": f"me:{PASSWORD}@{CLOSED_ADDRESS}/db",
     "words": f"host=127.0.0.1 port=1 user=me password={PASSWORD} dbname=db",
-    "jdbc": f"jdbc:postgresql://{REFUSES}/db?user=me&password={PASSWORD}",
-    "too long": f"postgresql:/me:{PASSWORD}@{REFUSES}/{'d' * 5_000}",
+    "jdbc": f"jdbc:postgresql://{CLOSED_ADDRESS}/db?user=me&password={PASSWORD}",
+    "too long": f"postgresql:/me:{PASSWORD}@{CLOSED_ADDRESS}/{'d' * 5_000}",
 }
 
 
@@ -51,38 +52,38 @@ def run(module: str, *arguments: str) -> int | str | None:
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_report_address_in_any_form_is_said_without_its_password(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    place = FORMS[form]
+    location = FORMS[form]
     for module, *arguments in (
-        ("report.__main__", place),
-        ("report.workbook", place, "atlas", "b1"),
-        ("report.workbook", "atlas", place, "b1"),
-        ("report.workbook", "no.duckdb", "atlas", "b1", place),
-        ("report.__main__", "no.duckdb", "page.html", place),
-        ("report.__main__", "no.duckdb", f"--{place}"),
+        ("report.__main__", location),
+        ("report.workbook", location, "atlas", "b1"),
+        ("report.workbook", "atlas", location, "b1"),
+        ("report.workbook", "no.duckdb", "atlas", "b1", location),
+        ("report.__main__", "no.duckdb", "page.html", location),
+        ("report.__main__", "no.duckdb", f"--{location}"),
     ):
         code = run(module, *arguments)
 
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         assert code in {1, 2}, arguments
-        assert said.out == ""
-        assert "passw0rd" not in said.err
-        assert len(said.err.strip()) > 20
+        assert output.out == ""
+        assert "passw0rd" not in output.err
+        assert len(output.err.strip()) > 20
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
 def test_report_every_address_of_sqlalchemy_for_postgresql_is_asked(
     scheme: str, postgres: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = scheme + postgres[postgres.index("://") :]
+    location = scheme + postgres[postgres.index("://") :]
 
-    assert run("report.__main__", place, "--schema", "nowhere") == 1
+    assert run("report.__main__", location, "--schema", "nowhere") == 1
     assert (
         capsys.readouterr().err
         == "There is no table of this connector in that schema; name another one with --schema.\n"
@@ -105,8 +106,8 @@ def test_report_file_with_signs_in_its_name_is_opened(
 def test_report_page_that_cannot_be_written_is_said_without_a_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("report.__main__.ask", lambda *_: {})
-    monkeypatch.setattr("report.__main__.write", lambda _answers, _name, page: page.write_text("x"))
+    monkeypatch.setattr("report.__main__.run_recipes", lambda *_: {})
+    monkeypatch.setattr("report.__main__.write_page", lambda _answers, _name, page: page.write_text("x"))
 
     assert run("report.__main__", "no.duckdb", FORMS["postgresql"]) == 1
     assert "cannot be written" in capsys.readouterr().err

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from sandbox import Clock, Fault, NewDocument, NewFile, Sandbox, serve
+from docextract_sandbox import Clock, Fault, NewDocument, NewFile, Sandbox, serve
 
 KEY = "sandbox-extracta-key"
 
 
 @dataclass
-class Setup:
+class CommandLineSetup:
     """A served sandbox, and the files that Airbyte would write for the connector."""
 
     folder: Path
@@ -40,91 +40,97 @@ class Setup:
         start = [sys.executable, "-m", "source_docextract"]
         if not module:
             start = [str(Path(sys.executable).with_name("source-docextract"))]
-        return [*start, *(str(self.folder / one) if one.endswith(".json") else one for one in arguments)]
+        return [
+            *start,
+            *(str(self.folder / argument) if argument.endswith(".json") else argument for argument in arguments),
+        ]
 
-    def write_catalog(self, *chosen: str) -> list[str]:
-        [message] = of_type(self.run("discover", "--config", "config.json"), "CATALOG")
-        streams = [one for one in message["catalog"]["streams"] if not chosen or one["name"] in chosen]
+    def write_catalog(self, *stream_names: str) -> list[str]:
+        [message] = filter_messages(self.run("discover", "--config", "config.json"), "CATALOG")
+        streams = [
+            stream for stream in message["catalog"]["streams"] if not stream_names or stream["name"] in stream_names
+        ]
         configured = [
-            {"stream": one, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"} for one in streams
+            {"stream": stream, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
+            for stream in streams
         ]
         (self.folder / "catalog.json").write_text(json.dumps({"streams": configured}))
-        return [one["name"] for one in streams]
+        return [stream["name"] for stream in streams]
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Iterator[Setup]:
+def setup(tmp_path: Path) -> Iterator[CommandLineSetup]:
     clock = Clock(start=datetime.now(timezone.utc), speed=1)
     sandbox = Sandbox(clock=clock, seeds=False, spacing=0)
     template = sandbox.extracta.create("Invoices", ["vendor"])
-    for n in range(6):
-        sandbox.extracta.upload(template, [NewFile(f"{n}.pdf", seconds=0, result={"vendor": "Acme"})])
+    for number in range(6):
+        sandbox.extracta.upload(template, [NewFile(f"{number}.pdf", duration_seconds=0, result={"vendor": "Acme"})])
     pan = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.9}}
-    batch = sandbox.atlas.submit([NewDocument(f"{n}", seconds=0, file_data=pan) for n in range(60)])
+    batch = sandbox.atlas.submit([NewDocument(f"{number}", duration_seconds=0, file_data=pan) for number in range(60)])
     with serve(sandbox) as url:
-        base = sandbox.base_urls(url)
+        base = sandbox.get_base_urls(url)
         extracta = {"extraction_ids": [template], "seconds_between_requests": 0, "base_url": base["extracta"]}
         atlas = {"batch_ids": [batch], "base_url": base["atlas"], **sandbox.credentials["atlas"]}
         settings = {"extracta": {**extracta, **sandbox.credentials["extracta"]}, "atlas": atlas}
-        yield Setup(tmp_path, sandbox, settings)
+        yield CommandLineSetup(tmp_path, sandbox, settings)
 
 
-def messages(output: str) -> list[dict[str, Any]]:
+def parse_messages(output: str) -> list[dict[str, Any]]:
     """Every line has to be a message."""
     return [json.loads(line) for line in output.splitlines() if line]
 
 
-def of_type(done: subprocess.CompletedProcess[str], kind: str) -> list[dict[str, Any]]:
-    return [message for message in messages(done.stdout) if message["type"] == kind]
+def filter_messages(result: subprocess.CompletedProcess[str], kind: str) -> list[dict[str, Any]]:
+    return [message for message in parse_messages(result.stdout) if message["type"] == kind]
 
 
-def test_spec_is_the_same_from_both_commands(setup: Setup) -> None:
-    specs = [of_type(setup.run("spec", module=module), "SPEC") for module in (False, True)]
+def test_spec_is_the_same_from_both_commands(setup: CommandLineSetup) -> None:
+    specs = [filter_messages(setup.run("spec", module=module), "SPEC") for module in (False, True)]
 
     assert specs[0] == specs[1]
     assert set(specs[0][0]["spec"]["connectionSpecification"]["properties"]) >= {"extracta", "atlas", "lookback_days"}
 
 
-def test_help_is_shown_when_nothing_is_asked_for(setup: Setup) -> None:
-    done = setup.run()
+def test_help_is_shown_when_nothing_is_asked_for(setup: CommandLineSetup) -> None:
+    result = setup.run()
 
-    assert done.returncode == 0
-    assert "read" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    assert result.returncode == 0
+    assert "read" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_check_succeeds_and_says_what_is_wrong(setup: Setup) -> None:
-    [good] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+def test_check_succeeds_and_says_what_is_wrong(setup: CommandLineSetup) -> None:
+    [good] = filter_messages(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
     assert good["connectionStatus"]["status"] == "SUCCEEDED"
 
     setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"
     setup.settings["atlas"]["client_secret"] = "a-wrong-atlas-secret"
-    done = setup.run("check", "--config", "config.json")
-    [bad] = of_type(done, "CONNECTION_STATUS")
+    result = setup.run("check", "--config", "config.json")
+    [bad] = filter_messages(result, "CONNECTION_STATUS")
     assert bad["connectionStatus"]["status"] == "FAILED"
     assert "Check extracta.api_key." in bad["connectionStatus"]["message"]
     assert "Check atlas.client_id and atlas.client_secret." in bad["connectionStatus"]["message"]
-    assert "a-wrong" not in done.stdout + done.stderr
+    assert "a-wrong" not in result.stdout + result.stderr
 
     setup.settings["lookback_days"] = -1
-    [worse] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+    [worse] = filter_messages(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
     assert worse["connectionStatus"]["message"] == "lookback_days must be at least 0."
 
 
-def test_check_says_no_to_a_template_that_nobody_knows(setup: Setup) -> None:
+def test_check_unknown_template_fails(setup: CommandLineSetup) -> None:
     setup.settings["extracta"]["extraction_ids"].append("-Onobody")
 
-    [status] = of_type(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
+    [status] = filter_messages(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
 
     assert status["connectionStatus"]["status"] == "FAILED"
     assert "-Onobody" in status["connectionStatus"]["message"]
 
 
-def test_read_delivers_and_goes_on_from_its_own_states(setup: Setup) -> None:
+def test_read_delivers_and_goes_on_from_its_own_states(setup: CommandLineSetup) -> None:
     streams = setup.write_catalog()
     first = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
     assert first.returncode == 0
-    rows = Counter(message["record"]["stream"] for message in of_type(first, "RECORD"))
+    rows = Counter(message["record"]["stream"] for message in filter_messages(first, "RECORD"))
     assert rows == {
         "extracta_batches": 6,
         "extracta_files": 6,
@@ -135,103 +141,111 @@ def test_read_delivers_and_goes_on_from_its_own_states(setup: Setup) -> None:
         "atlas_results": 60,
         "atlas_fields": 60,
     }
-    states = {message["state"]["stream"]["stream_descriptor"]["name"]: message for message in of_type(first, "STATE")}
+    states = {
+        message["state"]["stream"]["stream_descriptor"]["name"]: message for message in filter_messages(first, "STATE")
+    }
     assert sorted(states) == sorted(streams)
     (setup.folder / "state.json").write_text(json.dumps([message["state"] for message in states.values()]))
 
     second = setup.run("read", "--config", "config.json", "--catalog", "catalog.json", "--state", "state.json")
 
     assert second.returncode == 0
-    assert of_type(second, "RECORD") == []
-    assert len(of_type(second, "STATE")) == len(streams)
-    lines = [message["log"]["message"] for message in of_type(second, "LOG")]
+    assert filter_messages(second, "RECORD") == []
+    assert len(filter_messages(second, "STATE")) == len(streams)
+    lines = [message["log"]["message"] for message in filter_messages(second, "LOG")]
     [summary] = [line for line in lines if line.startswith("Extracta.ai:")]
     assert summary.startswith("Extracta.ai: 7 requests; batches 0 open, 6 settled")
 
 
-def test_each_state_counts_the_records_of_its_stream_since_the_one_before(setup: Setup) -> None:
+def test_each_state_counts_the_records_of_its_stream_since_the_one_before(setup: CommandLineSetup) -> None:
     setup.write_catalog()
 
-    done = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+    result = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
 
     counted: Counter[str] = Counter()
-    told = 0
-    for message in messages(done.stdout):
+    record_count = 0
+    for message in parse_messages(result.stdout):
         if message["type"] == "RECORD":
             counted[message["record"]["stream"]] += 1
         elif message["type"] == "STATE":
             stream = message["state"]["stream"]["stream_descriptor"]["name"]
             assert message["state"]["sourceStats"]["recordCount"] == counted.pop(stream, 0)
-            told += 1
-    assert told > 8
+            record_count += 1
+    assert record_count > 8
     assert not counted
 
 
-def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synced(setup: Setup) -> None:
+def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synced(setup: CommandLineSetup) -> None:
     setup.write_catalog()
     setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"
 
-    done = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+    result = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
 
-    assert done.returncode == 1
-    assert len(of_type(done, "RECORD")) == 181
-    traces = [message["trace"] for message in of_type(done, "TRACE")]
+    assert result.returncode == 1
+    assert len(filter_messages(result, "RECORD")) == 181
+    traces = [message["trace"] for message in filter_messages(result, "TRACE")]
     errors = [trace["error"] for trace in traces if trace["type"] == "ERROR"]
     assert {error["failure_type"] for error in errors} == {"config_error"}
     assert errors[-1]["message"].startswith("4 of 8 streams are incomplete; all else was synced.")
-    assert "a-wrong-extracta-key" not in done.stdout + done.stderr
+    assert "a-wrong-extracta-key" not in result.stdout + result.stderr
 
 
-def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well(setup: Setup) -> None:
+def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well(setup: CommandLineSetup) -> None:
     streams = setup.write_catalog()
     setup.settings["lookback_days"] = 0
     arguments = ["read", "--config", "config.json", "--catalog", "catalog.json"]
     [template] = setup.settings["extracta"]["extraction_ids"]
-    broken = setup.sandbox.extracta.batch_ids(template)[2]
-    with setup.sandbox.faults.during(Fault("status", "extracta.getBatchResults", about=broken, status=501)):
+    broken = setup.sandbox.extracta.list_batch_ids(template)[2]
+    with setup.sandbox.faults.apply_only(Fault("status", "extracta.getBatchResults", about=broken, status=501)):
         first = setup.run(*arguments)
 
     assert first.returncode == 1
-    batches = {message["record"]["data"].get("batch_id") for message in of_type(first, "RECORD")} - {None}
-    assert batches == {*setup.sandbox.extracta.batch_ids(template), *setup.settings["atlas"]["batch_ids"]} - {broken}
+    batches = {message["record"]["data"].get("batch_id") for message in filter_messages(first, "RECORD")} - {None}
+    assert batches == {*setup.sandbox.extracta.list_batch_ids(template), *setup.settings["atlas"]["batch_ids"]} - {
+        broken
+    }
     concerned = [stream for stream in streams if stream.startswith("extracta")]
-    traces = [message["trace"] for message in of_type(first, "TRACE")]
-    words = [trace["error"]["message"] for trace in traces if trace["type"] == "ERROR"][-1]
-    assert words.startswith(f"{len(concerned)} of {len(streams)} streams are incomplete; all else was synced.")
-    states = {message["state"]["stream"]["stream_descriptor"]["name"]: message for message in of_type(first, "STATE")}
+    traces = [message["trace"] for message in filter_messages(first, "TRACE")]
+    expected_text = [trace["error"]["message"] for trace in traces if trace["type"] == "ERROR"][-1]
+    assert expected_text.startswith(f"{len(concerned)} of {len(streams)} streams are incomplete; all else was synced.")
+    states = {
+        message["state"]["stream"]["stream_descriptor"]["name"]: message for message in filter_messages(first, "STATE")
+    }
     (setup.folder / "state.json").write_text(json.dumps([message["state"] for message in states.values()]))
     setup.sandbox.journal.clear()
     second = setup.run(*arguments, "--state", "state.json")
 
     assert second.returncode == 0
-    records = [message["record"] for message in of_type(second, "RECORD")]
+    records = [message["record"] for message in filter_messages(second, "RECORD")]
     assert {record["stream"] for record in records} == set(concerned)
     assert {record["data"].get("batch_id") for record in records} - {None} == {broken}
-    assert setup.sandbox.journal.counts() == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
+    assert setup.sandbox.journal.count_requests() == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 1}
 
 
-@pytest.mark.parametrize(("command", "how"), [("read", signal.SIGTERM), ("check", signal.SIGINT)])
-def test_a_stop_does_not_wait_for_an_answer_that_is_on_its_way(setup: Setup, how: signal.Signals, command: str) -> None:
+@pytest.mark.parametrize(("command", "stop_signal"), [("read", signal.SIGTERM), ("check", signal.SIGINT)])
+def test_a_stop_does_not_wait_for_an_answer_that_is_on_its_way(
+    setup: CommandLineSetup, stop_signal: signal.Signals, command: str
+) -> None:
     setup.write_catalog()
-    with silent_server() as (url, asked):
+    with silent_server() as (url, request_received):
         setup.settings["extracta"]["base_url"] = url
         catalog = ["--catalog", "catalog.json"] if command == "read" else []
         started = setup.command(command, "--config", "config.json", *catalog)
         with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert asked.wait(600)
+            assert request_received.wait(600)
             began = time.monotonic()
-            process.send_signal(how)
-            said, errors = process.communicate(timeout=600)
+            process.send_signal(stop_signal)
+            output, errors = process.communicate(timeout=600)
             took = time.monotonic() - began
-    assert messages(said)
-    assert (process.returncode, errors) == (-how, "")
+    assert parse_messages(output)
+    assert (process.returncode, errors) == (-stop_signal, "")
     assert took < 5
 
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, threading.Event]]:
     """A server that takes connections and never says a word; the event tells that it was asked something."""
-    asked = threading.Event()
+    request_received = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken: list[socket.socket] = []
 
@@ -241,12 +255,12 @@ def silent_server() -> Iterator[tuple[str, threading.Event]]:
                     connection, _ = listener.accept()
                     taken.append(connection)
                     if connection.recv(1):
-                        asked.set()
+                        request_received.set()
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", request_received
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(5)
@@ -254,14 +268,14 @@ def silent_server() -> Iterator[tuple[str, threading.Event]]:
                 connection.close()
 
 
-def test_debug_logs_hold_no_key_and_no_token(setup: Setup) -> None:
+def test_debug_logs_hold_no_key_and_no_token(setup: CommandLineSetup) -> None:
     setup.write_catalog()
 
-    done = setup.run("read", "--debug", "--config", "config.json", "--catalog", "catalog.json")
+    result = setup.run("read", "--debug", "--config", "config.json", "--catalog", "catalog.json")
 
-    assert done.returncode == 0
+    assert result.returncode == 0
     secrets = [*setup.sandbox.credentials["extracta"].values(), *setup.sandbox.credentials["atlas"].values()]
-    logs = [line for line in done.stdout.splitlines() if '"type":"RECORD"' not in line]
+    logs = [line for line in result.stdout.splitlines() if '"type":"RECORD"' not in line]
     assert [line for line in logs if "getBatchResults" in line]
     for secret in (*secrets, "eyJ", "X-Signature"):
-        assert not [line for line in [*logs, done.stderr] if secret in line]
+        assert not [line for line in [*logs, result.stderr] if secret in line]

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from filled import fill_duckdb
+
+from integration_tests.filled import fill_duckdb
 
 if TYPE_CHECKING:
     from demo.screen import Screen
@@ -36,7 +37,7 @@ STREAMS = {
 }
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-WITH_A_WRONG_KEY = """
+WRONG_KEY_SCRIPT = """
 import sys
 from demo import __main__, playground
 settings = playground.Playground.settings
@@ -49,7 +50,7 @@ sys.exit(__main__.main())
 
 
 def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> None:
-    from demo.warehouse import Warehouse, all_files
+    from demo.warehouse import Warehouse, build_files_query
 
     rows = [
         {"id": f"{provider}{number}", "provider": provider, "status": status, "error": error}
@@ -64,9 +65,9 @@ def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> No
     tables = {f"{name}_files": [row for row in rows if row["provider"] == name] for name in ("docmap", "atlas")}
     file = fill_duckdb(tmp_path / "documents.duckdb", tables)
 
-    answer = Warehouse(Path(file)).ask(all_files(list(tables)))
+    response = Warehouse(Path(file)).fetch_rows(build_files_query(list(tables)))
 
-    assert [tuple(row.values()) for row in answer] == [
+    assert [tuple(row.values()) for row in response] == [
         ("atlas", "failed", 1, "torn"),
         ("docmap", "failed", 7, "empty"),
         ("docmap", "failed", 3, "torn"),
@@ -76,45 +77,47 @@ def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> No
 
 @pytest.mark.long
 def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -> None:
-    first, second = _run(tmp_path), _run(tmp_path)
-    for done in (first, second):
-        assert (done.returncode, done.stderr) == (0, "")
-        assert max(map(len, done.stdout.splitlines())) <= 120 + len(os.path.relpath(sys.executable, tmp_path))
-        assert len(done.stdout.splitlines()) <= 170
-        assert not _answers(_address(done.stdout))
-        told = re.findall(r"sync, .*\.\.\. ([\d,]+) rows", done.stdout)
-        counts = [int(count.replace(",", "")) for count in told]
+    first, second = _run_demo(tmp_path), _run_demo(tmp_path)
+    for result in (first, second):
+        assert (result.returncode, result.stderr) == (0, "")
+        assert max(map(len, result.stdout.splitlines())) <= 120 + len(os.path.relpath(sys.executable, tmp_path))
+        assert len(result.stdout.splitlines()) <= 170
+        assert not _is_reachable(_find_address(result.stdout))
+        row_counts = re.findall(r"sync, .*\.\.\. ([\d,]+) rows", result.stdout)
+        counts = [int(count.replace(",", "")) for count in row_counts]
         assert counts[0] > counts[1] > counts[2] == 0
-        assert f"... {len(STREAMS)} streams" in done.stdout
+        assert f"... {len(STREAMS)} streams" in result.stdout
         landed = {
             f"{provider}_{kind}": number
-            for provider, numbers in _numbers(done.stdout.partition("Meanwhile")[0], columns=len(KINDS)).items()
+            for provider, numbers in _read_number_rows(
+                result.stdout.partition("Meanwhile")[0], columns=len(KINDS)
+            ).items()
             for kind, number in zip(KINDS, numbers, strict=True)
         }
         assert landed.keys() == STREAMS
         assert all(landed.values())
         assert sum(landed.values()) == counts[0]
-        changes = _numbers(done.stdout.partition("Meanwhile")[2], columns=4)
+        changes = _read_number_rows(result.stdout.partition("Meanwhile")[2], columns=4)
         assert changes.keys() == STREAMS
         assert sum(rows for rows, *_ in changes.values()) == counts[1]
         for name, (rows, new, updated, in_all) in changes.items():
             assert rows == new + updated > 0, name
             assert in_all == landed[name] + new, name
-        for shown in ("batches that grew in", "reviews decided in", "failed", "pending", "open"):
-            assert shown in done.stdout
-        assert re.search(r"^  The report +.demo/report.html,", done.stdout, flags=re.MULTILINE)
+        for phrase in ("batches that grew in", "reviews decided in", "failed", "pending", "open"):
+            assert phrase in result.stdout
+        assert re.search(r"^  The report +.demo/report.html,", result.stdout, flags=re.MULTILINE)
         page = (tmp_path / ".demo" / "report.html").read_text(encoding="utf-8")
         assert "<b>documents.duckdb</b>" in page
         assert "No data yet." not in page
-    assert _told(first.stdout) == _told(second.stdout)
-    commands = _commands(second.stdout, os.path.relpath(sys.executable, tmp_path))
+    assert _stable_output(first.stdout) == _stable_output(second.stdout)
+    commands = _find_commands(second.stdout, os.path.relpath(sys.executable, tmp_path))
     assert len(commands) == 3
     for command in commands:
-        answer = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
-        assert answer.stdout
+        response = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+        assert response.stdout
 
 
-SIGNALLED = """
+SIGNAL_SCRIPT = """
 import signal, sys
 
 class Signals:
@@ -131,111 +134,111 @@ sys.meta_path.insert(0, Signals())
 @pytest.mark.parametrize("module", ["rich.console", "duckdb", "airbyte"])
 def test_a_signal_while_something_is_imported_ends_it(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """Given a slow machine, on which imports take long, when a signal comes meanwhile, then the demo ends in words."""
-    (tmp_path / "sitecustomize.py").write_text(SIGNALLED.format(module=module, number=int(number)))
+    (tmp_path / "sitecustomize.py").write_text(SIGNAL_SCRIPT.format(module=module, number=int(number)))
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "demo"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
 
-    assert done.returncode == 128 + number
-    assert done.stderr.strip() == "Stopped, and the sandbox with it."
+    assert result.returncode == 128 + number
+    assert result.stderr.strip() == "Stopped, and the sandbox with it."
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["Loading PyAirbyte", "First sync"])
 def test_a_signal_ends_it_and_its_sandbox(tmp_path: Path, step: str, number: signal.Signals) -> None:
-    with _started(tmp_path) as demo:
-        told = _read_until(demo, step)
-        address = _address(told)
-        assert _answers(address)
+    with _start_demo(tmp_path) as demo:
+        output = _read_until(demo, step)
+        address = _find_address(output)
+        assert _is_reachable(address)
         demo.send_signal(number)
         _, complaints = demo.communicate()
     assert demo.returncode == 128 + number
     assert complaints.strip() == "Stopped, and the sandbox with it."
-    assert not _answers(address)
+    assert not _is_reachable(address)
 
 
-def test_a_connector_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
-    done = _run(tmp_path, "-c", WITH_A_WRONG_KEY)
-    assert done.returncode == 1
-    reason, *rest = done.stderr.strip().splitlines()
+def test_demo_connector_failure_shows_its_message(tmp_path: Path) -> None:
+    result = _run_demo(tmp_path, "-c", WRONG_KEY_SCRIPT)
+    assert result.returncode == 1
+    reason, *other_lines = result.stderr.strip().splitlines()
     assert "api_key" in reason
     assert "not-the-key" not in reason
-    assert len(rest) == 1  # where the logs are
-    assert not _answers(_address(done.stdout))
+    assert len(other_lines) == 1  # where the logs are
+    assert not _is_reachable(_find_address(result.stdout))
 
 
 def test_previews_show_what_tells_most_first() -> None:
-    from demo.screen import preview
+    from demo.screen import preview_data
 
     invoice = {"number": "INV-1", "vendor": {"name": "Acme"}, "lines": [1, 2], "note": None, "total": "1250.00"}
-    assert preview(invoice) == "vendor.name = Acme, total = 1250.00, number = INV-1, lines = 2 items"
+    assert preview_data(invoice) == "vendor.name = Acme, total = 1250.00, number = INV-1, lines = 2 items"
     wrapped = {"document_type": "PAN", "dob": {"value": "02/08/1968", "confidence_score": 0.4}}
-    assert preview(wrapped, "PAN") == "dob = 02/08/1968"
-    assert preview({"text": "two\nlines \x1b[31m"}) == "text = two lines [31m"
-    assert preview({"signed": {"value": ["Ada", "Bo"]}, "parties": [], "note": None}) == (
+    assert preview_data(wrapped, "PAN") == "dob = 02/08/1968"
+    assert preview_data({"text": "two\nlines \x1b[31m"}) == "text = two lines [31m"
+    assert preview_data({"signed": {"value": ["Ada", "Bo"]}, "parties": [], "note": None}) == (
         "parties = 0 items, signed = Ada; Bo"
     )
 
 
-def screen_of(width: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Screen, StringIO]:
+def make_screen(width: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Screen, StringIO]:
     """A terminal of so many columns, and what it is sent."""
     from rich.console import Console
 
     from demo.screen import Screen
 
-    sent = StringIO()
-    console = Console(file=sent, width=width, force_terminal=True, color_system=None, markup=False, highlight=False)
+    output = StringIO()
+    console = Console(file=output, width=width, force_terminal=True, color_system=None, markup=False, highlight=False)
     monkeypatch.setattr("demo.screen.Console", lambda **_: console)
-    return Screen(), sent
+    return Screen(), output
 
 
 @pytest.mark.parametrize("width", [72, 100, 120])
 def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from demo.query import command
-    from demo.warehouse import all_files
+    from demo.query import build_query_command
+    from demo.warehouse import build_files_query
 
-    screen, sent = screen_of(width, monkeypatch)
+    screen, output = make_screen(width, monkeypatch)
     prose = "  " + "documents that a person has to read are shown in the report " * 4
     sql = "SELECT file_name, data->>'total' total FROM extracta_results WHERE file_name IS NOT NULL ORDER BY file_name"
 
-    screen.line(prose)
-    screen.command(f"  {command(all_files(sorted(STREAMS)))}", hang=8)
-    screen.command(f"  {'Any SQL':<13}{command(sql)}", hang=15)
+    screen.print_line(prose)
+    screen.print_command(f"  {build_query_command(build_files_query(sorted(STREAMS)))}", hanging_indent=8)
+    screen.print_command(f"  {'Any SQL':<13}{build_query_command(sql)}", hanging_indent=15)
 
-    lines = sent.getvalue().splitlines()
-    begin = len(f"  {'Any SQL':<13}") + len(command("")) + len("SELECT")
+    lines = output.getvalue().splitlines()
+    begin = len(f"  {'Any SQL':<13}") + len(build_query_command("")) + len("SELECT")
     assert max(map(len, lines)) <= max(width, begin)
     # No word is broken, and a command is the same when it is copied: a line end in SQL is a space.
-    assert " ".join(sent.getvalue().split()) == " ".join(
-        f"{prose} {command(all_files(sorted(STREAMS)))} Any SQL {command(sql)}".split()
+    assert " ".join(output.getvalue().split()) == " ".join(
+        f"{prose} {build_query_command(build_files_query(sorted(STREAMS)))} Any SQL {build_query_command(sql)}".split()
     )
 
 
 def test_control_characters_of_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, sent = screen_of(100, monkeypatch)
+    screen, output = make_screen(100, monkeypatch)
 
-    screen.line("a\x1b[2Jb")
-    screen.table(["file", "  n"], [["c\x1b]0;title\x07\u202ed.pdf", "  7"]])
+    screen.print_line("a\x1b[2Jb")
+    screen.print_table(["file", "  n"], [["c\x1b]0;title\x07\u202ed.pdf", "  7"]])
 
-    assert all(line.isprintable() for line in sent.getvalue().splitlines())
-    assert "c]0;titled.pdf    7" in sent.getvalue()
+    assert all(line.isprintable() for line in output.getvalue().splitlines())
+    assert "c]0;titled.pdf    7" in output.getvalue()
 
 
 def test_screen_shows_names_from_outside_without_escape_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     from demo.screen import Screen
 
     screen = Screen()
-    screen.table(["batch", "\x1b[1mfiles"], [["in\x1b]0;title\x07voices\n\x1b[2J", "     7\x9b"]])
-    screen.line("reason: \x1b[31mno\r")
-    screen.heading("\x1b[5mend")
-    with screen.step("Loading") as outcome:
+    screen.print_table(["batch", "\x1b[1mfiles"], [["in\x1b]0;title\x07voices\n\x1b[2J", "     7\x9b"]])
+    screen.print_line("reason: \x1b[31mno\r")
+    screen.print_heading("\x1b[5mend")
+    with screen.show_step("Loading") as outcome:
         outcome.append("3 \x1b[0mrows")
 
-    shown = capsys.readouterr().out
-    assert "in]0;titlevoices [2J       7" in shown
-    assert not [letter for letter in shown if letter != "\n" and not letter.isprintable()]
+    output = capsys.readouterr().out
+    assert "in]0;titlevoices [2J       7" in output
+    assert not [letter for letter in output if letter != "\n" and not letter.isprintable()]
 
 
 def test_query_shows_rows_and_errors_without_escape_sequences(
@@ -246,18 +249,18 @@ def test_query_shows_rows_and_errors_without_escape_sequences(
     from demo import query
 
     duckdb.connect(str(tmp_path / "documents.duckdb")).close()
-    monkeypatch.setattr(query, "DATABASE", tmp_path / "documents.duckdb")
+    monkeypatch.setattr(query, "DATABASE_PATH", tmp_path / "documents.duckdb")
 
     assert query.main(["SELECT 'Acme' || chr(155) || chr(27) || '[31m' AS name"]) == 0
     assert query.main(["SELECT '\x1b[31m\x9b' + nobody"]) == 1
 
-    shown = capsys.readouterr()
-    assert "Acme" in shown.out
-    assert "Binder Error" in shown.err
-    assert not [letter for letter in shown.out + shown.err if letter != "\n" and not letter.isprintable()]
+    output = capsys.readouterr()
+    assert "Acme" in output.out
+    assert "Binder Error" in output.err
+    assert not [letter for letter in output.out + output.err if letter != "\n" and not letter.isprintable()]
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(arguments or ("-m", "demo"))]
     return subprocess.run(
         command,
@@ -271,7 +274,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _start_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=folder,
@@ -288,41 +291,41 @@ def _started(folder: Path) -> Iterator[subprocess.Popen[str]]:
                 demo.terminate()
 
 
-def _read_until(demo: subprocess.Popen[str], words: str) -> str:
+def _read_until(demo: subprocess.Popen[str], marker: str) -> str:
     """All that was printed up to these words, which are in a line that has not ended yet. However long that takes."""
     assert demo.stdout
-    shown = ""
-    while words not in shown:
+    output = ""
+    while marker not in output:
         character = demo.stdout.read(1)
-        assert character, shown
-        shown += character
-    return shown
+        assert character, output
+        output += character
+    return output
 
 
-def _address(told: str) -> str:
-    found = ADDRESS.search(told)
-    assert found, told
-    return found.group()
+def _find_address(output: str) -> str:
+    match = ADDRESS.search(output)
+    assert match, output
+    return match.group()
 
 
-def _answers(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     parts = urlsplit(address)
     with socket.socket() as probe:
         return probe.connect_ex((str(parts.hostname), int(parts.port or 0))) == 0
 
 
-def _numbers(output: str, columns: int) -> dict[str, list[int]]:
+def _read_number_rows(output: str, columns: int) -> dict[str, list[int]]:
     """The rows of tables that are a name and so many numbers."""
     rows = re.findall(rf"^  (\w+)((?:  +[\d,]+){{{columns}}})$", output, flags=re.MULTILINE)
     return {name: [int(number.replace(",", "")) for number in numbers.split()] for name, numbers in rows}
 
 
-def _commands(output: str, python: str) -> list[list[str]]:
+def _find_commands(output: str, python: str) -> list[list[str]]:
     """What it invites to be typed in, of which some goes over several lines."""
-    found = re.findall(rf'{re.escape(python)} -m demo\.query "[^"]*"', output)
-    return [shlex.split(command) for command in found]
+    commands = re.findall(rf'{re.escape(python)} -m demo\.query "[^"]*"', output)
+    return [shlex.split(command) for command in commands]
 
 
-def _told(output: str) -> list[str]:
+def _stable_output(output: str) -> list[str]:
     """What is the same in each run: ids, times and ports are not, nor how often it was asked too soon."""
     return re.findall(r"^  \w+(?:  +[\d,]+){3,4}$|[\d,]+ rows", output, flags=re.MULTILINE)

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Connection
 
-from sandbox import Clock, Sandbox, serve
+from docextract_sandbox import Clock, Sandbox, serve
+from unit_tests.support.harness import Connection
 
 pytestmark = pytest.mark.skipif(find_spec("dlt") is None, reason="`make test` installs dlt in .venv-demo")
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "with_dlt.py"
-PATIENCE = 300
+TIMEOUT_SECONDS = 300
 """Seconds for one run, on a machine that is slow and busy; it takes ten."""
 
-Rows = dict[str, dict[str, Any]]
+RowsById = dict[str, dict[str, Any]]
 """By id."""
 
 
-class Setup:
+class DltSetup:
     """A served sandbox, and the example beside it."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,45 +48,45 @@ class Setup:
 
     def run(self, target: str) -> str:
         process = self.start(target)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, err
-        return out
+        stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
+        assert process.returncode == 0, stderr
+        return stdout
 
-    def kill_in_the_middle(self, target: str) -> None:
+    def kill_during_run(self, target: str) -> None:
         """End it without a word once it has asked for a good part of what there is."""
         process = self.start(target)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while len(self.sandbox.journal.entries) < 100 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
         _, err = process.communicate()
         assert len(self.sandbox.journal.entries) >= 100, err
 
-    def expected(self) -> dict[str, Rows]:
+    def read_expected_rows(self) -> dict[str, RowsById]:
         """What someone reads who comes new."""
         connection = Connection(self.sandbox, self.url, self.settings)
         assert connection.sync().error is None
         return {stream: dict(rows) for stream, rows in connection.warehouse.items()}
 
-    def go_on(self) -> None:
+    def add_documents(self) -> None:
         """More documents come in, and those in work are finished."""
         self.sandbox.fill_demo()
         for world in (self.sandbox.atlas, self.sandbox.docmap, self.sandbox.sensible):
-            world.finish(by_itself=True)
+            world.finish(skip_stuck=True)
         self.sandbox.clock.advance(seconds=60)
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Iterator[Setup]:
-    given = Setup(tmp_path)
-    with serve(given.sandbox) as url:
-        given.url = url
-        given.settings = given.sandbox.demo_settings(url)
-        given.settings["extracta"]["seconds_between_requests"] = 0
-        yield given
+def setup(tmp_path: Path) -> Iterator[DltSetup]:
+    dlt_setup = DltSetup(tmp_path)
+    with serve(dlt_setup.sandbox) as url:
+        dlt_setup.url = url
+        dlt_setup.settings = dlt_setup.sandbox.build_settings(url)
+        dlt_setup.settings["extracta"]["seconds_between_requests"] = 0
+        yield dlt_setup
 
 
-def in_duckdb(file: Path) -> dict[str, Rows]:
+def read_duckdb(file: Path) -> dict[str, RowsById]:
     import duckdb
 
     with duckdb.connect(str(file), read_only=True) as connection:
@@ -95,101 +95,102 @@ def in_duckdb(file: Path) -> dict[str, Rows]:
             " WHERE table_schema = 'docextract' AND table_name[1] <> '_'"
         ).fetchall()
         return {
-            name: keyed(connection.sql(f"SELECT * FROM docextract.{name}").fetch_arrow_table()) for (name,) in names
+            name: index_by_id(connection.sql(f"SELECT * FROM docextract.{name}").fetch_arrow_table())
+            for (name,) in names
         }
 
 
-def keyed(table: Any) -> Rows:
+def index_by_id(table: Any) -> RowsById:
     rows: list[dict[str, Any]] = table.to_pylist()
     assert len({row["id"] for row in rows}) == len(rows)
     return {row["id"]: row for row in rows}
 
 
-def check(found: dict[str, Rows], expected: dict[str, Rows]) -> None:
+def assert_tables_equal(actual: dict[str, RowsById], expected: dict[str, RowsById]) -> None:
     """Every row is there once, with its data as it was sent, and its types.
 
     More may be there: a batch that has re-opened shows none of its files for a while.
     """
-    assert found.keys() >= {stream for stream, rows in expected.items() if rows}
+    assert actual.keys() >= {stream for stream, rows in expected.items() if rows}
     for stream, rows in expected.items():
         for key, row in rows.items():
-            held = found[stream][key]
+            held = actual[stream][key]
             for column in ("status", "digest", "value", "number_value", "document_index"):
                 assert held.get(column) == row.get(column), (stream, key, column)
             data = held.get("data")
-            sent = json.loads(data) if isinstance(data, str) else data
-            assert unsigned(sent) == unsigned(row.get("data")), (stream, key)
+            parsed = json.loads(data) if isinstance(data, str) else data
+            assert remove_signatures(parsed) == remove_signatures(row.get("data")), (stream, key)
             assert held["observed_at"].tzinfo is not None
 
 
-def unsigned(value: Any) -> Any:
+def remove_signatures(value: Any) -> Any:
     """Without the links that are signed anew in each answer."""
     if isinstance(value, dict):
-        return {key: unsigned(item) for key, item in value.items() if key != "redact_url"}
-    return [unsigned(item) for item in value] if isinstance(value, list) else value
+        return {key: remove_signatures(item) for key, item in value.items() if key != "redact_url"}
+    return [remove_signatures(item) for item in value] if isinstance(value, list) else value
 
 
-def test_dlt_into_duckdb_after_a_kill_brings_everything_once_and_then_what_is_new(setup: Setup) -> None:
+def test_dlt_into_duckdb_after_a_kill_brings_everything_once_and_then_what_is_new(setup: DltSetup) -> None:
     target, file = "duckdb:///documents.duckdb", setup.folder / "documents.duckdb"
-    setup.kill_in_the_middle(target)
+    setup.kill_during_run(target)
 
     setup.run(target)
-    check(in_duckdb(file), setup.expected())
+    assert_tables_equal(read_duckdb(file), setup.read_expected_rows())
     setup.sandbox.journal.clear()
-    said = setup.run(target)
-    setup.go_on()
+    output = setup.run(target)
+    setup.add_documents()
     setup.run(target)
 
-    assert "nothing new" in said
-    check(in_duckdb(file), setup.expected())
+    assert "nothing new" in output
+    assert_tables_equal(read_duckdb(file), setup.read_expected_rows())
 
 
-def test_dlt_into_postgresql_merges_by_id(setup: Setup, postgres: str) -> None:
+def test_dlt_into_postgresql_merges_by_id(setup: DltSetup, postgres: str) -> None:
     from sqlalchemy import create_engine, text
 
     target = postgres.replace("@/", "@localhost/")  # dlt wants a host; the socket's folder that follows overrules it
-    setup.kill_in_the_middle(target)
+    setup.kill_during_run(target)
     setup.run(target)
-    setup.go_on()
+    setup.add_documents()
     setup.run(target)
 
     engine = create_engine(postgres)
     with engine.connect() as connection:
-        expected = setup.expected()
+        expected = setup.read_expected_rows()
         for stream, rows in expected.items():
-            found = connection.execute(text(f"SELECT * FROM docextract.{stream}")).mappings().all()
-            assert {row["id"] for row in found} >= rows.keys()
-            assert len({row["id"] for row in found}) == len(found)
+            stored_rows = connection.execute(text(f"SELECT * FROM docextract.{stream}")).mappings().all()
+            assert {row["id"] for row in stored_rows} >= rows.keys()
+            assert len({row["id"] for row in stored_rows}) == len(stored_rows)
         results = connection.execute(text("SELECT id, data FROM docextract.docmap_results")).all()
         assert dict(results) == {key: row["data"] for key, row in expected["docmap_results"].items()}
     engine.dispose()
 
 
-def test_dlt_into_parquet_keeps_every_version_of_a_row(setup: Setup) -> None:
+def test_dlt_into_parquet_keeps_every_version_of_a_row(setup: DltSetup) -> None:
     import duckdb
 
     target = f"file://{setup.folder}/lake"
     setup.run(target)
-    setup.go_on()
+    setup.add_documents()
     setup.run(target)
 
-    for stream, rows in setup.expected().items():
+    for stream, rows in setup.read_expected_rows().items():
         newest = duckdb.sql(
             f"SELECT * FROM read_parquet('{setup.folder}/lake/docextract/{stream}/*.parquet', union_by_name=true)"
             " QUALIFY row_number() OVER (PARTITION BY id ORDER BY observed_at DESC) = 1"
         ).fetch_arrow_table()
-        assert keyed(newest).keys() >= rows.keys()
+        assert index_by_id(newest).keys() >= rows.keys()
 
 
-def test_dlt_where_one_provider_fails_loads_the_rest_and_says_which(setup: Setup) -> None:
+def test_dlt_where_one_provider_fails_loads_the_rest_and_says_which(setup: DltSetup) -> None:
     setup.settings["docmap"]["api_key"] = "dm_live_of_nobody_at_all"
     process = setup.start("duckdb:///documents.duckdb")
-    _, err = process.communicate(timeout=PATIENCE)
+    _, err = process.communicate(timeout=TIMEOUT_SECONDS)
 
-    found = in_duckdb(setup.folder / "documents.duckdb")
+    rows = read_duckdb(setup.folder / "documents.duckdb")
 
     assert process.returncode == 1
     assert "DocMap refused the credentials" in err
     assert "dm_live_of_nobody" not in err
-    assert found["sensible_results"]
-    assert "docmap_files" not in found
+    assert rows["sensible_results"]
+    assert "docmap_files" not in rows

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import PAGES, ROOT, Block, Page, page
 
-from sandbox import Clock, Sandbox, serve
+from docextract_sandbox import Clock, Sandbox, serve
+from integration_tests.pages import PAGES, ROOT, Block, Page, get_page
 
 COMMANDS = Path(sys.executable).parent
 DEMO = ROOT / ".venv-demo" / "bin"
@@ -30,11 +30,11 @@ ENVIRONMENT = {**os.environ, "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']
 
 SANDBOX = "docextract-sandbox"
 IMAGE = re.compile(r"^docker run (?:-\S+ |\"\S+\" )*source-docextract:\S+")
-TOLD_TO_RUN = re.compile(r"(source-docextract|docextract-sandbox|grep)\b")
-NOT_OF_THE_PATH = ("make ", "docker ")
+RUNNABLE_COMMAND = re.compile(r"(source-docextract|docextract-sandbox|grep)\b")
+OTHER_COMMANDS = ("make ", "docker ")
 """How blocks begin that are no part of the README's path: these have tests of their own."""
 
-ASK = """
+QUERY_SCRIPT = """
 import json, sys, duckdb
 connection = duckdb.connect(sys.argv[1], read_only=True)
 print(json.dumps([len(connection.sql(question).fetchall()) for question in json.load(sys.stdin)]))
@@ -49,10 +49,10 @@ def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
 
     What is to be installed is there already: pip finds it in the demo's environment, and takes the connector's sources.
     """
-    story = Story(copied(tmp_path))
-    [program] = _blocks(page("README.md"), "python")
-    for block in _blocks(page("README.md"), "bash"):
-        if block.content.startswith(NOT_OF_THE_PATH):
+    story = ShellSession(copy_repository(tmp_path))
+    [program] = _list_blocks(get_page("README.md"), "python")
+    for block in _list_blocks(get_page("README.md"), "bash"):
+        if block.content.startswith(OTHER_COMMANDS):
             continue
         if block.commands[0].startswith(SANDBOX):
             story.start(block.content)
@@ -62,43 +62,43 @@ def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
             assert '"status":"SUCCEEDED"' in printed
             assert '"type":"CATALOG"' in printed
     story.end()
-    first, second = (story.count(f"{name}.jsonl", "RECORD") for name in ("first", "second"))
+    first, second = (story.count_messages(f"{name}.jsonl", "RECORD") for name in ("first", "second"))
     assert len(json.loads((story.folder / "catalog.json").read_text(encoding="utf-8"))["streams"]) == 20
     assert first > 400
     assert second < 100  # its clock goes on, so that something may have come
-    assert story.count("state.jsonl", "STATE") >= 2 * 20
+    assert story.count_messages("state.jsonl", "STATE") >= 2 * 20
 
-    with served() as (sandbox, url):
-        settings = {**sandbox.demo_settings(url), "typed_tables": True}
-        printed = story.python(_with_settings(program.content, settings))
+    with serve_demo() as (sandbox, url):
+        settings = {**sandbox.build_settings(url), "typed_tables": True}
+        printed = story.python(_replace_settings(program.content, settings))
         database = printed.strip().rpartition("The tables are in ")[2]
         assert database == str(story.folder / "documents.duckdb")
         assert "was not read" not in printed
-        questions = [block.content for one in PAGES for block in _blocks(one, "sql")]
-        answer = story.python(ASK, database, given=json.dumps(questions))
-        nothing = [question for question, rows in zip(questions, json.loads(answer), strict=True) if not rows]
+        questions = [block.content for document_page in PAGES for block in _list_blocks(document_page, "sql")]
+        response = story.python(QUERY_SCRIPT, database, stdin=json.dumps(questions))
+        nothing = [question for question, rows in zip(questions, json.loads(response), strict=True) if not rows]
         assert nothing == []
 
         # Where one provider fails, what the others have is kept.
-        settings = {**sandbox.demo_settings(url, ["atlas", "docmap"]), "typed_tables": False}
+        settings = {**sandbox.build_settings(url, ["atlas", "docmap"]), "typed_tables": False}
         settings["docmap"]["api_key"] = "not-the-key-of-anyone"
         story.folder = tmp_path / "elsewhere"
         story.folder.mkdir()
-        printed = story.python(_with_settings(program.content, settings))
+        printed = story.python(_replace_settings(program.content, settings))
         assert "docmap was not read; the lines above say why." in printed
         [rows] = json.loads(
-            story.python(ASK, str(story.folder / "documents.duckdb"), given='["SELECT * FROM atlas_files"]')
+            story.python(QUERY_SCRIPT, str(story.folder / "documents.duckdb"), stdin='["SELECT * FROM atlas_files"]')
         )
         assert rows
 
 
-def copied(folder: Path) -> Path:
+def copy_repository(folder: Path) -> Path:
     """A copy of the repository: pip builds inside of it."""
     ignored = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist")
     return Path(shutil.copytree(ROOT, folder / "source-docextract", ignore=ignored))
 
 
-class Story:
+class ShellSession:
     """A shell in one folder, with Python and what is to be installed, but without a package index."""
 
     def __init__(self, folder: Path) -> None:
@@ -106,12 +106,14 @@ class Story:
         self._sandbox: subprocess.Popen[str] | None = None
         tools = folder.parent / "tools"
         tools.mkdir()
-        base = _run(shlex.join([str(DEMO / "python"), "-c", "import sys; print(sys._base_executable)"]), folder).strip()
+        base = _run_command(
+            shlex.join([str(DEMO / "python"), "-c", "import sys; print(sys._base_executable)"]), folder
+        ).strip()
         (tools / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(base)} "$@"\n')
         (tools / "python3").chmod(0o755)
         self._programs = folder / ".venv-docextract" / "bin"
         [packages] = DEMO.parent.glob("lib/python3*/site-packages")
-        nowhere = "http://127.0.0.1:9"
+        closed_address = "http://127.0.0.1:9"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
             "PATH": os.pathsep.join([str(self._programs), str(tools), "/usr/bin", "/bin"]),
@@ -119,8 +121,8 @@ class Story:
             "PIP_NO_INDEX": "1",
             "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say that there is none
             "PIP_IGNORE_REQUIRES_PYTHON": "1",  # of PyAirbyte, as the README says
-            "HTTPS_PROXY": nowhere,
-            "HTTP_PROXY": nowhere,
+            "HTTPS_PROXY": closed_address,
+            "HTTP_PROXY": closed_address,
             "DO_NOT_TRACK": "1",
             "AIRBYTE_LOGGING_ROOT": str(folder.parent / "logs"),
         }
@@ -128,8 +130,8 @@ class Story:
     def run(self, script: str) -> str:
         return self._run(["bash", "-euo", "pipefail", "-c", script])
 
-    def python(self, code: str, *arguments: str, given: str = "") -> str:
-        return self._run([str(self._programs / "python"), "-c", code, *arguments], given)
+    def python(self, code: str, *arguments: str, stdin: str = "") -> str:
+        return self._run([str(self._programs / "python"), "-c", code, *arguments], stdin)
 
     def start(self, script: str) -> None:
         """Starts the sandbox, but on a free port."""
@@ -145,31 +147,31 @@ class Story:
         self._sandbox.terminate()
         self._sandbox.communicate()
 
-    def count(self, file: str, kind: str) -> int:
+    def count_messages(self, file: str, message_type: str) -> int:
         """Messages of one type in a file."""
-        return (self.folder / file).read_text(encoding="utf-8").count(f'"type":"{kind}"')
+        return (self.folder / file).read_text(encoding="utf-8").count(f'"type":"{message_type}"')
 
-    def _run(self, command: list[str], given: str = "") -> str:
+    def _run(self, command: list[str], stdin: str = "") -> str:
         """What it printed; it has to succeed."""
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=self.folder,
             env=self._environment,
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        return done.stdout
+        assert result.returncode == 0, f"{command}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
+        return result.stdout
 
 
 def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> None:
     counts = []
-    with _sandbox_of(page("docs/running.md"), tmp_path):
-        for block in _blocks(page("docs/running.md"), "bash"):
-            for command in _commands(block):
-                printed = _run(command, tmp_path)
+    with _serve_page_sandbox(get_page("docs/running.md"), tmp_path):
+        for block in _list_blocks(get_page("docs/running.md"), "bash"):
+            for command in _runnable_commands(block):
+                printed = _run_command(command, tmp_path)
                 if command.startswith("source-docextract check"):
                     assert '"status":"SUCCEEDED"' in printed
                 if command.startswith("source-docextract read"):
@@ -188,51 +190,58 @@ def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> N
 
 
 def test_every_command_that_can_be_run_is_on_a_page_that_is_run() -> None:
-    can_be_run = {str(one) for one in PAGES if any(_commands(block) for block in _blocks(one, "bash"))}
+    can_be_run = {
+        str(document_page)
+        for document_page in PAGES
+        if any(_runnable_commands(block) for block in _list_blocks(document_page, "bash"))
+    }
 
     assert can_be_run == {"README.md", "docs/assumptions.md", "docs/running.md"}
 
 
 def test_python_is_on_a_page_that_is_run() -> None:
-    assert {str(one) for one in PAGES if _blocks(one, "python")} == {"README.md", "docs/python.md"}
+    assert {str(document_page) for document_page in PAGES if _list_blocks(document_page, "python")} == {
+        "README.md",
+        "docs/python.md",
+    }
 
 
 def test_the_program_on_the_page_on_python_prints_what_it_says() -> None:
-    [program] = _blocks(page("docs/python.md"), "python")
+    [program] = _list_blocks(get_page("docs/python.md"), "python")
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program.content], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
 
-    assert done.returncode == 0, done.stderr
-    assert "sensible_results" in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert "sensible_results" in result.stdout
 
 
 @pytest.mark.long
 def test_the_page_on_assumptions_goes_as_it_is_written(tmp_path: Path) -> None:
     """Given a sandbox, when each probe of the page is made in their order, then each succeeds and finds no change."""
-    with served() as (sandbox, url):
-        (tmp_path / "config.json").write_text(json.dumps(sandbox.demo_settings(url)))
-        for block in _blocks(page("docs/assumptions.md"), "bash"):
-            for command in _commands(block):
-                _run(command, tmp_path)
+    with serve_demo() as (sandbox, url):
+        (tmp_path / "config.json").write_text(json.dumps(sandbox.build_settings(url)))
+        for block in _list_blocks(get_page("docs/assumptions.md"), "bash"):
+            for command in _runnable_commands(block):
+                _run_command(command, tmp_path)
 
     assert "# Probe of " in (tmp_path / "probe.md").read_text(encoding="utf-8")
     assert "Nothing has changed." in (tmp_path / "probe-new.md").read_text(encoding="utf-8")
 
 
-def _blocks(one: Page, *languages: str) -> list[Block]:
-    return [block for block in one.blocks if block.language in languages]
+def _list_blocks(document_page: Page, *languages: str) -> list[Block]:
+    return [block for block in document_page.blocks if block.language in languages]
 
 
-def _commands(block: Block) -> list[str]:
+def _runnable_commands(block: Block) -> list[str]:
     """Those that can be run here, without what only the image needs. The sandbox is started by whoever needs it."""
     commands = [IMAGE.sub("source-docextract", command).replace("/data/", "") for command in block.commands]
-    return [command for command in commands if TOLD_TO_RUN.match(command) and not _is_start(command)]
+    return [command for command in commands if RUNNABLE_COMMAND.match(command) and not _starts_sandbox(command)]
 
 
 @contextmanager
-def served() -> Iterator[tuple[Sandbox, str]]:
+def serve_demo() -> Iterator[tuple[Sandbox, str]]:
     sandbox = Sandbox(clock=Clock(speed=1), spacing=0)
     sandbox.fill_demo()
     with serve(sandbox) as url:
@@ -240,9 +249,14 @@ def served() -> Iterator[tuple[Sandbox, str]]:
 
 
 @contextmanager
-def _sandbox_of(one: Page, folder: Path) -> Iterator[None]:
+def _serve_page_sandbox(document_page: Page, folder: Path) -> Iterator[None]:
     """The sandbox as a page starts it, but on a free port and without spacing."""
-    [command] = [command for block in _blocks(one, "bash") for command in block.commands if _is_start(command)]
+    [command] = [
+        command
+        for block in _list_blocks(document_page, "bash")
+        for command in block.commands
+        if _starts_sandbox(command)
+    ]
     started = [COMMANDS / SANDBOX, *shlex.split(command)[1:], "--port", "0", "--spacing", "0"]
     with subprocess.Popen(started, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -254,12 +268,12 @@ def _sandbox_of(one: Page, folder: Path) -> Iterator[None]:
             process.communicate()
 
 
-def _is_start(command: str) -> bool:
+def _starts_sandbox(command: str) -> bool:
     """Whether a command starts the sandbox: tests start it on a free port instead."""
     return command.startswith(SANDBOX) and "--help" not in command
 
 
-def _with_settings(code: str, settings: dict[str, Any]) -> str:
+def _replace_settings(code: str, settings: dict[str, Any]) -> str:
     """The same code with other settings in place of those it shows."""
     module = ast.parse(code)
     [config] = [node for node in ast.walk(module) if isinstance(node, ast.keyword) and node.arg == "config"]
@@ -267,10 +281,10 @@ def _with_settings(code: str, settings: dict[str, Any]) -> str:
     return ast.unparse(module)
 
 
-def _run(command: str, folder: Path, **environment: str) -> str:
+def _run_command(command: str, folder: Path, **environment: str) -> str:
     """What it printed; it has to succeed."""
     offline = {"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1"}
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         shell=True,
         cwd=folder,
@@ -279,5 +293,5 @@ def _run(command: str, folder: Path, **environment: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-    return done.stdout
+    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+    return result.stdout

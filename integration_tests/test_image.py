@@ -23,18 +23,18 @@ from typing import Any
 
 import pytest
 import requests
-from containers.build import built
-from containers.engine import Engine, engine
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
 from moto.server import ThreadedMotoServer
 
-from sandbox import Clock, NewDocument, Sandbox, serve
+from docextract_sandbox import Clock, NewDocument, Sandbox, serve
+from integration_tests.containers.build import build_image
+from integration_tests.containers.engine import Engine, find_engine
 
 pytestmark = pytest.mark.image
 
 INSTALLED = str(Path(sys.executable).with_name("source-docextract"))
-ASKED = {
+VERB_ARGUMENTS = {
     "spec": (),
     "check": ("--config", "config.json"),
     "discover": ("--config", "config.json"),
@@ -44,9 +44,9 @@ ASKED = {
 
 SIGNATURE = re.compile(r'\?[^?\s"]*Signature=[^\s"]*')
 BUCKET = "acme-batches"
-NAMED = "named-in-a-registry"
+REGISTRY_BATCH = "named-in-a-registry"
 
-Messages = dict[str, list[dict[str, Any]]]
+MessagesByType = dict[str, list[dict[str, Any]]]
 """What was printed, by type of message."""
 
 
@@ -56,95 +56,98 @@ class Image:
     name: str
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.engine.run(self.name, *arguments, **options)
+        return self.engine.run_container(self.name, *arguments, **options)
 
     def python(self, expression: str) -> Any:
         """What an expression is worth in there."""
         code = f"import importlib.util, json, os, shutil; print(json.dumps({expression}))"
-        done = self.run("-c", code, entrypoint="python")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        result = self.run("-c", code, entrypoint="python")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
 
 
 @dataclass(frozen=True)
-class Account:
+class ImageTestAccount:
     """A sandbox whose clock stands still, and the files that Airbyte would write for the connector."""
 
     folder: Path
     settings: dict[str, Any]
 
-    def write(self, **settings: Any) -> None:
+    def write_files(self, **settings: Any) -> None:
         (self.folder / "config.json").write_text(json.dumps({**self.settings, **settings}))
 
     def write_catalog(self) -> list[str]:
         """For all streams; returns their names."""
-        [message] = self.installed("discover")["CATALOG"]
+        [message] = self.run_installed("discover")["CATALOG"]
         streams = [
-            {"stream": one, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
-            for one in message["catalog"]["streams"]
+            {"stream": stream, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
+            for stream in message["catalog"]["streams"]
         ]
         (self.folder / "catalog.json").write_text(json.dumps({"streams": streams}))
-        return [one["name"] for one in message["catalog"]["streams"]]
+        return [stream["name"] for stream in message["catalog"]["streams"]]
 
     def arguments(self, verb: str, folder: str) -> list[str]:
-        return [verb, *(f"{folder}/{one}" if one.endswith(".json") else one for one in ASKED[verb])]
+        return [
+            verb,
+            *(f"{folder}/{argument}" if argument.endswith(".json") else argument for argument in VERB_ARGUMENTS[verb]),
+        ]
 
-    def installed(self, verb: str) -> Messages:
+    def run_installed(self, verb: str) -> MessagesByType:
         command = [INSTALLED, *self.arguments(verb, str(self.folder))]
-        return messages(subprocess.run(command, capture_output=True, text=True, timeout=600, check=False))
+        return parse_messages(subprocess.run(command, capture_output=True, text=True, timeout=600, check=False))
 
-    def contained(self, image: Image, verb: str, **environment: str) -> Messages:
-        return messages(image.run(*self.arguments(verb, "/data"), folder=self.folder, environment=environment))
+    def run_contained(self, image: Image, verb: str, **environment: str) -> MessagesByType:
+        return parse_messages(image.run(*self.arguments(verb, "/data"), folder=self.folder, environment=environment))
 
 
-def messages(done: subprocess.CompletedProcess[str]) -> Messages:
+def parse_messages(result: subprocess.CompletedProcess[str]) -> MessagesByType:
     """Every line has to be a message."""
-    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
-    found: Messages = defaultdict(list)
-    for line in done.stdout.splitlines():
+    assert result.returncode == 0, (result.stdout + result.stderr)[-2000:]
+    messages_by_type: MessagesByType = defaultdict(list)
+    for line in result.stdout.splitlines():
         message = json.loads(line)
-        found[message["type"]].append(message)
-    return found
+        messages_by_type[message["type"]].append(message)
+    return messages_by_type
 
 
-def rows(read: Messages) -> dict[str, list[dict[str, Any]]]:
+def group_rows(messages_by_type: MessagesByType) -> dict[str, list[dict[str, Any]]]:
     """By stream, in the order of their ids. Without the time of reading, and links without what signs them anew."""
-    found = defaultdict(list)
-    for message in read["RECORD"]:
+    rows_by_stream = defaultdict(list)
+    for message in messages_by_type["RECORD"]:
         row = json.loads(SIGNATURE.sub("", json.dumps(message["record"]["data"])))
-        found[message["record"]["stream"]].append({**row, "observed_at": None})
-    return {stream: sorted(of_one, key=lambda row: row["id"]) for stream, of_one in found.items()}
+        rows_by_stream[message["record"]["stream"]].append({**row, "observed_at": None})
+    return {stream: sorted(of_one, key=lambda row: row["id"]) for stream, of_one in rows_by_stream.items()}
 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    found = engine()
-    with built(found) as name:
-        yield Image(found, name)
+    container_engine = find_engine()
+    with build_image(container_engine) as name:
+        yield Image(container_engine, name)
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
+def account(tmp_path: Path) -> Iterator[ImageTestAccount]:
     """All that the demo has, and a batch of Atlas that only a registry names."""
     tmp_path.chmod(0o755)  # the user in a container is another one
     sandbox = Sandbox(clock=Clock(start=datetime.now(timezone.utc), speed=0))
     sandbox.fill_demo()
     pan = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.9}}
-    batch = sandbox.atlas.submit([NewDocument(NAMED, seconds=0, file_data=pan)])
+    batch = sandbox.atlas.submit([NewDocument(REGISTRY_BATCH, duration_seconds=0, file_data=pan)])
     with (tmp_path / "batches.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("provider", "batch_id"), ("atlas", batch)])
-    with serve(sandbox) as url, listening(SimpleHTTPRequestHandler, directory=str(tmp_path)) as files:
-        settings = sandbox.demo_settings(url)
-        account = Account(tmp_path, {**settings, "batch_registry": {"url": f"{files}/batches.csv"}})
-        account.write()
+    with serve(sandbox) as url, serve_handler(SimpleHTTPRequestHandler, directory=str(tmp_path)) as files:
+        settings = sandbox.build_settings(url)
+        account = ImageTestAccount(tmp_path, {**settings, "batch_registry": {"url": f"{files}/batches.csv"}})
+        account.write_files()
         yield account
 
 
 @contextmanager
-def listening(handler: type, *given: Any, **options: Any) -> Iterator[str]:
+def serve_handler(handler: type, *handler_arguments: Any, **options: Any) -> Iterator[str]:
     """The address of a server on this machine that logs nothing."""
     silent = type("Silent", (handler,), {"log_message": lambda *_: None})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(silent, *given, **options)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(silent, *handler_arguments, **options)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -153,35 +156,35 @@ def listening(handler: type, *given: Any, **options: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verb", ["spec", "check", "discover"])
-def test_it_answers_as_the_installed_package_does(image: Image, account: Account, verb: str) -> None:
-    told = account.contained(image, verb)
+def test_it_answers_as_the_installed_package_does(image: Image, account: ImageTestAccount, verb: str) -> None:
+    contained_messages = account.run_contained(image, verb)
 
-    [kind] = {"SPEC", "CONNECTION_STATUS", "CATALOG"} & set(told)
-    assert told[kind] == account.installed(verb)[kind]
-    assert kind != "CONNECTION_STATUS" or told[kind][0]["connectionStatus"]["status"] == "SUCCEEDED"
+    [kind] = {"SPEC", "CONNECTION_STATUS", "CATALOG"} & set(contained_messages)
+    assert contained_messages[kind] == account.run_installed(verb)[kind]
+    assert kind != "CONNECTION_STATUS" or contained_messages[kind][0]["connectionStatus"]["status"] == "SUCCEEDED"
 
 
-def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, account: Account) -> None:
+def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, account: ImageTestAccount) -> None:
     streams = account.write_catalog()
 
-    contained, installed = account.contained(image, "read"), account.installed("read")
+    contained, installed = account.run_contained(image, "read"), account.run_installed("read")
 
-    assert sorted(rows(contained)) == sorted(streams)
-    assert NAMED in str(rows(contained)["atlas_results"])
-    assert rows(contained) == rows(installed)
+    assert sorted(group_rows(contained)) == sorted(streams)
+    assert REGISTRY_BATCH in str(group_rows(contained)["atlas_results"])
+    assert group_rows(contained) == group_rows(installed)
 
 
-def test_it_probes_an_account(image: Image, account: Account) -> None:
-    done = image.run("probe", "--config", "/data/config.json", folder=account.folder)
+def test_it_probes_an_account(image: Image, account: ImageTestAccount) -> None:
+    result = image.run("probe", "--config", "/data/config.json", folder=account.folder)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("# Probe of ")
-    assert "docextract-sandbox" in done.stdout
-    assert "request 1 of at most 30" in done.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("# Probe of ")
+    assert "docextract-sandbox" in result.stdout
+    assert "request 1 of at most 30" in result.stderr
 
 
 @contextmanager
-def s3(content: bytes) -> Iterator[dict[str, str]]:
+def serve_s3(content: bytes) -> Iterator[dict[str, str]]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it tells of each request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -194,32 +197,32 @@ def s3(content: bytes) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def gs(content: bytes) -> Iterator[dict[str, str]]:
-    with listening(RequestHandler, Storage(use_memory_fs=True)) as address:
+def serve_gs(content: bytes) -> Iterator[dict[str, str]]:
+    with serve_handler(RequestHandler, Storage(use_memory_fs=True)) as address:
         requests.post(f"{address}/storage/v1/b", json={"name": BUCKET}, timeout=30).raise_for_status()
         put = f"{address}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=batches.csv"
         requests.post(put, data=content, headers={"Content-Type": "text/csv"}, timeout=30).raise_for_status()
         yield {"STORAGE_EMULATOR_HOST": address}
 
 
-@pytest.mark.parametrize("storage", [s3, gs])
+@pytest.mark.parametrize("storage", [serve_s3, serve_gs])
 def test_it_reads_a_registry_in_a_cloud_without_further_installation(
-    image: Image, account: Account, storage: Callable[[bytes], AbstractContextManager[dict[str, str]]]
+    image: Image, account: ImageTestAccount, storage: Callable[[bytes], AbstractContextManager[dict[str, str]]]
 ) -> None:
-    account.settings["batch_registry"] = {"url": f"{storage.__name__}://{BUCKET}/batches.csv"}
+    account.settings["batch_registry"] = {"url": f"{storage.__name__.removeprefix('serve_')}://{BUCKET}/batches.csv"}
     for other in ("extracta", "docmap", "sensible"):
         del account.settings[other]
-    account.write()
+    account.write_files()
     account.write_catalog()
 
     with storage((account.folder / "batches.csv").read_bytes()) as environment:
-        read = account.contained(image, "read", **environment)
+        read = account.run_contained(image, "read", **environment)
 
-    assert NAMED in str(rows(read)["atlas_results"])
+    assert REGISTRY_BATCH in str(group_rows(read)["atlas_results"])
 
 
 def test_airbyte_finds_what_it_looks_for(image: Image) -> None:
-    settings = image.engine.inspected(image.name)
+    settings = image.engine.inspect_image(image.name)
 
     assert settings["Labels"]["io.airbyte.name"] == "airbyte/source-docextract"
     assert settings["Labels"]["io.airbyte.version"] == version("source-docextract")
@@ -227,8 +230,8 @@ def test_airbyte_finds_what_it_looks_for(image: Image) -> None:
     assert f"AIRBYTE_ENTRYPOINT={' '.join(settings['Entrypoint'])}" in settings["Env"]
     assert image.run("--version").stdout == f"source-docextract {version('source-docextract')}\n"
     # Its platform starts a connector by a shell.
-    done = image.run("-c", 'eval "$AIRBYTE_ENTRYPOINT spec"', entrypoint="sh")
-    assert messages(done)["SPEC"] == messages(image.run("spec"))["SPEC"]
+    result = image.run("-c", 'eval "$AIRBYTE_ENTRYPOINT spec"', entrypoint="sh")
+    assert parse_messages(result)["SPEC"] == parse_messages(image.run("spec"))["SPEC"]
 
 
 def test_its_user_is_not_root_and_may_change_nothing_of_it(image: Image) -> None:
@@ -244,7 +247,7 @@ def test_it_holds_nothing_but_the_connector_and_what_it_needs(image: Image) -> N
         "main.py",
         "source_docextract",
     ]
-    for module in ("pip", "pytest", "sandbox", "moto", "mypy"):
+    for module in ("pip", "pytest", "docextract_sandbox", "moto", "mypy"):
         assert image.python(f"importlib.util.find_spec({module!r})") is None
     for program in ("gcc", "make"):
         assert image.python(f"shutil.which({program!r})") is None
@@ -253,25 +256,25 @@ def test_it_holds_nothing_but_the_connector_and_what_it_needs(image: Image) -> N
 def test_it_brings_nothing_of_the_machine_that_built_it(image: Image) -> None:
     for secret in ("/etc/pip.conf", "/run/secrets/ca.crt"):
         assert image.python(f"os.path.exists({secret!r})") is False
-    environment = " ".join(image.engine.inspected(image.name)["Env"]).lower()
+    environment = " ".join(image.engine.inspect_image(image.name)["Env"]).lower()
     assert "proxy" not in environment
     assert "index" not in environment
 
 
-def test_it_stops_when_it_is_told_to(image: Image, account: Account) -> None:
+def test_image_stops_on_signal(image: Image, account: ImageTestAccount) -> None:
     account.settings["extracta"]["seconds_between_requests"] = 600
-    account.write()
+    account.write_files()
     account.write_catalog()
     arguments = account.arguments("read", "/data")
     with (
-        image.engine.sealed(image.name, *arguments, folder=account.folder) as (name, command),
+        image.engine.sealed_container(image.name, *arguments, folder=account.folder) as (name, command),
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process,
     ):
         assert process.stdout
         for line in process.stdout:
             if json.loads(line)["type"] == "RECORD":
                 break
-        image.engine.must("kill", "--signal=TERM", name)
+        image.engine.run_checked("kill", "--signal=TERM", name)
         process.stdout.read()
         process.wait(timeout=600)
 

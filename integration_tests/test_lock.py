@@ -38,27 +38,27 @@ class Pin:
     hashes: tuple[str, ...]
 
 
-def pins() -> Iterator[Pin]:
+def read_pins() -> Iterator[Pin]:
     for line in re.sub(r"\\\n|#.*", "", LOCK.read_text(encoding="utf-8")).splitlines():
         if line.strip():
             requirement, *options = line.split("--")
             yield Pin(Requirement(requirement), tuple(option.strip() for option in options))
 
 
-def needed(package: str, extras: tuple[str, ...] = ()) -> Iterator[Requirement]:
+def list_requirements(package: str, extras: tuple[str, ...] = ()) -> Iterator[Requirement]:
     """What a package needs, extras too, and what these extras need in turn."""
-    for one in map(Requirement, requires(package) or ()):
-        if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-            yield one
-            if one.extras:
-                yield from needed(one.name, tuple(one.extras))
+    for requirement in map(Requirement, requires(package) or ()):
+        if not requirement.marker or any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield requirement
+            if requirement.extras:
+                yield from list_requirements(requirement.name, tuple(requirement.extras))
 
 
 def test_each_line_is_a_version_with_hashes_and_nothing_else() -> None:
-    for pin in pins():
-        assert [one.operator for one in pin.requirement.specifier] == ["=="], pin
+    for pin in read_pins():
+        assert [specifier.operator for specifier in pin.requirement.specifier] == ["=="], pin
         assert pin.hashes, pin
-        assert all(re.fullmatch(r"hash=sha256:[0-9a-f]{64}", one) for one in pin.hashes), pin
+        assert all(re.fullmatch(r"hash=sha256:[0-9a-f]{64}", specifier) for specifier in pin.hashes), pin
 
 
 def test_it_does_not_tell_where_packages_come_from() -> None:
@@ -68,19 +68,25 @@ def test_it_does_not_tell_where_packages_come_from() -> None:
     assert not re.search(r"index|find-links|trusted|file:|@", text)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda one: f"{one['python_version']}-{one['platform_machine']}")
+@pytest.mark.parametrize(
+    "platform",
+    PLATFORMS,
+    ids=lambda target_platform: f"{target_platform['python_version']}-{target_platform['platform_machine']}",
+)
 def test_it_has_all_that_is_needed_in_a_version_that_is_good(platform: dict[str, str]) -> None:
     locked = {}
-    for pin in pins():
+    for pin in read_pins():
         if not pin.requirement.marker or pin.requirement.marker.evaluate(platform):
             name = canonicalize_name(pin.requirement.name)
             assert name not in locked, f"{name} is there twice"
             [version] = pin.requirement.specifier
             locked[name] = version.version
 
-    wanted = list(needed("source-docextract", EXTRAS))
+    wanted = list(list_requirements("source-docextract", EXTRAS))
 
-    assert {"airbyte-cdk", "boto3", "google-cloud-storage"} <= {one.name for one in wanted}
-    for one in wanted:
-        assert canonicalize_name(one.name) in locked, f"{one} is missing: make lock"
-        assert locked[canonicalize_name(one.name)] in one.specifier, f"{one} is not met: make lock"
+    assert {"airbyte-cdk", "boto3", "google-cloud-storage"} <= {requirement.name for requirement in wanted}
+    for requirement in wanted:
+        assert canonicalize_name(requirement.name) in locked, f"{requirement} is missing: make lock"
+        assert locked[canonicalize_name(requirement.name)] in requirement.specifier, (
+            f"{requirement} is not met: make lock"
+        )

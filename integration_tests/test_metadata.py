@@ -16,13 +16,13 @@ from airbyte_connector_models.metadata.v0.connector_metadata_definition_v0 impor
     ConnectorMetadataDefinitionV0,
     ConnectorMetadataDefinitionV0Data,
 )
-from containers.base import named_base
 
+from integration_tests.containers.base import read_base_image
 from source_docextract import SourceDocextract
-from source_docextract.config import PROVIDERS, Settings
-from source_docextract.source import DOCUMENTATION
-from source_docextract.spec import connection_specification
-from source_docextract.streams import STATE_EVERY
+from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
+from source_docextract.source import DOCUMENTATION_URL
+from source_docextract.spec import build_connection_spec
+from source_docextract.sync.checkpoints import MAX_SECONDS_BETWEEN_STATES
 from source_docextract.version import VERSION
 
 ROOT = Path(__file__).parent.parent
@@ -35,116 +35,120 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def told() -> ConnectorMetadataDefinitionV0Data:
+def connector_metadata() -> ConnectorMetadataDefinitionV0Data:
     """Of a definition that Airbyte's own model takes; a key that it does not know would be an error."""
-    return ConnectorMetadataDefinitionV0.model_validate(yaml.safe_load(_text("metadata.yaml"))).data
+    return ConnectorMetadataDefinitionV0.model_validate(yaml.safe_load(_read_text("metadata.yaml"))).data
 
 
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def _setting(path: str) -> dict[str, Any]:
+def _find_setting(path: str) -> dict[str, Any]:
     """Return what the spec says of a setting, by its dotted path, in whichever entry of a choice it is."""
-    node = connection_specification()
+    node = build_connection_spec()
     for name in path.split("."):
-        node = next(one["properties"][name] for one in node.get("oneOf", [node]) if name in one["properties"])
+        node = next(option["properties"][name] for option in node.get("oneOf", [node]) if name in option["properties"])
     return node
 
 
-def test_the_version_is_one_and_the_same(told: ConnectorMetadataDefinitionV0Data) -> None:
+def test_the_version_is_one_and_the_same(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     installed = version("source-docextract")
 
-    assert told.docker_image_tag == installed
+    assert connector_metadata.docker_image_tag == installed
     assert installed == VERSION
-    assert re.findall(r"^## (.+)$", _text("CHANGELOG.md"), re.MULTILINE)[:2] == ["Unreleased", installed]
-    assert re.findall(r'io\.airbyte\.version="(.+)"', _text("Dockerfile")) == [installed]
+    assert re.findall(r"^## (.+)$", _read_text("CHANGELOG.md"), re.MULTILINE)[:2] == ["Unreleased", installed]
+    assert re.findall(r'io\.airbyte\.version="(.+)"', _read_text("Dockerfile")) == [installed]
     assert re.fullmatch(r"\d+\.\d+\.\d+", installed)
 
 
 def test_the_image_has_the_name_and_the_base_that_its_dockerfile_gives_it(
-    told: ConnectorMetadataDefinitionV0Data,
+    connector_metadata: ConnectorMetadataDefinitionV0Data,
 ) -> None:
-    assert re.findall(r'io\.airbyte\.name="(.+)"', _text("Dockerfile")) == [told.docker_repository]
-    assert told.connector_build_options is not None
-    assert told.connector_build_options.base_image == named_base()
-    assert re.fullmatch(r"docker\.io/airbyte/python-connector-base:[\d.]+@sha256:[0-9a-f]{64}", named_base())
+    assert re.findall(r'io\.airbyte\.name="(.+)"', _read_text("Dockerfile")) == [connector_metadata.docker_repository]
+    assert connector_metadata.connector_build_options is not None
+    assert connector_metadata.connector_build_options.base_image == read_base_image()
+    assert re.fullmatch(r"docker\.io/airbyte/python-connector-base:[\d.]+@sha256:[0-9a-f]{64}", read_base_image())
 
 
-def test_the_licence_is_one_and_the_same(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert told.license == metadata("source-docextract")["License"] == "MIT"
-    assert _text("LICENSE").startswith("MIT License")
+def test_the_licence_is_one_and_the_same(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+    assert connector_metadata.license == metadata("source-docextract")["License"] == "MIT"
+    assert _read_text("LICENSE").startswith("MIT License")
 
 
-def test_the_documentation_is_where_the_spec_says(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert str(told.documentation_url) == DOCUMENTATION
+def test_the_documentation_is_where_the_spec_says(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+    assert str(connector_metadata.documentation_url) == DOCUMENTATION_URL
 
 
 def test_the_documentation_leads_to_a_page_that_there_is() -> None:
     """Airbyte has no page of its own for a connector that it does not ship; the one it leads to is read in docs/."""
-    assert "/integrations/sources/" not in DOCUMENTATION
-    assert f"]({DOCUMENTATION})" in _text("docs/airbyte.md")
+    assert "/integrations/sources/" not in DOCUMENTATION_URL
+    assert f"]({DOCUMENTATION_URL})" in _read_text("docs/airbyte.md")
 
 
-def test_every_address_that_may_be_asked_is_allowed(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert told.allowed_hosts is not None
-    hosts = set(told.allowed_hosts.hosts or ())
+def test_every_address_that_may_be_asked_is_allowed(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+    assert connector_metadata.allowed_hosts is not None
+    hosts = set(connector_metadata.allowed_hosts.hosts or ())
 
     settings = Settings.parse(CONFIG)
-    for provider in PROVIDERS:
+    for provider in REQUIREMENTS_BY_PROVIDER:
         assert urlsplit(getattr(settings, provider).base_url).hostname in hosts
         assert f"${{{provider}.base_url}}" in hosts
     assert {"${batch_registry.url}", "${batch_registry.credentials.endpoint}"} <= hosts
     for host in hosts:
-        assert host[0] != "$" or _setting(host[2:-1])["type"] == "string"
+        assert host[0] != "$" or _find_setting(host[2:-1])["type"] == "string"
 
 
-def test_the_streams_that_are_suggested_are_there(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert told.suggested_streams is not None
+def test_the_streams_that_are_suggested_are_there(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+    assert connector_metadata.suggested_streams is not None
     discovered = SourceDocextract().discover(logging.getLogger("airbyte.test"), CONFIG)
 
-    suggested = told.suggested_streams.streams or []
+    suggested = connector_metadata.suggested_streams.streams or []
     streams = {stream.name for stream in discovered.streams}
     assert set(suggested) <= streams
     assert {name for name in streams if name.endswith("_results")} <= set(suggested)
 
 
-def test_airbyte_waits_longer_for_a_message_than_one_takes(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert told.max_seconds_between_messages is not None
-    assert told.max_seconds_between_messages > 2 * STATE_EVERY
+def test_airbyte_waits_longer_for_a_message_than_one_takes(
+    connector_metadata: ConnectorMetadataDefinitionV0Data,
+) -> None:
+    assert connector_metadata.max_seconds_between_messages is not None
+    assert connector_metadata.max_seconds_between_messages > 2 * MAX_SECONDS_BETWEEN_STATES
 
 
-def test_it_says_what_it_is_written_in_and_which_suites_test_it(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert set(told.tags or ()) == {"language:python", "cdk:python"}
-    suites = {option.suite.value for option in told.connector_test_suites_options or ()}
+def test_it_says_what_it_is_written_in_and_which_suites_test_it(
+    connector_metadata: ConnectorMetadataDefinitionV0Data,
+) -> None:
+    assert set(connector_metadata.tags or ()) == {"language:python", "cdk:python"}
+    suites = {option.suite.value for option in connector_metadata.connector_test_suites_options or ()}
     assert suites == {"unitTests", "integrationTests"}
     assert all((ROOT / folder).is_dir() for folder in ("unit_tests", "integration_tests"))
 
 
-def test_the_description_names_every_provider(told: ConnectorMetadataDefinitionV0Data) -> None:
+def test_the_description_names_every_provider(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     summary = metadata("source-docextract")["Summary"]
-    documented = {one.title for one in told.external_documentation_urls or ()}
+    documented = {url.title for url in connector_metadata.external_documentation_urls or ()}
 
-    for provider in PROVIDERS:
-        name = _setting(provider)["title"]
+    for provider in REQUIREMENTS_BY_PROVIDER:
+        name = _find_setting(provider)["title"]
         assert name in summary
         assert name in documented
 
 
-def test_the_icon_is_a_square_that_needs_nothing_else(told: ConnectorMetadataDefinitionV0Data) -> None:
-    assert told.icon == "icon.svg"
-    icon = ET.fromstring(_text("icon.svg"))
+def test_the_icon_is_a_square_that_needs_nothing_else(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+    assert connector_metadata.icon == "icon.svg"
+    icon = ET.fromstring(_read_text("icon.svg"))
 
     assert icon.get("width") == icon.get("height")
     assert icon.get("viewBox") == f"0 0 {icon.get('width')} {icon.get('height')}"
-    assert len(_text("icon.svg")) < 4096
+    assert len(_read_text("icon.svg")) < 4096
     names = {name.rpartition("}")[2] for node in icon.iter() for name in (node.tag, *node.attrib)}
     assert not names & {"script", "style", "image", "foreignObject", "use", "href"}
 
 
 def test_the_pythons_that_it_needs_are_named_where_the_readme_installs_it() -> None:
     needed = metadata("source-docextract")["Requires-Python"]
-    path = _text("README.md").partition("## Try it on the command line")[2].partition("pip install")[0]
+    path = _read_text("README.md").partition("## Try it on the command line")[2].partition("pip install")[0]
 
     assert set(needed.split(",")) == {">=3.10", "<3.14"}
     assert "**Python from 3.10 to 3.13**" in path

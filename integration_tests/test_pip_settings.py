@@ -5,52 +5,52 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from containers.pip_settings import PipSettings, pip_settings
+from integration_tests.containers.pip_settings import PipSettings, read_pip_settings
 
 INDEX = "https://packages.acme.example/simple"
 
 
-def found(file: str = os.devnull, **environment: str) -> PipSettings:
+def read_settings(file: str = os.devnull, **environment: str) -> PipSettings:
     """On a machine with this file of settings and these variables. (No file at all, if it is the null device.)"""
-    return pip_settings({"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": file, **environment})
+    return read_pip_settings({"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": file, **environment})
 
 
-def lines(settings: PipSettings) -> list[str]:
+def setting_lines(settings: PipSettings) -> list[str]:
     return settings.text.splitlines()
 
 
 def test_there_is_nothing_to_tell_of_a_bare_machine() -> None:
-    assert found() == PipSettings(text="[global]\n", certificates=None, folders=())
+    assert read_settings() == PipSettings(text="[global]\n", certificates=None, folders=())
 
 
 def test_it_is_told_what_the_environment_says_of_where_packages_are() -> None:
-    settings = found(PIP_INDEX_URL=INDEX, PIP_DEFAULT_TIMEOUT="180", PIP_CACHE_DIR="/nowhere", PIP_USER="1")
+    settings = read_settings(PIP_INDEX_URL=INDEX, PIP_DEFAULT_TIMEOUT="180", PIP_CACHE_DIR="/nowhere", PIP_USER="1")
 
-    assert sorted(lines(settings)) == ["[global]", "default-timeout = 180", f"index-url = {INDEX}"]
+    assert sorted(setting_lines(settings)) == ["[global]", "default-timeout = 180", f"index-url = {INDEX}"]
 
 
 def test_the_environment_has_the_last_word(tmp_path: Path) -> None:
     file = tmp_path / "pip.conf"
     file.write_text(f"[global]\nindex-url = {INDEX}/a\nretries = 7\n[install]\nindex-url = {INDEX}/b\nretries = 8\n")
 
-    told = lines(found(str(file), PIP_RETRIES="9"))
+    actual_lines = setting_lines(read_settings(str(file), PIP_RETRIES="9"))
 
-    assert {f"index-url = {INDEX}/b", "retries = 9"} <= set(told)
-    assert not {"retries = 7", "retries = 8", f"index-url = {INDEX}/a"} & set(told)
+    assert {f"index-url = {INDEX}/b", "retries = 9"} <= set(actual_lines)
+    assert not {"retries = 7", "retries = 8", f"index-url = {INDEX}/a"} & set(actual_lines)
 
 
 def test_several_places_are_told_one_a_line() -> None:
-    settings = found(PIP_EXTRA_INDEX_URL=f"{INDEX}/a {INDEX}/b")
+    settings = read_settings(PIP_EXTRA_INDEX_URL=f"{INDEX}/a {INDEX}/b")
 
-    assert lines(settings) == ["[global]", f"extra-index-url = {INDEX}/a", f"    {INDEX}/b"]
+    assert setting_lines(settings) == ["[global]", f"extra-index-url = {INDEX}/a", f"    {INDEX}/b"]
 
 
 def test_certificates_are_named_where_the_build_sees_them() -> None:
     for variable in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        settings = found(**{variable: "/etc/acme.pem"})
+        settings = read_settings(**{variable: "/etc/acme.pem"})
 
         assert settings.certificates == Path("/etc/acme.pem")
-        assert lines(settings) == ["[global]", "cert = /run/secrets/ca.crt"]
+        assert setting_lines(settings) == ["[global]", "cert = /run/secrets/ca.crt"]
 
 
 def test_folders_of_this_machine_are_named_and_an_index_with_what_lies_beside_it(tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ def test_folders_of_this_machine_are_named_and_an_index_with_what_lies_beside_it
         (tmp_path / name).mkdir(parents=True)
     places = {"PIP_INDEX_URL": (tmp_path / "index/simple").as_uri(), "PIP_FIND_LINKS": f"{tmp_path}/wheels {INDEX}"}
 
-    assert found(**places).folders == (tmp_path / "index", tmp_path / "wheels")
+    assert read_settings(**places).folders == (tmp_path / "index", tmp_path / "wheels")

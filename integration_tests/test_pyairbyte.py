@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from harness import world
 
-from sandbox import NewDocument
+from docextract_sandbox import NewDocument
+from unit_tests.support.harness import frozen_sandbox
 
 pytestmark = pytest.mark.skipif(
     find_spec("airbyte") is None, reason="PyAirbyte is not installed here; `make test` installs it in .venv-demo"
@@ -32,7 +32,7 @@ print(next(iter(records))["provider"])
 del records
 gc.collect()
 """
-OF_PYAIRBYTE = ("Using local ", "Writing ", "Connection check succeeded", "FutureWarning: ")
+PYAIRBYTE_LINES = ("Using local ", "Writing ", "Connection check succeeded", "FutureWarning: ")
 """How lines begin that PyAirbyte and the clients of Google's storage print whatever the connector does."""
 
 
@@ -40,10 +40,12 @@ def test_check_discover_and_a_read_that_is_ended_early_leave_nothing_on_standard
     """Given more records than a pipe holds, when PyAirbyte reads the first one and ends the connector, then the
     connector dies of PyAirbyte's signal, of which nothing is printed."""
     data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
-    with world() as (sandbox, url):
-        batches = [sandbox.atlas.submit([NewDocument(f"{n}", 0, data) for n in range(200)]) for _ in range(10)]
-        atlas = {"batch_ids": batches, "base_url": sandbox.base_urls(url)["atlas"], **sandbox.credentials["atlas"]}
-        done = subprocess.run(
+    with frozen_sandbox() as (sandbox, url):
+        batches = [
+            sandbox.atlas.submit([NewDocument(f"{number}", 0, data) for number in range(200)]) for _ in range(10)
+        ]
+        atlas = {"batch_ids": batches, "base_url": sandbox.get_base_urls(url)["atlas"], **sandbox.credentials["atlas"]}
+        result = subprocess.run(
             [sys.executable, "-c", PROGRAM, json.dumps({"atlas": atlas})],
             env={
                 **os.environ,
@@ -58,6 +60,6 @@ def test_check_discover_and_a_read_that_is_ended_early_leave_nothing_on_standard
             check=False,
         )
 
-    assert (done.returncode, done.stdout) == (0, "4\natlas\n")
-    lines = [line for line in done.stderr.splitlines() if line and not line.startswith(("/", *OF_PYAIRBYTE))]
+    assert (result.returncode, result.stdout) == (0, "4\natlas\n")
+    lines = [line for line in result.stderr.splitlines() if line and not line.startswith(("/", *PYAIRBYTE_LINES))]
     assert lines == []

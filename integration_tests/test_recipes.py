@@ -14,11 +14,11 @@ from statistics import median
 from typing import Any
 
 import pytest
-from filled import KINDS, Row, Tables, fill_duckdb, fill_postgres, synced_twice
-from pages import ROOT
 
-from sandbox import Sandbox
-from sandbox.extracta import FileStatus
+from docextract_sandbox import Sandbox
+from docextract_sandbox.extracta import FileStatus
+from integration_tests.filled import KINDS, Row, Tables, fill_duckdb, fill_postgres, sync_demo_twice
+from integration_tests.pages import ROOT
 
 pytestmark = [
     pytest.mark.skipif(
@@ -30,86 +30,86 @@ pytestmark = [
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.sql"))
 MONDAY = date(2026, 11, 2)
 
-Answers = dict[str, list[Row]]
+QueryResults = dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
-class Demo:
+class DemoResults:
     """The demo's world after its second sync, and what the recipes say in each warehouse."""
 
     sandbox: Sandbox
     edited: set[str]
-    duckdb: Answers
-    postgres: Answers
+    duckdb: QueryResults
+    postgres: QueryResults
 
 
-def ask_both(folder: Path, postgres: str, schema: str, tables: Tables) -> tuple[Answers, Answers]:
-    from report.warehouse import ask
+def query_both(folder: Path, postgres: str, schema: str, tables: Tables) -> tuple[QueryResults, QueryResults]:
+    from report.warehouse import run_recipes
 
     fill_postgres(postgres, schema, tables)
-    return ask(fill_duckdb(folder / f"{schema}.duckdb", tables)), ask(postgres, schema)
+    return run_recipes(fill_duckdb(folder / f"{schema}.duckdb", tables)), run_recipes(postgres, schema)
 
 
-def comparable(rows: Sequence[Row]) -> list[Row]:
+def normalize_rows(rows: Sequence[Row]) -> list[Row]:
     """In one order, whatever a database takes for the order of texts; numbers as near as floats are to each other."""
-    told = [
+    normalized = [
         {name: round(float(value), 9) if isinstance(value, float | Decimal) else value for name, value in row.items()}
         for row in rows
     ]
-    return sorted(told, key=str)
+    return sorted(normalized, key=str)
 
 
 @pytest.fixture(scope="module")
-def demo(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    before: dict[str, Any] = {}
-    sandbox, tables = synced_twice(meanwhile=lambda sandbox: before.update(data_of(sandbox)))
-    after = data_of(sandbox)
-    edited = {id_ for id_, data in before.items() if data and after[id_] != data}
-    return Demo(sandbox, edited, *ask_both(tmp_path_factory.mktemp("recipes"), postgres, "demo", tables))
+def demo(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> DemoResults:
+    first_data: dict[str, Any] = {}
+    sandbox, tables = sync_demo_twice(change_sandbox=lambda sandbox: first_data.update(collect_data(sandbox)))
+    second_data = collect_data(sandbox)
+    edited = {id_ for id_, data in first_data.items() if data and second_data[id_] != data}
+    return DemoResults(sandbox, edited, *query_both(tmp_path_factory.mktemp("recipes"), postgres, "demo", tables))
 
 
-def extracta_files(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
+def list_extracta_files(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
     """Each with the name of its template."""
     for template in sandbox.extracta.template_ids:
-        for batch in sandbox.extracta.batch_ids(template):
-            view = sandbox.extracta.batch(batch)
+        for batch in sandbox.extracta.list_batch_ids(template):
+            view = sandbox.extracta.get_batch(batch)
             # Nothing is told of a batch until all of it is done.
-            yield from ((sandbox.extracta.template_name(template), file) for file in view.files if view.finished)
+            yield from ((sandbox.extracta.get_template_name(template), file) for file in view.files if view.is_finished)
 
 
-def data_of(sandbox: Sandbox) -> dict[str, Any]:
+def collect_data(sandbox: Sandbox) -> dict[str, Any]:
     """What was extracted, by the provider's id of the document."""
-    sensible = {id_: sandbox.sensible.document(id_).parsed for id_ in sandbox.sensible.ids}
-    return {**{file.file_id: file.result for _, file in extracta_files(sandbox)}, **sensible}
+    sensible = {id_: sandbox.sensible.get_document(id_).parsed_document for id_ in sandbox.sensible.extraction_ids}
+    return {**{file.file_id: file.result for _, file in list_extracta_files(sandbox)}, **sensible}
 
 
-def in_production(sandbox: Sandbox) -> list[Any]:
-    views = [sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids]
+def list_production_documents(sandbox: Sandbox) -> list[Any]:
+    views = [sandbox.sensible.get_document(id_) for id_ in sandbox.sensible.extraction_ids]
     return [view for view in views if view.environment == "production"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_both_say_the_same_of_the_demo(demo: Demo, name: str) -> None:
-    assert comparable(demo.duckdb[name]) == comparable(demo.postgres[name])
+def test_both_say_the_same_of_the_demo(demo: DemoResults, name: str) -> None:
+    assert normalize_rows(demo.duckdb[name]) == normalize_rows(demo.postgres[name])
     assert len(demo.duckdb[name]) >= 3
     assert [*demo.duckdb[name][0]] == [*demo.postgres[name][0]]
 
 
-def test_straight_through_is_what_nobody_had_to_touch(demo: Demo) -> None:
-    told: dict[str, Counter[str]] = defaultdict(Counter)
+def test_straight_through_recipe_counts_untouched_documents(demo: DemoResults) -> None:
+    actual_counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in demo.duckdb["straight_through"]:
-        told[row["provider"]].update(documents=row["documents"], straight=row["straight_through"])
+        actual_counts[row["provider"]].update(documents=row["documents"], straight=row["straight_through"])
 
-    files = [file for _, file in extracta_files(demo.sandbox)]
+    files = [file for _, file in list_extracta_files(demo.sandbox)]
     processed = [file for file in files if file.status is FileStatus.PROCESSED]
-    assert told["extracta"] == {
+    assert actual_counts["extracta"] == {
         "documents": len(files),
         "straight": len([file for file in processed if file.file_id not in demo.edited]),
     }
-    complete = [view for view in in_production(demo.sandbox) if view.parts]
+    complete = [view for view in list_production_documents(demo.sandbox) if view.parts]
     reviewed = [view for view in complete if any(part.review for part in view.parts)]
-    failed = [view for view in in_production(demo.sandbox) if view.error]
-    assert told["sensible"] == {
+    failed = [view for view in list_production_documents(demo.sandbox) if view.error]
+    assert actual_counts["sensible"] == {
         "documents": len(complete) + len(failed),
         "straight": len(complete) - len(reviewed),
     }
@@ -118,63 +118,74 @@ def test_straight_through_is_what_nobody_had_to_touch(demo: Demo) -> None:
     assert {week.weekday() for week in weeks} == {0}
 
 
-def test_failures_have_the_reasons_of_the_world(demo: Demo) -> None:
-    told: Counter[tuple[str, str]] = Counter()
+def test_failures_have_the_reasons_of_the_world(demo: DemoResults) -> None:
+    actual_counts: Counter[tuple[str, str]] = Counter()
     for row in demo.duckdb["failures"]:
-        told[row["provider"], row["reason"]] += row["failed"]
+        actual_counts[row["provider"], row["reason"]] += row["failed"]
 
     sandbox = demo.sandbox
     reasons = {
-        "extracta": [file.error for _, file in extracta_files(sandbox)],
-        "docmap": [sandbox.docmap.extraction(id_).error for id_ in sandbox.docmap.ids],
-        "sensible": [view.error for view in in_production(sandbox)],
-        "atlas": [one.error_code for id_ in sandbox.atlas.batch_ids for one in sandbox.atlas.batch(id_).documents],
+        "extracta": [file.error for _, file in list_extracta_files(sandbox)],
+        "docmap": [sandbox.docmap.get_extraction(id_).error for id_ in sandbox.docmap.extraction_ids],
+        "sensible": [view.error for view in list_production_documents(sandbox)],
+        "atlas": [
+            document.error_code
+            for id_ in sandbox.atlas.batch_ids
+            for document in sandbox.atlas.get_batch(id_).documents
+        ],
     }
-    assert told == Counter((provider, reason) for provider, found in reasons.items() for reason in found if reason)
+    assert actual_counts == Counter(
+        (provider, reason) for provider, provider_reasons in reasons.items() for reason in provider_reasons if reason
+    )
 
 
-def test_time_to_completion_is_that_of_the_world(demo: Demo) -> None:
+def test_time_to_completion_is_that_of_the_world(demo: DemoResults) -> None:
     seconds: dict[date, list[float]] = defaultdict(list)
-    for id_ in demo.sandbox.docmap.ids:
-        view = demo.sandbox.docmap.extraction(id_)
+    for id_ in demo.sandbox.docmap.extraction_ids:
+        view = demo.sandbox.docmap.get_extraction(id_)
         if view.template.name == "Supplier invoices" and view.data is not None:
             day = view.created_at.date()
             seconds[day - timedelta(days=day.weekday())].append(view.processing_ms / 1000)
 
-    told = {
+    actual = {
         row["week"]: (row["documents"], row["median_seconds"], row["slowest_seconds"])
         for row in demo.duckdb["time_to_completion"]
         if row["template"] == "Supplier invoices"
     }
-    assert told == {week: (len(took), pytest.approx(median(took)), max(took)) for week, took in seconds.items()}
+    assert actual == {week: (len(took), pytest.approx(median(took)), max(took)) for week, took in seconds.items()}
     assert {row["provider"] for row in demo.duckdb["time_to_completion"]} == {"docmap", "sensible"}
 
 
-def test_confidence_is_that_of_the_world(demo: Demo) -> None:
+def test_confidence_is_that_of_the_world(demo: DemoResults) -> None:
     read: dict[date, list[float]] = defaultdict(list)
     for id_ in demo.sandbox.atlas.batch_ids:
-        batch = demo.sandbox.atlas.batch(id_)
+        batch = demo.sandbox.atlas.get_batch(id_)
         day = batch.submitted_at.date()
         for document in batch.documents:
             if document.file_data.get("document_type") == "INVOICE":
                 confidence = document.file_data["gst_number"]["confidence_score"]
                 read[day - timedelta(days=day.weekday())].append(confidence)
 
-    told = {
+    actual = {
         row["week"]: (row["found"], row["mean_confidence"], row["least_confidence"], row["unsure"])
         for row in demo.duckdb["confidence"]
         if (row["provider"], row["template"], row["field"]) == ("atlas", "INVOICE", "/gst_number")
     }
-    assert told == {
-        week: (len(sure), pytest.approx(sum(sure) / len(sure)), min(sure), len([one for one in sure if one < 0.7]))
+    assert actual == {
+        week: (
+            len(sure),
+            pytest.approx(sum(sure) / len(sure)),
+            min(sure),
+            len([level for level in sure if level < 0.7]),
+        )
         for week, sure in read.items()
     }
 
 
-def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: Demo) -> None:
+def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: DemoResults) -> None:
     rows = demo.duckdb["to_review"]
     are_waiting = [row["review_status"] == "NEEDS_REVIEW" for row in rows]
-    waiting = {view.extraction_id for view in in_production(demo.sandbox) if view.review == "NEEDS_REVIEW"}
+    waiting = {view.extraction_id for view in list_production_documents(demo.sandbox) if view.review == "NEEDS_REVIEW"}
 
     assert are_waiting == sorted(are_waiting, reverse=True)
     for kind in (True, False):
@@ -186,126 +197,149 @@ def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: Demo)
     unsure = {
         f"{id_}/{document.document_id}"
         for id_ in demo.sandbox.atlas.batch_ids
-        for document in demo.sandbox.atlas.batch(id_).documents
+        for document in demo.sandbox.atlas.get_batch(id_).documents
         for field in document.file_data.values()
         if isinstance(field, dict) and field["confidence_score"] < 0.7
     }
     assert {row["id"] for row in rows if row["provider"] == "atlas"} == unsure
 
 
-def test_stuck_is_what_never_finishes(demo: Demo) -> None:
-    told = {(row["provider"], row["what"], row["template"], row["status"], row["days"]) for row in demo.duckdb["stuck"]}
+def test_stuck_is_what_never_finishes(demo: DemoResults) -> None:
+    actual = {
+        (row["provider"], row["what"], row["template"], row["status"], row["days"]) for row in demo.duckdb["stuck"]
+    }
 
-    assert told == {
+    assert actual == {
         ("docmap", "document", "Supplier invoices", "processing", 8),
         ("extracta", "batch", "Travel receipts", "open", 5),
         ("sensible", "document", "invoices", "WAITING", 12),
     }
 
 
-def test_edits_are_those_of_the_world(demo: Demo) -> None:
-    told = defaultdict(set)
+def test_edits_are_those_of_the_world(demo: DemoResults) -> None:
+    actual = defaultdict(set)
     for row in demo.duckdb["edits"]:
-        told[row["id"].rpartition("/")[2]].add(row["what"])
+        actual[row["id"].rpartition("/")[2]].add(row["what"])
 
     # Two corrections took a line away, one changed a value in place.
-    assert told.keys() == demo.edited
-    assert sorted(map(len, told.values())) == [1, 2, 2]
+    assert actual.keys() == demo.edited
+    assert sorted(map(len, actual.values())) == [1, 2, 2]
 
 
-def test_providers_stand_side_by_side_on_one_type_of_document(demo: Demo) -> None:
-    told = {row["provider"]: row for row in demo.duckdb["side_by_side"] if row["document_type"] == "invoices"}
+def test_providers_stand_side_by_side_on_one_type_of_document(demo: DemoResults) -> None:
+    actual = {row["provider"]: row for row in demo.duckdb["side_by_side"] if row["document_type"] == "invoices"}
 
-    assert told.keys() == {"extracta", "docmap", "sensible", "atlas"}
-    templates = [demo.sandbox.docmap.extraction(id_).template.name.lower() for id_ in demo.sandbox.docmap.ids]
-    assert told["docmap"]["documents"] == len([name for name in templates if "invoice" in name])
-    assert [name for name in told if told[name]["median_seconds"] is None] == ["atlas", "extracta"]
-    assert [name for name in told if told[name]["mean_confidence"] is None] == ["docmap", "extracta"]
+    assert actual.keys() == {"extracta", "docmap", "sensible", "atlas"}
+    templates = [
+        demo.sandbox.docmap.get_extraction(id_).template.name.lower() for id_ in demo.sandbox.docmap.extraction_ids
+    ]
+    assert actual["docmap"]["documents"] == len([name for name in templates if "invoice" in name])
+    assert [name for name in actual if actual[name]["median_seconds"] is None] == ["atlas", "extracta"]
+    assert [name for name in actual if actual[name]["mean_confidence"] is None] == ["docmap", "extracta"]
 
 
-def at(text: str) -> str:
+def parse_time(text: str) -> str:
     return f"2026-11-{text}Z"
 
 
-def by_hand() -> dict[str, list[Row]]:
+def make_small_tables() -> dict[str, list[Row]]:
     """Three documents of Extracta, four of DocMap, two of Sensible, three of Atlas, four that are classified."""
-    seen, later = at("09T00:00:00"), at("10T00:00:00")
+    seen, later = parse_time("09T00:00:00"), parse_time("10T00:00:00")
     tables: dict[str, list[Row]] = defaultdict(list)
 
-    def add(kind: str, provider: str, id_: str, /, **columns: Any) -> None:
+    def add_row(kind: str, provider: str, id_: str, /, **columns: Any) -> None:
         tables[f"{provider}_{kind}"].append({"id": id_, "provider": provider, "observed_at": seen, **columns})
 
-    def result(provider: str, id_: str, values: Mapping[str, tuple[Any, ...]], **columns: Any) -> None:
+    def add_result(provider: str, id_: str, values: Mapping[str, tuple[Any, ...]], **columns: Any) -> None:
         """Values are `(text,)` or `(text, confidence)`, those with a digest of their own have it in the end."""
-        add("results", provider, id_, file_key=id_, file_name=f"{id_}.pdf", digest="new", document_index=0, **columns)
+        add_row(
+            "results", provider, id_, file_key=id_, file_name=f"{id_}.pdf", digest="new", document_index=0, **columns
+        )
         for path, (value, *more) in values.items():
             confidence, digest = [*more, None, "new"][:2] if len(more) < 2 else more
             digest = digest or "new"
             moment = seen if digest != "new" else columns.get("observed_at", seen)
-            about = {"result_key": id_, "path": path, "value": value, "confidence": confidence, "digest": digest}
-            add("fields", provider, f"{id_}#{path}", **about, observed_at=moment)
+            field_columns = {
+                "result_key": id_,
+                "path": path,
+                "value": value,
+                "confidence": confidence,
+                "digest": digest,
+            }
+            add_row("fields", provider, f"{id_}#{path}", **field_columns, observed_at=moment)
 
     extracta = {"batch_key": "E1", "template_name": "Supplier invoices", "template_id": "T", "batch_id": "E"}
-    add("batches", "extracta", "E1", template_name="Supplier invoices", created_at=at("02T08:00:00"), status="complete")
-    old = {"created_at": at("01T00:00:00"), "files_total": 4}
-    add("batches", "extracta", "E9", template_name="Receipts", batch_id="9", status="open", **old)
-    add("batches", "extracta_classification", "C9", batch_id="C9", status="missing")
+    add_row(
+        "batches",
+        "extracta",
+        "E1",
+        template_name="Supplier invoices",
+        created_at=parse_time("02T08:00:00"),
+        status="complete",
+    )
+    old = {"created_at": parse_time("01T00:00:00"), "files_total": 4}
+    add_row("batches", "extracta", "E9", template_name="Receipts", batch_id="9", status="open", **old)
+    add_row("batches", "extracta_classification", "C9", batch_id="C9", status="missing")
     for id_, status, error in (("a", "processed", None), ("b", "failed", "torn"), ("c", "processed", None)):
-        add("files", "extracta", id_, status=status, error=error, file_id=f"f{id_}", file_name=f"{id_}.pdf", **extracta)
-    result("extracta", "a", {"/total": ("5",)})
+        add_row(
+            "files", "extracta", id_, status=status, error=error, file_id=f"f{id_}", file_name=f"{id_}.pdf", **extracta
+        )
+    add_result("extracta", "a", {"/total": ("5",)})
     gone = {"/lines/0": ("6",), "/lines/1": ("7", None, "old")}
-    result("extracta", "c", gone, template_name="Supplier invoices", batch_key="E1", batch_id="May", observed_at=later)
+    add_result(
+        "extracta", "c", gone, template_name="Supplier invoices", batch_key="E1", batch_id="May", observed_at=later
+    )
 
-    docmap = {"template_name": "Supplier invoices", "created_at": at("03T10:00:00")}
+    docmap = {"template_name": "Supplier invoices", "created_at": parse_time("03T10:00:00")}
     for id_, seconds in (("d", 10), ("e", 30)):
-        add("files", "docmap", id_, status="processed", completed_at=at(f"03T10:00:{seconds}"), **docmap)
-    add("files", "docmap", "f", status="failed", error="empty", **docmap)
+        add_row("files", "docmap", id_, status="processed", completed_at=parse_time(f"03T10:00:{seconds}"), **docmap)
+    add_row("files", "docmap", "f", status="failed", error="empty", **docmap)
     now = datetime.now(timezone.utc).isoformat()
-    add("files", "docmap", "p", status="pending", **{**docmap, "created_at": now})
-    result("docmap", "d", {"/total": ("10",), "/note": ("",)})
-    result("docmap", "e", {"/total": (None,)})
+    add_row("files", "docmap", "p", status="pending", **{**docmap, "created_at": now})
+    add_result("docmap", "d", {"/total": ("10",), "/note": ("",)})
+    add_result("docmap", "e", {"/total": (None,)})
 
-    sensible = {"document_type": "invoices", "status": "processed", "created_at": at("05T10:00:00")}
-    add("files", "sensible", "g", completed_at=at("05T10:01:00"), **sensible)
-    add("files", "sensible", "h", **{**sensible, "observed_at": later})
+    sensible = {"document_type": "invoices", "status": "processed", "created_at": parse_time("05T10:00:00")}
+    add_row("files", "sensible", "g", completed_at=parse_time("05T10:01:00"), **sensible)
+    add_row("files", "sensible", "h", **{**sensible, "observed_at": later})
     lines = {"/lines/0/amount": ("1", 0.75), "/lines/1/amount": ("2", 0.8)}
-    result("sensible", "g", lines, review_status="NEEDS_REVIEW", document_type="invoices")
+    add_result("sensible", "g", lines, review_status="NEEDS_REVIEW", document_type="invoices")
     decided = {"review_status": "APPROVED", "document_type": "invoices", "observed_at": later}
-    result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
+    add_result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
 
     atlas = {"batch_key": "BATCH-1-X-20261104093000", "batch_id": "BATCH-1-X-20261104093000"}
-    about = {"batch_id": "BATCH-1-X-20261104093000", "description": "Papers of October"}
-    add("batches", "atlas", "BATCH-1-X-20261104093000", status="open", **about)
-    add("files", "atlas", "i", status="processed", document_type="INVOICE", **atlas)
-    add("files", "atlas", "j", status="failed", error="UNRECOGNISED", **atlas)
-    add("files", "atlas", "k", status="pending", file_id="3", **atlas)
-    result("atlas", "i", {"/total": ("4", 0.9)}, document_type="INVOICE")
+    batch_columns = {"batch_id": "BATCH-1-X-20261104093000", "description": "Papers of October"}
+    add_row("batches", "atlas", "BATCH-1-X-20261104093000", status="open", **batch_columns)
+    add_row("files", "atlas", "i", status="processed", document_type="INVOICE", **atlas)
+    add_row("files", "atlas", "j", status="failed", error="UNRECOGNISED", **atlas)
+    add_row("files", "atlas", "k", status="pending", file_id="3", **atlas)
+    add_result("atlas", "i", {"/total": ("4", 0.9)}, document_type="INVOICE")
 
     # Of four classified files one led nowhere, one to an extraction that is not in the tables, two to one that is.
-    links = {"m": None, "n": {"fileId": "fa"}, "o": {"fileId": "fz"}, "b": {}}
-    for id_, link in links.items():
-        data = {} if link is None else {"extraction": {"extractionId": "T", "batchId": "E", **link}}
-        about = {"document_type": "invoice", "file_name": f"{id_}.pdf", "provider_data": data}
-        add("files", "extracta_classification", id_, status="processed", **about)
-    result("extracta_classification", "m", {"/confidence": ("0.66",)}, document_type="invoice", confidence=0.66)
+    references = {"m": None, "n": {"fileId": "fa"}, "o": {"fileId": "fz"}, "b": {}}
+    for id_, reference in references.items():
+        data = {} if reference is None else {"extraction": {"extractionId": "T", "batchId": "E", **reference}}
+        batch_columns = {"document_type": "invoice", "file_name": f"{id_}.pdf", "provider_data": data}
+        add_row("files", "extracta_classification", id_, status="processed", **batch_columns)
+    add_result("extracta_classification", "m", {"/confidence": ("0.66",)}, document_type="invoice", confidence=0.66)
     return {f"{provider}_{kind}": [] for provider in ("docmap", "sensible") for kind in KINDS} | dict(tables)
 
 
-def this_week() -> date:
+def get_current_monday() -> date:
     """The Monday of the current week, UTC."""
     today = datetime.now(timezone.utc).date()
     return today - timedelta(days=today.weekday())
 
 
-def days_since(day: date) -> int:
+def count_days_since(day: date) -> int:
     return (datetime.now(timezone.utc).date() - day).days
 
 
-SEEN, LATER = datetime(2026, 11, 9), datetime(2026, 11, 10)
+FIRST_DAY, SECOND_DAY = datetime(2026, 11, 9), datetime(2026, 11, 10)
 APPROX = pytest.approx
-BY_HAND: dict[str, list[tuple[Any, ...]]] = {
+EXPECTED_RESULTS: dict[str, list[tuple[Any, ...]]] = {
     "invoices": [
-        (MONDAY, this_week() == MONDAY, "unknown", 1, None, 1),
+        (MONDAY, get_current_monday() == MONDAY, "unknown", 1, None, 1),
         (None, False, "unknown", 3, Decimal("7.00"), 1),
     ],
     "straight_through": [
@@ -337,7 +371,7 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
     "stuck": [
         ("extracta", "batch", "Receipts", "9", "E9", None, 4, "open", "open", datetime(2026, 11, 1)),
         ("atlas", "document", "not told", "3", "k", "Papers of October", 1, "pending", "open", datetime(2026, 11, 4)),
-        ("extracta_classification", "batch", "not told", "C9", "C9", None, None, "missing", "missing", SEEN),
+        ("extracta_classification", "batch", "not told", "C9", "C9", None, None, "missing", "missing", FIRST_DAY),
     ],
     "side_by_side": [
         ("invoices", "atlas", 3, 2, 0.5, 0.5, None, 0.9, 1.0, 0.0),
@@ -346,81 +380,91 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
         ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(2.15 / 3), 1.5, 0.0),
     ],
     "edits": [
-        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "came again", None, None, None, LATER),
-        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "taken away", "/lines/1", "7", None, LATER),
-        ("sensible", "invoices", "h.pdf", "h", None, "APPROVED", "taken away", "/gone", "x", None, LATER),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "came again", None, None, None, SECOND_DAY),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "taken away", "/lines/1", "7", None, SECOND_DAY),
+        ("sensible", "invoices", "h.pdf", "h", None, "APPROVED", "taken away", "/gone", "x", None, SECOND_DAY),
     ],
 }
 """What the recipes say of these, but for how many days something is stuck."""
 
 
 def test_each_recipe_says_of_a_few_rows_what_a_person_would(postgres: str, tmp_path: Path) -> None:
-    answers = ask_both(tmp_path, postgres, "small", by_hand())
+    responses = query_both(tmp_path, postgres, "small", make_small_tables())
 
-    assert [*BY_HAND] == [*dict.fromkeys(BY_HAND)]
-    assert sorted(BY_HAND) == RECIPES
-    for told in answers:
-        for name, expected in BY_HAND.items():
-            rows = [tuple(row.values()) for row in told[name]]
+    assert [*EXPECTED_RESULTS] == [*dict.fromkeys(EXPECTED_RESULTS)]
+    assert sorted(EXPECTED_RESULTS) == RECIPES
+    for results in responses:
+        for name, expected in EXPECTED_RESULTS.items():
+            rows = [tuple(row.values()) for row in results[name]]
             if name == "stuck":
-                assert [row[-1] for row in rows] == [days_since(row[-2].date()) for row in rows]
+                assert [row[-1] for row in rows] == [count_days_since(row[-2].date()) for row in rows]
                 rows = [row[:-1] for row in rows]
             assert rows == expected, name
 
 
-def invoice_tables() -> dict[str, list[Row]]:
+def make_invoice_tables() -> dict[str, list[Row]]:
     """Invoices of all providers, each with what makes a total wrong that is added up without care."""
     tables: dict[str, list[Row]] = defaultdict(list)
-    monday = this_week()
-    now, before = f"{monday}T10:00:00Z", f"{monday - timedelta(days=7)}T10:00:00Z"
-    about = {"observed_at": now, "document_index": 0}
+    monday = get_current_monday()
+    now, week_before = f"{monday}T10:00:00Z", f"{monday - timedelta(days=7)}T10:00:00Z"
+    result_columns = {"observed_at": now, "document_index": 0}
 
-    def add(provider: str, id_: str, values: Mapping[str, Any], unit: str | None = None, **columns: Any) -> None:
-        tables[f"{provider}_results"].append({**about, "id": id_, "provider": provider, "digest": "new", **columns})
+    def add_invoice(
+        provider: str, id_: str, values: Mapping[str, Any], unit: str | None = None, **columns: Any
+    ) -> None:
+        tables[f"{provider}_results"].append(
+            {**result_columns, "id": id_, "provider": provider, "digest": "new", **columns}
+        )
         for path, value in values.items():
-            of = {"provider": provider, "result_key": id_, "digest": "new", "observed_at": now}
+            key_columns = {"provider": provider, "result_key": id_, "digest": "new", "observed_at": now}
             tables[f"{provider}_fields"].append(
-                {**of, "id": f"{id_}#{path}", "path": path, "value": value, "unit": unit}
+                {**key_columns, "id": f"{id_}#{path}", "path": path, "value": value, "unit": unit}
             )
 
-    def leftover(provider: str, id_: str, path: str, value: str) -> None:
+    def add_stale_value(provider: str, id_: str, path: str, value: str) -> None:
         """A value of before an edit."""
-        of = {"provider": provider, "result_key": id_, "digest": "old", "observed_at": now}
-        tables[f"{provider}_fields"].append({**of, "id": f"{id_}#{path}", "path": path, "value": value})
+        key_columns = {"provider": provider, "result_key": id_, "digest": "old", "observed_at": now}
+        tables[f"{provider}_fields"].append({**key_columns, "id": f"{id_}#{path}", "path": path, "value": value})
 
-    for batch, created in (("E1", now), ("E2", before)):
+    for batch, created in (("E1", now), ("E2", week_before)):
         tables["extracta_batches"].append(
-            {"id": batch, "provider": "extracta", "template_name": "Supplier invoices", "created_at": created, **about}
+            {
+                "id": batch,
+                "provider": "extracta",
+                "template_name": "Supplier invoices",
+                "created_at": created,
+                **result_columns,
+            }
         )
     # Extracta: text everywhere, no creation time, and no name of a template that was named by hand.
-    add("extracta", "a", {"/total": "100.10", "/currency": "eur", "/lines/0/total": "7"}, batch_key="E1")
-    add("extracta", "b", {"/total": "1,250.00", "/currency": "EUR"}, batch_key="E1")
-    add("extracta", "c", {"/total": "12,50 EUR", "/currency": "EUR"}, batch_key="E1")
-    add("extracta", "d", {"/total": "5", "/currency": "EUR"}, batch_key="E2")
-    add("extracta", "receipt", {"/total": "9"}, template_name="Receipts", created_at=now)
+    add_invoice("extracta", "a", {"/total": "100.10", "/currency": "eur", "/lines/0/total": "7"}, batch_key="E1")
+    add_invoice("extracta", "b", {"/total": "1,250.00", "/currency": "EUR"}, batch_key="E1")
+    add_invoice("extracta", "c", {"/total": "12,50 EUR", "/currency": "EUR"}, batch_key="E1")
+    add_invoice("extracta", "d", {"/total": "5", "/currency": "EUR"}, batch_key="E2")
+    add_invoice("extracta", "receipt", {"/total": "9"}, template_name="Receipts", created_at=now)
     # DocMap: numbers, a value that is empty before one that counts, and a credit note.
     docmap = {"template_name": "Invoices", "created_at": now}
-    add("docmap", "e", {"/total": "", "/total_amount": "0.2", "/currency": "EUR"}, **docmap)
-    add("docmap", "f", {"/Total_Amount": "-50", "/currency": "USD"}, **docmap)
-    add("docmap", "g", {"/total_amount": "1e30", "/currency": "USD"}, **docmap)
-    leftover("docmap", "g", "/total", "77")
+    add_invoice("docmap", "e", {"/total": "", "/total_amount": "0.2", "/currency": "EUR"}, **docmap)
+    add_invoice("docmap", "f", {"/Total_Amount": "-50", "/currency": "USD"}, **docmap)
+    add_invoice("docmap", "g", {"/total_amount": "1e30", "/currency": "USD"}, **docmap)
+    add_stale_value("docmap", "g", "/total", "77")
     # Sensible: a unit instead of a currency.
-    add("sensible", "h", {"/total": "3465.82"}, unit="$", document_type="invoices", created_at=now)
+    add_invoice("sensible", "h", {"/total": "3465.82"}, unit="$", document_type="invoices", created_at=now)
     # Atlas: the day stands in the batch id alone, and it may have none.
     day = f"{monday:%Y%m%d}"
     atlas = {"document_type": "INVOICE"}
-    add("atlas", "i", {"/total_amount": "1.50", "/currency": None}, batch_id=f"BATCH-1-X-{day}093000", **atlas)
-    add("atlas", "j", {"/total_amount": "2"}, batch_id="1b2c", **atlas)
+    add_invoice("atlas", "i", {"/total_amount": "1.50", "/currency": None}, batch_id=f"BATCH-1-X-{day}093000", **atlas)
+    add_invoice("atlas", "j", {"/total_amount": "2"}, batch_id="1b2c", **atlas)
     # Classified as an invoice, which is in Extracta's results.
-    add("extracta_classification", "k", {"/documentType": "invoice"}, document_type="invoice", created_at=now)
+    add_invoice("extracta_classification", "k", {"/documentType": "invoice"}, document_type="invoice", created_at=now)
     return dict(tables)
 
 
 def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: str, tmp_path: Path) -> None:
-    monday, answers = this_week(), ask_both(tmp_path, postgres, "invoices", invoice_tables())
+    monday, responses = get_current_monday(), query_both(tmp_path, postgres, "invoices", make_invoice_tables())
 
-    for answer in answers:
-        assert [tuple(row.values()) for row in answer["invoices"]] == [
+    for response in responses:
+        assert [tuple(row.values()) for row in response["invoices"]] == [
             (monday, True, "EUR", 4, Decimal("100.30"), 2),
             (monday, True, "USD", 2, Decimal("-50.00"), 1),
             (monday, True, "$", 1, Decimal("3465.82"), 0),
@@ -430,14 +474,21 @@ def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: st
         ]
 
 
-def test_where_each_version_is_kept_values_are_told_as_they_were(postgres: str, tmp_path: Path) -> None:
-    versions = [("old", at("09T00:00:00"), "NEEDS_REVIEW"), ("new", at("10T00:00:00"), "APPROVED")]
-    about = {"provider": "sensible", "document_type": "invoices", "file_name": "a.pdf"}
+def test_recipe_with_all_versions_shows_old_values(postgres: str, tmp_path: Path) -> None:
+    versions = [("old", parse_time("09T00:00:00"), "NEEDS_REVIEW"), ("new", parse_time("10T00:00:00"), "APPROVED")]
+    common_columns = {"provider": "sensible", "document_type": "invoices", "file_name": "a.pdf"}
     values = {"old": {"/total": "1", "/tax": "2", "/extra": "3"}, "new": {"/total": "10", "/tax": "2"}}
     tables = {
-        "sensible_files": [{**about, "id": "a", "observed_at": versions[0][1], "status": "processed"}],
+        "sensible_files": [{**common_columns, "id": "a", "observed_at": versions[0][1], "status": "processed"}],
         "sensible_results": [
-            {**about, "id": "a", "file_key": "a", "digest": digest, "observed_at": moment, "review_status": status}
+            {
+                **common_columns,
+                "id": "a",
+                "file_key": "a",
+                "digest": digest,
+                "observed_at": moment,
+                "review_status": status,
+            }
             for digest, moment, status in versions
         ],
         "sensible_fields": [
@@ -448,8 +499,8 @@ def test_where_each_version_is_kept_values_are_told_as_they_were(postgres: str, 
         ],
     }
 
-    for told in ask_both(tmp_path, postgres, "kept", tables):
-        assert [(row["what"], row["path"], row["before"], row["after"]) for row in told["edits"]] == [
+    for results in query_both(tmp_path, postgres, "kept", tables):
+        assert [(row["what"], row["path"], row["before"], row["after"]) for row in results["edits"]] == [
             ("changed", "/total", "1", "10"),
             ("taken away", "/extra", "3", None),
         ]
@@ -464,18 +515,18 @@ def test_each_recipe_begins_with_its_question_and_is_in_the_table_of_them() -> N
         assert f"[{name}.sql]({name}.sql) | {first.removeprefix('-- ')} |" in listed
 
 
-def test_what_cannot_be_asked_is_told_without_the_password(postgres: str, tmp_path: Path) -> None:
-    from report import Trouble
-    from report.warehouse import ask
+def test_recipe_connection_error_has_no_password(postgres: str, tmp_path: Path) -> None:
+    from report import ReportError
+    from report.warehouse import run_recipes
 
     (tmp_path / "no.duckdb").write_text("something else")
-    nowhere = "postgresql://me:secret@127.0.0.1:1/warehouse"
-    for place, words in (
+    unreachable_url = "postgresql://me:secret@127.0.0.1:1/warehouse"
+    for location, expected_text in (
         (str(tmp_path / "none.duckdb"), "There is no DuckDB file"),
         (str(tmp_path / "no.duckdb"), "The warehouse cannot be asked"),
-        (nowhere, "The warehouse cannot be asked"),
+        (unreachable_url, "The warehouse cannot be asked"),
         (postgres, "name another one with --schema"),
     ):
-        with pytest.raises(Trouble, match=words) as trouble:
-            ask(place, "nothing_here" if place == postgres else None)
+        with pytest.raises(ReportError, match=expected_text) as trouble:
+            run_recipes(location, "nothing_here" if location == postgres else None)
         assert "secret" not in str(trouble.value)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filled import Row, fill_duckdb, synced_twice
 
-from sandbox import NewExtraction, Sandbox
+from docextract_sandbox import NewExtraction, Sandbox
+from integration_tests.filled import Row, fill_duckdb, sync_demo_twice
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,15 +23,15 @@ pytestmark = [
 ]
 
 PLOTS = {"straight-through", "side-by-side", "failures", "confidence", "time-to-completion"}
-HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>.pdf"
+HOSTILE_NAME = "<img src=x onerror=alert(1)></script><script>alert(2)</script>.pdf"
 SEPARATED = "first\u2028second\u2029third</script>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-DRAWN = 30_000
+DRAW_TIMEOUT = 30_000
 """Milliseconds: long enough for any machine; it takes less than one second."""
 
 
 @dataclass
-class Seen:
+class OpenPage:
     """A page that is open, what it complained about, and what it asked for."""
 
     page: Any
@@ -41,27 +41,27 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
-    from report.warehouse import ask
+    from report.warehouse import run_recipes
 
-    _, tables = synced_twice(meanwhile=add_hostile_document)
-    return ask(fill_duckdb(tmp_path_factory.mktemp("report") / "documents.duckdb", tables))
+    _, tables = sync_demo_twice(change_sandbox=add_hostile_document)
+    return run_recipes(fill_duckdb(tmp_path_factory.mktemp("report") / "documents.duckdb", tables))
 
 
 @pytest.fixture
-def report(answers: dict[str, list[Row]], tmp_path: Path) -> Path:
+def report(responses: dict[str, list[Row]], tmp_path: Path) -> Path:
     """Of the demo, with a document whose name is a page of its own."""
-    from report.page import write
+    from report.page import write_page
 
-    write(answers, "documents.duckdb", tmp_path / "report.html")
+    write_page(responses, "documents.duckdb", tmp_path / "report.html")
     return tmp_path / "report.html"
 
 
 def add_hostile_document(sandbox: Sandbox) -> None:
-    template = sandbox.docmap.template(HOSTILE)
-    sandbox.docmap.run(template, [NewExtraction(HOSTILE, 1.0, error=HOSTILE)])
+    template = sandbox.docmap.put_template(HOSTILE_NAME)
+    sandbox.docmap.add_extractions(template, [NewExtraction(HOSTILE_NAME, 1.0, error=HOSTILE_NAME)])
     # Four documents of one template, which its week makes one of those with most: it is in the first chart.
-    lines = sandbox.docmap.template(SEPARATED)
-    sandbox.docmap.run(lines, [NewExtraction(f"{number}.pdf", 1.0, {"a": "b"}) for number in range(40)])
+    lines = sandbox.docmap.put_template(SEPARATED)
+    sandbox.docmap.add_extractions(lines, [NewExtraction(f"{number}.pdf", 1.0, {"a": "b"}) for number in range(40)])
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +69,34 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not Path(found).exists():
+        executable = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not Path(executable).exists():
             pytest.fail(
                 "There is no Chromium. On Debian: apt-get install chromium; elsewhere: playwright install chromium"
             )
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"] if root else [])
         yield browser
         browser.close()
 
 
 @contextmanager
-def opened(
+def open_page(
     browser: Any, report: Path, *, width: int = 1180, height: int = 840, scheme: str = "light"
-) -> Iterator[Seen]:
+) -> Iterator[OpenPage]:
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    seen = Seen(page)
-    page.on("console", lambda message: seen.complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (seen.complaints.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: seen.requests.append(request.url))
+    browser_page = OpenPage(page)
+    page.on("console", lambda message: browser_page.complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: browser_page.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (browser_page.complaints.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: browser_page.requests.append(request.url))
     page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]", timeout=DRAWN)
-    yield seen
+    page.wait_for_selector("html[data-drawn]", timeout=DRAW_TIMEOUT)
+    yield browser_page
     page.close()
 
 
-def marks(page: Any) -> dict[str, int]:
+def count_marks(page: Any) -> dict[str, int]:
     """How many marks each plot has that can be seen."""
     counted: dict[str, int] = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll(".plot")].map((plot) => [plot.dataset.spec,
@@ -111,10 +111,10 @@ def marks(page: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1180, "light"), (1180, "dark"), (390, "light"), (390, "dark")])
 def test_all_plots_are_drawn_and_nothing_goes_wrong(browser: Any, report: Path, width: int, scheme: str) -> None:
-    with opened(browser, report, width=width, scheme=scheme) as seen:
-        drawn = marks(seen.page)
-        widest = seen.page.evaluate("document.documentElement.scrollWidth")
-        sizes = [plot.bounding_box() for plot in seen.page.query_selector_all(".plot svg")]
+    with open_page(browser, report, width=width, scheme=scheme) as browser_page:
+        drawn = count_marks(browser_page.page)
+        widest = browser_page.page.evaluate("document.documentElement.scrollWidth")
+        sizes = [plot.bounding_box() for plot in browser_page.page.query_selector_all(".plot svg")]
 
     assert drawn.keys() == PLOTS
     # Cells, parts of four bars, bars, and points of lines with the lines.
@@ -122,22 +122,22 @@ def test_all_plots_are_drawn_and_nothing_goes_wrong(browser: Any, report: Path, 
     assert {name: drawn[name] for name in PLOTS if drawn[name] < least[name]} == {}
     assert all(size["width"] > width / 4 and size["height"] > 100 for size in sizes)
     assert widest <= width
-    assert seen.complaints == []
-    assert [url for url in seen.requests if not url.startswith(("file:", "data:"))] == []
+    assert browser_page.complaints == []
+    assert [url for url in browser_page.requests if not url.startswith(("file:", "data:"))] == []
 
 
 def test_names_that_are_pages_of_their_own_are_read_and_not_run(browser: Any, report: Path) -> None:
-    with opened(browser, report) as seen:
-        label = seen.page.evaluate(
+    with open_page(browser, report) as browser_page:
+        label = browser_page.page.evaluate(
             """[...document.querySelectorAll("#failures svg text")].map((one) => one.textContent)"""
         )
-        images = seen.page.query_selector_all("img")
-        specs = seen.page.evaluate("""JSON.stringify(specs)""")
+        images = browser_page.page.query_selector_all("img")
+        specs = browser_page.page.evaluate("""JSON.stringify(specs)""")
 
     assert any(text.startswith("<img src=x") for text in label)
     assert "first second third</script>" in specs
-    assert HOSTILE in specs
-    assert (images, seen.complaints) == ([], [])
+    assert HOSTILE_NAME in specs
+    assert (images, browser_page.complaints) == ([], [])
 
 
 def test_a_chart_that_vega_refuses_costs_itself(browser: Any, report: Path) -> None:
@@ -146,9 +146,9 @@ def test_a_chart_that_vega_refuses_costs_itself(browser: Any, report: Path) -> N
     assert begin in page
     report.write_text(page.replace(begin, f"{begin}not JSON "), encoding="utf-8")
 
-    with opened(browser, report) as seen:
-        drawn = {name for name, number in marks(seen.page).items() if number}
-        text = seen.page.inner_text("#failures .plot")
+    with open_page(browser, report) as browser_page:
+        drawn = {name for name, number in count_marks(browser_page.page).items() if number}
+        text = browser_page.page.inner_text("#failures .plot")
 
     assert drawn == PLOTS - {"failures"}
     assert text.startswith("This chart cannot be drawn (")
@@ -162,10 +162,12 @@ def test_ticks_of_time_axes_are_the_weeks(browser: Any, report: Path) -> None:
       const labels = [...axis.querySelectorAll(".role-axis-label text")].map((text) => text.textContent);
       return [weeks, axis.querySelectorAll(".role-axis-tick line").length, labels];
     }"""
-    with opened(browser, report) as seen:
-        found = [seen.page.evaluate(ticks, name) for name in ("straight-through", "confidence", "time-to-completion")]
+    with open_page(browser, report) as browser_page:
+        tick_labels = [
+            browser_page.page.evaluate(ticks, name) for name in ("straight-through", "confidence", "time-to-completion")
+        ]
 
-    for weeks, number, labels in found:
+    for weeks, number, labels in tick_labels:
         days = [date.fromisoformat(week) for week in weeks]
         assert {day.weekday() for day in days} == {0}
         assert number == len(days) > 8
@@ -174,9 +176,9 @@ def test_ticks_of_time_axes_are_the_weeks(browser: Any, report: Path) -> None:
 
 def test_each_cell_of_the_heat_map_has_its_number(browser: Any, report: Path) -> None:
     count = """(kind) => document.querySelectorAll(`#straight-through svg .${kind}.role-mark > *`).length"""
-    with opened(browser, report) as seen:
-        cells, numbers = seen.page.evaluate(count, "mark-rect"), seen.page.evaluate(count, "mark-text")
-        text = seen.page.evaluate(
+    with open_page(browser, report) as browser_page:
+        cells, numbers = browser_page.page.evaluate(count, "mark-rect"), browser_page.page.evaluate(count, "mark-text")
+        text = browser_page.page.evaluate(
             """document.querySelector("#straight-through svg .mark-text.role-mark").textContent"""
         )
 
@@ -189,17 +191,17 @@ def test_what_is_wider_than_the_screen_shows_that_it_scrolls_and_does_so_by_keys
       frame.firstElementChild.scrollWidth > frame.firstElementChild.clientWidth + 1)
       .map((frame) => [frame.classList.contains("cut-right"), getComputedStyle(frame, "::after").opacity,
         frame.firstElementChild.tabIndex])"""
-    with opened(browser, report) as seen:
-        on_a_wide_screen = seen.page.evaluate(wide)
-    with opened(browser, report, width=390) as seen:
-        on_a_narrow_one = seen.page.evaluate(wide)
-        seen.page.focus("#stuck .wide")
+    with open_page(browser, report) as browser_page:
+        on_a_wide_screen = browser_page.page.evaluate(wide)
+    with open_page(browser, report, width=390) as browser_page:
+        on_a_narrow_one = browser_page.page.evaluate(wide)
+        browser_page.page.focus("#stuck .wide")
         for _ in range(40):
-            seen.page.keyboard.press("ArrowRight")
-        seen.page.wait_for_function(
+            browser_page.page.keyboard.press("ArrowRight")
+        browser_page.page.wait_for_function(
             """document.querySelector("#stuck .frame").className === "frame scrolls cut-left" ||
                document.querySelector("#stuck .frame").className === "frame cut-left scrolls" """,
-            timeout=DRAWN,
+            timeout=DRAW_TIMEOUT,
         )
 
     assert on_a_wide_screen == []
@@ -213,34 +215,34 @@ def test_a_dark_page_is_printed_on_white_paper_without_cut_tables(browser: Any, 
       getComputedStyle(document.querySelector(".hint")).display,
       [...document.querySelectorAll("main > section > .frame table")]
         .filter((table) => table.getBoundingClientRect().right > innerWidth).length]"""
-    with opened(browser, report, scheme="dark", width=720) as seen:
-        seen.page.emulate_media(media="print", color_scheme="dark")
-        assert seen.page.evaluate(look) == ["rgb(255, 255, 255)", "rgb(90, 101, 114)", "none", 0]
+    with open_page(browser, report, scheme="dark", width=720) as browser_page:
+        browser_page.page.emulate_media(media="print", color_scheme="dark")
+        assert browser_page.page.evaluate(look) == ["rgb(255, 255, 255)", "rgb(90, 101, 114)", "none", 0]
 
 
 def test_a_page_that_turns_dark_is_drawn_in_its_new_colours(browser: Any, report: Path) -> None:
     colour = """getComputedStyle(document.querySelector("#failures svg .role-axis-label text")).fill"""
-    with opened(browser, report) as seen:
-        by_day = seen.page.evaluate(colour)
-        seen.page.emulate_media(color_scheme="dark")
-        seen.page.wait_for_function(f"{colour} !== {by_day!r}", timeout=DRAWN)
-        assert seen.page.evaluate("""getComputedStyle(document.body).backgroundColor""") == "rgb(18, 22, 28)"
-        assert marks(seen.page).keys() == PLOTS
+    with open_page(browser, report) as browser_page:
+        by_day = browser_page.page.evaluate(colour)
+        browser_page.page.emulate_media(color_scheme="dark")
+        browser_page.page.wait_for_function(f"{colour} !== {by_day!r}", timeout=DRAW_TIMEOUT)
+        assert browser_page.page.evaluate("""getComputedStyle(document.body).backgroundColor""") == "rgb(18, 22, 28)"
+        assert count_marks(browser_page.page).keys() == PLOTS
 
 
-def test_a_picture_can_be_taken(browser: Any, answers: dict[str, list[Row]], tmp_path: Path) -> None:
+def test_a_picture_can_be_taken(browser: Any, responses: dict[str, list[Row]], tmp_path: Path) -> None:
     """The README's, where it is asked for; of the demo as it is, without the hostile document."""
-    from report.page import write
+    from report.page import write_page
 
     target = Path(os.environ.get("REPORT_PICTURE") or tmp_path / "report.png")
     plain = {
-        name: [row for row in rows if not {HOSTILE, SEPARATED} & {*map(str, row.values())}]
-        for name, rows in answers.items()
+        name: [row for row in rows if not {HOSTILE_NAME, SEPARATED} & {*map(str, row.values())}]
+        for name, rows in responses.items()
     }
-    write(plain, "documents.duckdb", tmp_path / "plain.html")
-    with opened(browser, tmp_path / "plain.html", height=1350) as seen:
-        blank = seen.page.screenshot(clip={"x": 0, "y": 0, "width": 20, "height": 20})
-        seen.page.screenshot(path=target)
+    write_page(plain, "documents.duckdb", tmp_path / "plain.html")
+    with open_page(browser, tmp_path / "plain.html", height=1350) as browser_page:
+        blank = browser_page.page.screenshot(clip={"x": 0, "y": 0, "width": 20, "height": 20})
+        browser_page.page.screenshot(path=target)
 
     assert len(blank) < 1_000
     assert 20_000 < target.stat().st_size < 300_000

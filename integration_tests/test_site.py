@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "build" / "site"
-PICTURES = os.environ.get("SITE_PICTURES", "")
+PICTURE_FOLDER = os.environ.get("SITE_PICTURES", "")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZES = {"wide": (1400, 900), "narrow": (390, 844)}
 LOADED = 60_000
@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing of requests."""
 
@@ -36,7 +36,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     assert (SITE / "index.html").exists(), "`make site` builds the site"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(SITE)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -57,7 +57,7 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def pages() -> list[str]:
+def list_pages() -> list[str]:
     return sorted(str(file.relative_to(SITE)) for file in SITE.rglob("*.html") if file.name != "404.html")
 
 
@@ -70,7 +70,7 @@ def test_site_in_a_browser_shows_every_page_whole(size: str, scheme: str, addres
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: complaints.append(request.url) if address not in request.url else None)
-    names = pages()
+    names = list_pages()
     assert len(names) > 20
 
     for name in names:
@@ -78,12 +78,12 @@ def test_site_in_a_browser_shows_every_page_whole(size: str, scheme: str, addres
         assert page.locator("article h1").count() == 1, name
         too_wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
         assert not too_wide, f"{name} is cut at {width} pixels"
-        if PICTURES:
-            target = Path(PICTURES) / f"{name.removesuffix('.html').replace('/', '-')}-{size}-{scheme}.png"
+        if PICTURE_FOLDER:
+            target = Path(PICTURE_FOLDER) / f"{name.removesuffix('.html').replace('/', '-')}-{size}-{scheme}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=str(target))
 
-    assert [words for words in complaints if not words.startswith("data:")] == []
+    assert [expected_text for expected_text in complaints if not expected_text.startswith("data:")] == []
     context.close()
 
 

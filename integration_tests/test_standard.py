@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 from airbyte_cdk.test.standard_tests import ConnectorTestScenario, SourceTestSuiteBase
-from commandline import WITHOUT_STARLETTE
 
 from source_docextract import SourceDocextract
-from source_docextract.config import PROVIDERS
-from source_docextract.spec import connection_specification
+from source_docextract.settings import REQUIREMENTS_BY_PROVIDER
+from source_docextract.spec import build_connection_spec
+from unit_tests.support.command_line import WITHOUT_STARLETTE
 
 pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]
 
@@ -44,10 +44,10 @@ class TestStandards(SourceTestSuiteBase):
 
 
 def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
-    form = connection_specification()["properties"]
+    form = build_connection_spec()["properties"]
     secrets = {
         (name, key)
-        for name in PROVIDERS
+        for name in REQUIREMENTS_BY_PROVIDER
         for option in form[name]["oneOf"]
         for key, field in option["properties"].items()
         if field.get("airbyte_secret")
@@ -56,7 +56,7 @@ def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
     scenarios = {scenario.id: scenario.status for scenario in TestStandards.get_scenarios()}
 
     assert scenarios == {
-        **dict.fromkeys(("all", "typed", *PROVIDERS, "extracta_classification"), "succeed"),
+        **dict.fromkeys(("all", "typed", *REQUIREMENTS_BY_PROVIDER, "extracta_classification"), "succeed"),
         **{f"wrong_{name}_{key}": "failed" for name, key in secrets},
     }
 
@@ -65,24 +65,24 @@ def test_without_the_sandboxs_extra_the_tests_say_what_to_install(tmp_path: Path
     """Given an environment where starlette is missing, when the CDK runs its tests, then one line says what to do."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
 
-    done = subprocess.run(
+    result = subprocess.run(
         [CDK, "connector", "test", "."],
-        cwd=copied(tmp_path),
+        cwd=copy_repository(tmp_path),
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert done.returncode != 0
+    assert result.returncode != 0
     assert (
         "These tests run against the sandbox. docextract-sandbox needs more to be installed (starlette is missing). "
         "In the folder of the repository: pip install '.[sandbox]'"
-    ) in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    ) in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
 
 
-def copied(folder: Path) -> Path:
+def copy_repository(folder: Path) -> Path:
     """A copy of the repository: the CDK takes the connector's name from the folder's, whatever a checkout is called."""
     copy = folder / "source-docextract"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist"))
@@ -91,12 +91,12 @@ def copied(folder: Path) -> Path:
 
 @pytest.mark.long
 def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
-    folder = copied(tmp_path)
+    folder = copy_repository(tmp_path)
     command = [CDK, "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
 
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
     report = ElementTree.parse(folder / "build" / "test-results" / "standard-tests-junit.xml")
     passed = [case.get("name", "") for case in report.iter("testcase") if case.find("skipped") is None]
     assert Counter(name.partition("[")[0] for name in passed) == {

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Clock, Fault, NewDocument, NewExtraction, NewFile, Sandbox, Switches, serve
+from docextract_sandbox import Clock, Fault, NewDocument, NewExtraction, NewFile, Sandbox, Switches, serve
 
 pytestmark = [
     pytest.mark.skipif(
@@ -46,7 +46,7 @@ TYPES = {
     "object": {"JSON", "json"},
     "array": {"JSON", "json"},
 }
-TRICKY = {
+TRICKY_DATA = {
     "total": 98765.5,
     "text": 'naïve "quotes", a \\ and \\u0000, 100%, :rows\n{}',
     "digits": "00123",
@@ -57,9 +57,9 @@ TRICKY = {
 """What a warehouse, or what loads it, might take for something else."""
 
 Row = dict[str, Any]
-Rows = dict[tuple[str, str], Row]
+RowsByKey = dict[tuple[str, str], Row]
 """By stream and id."""
-Streams = dict[str, dict[str, Any]]
+StreamSchemas = dict[str, dict[str, Any]]
 """The properties of each stream's schema."""
 
 
@@ -70,10 +70,10 @@ class Warehouse:
     target: str
     url: str
     schema: str
-    rows: list[Rows] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    rows: list[RowsByKey] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
-    def ask(self, sql: str) -> list[Row]:
+    def query(self, sql: str) -> list[Row]:
         from sqlalchemy import create_engine, text
         from sqlalchemy.pool import NullPool
 
@@ -81,25 +81,25 @@ class Warehouse:
         with create_engine(self.url, poolclass=NullPool).connect() as connection:
             return [dict(row) for row in connection.execute(text(sql)).mappings()]
 
-    def all_rows(self, streams: Streams) -> Rows:
-        rows = [(stream, row) for stream in streams for row in self.ask(f"SELECT * FROM {self.schema}.{stream}")]
+    def read_all_rows(self, streams: StreamSchemas) -> RowsByKey:
+        rows = [(stream, row) for stream in streams for row in self.query(f"SELECT * FROM {self.schema}.{stream}")]
         by_id = {(stream, row["id"]): row for stream, row in rows}
         assert len(by_id) == len(rows), "an id is there more than once"
         return by_id
 
 
 @dataclass
-class Synced:
+class SyncedWarehouses:
     """One world, two syncs of it into each warehouse, and what a read from the very beginning tells after both."""
 
-    streams: Streams
-    truth: Rows
+    streams: StreamSchemas
+    truth: RowsByKey
     requests: list[int]
     warehouses: dict[str, Warehouse]
 
 
 @pytest.fixture(scope="module")
-def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
+def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncedWarehouses]:
     folder = tmp_path_factory.mktemp("warehouses")
     file = str(folder / "documents.duckdb")
     warehouses = {
@@ -112,14 +112,14 @@ def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     requests = []
     with serve(sandbox) as url:
         more = {"typed_tables": True, "table_names": ["docmap/0042=by_hand"], "keep_urls": False}
-        settings = {**sandbox.demo_settings(url), **more}  # links are others in each answer
+        settings = {**sandbox.build_settings(url), **more}  # links are others in each answer
         (folder / "config.json").write_text(json.dumps(settings))
-        streams = discover(folder)
-        environment = take_keys(folder)
-        for again in (False, True):
-            if again:
+        streams = discover_streams(folder)
+        environment = move_keys_to_environment(folder)
+        for is_second_sync in (False, True):
+            if is_second_sync:
                 sandbox.fill_demo()
-                sandbox.extracta.edit(extracta, "007", {**TRICKY, "digits": "000"})
+                sandbox.extracta.edit(extracta, "007", {**TRICKY_DATA, "digits": "000"})
                 sandbox.atlas.edit(atlas, "1e5", {"document_type": "PAN", "n": {"value": "0e0"}})
                 while any(world.finish() for world in (sandbox.extracta, sandbox.classification, sandbox.atlas)):
                     pass
@@ -127,20 +127,20 @@ def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             sandbox.journal.clear()
             # Side by side, since each spends most of its time on starting programs.
             running = {
-                name: run(folder, warehouse.target, "--config", "config.json", environment=environment)
+                name: start_example(folder, warehouse.target, "--config", "config.json", environment=environment)
                 for name, warehouse in warehouses.items()
             }
             for name, process in running.items():
-                warehouses[name].said.append(ended(process))
-            requests.append(sum(sandbox.journal.counts().values()))
+                warehouses[name].outputs.append(wait_for_output(process))
+            requests.append(sum(sandbox.journal.count_requests().values()))
             for warehouse in warehouses.values():
-                warehouse.rows.append(warehouse.all_rows(streams))
+                warehouse.rows.append(warehouse.read_all_rows(streams))
         (folder / "config.json").write_text(json.dumps(settings))
-        yield Synced(streams, read(folder), requests, warehouses)
+        yield SyncedWarehouses(streams, read_records(folder), requests, warehouses)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest, synced: Synced) -> Warehouse:
+def warehouse(request: pytest.FixtureRequest, synced: SyncedWarehouses) -> Warehouse:
     return synced.warehouses[request.param]
 
 
@@ -148,42 +148,44 @@ def add_tricky_documents(sandbox: Sandbox) -> tuple[str, str]:
     """What is easily taken for something else. Returns the batches of Extracta and of Atlas that hold it."""
     template = sandbox.extracta.create("1e5", ["total"])
     names = ("007", "1e5", "NaN", "null", 'it\'s; "quoted" \\ 100%')
-    extracta = sandbox.extracta.upload(template, [NewFile(name, 0, deepcopy(TRICKY)) for name in names])
+    extracta = sandbox.extracta.upload(template, [NewFile(name, 0, deepcopy(TRICKY_DATA)) for name in names])
     pan = {"document_type": "PAN", "n": {"value": "01"}}
     atlas = sandbox.atlas.submit([NewDocument(name, 0, deepcopy(pan)) for name in ("007", "1e5")])
-    files = [NewExtraction("0", 0, deepcopy(TRICKY)), NewExtraction("a\0b", 0, {"text": "a\0b"})]
-    sandbox.docmap.run(sandbox.docmap.template("0042"), files, run_id="0042")
+    files = [NewExtraction("0", 0, deepcopy(TRICKY_DATA)), NewExtraction("a\0b", 0, {"text": "a\0b"})]
+    sandbox.docmap.add_extractions(sandbox.docmap.put_template("0042"), files, run_id="0042")
     # A batch whose documents are found in several windows of a list.
-    sandbox.sensible.document_type("old")
-    sandbox.sensible.bulk("old", 3, datetime.now(timezone.utc) - timedelta(days=400), 90_000, batch_size=3)
+    sandbox.sensible.add_document_type("old")
+    sandbox.sensible.add_history("old", 3, datetime.now(timezone.utc) - timedelta(days=400), 90_000, batch_size=3)
     return extracta, atlas
 
 
-def discover(folder: Path) -> Streams:
+def discover_streams(folder: Path) -> StreamSchemas:
     """Also writes the catalog for `read`."""
-    [catalog] = [one["catalog"] for one in connector(folder, "discover") if one["type"] == "CATALOG"]
+    [catalog] = [message["catalog"] for message in run_connector(folder, "discover") if message["type"] == "CATALOG"]
     configured = [
-        {"stream": one, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
-        for one in catalog["streams"]
+        {"stream": message, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
+        for message in catalog["streams"]
     ]
     (folder / "catalog.json").write_text(json.dumps({"streams": configured}))
-    return {one["name"]: one["json_schema"]["properties"] for one in catalog["streams"]}
+    return {message["name"]: message["json_schema"]["properties"] for message in catalog["streams"]}
 
 
-def read(folder: Path) -> Rows:
+def read_records(folder: Path) -> RowsByKey:
     records = [
-        one["record"] for one in connector(folder, "read", "--catalog", "catalog.json") if one["type"] == "RECORD"
+        message["record"]
+        for message in run_connector(folder, "read", "--catalog", "catalog.json")
+        if message["type"] == "RECORD"
     ]
     return {(record["stream"], record["data"]["id"]): record["data"] for record in records}
 
 
-def connector(folder: Path, *arguments: str) -> list[Any]:
+def run_connector(folder: Path, *arguments: str) -> list[Any]:
     command = [CONNECTOR, *arguments, "--config", "config.json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def take_keys(folder: Path) -> dict[str, str]:
+def move_keys_to_environment(folder: Path) -> dict[str, str]:
     """Moves the keys from the settings into an environment."""
     settings = json.loads((folder / "config.json").read_text())
     environment = {name: settings[provider].pop(key) for name, (provider, key) in KEYS.items()}
@@ -191,13 +193,13 @@ def take_keys(folder: Path) -> dict[str, str]:
     return environment
 
 
-def run(
+def start_example(
     folder: Path,
     *arguments: str,
     script: tuple[str, ...] = (str(EXAMPLE),),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    quiet = {
+    quiet_sync = {
         "DO_NOT_TRACK": "1",
         "NO_LIVE_PROGRESS": "1",
         "AIRBYTE_LOGGING_ROOT": str(folder / "logs"),
@@ -206,22 +208,22 @@ def run(
     return subprocess.Popen(
         [sys.executable, *script, *arguments],
         cwd=folder,
-        env={**os.environ, **quiet, **(environment or {})},
+        env={**os.environ, **quiet_sync, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def ended(process: subprocess.Popen[str], code: int = 0) -> str:
+def wait_for_output(process: subprocess.Popen[str], code: int = 0) -> str:
     """What it said, once it has ended."""
     with process:
-        said, complaints = process.communicate()
+        output, complaints = process.communicate()
     assert process.returncode == code, complaints
-    return said
+    return output
 
 
-def stored(row: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
+def normalize_stored_row(row: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
     """What a row of a table says: without what is null, and without what PyAirbyte adds."""
     values = {name: row[name] for name in schema if row[name] is not None}
     return {
@@ -230,32 +232,34 @@ def stored(row: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
     }
 
 
-def sent(record: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
+def normalize_record(record: Row, schema: Mapping[str, Mapping[str, Any]]) -> Row:
     """What the row of a record has to say: times as times in UTC, numbers as decimals."""
-    found: Row = {}
+    normalized: Row = {}
     for name, value in record.items():
         if schema[name].get("format") == "date-time":
-            found[name] = datetime.fromisoformat(value.replace("Z", "+00:00")).replace(tzinfo=None)
+            normalized[name] = datetime.fromisoformat(value.replace("Z", "+00:00")).replace(tzinfo=None)
         elif "number" in schema[name]["type"]:
-            found[name] = Decimal(str(value))
+            normalized[name] = Decimal(str(value))
         else:
-            found[name] = value
-    return found
+            normalized[name] = value
+    return normalized
 
 
-def but_for(value: Any, *, keys: set[str], character: str) -> Any:
+def remove_keys(value: Any, *, keys: set[str], character: str) -> Any:
     """The same without some keys, wherever they are, and without a character."""
     if isinstance(value, dict):
-        kept = {name: item for name, item in value.items() if name not in keys}
-        return {name: but_for(item, keys=keys, character=character) for name, item in kept.items()}
+        remaining = {name: item for name, item in value.items() if name not in keys}
+        return {name: remove_keys(item, keys=keys, character=character) for name, item in remaining.items()}
     if isinstance(value, list):
-        return [but_for(item, keys=keys, character=character) for item in value]
+        return [remove_keys(item, keys=keys, character=character) for item in value]
     return value.replace(character, "") if character and isinstance(value, str) else value
 
 
-def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(warehouse: Warehouse, synced: Synced) -> None:
+def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(
+    warehouse: Warehouse, synced: SyncedWarehouses
+) -> None:
     for stream, schema in synced.streams.items():
-        columns = warehouse.ask(
+        columns = warehouse.query(
             "SELECT column_name, data_type FROM information_schema.columns "
             f"WHERE table_schema = '{warehouse.schema}' AND table_name = '{stream}'"
         )
@@ -265,10 +269,12 @@ def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(warehous
             [kind] = kinds - {"null"}
             assert types[name] in TYPES[described.get("format", kind)], (stream, name)
         # Without quotation marks: no name is a word that SQL keeps for itself.
-        assert warehouse.ask(f"SELECT {', '.join(schema)} FROM {warehouse.schema}.{stream} LIMIT 1"), stream
+        assert warehouse.query(f"SELECT {', '.join(schema)} FROM {warehouse.schema}.{stream} LIMIT 1"), stream
 
 
-def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(warehouse: Warehouse, synced: Synced) -> None:
+def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(
+    warehouse: Warehouse, synced: SyncedWarehouses
+) -> None:
     # What was settled before that key appeared does not have it, and a counter alone is no news. A text in PostgreSQL
     # cannot hold NUL.
     aside = {"keys": {"undocumented", "waiting"}, "character": "\0" if warehouse.schema == "docextract" else ""}
@@ -282,25 +288,25 @@ def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(warehouse
         assert row["digest"] != synced.truth[stream.replace(kind, "results"), row["result_key"]]["digest"]
     for key, record in synced.truth.items():
         schema = {name: column for name, column in synced.streams[key[0]].items() if name != "observed_at"}
-        expected = sent({name: value for name, value in record.items() if name in schema}, schema)
-        found = stored(rows[key], schema)
-        for name, value in found.items():
+        expected = normalize_record({name: value for name, value in record.items() if name in schema}, schema)
+        stored_row = normalize_stored_row(rows[key], schema)
+        for name, value in stored_row.items():
             if isinstance(value, float):  # a DOUBLE has the first 15 digits of a whole number; `value` has all
                 assert "number" in schema[name]["type"]
                 assert value == float(expected[name])
                 expected[name] = value
-        assert but_for(found, **aside) == but_for(expected, **aside), key
+        assert remove_keys(stored_row, **aside) == remove_keys(expected, **aside), key
 
 
-def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: Synced) -> None:
+def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     first, second = warehouse.rows
     new = second.keys() - first.keys()
-    kept = {key for key in first if first[key]["_airbyte_raw_id"] == second[key]["_airbyte_raw_id"]}
-    updated = first.keys() - kept
+    unchanged_keys = {key for key in first if first[key]["_airbyte_raw_id"] == second[key]["_airbyte_raw_id"]}
+    updated = first.keys() - unchanged_keys
 
     assert {stream for stream, _ in new} >= {stream for stream in synced.streams if stream.endswith("_files")}
-    assert len(kept) > len(first) / 4
-    for key in kept:
+    assert len(unchanged_keys) > len(first) / 4
+    for key in unchanged_keys:
         assert first[key] == second[key]
     for key in updated:
         assert first[key]["observed_at"] < second[key]["observed_at"]
@@ -308,61 +314,65 @@ def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: S
     assert synced.requests[1] < synced.requests[0]
 
 
-def test_a_key_that_appears_later_is_there_to_be_asked_for(warehouse: Warehouse, synced: Synced) -> None:
+def test_a_key_that_appears_later_is_there_to_be_asked_for(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     streams = {stream for (stream, _), row in synced.truth.items() if "undocumented" in row.get("provider_data", {})}
     assert {stream.split("_")[0] for stream in streams} == {"extracta", "docmap", "sensible", "atlas"}
     for stream in streams:
-        [answer] = warehouse.ask(
+        [response] = warehouse.query(
             f"SELECT max(provider_data -> 'undocumented' ->> 'note') AS note FROM {warehouse.schema}.{stream}"
         )
-        assert answer["note"] == "added by the sandbox", stream
+        assert response["note"] == "added by the sandbox", stream
 
 
 def test_json_and_times_can_be_worked_with(warehouse: Warehouse) -> None:
-    [row] = warehouse.ask(
+    [row] = warehouse.query(
         "SELECT data ->> 'digits' AS digits, CAST(data ->> 'total' AS DECIMAL(18, 2)) AS total, "
         "data -> 'nested' -> 'list' ->> 1 AS second, CAST(data ->> 'large' AS BIGINT) AS large, "
         "data ->> 'text' AS text, observed_at - created_at AS age "
         f"FROM {warehouse.schema}.docmap_results WHERE file_name = '0' AND batch_id = '0042'"
     )
     assert (row["digits"], row["total"], row["second"]) == ("00123", Decimal("98765.50"), "2")
-    assert (row["large"], row["text"]) == (TRICKY["large"], TRICKY["text"])
+    assert (row["large"], row["text"]) == (TRICKY_DATA["large"], TRICKY_DATA["text"])
     assert timedelta() < row["age"] < timedelta(days=1)
 
 
-def test_the_questions_of_the_example_have_the_same_answers_in_both(synced: Synced) -> None:
+def test_the_questions_of_the_example_have_the_same_answers_in_both(synced: SyncedWarehouses) -> None:
     for number in (0, 1):
-        [answer] = {one.said[number].partition("Documents by status")[2] for one in synced.warehouses.values()}
-        by_status, _, rest = answer.partition("Failure reasons")
-        by_reason, _, rest = rest.partition("Documents by day")
-        told = {(name, status): int(n) for name, status, n in re.findall(r"^  (\w+)  (\w+)  (\d+)", by_status, re.M)}
+        [response] = {
+            warehouse.outputs[number].partition("Documents by status")[2] for warehouse in synced.warehouses.values()
+        }
+        by_status, _, failure_section = response.partition("Failure reasons")
+        by_reason, _, failure_section = failure_section.partition("Documents by day")
+        status_counts = {
+            (name, status): int(n) for name, status, n in re.findall(r"^  (\w+)  (\w+)  (\d+)", by_status, re.M)
+        }
         rows = synced.warehouses["duckdb"].rows[number]
         files = [row for (stream, _), row in rows.items() if stream.endswith("_files")]
-        assert told == Counter((row["provider"], row["status"]) for row in files)
+        assert status_counts == Counter((row["provider"], row["status"]) for row in files)
         reasons = re.findall(r"^  (\w+)  (\d+)  (.+)", by_reason, re.M)
         failed = Counter((row["provider"], row["error"]) for row in files if row["status"] == "failed")
         assert {(name, reason): int(n) for name, n, reason in reasons} == dict(failed.most_common(10))
         assert len({reason for name, _, reason in reasons if name == "docmap"}) > 1
-        days, _, totals = rest.partition("The largest totals")
+        days, _, totals = failure_section.partition("The largest totals")
         assert len(days.splitlines()) > 3
         assert "  98765.50\n" in totals
 
 
-LONG = "x" * 40_000_000
+LONG_TEXT = "x" * 40_000_000
 
 
 @dataclass
-class Hard:
+class HardLoad:
     """What was in a warehouse, and said, after each of three syncs of what is hard to load."""
 
     warehouse: Warehouse
     codes: list[int]
-    said: list[str]
-    payments: list[Rows]
+    outputs: list[str]
+    payments: list[RowsByKey]
 
 
 @pytest.fixture(scope="module")
-def hard(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hard]:
+def hard_loads(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, HardLoad]:
     """Three syncs of a column that becomes text, of very large values, and of a provider that cannot be loaded."""
     from sqlalchemy import make_url
 
@@ -374,16 +384,16 @@ def hard(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, H
         "duckdb": Warehouse(file, f"duckdb:///{file}", "main"),
         "postgres": Warehouse(database, database, schema),
     }
-    found = {name: Hard(warehouse, [], [], []) for name, warehouse in warehouses.items()}
+    loads = {name: HardLoad(warehouse, [], [], []) for name, warehouse in warehouses.items()}
     sandbox = Sandbox(Clock(speed=0))
-    template = sandbox.docmap.template("Payments")
-    odd = [
+    template = sandbox.docmap.put_template("Payments")
+    unusual_data = [
         {"amount": 12.5, "big": 1e30, "text": "a\0\0b \\u0000", "order": {"a\0": ["\0"]}},
-        {"amount": 7, "big": 1.23e35, "text": LONG},
+        {"amount": 7, "big": 1.23e35, "text": LONG_TEXT},
         {"amount": 0.1, "big": -1e308},
     ]
     numbers = [{"amount": 12.5}] * 57
-    ids = add_payments(sandbox, template, "numbers", [*odd, *numbers])
+    ids = add_payments(sandbox, template, "numbers", [*unusual_data, *numbers])
     atlas = sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN", "n": {"value": "01"}})])
     execute(database, f"CREATE SCHEMA {schema}")
     for warehouse in warehouses.values():
@@ -393,7 +403,7 @@ def hard(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, H
             warehouse.url, f"CREATE TABLE {warehouse.schema}.docmap_fields (id VARCHAR, number_value DECIMAL(38, 9))"
         )
     with serve(sandbox) as url:
-        demo = sandbox.demo_settings(url)
+        demo = sandbox.build_settings(url)
         settings = {
             "docmap": demo["docmap"],
             "atlas": {**demo["atlas"], "batch_ids": [atlas]},
@@ -410,22 +420,25 @@ def hard(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, H
                     execute(warehouse.url, f"DROP VIEW {warehouse.schema}.atlas_files")
             if number == 2:
                 add_payments(sandbox, template, "more", [{"amount": 99.5, "key": "k"}])
-            running = {name: run(folder, one.target, "--config", "config.json") for name, one in warehouses.items()}
+            running = {
+                name: start_example(folder, load_target.target, "--config", "config.json")
+                for name, load_target in warehouses.items()
+            }
             for name, process in running.items():
                 with process:
-                    said, complaints = process.communicate()
-                hard = found[name]
-                hard.codes.append(process.returncode)
-                hard.said.append(f"{said}\n{complaints[-3000:]}")
-                rows = hard.warehouse.ask(f"SELECT * FROM {hard.warehouse.schema}.docmap_payments")
-                hard.payments.append({("docmap_payments", row["file_name"]): row for row in rows})
-    return found
+                    output, complaints = process.communicate()
+                hard_loads = loads[name]
+                hard_loads.codes.append(process.returncode)
+                hard_loads.outputs.append(f"{output}\n{complaints[-3000:]}")
+                rows = hard_loads.warehouse.query(f"SELECT * FROM {hard_loads.warehouse.schema}.docmap_payments")
+                hard_loads.payments.append({("docmap_payments", row["file_name"]): row for row in rows})
+    return loads
 
 
 def add_payments(sandbox: Sandbox, template: str, run_id: str, data: list[dict[str, Any]]) -> list[str]:
     sandbox.clock.advance(seconds=60)
-    files = [NewExtraction(f"{run_id}-{number}", 0, one) for number, one in enumerate(data)]
-    ids = sandbox.docmap.run(template, files, run_id=run_id)
+    files = [NewExtraction(f"{run_id}-{number}", 0, payment) for number, payment in enumerate(data)]
+    ids = sandbox.docmap.add_extractions(template, files, run_id=run_id)
     sandbox.clock.advance(seconds=60)
     return ids
 
@@ -441,24 +454,24 @@ def execute(url: str, sql: str) -> None:
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def loaded(request: pytest.FixtureRequest, hard: dict[str, Hard]) -> Hard:
-    return hard[request.param]
+def loaded(request: pytest.FixtureRequest, hard_loads: dict[str, HardLoad]) -> HardLoad:
+    return hard_loads[request.param]
 
 
-def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_run(loaded: Hard) -> None:
-    assert loaded.codes == [1, 0, 0], loaded.said
-    assert re.search(r"^Not synced: atlas \(.*atlas_files.*\)\.", loaded.said[0], re.M), loaded.said[0]
-    assert "Not synced: docmap" not in loaded.said[0]
+def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_run(loaded: HardLoad) -> None:
+    assert loaded.codes == [1, 0, 0], loaded.outputs
+    assert re.search(r"^Not synced: atlas \(.*atlas_files.*\)\.", loaded.outputs[0], re.M), loaded.outputs[0]
+    assert "Not synced: docmap" not in loaded.outputs[0]
     assert len(loaded.payments[0]) == 60
     schema = loaded.warehouse.schema
-    assert [row["id"] for row in loaded.warehouse.ask(f"SELECT id FROM {schema}.atlas_results")]
+    assert [row["id"] for row in loaded.warehouse.query(f"SELECT id FROM {schema}.atlas_results")]
     # Nothing is left of what could not be loaded.
-    tables = loaded.warehouse.ask(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'")
+    tables = loaded.warehouse.query(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'")
     names = {row["table_name"] for row in tables}
     assert {name for name in names if re.search(r"_0\w{8}$", name)} == set()
 
 
-def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(loaded: Hard) -> None:
+def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(loaded: HardLoad) -> None:
     amounts = [Counter(str(row["amount"]) for row in rows.values()) for rows in loaded.payments]
     assert {Decimal(amount): count for amount, count in amounts[0].items()} == {
         Decimal("12.5"): 58,
@@ -477,25 +490,25 @@ def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(lo
     assert len(loaded.payments[2]) == 151
 
 
-def test_columns_that_sql_keeps_for_itself_are_added_later(loaded: Hard) -> None:
+def test_columns_that_sql_keeps_for_itself_are_added_later(loaded: HardLoad) -> None:
     assert {row["select"] for row in loaded.payments[1].values()} == {None, *range(90)}
 
 
-def test_numbers_of_any_size_are_loaded(loaded: Hard) -> None:
+def test_numbers_of_any_size_are_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
-    assert [float(rows[f"numbers-{n}"]["big"]) for n in range(3)] == [1e30, 1.23e35, -1e308]
-    [fields] = loaded.warehouse.ask(
+    assert [float(rows[f"numbers-{number}"]["big"]) for number in range(3)] == [1e30, 1.23e35, -1e308]
+    [fields] = loaded.warehouse.query(
         f"SELECT count(*) AS n FROM {loaded.warehouse.schema}.docmap_fields WHERE abs(number_value) > 1e29"
     )
     assert fields["n"] == 3
 
 
-def test_a_text_of_40_mb_is_loaded(loaded: Hard) -> None:
+def test_a_text_of_40_mb_is_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
-    assert rows["numbers-1"]["text"] == LONG
+    assert rows["numbers-1"]["text"] == LONG_TEXT
 
 
-def test_a_nul_is_left_out_where_a_database_cannot_hold_it(loaded: Hard) -> None:
+def test_a_nul_is_left_out_where_a_database_cannot_hold_it(loaded: HardLoad) -> None:
     row = loaded.payments[0]["docmap_payments", "numbers-0"]
     nul = "" if loaded.warehouse.schema == "docextract" else "\0"
     order = json.loads(row["order"]) if isinstance(row["order"], str) else row["order"]
@@ -503,7 +516,7 @@ def test_a_nul_is_left_out_where_a_database_cannot_hold_it(loaded: Hard) -> None
     assert order == {f"a{nul}": [nul]}
 
 
-TWICE = """\
+DUPLICATE_SCRIPT = """\
 import json, sys
 schema = {"type": "object", "properties": {"id": {"type": "string"}, "status": {"type": "string"}}}
 stream = {"name": "documents", "json_schema": schema, "supported_sync_modes": ["full_refresh", "incremental"]}
@@ -519,7 +532,7 @@ if "read" in sys.argv:
 
 @pytest.mark.long
 def test_of_a_row_that_comes_twice_in_one_sync_the_last_is_kept(postgres: str, tmp_path: Path) -> None:
-    (tmp_path / "source-twice").write_text(f"#!{sys.executable}\n{TWICE}")
+    (tmp_path / "source-twice").write_text(f"#!{sys.executable}\n{DUPLICATE_SCRIPT}")
     (tmp_path / "source-twice").chmod(0o700)
     load = f"""
 import sys
@@ -533,9 +546,9 @@ for target in sys.argv[1:]:
             rows = cache.run_sql_query(f"SELECT id, status FROM {{cache.schema_name}}.documents ORDER BY id")
             print([tuple(row.values()) for row in rows])
 """
-    said = ended(run(tmp_path, "twice.duckdb", postgres, script=("-c", load)))
+    output = wait_for_output(start_example(tmp_path, "twice.duckdb", postgres, script=("-c", load)))
 
-    assert [line for line in said.splitlines() if line.startswith("[(")] == ["[('1', 'complete'), ('2', 'open')]"] * 4
+    assert [line for line in output.splitlines() if line.startswith("[(")] == ["[('1', 'complete'), ('2', 'open')]"] * 4
 
 
 @pytest.mark.long
@@ -544,12 +557,12 @@ def test_a_provider_that_fails_does_not_hold_up_the_others(tmp_path: Path) -> No
     sandbox = Sandbox()
     sandbox.fill_demo()
     with serve(sandbox) as url:
-        with sandbox.faults.during(Fault("status", "docmap.*", status=401)):
-            said = ended(run(tmp_path, warehouse.target, "--sandbox", url), code=1)
-        assert said.splitlines()[-1].startswith("Not synced: docmap (Connector failed")
+        with sandbox.faults.apply_only(Fault("status", "docmap.*", status=401)):
+            output = wait_for_output(start_example(tmp_path, warehouse.target, "--sandbox", url), code=1)
+        assert output.splitlines()[-1].startswith("Not synced: docmap (Connector failed")
         files = "SELECT count(*) AS n FROM {}_files"
-        assert all(warehouse.ask(files.format(name))[0]["n"] for name in ("extracta", "sensible", "atlas"))
+        assert all(warehouse.query(files.format(name))[0]["n"] for name in ("extracta", "sensible", "atlas"))
 
-        ended(run(tmp_path, warehouse.target, "--sandbox", url))
+        wait_for_output(start_example(tmp_path, warehouse.target, "--sandbox", url))
 
-    assert warehouse.ask(files.format("docmap"))[0]["n"]
+    assert warehouse.query(files.format("docmap"))[0]["n"]

@@ -1,5 +1,5 @@
 """A page of charts and a spreadsheet out of a warehouse that this connector fills."""
 
 
-class Trouble(Exception):
+class ReportError(Exception):
     """The reason why there is no page or no spreadsheet, in a sentence for the user."""

@@ -6,38 +6,38 @@ import os
 import sys
 from pathlib import Path
 
-from source_docextract.plain import plain
+from source_docextract.core.redaction import sanitize
 
-from . import Trouble
-from .address import Parser, named
-from .page import write
-from .terminal import say
-from .warehouse import ask
+from . import ReportError
+from .address import RedactingParser, get_display_name
+from .page import write_page
+from .terminal import print_safely
+from .warehouse import run_recipes
 
 _DESCRIPTION = """\
 Writes one HTML page with charts and tables of a warehouse: straight-through processing rate, failure reasons, mean
 confidence, review queue, stuck documents. Nothing in the warehouse is changed."""
 
 
-_LONGEST = 1_000  # characters of what is said
+_MAX_MESSAGE_LENGTH = 1_000  # characters of what is said
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    options = _build_parser().parse_args()
     try:
-        write(ask(options.warehouse, options.schema), named(options.warehouse), options.page)
-    except Trouble as trouble:
-        say(plain(str(trouble), _LONGEST), sys.stderr)
+        write_page(run_recipes(options.warehouse, options.schema), get_display_name(options.warehouse), options.page)
+    except ReportError as error:
+        print_safely(sanitize(str(error), _MAX_MESSAGE_LENGTH), sys.stderr)
         return 1
-    except OSError as problem:
-        say(plain(f"{options.page} cannot be written: {problem.strerror}.", _LONGEST), sys.stderr)
+    except OSError as error:
+        print_safely(sanitize(f"{options.page} cannot be written: {error.strerror}.", _MAX_MESSAGE_LENGTH), sys.stderr)
         return 1
-    say(f"The report is in {os.path.relpath(options.page)}", sys.stdout)
+    print_safely(f"The report is in {os.path.relpath(options.page)}", sys.stdout)
     return 0
 
 
-def _parser() -> Parser:
-    parser = Parser("python -m report", description=_DESCRIPTION)
+def _build_parser() -> RedactingParser:
+    parser = RedactingParser("python -m report", description=_DESCRIPTION)
     parser.add_argument("warehouse", help="a DuckDB file, or a database as postgresql://user:password@host/name")
     parser.add_argument("page", nargs="?", type=Path, default=Path("report.html"), help="default: report.html")
     parser.add_argument("--schema", help="of the tables, where the database does not look by itself")

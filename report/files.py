@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import Trouble
-from .text import one_line
+from . import ReportError
+from .text import to_one_line
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replace_atomically(target: Path) -> Iterator[Path]:
     """Yield a path to write to, which becomes `target` at the end; after an error `target` is as it was.
 
     Raises:
         Trouble: the file cannot be written there.
     """
     # A link stays one, and what it names is replaced.
-    final = target.resolve()
-    unfinished = final.with_name(f".{os.getpid()}-unfinished{final.suffix}")
+    resolved_target = target.resolve()
+    temporary_path = resolved_target.with_name(f".{os.getpid()}-unfinished{resolved_target.suffix}")
     try:
-        if final.exists() and not final.is_file():
-            raise Trouble(f"{one_line(str(target))} is not a file. Name another one to be written.")
+        if resolved_target.exists() and not resolved_target.is_file():
+            raise ReportError(f"{to_one_line(str(target))} is not a file. Name another one to be written.")
         try:
-            yield unfinished
-            unfinished.replace(final)
+            yield temporary_path
+            temporary_path.replace(resolved_target)
         finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as problem:
-        raise Trouble(f"{one_line(str(target))} cannot be written ({problem.strerror}).") from problem
+            temporary_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ReportError(f"{to_one_line(str(target))} cannot be written ({error.strerror}).") from error

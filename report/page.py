@@ -10,15 +10,15 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .charts import Plot, plots, provider_name, shared_types, worded
-from .files import replacing
-from .text import without_lone_surrogates
-from .warehouse import Answers, Row, recipes, thresholds
+from .charts import Plot, build_plots, filter_shared_types, get_provider_name, replace_placeholder
+from .files import replace_atomically
+from .text import replace_lone_surrogates
+from .warehouse import RecipeResults, Row, load_recipes, read_thresholds
 
 _FOLDER = Path(__file__).parent
-_LONGEST_TABLE = 10
-_LONGEST_NUMBERS = 100
-_TABLES = {
+_MAX_TABLE_ROWS = 10
+_MAX_NUMBER_ROWS = 100
+_TABLE_TITLES = {
     "review-queue": "Human review queue",
     "low-confidence": "Low-confidence documents",
     "stuck": "Stuck documents and batches",
@@ -26,95 +26,108 @@ _TABLES = {
 }
 
 
-def page(answers: Answers, source: str, now: datetime | None = None) -> str:
+def render_page(recipe_results: RecipeResults, warehouse_name: str, now: datetime | None = None) -> str:
     """Return the page as text. `source` names the warehouse; it is shown, so it must hold no password."""
     # What providers and their customers wrote is text, whatever it looks like.
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
-    environment.filters.update(percent=_percent, shown=_shown, grouped=_grouped, provider=provider_name, worded=worded)
-    drawn = plots(answers)
+    environment.filters.update(
+        percent=_format_percent,
+        shown=_format_value,
+        grouped=_format_count,
+        provider=get_provider_name,
+        worded=replace_placeholder,
+    )
+    built_plots = build_plots(recipe_results)
     tables = {
-        "review_queue": _waiting(answers),
-        "low_confidence": _low_confidence(answers),
-        "stuck": answers["stuck"],
-        "edits": _by_value(answers["edits"]),
-        "side_by_side": shared_types(answers["side_by_side"]),
+        "review_queue": _filter_awaiting_review(recipe_results),
+        "low_confidence": _filter_low_confidence(recipe_results),
+        "stuck": recipe_results["stuck"],
+        "edits": _drop_redundant_edits(recipe_results["edits"]),
+        "side_by_side": filter_shared_types(recipe_results["side_by_side"]),
     }
     return environment.get_template("page.html").render(
-        source=source,
+        source=warehouse_name,
         now=now or datetime.now(timezone.utc),
-        figures=_figures(answers),
-        plots=drawn,
-        sections=_sections(drawn),
-        tables={name: rows[:_LONGEST_TABLE] for name, rows in tables.items()},
+        figures=_build_figures(recipe_results),
+        plots=built_plots,
+        sections=_list_sections(built_plots),
+        tables={name: rows[:_MAX_TABLE_ROWS] for name, rows in tables.items()},
         counts={name: len(rows) for name, rows in tables.items()},
-        longest_numbers=_LONGEST_NUMBERS,
-        thresholds=thresholds(),
-        questions={name: sql.splitlines()[0].removeprefix("-- ") for name, sql in recipes().items()},
+        longest_numbers=_MAX_NUMBER_ROWS,
+        thresholds=read_thresholds(),
+        questions={name: sql.splitlines()[0].removeprefix("-- ") for name, sql in load_recipes().items()},
         script=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
     )
 
 
-def _sections(drawn: Sequence[Plot]) -> dict[str, str]:
+def _list_sections(built_plots: Sequence[Plot]) -> dict[str, str]:
     """Return the titles of all sections by their anchors."""
-    return {plot.name: plot.title for plot in drawn} | _TABLES
+    return {plot.name: plot.title for plot in built_plots} | _TABLE_TITLES
 
 
-def _figures(answers: Answers) -> list[tuple[str, str, str]]:
+def _build_figures(recipe_results: RecipeResults) -> list[tuple[str, str, str]]:
     """Return the key figures: a number, its name, and what it counts."""
-    done = _sum(answers["straight_through"], "documents")
-    straight, failed = _sum(answers["straight_through"], "straight_through"), _sum(answers["failures"], "failed")
-    edited = {(row["provider"], row["id"]) for row in answers["edits"]}
-    limits = thresholds()
+    completed_count = _sum_column(recipe_results["straight_through"], "documents")
+    straight_count, failed_count = (
+        _sum_column(recipe_results["straight_through"], "straight_through"),
+        _sum_column(recipe_results["failures"], "failed"),
+    )
+    edited_documents = {(row["provider"], row["id"]) for row in recipe_results["edits"]}
+    limits = read_thresholds()
     return [
-        (f"{done:,}", "completed", "documents processed or failed"),
+        (f"{completed_count:,}", "completed", "documents processed or failed"),
         (
-            _percent(straight / done) if done else "–",
+            _format_percent(straight_count / completed_count) if completed_count else "–",
             "straight through",
-            f"{straight:,} without failure, review or edit",
+            f"{straight_count:,} without failure, review or edit",
         ),
-        (_percent(failed / done) if done else "–", "failed", f"{failed:,} documents"),
-        (f"{len(_waiting(answers)):,}", "awaiting review", "documents in the human review queue"),
         (
-            f"{len(_low_confidence(answers)):,}",
+            _format_percent(failed_count / completed_count) if completed_count else "–",
+            "failed",
+            f"{failed_count:,} documents",
+        ),
+        (f"{len(_filter_awaiting_review(recipe_results)):,}", "awaiting review", "documents in the human review queue"),
+        (
+            f"{len(_filter_low_confidence(recipe_results)):,}",
             "low confidence",
             f"documents with a value below {limits['unsure_below']}",
         ),
-        (f"{len(answers['stuck']):,}", "stuck", f"unfinished for more than {limits['hours']} hours"),
-        (f"{len(edited):,}", "edited", "documents changed after extraction"),
+        (f"{len(recipe_results['stuck']):,}", "stuck", f"unfinished for more than {limits['hours']} hours"),
+        (f"{len(edited_documents):,}", "edited", "documents changed after extraction"),
     ]
 
 
-def _waiting(answers: Answers) -> list[Row]:
+def _filter_awaiting_review(recipe_results: RecipeResults) -> list[Row]:
     """Return the documents that wait for a person: whatever their confidence is, somebody has to decide."""
-    return [row for row in answers["to_review"] if row["review_status"] is not None]
+    return [row for row in recipe_results["to_review"] if row["review_status"] is not None]
 
 
-def _low_confidence(answers: Answers) -> list[Row]:
-    return [row for row in answers["to_review"] if row["review_status"] is None]
+def _filter_low_confidence(recipe_results: RecipeResults) -> list[Row]:
+    return [row for row in recipe_results["to_review"] if row["review_status"] is None]
 
 
-def _by_value(edits: Sequence[Row]) -> list[Row]:
+def _drop_redundant_edits(edits: Sequence[Row]) -> list[Row]:
     """Leave out that a document was delivered again where its changed values are known."""
-    known = {(row["provider"], row["id"]) for row in edits if row["path"] is not None}
-    return [row for row in edits if row["path"] is not None or (row["provider"], row["id"]) not in known]
+    explained_edits = {(row["provider"], row["id"]) for row in edits if row["path"] is not None}
+    return [row for row in edits if row["path"] is not None or (row["provider"], row["id"]) not in explained_edits]
 
 
-def _sum(rows: Sequence[Mapping[str, Any]], column: str) -> int:
+def _sum_column(rows: Sequence[Mapping[str, Any]], column: str) -> int:
     return sum(int(row[column]) for row in rows)
 
 
-def _percent(share: float | None) -> str:
+def _format_percent(share: float | None) -> str:
     """Return a share as precisely as is worth reading: 3.4%, 93%."""
     if share is None:
         return "–"
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
-def _grouped(number: int) -> str:
+def _format_count(number: int) -> str:
     return f"{number:,}"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, datetime | date):
@@ -122,13 +135,13 @@ def _shown(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def write(answers: Answers, source: str, target: Path) -> None:
+def write_page(recipe_results: RecipeResults, warehouse_name: str, target: Path) -> None:
     """Write the page whole or not at all.
 
     Raises:
         Trouble: the file cannot be written.
     """
     # A lone surrogate cannot be encoded; in HTML it would be no character anyway.
-    content = without_lone_surrogates(page(answers, source))
-    with replacing(target) as unfinished:
-        unfinished.write_text(content, encoding="utf-8")
+    content = replace_lone_surrogates(render_page(recipe_results, warehouse_name))
+    with replace_atomically(target) as temporary_path:
+        temporary_path.write_text(content, encoding="utf-8")

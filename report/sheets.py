@@ -8,40 +8,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from source_docextract.fields import VALUE, Notation
-from source_docextract.model import Json, JsonObject
+from source_docextract.core.json_types import Json, JsonObject
+from source_docextract.core.wrappers import VALUE_KEY, WrapperFormat
 
-from .text import cut, utf16_length
+from .text import count_utf16_units, truncate
 
 Row = Mapping[str, Any]
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 Cell = str | float | bool | None
-Cells = Sequence[tuple[Path, Cell]]
+CellValues = Sequence[tuple[FieldPath, Cell]]
 """Values with the names on the way to each. A path may occur more than once: no value replaces another one."""
 
-Members = tuple[tuple[str, Json], ...]
+ObjectMembers = tuple[tuple[str, Json], ...]
 """The members of an object of which two may have one name, as two columns of a table may."""
 
-FILE, NUMBER, ID, POSITION = "File", "Document", "Id", "Row"
+FILE_COLUMN, NUMBER_COLUMN, ID_COLUMN, POSITION_COLUMN = "File", "Document", "Id", "Row"
 """The first columns of a sheet: file name, number of the document in that file, id of its result, place in a list."""
 
-CONTENTS = "Sheets"
+CONTENTS_SHEET = "Sheets"
 """The first sheet: a link to each of the others."""
 
 _DOCUMENT_COLUMNS = {"Confidence": "confidence", "Review": "review_status"}
 _BATCH_COLUMNS = {
     "Name": "file_name",
-    ID: "id",
+    ID_COLUMN: "id",
     "File id": "file_id",
     "Status": "status",
     "Reason": "error",
     "Document type": "document_type",
     "Pages": "page_count",
 }
-_SHORT = 5
+_MAX_INLINE_ITEMS = 5
 """A list of no more plain values than this stays in the cell of its field."""
-_LONGEST_NAME = 31  # UTF-16 units that Excel takes for the name of a sheet
-_SHORTEST_KIND = 8  # UTF-16 units of a document type that still show which one it is
+_MAX_NAME_UNITS = 31  # UTF-16 units that Excel takes for the name of a sheet
+_MIN_KIND_UNITS = 8  # UTF-16 units of a document type that still show which one it is
 
 
 @dataclass(slots=True)
@@ -54,27 +54,27 @@ class Sheet:
         rows: cells by the title of their column; a missing cell is empty.
     """
 
-    kind: str
-    path: Path = ()
+    document_type: str
+    path: FieldPath = ()
     columns: dict[str, None] = field(default_factory=dict)
     rows: list[dict[str, Cell]] = field(default_factory=list)
-    _titles: dict[tuple[Path, int], str] = field(default_factory=dict)
+    _titles: dict[tuple[FieldPath, int], str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return f"{self.kind} {_title(self.path)}" if self.path else self.kind
+        return f"{self.document_type} {_make_title(self.path)}" if self.path else self.document_type
 
-    def add(self, begin: Mapping[str, Cell], cells: Cells = ()) -> None:
+    def add_row(self, leading_cells: Mapping[str, Cell], cells: CellValues = ()) -> None:
         """Add a row: its first columns by their titles, then the values of its fields."""
-        self.columns.update(dict.fromkeys(begin))
-        row = dict(begin)
-        seen: Counter[Path] = Counter()
+        self.columns.update(dict.fromkeys(leading_cells))
+        row = dict(leading_cells)
+        path_counts: Counter[FieldPath] = Counter()
         for path, value in cells:
-            row[self._column(path, seen[path])] = value
-            seen[path] += 1
+            row[self._get_column_title(path, path_counts[path])] = value
+            path_counts[path] += 1
         self.rows.append(row)
 
-    def _column(self, path: Path, occurrence: int) -> str:
+    def _get_column_title(self, path: FieldPath, occurrence: int) -> str:
         """Return the title of a field's column, the same one in each row.
 
         Two fields may have one title ("a / b" and "b" in "a"), and so may two columns of one table: a full stop tells
@@ -82,7 +82,7 @@ class Sheet:
         """
         title = self._titles.get((path, occurrence))
         if title is None:
-            title = _title(path)
+            title = _make_title(path)
             while title in self.columns:
                 title += "."
             self._titles[path, occurrence] = title
@@ -90,167 +90,181 @@ class Sheet:
         return title
 
 
-def sheets(files: Sequence[Row], results: Sequence[Row], notation: Notation) -> list[Sheet]:
+def make_sheets(files: Sequence[Row], results: Sequence[Row], wrapper_format: WrapperFormat) -> list[Sheet]:
     """Return the files with their statuses, then a sheet for each document type, each followed by its lists.
 
     Args:
         files, results: rows of these streams; `data` is parsed.
         notation: how the provider writes down what it extracted.
     """
-    listing = Sheet("Files", columns=dict.fromkeys(_BATCH_COLUMNS))
+    files_sheet = Sheet("Files", columns=dict.fromkeys(_BATCH_COLUMNS))
     for file in files:
-        listing.add({title: file[column] for title, column in _BATCH_COLUMNS.items()})
-    found: dict[tuple[str, Path], Sheet] = {}
+        files_sheet.add_row({title: file[column] for title, column in _BATCH_COLUMNS.items()})
+    sheets_by_key: dict[tuple[str, FieldPath], Sheet] = {}
     for result in results:
-        kind = result["document_type"] or result["template_name"] or "Documents"
-        begin: dict[str, Cell] = {
-            FILE: result["file_name"] or result["file_id"],
-            NUMBER: result["document_index"] + 1,
-            ID: result["id"],
+        document_type = result["document_type"] or result["template_name"] or "Documents"
+        leading_cells: dict[str, Cell] = {
+            FILE_COLUMN: result["file_name"] or result["file_id"],
+            NUMBER_COLUMN: result["document_index"] + 1,
+            ID_COLUMN: result["id"],
         }
-        spread = _Spread(notation)
-        spread.into(result["data"], ())
-        about = {title: result[column] for title, column in _DOCUMENT_COLUMNS.items()}
-        found.setdefault((kind, ()), Sheet(kind)).add(begin | about, spread.cells)
-        for path, rows in spread.lists.items():
-            sheet = found.setdefault((kind, path), Sheet(kind, path))
+        flattener = _DocumentFlattener(wrapper_format)
+        flattener.flatten(result["data"], ())
+        result_cells = {title: result[column] for title, column in _DOCUMENT_COLUMNS.items()}
+        sheets_by_key.setdefault((document_type, ()), Sheet(document_type)).add_row(
+            leading_cells | result_cells, flattener.cells
+        )
+        for path, rows in flattener.list_rows.items():
+            sheet = sheets_by_key.setdefault((document_type, path), Sheet(document_type, path))
             for position, cells in rows:
-                sheet.add(begin | {POSITION: position}, cells)
+                sheet.add_row(leading_cells | {POSITION_COLUMN: position}, cells)
     # Lists behind the documents they are in, whichever document was the first to have one.
-    kinds = {kind: number for number, (kind, path) in enumerate(found) if not path}
-    ordered = sorted(found, key=lambda key: kinds[key[0]])
-    return [listing, *(found[key] for key in ordered)]
+    type_order = {document_type: number for number, (document_type, path) in enumerate(sheets_by_key) if not path}
+    sorted_keys = sorted(sheets_by_key, key=lambda key: type_order[key[0]])
+    return [files_sheet, *(sheets_by_key[key] for key in sorted_keys)]
 
 
 @dataclass(slots=True)
-class _Spread:
+class _DocumentFlattener:
     """The values of one document, laid out flat.
 
     Attributes:
         lists: rows by the names on the way to them, with their places: `2`, or `2.1` for the first in a second.
     """
 
-    notation: Notation
-    cells: list[tuple[Path, Cell]] = field(default_factory=list)
-    lists: dict[Path, list[tuple[str, Cells]]] = field(default_factory=dict)
-    _place: str = ""
+    wrapper_format: WrapperFormat
+    cells: list[tuple[FieldPath, Cell]] = field(default_factory=list)
+    list_rows: dict[FieldPath, list[tuple[str, CellValues]]] = field(default_factory=dict)
+    _row_number: str = ""
 
-    def into(self, value: Json | Members, path: Path) -> None:
-        if isinstance(value, dict) and self.notation.wraps(value):
-            self.into(value[VALUE], path)
-            self._about([value], path)
+    def flatten(self, value: Json | ObjectMembers, path: FieldPath) -> None:
+        if isinstance(value, dict) and self.wrapper_format.is_wrapper(value):
+            self.flatten(value[VALUE_KEY], path)
+            self._add_value_meta([value], path)
         elif isinstance(value, dict):
-            self._members(tuple(value.items()), path)
+            self._flatten_members(tuple(value.items()), path)
         elif isinstance(value, tuple):
-            self._members(value, path)
+            self._flatten_members(value, path)
         elif isinstance(value, list):
-            plain = [self._plain(item) for item in value]
-            if len(plain) > _SHORT or any(isinstance(item, (dict, list)) for item in plain):
-                self._list(value, path)
-            elif plain:
-                self.cells.append((path, ", ".join(_text(item) for item in plain)))
-                self._about(value, path)
+            unwrapped_items = [self._unwrap(item) for item in value]
+            if len(unwrapped_items) > _MAX_INLINE_ITEMS or any(
+                isinstance(item, (dict, list)) for item in unwrapped_items
+            ):
+                self._flatten_list(value, path)
+            elif unwrapped_items:
+                self.cells.append((path, ", ".join(_format_cell(item) for item in unwrapped_items)))
+                self._add_value_meta(value, path)
         else:
             self.cells.append((path, value))
 
-    def _members(self, members: Members, path: Path) -> None:
-        is_whole = not path and not self._place
+    def _flatten_members(self, members: ObjectMembers, path: FieldPath) -> None:
+        is_root = not path and not self._row_number
         for key, item in members:
-            if is_whole and key in self.notation.aside:
+            if is_root and key in self.wrapper_format.ignored_keys:
                 continue
-            table = self._table(item)
+            table = self._transpose_columns(item)
             if table is None:
-                self.into(item, (*path, key))
+                self.flatten(item, (*path, key))
             else:
-                self._list(table, path)
+                self._flatten_list(table, path)
 
-    def _about(self, values: Sequence[Json], path: Path) -> None:
+    def _add_value_meta(self, values: Sequence[Json], path: FieldPath) -> None:
         """Add what wrappers tell besides their values, in the order of the values: `$, €`."""
-        about = [
-            self.notation.about(value) if isinstance(value, dict) and self.notation.wraps(value) else None
+        value_metas = [
+            self.wrapper_format.read_meta(value)
+            if isinstance(value, dict) and self.wrapper_format.is_wrapper(value)
+            else None
             for value in values
         ]
-        for name in ("unit", "signal"):
-            told = [getattr(wrapper, name) if wrapper else None for wrapper in about]
-            if any(told):
-                self.cells.append(((*path, name), ", ".join(_text(text) for text in told)))
+        for meta_name in ("unit", "signal"):
+            meta_values = [getattr(value_meta, meta_name) if value_meta else None for value_meta in value_metas]
+            if any(meta_values):
+                self.cells.append(
+                    ((*path, meta_name), ", ".join(_format_cell(meta_value) for meta_value in meta_values))
+                )
 
-    def _plain(self, value: Json) -> Json:
-        return value[VALUE] if isinstance(value, dict) and self.notation.wraps(value) else value
+    def _unwrap(self, value: Json) -> Json:
+        return value[VALUE_KEY] if isinstance(value, dict) and self.wrapper_format.is_wrapper(value) else value
 
-    def _table(self, value: Json) -> list[Members] | None:
+    def _transpose_columns(self, value: Json) -> list[ObjectMembers] | None:
         """Return the rows of a table that is written down column by column."""
-        name, values = self.notation.column
-        if not isinstance(value, list) or not value or not name:
+        name_key, values_key = self.wrapper_format.column_keys
+        if not isinstance(value, list) or not value or not name_key:
             return None
         columns: list[JsonObject] = [
-            column for column in value if isinstance(column, dict) and self.notation.is_column(column)
+            column for column in value if isinstance(column, dict) and self.wrapper_format.is_table_column(column)
         ]
         if len(columns) < len(value):
             return None
-        length = max(len(column[values]) for column in columns)
+        row_count = max(len(column[values_key]) for column in columns)
         return [
-            tuple((column[name], column[values][number]) for column in columns if number < len(column[values]))
-            for number in range(length)
+            tuple(
+                (column[name_key], column[values_key][number]) for column in columns if number < len(column[values_key])
+            )
+            for number in range(row_count)
         ]
 
-    def _list(self, items: Sequence[Json | Members], path: Path) -> None:
-        rows = self.lists.setdefault(path, [])
+    def _flatten_list(self, items: Sequence[Json | ObjectMembers], path: FieldPath) -> None:
+        rows = self.list_rows.setdefault(path, [])
         for number, item in enumerate(items, start=1):
-            place = f"{self._place}.{number}" if self._place else str(number)
-            inner = _Spread(self.notation, _place=place)
-            inner.into(item, ())
-            rows.append((place, inner.cells))
-            for below, more in inner.lists.items():
-                self.lists.setdefault((*path, *below), []).extend(more)
+            row_number = f"{self._row_number}.{number}" if self._row_number else str(number)
+            item_flattener = _DocumentFlattener(self.wrapper_format, _row_number=row_number)
+            item_flattener.flatten(item, ())
+            rows.append((row_number, item_flattener.cells))
+            for sub_path, sub_rows in item_flattener.list_rows.items():
+                self.list_rows.setdefault((*path, *sub_path), []).extend(sub_rows)
 
 
-def _title(path: Path) -> str:
+def _make_title(path: FieldPath) -> str:
     return " / ".join(path) or "Value"
 
 
-def _text(value: Cell) -> str:
+def _format_cell(value: Cell) -> str:
     return "" if value is None else str(value).upper() if isinstance(value, bool) else str(value)
 
 
-def sheet_names(found: Sequence[Sheet]) -> Iterator[str]:
+def build_sheet_names(sheets: Sequence[Sheet]) -> Iterator[str]:
     """Yield names that Excel takes for sheets: at most 31 UTF-16 units, none of `[]:*?/\\`, no two the same.
 
     Where there is no room for both, the document type is shortened, not the name of the list's field: a large batch has
     hundreds of lists and few types.
     """
-    seen: set[str] = set()
-    numbers: Counter[str] = Counter()
-    for sheet in found:
-        kind, path = _allowed(sheet.kind), [allowed for part in sheet.path if (allowed := _allowed(part))]
-        name = first = _fitted(kind, path, _LONGEST_NAME)
-        while _folded(name) in seen or _folded(name) == "history":  # which Excel keeps for itself
-            numbers[first] += 1
-            suffix = f" {numbers[first] + 1}"
-            name = _fitted(kind, path, _LONGEST_NAME - len(suffix)) + suffix
-        seen.add(_folded(name))
+    used_names: set[str] = set()
+    name_counts: Counter[str] = Counter()
+    for sheet in sheets:
+        type_name, path = (
+            _clean_name(sheet.document_type),
+            [clean_part for part in sheet.path if (clean_part := _clean_name(part))],
+        )
+        name = base_name = _fit_name(type_name, path, _MAX_NAME_UNITS)
+        while _fold_name(name) in used_names or _fold_name(name) == "history":  # which Excel keeps for itself
+            name_counts[base_name] += 1
+            suffix = f" {name_counts[base_name] + 1}"
+            name = _fit_name(type_name, path, _MAX_NAME_UNITS - len(suffix)) + suffix
+        used_names.add(_fold_name(name))
         yield name
 
 
-def _fitted(kind: str, path: Sequence[str], room: int) -> str:
+def _fit_name(type_name: str, path: Sequence[str], max_units: int) -> str:
     if not path:
-        return cut(kind, room) or "Sheet"
+        return truncate(type_name, max_units) or "Sheet"
     # Of a list in a list, the names that come last say most.
     tails = [" ".join(path[start:]) for start in range(len(path))]
-    beside = min(_SHORTEST_KIND, utf16_length(kind)) + 1
-    tail = next((tail for tail in tails if utf16_length(tail) + beside <= room), tails[-1])
-    left = room - utf16_length(tail) - 1
-    shown = cut(kind, left) if left > 2 else ""
-    return cut(f"{shown} {tail}" if shown else tail, room).strip(" '") or "Sheet"
+    type_units = min(_MIN_KIND_UNITS, count_utf16_units(type_name)) + 1
+    tail = next((tail for tail in tails if count_utf16_units(tail) + type_units <= max_units), tails[-1])
+    type_room = max_units - count_utf16_units(tail) - 1
+    shown_type = truncate(type_name, type_room) if type_room > 2 else ""
+    return truncate(f"{shown_type} {tail}" if shown_type else tail, max_units).strip(" '") or "Sheet"
 
 
-def _allowed(name: str) -> str:
-    letters = (
-        " " if letter in "[]:*?/\\" or letter.isspace() else letter if letter.isprintable() else "" for letter in name
+def _clean_name(name: str) -> str:
+    characters = (
+        " " if character in "[]:*?/\\" or character.isspace() else character if character.isprintable() else ""
+        for character in name
     )
-    return " ".join("".join(letters).split()).strip(" '")
+    return " ".join("".join(characters).split()).strip(" '")
 
 
-def _folded(name: str) -> str:
+def _fold_name(name: str) -> str:
     """Return the name as Excel compares it: without regard to case."""
     return unicodedata.normalize("NFKC", name.lower()).casefold()

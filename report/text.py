@@ -7,33 +7,33 @@ import unicodedata
 _REPLACEMENT = "\ufffd"
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Return the text as one line without control characters, escape sequences and invisible characters.
 
     Names of files, types and templates come from third parties. A terminal runs an escape sequence, and Vega's
     expressions end at a line separator (U+2028), so neither may reach them.
     """
     # Tables print each name on one line: U+2028, U+0085 and the like count as white space here.
-    words = " ".join(text.split())
-    return "".join(letter for letter in words if letter.isprintable())
+    normalized_text = " ".join(text.split())
+    return "".join(character for character in normalized_text if character.isprintable())
 
 
-def utf16_length(text: str) -> int:
+def count_utf16_units(text: str) -> int:
     """Return the length in UTF-16 units, in which Excel counts: 2 for an emoji."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def cut(text: str, longest: int) -> str:
+def truncate(text: str, max_units: int) -> str:
     """Return at most `longest` UTF-16 units of the text, with an ellipsis where something was cut off."""
-    if utf16_length(text) <= longest:
+    if count_utf16_units(text) <= max_units:
         return text
-    units = text.encode("utf-16-le", "surrogatepass")[: 2 * (longest - 1)]
+    units = text.encode("utf-16-le", "surrogatepass")[: 2 * (max_units - 1)]
     # Half a pair at the end is dropped: no file could hold it.
-    return units.decode("utf-16-le", "ignore") + "…" if longest > 0 else ""
+    return units.decode("utf-16-le", "ignore") + "…" if max_units > 0 else ""
 
 
-def without_lone_surrogates(text: str) -> str:
+def replace_lone_surrogates(text: str) -> str:
     """Return the text with U+FFFD for each lone surrogate, which JSON can hold and UTF-8 cannot."""
     if text.isascii():
         return text
-    return "".join(_REPLACEMENT if unicodedata.category(letter) == "Cs" else letter for letter in text)
+    return "".join(_REPLACEMENT if unicodedata.category(character) == "Cs" else character for character in text)

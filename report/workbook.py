@@ -19,85 +19,100 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from source_docextract.plain import plain
-from source_docextract.providers import NOTATIONS
+from source_docextract.core.redaction import sanitize
+from source_docextract.provider_specs import WRAPPER_FORMATS
 
-from . import Trouble
-from .address import Parser
-from .excel import write
-from .sheets import Row, Sheet, sheets
-from .terminal import say
-from .warehouse import connected
+from . import ReportError
+from .address import RedactingParser
+from .excel import write_workbook
+from .sheets import Row, Sheet, make_sheets
+from .terminal import print_safely
+from .warehouse import connect
 
-_SHOWN_SHEETS = 12
+_MAX_SUMMARY_SHEETS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = options_of(sys.argv[1:] if arguments is None else arguments)
-    name = re.sub(r"[^\w.-]+", "-", options.batch)[:60]  # of letters of up to four bytes; 255 is the limit for a name
-    output = options.output or Path(f"{name}.xlsx")
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    file_stem = re.sub(r"[^\w.-]+", "-", options.batch)[
+        :60
+    ]  # of letters of up to four bytes; 255 is the limit for a name
+    output = options.output or Path(f"{file_stem}.xlsx")
     try:
-        with connected(options.warehouse, options.schema) as connection:
-            found = batch(connection, options.provider, options.batch)
-        write(output, found)
-    except (Trouble, OSError) as trouble:
-        say(plain(str(trouble), 1_000), sys.stderr)
+        with connect(options.warehouse, options.schema) as connection:
+            sheets = build_batch_sheets(connection, options.provider, options.batch)
+        write_workbook(output, sheets)
+    except (ReportError, OSError) as error:
+        print_safely(sanitize(str(error), 1_000), sys.stderr)
         return 1
-    say(f"{output}: {summary(found)}", sys.stdout)
+    print_safely(f"{output}: {summarize_sheets(sheets)}", sys.stdout)
     return 0
 
 
-def summary(found: Sequence[Sheet]) -> str:
+def summarize_sheets(sheets: Sequence[Sheet]) -> str:
     """Return the first sheets with their numbers of rows, and how many there are besides."""
-    shown = ", ".join(f"{sheet.name} ({len(sheet.rows)})" for sheet in found[:_SHOWN_SHEETS])
-    more = len(found) - _SHOWN_SHEETS
-    return f"{shown} and {more} more sheets" if more > 0 else shown
+    shown_sheets = ", ".join(f"{sheet.name} ({len(sheet.rows)})" for sheet in sheets[:_MAX_SUMMARY_SHEETS])
+    hidden_count = len(sheets) - _MAX_SUMMARY_SHEETS
+    return f"{shown_sheets} and {hidden_count} more sheets" if hidden_count > 0 else shown_sheets
 
 
-def batch(connection: Connection, provider: str, name: str) -> list[Sheet]:
+def build_batch_sheets(connection: Connection, provider: str, batch_name: str) -> list[Sheet]:
     """The sheets of one batch, by the `id` or the `batch_id` of its row.
 
     Raises:
         Trouble: there is none, or more than one.
     """
 
-    def rows(kind: str, condition: str) -> list[Row]:
+    def fetch_rows(kind: str, condition: str) -> list[Row]:
         sql = f"SELECT * FROM {provider}_{kind} WHERE {condition} ORDER BY id"
-        return [dict(row) for row in connection.execute(text(sql), {"name": name}).mappings()]
+        return [dict(row) for row in connection.execute(text(sql), {"name": batch_name}).mappings()]
 
-    ids = {row["id"] for row in rows("batches", "id = :name OR batch_id = :name")}
-    exact = ids & {name} or ids
-    if len(exact) != 1:
-        raise Trouble(_choose(name, sorted(ids) or [row["id"] for row in rows("batches", "id <> :name")]))
-    [name] = exact
-    results = [{**row, "data": _parsed(row["data"])} for row in rows("results", "batch_key = :name")]
-    return sheets(rows("files", "batch_key = :name"), results, NOTATIONS[provider])
+    ids = {row["id"] for row in fetch_rows("batches", "id = :name OR batch_id = :name")}
+    matching_ids = ids & {batch_name} or ids
+    if len(matching_ids) != 1:
+        raise ReportError(
+            _describe_choices(batch_name, sorted(ids) or [row["id"] for row in fetch_rows("batches", "id <> :name")])
+        )
+    [batch_name] = matching_ids
+    results = [{**row, "data": _parse_json(row["data"])} for row in fetch_rows("results", "batch_key = :name")]
+    return make_sheets(fetch_rows("files", "batch_key = :name"), results, WRAPPER_FORMATS[provider])
 
 
-def _parsed(value: Any) -> Any:
+def _parse_json(value: Any) -> Any:
     """JSON, which DuckDB gives as text."""
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _choose(name: str, ids: Sequence[str]) -> str:
-    some = ", ".join(ids[:5])
+def _describe_choices(batch_name: str, ids: Sequence[str]) -> str:
+    sample_ids = ", ".join(ids[:5])
     return (
-        f"There is not one batch {name}. Write the id of one, such as: {some}" if ids else "There are no batches yet."
+        f"There is not one batch {batch_name}. Write the id of one, such as: {sample_ids}"
+        if ids
+        else "There are no batches yet."
     )
 
 
-def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Ids of Extracta.ai begin with a hyphen, and are not to be taken for options."""
-    ids = [one for one in arguments if one.startswith("-") and not one.startswith("--") and one != "-h"]
-    return _parser().parse_args([*(one for one in arguments if one not in ids), *(["--", *ids] if ids else [])])
+    hyphen_ids = [
+        argument
+        for argument in arguments
+        if argument.startswith("-") and not argument.startswith("--") and argument != "-h"
+    ]
+    return _build_parser().parse_args(
+        [
+            *(argument for argument in arguments if argument not in hyphen_ids),
+            *(["--", *hyphen_ids] if hyphen_ids else []),
+        ]
+    )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+def _build_parser() -> argparse.ArgumentParser:
+    parser = RedactingParser(
         prog="python -m report.workbook", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("warehouse", help="a DuckDB file, or the URL of a PostgreSQL database")
-    parser.add_argument("provider", choices=sorted(NOTATIONS), help="whose batch it is")
+    parser.add_argument("provider", choices=sorted(WRAPPER_FORMATS), help="whose batch it is")
     parser.add_argument("batch", help="its id, or its batch_id")
     parser.add_argument("--schema", help="of the tables, where it is not the usual one")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the .xlsx to write; by default named as the batch")

@@ -32,59 +32,68 @@ a process that is stopped by a signal dies of it.
 
 source-docextract VERB --help shows the options of one verb."""
 
-_CONFIG = "the settings: a file with one JSON object"
-_CATALOG = "the streams to read: a file with what `source-docextract catalog` prints"
-_STATE = (
+_CONFIG_HELP = "the settings: a file with one JSON object"
+
+_CATALOG_HELP = "the streams to read: a file with what `source-docextract catalog` prints"
+
+_STATE_HELP = (
     "what was read so far: a file with lines that earlier reads printed, or a JSON list of states; the last state of "
     "a stream counts. Without it everything is read"
 )
-_STREAMS = "only these streams; * stands for any letters, as in 'sensible_*' (default: all)"
+
+_STREAMS_HELP = "only these streams; * stands for any letters, as in 'sensible_*' (default: all)"
 
 
-def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Return what is asked for: `command`, the files by their options, and `debug`.
 
     Raises:
         SystemExit: with 2 for arguments that are wrong, with 0 after the help or the version.
     """
-    return _parser().parse_args(arguments)
+    return _build_parser().parse_args(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(_PROGRAM, description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
+def _build_parser() -> argparse.ArgumentParser:
+    formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        _PROGRAM, description=_DESCRIPTION, epilog=_EPILOG, formatter_class=formatter_class
+    )
     parser.add_argument("--version", action="version", version=f"{_PROGRAM} {VERSION}", help="print the version")
-    verbs = parser.add_subparsers(title="verbs", dest="command", metavar="VERB", required=True)
+    subparsers = parser.add_subparsers(title="verbs", dest="command", metavar="VERB", required=True)
     for verb, purpose, options in _VERBS:
         description = f"{purpose[0].upper()}{purpose[1:]}."
-        own = verbs.add_parser(verb, help=purpose, description=description, formatter_class=layout)
-        for option, meaning in options.items():
-            own.add_argument(
+        verb_parser = subparsers.add_parser(
+            verb, help=purpose, description=description, formatter_class=formatter_class
+        )
+        for option, option_help in options.items():
+            verb_parser.add_argument(
                 f"--{option}",
                 required=option in {"config", "catalog"},
                 nargs="+" if option == "streams" else None,
                 metavar="NAME" if option == "streams" else "FILE",
-                help=meaning,
+                help=option_help,
             )
-        own.add_argument("--debug", action="store_true", help="also log each request: method, path, status, duration")
+        verb_parser.add_argument(
+            "--debug", action="store_true", help="also log each request: method, path, status, duration"
+        )
     # It has options and a help of its own, and is not a verb of Airbyte's: run.py hands it on before this is asked.
-    verbs.add_parser("probe", help="compare what is assumed of each provider with your account", add_help=False)
+    subparsers.add_parser("probe", help="compare what is assumed of each provider with your account", add_help=False)
     return parser
 
 
 _VERBS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("spec", "print which settings there are, as a JSON schema", {}),
-    ("check", "try the credentials, and look up each template that is named", {"config": _CONFIG}),
-    ("discover", "print the streams that the settings give, with their columns", {"config": _CONFIG}),
+    ("check", "try the credentials, and look up each template that is named", {"config": _CONFIG_HELP}),
+    ("discover", "print the streams that the settings give, with their columns", {"config": _CONFIG_HELP}),
     (
         "catalog",
         "print a catalog for read: the streams of discover, each incremental, to be kept in a file",
-        {"config": _CONFIG, "streams": _STREAMS},
+        {"config": _CONFIG_HELP, "streams": _STREAMS_HELP},
     ),
     (
         "read",
         "sync: print what is new since the state, and new states",
-        {"config": _CONFIG, "catalog": _CATALOG, "state": _STATE},
+        {"config": _CONFIG_HELP, "catalog": _CATALOG_HELP, "state": _STATE_HELP},
     ),
 )
 """Verbs in the order in which one comes to them, with their purpose and options."""

@@ -17,30 +17,30 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
-from .config import Settings
-from .entries import Rules
-from .errors import ConfigError, ConnectorError
-from .messages import Tell
-from .plain import plain
-from .providers.base import Plan, Product, Script
-from .state import Ledger
-from .streams import Stream
-from .tables import TABLES, Table, View
-from .templates import Templates
-from .typed import LostMarks, Typed, stream_of, table_names
-from .values import GivenName, given_name
+from .core.errors import ConfigError, ConnectorError
+from .core.provider import ProviderSpec, RequestFlow, StreamGroup
+from .core.redaction import sanitize
+from .core.templates import DiscoveredTemplates
+from .core.validation import TableNameEntry, parse_table_name_entry
+from .settings import Settings
+from .state.entries import SyncPolicy
+from .state.serialization import StreamState
+from .sync.messages import MessageFactory
+from .sync.stream import Stream
+from .tables.rows import TABLES, RenderOptions, Table
+from .tables.typed import InvalidSchemaMarker, TypedTable, assign_table_names, build_typed_stream
 
 
-class _Found(NamedTuple):
+class _StreamSource(NamedTuple):
     """What a stream is: its table, and the product that feeds it. `of` is the template of a typed table."""
 
-    plan: Plan
-    product: Product
+    provider_spec: ProviderSpec
+    stream_group: StreamGroup
     table: Table
-    of: str = ""
+    table_key: str = ""
 
 
-class Selected(NamedTuple):
+class SelectedStreams(NamedTuple):
     """What `read` makes of the configured streams.
 
     Attributes:
@@ -49,21 +49,28 @@ class Selected(NamedTuple):
     """
 
     streams: list[Stream]
-    refused: Mapping[str, ConfigError]
+    errors_by_stream: Mapping[str, ConfigError]
 
 
-def standard(planned: Sequence[Plan]) -> list[AirbyteStream]:
+def list_standard_streams(provider_specs: Sequence[ProviderSpec]) -> list[AirbyteStream]:
     """The streams whose columns are the same for everyone."""
-    return [found.table.stream(found.product.streams) for found in _standard(planned)]
+    return [
+        stream_source.table.build_stream(stream_source.stream_group.stream_prefix)
+        for stream_source in _iterate_standard_sources(provider_specs)
+    ]
 
 
-def _standard(planned: Sequence[Plan]) -> Iterator[_Found]:
-    for plan in planned:
-        for product in plan.products:
-            yield from (_Found(plan, product, table) for table in TABLES if table.kind in product.kinds)
+def _iterate_standard_sources(provider_specs: Sequence[ProviderSpec]) -> Iterator[_StreamSource]:
+    for provider_spec in provider_specs:
+        for stream_group in provider_spec.stream_groups:
+            yield from (
+                _StreamSource(provider_spec, stream_group, table)
+                for table in TABLES
+                if table.kind in stream_group.stream_kinds
+            )
 
 
-def configured(streams: Sequence[AirbyteStream], chosen: Sequence[str] | None = None) -> dict[str, Any]:
+def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequence[str] | None = None) -> dict[str, Any]:
     """Return a configured catalog as JSON: each stream incremental, one row kept for each id.
 
     Args:
@@ -72,11 +79,11 @@ def configured(streams: Sequence[AirbyteStream], chosen: Sequence[str] | None = 
     Raises:
         ConfigError: for a name that no stream has.
     """
-    names = [stream.name for stream in streams]
-    for pattern in chosen or ():
-        if not fnmatch.filter(names, pattern):
-            raise ConfigError(f"There is no stream {pattern}. Name some of {', '.join(names)} in --streams.")
-    found = ConfiguredAirbyteCatalog(
+    stream_names = [stream.name for stream in streams]
+    for pattern in patterns or ():
+        if not fnmatch.filter(stream_names, pattern):
+            raise ConfigError(f"There is no stream {pattern}. Name some of {', '.join(stream_names)} in --streams.")
+    catalog = ConfiguredAirbyteCatalog(
         streams=[
             ConfiguredAirbyteStream(
                 stream=stream,
@@ -86,113 +93,139 @@ def configured(streams: Sequence[AirbyteStream], chosen: Sequence[str] | None = 
                 primary_key=stream.source_defined_primary_key,
             )
             for stream in streams
-            if not chosen or any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in chosen)
+            if not patterns or any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in patterns)
         ]
     )
-    document: dict[str, Any] = ConfiguredAirbyteCatalogSerializer.dump(found)
-    return document
+    catalog_json: dict[str, Any] = ConfiguredAirbyteCatalogSerializer.dump(catalog)
+    return catalog_json
 
 
-def typed(told: Mapping[str, Templates], names: tuple[str, ...], logger: logging.Logger) -> list[AirbyteStream]:
+def build_typed_streams(
+    templates_by_prefix: Mapping[str, DiscoveredTemplates], name_entries: tuple[str, ...], logger: logging.Logger
+) -> list[AirbyteStream]:
     """A stream for each template and document type.
 
     Args:
         told: by what its other streams begin with, what each provider tells.
         names: as the user wants them (`table_names`).
     """
-    for templates in told.values():
-        for trouble in templates.troubles:
-            logger.warning("%s", trouble)
-    given = list(map(given_name, names))
+    for templates in templates_by_prefix.values():
+        for problem in templates.errors:
+            logger.warning("%s", problem)
+    custom_names = list(map(parse_table_name_entry, name_entries))
     try:
-        called = table_names({product: templates.known for product, templates in told.items()}, given)
-    except ValueError as trouble:
-        raise ConfigError(f"{trouble}; name them by their ids.") from None
-    for one in given:
-        if one.table not in called.values():
-            logger.warning("There is no template or document type %s/%s to be called %s.", *one)
+        names_by_template = assign_table_names(
+            {stream_prefix: templates.templates for stream_prefix, templates in templates_by_prefix.items()},
+            custom_names,
+        )
+    except ValueError as problem:
+        raise ConfigError(f"{problem}; name them by their ids.") from None
+    for custom_name in custom_names:
+        if custom_name.table_name not in names_by_template.values():
+            logger.warning("There is no template or document type %s/%s to be called %s.", *custom_name)
     return [
-        stream_of(product, template, called[product, template.of])
-        for product, templates in told.items()
-        for template in templates.known
+        build_typed_stream(stream_prefix, template, names_by_template[stream_prefix, template.key])
+        for stream_prefix, templates in templates_by_prefix.items()
+        for template in templates.templates
     ]
 
 
-def selected(
+def select_streams(
     settings: Settings,
-    rules: Rules,
-    planned: Sequence[Plan],
+    policy: SyncPolicy,
+    provider_specs: Sequence[ProviderSpec],
     catalog: ConfiguredAirbyteCatalog,
     *,
-    manager: ConnectorStateManager,
-    tell: Tell,
+    state_manager: ConnectorStateManager,
+    make_messages: MessageFactory,
     logger: logging.Logger,
-) -> Selected:
+) -> SelectedStreams:
     """Return the streams to be read. Those that the settings do not give are left out."""
-    available = {f"{found.product.streams}_{found.table.kind}": found for found in _standard(planned)}
-    given = {one.table: one for one in map(given_name, settings.table_names)}
+    sources_by_name = {
+        f"{stream_source.stream_group.stream_prefix}_{stream_source.table.kind}": stream_source
+        for stream_source in _iterate_standard_sources(provider_specs)
+    }
+    custom_names = {
+        custom_name.table_name: custom_name for custom_name in map(parse_table_name_entry, settings.table_names)
+    }
     streams = []
-    refused: dict[str, ConfigError] = {}
-    for chosen in catalog.streams:
-        name = chosen.stream.name
+    errors_by_stream: dict[str, ConfigError] = {}
+    for configured_stream in catalog.streams:
+        name = configured_stream.stream.name
         try:
-            found = available.get(name) or (_typed(planned, chosen, given) if settings.typed_tables else None)
-        except ConfigError as error:
-            refused[name] = error
-            continue
-        if found:
-            plan, product, table, of = found
-            ledger = Ledger(
-                rules,
-                stream=name,
-                watch=product.watch,
-                links_watch=plan.feeds(product),
-                of=of,
-                only=product.typing.only(of) if of and product.typing else None,
+            stream_source = sources_by_name.get(name) or (
+                _find_typed_source(provider_specs, configured_stream, custom_names) if settings.typed_tables else None
             )
-            ledger = _loaded(chosen, dict(manager.get_stream_state(name, None)), ledger, logger)
-            view = View(product.streams, settings.keep_urls, product.notation)
-            streams.append(Stream(name, product.name, table, view, ledger, tell))
-    return Selected(streams, refused)
+        except ConfigError as error:
+            errors_by_stream[name] = error
+            continue
+        if stream_source:
+            provider_spec, stream_group, table, table_key = stream_source
+            stream_state = StreamState(
+                policy,
+                stream_name=name,
+                change_detection=stream_group.change_detection,
+                reference_detection=provider_spec.get_referrer_detection(stream_group),
+                table_key=table_key,
+                partition_filter=stream_group.typed_tables.build_partition_filter(table_key)
+                if table_key and stream_group.typed_tables
+                else None,
+            )
+            stream_state = _load_stream_state(
+                configured_stream, dict(state_manager.get_stream_state(name, None)), stream_state, logger
+            )
+            render_options = RenderOptions(stream_group.stream_prefix, settings.keep_urls, stream_group.wrapper_format)
+            streams.append(Stream(name, stream_group.name, table, render_options, stream_state, make_messages))
+    return SelectedStreams(streams, errors_by_stream)
 
 
-def _typed(planned: Sequence[Plan], chosen: ConfiguredAirbyteStream, given: Mapping[str, GivenName]) -> _Found | None:
+def _find_typed_source(
+    provider_specs: Sequence[ProviderSpec],
+    configured_stream: ConfiguredAirbyteStream,
+    custom_names: Mapping[str, TableNameEntry],
+) -> _StreamSource | None:
     """Return a typed table, by what `discover` has written into its schema.
 
     Raises:
         ConfigError: where that is lost, or `table_names` gives the table to another template by now.
     """
-    name = chosen.stream.name
+    name = configured_stream.stream.name
     try:
-        table = Typed.read(chosen.stream.json_schema)
-    except LostMarks as reason:
+        typed_table = TypedTable.parse(configured_stream.stream.json_schema)
+    except InvalidSchemaMarker as error:
         raise ConfigError(
-            f"The schema of the stream {name} is not as it was discovered ({reason}). Refresh the connection's schema."
+            f"The schema of the stream {name} is not as it was discovered ({error}). Refresh the connection's schema."
         ) from None
-    if table is None:
+    if typed_table is None:
         return None
-    wanted = given.get(name)
-    if wanted and table.name and (wanted.provider, wanted.of) not in _names_of(table):
+    custom_name = custom_names.get(name)
+    if (
+        custom_name
+        and typed_table.template_name
+        and (custom_name.provider, custom_name.table_key) not in _list_accepted_names(typed_table)
+    ):
         raise ConfigError(
-            f"The stream {name} is a table of {plain(table.name)} in the connection's schema, and of "
-            f"{plain(wanted.of)} in table_names. Refresh the connection's schema."
+            f"The stream {name} is a table of {sanitize(typed_table.template_name)} in the connection's schema, and of "
+            f"{sanitize(custom_name.table_key)} in table_names. Refresh the connection's schema."
         )
-    for plan in planned:
-        for product in plan.products:
-            if product.typing and product.streams == table.product:
-                return _Found(plan, product, table.table(product.typing.of), table.of)
+    for provider_spec in provider_specs:
+        for stream_group in provider_spec.stream_groups:
+            if stream_group.typed_tables and stream_group.stream_prefix == typed_table.stream_prefix:
+                return _StreamSource(
+                    provider_spec, stream_group, typed_table.build_table(stream_group.typed_tables.key), typed_table.key
+                )
     return None
 
 
-def _names_of(table: Typed) -> set[tuple[str, str]]:
+def _list_accepted_names(typed_table: TypedTable) -> set[tuple[str, str]]:
     """Return what an entry of `table_names` may call the template of a table."""
-    return {(table.product, table.of), (table.product, table.name)}
+    return {(typed_table.stream_prefix, typed_table.key), (typed_table.stream_prefix, typed_table.template_name)}
 
 
-def fail_unnamed(
-    planned: Sequence[Plan],
+def fail_unnamed_tables(
+    provider_specs: Sequence[ProviderSpec],
     streams: Sequence[Stream],
-    ask: Callable[[Plan, Script[frozenset[str]]], frozenset[str]],
+    run_flow: Callable[[ProviderSpec, RequestFlow[frozenset[str]]], frozenset[str]],
     logger: logging.Logger,
 ) -> None:
     """Fail the typed tables whose template the settings no longer name: no row of theirs would ever come again.
@@ -200,55 +233,63 @@ def fail_unnamed(
     Args:
         ask: runs a script against a provider. Most of these ask for nothing: see `Typing.unnamed`.
     """
-    for plan in planned:
-        for product in plan.products:
-            tables = [stream for stream in streams if stream.product == product.name and stream.ledger.of]
-            if not tables or not product.typing:
+    for provider_spec in provider_specs:
+        for stream_group in provider_spec.stream_groups:
+            tables = [
+                stream for stream in streams if stream.product_name == stream_group.name and stream.state.table_key
+            ]
+            if not tables or not stream_group.typed_tables:
                 continue
-            setting = product.typing.setting
+            setting = stream_group.typed_tables.setting_name
             try:
-                unnamed = ask(plan, product.typing.unnamed(frozenset(stream.ledger.of for stream in tables)))
-            except ConnectorError as trouble:
+                unnamed = run_flow(
+                    provider_spec,
+                    stream_group.typed_tables.find_unselected(frozenset(stream.state.table_key for stream in tables)),
+                )
+            except ConnectorError as lookup_error:
                 # Without an answer nothing shows that the table is complete.
                 for stream in tables:
-                    stream.fail(trouble)
+                    stream.fail(lookup_error)
                 continue
             for stream in tables:
-                if stream.ledger.of in unnamed:
+                if stream.state.table_key in unnamed:
                     error = ConfigError(
-                        f"The settings no longer name {plain(stream.ledger.of)}, the template or document type of the "
+                        f"The settings no longer name {sanitize(stream.state.table_key)}, the template or document type of the "
                         f"stream {stream.name}. Refresh the connection's schema, or name it in {setting} again."
                     )
                     logger.warning("%s", error)
                     stream.fail(error)
 
 
-def _loaded(
-    chosen: ConfiguredAirbyteStream, document: dict[str, Any], ledger: Ledger, logger: logging.Logger
-) -> Ledger:
+def _load_stream_state(
+    configured_stream: ConfiguredAirbyteStream,
+    state_json: dict[str, Any],
+    stream_state: StreamState,
+    logger: logging.Logger,
+) -> StreamState:
     """Take in the state of one stream, as far as it serves this sync.
 
     A full refresh starts anew, but resumes an earlier attempt of the same sync. The state of a full refresh serves no
     incremental sync, and the state of a typed table no other template: what was read of the one says nothing of the
     other.
     """
-    name = chosen.stream.name
-    if chosen.sync_mode is SyncMode.full_refresh:
-        ledger.is_full_refresh, ledger.sync_id = True, chosen.sync_id
-        if not ledger.resumes(document):
-            return ledger
-    elif "full_refresh" in document:
+    name = configured_stream.stream.name
+    if configured_stream.sync_mode is SyncMode.full_refresh:
+        stream_state.is_full_refresh, stream_state.sync_id = True, configured_stream.sync_id
+        if not stream_state.can_resume(state_json):
+            return stream_state
+    elif "full_refresh" in state_json:
         logger.warning(
             "The state of %s is that of a full refresh, which an incremental sync cannot continue. The stream is read "
             "from the beginning, once.",
             name,
         )
-        return ledger
-    if document and document.get("of", "") != ledger.of:
+        return stream_state
+    if state_json and state_json.get("of", "") != stream_state.table_key:
         logger.warning(
             "The stream %s belongs to another template or document type than before. It is read from the beginning; "
             "rows of the one before stay until the stream is cleared.",
             name,
         )
-        return ledger
-    return ledger.load(document, name)
+        return stream_state
+    return stream_state.load(state_json, name)

@@ -22,26 +22,27 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources import Source
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
-from . import engine, files, messages
-from .asking import answered
-from .catalog import fail_unnamed, selected, standard, typed
-from .config import Settings
-from .entries import Rules
-from .errors import ConfigError, ConnectorError, unforeseen
-from .http import Client
-from .named_ids import checked, mentions
-from .pacing import Patience
-from .providers import plans
-from .providers.base import Plan
-from .registry import Registry, read_registry
-from .scripts import Arrival
-from .spec import connection_specification
-from .state_messages import by_stream
-from .stopping import Stop
-from .streams import Checkpoints, StateSize, Stream
-from .visit import Visit
+from . import input_files
+from .catalog import build_typed_streams, fail_unnamed_tables, list_standard_streams, select_streams
+from .core.errors import ConfigError, ConnectorError, build_unexpected_error
+from .core.provider import ProviderSpec, Registry
+from .explicit_ids import check_named_ids, collect_mentions
+from .http.client import Client
+from .http.rate_limit import RetryPolicy
+from .provider_specs import build_specs
+from .registry.opening import read_registry
+from .settings import Settings
+from .spec import build_connection_spec
+from .state.entries import SyncPolicy
+from .state.state_messages import merge_state_messages
+from .sync import engine, messages
+from .sync.checkpoints import Checkpoints, StateSizeMonitor
+from .sync.flow_runner import Completion, run_flow
+from .sync.provider_sync import ProviderSync
+from .sync.shutdown import Shutdown
+from .sync.stream import Stream
 
-DOCUMENTATION = "https://docs.airbyte.com/platform/operator-guides/using-custom-connectors"
+DOCUMENTATION_URL = "https://docs.airbyte.com/platform/operator-guides/using-custom-connectors"
 """Airbyte's page about connectors that are brought in as an image, such as this one. Its own documentation is `docs/`,
 which has no address as long as the project is not published: then this, and the same line of metadata.yaml, name it."""
 
@@ -58,11 +59,11 @@ class SourceDocextract(Source):
         patience: how long to keep trying when a provider is in trouble.
     """
 
-    def __init__(self, now: Callable[[], datetime] = utc_now, patience: Patience | None = None) -> None:
+    def __init__(self, now: Callable[[], datetime] = utc_now, retry_policy: RetryPolicy | None = None) -> None:
         self._now = now
-        self._patience = patience or Patience()
-        self.stop = Stop()
-        self.tell = messages.records
+        self._retry_policy = retry_policy or RetryPolicy()
+        self.shutdown = Shutdown()
+        self.make_messages = messages.make_record_messages
 
     @property
     def name(self) -> str:
@@ -70,23 +71,23 @@ class SourceDocextract(Source):
 
     @staticmethod
     def read_config(config_path: str) -> MutableMapping[str, Any]:
-        with messages.tracing():
-            return files.read_settings(config_path)
+        with messages.convert_errors():
+            return input_files.read_settings(config_path)
 
     @classmethod
     def read_catalog(cls, catalog_path: str) -> ConfiguredAirbyteCatalog:
-        with messages.tracing():
-            return files.read_catalog(catalog_path)
+        with messages.convert_errors():
+            return input_files.read_catalog(catalog_path)
 
     @classmethod
     def read_state(cls, state_path: str | None) -> list[AirbyteStateMessage]:
-        with messages.tracing():
-            return files.read_states(state_path)
+        with messages.convert_errors():
+            return input_files.read_states(state_path)
 
     def spec(self, logger: logging.Logger) -> ConnectorSpecification:
         return ConnectorSpecification(
-            connectionSpecification=connection_specification(),
-            documentationUrl=DOCUMENTATION,
+            connectionSpecification=build_connection_spec(),
+            documentationUrl=DOCUMENTATION_URL,
             supportsIncremental=True,
             supported_destination_sync_modes=[
                 DestinationSyncMode.overwrite,
@@ -101,21 +102,21 @@ class SourceDocextract(Source):
             settings = Settings.parse(config, logger)
         except ConfigError as error:
             return AirbyteConnectionStatus(status=Status.FAILED, message=str(error))
-        troubles = []
-        with self.stop.waiting():
+        error_texts = []
+        with self.shutdown.interruptible_wait():
             try:
-                planned = plans(settings, _registry(settings, logger))
+                provider_specs = build_specs(settings, _load_registry(settings, logger))
             except ConfigError as error:
-                planned, troubles = plans(settings), [str(error)]
-            for plan in planned:
+                provider_specs, error_texts = build_specs(settings), [str(error)]
+            for provider_spec in provider_specs:
                 try:
-                    self._prove(plan, settings, logger)
+                    self._check_provider(provider_spec, settings, logger)
                 except ConnectorError as error:
-                    troubles.append(str(error))
-                except Exception as bug:
-                    raise messages.traced(unforeseen(bug)) from None
-        if troubles:
-            return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(troubles))
+                    error_texts.append(str(error))
+                except Exception as exception:
+                    raise messages.as_traced_exception(build_unexpected_error(exception)) from None
+        if error_texts:
+            return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(error_texts))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
@@ -123,19 +124,32 @@ class SourceDocextract(Source):
         try:
             settings = Settings.parse(config, logger)
             if not settings.typed_tables:
-                planned = plans(settings, Registry() if settings.batch_registry else None)
-                return AirbyteCatalog(streams=standard(planned))
-            with self.stop.waiting():
-                planned = plans(settings, _registry(settings, logger))
-                asked = [
-                    (product.streams, answered(product.typing.templates(), self._client(plan, settings, logger)))
-                    for plan in planned
-                    for product in plan.products
-                    if product.typing
+                provider_specs = build_specs(settings, Registry() if settings.batch_registry else None)
+                return AirbyteCatalog(streams=list_standard_streams(provider_specs))
+            with self.shutdown.interruptible_wait():
+                provider_specs = build_specs(settings, _load_registry(settings, logger))
+                templates_by_prefix = [
+                    (
+                        stream_group.stream_prefix,
+                        run_flow(
+                            stream_group.typed_tables.discover_templates(),
+                            self._make_client(provider_spec, settings, logger),
+                        ),
+                    )
+                    for provider_spec in provider_specs
+                    for stream_group in provider_spec.stream_groups
+                    if stream_group.typed_tables
                 ]
-            return AirbyteCatalog(streams=[*standard(planned), *typed(dict(asked), settings.table_names, logger)])
+            return AirbyteCatalog(
+                streams=[
+                    *list_standard_streams(provider_specs),
+                    *build_typed_streams(dict(templates_by_prefix), settings.table_names, logger),
+                ]
+            )
         except Exception as error:
-            raise messages.traced(error if isinstance(error, ConnectorError) else unforeseen(error)) from None
+            raise messages.as_traced_exception(
+                error if isinstance(error, ConnectorError) else build_unexpected_error(error)
+            ) from None
 
     def read(
         self,
@@ -149,148 +163,170 @@ class SourceDocextract(Source):
         Raises:
             AirbyteTracedException: at the end, if a stream is incomplete; everything else has been synced by then.
         """
-        for configured in catalog.streams:
-            yield messages.status(configured.stream.name, AirbyteStreamStatus.STARTED)
+        for configured_stream in catalog.streams:
+            yield messages.make_status_message(configured_stream.stream.name, AirbyteStreamStatus.STARTED)
         streams: list[Stream] = []
-        ended: set[str] = set()
-        refused: Mapping[str, ConfigError] = {}
+        ended_names: set[str] = set()
+        errors_by_stream: Mapping[str, ConfigError] = {}
         try:
             settings = Settings.parse(config, logger)
-            manager = ConnectorStateManager(by_stream(state))
-            with self.stop.waiting():
-                planned = plans(settings, _registry(settings, logger))
-            rules = _rules(settings)
-            streams, refused = selected(
-                settings, rules, planned, catalog, manager=manager, tell=self.tell, logger=logger
+            state_manager = ConnectorStateManager(merge_state_messages(state))
+            with self.shutdown.interruptible_wait():
+                provider_specs = build_specs(settings, _load_registry(settings, logger))
+            policy = _make_policy(settings)
+            streams, errors_by_stream = select_streams(
+                settings,
+                policy,
+                provider_specs,
+                catalog,
+                state_manager=state_manager,
+                make_messages=self.make_messages,
+                logger=logger,
             )
-            yield from self._absent(catalog, streams, refused, ended, logger)
-            with self.stop.waiting():
-                fail_unnamed(
-                    planned,
+            yield from self._end_absent_streams(catalog, streams, errors_by_stream, ended_names, logger)
+            with self.shutdown.interruptible_wait():
+                fail_unnamed_tables(
+                    provider_specs,
                     streams,
-                    lambda plan, script: answered(script, self._client(plan, settings, logger)),
+                    lambda provider_spec, flow: run_flow(flow, self._make_client(provider_spec, settings, logger)),
                     logger,
                 )
-            yield from self._sync(settings, rules, planned, streams=streams, manager=manager, logger=logger)
+            yield from self._run_sync(
+                settings, policy, provider_specs, streams=streams, state_manager=state_manager, logger=logger
+            )
         except GeneratorExit:
             raise
         except BaseException as error:
-            ended |= {stream.name for stream in streams if stream.ended}
-            for configured in catalog.streams:
-                if configured.stream.name not in ended:
-                    yield messages.status(configured.stream.name, AirbyteStreamStatus.INCOMPLETE)
+            ended_names |= {stream.name for stream in streams if stream.has_ended}
+            for configured_stream in catalog.streams:
+                if configured_stream.stream.name not in ended_names:
+                    yield messages.make_status_message(configured_stream.stream.name, AirbyteStreamStatus.INCOMPLETE)
             if isinstance(error, Exception):
-                raise messages.traced(error if isinstance(error, ConnectorError) else unforeseen(error)) from None
+                raise messages.as_traced_exception(
+                    error if isinstance(error, ConnectorError) else build_unexpected_error(error)
+                ) from None
             raise
-        troubles = [stream.trouble for stream in streams if stream.trouble]
-        troubles.extend(refused.values())
-        if absent := sorted(ended - refused.keys()):
-            troubles += [_not_set_up(absent)] * len(absent)  # each of them is one that is incomplete
-        if troubles:
-            raise messages.traced(_summed_up(troubles, len(catalog.streams))) from None
+        errors = [stream.error for stream in streams if stream.error]
+        errors.extend(errors_by_stream.values())
+        if absent_names := sorted(ended_names - errors_by_stream.keys()):
+            errors += [_make_absent_error(absent_names)] * len(absent_names)  # each of them is one that is incomplete
+        if errors:
+            raise messages.as_traced_exception(_combine_errors(errors, len(catalog.streams))) from None
 
-    def _sync(
+    def _run_sync(
         self,
         settings: Settings,
-        rules: Rules,
-        planned: list[Plan],
+        policy: SyncPolicy,
+        provider_specs: list[ProviderSpec],
         *,
         streams: list[Stream],
-        manager: ConnectorStateManager,
+        state_manager: ConnectorStateManager,
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
-        arrivals: SimpleQueue[Arrival] = SimpleQueue()
-        size = StateSize(logger)
-        visits = []
-        for plan in planned:
-            products = {product.name for product in plan.products}
-            own = [stream for stream in streams if stream.product in products]
-            if own:
-                visits.append(
-                    Visit(
-                        plan,
-                        own,
-                        client=self._client(plan, settings, logger),
-                        arrivals=arrivals,
-                        checkpoints=Checkpoints(own, manager, size),
-                        rules=rules,
+        completions: SimpleQueue[Completion] = SimpleQueue()
+        size_monitor = StateSizeMonitor(logger)
+        provider_syncs = []
+        for provider_spec in provider_specs:
+            product_names = {stream_group.name for stream_group in provider_spec.stream_groups}
+            provider_streams = [stream for stream in streams if stream.product_name in product_names]
+            if provider_streams:
+                provider_syncs.append(
+                    ProviderSync(
+                        provider_spec,
+                        provider_streams,
+                        client=self._make_client(provider_spec, settings, logger),
+                        completions=completions,
+                        checkpoints=Checkpoints(provider_streams, state_manager, size_monitor),
+                        policy=policy,
                         now=self._now,
                         logger=logger,
                     )
                 )
-        yield from engine.run(visits, arrivals, self.stop)
+        yield from engine.run(provider_syncs, completions, self.shutdown)
 
     @staticmethod
-    def _absent(
+    def _end_absent_streams(
         catalog: ConfiguredAirbyteCatalog,
         streams: list[Stream],
-        refused: Mapping[str, ConfigError],
-        ended: set[str],
+        errors_by_stream: Mapping[str, ConfigError],
+        ended_names: set[str],
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
         """End the streams that cannot be read, as after a provider was removed from the settings."""
-        present = {stream.name for stream in streams}
-        for configured in catalog.streams:
-            name = configured.stream.name
-            if name not in present:
-                ended.add(name)
-                error = refused.get(name) or _not_set_up([name])
+        present_names = {stream.name for stream in streams}
+        for configured_stream in catalog.streams:
+            name = configured_stream.stream.name
+            if name not in present_names:
+                ended_names.add(name)
+                error = errors_by_stream.get(name) or _make_absent_error([name])
                 logger.warning("%s", error)
-                yield messages.trouble(name, error)
-                yield messages.status(name, AirbyteStreamStatus.INCOMPLETE)
+                yield messages.make_error_message(name, error)
+                yield messages.make_status_message(name, AirbyteStreamStatus.INCOMPLETE)
 
-    def _client(self, plan: Plan, settings: Settings, logger: logging.Logger) -> Client:
+    def _make_client(self, provider_spec: ProviderSpec, settings: Settings, logger: logging.Logger) -> Client:
         return Client(
-            plan.dialect,
-            plan.base_url,
-            headers=plan.headers,
-            login=plan.login,
-            spacing=plan.spacing,
+            provider_spec.error_format,
+            provider_spec.base_url,
+            headers=provider_spec.headers,
+            login=provider_spec.login,
+            spacing=provider_spec.spacing,
             max_in_flight=settings.max_in_flight,
-            patience=self._patience,
+            retry_policy=self._retry_policy,
             now=self._now,
             logger=logger,
         )
 
-    def _prove(self, plan: Plan, settings: Settings, logger: logging.Logger) -> None:
-        answered(checked(plan, mentions(settings)), self._client(plan, settings, logger), log_in=True)
+    def _check_provider(self, provider_spec: ProviderSpec, settings: Settings, logger: logging.Logger) -> None:
+        run_flow(
+            check_named_ids(provider_spec, collect_mentions(settings)),
+            self._make_client(provider_spec, settings, logger),
+            must_log_in=True,
+        )
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(
+def _make_policy(settings: Settings) -> SyncPolicy:
+    return SyncPolicy(
         lookback=timedelta(days=settings.lookback_days),
         give_up_after=timedelta(days=settings.give_up_after_days),
         start_date=settings.start_date,
     )
 
 
-def _registry(settings: Settings, logger: logging.Logger) -> Registry | None:
+def _load_registry(settings: Settings, logger: logging.Logger) -> Registry | None:
     if settings.batch_registry is None:
         return None
-    products = {product.name for plan in plans(settings, Registry()) for product in plan.products}
-    registry = read_registry(settings.batch_registry.url, products, settings.batch_registry.credentials)
-    if registry.passed_over:
-        rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.passed_over.items()))
-        logger.warning("The batch registry has rows of providers that are not set up; they are passed over: %s.", rows)
+    product_names = {
+        stream_group.name
+        for provider_spec in build_specs(settings, Registry())
+        for stream_group in provider_spec.stream_groups
+    }
+    registry = read_registry(settings.batch_registry.url, product_names, settings.batch_registry.credentials)
+    if registry.skipped_rows:
+        skipped_rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.skipped_rows.items()))
+        logger.warning(
+            "The batch registry has rows of providers that are not set up; they are passed over: %s.", skipped_rows
+        )
     return registry
 
 
-def _not_set_up(names: list[str]) -> ConfigError:
+def _make_absent_error(stream_names: list[str]) -> ConfigError:
     return ConfigError(
-        f"The settings give no stream {', '.join(names)}: set up its provider again, or refresh the connection's "
+        f"The settings give no stream {', '.join(stream_names)}: set up its provider again, or refresh the connection's "
         "schema."
     )
 
 
-def _summed_up(troubles: list[ConnectorError], streams: int) -> ConnectorError:
+def _combine_errors(errors: list[ConnectorError], stream_count: int) -> ConnectorError:
     """One error for the end of a sync: the first reason, in the class that asks most of the user.
 
     `troubles` are those of the incomplete streams, one for each of them; several may have the same.
     """
-    first = next((trouble for trouble in troubles if isinstance(trouble, ConfigError)), troubles[0])
-    reasons = " ".join(dict.fromkeys(str(trouble) for trouble in (first, *troubles)))
-    count = f"{len(troubles)} of {streams} streams are incomplete" if streams > 1 else "The stream is incomplete"
-    rest = "; all else was synced" if len(troubles) < streams else ""
-    summary = ConnectorError(f"{count}{rest}. {reasons}")
-    summary.failure_type = first.failure_type
-    return summary
+    first_error = next((error for error in errors if isinstance(error, ConfigError)), errors[0])
+    reasons = " ".join(dict.fromkeys(str(error) for error in (first_error, *errors)))
+    count_text = (
+        f"{len(errors)} of {stream_count} streams are incomplete" if stream_count > 1 else "The stream is incomplete"
+    )
+    remainder_text = "; all else was synced" if len(errors) < stream_count else ""
+    combined_error = ConnectorError(f"{count_text}{remainder_text}. {reasons}")
+    combined_error.failure_type = first_error.failure_type
+    return combined_error

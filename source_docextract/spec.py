@@ -9,40 +9,40 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from .config import Settings
+from .settings import Settings
 
 
-class _AirbyteSchema(GenerateJsonSchema):
+class _AirbyteSchemaGenerator(GenerateJsonSchema):
     """JSON schema for Airbyte's form, which knows no unions with null, no definitions and no closed objects."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
 
-_NOT_FOR_THE_FORM = {"additionalProperties", "writeOnly", "$defs", "discriminator"}
+_UNSUPPORTED_KEYS = {"additionalProperties", "writeOnly", "$defs", "discriminator"}
 
 
-def connection_specification() -> dict[str, Any]:
+def build_connection_spec() -> dict[str, Any]:
     """Return the JSON schema of the settings as Airbyte's form wants it: inlined, and numbered as written there."""
-    schema = Settings.model_json_schema(schema_generator=_AirbyteSchema)
-    inlined: dict[str, Any] = _inlined(schema, schema.get("$defs", {}))
-    inlined["$schema"] = "http://json-schema.org/draft-07/schema#"
-    return inlined
+    schema = Settings.model_json_schema(schema_generator=_AirbyteSchemaGenerator)
+    inlined_schema: dict[str, Any] = _inline_definitions(schema, schema.get("$defs", {}))
+    inlined_schema["$schema"] = "http://json-schema.org/draft-07/schema#"
+    return inlined_schema
 
 
-def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
+def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_inlined(item, definitions) for item in node]
+        return [_inline_definitions(item, definitions) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
-        target = _inlined(definitions[re.sub(r"^#/\$defs/", "", node["$ref"])], definitions)
-        own = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
-        return _choice(own, target) if "use" in target["properties"] else {**target, **own}
+        definition = _inline_definitions(definitions[re.sub(r"^#/\$defs/", "", node["$ref"])], definitions)
+        own_keys = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
+        return _make_choice(own_keys, definition) if "use" in definition["properties"] else {**definition, **own_keys}
     result = {
-        key: _inlined(value, definitions)
+        key: _inline_definitions(value, definitions)
         for key, value in node.items()
-        if key not in _NOT_FOR_THE_FORM and not (key == "default" and value is None)
+        if key not in _UNSUPPORTED_KEYS and not (key == "default" and value is None)
     }
     if result.get("airbyte_hidden"):
         result.pop("default", None)  # the form would save it, and freeze today's default into every source
@@ -56,22 +56,22 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
     return result
 
 
-def _choice(own: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
+def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a section that can be switched off; the form takes the first choice by itself.
 
     An object without `use` fits the second choice alone, so that `use` may be left out of a configuration file.
     """
-    unused = {
+    unused_schema = {
         "title": "Not used",
-        "description": f"{own['title']} is left out.",
+        "description": f"{outer_schema['title']} is left out.",
         "type": "object",
-        "properties": {"use": _constant("no")},
+        "properties": {"use": _make_constant("no")},
         "required": ["use"],
     }
-    used = {**section, "properties": {**section["properties"], "use": _constant("yes")}}
-    return {**own, "type": "object", "oneOf": [unused, used]}
+    used_schema = {**section_schema, "properties": {**section_schema["properties"], "use": _make_constant("yes")}}
+    return {**outer_schema, "type": "object", "oneOf": [unused_schema, used_schema]}
 
 
-def _constant(value: str) -> dict[str, Any]:
+def _make_constant(value: str) -> dict[str, Any]:
     description = "What was chosen: yes or no. Where it is left out, an object means yes."
     return {"title": "Use", "description": description, "type": "string", "const": value, "order": 0}

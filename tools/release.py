@@ -15,10 +15,10 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_PLACEHOLDER = "placeholder"
-_UNRELEASED = "Unreleased"
-_VERSION = re.compile(r'(?m)^VERSION = "([^"]+)"$')
-_REPEATED = {
+_PLACEHOLDER_PREFIX = "placeholder"
+_UNRELEASED_HEADING = "Unreleased"
+_VERSION_PATTERN = re.compile(r'(?m)^VERSION = "([^"]+)"$')
+_REPEATED_VERSION_PATTERNS = {
     "metadata.yaml": re.compile(r"(?m)^(  dockerImageTag: )(\S+)$"),
     "Dockerfile": re.compile(r'(?m)^(      io\.airbyte\.version=")([^"]+)'),
 }
@@ -29,94 +29,96 @@ class ReleaseError(Exception):
     """Something that keeps a release from being made, in one sentence."""
 
 
-def version(root: Path = ROOT) -> str:
+def read_version(root: Path = ROOT) -> str:
     """Return the version of the connector."""
-    found = _VERSION.search(_text(root / "source_docextract" / "version.py"))
-    if not found:
+    match = _VERSION_PATTERN.search(_read_text(root / "source_docextract" / "version.py"))
+    if not match:
         raise ReleaseError("source_docextract/version.py has no VERSION.")
-    return found[1]
+    return match[1]
 
 
-def set_version(new: str, root: Path = ROOT) -> None:
+def write_version(new_version: str, root: Path = ROOT) -> None:
     """Write a new version wherever it stands, and date the changelog's unreleased section by it."""
-    if not re.fullmatch(r"\d+\.\d+\.\d+", new):
-        raise ReleaseError(f"{new!r} is no version; write three numbers such as 1.2.0.")
-    package = root / "source_docextract" / "version.py"
-    package.write_text(_VERSION.sub(f'VERSION = "{new}"', _text(package)), encoding="utf-8")
-    for name, pattern in _REPEATED.items():
+    if not re.fullmatch(r"\d+\.\d+\.\d+", new_version):
+        raise ReleaseError(f"{new_version!r} is no version; write three numbers such as 1.2.0.")
+    version_file = root / "source_docextract" / "version.py"
+    version_file.write_text(
+        _VERSION_PATTERN.sub(f'VERSION = "{new_version}"', _read_text(version_file)), encoding="utf-8"
+    )
+    for name, pattern in _REPEATED_VERSION_PATTERNS.items():
         file = root / name
-        file.write_text(pattern.sub(rf"\g<1>{new}", _text(file)), encoding="utf-8")
+        file.write_text(pattern.sub(rf"\g<1>{new_version}", _read_text(file)), encoding="utf-8")
     changelog = root / "CHANGELOG.md"
-    heading = f"## {_UNRELEASED}\n\n## {new}"
-    changelog.write_text(_text(changelog).replace(f"## {_UNRELEASED}", heading, 1), encoding="utf-8")
+    heading = f"## {_UNRELEASED_HEADING}\n\n## {new_version}"
+    changelog.write_text(_read_text(changelog).replace(f"## {_UNRELEASED_HEADING}", heading, 1), encoding="utf-8")
 
 
-def sections(root: Path = ROOT) -> dict[str, str]:
+def read_sections(root: Path = ROOT) -> dict[str, str]:
     """Return the changelog's sections by their headings, newest first."""
-    parts = re.split(r"(?m)^## (.+)$", _text(root / "CHANGELOG.md"))
+    parts = re.split(r"(?m)^## (.+)$", _read_text(root / "CHANGELOG.md"))
     return {heading.strip(): body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def notes(name: str, root: Path = ROOT) -> str:
+def read_notes(heading: str, root: Path = ROOT) -> str:
     """Return what the changelog says of a version."""
-    body = sections(root).get(name, "")
+    body = read_sections(root).get(heading, "")
     if not body:
-        raise ReleaseError(f"CHANGELOG.md has no entries for {name}.")
+        raise ReleaseError(f"CHANGELOG.md has no entries for {heading}.")
     return body
 
 
-def home(root: Path = ROOT) -> dict[str, str]:
+def read_home(root: Path = ROOT) -> dict[str, str]:
     """Return where the project lives, by the names in release.cfg."""
     parser = ConfigParser()
-    parser.read_string(_text(root / "release.cfg"))
+    parser.read_string(_read_text(root / "release.cfg"))
     return dict(parser["home"])
 
 
-def problems(tag: str = "", root: Path = ROOT) -> Iterator[str]:
+def find_problems(tag: str = "", root: Path = ROOT) -> Iterator[str]:
     """Yield a sentence for each thing that keeps this checkout from being released, as `tag` if one is given."""
-    current = version(root)
-    for name, value in home(root).items():
-        if value.startswith(_PLACEHOLDER):
+    current = read_version(root)
+    for name, value in read_home(root).items():
+        if value.startswith(_PLACEHOLDER_PREFIX):
             yield f"release.cfg does not say what {name} is; replace the placeholder."
-    for name, pattern in _REPEATED.items():
-        found = pattern.search(_text(root / name))
-        if not found or found[2] != current:
+    for name, pattern in _REPEATED_VERSION_PATTERNS.items():
+        match = pattern.search(_read_text(root / name))
+        if not match or match[2] != current:
             yield f"{name} has another version than {current}; run `python -m tools.release version {current}`."
     if tag and tag != f"v{current}":
         yield f"The tag {tag} is not v{current}."
-    if not sections(root).get(current):
+    if not read_sections(root).get(current):
         yield f"CHANGELOG.md has no entries for {current}."
-    if sections(root).get(_UNRELEASED):
+    if read_sections(root).get(_UNRELEASED_HEADING):
         yield f"CHANGELOG.md has unreleased entries; run `python -m tools.release version {current}`, or a newer one."
-    owners = home(root)["owners"]
-    if owners not in _text(root / ".github" / "CODEOWNERS"):
+    owners = read_home(root)["owners"]
+    if owners not in _read_text(root / ".github" / "CODEOWNERS"):
         yield "CODEOWNERS names others than release.cfg."
 
 
-def lacks_entry(base: str, root: Path = ROOT) -> bool:
+def is_entry_missing(base: str, root: Path = ROOT) -> bool:
     """Return whether the connector was changed since a commit, and the changelog's unreleased section was not."""
-    changed = _git(root, "diff", "--name-only", f"{base}...HEAD").splitlines()
-    if not any(name.startswith("source_docextract/") for name in changed):
+    changed_files = _run_git(root, "diff", "--name-only", f"{base}...HEAD").splitlines()
+    if not any(name.startswith("source_docextract/") for name in changed_files):
         return False
-    added = _git(root, "diff", "--unified=0", f"{base}...HEAD", "--", "CHANGELOG.md").splitlines()
-    return not any(re.match(r"\+- \S", line) for line in added)
+    diff_lines = _run_git(root, "diff", "--unified=0", f"{base}...HEAD", "--", "CHANGELOG.md").splitlines()
+    return not any(re.match(r"\+- \S", line) for line in diff_lines)
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _run_git(root: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+        process = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         raise ReleaseError(f"`git {' '.join(arguments)}` failed; is the base commit there?") from None
-    return done.stdout
+    return process.stdout
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; return 0, or 1 where something keeps the release from being made."""
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except ReleaseError as error:
@@ -124,52 +126,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _check(options: argparse.Namespace) -> int:
-    found = list(problems(options.tag))
-    for sentence in found:
+def _run_check(options: argparse.Namespace) -> int:
+    sentences = list(find_problems(options.tag))
+    for sentence in sentences:
         print(sentence, file=sys.stderr)
-    return 1 if found else 0
+    return 1 if sentences else 0
 
 
-def _notes(options: argparse.Namespace) -> int:
-    print(notes(options.version or version()))
+def _print_notes(options: argparse.Namespace) -> int:
+    print(read_notes(options.version or read_version()))
     return 0
 
 
-def _home(options: argparse.Namespace) -> int:
-    print(home()[options.name])
+def _print_home(options: argparse.Namespace) -> int:
+    print(read_home()[options.name])
     return 0
 
 
-def _set_version(options: argparse.Namespace) -> int:
-    set_version(options.version)
+def _run_set_version(options: argparse.Namespace) -> int:
+    write_version(options.version)
     return 0
 
 
-def _changelog(options: argparse.Namespace) -> int:
-    if lacks_entry(options.base):
+def _check_changelog(options: argparse.Namespace) -> int:
+    if is_entry_missing(options.base):
         raise ReleaseError("The connector was changed and CHANGELOG.md was not; add a line below Unreleased.")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tools.release", description="What a release needs.")
     commands = parser.add_subparsers(required=True)
-    check = commands.add_parser("check", help="say what keeps this checkout from being released")
-    check.add_argument("--tag", default="", help="the tag that it would be released as")
-    check.set_defaults(run=_check)
-    words = commands.add_parser("notes", help="print the changelog of a version")
-    words.add_argument("version", nargs="?", help="this checkout's, if left out")
-    words.set_defaults(run=_notes)
-    place = commands.add_parser("home", help="print one entry of release.cfg")
-    place.add_argument("name")
-    place.set_defaults(run=_home)
-    new = commands.add_parser("version", help="write a new version wherever it stands")
-    new.add_argument("version")
-    new.set_defaults(run=_set_version)
-    entry = commands.add_parser("changelog", help="fail where the connector was changed without an entry")
-    entry.add_argument("--base", required=True, help="the commit to compare with, such as origin/main")
-    entry.set_defaults(run=_changelog)
+    check_parser = commands.add_parser("check", help="say what keeps this checkout from being released")
+    check_parser.add_argument("--tag", default="", help="the tag that it would be released as")
+    check_parser.set_defaults(run=_run_check)
+    notes_parser = commands.add_parser("notes", help="print the changelog of a version")
+    notes_parser.add_argument("version", nargs="?", help="this checkout's, if left out")
+    notes_parser.set_defaults(run=_print_notes)
+    home_parser = commands.add_parser("home", help="print one entry of release.cfg")
+    home_parser.add_argument("name")
+    home_parser.set_defaults(run=_print_home)
+    version_parser = commands.add_parser("version", help="write a new version wherever it stands")
+    version_parser.add_argument("version")
+    version_parser.set_defaults(run=_run_set_version)
+    changelog_parser = commands.add_parser("changelog", help="fail where the connector was changed without an entry")
+    changelog_parser.add_argument("--base", required=True, help="the commit to compare with, such as origin/main")
+    changelog_parser.set_defaults(run=_check_changelog)
     return parser
 
 

@@ -24,24 +24,24 @@ PAGES = {
 }
 """Pages from outside of docs/, by their place in the repository."""
 
-_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-_OUTSIDE = ("http://", "https://", "mailto:", "#")
+_LINK_PATTERN = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+_EXTERNAL_PREFIXES = ("http://", "https://", "mailto:", "#")
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages from outside of docs/."""
     for source, name in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, name, content=fitted(text, posixpath.dirname(source))))
+        files.append(File.generated(config, name, content=fit_links(text, posixpath.dirname(source))))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fit the links of a page that lies in docs/."""
-    return markdown if page.file.src_uri in PAGES.values() else fitted(markdown, "docs")
+    return markdown if page.file.src_uri in PAGES.values() else fit_links(markdown, "docs")
 
 
-def fitted(markdown: str, folder: str) -> str:
+def fit_links(markdown: str, folder: str) -> str:
     """Return a page with its links as the site needs them. Code blocks stay as they are.
 
     Args:
@@ -49,18 +49,19 @@ def fitted(markdown: str, folder: str) -> str:
     """
     parts = re.split(r"(?ms)(^```.*?^```$)", markdown)
     return "".join(
-        part if part.startswith("```") else _LINK.sub(lambda link: _link(link, folder), part) for part in parts
+        part if part.startswith("```") else _LINK_PATTERN.sub(lambda link: _fit_link(link, folder), part)
+        for part in parts
     )
 
 
-def _link(link: re.Match[str], folder: str) -> str:
-    bang, text, target = link.groups()
-    if target.startswith(_OUTSIDE):
+def _fit_link(link: re.Match[str], folder: str) -> str:
+    image_mark, text, target = link.groups()
+    if target.startswith(_EXTERNAL_PREFIXES):
         return link[0]
-    path, hash_, anchor = target.partition("#")
-    place = posixpath.normpath(posixpath.join(folder, path))
-    if place in PAGES:
-        return f"{bang}[{text}]({PAGES[place]}{hash_}{anchor})"
-    if place.startswith("docs/") and place != "docs/":
-        return f"{bang}[{text}]({place.removeprefix('docs/')}{hash_}{anchor})"
-    return text if text.startswith("`") else f"{text} (`{place}`)"
+    path, hash_sign, anchor = target.partition("#")
+    target_path = posixpath.normpath(posixpath.join(folder, path))
+    if target_path in PAGES:
+        return f"{image_mark}[{text}]({PAGES[target_path]}{hash_sign}{anchor})"
+    if target_path.startswith("docs/") and target_path != "docs/":
+        return f"{image_mark}[{text}]({target_path.removeprefix('docs/')}{hash_sign}{anchor})"
+    return text if text.startswith("`") else f"{text} (`{target_path}`)"

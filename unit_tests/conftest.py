@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import world
-from leaks import no_leaks  # noqa: F401 (a fixture of all tests)
 
-from sandbox import Sandbox
+from docextract_sandbox import Sandbox
+from unit_tests.support.harness import frozen_sandbox
+from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (a fixture of all tests)
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[Sandbox, str]]:
+def served_sandbox() -> Iterator[tuple[Sandbox, str]]:
     """An empty sandbox with a clock that stands still, and its address."""
-    with world() as served:
-        yield served
+    with frozen_sandbox() as pair:
+        yield pair

@@ -19,28 +19,28 @@ from threading import local
 import orjson
 import requests
 
-_own = local()
+_thread_local = local()
 
 
-def pages(base_url: str, token: str, batch_id: str) -> Iterator[list[dict[str, object]]]:
+def iter_pages(base_url: str, token: str, batch_id: str) -> Iterator[list[dict[str, object]]]:
     """The documents of a batch, page by page, over this thread's own connection."""
-    if not hasattr(_own, "session"):
-        _own.session = requests.Session()
+    if not hasattr(_thread_local, "session"):
+        _thread_local.session = requests.Session()
     page, has_next = 1, True
     while has_next:
-        answer = _own.session.get(
+        response = _thread_local.session.get(
             f"{base_url}/extracts",
             params={"batch_id": batch_id, "page": page, "per_page": 50},
             headers={"Token": token},
             timeout=60,
         )
-        answer.raise_for_status()
-        body = orjson.loads(answer.content)
+        response.raise_for_status()
+        body = orjson.loads(response.content)
         yield body["data"]
         page, has_next = page + 1, body["has_next"]
 
 
-def printed(batch_id: str, documents: list[dict[str, object]]) -> None:
+def print_records(batch_id: str, documents: list[dict[str, object]]) -> None:
     now, write = int(time.time() * 1000), sys.stdout.buffer.write
     for document in documents:
         record = {"stream": "documents", "data": {"batch_id": batch_id, **document}, "emitted_at": now}
@@ -58,21 +58,21 @@ def main() -> None:
     credentials = {"Client-Id": settings["client_id"], "Client-Secret": settings["client_secret"]}
     token = requests.post(f"{base_url}/authtoken", headers=credentials, timeout=60).json()["access_token"]
 
-    def read(batch_id: str) -> list[list[dict[str, object]]]:
-        return list(pages(base_url, token, batch_id))
+    def read_batch(batch_id: str) -> list[list[dict[str, object]]]:
+        return list(iter_pages(base_url, token, batch_id))
 
     if options.threads > 1:
         with ThreadPoolExecutor(options.threads) as pool:
-            found = zip(settings["batch_ids"], pool.map(read, settings["batch_ids"]), strict=True)
-            for batch_id, batch in found:
+            batches = zip(settings["batch_ids"], pool.map(read_batch, settings["batch_ids"]), strict=True)
+            for batch_id, batch in batches:
                 for documents in batch:
-                    printed(batch_id, documents)
+                    print_records(batch_id, documents)
         return
     for batch_id in settings["batch_ids"]:
-        for documents in pages(base_url, token, batch_id):
+        for documents in iter_pages(base_url, token, batch_id):
             count += len(documents)
             if not options.silent:
-                printed(batch_id, documents)
+                print_records(batch_id, documents)
     if options.silent:
         print(json.dumps({"documents": count}))
 

@@ -19,7 +19,7 @@ from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER
 from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
 
-_PART = 10_000
+_CHUNK_SIZE = 10_000
 
 
 def main() -> None:
@@ -28,17 +28,17 @@ def main() -> None:
     parser.add_argument("streams", nargs="+")
     parser.add_argument("--cdk", action="store_true")
     options = parser.parse_args()
-    print_all, seconds = _as_the_cdk if options.cdk else _plainly, 0.0
-    records = _records(options.output, set(options.streams))
-    while part := list(islice(records, _PART)):
-        began = time.process_time()
-        print_all(part)
+    print_records, seconds = _print_like_cdk if options.cdk else _print_plainly, 0.0
+    records = _iter_records(options.output, set(options.streams))
+    while chunk := list(islice(records, _CHUNK_SIZE)):
+        started = time.process_time()
+        print_records(chunk)
         sys.stdout.flush()
-        seconds += time.process_time() - began
+        seconds += time.process_time() - started
     print(seconds, file=sys.stderr)
 
 
-def _records(output: Path, streams: set[str]) -> Iterator[dict[str, Any]]:
+def _iter_records(output: Path, streams: set[str]) -> Iterator[dict[str, Any]]:
     with output.open("rb") as lines:
         for line in lines:
             if line.startswith(b'{"type":"RECORD"'):
@@ -47,18 +47,18 @@ def _records(output: Path, streams: set[str]) -> Iterator[dict[str, Any]]:
                     yield record
 
 
-def _plainly(records: list[dict[str, Any]]) -> None:
+def _print_plainly(records: list[dict[str, Any]]) -> None:
     write, now = sys.stdout.buffer.write, int(time.time() * 1000)
-    for one in records:
-        record = {"stream": one["stream"], "data": one["data"], "emitted_at": now}
+    for source_record in records:
+        record = {"stream": source_record["stream"], "data": source_record["data"], "emitted_at": now}
         write(orjson.dumps({"type": "RECORD", "record": record}) + b"\n")
 
 
-def _as_the_cdk(records: list[dict[str, Any]]) -> None:
+def _print_like_cdk(records: list[dict[str, Any]]) -> None:
     now = int(time.time() * 1000)
     with PRINT_BUFFER:
-        for one in records:
-            record = AirbyteRecordMessage(stream=one["stream"], data=one["data"], emitted_at=now)
+        for source_record in records:
+            record = AirbyteRecordMessage(stream=source_record["stream"], data=source_record["data"], emitted_at=now)
             message = AirbyteMessage(type=Type.RECORD, record=record)
             print(f"{AirbyteEntrypoint.airbyte_message_to_string(message)}\n", end="")
 

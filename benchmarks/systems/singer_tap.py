@@ -20,7 +20,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.pagination import BasePageNumberPaginator
 
 
-class Pages(BasePageNumberPaginator):
+class PagePaginator(BasePageNumberPaginator):
     def has_more(self, response: requests.Response) -> bool:
         return bool(response.json()["has_next"])
 
@@ -49,32 +49,32 @@ class Documents(RESTStream[int]):
     def authenticator(self) -> APIKeyAuthenticator:
         atlas = self.config["atlas"]
         credentials = {"Client-Id": atlas["client_id"], "Client-Secret": atlas["client_secret"]}
-        answer = requests.post(f"{self.url_base}/authtoken", headers=credentials, timeout=60)
-        return APIKeyAuthenticator(key="Token", value=answer.json()["access_token"], location="header")
+        response = requests.post(f"{self.url_base}/authtoken", headers=credentials, timeout=60)
+        return APIKeyAuthenticator(key="Token", value=response.json()["access_token"], location="header")
 
     def get_new_paginator(self) -> BasePageNumberPaginator:
-        return Pages(1)
+        return PagePaginator(1)
 
     def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:
         return {"batch_id": context["batch_id"], "page": next_page_token, "per_page": 50}
 
 
-class TunedPages(BasePageNumberPaginator):
+class TunedPagePaginator(BasePageNumberPaginator):
     def has_more(self, response: requests.Response) -> bool:
-        return bool(_parsed(response)["has_next"])
+        return bool(_parse_page(response)["has_next"])
 
 
 class TunedDocuments(Documents):
     """Reads each page once, with msgspec, where the SDK reads it with decimals and paginators read it once more."""
 
     def get_new_paginator(self) -> BasePageNumberPaginator:
-        return TunedPages(1)
+        return TunedPagePaginator(1)
 
     def parse_response(self, response: requests.Response) -> Iterable[dict[str, Any]]:
-        yield from _parsed(response)["data"]
+        yield from _parse_page(response)["data"]
 
 
-def _parsed(response: requests.Response) -> dict[str, Any]:
+def _parse_page(response: requests.Response) -> dict[str, Any]:
     if not hasattr(response, "parsed"):
         response.parsed = msgspec.json.decode(response.content)  # type: ignore[attr-defined]
     return response.parsed  # type: ignore[attr-defined, no-any-return]

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import requests
 
-from .engine import Engine, Trouble
+from .engine import Engine, EngineError
 
 log = logging.getLogger(__name__)
 
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 
-_RECIPE = (
+_BUILD_COMMAND = (
     "mmdebstrap",
     "--variant=minbase",
     "--include=ca-certificates,python3,python3-venv",
@@ -30,48 +30,52 @@ _RECIPE = (
 )
 """Debian with what the Dockerfile takes from Airbyte's base: Python 3.13 with pip in /usr/local, the user airbyte."""
 
-STAND_IN = f"localhost/docextract-stand-in-base:{hashlib.sha256(repr(_RECIPE).encode()).hexdigest()[:12]}"
+SUBSTITUTE_BASE = f"localhost/docextract-stand-in-base:{hashlib.sha256(repr(_BUILD_COMMAND).encode()).hexdigest()[:12]}"
 
 
-def named_base() -> str:
+def read_base_image() -> str:
     """What the Dockerfile stands on, digest and all."""
     [name] = re.findall(r"^ARG BASE_IMAGE=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
     return str(name)
 
 
-def base(engine: Engine) -> str:
+def get_base_image(engine: Engine) -> str:
     """A base to build on, by name. A stand-in is kept for the next time."""
-    if engine.has(named_base()):
-        return named_base()
-    pulled = engine.call("pull", named_base())
-    if pulled.returncode == 0:
-        return named_base()
-    if _reachable():
-        raise Trouble(f"The base image {named_base()} cannot be had from its registry:\n{pulled.stderr[-2000:]}")
-    if engine.has(STAND_IN):
+    if engine.has_image(read_base_image()):
+        return read_base_image()
+    pull_result = engine.call("pull", read_base_image())
+    if pull_result.returncode == 0:
+        return read_base_image()
+    if _is_registry_reachable():
+        raise EngineError(
+            f"The base image {read_base_image()} cannot be had from its registry:\n{pull_result.stderr[-2000:]}"
+        )
+    if engine.has_image(SUBSTITUTE_BASE):
         log.info("No registry can be reached: the base is the stand-in that was made before")
     else:
         log.info("No registry can be reached: a stand-in for the base is made of Debian packages ...")
-        _make_stand_in(engine)
-    return STAND_IN
+        _build_substitute_base(engine)
+    return SUBSTITUTE_BASE
 
 
-def _reachable() -> bool:
+def _is_registry_reachable() -> bool:
     """Whether anybody answers by the name of the registry; a proxy that says no does not count."""
     try:
-        return requests.get(f"https://{named_base().partition('/')[0]}/", timeout=(10, 30)).ok
+        return requests.get(f"https://{read_base_image().partition('/')[0]}/", timeout=(10, 30)).ok
     except requests.RequestException:
         return False
 
 
-def _make_stand_in(engine: Engine) -> None:
-    if not shutil.which(_RECIPE[0]):
-        raise Trouble("No registry can be reached, and a stand-in for the base needs mmdebstrap: install it.")
-    started = time.monotonic()
+def _build_substitute_base(engine: Engine) -> None:
+    if not shutil.which(_BUILD_COMMAND[0]):
+        raise EngineError("No registry can be reached, and a stand-in for the base needs mmdebstrap: install it.")
+    start_time = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         archive = f"{folder}/base.tar"
-        made = subprocess.run([*_RECIPE, archive], capture_output=True, text=True, timeout=600, check=False)
-        if made.returncode:
-            raise Trouble(f"mmdebstrap has failed ({made.returncode}):\n{made.stderr[-2000:]}")
-        engine.must("import", archive, STAND_IN)
-    log.info("The stand-in is made, in %.0f s", time.monotonic() - started)
+        build_result = subprocess.run(
+            [*_BUILD_COMMAND, archive], capture_output=True, text=True, timeout=600, check=False
+        )
+        if build_result.returncode:
+            raise EngineError(f"mmdebstrap has failed ({build_result.returncode}):\n{build_result.stderr[-2000:]}")
+        engine.run_checked("import", archive, SUBSTITUTE_BASE)
+    log.info("The stand-in is made, in %.0f s", time.monotonic() - start_time)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from .base import DOCKERFILE, base
+from .base import DOCKERFILE, get_base_image
 from .engine import Engine
-from .pip_settings import pip_settings
+from .pip_settings import read_pip_settings
 
 log = logging.getLogger(__name__)
 
@@ -21,25 +21,29 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 @contextmanager
-def built(engine: Engine) -> Iterator[str]:
+def build_image(engine: Engine) -> Iterator[str]:
     """The name of an image that is there until the block ends."""
     name = f"localhost/docextract-test:{uuid4().hex[:12]}"
-    on = base(engine)
-    log.info("%s builds the image on %s ...", engine.name, on)
-    started = time.monotonic()
+    base_image = get_base_image(engine)
+    log.info("%s builds the image on %s ...", engine.name, base_image)
+    start_time = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            options = [f"--build-arg=BASE_IMAGE={on}", "--network=host", *_machine(engine, Path(folder))]
-            engine.must("build", *options, f"--tag={name}", str(DOCKERFILE.parent))
-        log.info("The image is built, in %.0f s", time.monotonic() - started)
+            options = [
+                f"--build-arg=BASE_IMAGE={base_image}",
+                "--network=host",
+                *_package_options(engine, Path(folder)),
+            ]
+            engine.run_checked("build", *options, f"--tag={name}", str(DOCKERFILE.parent))
+        log.info("The image is built, in %.0f s", time.monotonic() - start_time)
         yield name
     finally:
         engine.call("image", "rm", "--force", name)
 
 
-def _machine(engine: Engine, folder: Path) -> list[str]:
+def _package_options(engine: Engine, folder: Path) -> list[str]:
     """How this machine reaches packages, as options of a build."""
-    pip = pip_settings()
+    pip = read_pip_settings()
     (folder / "pip.conf").write_text(pip.text)
     options = [f"--secret=id=pip.conf,src={folder / 'pip.conf'}"]
     if pip.certificates:

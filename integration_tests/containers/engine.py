@@ -16,14 +16,14 @@ from uuid import uuid4
 _ENGINES = {"docker": ("version", "--format", "{{.Server.Version}}"), "podman": ("info",)}
 """By engine: what only one that works answers. (A client without its daemon is on many machines.)"""
 
-_LONGEST = 900
+_CALL_TIMEOUT = 900
 """Seconds that a call may take. None of them takes a tenth of that, but for a build on a busy machine."""
 
-SEALED = ("--rm", "--network=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+SEALED_OPTIONS = ("--rm", "--network=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 """A container that may change nothing but /tmp: the CDK makes a folder there."""
 
 
-class Trouble(Exception):
+class EngineError(Exception):
     """The image could not be built or tested here; the words say why and what helps."""
 
 
@@ -32,32 +32,32 @@ class Engine:
     name: str
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _done(self.command(*arguments))
+        return _run_command(self.command(*arguments))
 
-    def must(self, *arguments: str) -> str:
+    def run_checked(self, *arguments: str) -> str:
         """What the engine prints; Trouble with the end of what it complained of, if it fails."""
-        done = self.call(*arguments)
-        if done.returncode:
-            told = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
-            raise Trouble(f"{self.name} {arguments[0]} has failed ({done.returncode}):\n{told}")
-        return done.stdout
+        result = self.call(*arguments)
+        if result.returncode:
+            output_tail = "\n".join((result.stdout + result.stderr).splitlines()[-30:])
+            raise EngineError(f"{self.name} {arguments[0]} has failed ({result.returncode}):\n{output_tail}")
+        return result.stdout
 
     def command(self, *arguments: str) -> list[str]:
         # Podman would rather take crun, which does not start where cgroups 1 and 2 are mixed.
         runtime = ["--runtime=runc"] if self.name == "podman" and shutil.which("runc") else []
         return [self.name, *runtime, *arguments]
 
-    def has(self, image: str) -> bool:
+    def has_image(self, image: str) -> bool:
         return self.call("image", "inspect", image).returncode == 0
 
-    def inspected(self, image: str) -> dict[str, Any]:
+    def inspect_image(self, image: str) -> dict[str, Any]:
         """The settings of an image: `User`, `Env`, `Entrypoint`, `Labels`, ..."""
-        [told] = json.loads(self.must("image", "inspect", image))
-        settings: dict[str, Any] = told["Config"]
+        [description] = json.loads(self.run_checked("image", "inspect", image))
+        settings: dict[str, Any] = description["Config"]
         return settings
 
     @contextmanager
-    def sealed(
+    def sealed_container(
         self,
         image: str,
         *arguments: str,
@@ -71,7 +71,7 @@ class Engine:
             folder: to be seen in it as /data.
         """
         name = f"docextract-{uuid4().hex[:12]}"
-        options = [*SEALED, *self._options(), f"--name={name}"]
+        options = [*SEALED_OPTIONS, *self._options(), f"--name={name}"]
         options += [f"--env={key}={value}" for key, value in (environment or {}).items()]
         options += [f"--volume={folder}:/data:ro"] if folder else []
         options += [f"--entrypoint={entrypoint}"] if entrypoint else []
@@ -80,10 +80,10 @@ class Engine:
         finally:
             self.call("rm", "--force", name)
 
-    def run(self, image: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run_container(self, image: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """What a container says that runs to its end. Options: those of `sealed`."""
-        with self.sealed(image, *arguments, **options) as (_, command):
-            return _done(command)
+        with self.sealed_container(image, *arguments, **options) as (_, command):
+            return _run_command(command)
 
     def _options(self) -> Sequence[str]:
         if self.name == "docker":
@@ -98,15 +98,15 @@ class Engine:
         )
 
 
-def _done(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run_command(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     # An older Docker has the builder that knows secrets, and does not take it by itself.
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=_CALL_TIMEOUT, check=False, env=environment)
 
 
-def engine() -> Engine:
+def find_engine() -> Engine:
     """Raises Trouble where none answers."""
-    for name, question in _ENGINES.items():
-        if shutil.which(name) and Engine(name).call(*question).returncode == 0:
+    for name, probe_arguments in _ENGINES.items():
+        if shutil.which(name) and Engine(name).call(*probe_arguments).returncode == 0:
             return Engine(name)
-    raise Trouble("The image is not tested: neither Docker nor Podman answers here. Start one, or install podman.")
+    raise EngineError("The image is not tested: neither Docker nor Podman answers here. Start one, or install podman.")

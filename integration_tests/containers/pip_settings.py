@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_ASKED = ("global", "install", ":env:")
+_SECTIONS = ("global", "install", ":env:")
 """Sections of pip's settings, the later one has the last word."""
 
-_HANDED_ON = (
+_FORWARDED_KEYS = (
     "index-url",
     "extra-index-url",
     "no-index",
@@ -25,8 +25,8 @@ _HANDED_ON = (
     "timeout",
     "default-timeout",
 )
-_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-_WITHIN = "/run/secrets/ca.crt"
+_CERTIFICATE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_CERTIFICATE_PATH = "/run/secrets/ca.crt"
 
 
 @dataclass(frozen=True)
@@ -43,39 +43,39 @@ class PipSettings:
     folders: tuple[Path, ...]
 
 
-def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
-    told = _told(environment)
-    certificates = next(filter(None, [told.get("cert"), *map(environment.get, _CERTIFICATES)]), None)
-    settings = {name: value for name, value in told.items() if value and name in _HANDED_ON}
+def read_pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
+    configured = _read_pip_config(environment)
+    certificates = next(filter(None, [configured.get("cert"), *map(environment.get, _CERTIFICATE_VARIABLES)]), None)
+    settings = {name: value for name, value in configured.items() if value and name in _FORWARDED_KEYS}
     if certificates:
-        settings["cert"] = _WITHIN
+        settings["cert"] = _CERTIFICATE_PATH
     # A value of several lines is continued by lines that are indented.
     lines = [f"{name} = " + "\n    ".join(value.split()) for name, value in settings.items()]
     return PipSettings(
         text="\n".join(["[global]", *lines, ""]),
         certificates=Path(certificates) if certificates else None,
-        folders=tuple(dict.fromkeys(_folders(settings))),
+        folders=tuple(dict.fromkeys(_find_folders(settings))),
     )
 
 
-def _told(environment: Mapping[str, str]) -> dict[str, str]:
+def _read_pip_config(environment: Mapping[str, str]) -> dict[str, str]:
     """What pip says that its settings are: from its files and from the environment."""
     command = [sys.executable, "-m", "pip", "config", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=dict(environment))
-    found: dict[str, dict[str, str]] = {section: {} for section in _ASKED}
-    for line in done.stdout.splitlines():
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=dict(environment))
+    values_by_section: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for line in result.stdout.splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.rpartition(".")
-        if section in found:
-            found[section][key] = str(ast.literal_eval(value))
-    return {key: value for section in _ASKED for key, value in found[section].items()}
+        if section in values_by_section:
+            values_by_section[section][key] = str(ast.literal_eval(value))
+    return {key: value for section in _SECTIONS for key, value in values_by_section[section].items()}
 
 
-def _folders(settings: Mapping[str, str]) -> Iterator[Path]:
+def _find_folders(settings: Mapping[str, str]) -> Iterator[Path]:
     for name in ("index-url", "extra-index-url", "find-links"):
-        for place in settings.get(name, "").split():
-            parts = urlsplit(place)
-            path = Path(unquote(parts.path) if parts.scheme == "file" else place)
+        for location in settings.get(name, "").split():
+            parts = urlsplit(location)
+            path = Path(unquote(parts.path) if parts.scheme == "file" else location)
             # An index may link to files beside it.
             path = path if name == "find-links" else path.parent
             if path.is_absolute() and path.is_dir() and path != path.parent:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from ..core.probing.assumptions import Assumption
 from ..version import VERSION
-from .assumptions import Assumption
-from .page import switch_text
+from .page import format_switch
 from .table import PROBES
 
-_HEAD = f"""\
+_INTRODUCTION = f"""\
 # Assumptions
 
 No API could be called while this connector was written. What it assumes about each provider stands here, with the
@@ -52,26 +52,26 @@ in an account can be played on any machine, and becomes a test.
 """
 
 
-def written() -> str:
+def render_catalogue() -> str:
     """Return the page."""
-    parts = [_HEAD]
+    parts = [_INTRODUCTION]
     for probe in PROBES.values():
         parts.append(f"## {probe.name}\n")
-        parts.extend(_section(assumption) for assumption in probe.assumptions)
+        parts.extend(_render_section(assumption) for assumption in probe.assumptions)
     return "\n".join(parts)
 
 
-def _section(assumption: Assumption) -> str:
-    lines = [f"### `{assumption.id}`\n", f"- **Assumed**: {assumption.assumed.sentence}"]
+def _render_section(assumption: Assumption) -> str:
+    lines = [f"### `{assumption.id}`\n", f"- **Assumed**: {assumption.assumed_variant.sentence}"]
     for variant in assumption.variants[1:]:
-        switches = ", ".join(f"`{name}={switch_text(value)}`" for name, value in variant.switches.items())
+        switches = ", ".join(f"`{name}={format_switch(value)}`" for name, value in variant.switches.items())
         lines.append(f"- Handled: {variant.sentence}" + (f" Sandbox: {switches}" if switches else ""))
     lines.append(f"- Evidence: {assumption.evidence.value}.")
     if not assumption.is_visible:
         lines.append("- A probe cannot see this.")
-    lines.append(f"- If contradicted: {assumption.contradicted}\n")
+    lines.append(f"- If contradicted: {assumption.advice}\n")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(written())
+    sys.stdout.write(render_catalogue())

@@ -12,17 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings
-from ..errors import ConfigError
-from ..files import read_settings
-from ..plain import hide, plain
+from ..core.errors import ConfigError
+from ..core.probing.findings import Findings, Verdict
+from ..core.redaction import register_secrets, sanitize
+from ..input_files import read_settings
+from ..settings import Settings
 from ..version import VERSION
-from .asking import MOST_REQUESTS, Asker
-from .findings import Findings, Verdict
-from .page import ProviderReport, compared, read, written
-from .table import PROBES, Probe, configured
+from .asking import MAX_REQUESTS, ProbeClient
+from .page import ProviderReport, compare_reports, parse_report, render_page
+from .table import PROBES, Probe, get_configured_settings
 
-AGREES, CONTRADICTED, CANNOT_PROBE, CHANGED = 0, 1, 2, 3
+EXIT_AGREES, EXIT_CONTRADICTED, EXIT_CANNOT_PROBE, EXIT_CHANGED = 0, 1, 2, 3
 """Exit codes; where several hold, the one that stands first in `_EPILOG`."""
 
 _DESCRIPTION = """\
@@ -51,17 +51,17 @@ def main(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     try:
-        earlier = read(_text_of(options.against)) if options.against else None
+        earlier_report = parse_report(_read_earlier_report(options.against)) if options.against else None
         settings = Settings.parse(read_settings(options.config), logging.getLogger("airbyte"))
-        reports = asyncio.run(_probe(settings, sleep))
-        changes = None if earlier is None else compared(earlier, reports)
-        page = written(reports, version=VERSION, when=now(), changes=changes)
-        _write(page, options.output)
+        reports = asyncio.run(_probe_all(settings, sleep))
+        changes = None if earlier_report is None else compare_reports(earlier_report, reports)
+        page = render_page(reports, version=VERSION, created_at=now(), changes=changes)
+        _write_page(page, options.output)
     except ConfigError as error:
         print(f"source-docextract probe: {error}", file=sys.stderr)
-        return CANNOT_PROBE
+        return EXIT_CANNOT_PROBE
     for report in reports:
         print(report.summary, file=sys.stderr)
     return _exit_code(reports, changes)
@@ -69,14 +69,14 @@ def main(
 
 def _exit_code(reports: Sequence[ProviderReport], changes: Sequence[str] | None) -> int:
     if not all(report.has_answers for report in reports):
-        return CANNOT_PROBE
+        return EXIT_CANNOT_PROBE
     findings = [finding for report in reports for finding in report.findings]
     if any(finding.verdict is Verdict.CONTRADICTED for finding in findings):
-        return CONTRADICTED
-    return CHANGED if changes else AGREES
+        return EXIT_CONTRADICTED
+    return EXIT_CHANGED if changes else EXIT_AGREES
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "source-docextract probe",
         description=_DESCRIPTION,
@@ -89,55 +89,63 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _text_of(name: str) -> str:
+def _read_earlier_report(file_name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return Path(file_name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError):
         raise ConfigError(
-            f"The file {plain(name)} of --against cannot be read. Name a report that probe wrote."
+            f"The file {sanitize(file_name)} of --against cannot be read. Name a report that probe wrote."
         ) from None
 
 
-def _write(page: str, name: str | None) -> None:
-    if name is None:
+def _write_page(page: str, file_name: str | None) -> None:
+    if file_name is None:
         sys.stdout.write(page)
         sys.stdout.flush()
         return
     try:
-        Path(name).write_text(page, encoding="utf-8")
+        Path(file_name).write_text(page, encoding="utf-8")
     except OSError:
-        raise ConfigError(f"The file {plain(name)} of --output cannot be written. Name another one.") from None
+        raise ConfigError(f"The file {sanitize(file_name)} of --output cannot be written. Name another one.") from None
 
 
-async def _probe(settings: Settings, sleep: Callable[[float], Awaitable[None]]) -> list[ProviderReport]:
+async def _probe_all(settings: Settings, sleep: Callable[[float], Awaitable[None]]) -> list[ProviderReport]:
     """Probe all providers side by side."""
-    probes = [(PROBES[name], section) for name, section in configured(settings).items()]
-    return list(await asyncio.gather(*(_probe_one(probe, section, sleep) for probe, section in probes)))
+    probes = [
+        (PROBES[name], provider_settings) for name, provider_settings in get_configured_settings(settings).items()
+    ]
+    return list(
+        await asyncio.gather(*(_probe_provider(probe, provider_settings, sleep) for probe, provider_settings in probes))
+    )
 
 
-async def _probe_one(probe: Probe, section: Any, sleep: Callable[[float], Awaitable[None]]) -> ProviderReport:
+async def _probe_provider(
+    probe: Probe, provider_settings: Any, sleep: Callable[[float], Awaitable[None]]
+) -> ProviderReport:
     findings = Findings(probe.assumptions)
-    headers = probe.headers(section)
-    hide(*(value.removeprefix("Bearer ") for value in headers.values()))
-    asker = Asker(
-        section.base_url,
+    headers = probe.build_headers(provider_settings)
+    register_secrets(*(value.removeprefix("Bearer ") for value in headers.values()))
+    client = ProbeClient(
+        provider_settings.base_url,
         headers,
-        spacing=probe.spacing(section),
-        progress=partial(_show_progress, probe.name),
+        spacing=probe.get_spacing(provider_settings),
+        report_progress=partial(_print_progress, probe.name),
         sleep=sleep,
     )
     try:
-        await asker.run(probe.script(section, findings))
+        await client.run(probe.build_flow(provider_settings, findings))
     except ConfigError as error:
-        findings.note(str(error))
+        findings.add_note(str(error))
     provider = probe.assumptions[0].provider
-    if asker.answers:
-        names = ", ".join(asker.headers_seen)
-        findings.see(f"{provider}.rate_limit_headers", "present" if names else "none", names)
-    if provider == "sensible" and asker.answers:
-        findings.see("sensible.throttling", "throttled" if asker.waits else "none")
-    return ProviderReport(probe.name, asker.requests, asker.answers > 0, findings.results(), tuple(findings.notes))
+    if client.response_count:
+        header_names = ", ".join(client.limit_headers)
+        findings.observe(f"{provider}.rate_limit_headers", "present" if header_names else "none", header_names)
+    if provider == "sensible" and client.response_count:
+        findings.observe("sensible.throttling", "throttled" if client.throttled_count else "none")
+    return ProviderReport(
+        probe.name, client.request_count, client.response_count > 0, findings.build_findings(), tuple(findings.notes)
+    )
 
 
-def _show_progress(name: str, number: int) -> None:
-    print(f"{name}: request {number} of at most {MOST_REQUESTS}", file=sys.stderr, flush=True)
+def _print_progress(provider_name: str, number: int) -> None:
+    print(f"{provider_name}: request {number} of at most {MAX_REQUESTS}", file=sys.stderr, flush=True)

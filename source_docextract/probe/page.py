@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..errors import ConfigError
-from .assumptions import SwitchValue
-from .findings import Finding, Verdict
+from ..core.errors import ConfigError
+from ..core.probing.assumptions import SwitchValue
+from ..core.probing.findings import Finding, Verdict
 
-FORMAT = 1
-_KEY = "docextract_probe"
+REPORT_FORMAT = 1
+
+_MARKER_KEY = "docextract_probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ProviderReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierReport:
     """A report that was written earlier, as far as programs read it."""
 
     verdicts: Mapping[str, Verdict]
@@ -46,19 +47,21 @@ class Earlier:
     switches: Mapping[str, SwitchValue] = field(default_factory=dict)
 
 
-def switches_of(reports: Iterable[ProviderReport]) -> dict[str, SwitchValue]:
+def collect_switches(reports: Iterable[ProviderReport]) -> dict[str, SwitchValue]:
     """Return the sandbox's switches that reproduce what was seen."""
-    found: dict[str, SwitchValue] = {}
+    switches: dict[str, SwitchValue] = {}
     for report in reports:
         for finding in report.findings:
-            found.update(finding.switches)
-    return found
+            switches.update(finding.switches)
+    return switches
 
 
-def written(reports: Sequence[ProviderReport], *, version: str, when: datetime, changes: Sequence[str] | None) -> str:
+def render_page(
+    reports: Sequence[ProviderReport], *, version: str, created_at: datetime, changes: Sequence[str] | None
+) -> str:
     """Return the page. `changes` are sentences of what differs from an earlier report, None where there is none."""
     parts = [
-        f"# Probe of {when.date().isoformat()}, source-docextract {version}",
+        f"# Probe of {created_at.date().isoformat()}, source-docextract {version}",
         "This page compares an account with what the connector assumes. It holds shapes, counts and names of "
         "documented keys: no values, ids, file names, links or keys of the account.",
     ]
@@ -66,43 +69,43 @@ def written(reports: Sequence[ProviderReport], *, version: str, when: datetime, 
         parts.append("## Changed since the earlier report")
         parts.append("\n".join(f"- {change}" for change in changes) if changes else "Nothing has changed.")
     for report in reports:
-        parts += _provider(report)
+        parts += _render_provider(report)
     parts.append("## Summary")
     parts.append("\n".join(f"- {report.summary}" for report in reports))
-    switches = switches_of(reports)
+    switches = collect_switches(reports)
     parts.append("## A sandbox like this account")
-    options = "".join(f" --switch {name}={switch_text(value)}" for name, value in switches.items())
+    options = "".join(f" --switch {name}={format_switch(value)}" for name, value in switches.items())
     parts.append(f"```bash\ndocextract-sandbox{options}\n```")
     parts.append("## For programs")
-    parts.append(f"```json\n{_line(reports, version, when, switches)}\n```")
+    parts.append(f"```json\n{_render_json_line(reports, version, created_at, switches)}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def read(text: str) -> Earlier:
+def parse_report(text: str) -> EarlierReport:
     """Read a report that `written` made.
 
     Raises:
         ConfigError: where the text is none.
     """
-    line = next((line for line in text.splitlines() if line.startswith(f'{{"{_KEY}"')), "")
+    line = next((line for line in text.splitlines() if line.startswith(f'{{"{_MARKER_KEY}"')), "")
     try:
-        sent = json.loads(line)
-        if sent[_KEY] != FORMAT:
+        report_json = json.loads(line)
+        if report_json[_MARKER_KEY] != REPORT_FORMAT:
             raise ConfigError(
-                f"The report of --against has format {sent[_KEY]!r}, and this version reads format {FORMAT}. "
+                f"The report of --against has format {report_json[_MARKER_KEY]!r}, and this version reads format {REPORT_FORMAT}. "
                 "Make a new one."
             )
-        findings = sent["findings"]
-        return Earlier(
+        findings = report_json["findings"]
+        return EarlierReport(
             {name: Verdict(finding["verdict"]) for name, finding in findings.items()},
             {name: tuple(finding["variants"]) for name, finding in findings.items()},
-            sent["switches"],
+            report_json["switches"],
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("The file of --against holds no report. Name one that probe wrote.") from None
 
 
-def compared(earlier: Earlier, reports: Iterable[ProviderReport]) -> list[str]:
+def compare_reports(earlier: EarlierReport, reports: Iterable[ProviderReport]) -> list[str]:
     """Return a sentence for each assumption of which an account now shows something else.
 
     What was not seen before or is not seen now is no change: an account does not always hold an example.
@@ -110,34 +113,37 @@ def compared(earlier: Earlier, reports: Iterable[ProviderReport]) -> list[str]:
     changes = []
     for report in reports:
         for finding in report.findings:
-            name = finding.assumption.id
-            before = earlier.verdicts.get(name, Verdict.NOT_SEEN)
-            if Verdict.NOT_SEEN in {before, finding.verdict}:
+            assumption_id = finding.assumption.id
+            earlier_verdict = earlier.verdicts.get(assumption_id, Verdict.NOT_SEEN)
+            if Verdict.NOT_SEEN in {earlier_verdict, finding.verdict}:
                 continue
-            variants = earlier.variants.get(name, ())
-            if (before, set(variants)) != (finding.verdict, set(finding.variants)):
-                was, now = _state(before, variants), _state(finding.verdict, finding.variants)
-                changes.append(f"`{name}` was {was}, and is now {now}.")
+            variants = earlier.variants.get(assumption_id, ())
+            if (earlier_verdict, set(variants)) != (finding.verdict, set(finding.variants)):
+                earlier_state, current_state = (
+                    _describe_state(earlier_verdict, variants),
+                    _describe_state(finding.verdict, finding.variants),
+                )
+                changes.append(f"`{assumption_id}` was {earlier_state}, and is now {current_state}.")
     return changes
 
 
-def _state(verdict: Verdict, variants: Sequence[str]) -> str:
+def _describe_state(verdict: Verdict, variants: Sequence[str]) -> str:
     return f"{verdict.value} ({', '.join(sorted(variants))})" if variants else verdict.value
 
 
-def _provider(report: ProviderReport) -> list[str]:
+def _render_provider(report: ProviderReport) -> list[str]:
     rows = ["| assumption | verdict | seen |", "|---|---|---|"]
     actions = []
     for finding in report.findings:
-        sentences = " ".join(finding.assumption.variant(name).sentence for name in finding.variants)
-        shown = " ".join(filter(None, (sentences, f"({finding.detail})" if finding.detail else "")))
+        sentences = " ".join(finding.assumption.get_variant(name).sentence for name in finding.variants)
+        cell_text = " ".join(filter(None, (sentences, f"({finding.detail})" if finding.detail else "")))
         if finding.verdict is Verdict.NOT_SEEN:
-            shown = f"Assumed: {finding.assumption.assumed.sentence}"
+            cell_text = f"Assumed: {finding.assumption.assumed_variant.sentence}"
             if not finding.assumption.is_visible:
-                shown += " A probe cannot see this."
-        rows.append(f"| `{finding.assumption.id}` | {finding.verdict.value} | {_cell(shown)} |")
+                cell_text += " A probe cannot see this."
+        rows.append(f"| `{finding.assumption.id}` | {finding.verdict.value} | {_escape_cell(cell_text)} |")
         if finding.verdict is Verdict.CONTRADICTED:
-            actions.append(f"- `{finding.assumption.id}`: {finding.assumption.contradicted}")
+            actions.append(f"- `{finding.assumption.id}`: {finding.assumption.advice}")
     parts = [f"## {report.name}", f"{report.requests} requests.", "\n".join(rows)]
     if actions:
         parts += ["What to do:", "\n".join(actions)]
@@ -146,26 +152,28 @@ def _provider(report: ProviderReport) -> list[str]:
     return parts
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def switch_text(value: SwitchValue) -> str:
+def format_switch(value: SwitchValue) -> str:
     """Return a switch's value as it is written on the command line."""
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
-def _line(reports: Iterable[ProviderReport], version: str, when: datetime, switches: Mapping[str, SwitchValue]) -> str:
+def _render_json_line(
+    reports: Iterable[ProviderReport], version: str, created_at: datetime, switches: Mapping[str, SwitchValue]
+) -> str:
     findings = {
         finding.assumption.id: {"verdict": finding.verdict.value, "variants": list(finding.variants)}
         for report in reports
         for finding in report.findings
     }
-    document = {
-        _KEY: FORMAT,
+    report_json = {
+        _MARKER_KEY: REPORT_FORMAT,
         "version": version,
-        "date": when.date().isoformat(),
+        "date": created_at.date().isoformat(),
         "findings": findings,
         "switches": dict(switches),
     }
-    return json.dumps(document)
+    return json.dumps(report_json)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import Settings
-from ..http import bearer
-from ..providers import atlas_probe, extracta_probe
+from ..core.probing.assumptions import Assumption, ProbeFlow
+from ..core.probing.findings import Findings
+from ..core.requests import build_bearer_headers
+from ..providers.atlas import probe as atlas_probe
 from ..providers.docmap import probe as docmap_probe
+from ..providers.extracta import probe as extracta_probe
 from ..providers.sensible import probe as sensible_probe
-from .asking import SPACING, ProbeScript
-from .assumptions import Assumption
-from .findings import Findings
+from ..settings import Settings
+from .asking import DEFAULT_SPACING
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +29,33 @@ class Probe:
 
     name: str
     assumptions: tuple[Assumption, ...]
-    script: Callable[[Any, Findings], ProbeScript]
-    headers: Callable[[Any], Mapping[str, str]]
-    spacing: Callable[[Any], float] = lambda _settings: SPACING
+    build_flow: Callable[[Any, Findings], ProbeFlow]
+    build_headers: Callable[[Any], Mapping[str, str]]
+    get_spacing: Callable[[Any], float] = lambda _settings: DEFAULT_SPACING
 
 
-def _bearer(settings: Any) -> Mapping[str, str]:
-    return bearer(settings.api_key.get_secret_value())
+def _build_bearer_headers(settings: Any) -> Mapping[str, str]:
+    return build_bearer_headers(settings.api_key.get_secret_value())
 
 
 PROBES: Mapping[str, Probe] = {
     "extracta": Probe(
         "Extracta.ai",
         extracta_probe.ASSUMPTIONS,
-        extracta_probe.extracta_probe,
-        _bearer,
+        extracta_probe.probe_extracta,
+        _build_bearer_headers,
         lambda settings: float(settings.seconds_between_requests),
     ),
-    "docmap": Probe("DocMap", docmap_probe.ASSUMPTIONS, docmap_probe.docmap_probe, _bearer),
-    "sensible": Probe("Sensible", sensible_probe.ASSUMPTIONS, sensible_probe.sensible_probe, _bearer),
-    "atlas": Probe("Atlas", atlas_probe.ASSUMPTIONS, atlas_probe.atlas_probe, lambda _settings: {}),
+    "docmap": Probe("DocMap", docmap_probe.ASSUMPTIONS, docmap_probe.probe_docmap, _build_bearer_headers),
+    "sensible": Probe("Sensible", sensible_probe.ASSUMPTIONS, sensible_probe.probe_sensible, _build_bearer_headers),
+    "atlas": Probe("Atlas", atlas_probe.ASSUMPTIONS, atlas_probe.probe_atlas, lambda _settings: {}),
 }
 """By the name of the provider's settings object."""
 
-ASSUMPTIONS: tuple[Assumption, ...] = tuple(one for probe in PROBES.values() for one in probe.assumptions)
+ASSUMPTIONS: tuple[Assumption, ...] = tuple(assumption for probe in PROBES.values() for assumption in probe.assumptions)
 """All of them, in the order of the report."""
 
 
-def configured(settings: Settings) -> dict[str, Any]:
+def get_configured_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings of each provider that is set up, by its name."""
-    return {name: section for name in PROBES if (section := getattr(settings, name))}
+    return {name: provider_settings for name in PROBES if (provider_settings := getattr(settings, name))}

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 import requests
 
-from sandbox import Clock, Sandbox, serve
+from docextract_sandbox import Clock, Sandbox, serve
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
@@ -26,11 +26,11 @@ class ExtractaClient:
         files = [("files", (name, b"%PDF-1.4", "application/pdf")) for name in names]
         return self.session.post(f"{self.base_url}/{path}", data=fields, files=files, timeout=5)
 
-    def results(self, extraction_id: str, batch_id: str, **more: str) -> requests.Response:
-        return self.call("POST", "getBatchResults", {"extractionId": extraction_id, "batchId": batch_id, **more})
+    def get_results(self, extraction_id: str, batch_id: str, **options: str) -> requests.Response:
+        return self.call("POST", "getBatchResults", {"extractionId": extraction_id, "batchId": batch_id, **options})
 
-    def classified(self, classification_id: str, batch_id: str, **more: str) -> requests.Response:
-        body = {"classificationId": classification_id, "batchId": batch_id, **more}
+    def get_classification_results(self, classification_id: str, batch_id: str, **options: str) -> requests.Response:
+        body = {"classificationId": classification_id, "batchId": batch_id, **options}
         return self.call("POST", "documentClassification/getResults", body)
 
 
@@ -43,13 +43,13 @@ class AtlasClient:
         self.session = requests.Session()
 
     def login(self, headers: Mapping[str, str] | None = None) -> requests.Response:
-        sent = self.credentials if headers is None else headers
-        return self.session.post(f"{self.base_url}/authtoken", headers=sent, timeout=5)
+        login_headers = self.credentials if headers is None else headers
+        return self.session.post(f"{self.base_url}/authtoken", headers=login_headers, timeout=5)
 
     def use_new_token(self) -> None:
         self.session.headers["Token"] = self.login().json()["access_token"]
 
-    def extracts(self, batch_id: str, **query: str | int) -> requests.Response:
+    def get_extracts(self, batch_id: str, **query: str | int) -> requests.Response:
         if "Token" not in self.session.headers:
             self.use_new_token()
         return self.session.get(f"{self.base_url}/extracts", params={"batch_id": batch_id, **query}, timeout=5)
@@ -93,27 +93,27 @@ def url(sandbox: Sandbox) -> Iterator[str]:
 
 @pytest.fixture
 def extracta(sandbox: Sandbox, url: str) -> Iterator[ExtractaClient]:
-    client = ExtractaClient(sandbox.base_urls(url)["extracta"], **sandbox.credentials["extracta"])
+    client = ExtractaClient(sandbox.get_base_urls(url)["extracta"], **sandbox.credentials["extracta"])
     with client.session:
         yield client
 
 
 @pytest.fixture
 def atlas(sandbox: Sandbox, url: str) -> Iterator[AtlasClient]:
-    client = AtlasClient(sandbox.base_urls(url)["atlas"], **sandbox.credentials["atlas"])
+    client = AtlasClient(sandbox.get_base_urls(url)["atlas"], **sandbox.credentials["atlas"])
     with client.session:
         yield client
 
 
 @pytest.fixture
 def docmap(sandbox: Sandbox, url: str) -> Iterator[BearerClient]:
-    client = BearerClient(sandbox.base_urls(url)["docmap"], **sandbox.credentials["docmap"])
+    client = BearerClient(sandbox.get_base_urls(url)["docmap"], **sandbox.credentials["docmap"])
     with client.session:
         yield client
 
 
 @pytest.fixture
 def sensible(sandbox: Sandbox, url: str) -> Iterator[BearerClient]:
-    client = BearerClient(sandbox.base_urls(url)["sensible"], **sandbox.credentials["sensible"])
+    client = BearerClient(sandbox.get_base_urls(url)["sensible"], **sandbox.credentials["sensible"])
     with client.session:
         yield client

@@ -6,18 +6,18 @@ from datetime import timedelta
 import pytest
 import requests
 
-from sandbox import DocumentType, NewFile
+from docextract_sandbox import DocumentType, NewFile
 
 FAILED = (400, {"status": "error", "message": "Internal server error"})
 INVOICE = {"confidence": 0.9, "documentType": "invoice"}
-LETTER = {"confidence": 0.8, "documentType": "letter"}
+LETTER_RESULT = {"confidence": 0.8, "documentType": "letter"}
 
 
-def told(response: requests.Response) -> tuple[int, object]:
+def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
-def linked_template(sandbox) -> str:
+def add_referenced_template(sandbox) -> str:
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     types = [DocumentType("Invoice", "a bill", ("total",), "invoices"), DocumentType("Letter")]
     return sandbox.classification.create("Mail", types, "mail")
@@ -36,7 +36,7 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
         "POST", "documentClassification/createClassification", {"classificationDetails": details}
     ).json()
     known = {"classificationId": created["classificationId"]}
-    seen = extracta.call("POST", "documentClassification/viewClassification", known).json()
+    template_view = extracta.call("POST", "documentClassification/viewClassification", known).json()
     change = {**known, "classificationDetails": {"name": "Post"}}
     updated = extracta.call("PATCH", "documentClassification/updateClassification", change).json()
     seen_again = extracta.call("POST", "documentClassification/viewClassification", known).json()
@@ -46,32 +46,32 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
     # then
     now = 1795165200000
     assert created == {"status": "created", "createdAt": now, **known}
-    assert seen == {"status": "success", **known, "classificationDetails": {"createdAt": now, **details}}
+    assert template_view == {"status": "success", **known, "classificationDetails": {"createdAt": now, **details}}
     assert updated == {"status": "updated", "updatedAt": now, **known}
     assert seen_again["classificationDetails"] == {"createdAt": now, **details, "name": "Post"}
     assert deleted["status"] == "success"
-    assert told(gone) == FAILED
+    assert summarize_response(gone) == FAILED
 
 
 def test_an_upload_waits_and_then_tells_types(sandbox, clock, extracta):
     # given
-    classification_id = linked_template(sandbox)
+    classification_id = add_referenced_template(sandbox)
 
     # when
     uploaded = extracta.upload(
         "documentClassification/uploadFiles", {"classificationId": classification_id}, "letter.pdf", "b.exe"
     ).json()
     batch_id = uploaded["batchId"]
-    waiting = extracta.classified(classification_id, batch_id).json()
+    waiting = extracta.get_classification_results(classification_id, batch_id).json()
     clock.advance(seconds=90)
-    answer = extracta.classified(classification_id, batch_id).json()
+    response = extracta.get_classification_results(classification_id, batch_id).json()
 
     # then
     assert uploaded["status"] == "uploaded"
     assert uploaded["classificationId"] == classification_id
     assert waiting == {"status": "waiting", "classificationId": classification_id, "batchId": batch_id}
-    assert answer["status"] == "success"
-    good, bad = answer["files"]
+    assert response["status"] == "success"
+    good, bad = response["files"]
     assert good["result"]["documentType"] == "letter"
     assert 0 <= good["result"]["confidence"] <= 1
     assert (bad["status"], bad["error"]) == ("failed", "Unsupported file type: exe")
@@ -80,50 +80,50 @@ def test_an_upload_waits_and_then_tells_types(sandbox, clock, extracta):
 
 def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
     # given
-    classification_id = linked_template(sandbox)
-    batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER)])
+    classification_id = add_referenced_template(sandbox)
+    batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
 
     # when
     fields = {"classificationId": classification_id, "batchId": batch_id}
     extracta.upload("documentClassification/uploadFiles", fields, "b.pdf")
 
     # then
-    assert extracta.classified(classification_id, batch_id).json()["status"] == "waiting"
+    assert extracta.get_classification_results(classification_id, batch_id).json()["status"] == "waiting"
     assert sandbox.classification.finish(batch_id) == 1
-    assert len(extracta.classified(classification_id, batch_id).json()["files"]) == 2
+    assert len(extracta.get_classification_results(classification_id, batch_id).json()["files"]) == 2
 
 
 def test_files_of_a_linked_type_go_on_to_one_extraction_batch(sandbox, clock, extracta):
     # given
-    classification_id = linked_template(sandbox)
-    files = [NewFile("a.pdf", 60, INVOICE), NewFile("b.pdf", 120, INVOICE), NewFile("c.pdf", 60, LETTER)]
+    classification_id = add_referenced_template(sandbox)
+    files = [NewFile("a.pdf", 60, INVOICE), NewFile("b.pdf", 120, INVOICE), NewFile("c.pdf", 60, LETTER_RESULT)]
     batch_id = sandbox.classification.upload(classification_id, files)
 
     # when: no file is classified yet
-    before = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    original = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
 
     # when: the first is, and nobody has asked for its classification
     clock.advance(seconds=61)
-    (linked_id,) = sandbox.extracta.batch_ids("invoices")
-    early = sandbox.extracta.batch(linked_id)
+    (linked_id,) = sandbox.extracta.list_batch_ids("invoices")
+    batch_at_start = sandbox.extracta.batch(linked_id)
 
     # when: all are, and the extraction of the first is done
     clock.advance(seconds=60)
-    answer = extracta.classified(classification_id, batch_id).json()
+    response = extracta.get_classification_results(classification_id, batch_id).json()
     waiting = extracta.results("invoices", linked_id).json()
     clock.advance(seconds=90)
     extracted = extracta.results("invoices", linked_id).json()
 
     # then
-    assert "batches" not in before["extractionDetails"]
-    assert [file.name for file in early.files] == ["a.pdf"]
-    assert early.started_at == sandbox.clock.now() - timedelta(seconds=151)
-    links = [file.get("extraction") for file in answer["files"]]
-    assert links[2] is None
-    assert [link["extractionId"] for link in links[:2]] == ["invoices", "invoices"]
-    assert [link["batchId"] for link in links[:2]] == [linked_id, linked_id]
+    assert "batches" not in original["extractionDetails"]
+    assert [file.name for file in batch_at_start.files] == ["a.pdf"]
+    assert batch_at_start.started_at == sandbox.clock.now() - timedelta(seconds=151)
+    urls = [file.get("extraction") for file in response["files"]]
+    assert urls[2] is None
+    assert [url["extractionId"] for url in urls[:2]] == ["invoices", "invoices"]
+    assert [url["batchId"] for url in urls[:2]] == [linked_id, linked_id]
     assert waiting["status"] == "waiting"
-    assert [file["fileId"] for file in extracted["files"]] == [link["fileId"] for link in links[:2]]
+    assert [file["fileId"] for file in extracted["files"]] == [url["fileId"] for url in urls[:2]]
     assert sandbox.extracta.batch(linked_id).origin == "documentClassification"
 
 
@@ -139,59 +139,61 @@ def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox):
     batch_id = sandbox.classification.upload(classification_id, files)
 
     # then
-    assert [file.link for file in sandbox.classification.batch(batch_id).files] == [None, None]
-    assert sandbox.extracta.batch_ids("receipts") == []
+    assert [file.reference for file in sandbox.classification.batch(batch_id).files] == [None, None]
+    assert sandbox.extracta.list_batch_ids("receipts") == []
 
 
 def test_an_edit_can_bring_a_late_link(sandbox, extracta):
     # given
-    classification_id = linked_template(sandbox)
-    batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER)])
-    before = extracta.classified(classification_id, batch_id).json()["files"][0]
+    classification_id = add_referenced_template(sandbox)
+    batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
+    original = extracta.get_classification_results(classification_id, batch_id).json()["files"][0]
 
     # when
     sandbox.classification.edit(batch_id, "a.pdf", INVOICE)
-    after = extracta.classified(classification_id, batch_id).json()["files"][0]
+    changed = extracta.get_classification_results(classification_id, batch_id).json()["files"][0]
 
     # then
-    assert "extraction" not in before
-    assert after["result"] == INVOICE
-    assert after["extraction"]["extractionId"] == "invoices"
+    assert "extraction" not in original
+    assert changed["result"] == INVOICE
+    assert changed["extraction"]["extractionId"] == "invoices"
 
 
 def test_a_deleted_linked_batch_is_not_added_to(sandbox):
     # given
-    classification_id = linked_template(sandbox)
+    classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, INVOICE)])
-    (first,) = sandbox.extracta.batch_ids("invoices")
+    (first,) = sandbox.extracta.list_batch_ids("invoices")
     sandbox.extracta.delete("invoices", first)
 
     # when
     sandbox.classification.upload(classification_id, [NewFile("b.pdf", 0, INVOICE)], batch_id)
 
     # then
-    (second,) = sandbox.extracta.batch_ids("invoices")
+    (second,) = sandbox.extracta.list_batch_ids("invoices")
     assert second != first
 
 
 def test_files_and_batches_are_deleted(sandbox, extracta):
     # given
-    classification_id = linked_template(sandbox)
-    files = [NewFile(f"{name}.pdf", 0, LETTER, file_id=name) for name in ("one", "two", "three")]
+    classification_id = add_referenced_template(sandbox)
+    files = [NewFile(f"{name}.pdf", 0, LETTER_RESULT, file_id=name) for name in ("one", "two", "three")]
     first = sandbox.classification.upload(classification_id, files)
     second = sandbox.classification.upload(classification_id, ["d.pdf"])
     known = {"classificationId": classification_id, "batchId": first}
 
     # when
-    some = extracta.call("DELETE", "documentClassification/deleteFiles", {**known, "fileIds": ["one"]})
-    left = extracta.classified(classification_id, first).json()["files"]
-    rest = extracta.call("DELETE", "documentClassification/deleteFiles", {**known, "fileIds": ["two", "three"]})
+    first_deletion = extracta.call("DELETE", "documentClassification/deleteFiles", {**known, "fileIds": ["one"]})
+    remaining_files = extracta.get_classification_results(classification_id, first).json()["files"]
+    second_deletion = extracta.call(
+        "DELETE", "documentClassification/deleteFiles", {**known, "fileIds": ["two", "three"]}
+    )
     batch = extracta.call("DELETE", "documentClassification/deleteBatch", {**known, "batchId": second})
 
     # then
-    assert (some.json()["status"], some.json()["deleteAll"]) == ("success", False)
-    assert [file["fileId"] for file in left] == ["two", "three"]
-    assert rest.json()["deleteAll"] is True
+    assert (first_deletion.json()["status"], first_deletion.json()["deleteAll"]) == ("success", False)
+    assert [file["fileId"] for file in remaining_files] == ["two", "three"]
+    assert second_deletion.json()["deleteAll"] is True
     assert batch.json()["status"] == "success"
     assert sandbox.classification.batch_ids(classification_id) == []
 
@@ -215,24 +217,26 @@ def test_files_and_batches_are_deleted(sandbox, extracta):
         ("DELETE", "deleteFiles", {"classificationId": "mail", "batchId": "batch", "fileIds": []}),
     ],
 )
-def test_whatever_goes_wrong_is_an_internal_server_error(sandbox, extracta, method, path, body):
+def test_any_failure_is_an_internal_server_error(sandbox, extracta, method, path, body):
     # given
-    linked_template(sandbox)
-    sandbox.classification.upload("mail", [NewFile("a.pdf", 0, LETTER, file_id="file")], "batch")
+    add_referenced_template(sandbox)
+    sandbox.classification.upload("mail", [NewFile("a.pdf", 0, LETTER_RESULT, file_id="file")], "batch")
 
     # when / then
-    assert told(extracta.call(method, f"documentClassification/{path}", body)) == FAILED
+    assert summarize_response(extracta.call(method, f"documentClassification/{path}", body)) == FAILED
     assert len(sandbox.classification.batch("batch").files) == 1
 
 
 def test_an_upload_for_unknown_ids_fails_as_well(sandbox, extracta):
     # given
-    linked_template(sandbox)
+    add_referenced_template(sandbox)
     path = "documentClassification/uploadFiles"
 
     # when / then
-    assert told(extracta.upload(path, {"classificationId": "unknown"}, "a.pdf")) == FAILED
-    assert told(extracta.upload(path, {"classificationId": "mail", "batchId": "unknown"}, "a.pdf")) == FAILED
+    assert summarize_response(extracta.upload(path, {"classificationId": "unknown"}, "a.pdf")) == FAILED
+    assert (
+        summarize_response(extracta.upload(path, {"classificationId": "mail", "batchId": "unknown"}, "a.pdf")) == FAILED
+    )
 
 
 def test_a_wrong_key_is_told_in_a_message(extracta):
@@ -240,22 +244,25 @@ def test_a_wrong_key_is_told_in_a_message(extracta):
     extracta.session.headers["Authorization"] = "Bearer wrong"
 
     # then
-    assert told(extracta.classified("mail", "batch")) == (401, {"message": "Unauthorized: invalid API key"})
+    assert summarize_response(extracta.get_classification_results("mail", "batch")) == (
+        401,
+        {"message": "Unauthorized: invalid API key"},
+    )
 
 
 def test_the_classification_map_of_batches_is_a_switch(sandbox, extracta):
     # given
-    classification_id = linked_template(sandbox)
-    sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER)], "batch")
+    classification_id = add_referenced_template(sandbox)
+    sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)], "batch")
     body = {"classificationId": classification_id}
 
     # when
-    without = extracta.call("POST", "documentClassification/viewClassification", body).json()
+    without_batches = extracta.call("POST", "documentClassification/viewClassification", body).json()
     sandbox.switches = replace(sandbox.switches, classification_batches=True)
     with_map = extracta.call("POST", "documentClassification/viewClassification", body).json()
 
     # then
-    assert "batches" not in without["classificationDetails"]
+    assert "batches" not in without_batches["classificationDetails"]
     assert with_map["classificationDetails"]["batches"] == {
         "batch": {"filesNo": 1, "origin": "api", "startTime": 1795165200000, "status": "processed"}
     }

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 import requests
-from commandline import WITHOUT_STARLETTE
 
-from sandbox.__main__ import main
+from docextract_sandbox.__main__ import main
+from unit_tests.support.command_line import WITHOUT_STARLETTE
 
 ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def start_sandbox(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command and its address; it is ended by force if the test did not end it."""
-    command = [sys.executable, "-m", "sandbox", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "docextract_sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -35,7 +35,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_tells_where_and_ends_cleanly(number):
     # given
-    with running("--speed", "60", "--switch", "unknown_status=queued") as (process, url):
+    with start_sandbox("--speed", "60", "--switch", "unknown_status=queued") as (process, url):
         # when
         settings = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
         overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
@@ -43,15 +43,15 @@ def test_it_starts_tells_where_and_ends_cleanly(number):
         process.wait(timeout=600)
         assert process.stdout is not None
         assert process.stderr is not None
-        said, complained = process.stdout.read(), process.stderr.read()
+        output, errors = process.stdout.read(), process.stderr.read()
 
     # then
     assert process.returncode == 0
-    assert complained == ""
+    assert errors == ""
     for path in ("extracta/api/v1", "atlas/v1/bulk", "docmap/v1", "sensible/v0"):
-        assert f"{url}/{path}" in said
+        assert f"{url}/{path}" in output
     for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has ended"):
-        assert expected in said
+        assert expected in output
     assert settings["extracta"]["seconds_between_requests"] == 2
     assert len(settings["extracta"]["extraction_ids"]) == 4
     assert overview["switches"]["unknown_status"] == "queued"
@@ -61,16 +61,19 @@ def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path):
     # given what `pip install .` leaves, and what Python runs at its start
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for start in ([str(Path(sys.executable).with_name("docextract-sandbox"))], [sys.executable, "-m", "sandbox"]):
+    for start in (
+        [str(Path(sys.executable).with_name("docextract-sandbox"))],
+        [sys.executable, "-m", "docextract_sandbox"],
+    ):
         # when
-        done = subprocess.run(
+        finished = subprocess.run(
             [*start, "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
 
         # then
-        assert done.returncode == 1
-        assert done.stdout == ""
-        assert done.stderr == (
+        assert finished.returncode == 1
+        assert finished.stdout == ""
+        assert finished.stderr == (
             "docextract-sandbox needs more to be installed (starlette is missing). "
             "In the folder of the repository: pip install '.[sandbox]'\n"
         )
@@ -82,7 +85,7 @@ def test_it_writes_the_settings_that_it_answers_with(tmp_path):
     config.write_text('{"atlas": {"base_url": "http://127.0.0.1:1/atlas/v1/bulk"}}')
 
     # when
-    with running("--config", str(config)) as (_, url):
+    with start_sandbox("--config", str(config)) as (_, url):
         answered = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
 
     # then
@@ -112,7 +115,7 @@ def test_it_says_which_settings_file_cannot_be_written(tmp_path, capsys):
 
 def test_it_can_start_empty():
     # given / when
-    with running("--empty", "--spacing", "0.5") as (_, url):
+    with start_sandbox("--empty", "--spacing", "0.5") as (_, url):
         overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
         settings = requests.get(f"{url}/_sandbox/settings", timeout=600).json()
 
@@ -128,13 +131,13 @@ def test_help_reads_well(capsys):
 
     # then
     assert ended.value.code == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for word in ("--port", "--host", "--speed", "--spacing", "--empty", "--switch", "--random-seed", "examples:"):
-        assert word in said
+        assert word in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "expected_text"),
     [
         (["--host", "0.0.0.0"], "loopback"),
         (["--host", "example.org"], "loopback"),
@@ -143,14 +146,14 @@ def test_help_reads_well(capsys):
         (["--spacing", "nan"], "from 0"),
     ],
 )
-def test_arguments_that_do_not_fit_are_told(capsys, arguments, words):
+def test_arguments_that_do_not_fit_are_told(capsys, arguments, expected_text):
     # when
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
     # then
     assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+    assert expected_text in capsys.readouterr().err
 
 
 def test_a_switch_that_does_not_exist_is_told(capsys):
@@ -163,12 +166,12 @@ def test_a_switch_that_does_not_exist_is_told(capsys):
 
 def test_a_port_that_is_taken_is_told():
     # given
-    with running("--empty") as (_, url):
+    with start_sandbox("--empty") as (_, url):
         port = url.rpartition(":")[2]
 
         # when
         second = subprocess.run(
-            [sys.executable, "-m", "sandbox", "--port", port],
+            [sys.executable, "-m", "docextract_sandbox", "--port", port],
             cwd=ROOT,
             capture_output=True,
             text=True,

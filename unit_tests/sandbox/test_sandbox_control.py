@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 import requests
 
-from sandbox import NewDocument, NewFile
-from sandbox.extracta import FileStatus
+from docextract_sandbox import NewDocument, NewFile
+from docextract_sandbox.extracta import FileStatus
 
 
 @pytest.fixture
@@ -29,32 +29,32 @@ def pending(sandbox):
 
 def test_the_greeting_lists_every_endpoint(sandbox, url):
     # when
-    answer = requests.get(url, timeout=5)
+    response = requests.get(url, timeout=5)
 
     # then
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert response.headers["content-type"].startswith("text/plain")
     for api in sandbox.apis:
-        for endpoint in api.endpoints():
-            assert endpoint.path in answer.text
-    assert "sandbox-extracta-key" in answer.text
-    assert "/_sandbox" in answer.text
+        for endpoint in api.list_endpoints():
+            assert endpoint.path in response.text
+    assert "sandbox-extracta-key" in response.text
+    assert "/_sandbox" in response.text
 
 
 def test_an_overview_tells_what_is_there(pending, url, control):
     # when
-    answer = control("GET", "/").json()
+    response = control("GET", "/").json()
 
     # then
-    assert answer["now"] == "2026-11-20T09:00:00+00:00"
-    assert answer["base_urls"] == pending.base_urls(url)
-    assert answer["worlds"]["extracta"] == {
+    assert response["now"] == "2026-11-20T09:00:00+00:00"
+    assert response["base_urls"] == pending.get_base_urls(url)
+    assert response["worlds"]["extracta"] == {
         "templates": {"invoices": {"name": "Invoices", "batches": ["extraction"]}},
         "files": 2,
         "pending_files": 2,
     }
-    assert answer["worlds"]["classification"]["pending_files"] == 1
-    assert answer["worlds"]["atlas"] == {"batches": ["atlas"], "documents": 3, "pending_documents": 3, "logins": 0}
-    assert answer["switches"]["extracta_file_ids"] is True
+    assert response["worlds"]["classification"]["pending_files"] == 1
+    assert response["worlds"]["atlas"] == {"batches": ["atlas"], "documents": 3, "pending_documents": 3, "logins": 0}
+    assert response["switches"]["extracta_file_ids"] is True
 
 
 @pytest.mark.usefixtures("pending")
@@ -71,16 +71,16 @@ def test_an_overview_tells_what_is_there(pending, url, control):
 def test_pending_documents_can_be_finished(control, body, finished):
     # when / then
     assert control("POST", "/finish", body).json() == {"finished": finished}
-    left = control("GET", "/").json()["worlds"]
-    assert sum(world.get("pending_files", world.get("pending_documents")) for world in left.values()) == 6 - finished
+    worlds = control("GET", "/").json()["worlds"]
+    assert sum(world.get("pending_files", world.get("pending_documents")) for world in worlds.values()) == 6 - finished
 
 
 def test_the_clock_can_be_advanced(pending, control):
     # when
-    answer = control("POST", "/advance", {"seconds": 120})
+    response = control("POST", "/advance", {"seconds": 120})
 
     # then
-    assert answer.json() == {"now": "2026-11-20T09:02:00+00:00"}
+    assert response.json() == {"now": "2026-11-20T09:02:00+00:00"}
     assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.batch("extraction").files)
 
 
@@ -91,10 +91,10 @@ def test_documents_can_be_edited(pending, control):
         {"api": "classification", "batch_id": "classification", "document": "c.pdf", "data": {"documentType": "x"}},
         {"api": "atlas", "batch_id": "atlas", "document": "2", "data": {"document_type": "PAN"}},
     ]
-    answers = [control("POST", "/edit", edit).json() for edit in edits]
+    responses = [control("POST", "/edit", edit).json() for edit in edits]
 
     # then
-    assert answers == [{"edited": True}] * 3
+    assert responses == [{"edited": True}] * 3
     assert pending.extracta.batch("extraction").files[0].result == {"total": "7"}
     assert pending.classification.batch("classification").files[0].result == {"documentType": "x"}
     assert pending.atlas.batch("atlas").documents[1].file_data == {"document_type": "PAN"}
@@ -102,10 +102,10 @@ def test_documents_can_be_edited(pending, control):
 
 def test_switches_can_be_changed(sandbox, control):
     # when
-    answer = control("PATCH", "/switches", {"unknown_keys": True, "unknown_status": "queued"})
+    response = control("PATCH", "/switches", {"unknown_keys": True, "unknown_status": "queued"})
 
     # then
-    assert answer.json()["unknown_status"] == "queued"
+    assert response.json()["unknown_status"] == "queued"
     assert sandbox.switches.unknown_keys is True
     # The control endpoints themselves are no API whose keys could surprise.
     assert control("GET", "/switches").json() == vars(sandbox.switches)
@@ -128,7 +128,7 @@ def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, cont
 
 @pytest.mark.usefixtures("pending")
 @pytest.mark.parametrize(
-    ("method", "path", "body", "words"),
+    ("method", "path", "body", "expected_text"),
     [
         ("POST", "/finish", {"api": "nothing"}, "api must be one of extracta, classification, atlas"),
         ("POST", "/finish", {"batch_id": "unknown"}, "there is no batch unknown"),
@@ -140,13 +140,13 @@ def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, cont
         ("PATCH", "/switches", {"colour": "red"}, "there is no switch 'colour'"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(control, method, path, body, words):
+def test_what_does_not_fit_is_told_in_words(control, method, path, body, expected_text):
     # when
-    answer = control(method, path, body)
+    response = control(method, path, body)
 
     # then
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    assert response.status_code == 400
+    assert expected_text in response.json()["error"]
 
 
 def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
@@ -158,11 +158,11 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     templates = sandbox.extracta.template_ids
     assert len(templates) == 3
     assert len(sandbox.classification.template_ids) == 2
-    batches = [sandbox.extracta.batch(batch) for id_ in templates for batch in sandbox.extracta.batch_ids(id_)]
-    own = [batch for batch in batches if batch.origin == "api"]
-    assert len(own) == 8 + 12 + 6 + 1
-    assert all(timedelta() <= now - batch.started_at <= timedelta(weeks=12) for batch in own)
-    assert any(not batch.finished for batch in own)
+    batches = [sandbox.extracta.batch(batch) for id_ in templates for batch in sandbox.extracta.list_batch_ids(id_)]
+    api_batches = [batch for batch in batches if batch.origin == "api"]
+    assert len(api_batches) == 8 + 12 + 6 + 1
+    assert all(timedelta() <= now - batch.started_at <= timedelta(weeks=12) for batch in api_batches)
+    assert any(not batch.is_finished for batch in api_batches)
     statuses = [file.status for batch in batches for file in batch.files]
     assert statuses.count(FileStatus.PROCESSED) > len(statuses) / 2
     assert {FileStatus.FAILED, FileStatus.PROCESSING} < set(statuses)
@@ -170,7 +170,7 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     assert [len(batch.documents) for batch in atlas[:3]] == [120, 13, 10]
     assert len(atlas[3:]) == 2 * 12
     assert any(document.error_code for batch in atlas for document in batch.documents)
-    assert [document.extracted for document in atlas[2].documents] == [True, False] * 5
+    assert [document.is_extracted for document in atlas[2].documents] == [True, False] * 5
 
 
 def test_more_demo_documents_need_no_new_settings(control):
@@ -200,7 +200,7 @@ def test_settings_name_everything_that_is_here(sandbox, url, control):
     settings = control("GET", "/settings").json()
 
     # then
-    assert settings == sandbox.demo_settings(url)
+    assert settings == sandbox.build_settings(url)
     assert settings == {
         "extracta": {
             "api_key": "sandbox-extracta-key",

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 import requests
 
-from sandbox import NewExtraction, SensibleDocument
-from sandbox.docmap import Status as DocMapStatus
-from sandbox.sensible import Status
+from docextract_sandbox import NewExtraction, SensibleDocument
+from docextract_sandbox.docmap import Status as DocMapStatus
+from docextract_sandbox.sensible import Status
 
 
 @pytest.fixture
@@ -22,7 +22,9 @@ def control(url):
 @pytest.fixture
 def pending(sandbox):
     sandbox.docmap.template("Invoices", (), "invoices")
-    sandbox.docmap.run("invoices", [NewExtraction(f"{n}.pdf", extraction_id=f"extract_{n}") for n in (1, 2)], "run")
+    sandbox.docmap.run(
+        "invoices", [NewExtraction(f"{number}.pdf", extraction_id=f"extract_{number}") for number in (1, 2)], "run"
+    )
     sandbox.docmap.run("invoices", [NewExtraction("3.pdf", extraction_id="extract_3")])
     sandbox.sensible.document_type("contracts", "type")
     sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id="one")], "contracts")
@@ -75,7 +77,7 @@ def test_pending_documents_can_be_finished(control, body, finished):
 
 def test_documents_can_be_edited_and_reviewed(pending, control):
     # when
-    answers = [
+    responses = [
         control("POST", "/edit", {"api": "docmap", "document": "extract_1", "data": {"total": 7}}),
         control("POST", "/edit", {"api": "sensible", "document": "one", "data": {"total": None}}),
         control("POST", "/review", {"api": "sensible", "document": "one", "status": "NEEDS_REVIEW"}),
@@ -83,14 +85,14 @@ def test_documents_can_be_edited_and_reviewed(pending, control):
     ]
 
     # then
-    assert [answer.json() for answer in answers] == [{"edited": True}] * 2 + [{"reviewed": True}] * 2
-    assert pending.docmap.extraction("extract_1").data == {"total": 7}
-    assert (pending.sensible.document("one").parsed, pending.sensible.document("one").review) == ({}, "APPROVED")
+    assert [response.json() for response in responses] == [{"edited": True}] * 2 + [{"reviewed": True}] * 2
+    assert pending.docmap.get_extraction("extract_1").data == {"total": 7}
+    assert (pending.sensible.get_document("one").parsed, pending.sensible.document("one").review) == ({}, "APPROVED")
 
 
 @pytest.mark.usefixtures("pending")
 @pytest.mark.parametrize(
-    ("path", "body", "words"),
+    ("path", "body", "expected_text"),
     [
         ("/edit", {"api": "docmap", "document": "unknown", "data": {}}, "there is no extraction unknown"),
         ("/edit", {"api": "atlas", "document": "1", "data": {}}, "batch_id and document must be texts"),
@@ -103,13 +105,13 @@ def test_documents_can_be_edited_and_reviewed(pending, control):
         ("/review", {"api": "nothing"}, "api must be one of extracta, classification, atlas, docmap, sensible"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(control, path, body, words):
+def test_what_does_not_fit_is_told_in_words(control, path, body, expected_text):
     # when
-    answer = control("POST", path, body)
+    response = control("POST", path, body)
 
     # then
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    assert response.status_code == 400
+    assert expected_text in response.json()["error"]
 
 
 def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control):
@@ -120,7 +122,7 @@ def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control)
 
     # then
     assert list(by_default) == ["extracta", "atlas", "docmap", "sensible"]
-    assert listed == sandbox.demo_settings(url, ["docmap", "sensible"])
+    assert listed == sandbox.build_settings(url, ["docmap", "sensible"])
     assert listed == {name: by_default[name] for name in ("docmap", "sensible")}
     assert (unknown.status_code, unknown.json()) == (
         400,
@@ -130,11 +132,11 @@ def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control)
 
 def test_a_number_can_be_switched(sandbox, control):
     # when
-    answer = control("PATCH", "/switches", {"sensible_throttle": 3})
+    response = control("PATCH", "/switches", {"sensible_throttle": 3})
     wrong = control("PATCH", "/switches", {"sensible_throttle": True})
 
     # then
-    assert answer.json()["sensible_throttle"] == sandbox.switches.sensible_throttle == 3
+    assert response.json()["sensible_throttle"] == sandbox.switches.sensible_throttle == 3
     assert wrong.json() == {"error": "sensible_throttle takes a whole number from 0"}
 
 
@@ -143,7 +145,7 @@ def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox):
     sandbox.fill_demo()
 
     # then
-    views = [sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids]
+    views = [sandbox.docmap.get_extraction(id_) for id_ in sandbox.docmap.extraction_ids]
     ages = [sandbox.clock.now() - view.created_at for view in views]
     assert all(timedelta() <= age <= timedelta(weeks=12) for age in ages)
     assert max(ages) > timedelta(weeks=11)
@@ -161,10 +163,15 @@ def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     sandbox.fill_demo()
 
     # then
-    views = [sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids]
+    views = [sandbox.sensible.get_document(id_) for id_ in sandbox.sensible.extraction_ids]
     now = sandbox.clock.now().timestamp() * 1000
     assert all(0 <= now - view.created_ms <= timedelta(weeks=12) / timedelta(milliseconds=1) for view in views)
-    assert {type_.name for view in views for type_ in view.types} == {"contracts", "tax_forms", "claims", "invoices"}
+    assert {type_.name for view in views for type_ in view.document_types} == {
+        "contracts",
+        "tax_forms",
+        "claims",
+        "invoices",
+    }
     statuses = [view.status for view in views]
     assert statuses.count(Status.WAITING) == 2
     assert 1 < statuses.count(Status.FAILED) < 12
@@ -180,24 +187,29 @@ def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
 def test_more_demo_documents_decide_a_review_prolong_a_run_and_bring_what_was_waited_for(sandbox):
     # given
     sandbox.fill_demo()
-    waiting = next(id_ for id_ in sandbox.sensible.ids if sandbox.sensible.document(id_).status is Status.WAITING)
-    before = len(sandbox.docmap.ids), len(sandbox.sensible.ids)
-    old = set(sandbox.docmap.ids)
-    reviews = Counter(sandbox.sensible.document(id_).review for id_ in sandbox.sensible.ids)
+    waiting = next(
+        id_ for id_ in sandbox.sensible.extraction_ids if sandbox.sensible.get_document(id_).status is Status.WAITING
+    )
+    original = len(sandbox.docmap.extraction_ids), len(sandbox.sensible.extraction_ids)
+    old = set(sandbox.docmap.extraction_ids)
+    reviews = Counter(sandbox.sensible.get_document(id_).review for id_ in sandbox.sensible.extraction_ids)
 
     # when
     sandbox.fill_demo()
 
     # then
-    assert (len(sandbox.docmap.ids), len(sandbox.sensible.ids)) == (before[0] + 6, before[1] + 7)
-    added = [sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids if id_ not in old]
+    assert (len(sandbox.docmap.extraction_ids), len(sandbox.sensible.extraction_ids)) == (
+        original[0] + 6,
+        original[1] + 7,
+    )
+    added = [sandbox.docmap.get_extraction(id_) for id_ in sandbox.docmap.extraction_ids if id_ not in old]
     assert sum(view.status is DocMapStatus.PROCESSING for view in added) == 4
-    runs = {sandbox.docmap.extraction(id_).run_id for id_ in old}
+    runs = {sandbox.docmap.get_extraction(id_).run_id for id_ in old}
     assert sum(view.run_id is not None and view.run_id in runs for view in added) == 1
-    decided = Counter(sandbox.sensible.document(id_).review for id_ in sandbox.sensible.ids)
+    decided = Counter(sandbox.sensible.get_document(id_).review for id_ in sandbox.sensible.extraction_ids)
     assert {status: decided[status] - reviews[status] for status in reviews if status} == {
         "APPROVED": 3,
         "REJECTED": 1,
         "NEEDS_REVIEW": -4,
     }
-    assert sandbox.sensible.document(waiting).status is Status.PROCESSING
+    assert sandbox.sensible.get_document(waiting).status is Status.PROCESSING

@@ -7,22 +7,22 @@ from math import inf
 import pytest
 import requests
 
-from sandbox import NewExtraction
-from sandbox.docmap import Status
+from docextract_sandbox import NewExtraction
+from docextract_sandbox.docmap import Status
 
 VENDOR = {"name": "vendor_name", "type": "string", "description": "Name of the vendor or supplier"}
 PDF = base64.b64encode(b"%PDF-1.4").decode()
 
 
-def error(status: int, code: str, message: str) -> tuple[int, object]:
+def error_response(status: int, code: str, message: str) -> tuple[int, object]:
     return status, {"error": {"code": code, "message": message}}
 
 
-def told(response: requests.Response) -> tuple[int, object]:
+def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
-def submission(**changes: object) -> dict[str, object]:
+def make_submission(**changes: object) -> dict[str, object]:
     body = {"templateId": "invoices", "fileName": "a.pdf", "pdfBase64": PDF, "mimeType": "application/pdf"}
     return {key: value for key, value in {**body, **changes}.items() if value is not None}
 
@@ -39,12 +39,12 @@ def test_an_extraction_is_in_progress_and_then_completed(sandbox, clock, docmap)
     sandbox.docmap.run("invoices", [new], "run")
 
     # when
-    young = docmap.get("extractions/extract_1").json()
+    unfinished = docmap.get("extractions/extract_1").json()
     clock.advance(seconds=4)
     done = docmap.get("extractions/extract_1").json()
 
     # then
-    assert young == {
+    assert unfinished == {
         "data": {
             "id": "extract_1",
             "userId": "uid_a1b2c3d4e5f6",
@@ -66,7 +66,7 @@ def test_an_extraction_is_in_progress_and_then_completed(sandbox, clock, docmap)
         "extractedData": {"vendor_name": "Acme", "total": 12.5},
         "processingTimeMs": 3842,
     }
-    assert done == {"data": {**young["data"], **finished}}
+    assert done == {"data": {**unfinished["data"], **finished}}
 
 
 def test_an_extraction_can_fail(sandbox, docmap):
@@ -74,28 +74,28 @@ def test_an_extraction_can_fail(sandbox, docmap):
     sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 2, {}, "Unreadable", "extract_1", processing_ms=7)])
 
     # when
-    young = docmap.get("extractions/extract_1").json()["data"]
+    unfinished = docmap.get("extractions/extract_1").json()["data"]
     sandbox.docmap.finish()
-    done = docmap.get("extractions/extract_1").json()["data"]
+    finished = docmap.get("extractions/extract_1").json()["data"]
 
     # then
-    assert (young["status"], young["error"], young["processingTimeMs"]) == ("processing", None, None)
-    assert done == {**young, "status": "failed", "error": "Unreadable", "processingTimeMs": 7}
-    assert done["extractedData"] is None
+    assert (unfinished["status"], unfinished["error"], unfinished["processingTimeMs"]) == ("processing", None, None)
+    assert finished == {**unfinished, "status": "failed", "error": "Unreadable", "processingTimeMs": 7}
+    assert finished["extractedData"] is None
 
 
 def test_rows_of_another_user_are_forbidden_and_not_listed(sandbox, docmap):
     # given
-    ids = sandbox.docmap.run("invoices", [NewExtraction("a.pdf", user="uid_other"), "b.pdf"], "run")
+    ids = sandbox.docmap.run("invoices", [NewExtraction("a.pdf", user_id="uid_other"), "b.pdf"], "run")
 
     # when / then
-    forbidden = error(403, "FORBIDDEN", "The extraction belongs to a different user")
-    assert told(docmap.get(f"extractions/{ids[0]}")) == forbidden
-    assert told(docmap.send("DELETE", f"extractions/{ids[0]}")) == forbidden
+    forbidden = error_response(403, "FORBIDDEN", "The extraction belongs to a different user")
+    assert summarize_response(docmap.get(f"extractions/{ids[0]}")) == forbidden
+    assert summarize_response(docmap.send("DELETE", f"extractions/{ids[0]}")) == forbidden
     for query in ({}, {"templateId": "invoices"}, {"runId": "run"}):
         assert [row["id"] for row in docmap.get("extractions", **query).json()["data"]] == [ids[1]]
     assert docmap.get("usage").json()["data"]["usage"] == 1
-    assert sandbox.docmap.ids == ids
+    assert sandbox.docmap.extraction_ids == ids
 
 
 def test_an_extraction_can_be_deleted(sandbox, docmap):
@@ -107,14 +107,14 @@ def test_an_extraction_can_be_deleted(sandbox, docmap):
     sandbox.docmap.delete(second)
 
     # then
-    assert told(deleted) == (200, {"data": {"id": first, "deleted": True}})
-    gone = error(404, "NOT_FOUND", "No extraction exists with the specified ID")
-    assert told(docmap.get(f"extractions/{first}")) == gone
-    assert told(docmap.send("DELETE", f"extractions/{first}")) == gone
+    assert summarize_response(deleted) == (200, {"data": {"id": first, "deleted": True}})
+    gone = error_response(404, "NOT_FOUND", "No extraction exists with the specified ID")
+    assert summarize_response(docmap.get(f"extractions/{first}")) == gone
+    assert summarize_response(docmap.send("DELETE", f"extractions/{first}")) == gone
     for query in ({}, {"templateId": "invoices"}, {"runId": "run"}):
         assert docmap.get("extractions", **query).json() == {"data": [], "hasMore": False}
     assert docmap.get("usage").json()["data"]["usage"] == 2
-    assert (sandbox.docmap.ids, sandbox.docmap.finish()) == ([], 0)
+    assert (sandbox.docmap.extraction_ids, sandbox.docmap.finish()) == ([], 0)
 
 
 def test_data_can_be_edited(sandbox, docmap):
@@ -122,8 +122,8 @@ def test_data_can_be_edited(sandbox, docmap):
     failed, pending = sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 0, error="Unreadable"), "b.pdf"])
 
     # when
-    for one in (failed, pending):
-        sandbox.docmap.edit(one, {"vendor_name": "corrected"})
+    for extraction in (failed, pending):
+        sandbox.docmap.edit(extraction, {"vendor_name": "corrected"})
 
     # then
     for row in docmap.get("extractions").json()["data"]:
@@ -133,11 +133,11 @@ def test_data_can_be_edited(sandbox, docmap):
 
 def test_a_file_is_run_over_http_and_waited_for(docmap):
     # when
-    answer = docmap.send("POST", "extractions/run", submission(runId="mine"))
-    row = answer.json()["data"]
+    response = docmap.send("POST", "extractions/run", make_submission(runId="mine"))
+    row = response.json()["data"]
 
     # then
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert re.fullmatch("extract_[a-z0-9]{16}", row["id"])
     assert (row["status"], row["runId"], row["source"]) == ("completed", "mine", "api")
     assert "vendor_name" in row["extractedData"]
@@ -147,63 +147,71 @@ def test_a_file_is_run_over_http_and_waited_for(docmap):
 
 def test_a_file_is_run_over_http_and_polled_for(clock, docmap):
     # when
-    answer = docmap.send("POST", "extractions/run?async=true", submission())
-    row = answer.json()["data"]
+    response = docmap.send("POST", "extractions/run?async=true", make_submission())
+    row = response.json()["data"]
     clock.advance(seconds=30)
-    done = docmap.get(f"extractions/{row['id']}").json()["data"]
+    finished = docmap.get(f"extractions/{row['id']}").json()["data"]
 
     # then
-    assert (answer.status_code, row["status"], row["runId"], row["extractedData"]) == (200, "processing", None, None)
-    assert done["status"] == "completed"
+    assert (response.status_code, row["status"], row["runId"], row["extractedData"]) == (200, "processing", None, None)
+    assert finished["status"] == "completed"
 
 
 def test_a_damaged_file_fails(sandbox, docmap):
     # when
-    waited = docmap.send("POST", "extractions/run", submission(fileName="damaged.pdf"))
-    polled = docmap.send("POST", "extractions/run?async=true", submission(fileName="damaged.pdf"))
+    waited = docmap.send("POST", "extractions/run", make_submission(fileName="damaged.pdf"))
+    polled = docmap.send("POST", "extractions/run?async=true", make_submission(fileName="damaged.pdf"))
     sandbox.docmap.finish()
 
     # then
     assert (waited.status_code, waited.json()["error"]["code"]) == (502, "EXTRACTION_FAILED")
     assert polled.json()["data"]["status"] == "processing"
-    views = [sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids]
+    views = [sandbox.docmap.get_extraction(id_) for id_ in sandbox.docmap.extraction_ids]
     assert [view.status for view in views] == [Status.FAILED, Status.FAILED]
 
 
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"templateId": None}, error(400, "VALIDATION_ERROR", "templateId, fileName and pdfBase64 are required")),
-        ({"fileName": ""}, error(400, "VALIDATION_ERROR", "templateId, fileName and pdfBase64 are required")),
-        ({"pdfBase64": "no!"}, error(400, "VALIDATION_ERROR", "pdfBase64 is not valid base64")),
-        ({"mimeType": "image/png"}, error(400, "INVALID_MIME_TYPE", "mimeType must be that of a PDF or DOCX file")),
-        ({"pdfBase64": "A" * 14_000_000}, error(400, "FILE_TOO_LARGE", "The file is larger than 10 MB")),
-        ({"templateId": "unknown"}, error(404, "NOT_FOUND", "No template exists with the specified ID")),
+        (
+            {"templateId": None},
+            error_response(400, "VALIDATION_ERROR", "templateId, fileName and pdfBase64 are required"),
+        ),
+        ({"fileName": ""}, error_response(400, "VALIDATION_ERROR", "templateId, fileName and pdfBase64 are required")),
+        ({"pdfBase64": "no!"}, error_response(400, "VALIDATION_ERROR", "pdfBase64 is not valid base64")),
+        (
+            {"mimeType": "image/png"},
+            error_response(400, "INVALID_MIME_TYPE", "mimeType must be that of a PDF or DOCX file"),
+        ),
+        ({"pdfBase64": "A" * 14_000_000}, error_response(400, "FILE_TOO_LARGE", "The file is larger than 10 MB")),
+        ({"templateId": "unknown"}, error_response(404, "NOT_FOUND", "No template exists with the specified ID")),
     ],
 )
 def test_a_bad_submission_is_told(sandbox, docmap, changes, refusal):
     # when / then
-    assert told(docmap.send("POST", "extractions/run", submission(**changes))) == refusal
-    assert sandbox.docmap.ids == []
+    assert summarize_response(docmap.send("POST", "extractions/run", make_submission(**changes))) == refusal
+    assert sandbox.docmap.extraction_ids == []
 
 
 def test_the_monthly_quota_refuses_new_extractions_only(sandbox, clock, docmap):
     # given
     sandbox.docmap.limit = 2
-    first = docmap.send("POST", "extractions/run", submission()).json()["data"]["id"]
-    docmap.send("POST", "extractions/run", submission())
+    first = docmap.send("POST", "extractions/run", make_submission()).json()["data"]["id"]
+    docmap.send("POST", "extractions/run", make_submission())
 
     # when
-    refused = docmap.send("POST", "extractions/run", submission())
+    refused = docmap.send("POST", "extractions/run", make_submission())
     used = docmap.get("usage").json()
     readable = [docmap.get("extractions"), docmap.get(f"extractions/{first}")]
     clock.advance(days=11)
-    renewed = docmap.send("POST", "extractions/run", submission())
+    renewed = docmap.send("POST", "extractions/run", make_submission())
 
     # then
-    assert told(refused) == error(429, "USAGE_LIMIT_EXCEEDED", "Monthly limit of 2 extractions reached")
+    assert summarize_response(refused) == error_response(
+        429, "USAGE_LIMIT_EXCEEDED", "Monthly limit of 2 extractions reached"
+    )
     assert used == {"data": {"plan": "core", "usage": 2, "limit": 2, "periodKey": "2026-11"}}
-    assert [answer.status_code for answer in (*readable, renewed)] == [200, 200, 200]
+    assert [response.status_code for response in (*readable, renewed)] == [200, 200, 200]
     assert docmap.get("usage").json()["data"] == {"plan": "core", "usage": 1, "limit": 2, "periodKey": "2026-12"}
 
 
@@ -213,16 +221,18 @@ def test_a_wrong_key_is_refused_everywhere(docmap, header):
     docmap.session.headers["Authorization"] = header
 
     # when
-    answers = [
+    responses = [
         docmap.get("extractions"),
         docmap.get("extractions/unknown"),
         docmap.get("usage"),
         docmap.send("DELETE", "extractions/unknown"),
-        docmap.send("POST", "extractions/run", submission()),
+        docmap.send("POST", "extractions/run", make_submission()),
     ]
 
     # then
-    assert [told(answer) for answer in answers] == [error(401, "UNAUTHORIZED", "Missing or invalid API key")] * 5
+    assert [summarize_response(response) for response in responses] == [
+        error_response(401, "UNAUTHORIZED", "Missing or invalid API key")
+    ] * 5
 
 
 def test_a_key_can_expire(sandbox, docmap):
@@ -230,12 +240,12 @@ def test_a_key_can_expire(sandbox, docmap):
     sandbox.docmap.key_expired = True
 
     # then
-    assert told(docmap.get("usage")) == error(401, "KEY_EXPIRED", "This API key has expired")
+    assert summarize_response(docmap.get("usage")) == error_response(401, "KEY_EXPIRED", "This API key has expired")
 
 
 def test_health_needs_no_key(url):
     # when / then
-    assert told(requests.get(f"{url}/docmap/health", timeout=5)) == (200, {"status": "ok"})
+    assert summarize_response(requests.get(f"{url}/docmap/health", timeout=5)) == (200, {"status": "ok"})
 
 
 def test_a_key_looks_as_documented(sandbox):
@@ -244,12 +254,12 @@ def test_a_key_looks_as_documented(sandbox):
 
 def test_a_changed_template_leaves_its_extractions_as_they_are(sandbox, docmap):
     # given
-    (before,) = sandbox.docmap.run("invoices", ["a.pdf"])
+    (original,) = sandbox.docmap.run("invoices", ["a.pdf"])
 
     # when
     sandbox.docmap.template("Bills", [VENDOR, {**VENDOR, "name": "due"}], "invoices")
-    (after,) = sandbox.docmap.run("invoices", ["b.pdf"])
-    old, new = (docmap.get(f"extractions/{id_}").json()["data"] for id_ in (before, after))
+    (changed,) = sandbox.docmap.run("invoices", ["b.pdf"])
+    old, new = (docmap.get(f"extractions/{id_}").json()["data"] for id_ in (original, changed))
 
     # then
     assert (old["templateName"], len(old["variables"])) == ("Invoices", 1)
@@ -266,16 +276,16 @@ def test_generated_data_has_real_values_and_keys_beyond_the_variables(sandbox):
     more = sandbox.docmap.run("invoices", [NewExtraction("b.pdf", 0) for _ in range(20)])
 
     # when
-    odd = sandbox.docmap.extraction(ids[0]).data
-    read = [sandbox.docmap.extraction(id_).data for id_ in more]
+    unusual_data = sandbox.docmap.get_extraction(ids[0]).data
+    read = [sandbox.docmap.get_extraction(id_).data for id_ in more]
 
     # then
-    assert [type(odd[type_]) for type_ in types] == [float, bool, str, list, dict, str, str]
+    assert [type(unusual_data[type_]) for type_ in types] == [float, bool, str, list, dict, str, str]
     assert all("vendor_name" in data for data in read)
     assert {len(data) > 1 for data in read} == {True, False}
-    without = sandbox.docmap.template("No variables")
-    (free,) = sandbox.docmap.run(without, [NewExtraction("c.pdf", 0)])
-    assert isinstance(sandbox.docmap.extraction(free).data["total_amount"], float)
+    template_without_variables = sandbox.docmap.template("No variables")
+    (free,) = sandbox.docmap.run(template_without_variables, [NewExtraction("c.pdf", 0)])
+    assert isinstance(sandbox.docmap.get_extraction(free).data["total_amount"], float)
 
 
 def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
@@ -290,7 +300,7 @@ def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
         lambda: sandbox.docmap.finish("unknown"),
         lambda: sandbox.docmap.edit("unknown", {}),
         lambda: sandbox.docmap.delete("unknown"),
-        lambda: sandbox.docmap.extraction("unknown"),
+        lambda: sandbox.docmap.get_extraction("unknown"),
     ):
         with pytest.raises(LookupError):
             attempt()

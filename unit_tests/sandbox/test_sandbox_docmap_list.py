@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sandbox import NewExtraction
+from docextract_sandbox import NewExtraction
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
@@ -17,57 +17,59 @@ def sandbox(sandbox):
     return sandbox
 
 
-def add(sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"):
+def add_extractions(
+    sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"
+):
     new = [NewExtraction(f"{name}.pdf", 0, {}, extraction_id=name) for name in names]
     sandbox.docmap.run(template, new, run_id, created_at=created_at)
 
 
-def listed(docmap, **query):
-    answer = docmap.get("extractions", **query).json()
-    return [row["id"] for row in answer["data"]], answer["hasMore"]
+def list_ids(docmap, **query):
+    response = docmap.get("extractions", **query).json()
+    return [row["id"] for row in response["data"]], response["hasMore"]
 
 
-def walked(docmap, limit: int, most: int = 10) -> list[str]:
+def list_all_ids(docmap, limit: int, max_requests: int = 10) -> list[str]:
     """All ids that pages of `limit` rows bring, with as many requests as that takes."""
     ids, query = [], {"limit": limit}
-    for _ in range(most):
-        answer = docmap.get("extractions", **query).json()
-        ids += [row["id"] for row in answer["data"]]
-        if not answer["hasMore"]:
+    for _ in range(max_requests):
+        response = docmap.get("extractions", **query).json()
+        ids += [row["id"] for row in response["data"]]
+        if not response["hasMore"]:
             break
-        query["cursor"] = answer["data"][-1]["createdAt"]
+        query["cursor"] = response["data"][-1]["createdAt"]
     return ids
 
 
 def test_the_newest_comes_first_and_pages_follow_each_other(sandbox, docmap):
     # given
     for number in range(120):
-        add(sandbox, f"{number:03d}", created_at=START - timedelta(minutes=number))
+        add_extractions(sandbox, f"{number:03d}", created_at=START - timedelta(minutes=number))
 
     # when
-    first, more = listed(docmap)
-    whole, more_of_whole = listed(docmap, limit=100)
-    exact, more_of_exact = listed(docmap, limit=20, cursor="2026-11-20T07:20:00.001Z")
+    first, more = list_ids(docmap)
+    whole, more_of_whole = list_ids(docmap, limit=100)
+    exact, more_of_exact = list_ids(docmap, limit=20, cursor="2026-11-20T07:20:00.001Z")
 
     # then
     assert (first, more) == ([f"{number:03d}" for number in range(50)], True)
     assert (len(whole), more_of_whole) == (100, True)
     assert (exact, more_of_exact) == ([f"{number:03d}" for number in range(100, 120)], False)
-    assert walked(docmap, 7, 20) == [f"{number:03d}" for number in range(120)]
+    assert list_all_ids(docmap, 7, 20) == [f"{number:03d}" for number in range(120)]
 
 
 def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox, docmap):
     # given
-    add(sandbox, "new", created_at=START)
-    add(sandbox, "tie-1", "tie-2", "tie-3", created_at=START - timedelta(hours=1))
-    add(sandbox, "old", created_at=START - timedelta(hours=2))
+    add_extractions(sandbox, "new", created_at=START)
+    add_extractions(sandbox, "tie-1", "tie-2", "tie-3", created_at=START - timedelta(hours=1))
+    add_extractions(sandbox, "old", created_at=START - timedelta(hours=2))
 
     # when
-    whole = walked(docmap, 5)
-    skipped = walked(docmap, 2)
+    whole = list_all_ids(docmap, 5)
+    skipped = list_all_ids(docmap, 2)
     sandbox.switches = replace(sandbox.switches, docmap_cursor_inclusive=True)
-    repeated = walked(docmap, 4)
-    stuck = walked(docmap, 3)
+    repeated = list_all_ids(docmap, 4)
+    stuck = list_all_ids(docmap, 3)
 
     # then
     assert whole == ["new", "tie-3", "tie-2", "tie-1", "old"]
@@ -80,48 +82,53 @@ def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox, docmap):
 def test_what_arrives_meanwhile_moves_no_page(sandbox, docmap):
     # given
     for number in range(4):
-        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+        add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
     first = docmap.get("extractions", limit=2).json()["data"]
 
     # when
-    add(sandbox, "late", created_at=START + timedelta(minutes=1))
+    add_extractions(sandbox, "late", created_at=START + timedelta(minutes=1))
 
     # then
     assert [row["id"] for row in first] == ["0", "1"]
-    assert listed(docmap, limit=2, cursor=first[-1]["createdAt"]) == (["2", "3"], False)
+    assert list_ids(docmap, limit=2, cursor=first[-1]["createdAt"]) == (["2", "3"], False)
 
 
 def test_a_template_and_days_narrow_the_list(sandbox, docmap):
     # given
     for name, day, hour in (("a", 17, 23), ("b", 18, 0), ("c", 18, 23), ("d", 19, 0)):
         created = datetime(2026, 11, day, hour, 59 if hour else 0, 59 if hour else 0, tzinfo=timezone.utc)
-        add(sandbox, name, created_at=created, template="notes" if name == "c" else "invoices")
+        add_extractions(sandbox, name, created_at=created, template="notes" if name == "c" else "invoices")
 
     # when / then
-    assert listed(docmap, templateId="notes") == (["c"], False)
-    assert listed(docmap, templateId="unknown") == ([], False)
-    assert listed(docmap, dateFrom="2026-11-18", dateTo="2026-11-18") == (["c", "b"], False)
-    assert listed(docmap, dateFrom="2026-11-18") == (["d", "c", "b"], False)
-    assert listed(docmap, dateTo="2026-11-18", limit=2) == (["c", "b"], True)
-    assert listed(docmap, dateTo="2026-11-18", limit=2, cursor="2026-11-18T00:00:00.000Z") == (["a"], False)
-    assert listed(docmap, dateFrom="2026-11-19", dateTo="2026-11-18") == ([], False)
-    assert listed(docmap, templateId="invoices", dateFrom="2026-11-18", limit=1) == (["d"], True)
+    assert list_ids(docmap, templateId="notes") == (["c"], False)
+    assert list_ids(docmap, templateId="unknown") == ([], False)
+    assert list_ids(docmap, dateFrom="2026-11-18", dateTo="2026-11-18") == (["c", "b"], False)
+    assert list_ids(docmap, dateFrom="2026-11-18") == (["d", "c", "b"], False)
+    assert list_ids(docmap, dateTo="2026-11-18", limit=2) == (["c", "b"], True)
+    assert list_ids(docmap, dateTo="2026-11-18", limit=2, cursor="2026-11-18T00:00:00.000Z") == (["a"], False)
+    assert list_ids(docmap, dateFrom="2026-11-19", dateTo="2026-11-18") == ([], False)
+    assert list_ids(docmap, templateId="invoices", dateFrom="2026-11-18", limit=1) == (["d"], True)
 
 
 def test_a_run_comes_whole(sandbox, docmap):
     # given
     for number in range(130):
         template = "notes" if number % 10 == 0 else "invoices"
-        add(sandbox, f"{number:03d}", created_at=START - timedelta(days=number), run_id="run", template=template)
-    add(sandbox, "other", run_id="other")
+        add_extractions(
+            sandbox, f"{number:03d}", created_at=START - timedelta(days=number), run_id="run", template=template
+        )
+    add_extractions(sandbox, "other", run_id="other")
 
     # when / then
     everything = ([f"{number:03d}" for number in range(130)], False)
-    assert listed(docmap, runId="run") == everything
-    assert listed(docmap, runId="run", limit=2, cursor="2026-11-01T00:00:00.000Z") == everything
-    assert listed(docmap, runId="run", templateId="notes") == ([f"{number:03d}" for number in range(0, 130, 10)], False)
-    assert listed(docmap, runId="run", dateFrom="2026-11-19") == (["000", "001"], False)
-    assert listed(docmap, runId="unknown") == ([], False)
+    assert list_ids(docmap, runId="run") == everything
+    assert list_ids(docmap, runId="run", limit=2, cursor="2026-11-01T00:00:00.000Z") == everything
+    assert list_ids(docmap, runId="run", templateId="notes") == (
+        [f"{number:03d}" for number in range(0, 130, 10)],
+        False,
+    )
+    assert list_ids(docmap, runId="run", dateFrom="2026-11-19") == (["000", "001"], False)
+    assert list_ids(docmap, runId="unknown") == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -137,16 +144,16 @@ def test_a_run_comes_whole(sandbox, docmap):
 )
 def test_a_bad_query_is_told(docmap, query, message):
     # when
-    answer = docmap.get("extractions", **query)
+    response = docmap.get("extractions", **query)
 
     # then
-    assert answer.status_code == 400
-    assert answer.json() == {"error": {"code": "VALIDATION_ERROR", "message": message}}
+    assert response.status_code == 400
+    assert response.json() == {"error": {"code": "VALIDATION_ERROR", "message": message}}
 
 
 def test_the_list_can_be_nested(sandbox, docmap):
     # given
-    add(sandbox, "a", "b")
+    add_extractions(sandbox, "a", "b")
     plain = docmap.get("extractions", limit=1).json()
 
     # when
@@ -165,15 +172,15 @@ def test_other_readings_of_rows(sandbox, docmap):
 
     # when
     sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="queued")
-    answer = docmap.get("extractions").json()
+    response = docmap.get("extractions").json()
 
     # then
-    assert answer.items() >= extra.items()
+    assert response.items() >= extra.items()
     statuses = {"processing": "queued", "completed": "completed"}
-    assert answer["data"] == [{**row, "status": statuses[row["status"]], **extra} for row in plain]
+    assert response["data"] == [{**row, "status": statuses[row["status"]], **extra} for row in plain]
 
 
-def test_the_journal_tells_which_extraction_was_asked_for(sandbox, docmap):
+def test_journal_records_requested_extraction(sandbox, docmap):
     # when
     docmap.get("extractions", limit=2)
     docmap.get("extractions/unknown")
@@ -193,10 +200,10 @@ def test_the_journal_tells_which_extraction_was_asked_for(sandbox, docmap):
 def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    add(sandbox, "before", created_at=start - timedelta(seconds=1))
+    add_extractions(sandbox, "before", created_at=start - timedelta(seconds=1))
 
     # when
-    ids = sandbox.docmap.bulk("notes", 20_005, start, 60, 10)
+    ids = sandbox.docmap.add_history("notes", 20_005, start, 60, 10)
     newest = docmap.get("extractions", limit=7).json()
     oldest = docmap.get("extractions", dateTo="2024-01-01", cursor="2024-01-01T00:03:00.000Z").json()
 
@@ -209,15 +216,15 @@ def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):
     assert (row["createdAt"], row["status"], row["templateId"]) == ("2024-01-01T00:00:00.000Z", "completed", "notes")
     assert row["extractedData"]["reference"] == "R-0000000"
     assert docmap.get(f"extractions/{ids[0]}").json()["data"] == row
-    assert listed(docmap, runId=row["runId"]) == (ids[9::-1], False)
+    assert list_ids(docmap, runId=row["runId"]) == (ids[9::-1], False)
     last = docmap.get(f"extractions/{ids[-1]}").json()["data"]
-    assert listed(docmap, runId=last["runId"]) == (ids[:-6:-1], False)
-    assert listed(docmap, templateId="invoices") == (["before"], False)
+    assert list_ids(docmap, runId=last["runId"]) == (ids[:-6:-1], False)
+    assert list_ids(docmap, templateId="invoices") == (["before"], False)
 
 
 def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(sandbox, docmap):
     # given
-    ids = sandbox.docmap.bulk("notes", 3, START - timedelta(days=1), 0)
+    ids = sandbox.docmap.add_history("notes", 3, START - timedelta(days=1), 0)
 
     # when
     sandbox.docmap.edit(ids[0], {"edited": True})
@@ -243,30 +250,30 @@ def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(san
 def test_days_are_counted_in_the_zone_of_the_switch(sandbox, docmap, zone, first, last):
     # given
     sandbox.switches = replace(sandbox.switches, docmap_zone=zone)
-    begin, end = (datetime.fromisoformat(one).replace(tzinfo=timezone.utc) for one in (first, last))
+    begin, end = (datetime.fromisoformat(day).replace(tzinfo=timezone.utc) for day in (first, last))
     minute = timedelta(minutes=1)
-    for name, when in (("before", begin - minute), ("first", begin), ("last", end), ("after", end + minute)):
-        add(sandbox, name, created_at=when)
+    for name, created_at in (("before", begin - minute), ("first", begin), ("last", end), ("after", end + minute)):
+        add_extractions(sandbox, name, created_at=created_at)
 
     # when / then
-    assert listed(docmap, dateFrom="2026-03-08", dateTo="2026-03-08") == (["last", "first"], False)
+    assert list_ids(docmap, dateFrom="2026-03-08", dateTo="2026-03-08") == (["last", "first"], False)
 
 
 def test_only_times_of_rows_can_be_cursors(sandbox, docmap):
     # given
     for number in range(3):
-        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+        add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
     sandbox.switches = replace(sandbox.switches, docmap_cursor_rows_only=True)
 
     # when / then
-    assert listed(docmap, cursor="2026-11-20T09:00:00.000Z") == (["1", "2"], False)
-    assert listed(docmap, cursor="2026-11-20T09:00:00.001Z") == ([], False)
+    assert list_ids(docmap, cursor="2026-11-20T09:00:00.000Z") == (["1", "2"], False)
+    assert list_ids(docmap, cursor="2026-11-20T09:00:00.001Z") == ([], False)
 
 
 def test_pages_can_be_short_and_empty_and_promise_more(sandbox, docmap):
     # given
     for number in range(5):
-        add(
+        add_extractions(
             sandbox,
             str(number),
             created_at=START - timedelta(minutes=number),
@@ -275,25 +282,25 @@ def test_pages_can_be_short_and_empty_and_promise_more(sandbox, docmap):
     sandbox.switches = replace(sandbox.switches, docmap_scan=2)
 
     # when / then
-    assert listed(docmap) == (["0", "1"], True)
-    assert listed(docmap, templateId="invoices") == ([], True)
-    assert listed(docmap, templateId="invoices", cursor="2026-11-20T08:59:00.000Z") == (["3"], True)
-    assert listed(docmap, templateId="invoices", cursor="2026-11-20T08:58:00.000Z") == (["3", "4"], False)
+    assert list_ids(docmap) == (["0", "1"], True)
+    assert list_ids(docmap, templateId="invoices") == ([], True)
+    assert list_ids(docmap, templateId="invoices", cursor="2026-11-20T08:59:00.000Z") == (["3"], True)
+    assert list_ids(docmap, templateId="invoices", cursor="2026-11-20T08:58:00.000Z") == (["3", "4"], False)
 
 
 @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
 def test_a_list_can_have_no_end(sandbox, docmap, kind):
     # given
-    add(sandbox, "a", "b")
-    add(sandbox, "c", template="notes")
+    add_extractions(sandbox, "a", "b")
+    add_extractions(sandbox, "c", template="notes")
     sandbox.switches = replace(sandbox.switches, docmap_endless=kind)
 
     # when
-    first, more = listed(docmap, templateId="invoices", limit=2)
-    then, more_then = listed(docmap, templateId="invoices", limit=2, cursor="2026-11-20T08:00:00.000Z")
+    first, more = list_ids(docmap, templateId="invoices", limit=2)
+    then, more_then = list_ids(docmap, templateId="invoices", limit=2, cursor="2026-11-20T08:00:00.000Z")
 
     # then
     assert (more, more_then) == (True, True)
     assert (len(first), len(then)) == ((0, 0) if kind == "empty" else (2, 2))
     assert (first == then) is (kind != "rows")
-    assert listed(docmap, templateId="notes") == (["c"], False)
+    assert list_ids(docmap, templateId="notes") == (["c"], False)

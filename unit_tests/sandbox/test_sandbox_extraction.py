@@ -5,13 +5,13 @@ from math import inf
 import pytest
 import requests
 
-from sandbox import NewFile
+from docextract_sandbox import NewFile
 
 FIELDS = ({"key": "total", "description": "the sum", "example": "1.00", "type": "string"},)
 INVALID = (400, {"error": "Invalid request"})
 
 
-def told(response: requests.Response) -> tuple[int, object]:
+def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
@@ -22,7 +22,7 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
     # when
     created = extracta.call("POST", "createExtraction", {"extractionDetails": details}).json()
     extraction_id = created["extractionId"]
-    seen = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()
+    template_view = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()
     change = {"extractionId": extraction_id, "extractionDetails": {"name": "Bills"}}
     updated = extracta.call("PATCH", "updateExtraction", change).json()
     seen_again = extracta.call("POST", "viewExtraction", {"extractionId": extraction_id}).json()
@@ -33,11 +33,11 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
     now = 1795165200000
     assert created == {"status": "created", "createdAt": now, "extractionId": extraction_id}
     assert len(extraction_id) == 20
-    assert seen == {"extractionId": extraction_id, "extractionDetails": {"description": "", **details}}
+    assert template_view == {"extractionId": extraction_id, "extractionDetails": {"description": "", **details}}
     assert updated == {"status": "updated", "updatedAt": now, "extractionId": extraction_id}
     assert seen_again["extractionDetails"] == {"description": "", **details, "name": "Bills"}
-    assert told(deleted) == (200, {"status": "deleted", "deletedAt": now})
-    assert told(gone) == INVALID
+    assert summarize_response(deleted) == (200, {"status": "deleted", "deletedAt": now})
+    assert summarize_response(gone) == INVALID
 
 
 def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, extracta):
@@ -50,7 +50,7 @@ def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, ext
     batch_id = uploaded["batchId"]
     waiting = extracta.results(extraction_id, batch_id).json()
     clock.advance(seconds=90)
-    answer = extracta.results(extraction_id, batch_id).json()
+    response = extracta.results(extraction_id, batch_id).json()
     credits_after = extracta.call("GET", "credits").json()
 
     # then
@@ -59,7 +59,7 @@ def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, ext
     assert all(set(file) == {"fileName", "fileId", "url"} for file in uploaded["files"])
     assert len(batch_id) == 25
     assert waiting == {"extractionId": extraction_id, "batchId": batch_id, "status": "waiting"}
-    good, bad = answer["files"]
+    good, bad = response["files"]
     assert set(good) == {"fileId", "fileName", "status", "result", "url"}
     assert good["status"] == "processed"
     assert set(good["result"]) == {"total"}
@@ -82,17 +82,17 @@ def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
     settled = extracta.results(extraction_id, batch_id).json()
 
     # when
-    again = extracta.upload("uploadFiles", {"extractionId": extraction_id, "batchId": batch_id}, "b.pdf").json()
+    second_upload = extracta.upload("uploadFiles", {"extractionId": extraction_id, "batchId": batch_id}, "b.pdf").json()
     waiting = extracta.results(extraction_id, batch_id).json()
     sandbox.extracta.finish(name="b.pdf")
-    answer = extracta.results(extraction_id, batch_id).json()
+    response = extracta.results(extraction_id, batch_id).json()
 
     # then
     assert len(settled["files"]) == 1
-    assert again["batchId"] == batch_id
+    assert second_upload["batchId"] == batch_id
     assert waiting["status"] == "waiting"
     assert "files" not in waiting
-    assert [file["fileName"] for file in answer["files"]] == ["a.pdf", "b.pdf"]
+    assert [file["fileName"] for file in response["files"]] == ["a.pdf", "b.pdf"]
 
 
 def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, extracta):
@@ -102,31 +102,36 @@ def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, 
     batch_id = sandbox.extracta.upload(extraction_id, files)
 
     # when
-    early = extracta.results(extraction_id, batch_id, fileId="one").json()
+    waiting_response = extracta.results(extraction_id, batch_id, fileId="one").json()
     finished = sandbox.extracta.finish(batch_id)
-    late = extracta.results(extraction_id, batch_id, fileId="one").json()
+    finished_response = extracta.results(extraction_id, batch_id, fileId="one").json()
 
     # then
-    assert early == {"extractionId": extraction_id, "batchId": batch_id, "fileId": "one", "status": "waiting"}
+    assert waiting_response == {
+        "extractionId": extraction_id,
+        "batchId": batch_id,
+        "fileId": "one",
+        "status": "waiting",
+    }
     assert finished == 1
-    assert late["fileId"] == "one"
-    assert [file["fileId"] for file in late["files"]] == ["one"]
+    assert finished_response["fileId"] == "one"
+    assert [file["fileId"] for file in finished_response["files"]] == ["one"]
 
 
 def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox, extracta):
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, {"total": "1.00"}, url="fixed")])
-    before = extracta.results(extraction_id, batch_id).json()
+    original = extracta.results(extraction_id, batch_id).json()
 
     # when
     sandbox.extracta.edit(batch_id, "a.pdf", {"total": "2.00"})
-    after = extracta.results(extraction_id, batch_id).json()
+    changed = extracta.results(extraction_id, batch_id).json()
 
     # then
-    assert before["files"][0]["result"] == {"total": "1.00"}
-    before["files"][0]["result"] = {"total": "2.00"}
-    assert after == before
+    assert original["files"][0]["result"] == {"total": "1.00"}
+    original["files"][0]["result"] = {"total": "2.00"}
+    assert changed == original
 
 
 def test_an_edit_mends_a_failed_file(sandbox, extracta):
@@ -150,11 +155,11 @@ def test_a_link_differs_in_every_answer(sandbox, extracta):
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("März 1.pdf", 0)])
 
     # when
-    links = [extracta.results(extraction_id, batch_id).json()["files"][0]["url"] for _ in range(2)]
+    urls = [extracta.results(extraction_id, batch_id).json()["files"][0]["url"] for _ in range(2)]
 
     # then
-    assert links[0] != links[1]
-    assert all(link.startswith("https://files.example.invalid/M%C3%A4rz%201.pdf?") for link in links)
+    assert urls[0] != urls[1]
+    assert all(url.startswith("https://files.example.invalid/M%C3%A4rz%201.pdf?") for url in urls)
 
 
 def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
@@ -167,17 +172,17 @@ def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
 
     # when / then: one file
     assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first, "fileId": "one"}).ok
-    left = extracta.results(extraction_id, first).json()["files"]
-    assert [file["fileId"] for file in left] == ["two"]
+    remaining_files = extracta.results(extraction_id, first).json()["files"]
+    assert [file["fileId"] for file in remaining_files] == ["two"]
 
     # when / then: a batch
     assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first}).ok
-    assert told(extracta.results(extraction_id, first)) == INVALID
+    assert summarize_response(extracta.results(extraction_id, first)) == INVALID
     assert extracta.results(extraction_id, second).ok
 
     # when / then: all
     assert extracta.call("DELETE", "deleteExtraction", whole).ok
-    assert told(extracta.results(extraction_id, second)) == INVALID
+    assert summarize_response(extracta.results(extraction_id, second)) == INVALID
     assert sandbox.extracta.template_ids == []
 
 
@@ -227,7 +232,7 @@ def test_what_does_not_fit_is_an_invalid_request(sandbox, extracta, method, path
     sandbox.extracta.upload("known", [NewFile("a.pdf", 0, file_id="file")], "batch")
 
     # when / then
-    assert told(extracta.call(method, path, body)) == INVALID
+    assert summarize_response(extracta.call(method, path, body)) == INVALID
 
 
 def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox, extracta):
@@ -235,19 +240,22 @@ def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox, extracta):
     sandbox.extracta.create("Invoices", FIELDS, "known")
 
     # when / then
-    assert told(extracta.upload("uploadFiles", {"extractionId": "unknown"}, "a.pdf")) == INVALID
-    assert told(extracta.upload("uploadFiles", {"extractionId": "known", "batchId": "unknown"}, "a.pdf")) == INVALID
-    assert told(extracta.upload("uploadFiles", {}, "a.pdf")) == INVALID
+    assert summarize_response(extracta.upload("uploadFiles", {"extractionId": "unknown"}, "a.pdf")) == INVALID
+    assert (
+        summarize_response(extracta.upload("uploadFiles", {"extractionId": "known", "batchId": "unknown"}, "a.pdf"))
+        == INVALID
+    )
+    assert summarize_response(extracta.upload("uploadFiles", {}, "a.pdf")) == INVALID
 
 
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox-extracta-key"])
 def test_a_wrong_key_is_told_in_a_message(extracta, key):
     # when
     extracta.session.headers["Authorization"] = key
-    answer = extracta.call("GET", "credits")
+    response = extracta.call("GET", "credits")
 
     # then
-    assert told(answer) == (401, {"message": "Unauthorized: invalid API key"})
+    assert summarize_response(response) == (401, {"message": "Unauthorized: invalid API key"})
 
 
 def test_in_process_ids_that_do_not_exist_are_unknown(sandbox):

@@ -10,143 +10,151 @@ from random import Random
 import pytest
 import requests
 
-from sandbox import REFUSALS, Fault, NewDocument, NewExtraction, NewFile, SensibleDocument, throttled
-from sandbox.faults import KINDS, SPOILT, Faults
+from docextract_sandbox import (
+    TRANSIENT_4XX_FAULTS,
+    Fault,
+    NewDocument,
+    NewExtraction,
+    NewFile,
+    SensibleDocument,
+    make_throttle_fault,
+)
+from docextract_sandbox.faults import FAULT_KINDS, PAYLOAD_FAULTS, Faults
 
 
 @pytest.fixture
-def filled(sandbox):
+def filled_sandbox(sandbox):
     """A few documents everywhere."""
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     files = [NewFile("a.pdf", 0, {"total": "7"}, file_id="a"), NewFile("b.pdf", 0, error="unreadable", file_id="b")]
     sandbox.extracta.upload("invoices", files, "batch")
     sandbox.docmap.template("Notes", (), "notes")
-    sandbox.docmap.run("notes", [NewExtraction(f"{n}.pdf", 0, {"n": n}) for n in range(5)], "run")
+    sandbox.docmap.run("notes", [NewExtraction(f"{number}.pdf", 0, {"n": number}) for number in range(5)], "run")
     sandbox.sensible.document_type("claims")
     sandbox.sensible.extract([SensibleDocument("c.pdf", 0, {"total": None}, extraction_id="c")], "claims")
     sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})], batch_id="B")
     return sandbox
 
 
-def get(docmap):
+def get_extractions(docmap):
     return docmap.get("extractions", limit=3)
 
 
-def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(filled, docmap):
+def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(filled_sandbox, docmap):
     # given
     body = {"error": {"code": "INTERNAL_ERROR", "message": "Oops"}}
-    one = filled.docmap.ids[0]
+    extraction_id = filled_sandbox.docmap.extraction_ids[0]
 
     # when
-    with filled.faults.during(Fault("status", status=502, body=body, headers={"X-Trouble": "yes"})):
-        answer = docmap.send("DELETE", f"extractions/{one}")
+    with filled_sandbox.faults.apply_only(Fault("status", status=502, body=body, headers={"X-Trouble": "yes"})):
+        response = docmap.send("DELETE", f"extractions/{extraction_id}")
 
     # then
-    assert (answer.status_code, answer.json(), answer.headers["X-Trouble"]) == (502, body, "yes")
-    assert one in filled.docmap.ids
-    assert docmap.send("DELETE", f"extractions/{one}").status_code == 200
+    assert (response.status_code, response.json(), response.headers["X-Trouble"]) == (502, body, "yes")
+    assert extraction_id in filled_sandbox.docmap.extraction_ids
+    assert docmap.send("DELETE", f"extractions/{extraction_id}").status_code == 200
 
 
-def test_a_status_with_a_sentence_is_plain_text(filled, sensible):
-    with filled.faults.during(Fault("status", status=500, body="Internal error")):
-        answer = sensible.get("document_types")
+def test_a_status_with_a_sentence_is_plain_text(filled_sandbox, sensible):
+    with filled_sandbox.faults.apply_only(Fault("status", status=500, body="Internal error")):
+        response = sensible.get("document_types")
 
-    assert (answer.status_code, answer.text) == (500, "Internal error")
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert (response.status_code, response.text) == (500, "Internal error")
+    assert response.headers["content-type"].startswith("text/plain")
 
 
 @pytest.mark.parametrize("retry_after", [None, 0, 30])
-def test_a_throttle_tells_when_to_come_back_or_does_not(filled, docmap, retry_after):
-    with filled.faults.during(throttled(retry_after=retry_after)):
-        answer = get(docmap)
+def test_a_throttle_tells_when_to_come_back_or_does_not(filled_sandbox, docmap, retry_after):
+    with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=retry_after)):
+        response = get_extractions(docmap)
 
-    assert answer.status_code == 429
-    assert answer.headers.get("Retry-After") == (None if retry_after is None else str(retry_after))
+    assert response.status_code == 429
+    assert response.headers.get("Retry-After") == (None if retry_after is None else str(retry_after))
 
 
-def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(filled, docmap, clock):
-    with filled.faults.during(throttled(retry_after=90, as_date=True)):
-        first = get(docmap).headers["Retry-After"]
+def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(filled_sandbox, docmap, clock):
+    with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=90, as_date=True)):
+        first = get_extractions(docmap).headers["Retry-After"]
         clock.advance(days=3)
-        second = get(docmap).headers["Retry-After"]
+        second = get_extractions(docmap).headers["Retry-After"]
 
     assert first == "Fri, 20 Nov 2026 09:01:30 GMT"
     assert (parsedate_to_datetime(second) - clock.now()).total_seconds() == 90
 
 
-def test_a_reset_breaks_the_connection_before_an_answer(filled, docmap):
+def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox, docmap):
     with (
-        filled.faults.during(Fault("reset")),
+        filled_sandbox.faults.apply_only(Fault("reset")),
         pytest.raises(requests.ConnectionError, match=r"reset|aborted|disconnected"),
     ):
-        get(docmap)
+        get_extractions(docmap)
 
-    assert [entry.status for entry in filled.journal.entries] == [0]
-    assert filled.journal.counts(ok_only=True) == {}
+    assert [entry.status for entry in filled_sandbox.journal.entries] == [0]
+    assert filled_sandbox.journal.counts(ok_only=True) == {}
 
 
-def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled, docmap):
+def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox, docmap):
     # given
-    whole = len(get(docmap).content)
+    whole = len(get_extractions(docmap).content)
 
     # when
-    with filled.faults.during(Fault("reset in the middle")):
-        answer = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
-        pieces = answer.iter_content(whole // 2)
+    with filled_sandbox.faults.apply_only(Fault("reset in the middle")):
+        response = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
+        pieces = response.iter_content(whole // 2)
         received = next(pieces)
         with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
             next(pieces)
 
     # then
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert len(received) == whole // 2
 
 
 @pytest.mark.parametrize(
-    ("kind", "type_", "words"),
+    ("kind", "type_", "expected_text"),
     [
         ("cut", "application/json", '{"data":[{"'),
         ("html", "text/html", "<!doctype html>"),
         ("empty", "application/json", ""),
     ],
 )
-def test_a_body_that_is_no_json_comes_with_status_200(filled, docmap, kind, type_, words):
-    with filled.faults.during(Fault(kind)):
-        answer = get(docmap)
+def test_a_body_that_is_no_json_comes_with_status_200(filled_sandbox, docmap, kind, type_, expected_text):
+    with filled_sandbox.faults.apply_only(Fault(kind)):
+        response = get_extractions(docmap)
 
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith(type_)
-    assert answer.text.startswith(words)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith(type_)
+    assert response.text.startswith(expected_text)
     with pytest.raises(requests.exceptions.JSONDecodeError):
-        answer.json()
+        response.json()
 
 
-def test_a_stall_is_silence_and_then_the_whole_answer(filled, docmap):
+def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox, docmap):
     # given
-    good = get(docmap)
+    good = get_extractions(docmap)
 
     # when
-    with filled.faults.during(Fault("stall", seconds=0.3)):
+    with filled_sandbox.faults.apply_only(Fault("stall", seconds=0.3)):
         began = time.monotonic()
-        late = get(docmap)
+        late_response = get_extractions(docmap)
         took = time.monotonic() - began
 
     # then
     assert took >= 0.3
-    assert (late.status_code, late.json()) == (good.status_code, good.json())
-    with filled.faults.during(Fault("stall", seconds=60)), pytest.raises(requests.ReadTimeout):
+    assert (late_response.status_code, late_response.json()) == (good.status_code, good.json())
+    with filled_sandbox.faults.apply_only(Fault("stall", seconds=60)), pytest.raises(requests.ReadTimeout):
         docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.2)
 
 
-def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled, docmap):
+def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox, docmap):
     # given
-    good = get(docmap)
+    good = get_extractions(docmap)
 
     # when
-    with filled.faults.during(Fault("trickle", seconds=0.4)):
+    with filled_sandbox.faults.apply_only(Fault("trickle", seconds=0.4)):
         began = time.monotonic()
-        answer = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
-        pieces = [(time.monotonic() - began, piece) for piece in answer.iter_content(None)]
+        response = docmap.session.get(f"{docmap.base_url}/extractions?limit=3", stream=True, timeout=5)
+        pieces = [(time.monotonic() - began, piece) for piece in response.iter_content(None)]
 
     # then
     assert b"".join(piece for _, piece in pieces) == good.content
@@ -154,119 +162,132 @@ def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled, docmap):
     assert pieces[0][0] < 0.4 <= pieces[-1][0]
 
 
-def test_a_redirect_points_to_another_host(filled, docmap):
-    with filled.faults.during(Fault("redirect")):
-        answer = docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
+def test_a_redirect_points_to_another_host(filled_sandbox, docmap):
+    with filled_sandbox.faults.apply_only(Fault("redirect")):
+        response = docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
 
-    assert (answer.status_code, answer.content) == (302, b"")
-    assert answer.headers["Location"] == "https://elsewhere.example.invalid/docmap/v1/extractions"
+    assert (response.status_code, response.content) == (302, b"")
+    assert response.headers["Location"] == "https://elsewhere.example.invalid/docmap/v1/extractions"
 
 
-def shape(value):
+def describe_shape(value):
     """An answer's keys and types: what a fault may change."""
     if isinstance(value, dict):
-        return {key: shape(one) for key, one in value.items()}
-    return [shape(one) for one in value] if isinstance(value, list) else type(value)
+        return {key: describe_shape(item) for key, item in value.items()}
+    return [describe_shape(item) for item in value] if isinstance(value, list) else type(value)
 
 
-@pytest.mark.parametrize("kind", SPOILT)
-def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled, docmap, kind):
+@pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
+def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled_sandbox, docmap, kind):
     # given
-    good = get(docmap).json()
+    good = get_extractions(docmap).json()
 
     # when
-    with filled.faults.during(Fault(kind)):
-        answers = [get(docmap) for _ in range(60)]
+    with filled_sandbox.faults.apply_only(Fault(kind)):
+        responses = [get_extractions(docmap) for _ in range(60)]
 
     # then
-    bodies = [answer.json() for answer in answers]
-    assert {answer.status_code for answer in answers} == {200}
-    assert all(shape(body) != shape(good) for body in bodies)
+    bodies = [response.json() for response in responses]
+    assert {response.status_code for response in responses} == {200}
+    assert all(describe_shape(body) != describe_shape(good) for body in bodies)
     assert len({str(body) for body in bodies}) > 20
     if kind == "missing keys":
         assert {"data", "hasMore"} >= {key for body in bodies for key in body}
         assert any(body.keys() != good.keys() for body in bodies)
         assert any(len(row) < len(good["data"][0]) for body in bodies for row in body.get("data", ()))
     else:
-        found = {type(body) for body in bodies} | {
-            type(one) for body in bodies if type(body) is dict for one in body.values()
+        types = {type(body) for body in bodies} | {
+            type(value) for body in bodies if type(body) is dict for value in body.values()
         }
-        assert type(None) in found if kind == "nulls" else {list, dict, bool} < found
+        assert type(None) in types if kind == "nulls" else {list, dict, bool} < types
 
 
-@pytest.mark.parametrize("kind", SPOILT)
-def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled, extracta, kind):
+@pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
+def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled_sandbox, extracta, kind):
     # when
-    with filled.faults.during(Fault(kind)):
+    with filled_sandbox.faults.apply_only(Fault(kind)):
         results = [extracta.results("invoices", "batch").json() for _ in range(60)]
         views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json() for _ in range(60)]
 
     # then
-    rows = [row for body in results for row in elements(member(body, "files"))]
-    data = [told for row in rows if (told := member(row, "result")) and isinstance(told, dict)]
-    maps = [told for body in views if isinstance(told := member(member(body, "extractionDetails"), "batches"), dict)]
+    rows = [row for body in results for row in get_elements(get_member(body, "files"))]
+    data = [result for row in rows if (result := get_member(row, "result")) and isinstance(result, dict)]
+    maps = [
+        result
+        for body in views
+        if isinstance(result := get_member(get_member(body, "extractionDetails"), "batches"), dict)
+    ]
     assert len(data) > 10
-    assert all(one == {"total": "7"} for one in data)
+    assert all(data_item == {"total": "7"} for data_item in data)
     assert len(maps) > 10
-    assert all(one in ({}, {"batch": one.get("batch")}) for one in maps)
+    assert all(data_item in ({}, {"batch": data_item.get("batch")}) for data_item in maps)
 
 
-def member(value, key):
+def get_member(value, key):
     return value.get(key) if isinstance(value, dict) else None
 
 
-def elements(value):
+def get_elements(value):
     return value if isinstance(value, list) else []
 
 
-def test_an_answer_of_a_single_value_can_be_spoilt_too(filled, sensible):
+def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox, sensible):
     # given
     wanted = {"documentNames": ["d.pdf"], "docType": "claims"}
 
     # when
-    with filled.faults.during(Fault("wrong types")):
-        answers = [sensible.send("POST", "extract/batch", wanted).json() for _ in range(3)]
+    with filled_sandbox.faults.apply_only(Fault("wrong types")):
+        responses = [sensible.send("POST", "extract/batch", wanted).json() for _ in range(3)]
 
     # then
-    assert not any(isinstance(answer, str) for answer in answers)
-    with filled.faults.during(Fault("missing keys")):
+    assert not any(isinstance(response, str) for response in responses)
+    with filled_sandbox.faults.apply_only(Fault("missing keys")):
         assert isinstance(sensible.send("POST", "extract/batch", wanted).json(), str)
 
 
-def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled, extracta, docmap, sensible, atlas):
+def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled_sandbox, extracta, docmap, sensible, atlas):
     # given
     atlas.use_new_token()
 
     # when
-    by_itself = [
+    plain_responses = [
         extracta.results("invoices", "nobody"),
-        extracta.classified("nobody", "nothing"),
-        atlas.extracts("nobody"),
+        extracta.get_classification_results("nobody", "nothing"),
+        atlas.get_extracts("nobody"),
     ]
-    with filled.faults.during(Fault("unknown id")):
-        answers = [extracta.results("invoices", "batch"), extracta.classified("mail", "c"), atlas.extracts("B")]
-        sentence, error = sensible.get("documents/c"), docmap.get(f"extractions/{filled.docmap.ids[0]}")
+    with filled_sandbox.faults.apply_only(Fault("unknown id")):
+        fault_responses = [
+            extracta.results("invoices", "batch"),
+            extracta.get_classification_results("mail", "c"),
+            atlas.get_extracts("B"),
+        ]
+        sentence, error = (
+            sensible.get("documents/c"),
+            docmap.get(f"extractions/{filled_sandbox.docmap.extraction_ids[0]}"),
+        )
 
     # then
-    assert [(one.status_code, one.json()) for one in answers] == [(one.status_code, one.json()) for one in by_itself]
+    assert [(response.status_code, response.json()) for response in fault_responses] == [
+        (response.status_code, response.json()) for response in plain_responses
+    ]
     assert (sentence.status_code, sentence.headers["content-type"]) == (404, "text/plain; charset=utf-8")
     assert sentence.text.startswith("Not found")
     assert (error.status_code, error.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert sensible.get("documents/c").status_code == 200
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_says_nothing_of_an_id(filled, docmap, name):
-    with filled.faults.during(REFUSALS[name]):
-        answer = docmap.get(f"extractions/{filled.docmap.ids[0]}")
+@pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
+def test_a_refusal_says_nothing_of_an_id(filled_sandbox, docmap, name):
+    with filled_sandbox.faults.apply_only(TRANSIENT_4XX_FAULTS[name]):
+        response = docmap.get(f"extractions/{filled_sandbox.docmap.extraction_ids[0]}")
 
-    assert answer.status_code == REFUSALS[name].status
-    assert answer.text.startswith("<html>") == (name == "404 page")
+    assert response.status_code == TRANSIENT_4XX_FAULTS[name].status
+    assert response.text.startswith("<html>") == (name == "404 page")
 
 
-def test_whom_a_fault_meets(filled, docmap, sensible):
+def test_fault_share_selects_calls(filled_sandbox, docmap, sensible):
     # given
-    first, second = filled.docmap.ids[:2]
+    first, second = filled_sandbox.docmap.extraction_ids[:2]
     faults = (
         Fault("status", "docmap.extraction", about=first, status=500),
         Fault("status", "sensible.*", times=2, status=503),
@@ -274,20 +295,20 @@ def test_whom_a_fault_meets(filled, docmap, sensible):
     )
 
     # when
-    with filled.faults.during(*faults):
-        asked = [docmap.get(f"extractions/{one}").status_code for one in (first, second, first)]
+    with filled_sandbox.faults.apply_only(*faults):
+        statuses = [docmap.get(f"extractions/{extraction_id}").status_code for extraction_id in (first, second, first)]
         types = [sensible.get("document_types").status_code for _ in range(4)]
         documents = [sensible.get("documents/c").status_code for _ in range(2)]
-        met = [one["met"] for one in filled.faults.told()]
+        match_counts = [extraction_id["met"] for extraction_id in filled_sandbox.faults.describe()]
 
     # then
-    assert asked == [500, 200, 500]
+    assert statuses == [500, 200, 500]
     assert types == [503, 503, 404, 404]
     assert documents == [200, 200]
-    assert met == [2, 2, 2]
-    assert filled.faults.told() == []
+    assert match_counts == [2, 2, 2]
+    assert filled_sandbox.faults.describe() == []
     assert sensible.get("document_types").status_code == 200
-    kinds = Counter((entry.endpoint, entry.fault) for entry in filled.journal.entries if entry.fault)
+    kinds = Counter((entry.endpoint, entry.fault) for entry in filled_sandbox.journal.entries if entry.fault)
     assert kinds == {("docmap.extraction", "status"): 2, ("sensible.document_types", "status"): 4}
 
 
@@ -299,16 +320,16 @@ def test_a_share_of_the_calls_is_drawn_from_a_seed():
     for seed in (1, 1, 2):
         faults = Faults(Random(seed))
         faults.add(Fault("status", share=0.25))
-        drawn.append([faults.meet("docmap.usage", {}) is not None for _ in range(400)])
+        drawn.append([faults.match_call("docmap.usage", {}) is not None for _ in range(400)])
 
     # then
     assert drawn[0] == drawn[1] != drawn[2]
     assert 60 < sum(drawn[0]) < 140
 
 
-def test_a_fault_costs_its_own_calls_alone(filled, docmap, extracta):
+def test_a_fault_costs_its_own_calls_alone(filled_sandbox, docmap, extracta):
     """A server that stalls for one goes on answering the others."""
-    with filled.faults.during(Fault("stall", "docmap.*", seconds=60)):
+    with filled_sandbox.faults.apply_only(Fault("stall", "docmap.*", seconds=60)):
         with pytest.raises(requests.ReadTimeout):
             docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.1)
         assert extracta.call("GET", "credits").status_code == 200
@@ -322,28 +343,35 @@ def control(url):
     return call
 
 
-def test_faults_can_be_set_and_ended_from_outside(filled, docmap, control):
+def test_faults_can_be_set_and_ended_from_outside(filled_sandbox, docmap, control):
     # given
-    told = {"kind": "status", "endpoint": "docmap.*", "times": 1, "status": 429, "retry_after": 5, "as_date": True}
+    fault_json = {
+        "kind": "status",
+        "endpoint": "docmap.*",
+        "times": 1,
+        "status": 429,
+        "retry_after": 5,
+        "as_date": True,
+    }
 
     # when
-    added = control("POST", told)
-    statuses = [get(docmap).status_code for _ in range(2)]
-    shown = control("GET").json()
+    added = control("POST", fault_json)
+    statuses = [get_extractions(docmap).status_code for _ in range(2)]
+    fault_list = control("GET").json()
     ended = control("DELETE").json()
 
     # then
     assert added.status_code == 200
     assert statuses == [429, 200]
-    assert shown["kinds"] == list(KINDS)
-    [fault] = shown["faults"]
-    assert fault.items() >= {**told, "met": 1, "share": 1.0}.items()
+    assert fault_list["kinds"] == list(FAULT_KINDS)
+    [fault] = fault_list["faults"]
+    assert fault.items() >= {**fault_json, "met": 1, "share": 1.0}.items()
     assert ended["faults"] == control("GET").json()["faults"] == []
-    assert filled.journal.counts() == {"docmap.extractions": 2}
+    assert filled_sandbox.journal.counts() == {"docmap.extractions": 2}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_every_kind_can_be_set_from_outside(filled_sandbox, docmap, control, kind):
     # given
     control("POST", {"kind": kind, "times": 1})
 
@@ -353,11 +381,11 @@ def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
         docmap.session.get(address, allow_redirects=False, timeout=5, stream=True).close()  # some have no end
 
     # then
-    assert [entry.fault for entry in filled.journal.entries] == [kind]
+    assert [entry.fault for entry in filled_sandbox.journal.entries] == [kind]
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "expected_text"),
     [
         (None, "a JSON object is needed"),
         ({}, "kind takes one of status, unknown id, reset, reset in the middle, cut, html"),
@@ -380,33 +408,33 @@ def test_every_kind_can_be_set_from_outside(filled, docmap, control, kind):
         ({"kind": "stall", "seconds": -1}, "seconds takes a number from 0 to 3600"),
     ],
 )
-def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, words):
+def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, expected_text):
     # when
-    answer = control("POST", body)
+    response = control("POST", body)
 
     # then
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
-    assert sandbox.faults.told() == []
+    assert response.status_code == 400
+    assert expected_text in response.json()["error"]
+    assert sandbox.faults.describe() == []
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "us-ascii"])
-def test_fault_charset_says_the_same_in_a_named_charset(filled, docmap, charset):
+def test_fault_charset_says_the_same_in_a_named_charset(filled_sandbox, docmap, charset):
     # given
     good = docmap.session.get(f"{docmap.base_url}/extractions").json()
-    filled.faults.add(Fault("charset", charset=charset))
+    filled_sandbox.faults.add(Fault("charset", charset=charset))
 
     # when
-    answer = docmap.session.get(f"{docmap.base_url}/extractions")
+    response = docmap.session.get(f"{docmap.base_url}/extractions")
 
     # then
-    assert answer.headers["Content-Type"] == f"application/json; charset={charset}"
-    assert json.loads(answer.content.decode(charset))["data"] == good["data"]
+    assert response.headers["Content-Type"] == f"application/json; charset={charset}"
+    assert json.loads(response.content.decode(charset))["data"] == good["data"]
 
 
-def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled, docmap):
+def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled_sandbox, docmap):
     # given
-    filled.faults.add(Fault("bad byte"))
+    filled_sandbox.faults.add(Fault("bad byte"))
 
     # when
     content = docmap.session.get(f"{docmap.base_url}/extractions").content
@@ -416,30 +444,30 @@ def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled, do
     assert json.loads(content.replace(b"\xff", b""))["data"]
 
 
-@pytest.mark.parametrize(("status", "told"), [(401, 401), (403, 403), (500, 403)])
-def test_fault_firewall_answers_with_a_page(filled, docmap, status, told):
+@pytest.mark.parametrize(("status", "message"), [(401, 401), (403, 403), (500, 403)])
+def test_fault_firewall_answers_with_a_page(filled_sandbox, docmap, status, message):
     # given
-    filled.faults.add(Fault("firewall", status=status))
+    filled_sandbox.faults.add(Fault("firewall", status=status))
 
     # when
-    answer = docmap.session.get(f"{docmap.base_url}/extractions")
+    response = docmap.session.get(f"{docmap.base_url}/extractions")
 
     # then
-    assert (answer.status_code, answer.headers["Content-Type"]) == (told, "text/html; charset=utf-8")
-    assert "Your request was blocked" in answer.text
+    assert (response.status_code, response.headers["Content-Type"]) == (message, "text/html; charset=utf-8")
+    assert "Your request was blocked" in response.text
 
 
 @pytest.mark.parametrize("kind", ["endless", "bomb"])
-def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(filled, docmap, kind):
+def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(filled_sandbox, docmap, kind):
     # given
     good = docmap.session.get(f"{docmap.base_url}/extractions").content
-    filled.faults.add(Fault(kind))
+    filled_sandbox.faults.add(Fault(kind))
 
     # when
-    with docmap.session.get(f"{docmap.base_url}/extractions", stream=True) as answer:
-        parts = answer.iter_content(100_000)
-        sent = b"".join(next(parts) for _ in range(30))
+    with docmap.session.get(f"{docmap.base_url}/extractions", stream=True) as response:
+        parts = response.iter_content(100_000)
+        content = b"".join(next(parts) for _ in range(30))
 
     # then
-    assert sent.strip() == good
-    assert len(sent) > len(good) + 1_000_000
+    assert content.strip() == good
+    assert len(content) > len(good) + 1_000_000

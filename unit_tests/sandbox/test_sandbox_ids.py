@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 from random import Random
 
-from sandbox.ids import atlas_batch_id, extracta_batch_id, push_id
+from docextract_sandbox.ids import make_atlas_batch_id, make_extracta_batch_id, make_push_id
 
 
 def test_a_template_id_starts_with_its_time_as_the_documented_one_does():
@@ -12,7 +12,7 @@ def test_a_template_id_starts_with_its_time_as_the_documented_one_does():
     created = datetime(2025, 5, 5, 21, 52, 27, 895_000, tzinfo=timezone.utc)
 
     # when
-    made = push_id(round(created.timestamp() * 1000), Random(1))
+    made = make_push_id(round(created.timestamp() * 1000), Random(1))
 
     # then
     assert made.startswith("-OPXQuIr")
@@ -21,8 +21,8 @@ def test_a_template_id_starts_with_its_time_as_the_documented_one_does():
 
 def test_batch_ids_look_like_the_documented_ones():
     # given
-    when = datetime(2025, 11, 21, 11, 32, 28, tzinfo=timezone.utc)
+    submitted_at = datetime(2025, 11, 21, 11, 32, 28, tzinfo=timezone.utc)
 
     # when / then
-    assert re.fullmatch(r"[0-9A-Za-z]{25}", extracta_batch_id(Random(1)))
-    assert re.fullmatch(r"BATCH-\d{5}-[A-Z]{5}-20251121113228", atlas_batch_id(when, Random(1)))
+    assert re.fullmatch(r"[0-9A-Za-z]{25}", make_extracta_batch_id(Random(1)))
+    assert re.fullmatch(r"BATCH-\d{5}-[A-Z]{5}-20251121113228", make_atlas_batch_id(submitted_at, Random(1)))

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox import Clock, Sandbox
+from docextract_sandbox import Clock, Sandbox
 
-PERSON = {
+PERSON_RESULT = {
     "last_job_position": "Full-Stack Developer",
     "name": "John",
     "phone_number": "000 000 000",
     "surname": "Smith",
     "years_of_experience": "6",
 }
-FILE_1 = {"fileName": "File 1.png", "status": "processed", "result": PERSON, "url": "fileUrl"}
-FILE_2 = {"fileName": "File 2.png", "status": "processed", "result": PERSON, "url": "fileUrl"}
+FILE_1 = {"fileName": "File 1.png", "status": "processed", "result": PERSON_RESULT, "url": "fileUrl"}
+FILE_2 = {"fileName": "File 2.png", "status": "processed", "result": PERSON_RESULT, "url": "fileUrl"}
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox, extracta)
 
 def test_classification_results_are_those_of_the_page(extracta):
     # when
-    answer = extracta.classified("classificationId", "batchId")
+    response = extracta.get_classification_results("classificationId", "batchId")
 
     # then
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "status": "success",
         "classificationId": "classificationId",
         "batchId": "batchId",
@@ -98,10 +98,10 @@ def test_classification_results_are_those_of_the_page(extracta):
 
 def test_classification_of_one_file_has_the_shape_of_the_page(extracta):
     # when: the page's own example has an id that its list of all files does not
-    answer = extracta.classified("classificationId", "batchId", fileId="fileId2")
+    response = extracta.get_classification_results("classificationId", "batchId", fileId="fileId2")
 
     # then
-    assert answer.json() == {
+    assert response.json() == {
         "status": "success",
         "classificationId": "classificationId",
         "batchId": "batchId",
@@ -123,8 +123,8 @@ def test_classification_waiting_and_error_are_those_of_the_page(clock, extracta)
     clock.advance(days=3650)
 
     # when
-    waiting = extracta.classified("-OPXQuIrkHuA2QZkY-44", "8pMpPs6SMPBpcnnznoaRz8bsj")
-    error = extracta.classified("-OPXQuIrkHuA2QZkY-44", "no such batch")
+    waiting = extracta.get_classification_results("-OPXQuIrkHuA2QZkY-44", "8pMpPs6SMPBpcnnznoaRz8bsj")
+    error = extracta.get_classification_results("-OPXQuIrkHuA2QZkY-44", "no such batch")
 
     # then
     assert (waiting.status_code, waiting.json()) == (
@@ -136,11 +136,11 @@ def test_classification_waiting_and_error_are_those_of_the_page(clock, extracta)
 
 def test_atlas_extracts_are_those_of_the_page(atlas):
     # when
-    answer = atlas.extracts("BATCH-69469-BBRSS-20260309081408", page=1, per_page=50)
+    response = atlas.get_extracts("BATCH-69469-BBRSS-20260309081408", page=1, per_page=50)
 
     # then
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "data": [
             {
                 "document_id": "1",
@@ -167,11 +167,11 @@ def test_atlas_extracts_are_those_of_the_page(atlas):
 
 def test_the_docmap_extraction_is_that_of_the_page(docmap):
     # when
-    answer = docmap.get("extractions/extract_9k2m4n6p8q0r1s3t")
+    response = docmap.get("extractions/extract_9k2m4n6p8q0r1s3t")
 
     # then
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "data": {
             "id": "extract_9k2m4n6p8q0r1s3t",
             "userId": "uid_a1b2c3d4e5f6",
@@ -196,7 +196,7 @@ def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
 
     # when
     batch = sensible.get("extract/batch/c73c7932-82c0-438c-a339-175d7d0771bd")
-    done = sensible.get("documents/0b34ce99-bf15-4e0d-a391-b03e4c830414").json()
+    finished = sensible.get("documents/0b34ce99-bf15-4e0d-a391-b03e4c830414").json()
     waiting = sensible.get("documents/a122f739-3f4a-443d-bb70-718fd2828af1").json()
 
     # then
@@ -206,7 +206,7 @@ def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
         "extraction_ids": ["0b34ce99-bf15-4e0d-a391-b03e4c830414", "a122f739-3f4a-443d-bb70-718fd2828af1"],
         "waiting": 1,
     }
-    shown = {
+    documented = {
         "id": "0b34ce99-bf15-4e0d-a391-b03e4c830414",
         "created": "2024-01-23T19:30:41.356Z",
         "completed": "2024-01-23T19:42:21.584Z",
@@ -215,8 +215,8 @@ def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
         "document_name": "doc1.pdf",
         "batchId": "c73c7932-82c0-438c-a339-175d7d0771bd",
     }
-    assert done.items() >= shown.items()
-    assert isinstance(done["parsed_document"], dict)
+    assert finished.items() >= documented.items()
+    assert isinstance(finished["parsed_document"], dict)
     assert (waiting["status"], waiting["document_name"]) == ("WAITING", "doc2.pdf")
     assert "completed" not in waiting
 
@@ -229,5 +229,5 @@ def test_an_unseeded_sandbox_holds_nothing(clock):
     assert empty.extracta.template_ids == []
     assert empty.classification.template_ids == []
     assert empty.atlas.batch_ids == []
-    assert (empty.docmap.template_ids, empty.docmap.ids) == ([], [])
-    assert (empty.sensible.document_types, empty.sensible.ids, empty.sensible.batch_ids) == ([], [], [])
+    assert (empty.docmap.template_ids, empty.docmap.extraction_ids) == ([], [])
+    assert (empty.sensible.document_types, empty.sensible.extraction_ids, empty.sensible.batch_ids) == ([], [], [])

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import requests
 
-from sandbox import PortfolioPart, SensibleDocument
+from docextract_sandbox import PortfolioPart, SensibleDocument
 
 TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
 
 
-def told(response: requests.Response) -> tuple[int, str, str]:
+def summarize_response(response: requests.Response) -> tuple[int, str, str]:
     return response.status_code, response.headers["content-type"].partition(";")[0], response.text
 
 
-def sentence(status: int, text: str) -> tuple[int, str, str]:
+def text_error(status: int, text: str) -> tuple[int, str, str]:
     return status, "text/plain", text
 
 
@@ -26,25 +26,25 @@ def sandbox(sandbox):
     return sandbox
 
 
-def type_named(sandbox, name: str):
-    return next(one for one in sandbox.sensible.document_types if one.name == name)
+def find_document_type(sandbox, name: str):
+    return next(document_type for document_type in sandbox.sensible.document_types if document_type.name == name)
 
 
 def test_a_document_is_in_progress_and_then_complete(sandbox, clock, sensible):
     # given
-    given = SensibleDocument("a.pdf", 12.25, TOTAL, page_count=3, extraction_id="one")
-    sandbox.sensible.extract([given], "contracts")
-    contracts = type_named(sandbox, "contracts")
+    document = SensibleDocument("a.pdf", 12.25, TOTAL, page_count=3, extraction_id="one")
+    sandbox.sensible.extract([document], "contracts")
+    contracts = find_document_type(sandbox, "contracts")
 
     # when
-    young = sensible.get("documents/one").json()
+    unfinished = sensible.get("documents/one").json()
     clock.advance(seconds=13)
-    done = sensible.get("documents/one").json()
+    finished = sensible.get("documents/one").json()
 
     # then
-    link = young.pop("download_url")
-    assert link.startswith("https://files.example.invalid/a.pdf?")
-    assert young == {
+    url = unfinished.pop("download_url")
+    assert url.startswith("https://files.example.invalid/a.pdf?")
+    assert unfinished == {
         "id": "one",
         "created": "2026-11-20T09:00:00.000Z",
         "status": "PROCESSING",
@@ -53,11 +53,11 @@ def test_a_document_is_in_progress_and_then_complete(sandbox, clock, sensible):
         "document_name": "a.pdf",
         "content_type": "application/pdf",
     }
-    assert done.pop("download_url") != link
-    assert done.pop("file_metadata")["info"]["title"] == "contracts"
-    assert done.pop("classification_summary")[0]["score"] == {"value": 1, "fields_present": 1, "penalties": 0}
-    assert done == {
-        **young,
+    assert finished.pop("download_url") != url
+    assert finished.pop("file_metadata")["info"]["title"] == "contracts"
+    assert finished.pop("classification_summary")[0]["score"] == {"value": 1, "fields_present": 1, "penalties": 0}
+    assert finished == {
+        **unfinished,
         "status": "COMPLETE",
         "completed": "2026-11-20T09:00:12.250Z",
         "configuration": "contracts_v1",
@@ -89,24 +89,24 @@ def test_a_document_can_fail(sandbox, sensible):
 def test_a_portfolio_has_several_documents_of_several_types(sandbox, sensible):
     # given
     parts = [PortfolioPart("contracts", TOTAL, "NEEDS_REVIEW"), PortfolioPart("claims", {"number": None})]
-    given = SensibleDocument("mail.pdf", 0, portfolio=parts, page_count=6, extraction_id="one")
-    sandbox.sensible.extract([given], "contracts")
+    new_document = SensibleDocument("mail.pdf", 0, portfolio=parts, page_count=6, extraction_id="one")
+    sandbox.sensible.extract([new_document], "contracts")
 
     # when
     document = sensible.get("documents/one").json()
     (summary,) = sensible.get("extractions").json()["extractions"]
 
     # then
-    for answer in (document, summary):
-        assert answer["types"] == ["contracts", "claims"]
-        assert not {"type", "configuration", "parsed_document"} & set(answer)
-        assert (answer["coverage"], answer["charged"], answer["page_count"]) == (0.25, 2, 6)
-        assert answer["validation_summary"]["fields"] == 3
-        assert answer["reviewStatuses"] == ["NEEDS_REVIEW", None]
+    for response in (document, summary):
+        assert response["types"] == ["contracts", "claims"]
+        assert not {"type", "configuration", "parsed_document"} & set(response)
+        assert (response["coverage"], response["charged"], response["page_count"]) == (0.25, 2, 6)
+        assert response["validation_summary"]["fields"] == 3
+        assert response["reviewStatuses"] == ["NEEDS_REVIEW", None]
     first, second = document["documents"]
     assert first["output"]["parsed_document"] == TOTAL
     assert (first["documentType"], first["configuration"]) == ("contracts", "contracts_v1")
-    assert [(one["startPage"], one["endPage"]) for one in (first, second)] == [(0, 2), (3, 5)]
+    assert [(part["startPage"], part["endPage"]) for part in (first, second)] == [(0, 2), (3, 5)]
     assert second["output"]["coverage"] == 0
     assert summary["documents"][1] == {
         "documentType": "claims",
@@ -142,32 +142,34 @@ def test_a_portfolio_can_be_written_in_camel_case(sandbox, sensible):
 
 def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox, sensible):
     # given
-    files = [SensibleDocument(f"{n}.pdf", 0, extraction_id=n) for n in ("gone", "later")]
-    sandbox.sensible.extract([replace(files[0], purged=True), files[1]], "contracts")
-    sandbox.sensible.extract([SensibleDocument("x.pdf", 0, too_large=True, extraction_id="large")], "contracts")
+    files = [SensibleDocument(f"{number}.pdf", 0, extraction_id=number) for number in ("gone", "later")]
+    sandbox.sensible.extract([replace(files[0], is_purged=True), files[1]], "contracts")
+    sandbox.sensible.extract([SensibleDocument("x.pdf", 0, is_too_large=True, extraction_id="large")], "contracts")
     assert sensible.get("documents/later").ok
 
     # when
     sandbox.sensible.purge("later")
 
     # then
-    for one in ("gone", "later", "unknown"):
-        assert told(sensible.get(f"documents/{one}")) == sentence(404, f"Not found: there is no extraction {one}")
+    for extraction_id in ("gone", "later", "unknown"):
+        assert summarize_response(sensible.get(f"documents/{extraction_id}")) == text_error(
+            404, f"Not found: there is no extraction {extraction_id}"
+        )
     large = "The extraction exceeds the maximum response size of 6 MB"
-    assert told(sensible.get("documents/large")) == sentence(413, large)
+    assert summarize_response(sensible.get("documents/large")) == text_error(413, large)
     assert {row["id"] for row in sensible.get("extractions").json()["extractions"]} == {"gone", "later", "large"}
 
 
 def test_document_types_are_listed(sensible):
     # when
     types = sensible.get("document_types").json()
-    one = sensible.get("document_types/type-claims").json()
+    document_type = sensible.get("document_types/type-claims").json()
 
     # then
     assert [type_["name"] for type_ in types] == ["contracts", "claims"]
-    assert types[1] == one
-    assert (one["id"], one["created"]) == ("type-claims", "2026-11-20T09:00:00.000Z")
-    assert set(one["schema"]) == {
+    assert types[1] == document_type
+    assert (document_type["id"], document_type["created"]) == ("type-claims", "2026-11-20T09:00:00.000Z")
+    assert set(document_type["schema"]) == {
         "fingerprint_mode",
         "ocr_engine",
         "ocr_level",
@@ -176,7 +178,7 @@ def test_document_types_are_listed(sensible):
         "review_triggers",
     }
     unknown = sensible.get("document_types/unknown")
-    assert told(unknown) == sentence(404, "Not found: there is no document type unknown")
+    assert summarize_response(unknown) == text_error(404, "Not found: there is no document type unknown")
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "sandbox-sensible-key"])
@@ -185,7 +187,7 @@ def test_a_wrong_key_is_refused_everywhere(sensible, header):
     sensible.session.headers["Authorization"] = header
 
     # when
-    answers = [
+    responses = [
         sensible.get("extractions"),
         sensible.get("documents/unknown"),
         sensible.get("document_types"),
@@ -198,19 +200,19 @@ def test_a_wrong_key_is_refused_everywhere(sensible, header):
     ]
 
     # then
-    assert [told(answer) for answer in answers] == [sentence(401, "Unauthorized")] * 9
+    assert [summarize_response(response) for response in responses] == [text_error(401, "Unauthorized")] * 9
 
 
 def test_calls_can_be_throttled_and_run_out(sandbox, sensible):
     # when
     sandbox.switches = replace(sandbox.switches, sensible_quota_spent=1, sensible_throttle=2)
-    answers = [told(sensible.get("extractions", limit=1)) for _ in range(4)]
+    responses = [summarize_response(sensible.get("extractions", limit=1)) for _ in range(4)]
 
     # then
-    throttled = sentence(429, "Attempt limit exceeded, please retry after some time.")
-    assert answers[:2] == [throttled, throttled]
-    assert answers[2] == sentence(429, "Free accounts are limited to 150 API calls per month.")
-    assert answers[3][:2] == (200, "application/json")
+    throttled = text_error(429, "Attempt limit exceeded, please retry after some time.")
+    assert responses[:2] == [throttled, throttled]
+    assert responses[2] == text_error(429, "Free accounts are limited to 150 API calls per month.")
+    assert responses[3][:2] == (200, "application/json")
     assert (sandbox.switches.sensible_quota_spent, sandbox.switches.sensible_throttle) == (0, 0)
 
 
@@ -224,8 +226,8 @@ def test_times_can_come_without_a_zone(sandbox, sensible):
     sandbox.clock.advance(seconds=2)
 
     # then
-    for answer in (sensible.get("documents/one").json(), sensible.get("extractions").json()["extractions"][0]):
-        assert (answer["created"], answer["completed"]) == ("2026-11-20T09:00:00.000", "2026-11-20T09:00:00.000")
+    for response in (sensible.get("documents/one").json(), sensible.get("extractions").json()["extractions"][0]):
+        assert (response["created"], response["completed"]) == ("2026-11-20T09:00:00.000", "2026-11-20T09:00:00.000")
 
 
 def test_other_readings_of_documents(sandbox, sensible):
@@ -235,12 +237,12 @@ def test_other_readings_of_documents(sandbox, sensible):
 
     # when
     sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="QUEUED")
-    young, done = (sensible.get(f"documents/{one}").json() for one in ids)
+    recent, finished = (sensible.get(f"documents/{id_}").json() for id_ in ids)
 
     # then
-    assert (young["status"], done["status"]) == ("QUEUED", "COMPLETE")
-    assert young["undocumented"] == done["undocumented"] == done["validation_summary"]["undocumented"] == extra
-    assert done["parsed_document"] == TOTAL
+    assert (recent["status"], finished["status"]) == ("QUEUED", "COMPLETE")
+    assert recent["undocumented"] == finished["undocumented"] == finished["validation_summary"]["undocumented"] == extra
+    assert finished["parsed_document"] == TOTAL
     assert "undocumented" in sensible.get("document_types").json()[0]["schema"]
 
 
@@ -249,8 +251,8 @@ def test_generated_fields_have_every_documented_shape(sandbox):
     sandbox.sensible.document_type("tax_forms")
     read = {}
     for name in ("contracts", "tax_forms", "claims"):
-        ids = sandbox.sensible.extract([SensibleDocument(f"{n}.pdf", 0) for n in range(30)], name)
-        read[name] = [sandbox.sensible.document(one).parsed for one in ids]
+        ids = sandbox.sensible.extract([SensibleDocument(f"{number}.pdf", 0) for number in range(30)], name)
+        read[name] = [sandbox.sensible.get_document(id_).parsed for id_ in ids]
 
     # when
     fields = [field for documents in read.values() for parsed in documents for field in parsed.values()]
@@ -261,7 +263,7 @@ def test_generated_fields_have_every_documented_shape(sandbox):
     assert None in fields
     assert {"currency", "percentage", "accountingCurrency", "phoneNumber", "address", "distance", "weight"} < set(types)
     assert (types["name"], types["boolean"], types["currency"], types["date"]) == (list, bool, float, str)
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00.000Z", one["value"]) for one in single if one["type"] == "date")
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00.000Z", id_["value"]) for id_ in single if id_["type"] == "date")
     assert any("confidenceSignal" in field for field in single)
     assert all("filing_status.single" in parsed and "employer address" in parsed for parsed in read["tax_forms"])
     assert all(signatory["type"] == "name" for signatory in read["contracts"][0]["signatories"])
@@ -273,16 +275,16 @@ def test_generated_fields_have_every_documented_shape(sandbox):
 
 def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
     # given
-    (one,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
+    (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
     batch = sandbox.sensible.batch(["b.pdf"], "contracts")
 
     # when / then
     for attempt in (
         lambda: sandbox.sensible.document_type("contracts"),
-        lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id=one)], "contracts"),
+        lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id=extraction_id)], "contracts"),
         lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", portfolio=[])], "contracts"),
         lambda: sandbox.sensible.batch(["b.pdf"], "contracts", batch_id=batch),
-        lambda: sandbox.sensible.review(one, "APPROVED"),
+        lambda: sandbox.sensible.review(extraction_id, "APPROVED"),
     ):
         with pytest.raises(ValueError, match=r"already|portfolio|not complete"):
             attempt()
@@ -296,4 +298,4 @@ def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
     ):
         with pytest.raises(LookupError):
             attempt()
-    assert sandbox.sensible.finish(one) == 1
+    assert sandbox.sensible.finish(extraction_id) == 1

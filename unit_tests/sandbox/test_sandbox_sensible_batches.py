@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import requests
 
-from sandbox import SensibleDocument
-from sandbox.sensible import Status
+from docextract_sandbox import SensibleDocument
+from docextract_sandbox.sensible import Status
 
 PDF = b"%PDF-1.4"
 
@@ -19,9 +19,9 @@ def sandbox(sandbox):
     return sandbox
 
 
-def put(link: str) -> requests.Response:
+def upload_file(url: str) -> requests.Response:
     """As documented: without the API's key."""
-    return requests.put(link, data=PDF, headers={"Content-Type": "application/pdf"}, timeout=5)
+    return requests.put(url, data=PDF, headers={"Content-Type": "application/pdf"}, timeout=5)
 
 
 def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
@@ -29,39 +29,41 @@ def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
     body = {"documentNames": ["doc1.pdf", "doc2.pdf", "doc3.pdf"], "description": "test", "docType": "contracts"}
     created = sensible.send("POST", "extract/batch", body)
     batch_id = created.json()
-    before = sensible.get(f"extract/batch/{batch_id}").json()
-    links = sensible.send("PUT", f"extract/batch/upload_urls/{batch_id}/0/1").json()
-    received = [put(link) for link in links]
-    during = sensible.get(f"extract/batch/{batch_id}").json()
-    statuses = [sensible.get(f"documents/{id_}").json()["status"] for id_ in before["extraction_ids"]]
+    original = sensible.get(f"extract/batch/{batch_id}").json()
+    upload_urls = sensible.send("PUT", f"extract/batch/upload_urls/{batch_id}/0/1").json()
+    received = [upload_file(upload_url) for upload_url in upload_urls]
+    partial_batch = sensible.get(f"extract/batch/{batch_id}").json()
+    statuses = [sensible.get(f"documents/{id_}").json()["status"] for id_ in original["extraction_ids"]]
     clock.advance(seconds=60)
-    done = sensible.get(f"documents/{before['extraction_ids'][0]}").json()
+    finished = sensible.get(f"documents/{original['extraction_ids'][0]}").json()
 
     # then
     assert created.status_code == 200
     assert re.fullmatch(r'"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"', created.text)
-    assert set(before) == {"id", "description", "extraction_ids", "waiting"}
-    assert (before["id"], before["description"], before["waiting"]) == (batch_id, "test", 3)
-    assert during == {**before, "waiting": 1}
-    assert all(link.startswith(f"{url}/sensible/upload/") for link in links)
-    assert [link.partition("?")[0].rpartition("/")[2] for link in links] == before["extraction_ids"][:2]
-    assert [(answer.status_code, answer.text) for answer in received] == [(200, "")] * 2
+    assert set(original) == {"id", "description", "extraction_ids", "waiting"}
+    assert (original["id"], original["description"], original["waiting"]) == (batch_id, "test", 3)
+    assert partial_batch == {**original, "waiting": 1}
+    assert all(upload_url.startswith(f"{url}/sensible/upload/") for upload_url in upload_urls)
+    assert [upload_url.partition("?")[0].rpartition("/")[2] for upload_url in upload_urls] == original[
+        "extraction_ids"
+    ][:2]
+    assert [(response.status_code, response.text) for response in received] == [(200, "")] * 2
     assert statuses == ["PROCESSING", "PROCESSING", "WAITING"]
-    assert (done["status"], done["batchId"], done["document_name"]) == ("COMPLETE", batch_id, "doc1.pdf")
+    assert (finished["status"], finished["batchId"], finished["document_name"]) == ("COMPLETE", batch_id, "doc1.pdf")
     assert sandbox.journal.counts()["sensible.upload"] == 2
 
 
 def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
     # given
     batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
-    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
+    ids = sandbox.sensible.get_batch(batch_id).extraction_ids
 
     # when
-    (link,) = sensible.get(f"extract/batch/upload_urls/{batch_id}/1/1").json()
-    put(link)
+    (url,) = sensible.get(f"extract/batch/upload_urls/{batch_id}/1/1").json()
+    upload_file(url)
 
     # then
-    statuses = [sandbox.sensible.document(id_).status for id_ in ids]
+    statuses = [sandbox.sensible.get_document(id_).status for id_ in ids]
     assert statuses == [Status.WAITING, Status.PROCESSING, Status.WAITING]
 
 
@@ -69,40 +71,40 @@ def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clo
     # given
     batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf"], "contracts")
     first, second = sensible.get(f"extract/batch/upload_urls/{batch_id}/0/1").json()
-    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
+    ids = sandbox.sensible.get_batch(batch_id).extraction_ids
 
     # when
-    foreign = put(first.replace(ids[0], ids[1]))
+    foreign = upload_file(first.replace(ids[0], ids[1]))
     clock.advance(seconds=900)
-    just = put(first)
+    just = upload_file(first)
     clock.advance(seconds=1)
-    late = put(second)
+    late_response = upload_file(second)
 
     # then
     assert (foreign.status_code, foreign.text) == (403, "The request signature does not match")
     assert just.status_code == 200
-    assert (late.status_code, late.text) == (403, "Request has expired")
+    assert (late_response.status_code, late_response.text) == (403, "Request has expired")
 
 
 def test_a_second_upload_changes_nothing(sandbox, clock):
     # given
     batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 10)], "contracts")
-    one = sandbox.sensible.upload(batch_id, "a.pdf")
+    extraction_id = sandbox.sensible.upload(batch_id, "a.pdf")
     clock.advance(seconds=10)
 
     # when
-    again = sandbox.sensible.upload(batch_id, one)
+    second_upload = sandbox.sensible.upload(batch_id, extraction_id)
 
     # then
-    assert again == one
-    assert sandbox.sensible.document(one).status is Status.COMPLETE
+    assert second_upload == extraction_id
+    assert sandbox.sensible.get_document(extraction_id).status is Status.COMPLETE
 
 
 def test_what_waits_goes_on_waiting(sandbox, clock):
     # given
     batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
-    for place in (0, 1):
-        sandbox.sensible.upload(batch_id, place)
+    for index in (0, 1):
+        sandbox.sensible.upload(batch_id, index)
 
     # when
     other = sandbox.sensible.finish(sandbox.sensible.batch(["d.pdf"], "contracts"))
@@ -111,8 +113,8 @@ def test_what_waits_goes_on_waiting(sandbox, clock):
 
     # then
     assert (other, finished) == (0, 1)
-    ids = sandbox.sensible.batch_view(batch_id).extraction_ids
-    statuses = [sandbox.sensible.document(id_).status for id_ in ids]
+    ids = sandbox.sensible.get_batch(batch_id).extraction_ids
+    statuses = [sandbox.sensible.get_document(id_).status for id_ in ids]
     assert statuses == [Status.COMPLETE, Status.COMPLETE, Status.WAITING]
 
 
@@ -137,11 +139,11 @@ def test_a_batch_can_be_described_anew(sandbox, sensible):
     batch_id = sandbox.sensible.batch(["a.pdf"], "contracts", "old")
 
     # when
-    answer = sensible.send("PUT", f"extract/batch/{batch_id}", {"description": "new"})
+    response = sensible.send("PUT", f"extract/batch/{batch_id}", {"description": "new"})
     wrong = sensible.send("PUT", f"extract/batch/{batch_id}", {})
 
     # then
-    assert answer.json()["description"] == sandbox.sensible.batch_view(batch_id).description == "new"
+    assert response.json()["description"] == sandbox.sensible.get_batch(batch_id).description == "new"
     assert (wrong.status_code, wrong.text) == (400, "The description is required")
 
 
@@ -149,8 +151,8 @@ def test_a_batch_of_portfolios_and_a_damaged_file(sandbox, clock, sensible):
     # when
     body = {"documentNames": ["a.pdf", "damaged.pdf"], "portfolioDocTypes": ["contracts", "claims"]}
     batch_id = sensible.send("POST", "extract/batch", body).json()
-    for place in (0, 1):
-        sandbox.sensible.upload(batch_id, place)
+    for index in (0, 1):
+        sandbox.sensible.upload(batch_id, index)
     clock.advance(seconds=60)
     ids = sensible.get(f"extract/batch/{batch_id}").json()["extraction_ids"]
     good, bad = (sensible.get(f"documents/{id_}").json() for id_ in ids)
@@ -174,10 +176,10 @@ def test_a_batch_of_portfolios_and_a_damaged_file(sandbox, clock, sensible):
 )
 def test_a_bad_batch_is_told(sandbox, sensible, body, text):
     # when
-    answer = sensible.send("POST", "extract/batch", body)
+    response = sensible.send("POST", "extract/batch", body)
 
     # then
-    assert (answer.status_code, answer.text) == (400, text)
+    assert (response.status_code, response.text) == (400, text)
     assert sandbox.sensible.batch_ids == []
 
 
@@ -191,10 +193,10 @@ def test_unknown_batches_and_ranges_are_told(sandbox, sensible):
         sensible.get("extract/batch/upload_urls/unknown/0/0"),
         sensible.send("PUT", "extract/batch/unknown", {"description": "new"}),
     ]
-    ranges = [sensible.get(f"extract/batch/upload_urls/batch/{one}") for one in ("0/1", "1/0", "a/b")]
+    ranges = [sensible.get(f"extract/batch/upload_urls/batch/{page_range}") for page_range in ("0/1", "1/0", "a/b")]
 
     # then
     missing = (404, "Not found: there is no batch unknown")
-    assert [(answer.status_code, answer.text) for answer in unknown] == [missing] * 3
-    out = (400, "The indices must be a range of the batch's documents")
-    assert [(answer.status_code, answer.text) for answer in ranges] == [out] * 3
+    assert [(response.status_code, response.text) for response in unknown] == [missing] * 3
+    range_error = (400, "The indices must be a range of the batch's documents")
+    assert [(response.status_code, response.text) for response in ranges] == [range_error] * 3

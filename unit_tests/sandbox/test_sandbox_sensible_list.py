@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sandbox import SensibleDocument
+from docextract_sandbox import SensibleDocument
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
@@ -19,24 +19,24 @@ def sandbox(sandbox):
     return sandbox
 
 
-def add(sandbox, *names: str, created_at: datetime = START, type_name: str = "contracts", **more):
+def add_documents(sandbox, *names: str, created_at: datetime = START, type_name: str = "contracts", **more):
     environment = more.pop("environment", "production")
-    given = [SensibleDocument(f"{name}.pdf", **{"seconds": 0, **more}, extraction_id=name) for name in names]
-    sandbox.sensible.extract(given, type_name, environment=environment, created_at=created_at)
+    documents = [SensibleDocument(f"{name}.pdf", **{"seconds": 0, **more}, extraction_id=name) for name in names]
+    sandbox.sensible.extract(documents, type_name, environment=environment, created_at=created_at)
 
 
-def listed(sensible, **query):
-    answer = sensible.get("extractions", **query).json()
-    return [row["id"] for row in answer["extractions"]]
+def list_ids(sensible, **query):
+    response = sensible.get("extractions", **query).json()
+    return [row["id"] for row in response["extractions"]]
 
 
-def walked(sensible, **query):
+def list_pages(sensible, **query):
     """All pages, as lists of ids."""
     pages, token = [], None
     while not pages or token is not None:
-        answer = sensible.get("extractions", **query, continuation_token=token).json()
-        pages.append([row["id"] for row in answer["extractions"]])
-        token = answer["continuation_token"]
+        response = sensible.get("extractions", **query, continuation_token=token).json()
+        pages.append([row["id"] for row in response["extractions"]])
+        token = response["continuation_token"]
     return pages
 
 
@@ -49,14 +49,14 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensibl
     sandbox.clock.advance(seconds=30)
 
     # when
-    answer = sensible.get("extractions").json()
+    response = sensible.get("extractions").json()
     sandbox.switches = replace(sandbox.switches, sensible_batch_id_in_list=True)
     with_batch = sensible.get("extractions").json()
 
     # then
-    two, one = answer["extractions"]
-    assert (answer["continuation_token"], answer["cutoff_date"]) == (None, None)
-    assert two == {
+    newer, older = response["extractions"]
+    assert (response["continuation_token"], response["cutoff_date"]) == (None, None)
+    assert newer == {
         "id": "two",
         "created": "2026-11-20T09:00:00.000Z",
         "status": "WAITING",
@@ -64,8 +64,8 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensibl
         "environment": "production",
         "document_name": "b.pdf",
     }
-    assert one == {
-        **two,
+    assert older == {
+        **newer,
         "id": "one",
         "completed": "2026-11-20T09:00:20.010Z",
         "status": "COMPLETE",
@@ -79,12 +79,12 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensibl
         "validations": [{"description": "due is present", "severity": "warning", "message": "The field was not found"}],
         "errors": [],
     }
-    assert with_batch["extractions"] == [{**row, "batchId": batch_id} for row in (two, one)]
+    assert with_batch["extractions"] == [{**row, "batchId": batch_id} for row in (newer, older)]
 
 
 def test_what_needs_no_review_says_null(sandbox, sensible):
     # given
-    add(sandbox, "one")
+    add_documents(sandbox, "one")
 
     # when / then
     assert sensible.get("extractions").json()["extractions"][0]["reviewStatuses"] is None
@@ -94,95 +94,95 @@ def test_pages_follow_each_other_through_ties(sandbox, sensible):
     # given
     for number in range(3):
         names = [f"{number}-{tie}" for tie in range(5)]
-        add(sandbox, *names, created_at=START - timedelta(hours=number))
+        add_documents(sandbox, *names, created_at=START - timedelta(hours=number))
     expected = [f"{number}-{tie}" for number in range(3) for tie in (4, 3, 2, 1, 0)]
 
     # when / then
     for limit in (1, 2, 4, 5, 14):
-        pages = walked(sensible, limit=limit)
-        assert [one for page in pages for one in page] == expected
+        pages = list_pages(sensible, limit=limit)
+        assert [extraction_id for page in pages for extraction_id in page] == expected
         assert {len(page) for page in pages[:-1]} == {limit}
-    assert walked(sensible, limit=15) == [expected]
-    assert walked(sensible) == [expected]
+    assert list_pages(sensible, limit=15) == [expected]
+    assert list_pages(sensible) == [expected]
 
 
 def test_a_page_has_twenty_rows_by_default(sandbox, sensible):
     # given
-    add(sandbox, *(f"{number:02d}" for number in range(25)))
+    add_documents(sandbox, *(f"{number:02d}" for number in range(25)))
 
     # when / then
-    assert [len(page) for page in walked(sensible)] == [20, 5]
+    assert [len(page) for page in list_pages(sensible)] == [20, 5]
 
 
 def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox, sensible):
     # given
     for number in range(4):
-        add(sandbox, str(number), created_at=START - timedelta(hours=number))
+        add_documents(sandbox, str(number), created_at=START - timedelta(hours=number))
     token = sensible.get("extractions", limit=2).json()["continuation_token"]
 
     # when
-    add(sandbox, "late")
+    add_documents(sandbox, "late")
     content = json.loads(base64.b64decode(token))
 
     # then
     assert set(content) == {"id", "user", "created"}
     assert content["id"] == "1"
-    assert listed(sensible, continuation_token=token) == ["2", "3"]
-    assert listed(sensible, continuation_token=token, start_date="2026-11-20T07:00:00Z") == ["2"]
+    assert list_ids(sensible, continuation_token=token) == ["2", "3"]
+    assert list_ids(sensible, continuation_token=token, start_date="2026-11-20T07:00:00Z") == ["2"]
 
 
 def test_both_ends_of_a_window_are_inclusive(sandbox, sensible):
     # given
     for number in range(4):
-        add(sandbox, str(number), created_at=START - timedelta(minutes=number))
+        add_documents(sandbox, str(number), created_at=START - timedelta(minutes=number))
 
     # when / then
     ends = {"start_date": "2026-11-20T08:58:00.000Z", "end_date": "2026-11-20T08:59:00.000Z"}
-    assert listed(sensible, **ends) == ["1", "2"]
-    assert listed(sensible, start_date="2026-11-20T08:58:00.000001Z") == ["0", "1"]
-    assert listed(sensible, end_date="2026-11-20T08:58:59.999999Z") == ["2", "3"]
-    assert listed(sensible, start_date="2026-11-20T09:58:00+01:00", end_date="2026-11-20T08:58:00") == ["2"]
-    assert listed(sensible, start_date="2026-11-20T08:58:00Z", end_date="2026-11-20T08:58:00Z") == ["2"]
-    assert walked(sensible, limit=1, **ends) == [["1"], ["2"]]
+    assert list_ids(sensible, **ends) == ["1", "2"]
+    assert list_ids(sensible, start_date="2026-11-20T08:58:00.000001Z") == ["0", "1"]
+    assert list_ids(sensible, end_date="2026-11-20T08:58:59.999999Z") == ["2", "3"]
+    assert list_ids(sensible, start_date="2026-11-20T09:58:00+01:00", end_date="2026-11-20T08:58:00") == ["2"]
+    assert list_ids(sensible, start_date="2026-11-20T08:58:00Z", end_date="2026-11-20T08:58:00Z") == ["2"]
+    assert list_pages(sensible, limit=1, **ends) == [["1"], ["2"]]
 
 
 def test_the_list_ends_now_by_default(sandbox, clock, sensible):
     # given
-    add(sandbox, "later", created_at=START + timedelta(hours=1))
+    add_documents(sandbox, "later", created_at=START + timedelta(hours=1))
 
     # when / then
-    assert listed(sensible) == []
+    assert list_ids(sensible) == []
     clock.advance(seconds=3600)
-    assert listed(sensible) == ["later"]
+    assert list_ids(sensible) == ["later"]
 
 
 def test_filters_narrow_the_list(sandbox, sensible):
     # given
-    add(sandbox, "done", coverage=0.5)
-    add(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
-    add(sandbox, "tried", coverage=0.1, environment="development")
-    add(sandbox, "failed", error="Unreadable")
-    add(sandbox, "young", seconds=60)
-    add(sandbox, "bundle", portfolio=["contracts", "claims"], coverage=0.6)
+    add_documents(sandbox, "done", coverage=0.5)
+    add_documents(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
+    add_documents(sandbox, "tried", coverage=0.1, environment="development")
+    add_documents(sandbox, "failed", error="Unreadable")
+    add_documents(sandbox, "young", seconds=60)
+    add_documents(sandbox, "bundle", portfolio=["contracts", "claims"], coverage=0.6)
     sandbox.sensible.batch([SensibleDocument("x.pdf", extraction_id="waiting")], "claims")
-    claims = next(one for one in sandbox.sensible.document_types if one.name == "claims")
+    claims = next(document_type for document_type in sandbox.sensible.document_types if document_type.name == "claims")
 
     # when / then
-    assert listed(sensible, document_type_ids="type-claims") == ["waiting", "good", "bundle"]
-    assert len(listed(sensible, document_type_ids="type-claims,type-contracts")) == 7
-    assert listed(sensible, document_type_ids="unknown") == []
-    assert listed(sensible, configuration_ids=claims.configuration_id) == ["waiting", "good", "bundle"]
-    assert listed(sensible, environments="DEVELOPMENT") == ["tried"]
-    assert len(listed(sensible, environments="PRODUCTION,DEVELOPMENT")) == 7
-    assert listed(sensible, statuses="WAITING,PROCESSING") == ["young", "waiting"]
-    assert listed(sensible, statuses="FAILED") == ["failed"]
-    assert listed(sensible, statuses="COMPLETE") == ["tried", "good", "done", "bundle"]
-    assert listed(sensible, review_statuses="NEEDS_REVIEW") == ["good"]
-    assert listed(sensible, min_coverage=0.5, max_coverage=0.6) == ["done", "bundle"]
-    assert walked(sensible, limit=1, min_coverage=0.5) == [["good"], ["done"], ["bundle"]]
+    assert list_ids(sensible, document_type_ids="type-claims") == ["waiting", "good", "bundle"]
+    assert len(list_ids(sensible, document_type_ids="type-claims,type-contracts")) == 7
+    assert list_ids(sensible, document_type_ids="unknown") == []
+    assert list_ids(sensible, configuration_ids=claims.configuration_id) == ["waiting", "good", "bundle"]
+    assert list_ids(sensible, environments="DEVELOPMENT") == ["tried"]
+    assert len(list_ids(sensible, environments="PRODUCTION,DEVELOPMENT")) == 7
+    assert list_ids(sensible, statuses="WAITING,PROCESSING") == ["young", "waiting"]
+    assert list_ids(sensible, statuses="FAILED") == ["failed"]
+    assert list_ids(sensible, statuses="COMPLETE") == ["tried", "good", "done", "bundle"]
+    assert list_ids(sensible, review_statuses="NEEDS_REVIEW") == ["good"]
+    assert list_ids(sensible, min_coverage=0.5, max_coverage=0.6) == ["done", "bundle"]
+    assert list_pages(sensible, limit=1, min_coverage=0.5) == [["good"], ["done"], ["bundle"]]
     sandbox.sensible.review("good", "APPROVED")
-    assert listed(sensible, review_statuses="APPROVED,REJECTED") == ["good"]
-    assert listed(sensible, review_statuses="NEEDS_REVIEW") == []
+    assert list_ids(sensible, review_statuses="APPROVED,REJECTED") == ["good"]
+    assert list_ids(sensible, review_statuses="NEEDS_REVIEW") == []
 
 
 @pytest.mark.parametrize(
@@ -205,20 +205,20 @@ def test_filters_narrow_the_list(sandbox, sensible):
 )
 def test_a_bad_query_is_told(sensible, query, text):
     # when
-    answer = sensible.get("extractions", **query)
+    response = sensible.get("extractions", **query)
 
     # then
-    assert (answer.status_code, answer.text) == (400, text)
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert (response.status_code, response.text) == (400, text)
+    assert response.headers["content-type"].startswith("text/plain")
 
 
 def test_a_long_history_is_listed_from_both_ends(sandbox, sensible):
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    add(sandbox, "before", created_at=start - timedelta(seconds=1))
+    add_documents(sandbox, "before", created_at=start - timedelta(seconds=1))
 
     # when
-    ids = sandbox.sensible.bulk("claims", 20_000, start, 30)
+    ids = sandbox.sensible.add_history("claims", 20_000, start, 30)
     newest = sensible.get("extractions", limit=5).json()
     oldest = sensible.get("extractions", end_date="2024-01-01T00:01:00Z").json()
 
@@ -233,20 +233,20 @@ def test_a_long_history_is_listed_from_both_ends(sandbox, sensible):
     assert document["parsed_document"]["reference"] == {"value": "R-0000000", "type": "string"}
     del row["reviewStatuses"]
     assert document.items() >= row.items()
-    assert listed(sensible, document_type_ids="type-contracts") == ["before"]
-    assert listed(sensible, statuses="PROCESSING") == []
+    assert list_ids(sensible, document_type_ids="type-contracts") == ["before"]
+    assert list_ids(sensible, statuses="PROCESSING") == []
 
 
 def test_a_long_history_is_complete_now_and_can_be_reviewed(sandbox, sensible):
     # given
-    ids = sandbox.sensible.bulk("claims", 3, START - timedelta(seconds=2), 1)
+    ids = sandbox.sensible.add_history("claims", 3, START - timedelta(seconds=2), 1)
 
     # when
     sandbox.sensible.review(ids[1], "NEEDS_REVIEW")
     sandbox.sensible.edit(ids[0], {"edited": None})
 
     # then
-    assert listed(sensible, statuses="COMPLETE") == ids[::-1]
-    assert listed(sensible, review_statuses="NEEDS_REVIEW") == [ids[1]]
+    assert list_ids(sensible, statuses="COMPLETE") == ids[::-1]
+    assert list_ids(sensible, review_statuses="NEEDS_REVIEW") == [ids[1]]
     assert sensible.get(f"documents/{ids[0]}").json()["parsed_document"] == {"edited": None}
     assert sandbox.sensible.finish() == 0

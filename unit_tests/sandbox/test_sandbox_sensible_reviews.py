@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from sandbox import PortfolioPart, SensibleDocument
-from sandbox.sensible import Status
+from docextract_sandbox import PortfolioPart, SensibleDocument
+from docextract_sandbox.sensible import Status
 
 TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
 
@@ -19,23 +19,27 @@ def sandbox(sandbox):
 
 def test_a_review_is_decided_once_and_changes_values(sandbox, sensible):
     # given
-    given = SensibleDocument("a.pdf", 0, TOTAL, review="NEEDS_REVIEW", extraction_id="one")
-    sandbox.sensible.extract([given], "contracts")
+    document = SensibleDocument("a.pdf", 0, TOTAL, review="NEEDS_REVIEW", extraction_id="one")
+    sandbox.sensible.extract([document], "contracts")
     corrected = {**TOTAL, "due": {"value": "2026-12-01T00:00:00.000Z", "type": "date"}}
 
     # when
-    before = sensible.get("documents/one").json()
+    original = sensible.get("documents/one").json()
     edited = sensible.send("PUT", "extractions/one", {"parsed_document": corrected}).json()
     approved = sensible.send("PUT", "extractions/one", {"reviewStatus": "APPROVED"}).json()
-    again = sensible.send("PUT", "extractions/one", {"reviewStatus": "REJECTED"})
+    second_decision = sensible.send("PUT", "extractions/one", {"reviewStatus": "REJECTED"})
 
     # then
-    assert [one["reviewStatus"] for one in (before, edited, approved)] == ["NEEDS_REVIEW", "NEEDS_REVIEW", "APPROVED"]
-    assert [one["coverage"] for one in (before, edited, approved)] == [0.5, 1.0, 1.0]
+    assert [document_json["reviewStatus"] for document_json in (original, edited, approved)] == [
+        "NEEDS_REVIEW",
+        "NEEDS_REVIEW",
+        "APPROVED",
+    ]
+    assert [document_json["coverage"] for document_json in (original, edited, approved)] == [0.5, 1.0, 1.0]
     assert approved["parsed_document"] == corrected
-    assert (approved["created"], approved["completed"]) == (before["created"], before["completed"])
-    assert (again.status_code, again.text) == (400, "The extraction does not need a review")
-    assert sandbox.sensible.document("one").review == "APPROVED"
+    assert (approved["created"], approved["completed"]) == (original["created"], original["completed"])
+    assert (second_decision.status_code, second_decision.text) == (400, "The extraction does not need a review")
+    assert sandbox.sensible.get_document("one").review == "APPROVED"
 
 
 @pytest.mark.parametrize(
@@ -52,30 +56,30 @@ def test_a_bad_review_is_told(sandbox, sensible, body, text):
     sandbox.sensible.extract([SensibleDocument("a.pdf", 0, extraction_id="one")], "contracts")
 
     # when
-    answer = sensible.send("PUT", "extractions/one", body)
+    response = sensible.send("PUT", "extractions/one", body)
 
     # then
-    assert (answer.status_code, answer.text) == (400, text)
+    assert (response.status_code, response.text) == (400, text)
 
 
 def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox):
     # given
     parts = [PortfolioPart("contracts"), PortfolioPart("claims", review="NEEDS_REVIEW")]
-    (one,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 0, portfolio=parts)], "contracts")
+    (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 0, portfolio=parts)], "contracts")
 
     # when
-    sandbox.sensible.review(one, "REJECTED", {"edited": None})
+    sandbox.sensible.review(extraction_id, "REJECTED", {"edited": None})
 
     # then
-    view = sandbox.sensible.document(one)
+    view = sandbox.sensible.get_document(extraction_id)
     assert [part.review for part in view.parts] == [None, "REJECTED"]
     assert view.parts[1].parsed == {"edited": None}
     with pytest.raises(ValueError, match="review status is one of"):
-        sandbox.sensible.review(one, "DONE")
-    sandbox.sensible.review(one, "NEEDS_REVIEW")
-    sandbox.sensible.review(one, "APPROVED")
+        sandbox.sensible.review(extraction_id, "DONE")
+    sandbox.sensible.review(extraction_id, "NEEDS_REVIEW")
+    sandbox.sensible.review(extraction_id, "APPROVED")
     with pytest.raises(ValueError, match="final"):
-        sandbox.sensible.review(one, "APPROVED")
+        sandbox.sensible.review(extraction_id, "APPROVED")
 
 
 def test_a_document_can_be_edited_without_a_review(sandbox):
@@ -87,11 +91,11 @@ def test_a_document_can_be_edited_without_a_review(sandbox):
     )
 
     # when
-    for one in ids:
-        sandbox.sensible.edit(one, {"edited": None})
+    for extraction_id in ids:
+        sandbox.sensible.edit(extraction_id, {"edited": None})
     sandbox.sensible.edit(portfolio, {"edited": None}, 1)
 
     # then
-    views = [sandbox.sensible.document(one) for one in ids]
+    views = [sandbox.sensible.get_document(extraction_id) for extraction_id in ids]
     assert [(view.status, view.parsed) for view in views] == [(Status.COMPLETE, {"edited": None})] * 3
-    assert [part.parsed == {"edited": None} for part in sandbox.sensible.document(portfolio).parts] == [False, True]
+    assert [part.parsed == {"edited": None} for part in sandbox.sensible.get_document(portfolio).parts] == [False, True]

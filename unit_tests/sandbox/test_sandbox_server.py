@@ -8,18 +8,18 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import requests
 
-from sandbox import Clock, NewFile, Sandbox, serve
+from docextract_sandbox import Clock, NewFile, Sandbox, serve
 
 
 def test_a_frozen_clock_moves_only_when_told(clock):
     # given
-    before = clock.now()
+    original = clock.now()
 
     # when
     clock.advance(seconds=30, days=1)
 
     # then
-    assert clock.now() == before + timedelta(days=1, seconds=30)
+    assert clock.now() == original + timedelta(days=1, seconds=30)
     assert clock.now().tzinfo is timezone.utc
 
 
@@ -60,7 +60,7 @@ def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
     # when
     extracta.results("invoices", "unknown")
     extracta.upload("uploadFiles", {"extractionId": "invoices"}, "a.pdf", "b.pdf")
-    atlas.extracts("batch", page=1)
+    atlas.get_extracts("batch", page=1)
     extracta.call("GET", "nowhere")
     entries = sandbox.journal.entries
 
@@ -75,7 +75,7 @@ def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
     assert entries[0].body == {"extractionId": "invoices", "batchId": "unknown"}
     assert entries[1].body == {"extractionId": "invoices", "files": ["a.pdf", "b.pdf"]}
     assert (entries[3].query, entries[3].body) == ({"batch_id": "batch", "page": "1"}, None)
-    assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
+    assert [entry.arrived_at for entry in entries] == sorted(entry.at for entry in entries)
     written = repr(entries)
     for secret in (*sandbox.credentials["extracta"].values(), sandbox.credentials["atlas"]["client_secret"], "eyJ"):
         assert secret not in written
@@ -106,11 +106,11 @@ def test_the_journal_knows_how_many_were_served_at_once(clock):
 
     # when
     with serve(sandbox) as url, ThreadPoolExecutor(5) as pool:
-        address = sandbox.base_urls(url)["extracta"] + "/credits"
-        answers = list(pool.map(lambda _: requests.get(address, timeout=5), range(5)))
+        address = sandbox.get_base_urls(url)["extracta"] + "/credits"
+        responses = list(pool.map(lambda _: requests.get(address, timeout=5), range(5)))
 
     # then
-    assert {answer.status_code for answer in answers} == {401}
+    assert {response.status_code for response in responses} == {401}
     assert sandbox.journal.max_in_flight == 5
 
 
@@ -123,8 +123,11 @@ def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
     sandbox.spacing = 0.3
 
     # when
-    first, classified = extracta.results("invoices", "batch"), extracta.classified("mail", "batch")
-    soon, classified_soon = extracta.results("invoices", "batch"), extracta.classified("mail", "batch")
+    first, classified = extracta.results("invoices", "batch"), extracta.get_classification_results("mail", "batch")
+    early_response, early_classification = (
+        extracta.results("invoices", "batch"),
+        extracta.get_classification_results("mail", "batch"),
+    )
     views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(3)]
     # A refused request does not put the next one off: the first is 0.3 s ago by then.
     time.sleep(0.3)
@@ -132,7 +135,7 @@ def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
 
     # then
     assert (first.status_code, classified.status_code, later.status_code) == (200, 200, 200)
-    for refused in (soon, classified_soon):
+    for refused in (early_response, early_classification):
         assert (refused.status_code, refused.json()) == (429, {"message": "Too many requests, please slow down"})
     assert {view.status_code for view in views} == {200}
 
@@ -194,17 +197,17 @@ def test_worlds_can_be_used_while_they_are_served(sandbox, extracta):
     # when
     with ThreadPoolExecutor(1) as pool:
         uploaded = pool.submit(upload)
-        answers = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(20)]
+        responses = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(20)]
         uploaded.result()
 
     # then
-    assert {answer.status_code for answer in answers} == {200}
-    assert len(sandbox.extracta.batch_ids("invoices")) == 300
+    assert {response.status_code for response in responses} == {200}
+    assert len(sandbox.extracta.list_batch_ids("invoices")) == 300
 
 
 def test_what_is_no_form_is_an_invalid_request(extracta):
     # when
-    answer = extracta.session.post(
+    response = extracta.session.post(
         f"{extracta.base_url}/uploadFiles",
         data=b"no form at all",
         headers={"Content-Type": "multipart/form-data; boundary=x"},
@@ -212,7 +215,7 @@ def test_what_is_no_form_is_an_invalid_request(extracta):
     )
 
     # then
-    assert (answer.status_code, answer.json()) == (400, {"error": "Invalid request"})
+    assert (response.status_code, response.json()) == (400, {"error": "Invalid request"})
 
 
 def test_the_same_seed_gives_the_same_documents(clock):
@@ -226,13 +229,13 @@ def test_the_same_seed_gives_the_same_documents(clock):
         files = [
             file
             for id_ in sandbox.extracta.template_ids
-            for b in sandbox.extracta.batch_ids(id_)
-            for file in sandbox.extracta.batch(b).files
+            for b in sandbox.extracta.list_batch_ids(id_)
+            for file in sandbox.extracta.get_batch(b).files
         ]
         others = [
-            *(sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids),
-            *(sandbox.docmap.extraction(id_) for id_ in sandbox.docmap.ids),
-            *(sandbox.sensible.document(id_) for id_ in sandbox.sensible.ids),
+            *(sandbox.atlas.get_batch(id_) for id_ in sandbox.atlas.batch_ids),
+            *(sandbox.docmap.get_extraction(id_) for id_ in sandbox.docmap.extraction_ids),
+            *(sandbox.sensible.get_document(id_) for id_ in sandbox.sensible.extraction_ids),
         ]
         worlds.append((files, others))
 

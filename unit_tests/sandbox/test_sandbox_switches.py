@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from sandbox import Clock, NewDocument, NewFile, Sandbox, Switches
-from sandbox.switches import BadSwitch, changed, parsed
+from docextract_sandbox import Clock, NewDocument, NewFile, Sandbox, Switches
+from docextract_sandbox.switches import InvalidSwitch, apply_changes, parse_assignment
 
 PAN = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
 
@@ -14,36 +14,38 @@ PAN = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence
 def sandbox(clock: Clock) -> Sandbox:
     sandbox = Sandbox(clock, seeds=False)
     sandbox.extracta.create("Invoices", ("total",), "invoices")
-    done = NewFile("a.pdf", 0, {"total": "1.00"}, file_id="one", url="fixed")
-    sandbox.extracta.upload("invoices", [done], "done")
-    sandbox.extracta.upload("invoices", [done, NewFile("b.pdf", 60, file_id="two", url="fixed")], "open")
+    finished = NewFile("a.pdf", 0, {"total": "1.00"}, file_id="one", url="fixed")
+    sandbox.extracta.upload("invoices", [finished], "done")
+    sandbox.extracta.upload("invoices", [finished, NewFile("b.pdf", 60, file_id="two", url="fixed")], "open")
     sandbox.classification.create("Mail", (), "mail")
     sandbox.classification.upload("mail", [NewFile("c.pdf", 60, file_id="three", url="fixed")], "open")
-    sandbox.atlas.submit([NewDocument(str(n), 0, PAN) for n in range(3)] + [NewDocument("late", 60, PAN)], batch_id="b")
+    sandbox.atlas.submit(
+        [NewDocument(str(number), 0, PAN) for number in range(3)] + [NewDocument("late", 60, PAN)], batch_id="b"
+    )
     return sandbox
 
 
-def switch(sandbox: Sandbox, **values: object) -> None:
+def set_switches(sandbox: Sandbox, **values: object) -> None:
     sandbox.switches = replace(sandbox.switches, **values)
 
 
-DONE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.00"}, "url": "fixed"}
+DONE_FILE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.00"}, "url": "fixed"}
 
 
 def test_file_ids_can_be_left_out(sandbox, extracta):
     # when
     by_default = extracta.results("invoices", "done").json()
-    switch(sandbox, extracta_file_ids=False)
+    set_switches(sandbox, extracta_file_ids=False)
 
     # then
-    assert by_default["files"] == [{"fileId": "one", **DONE}]
-    assert extracta.results("invoices", "done").json()["files"] == [DONE]
+    assert by_default["files"] == [{"fileId": "one", **DONE_FILE}]
+    assert extracta.results("invoices", "done").json()["files"] == [DONE_FILE]
 
 
 def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extracta, docmap, sensible):
     # when
     by_default = extracta.results("invoices", "done").status_code
-    switch(sandbox, other_account=True)
+    set_switches(sandbox, other_account=True)
 
     # then
     assert by_default == 200
@@ -54,7 +56,7 @@ def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extract
     assert extracta.call("GET", "credits").status_code == 200
 
     # and when
-    switch(sandbox, other_account=False)
+    set_switches(sandbox, other_account=False)
 
     # then
     assert extracta.results("invoices", "done").status_code == 200
@@ -63,7 +65,7 @@ def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extract
 def test_a_finished_batch_can_have_a_status(sandbox, extracta):
     # when
     by_default = extracta.results("invoices", "done").json()
-    switch(sandbox, extracta_top_level_status=True)
+    set_switches(sandbox, extracta_top_level_status=True)
 
     # then
     assert "status" not in by_default
@@ -90,37 +92,37 @@ def test_a_finished_batch_can_have_a_status(sandbox, extracta):
 )
 def test_a_start_time_has_many_forms(sandbox, extracta, value, start_time):
     # when
-    switch(sandbox, extracta_start_time=value)
-    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    set_switches(sandbox, extracta_start_time=value)
+    template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
 
     # then
     expected = {"filesNo": 1, "origin": "api", **start_time, "status": "processed"}
-    assert seen["extractionDetails"]["batches"]["done"] == expected
+    assert template_view["extractionDetails"]["batches"]["done"] == expected
 
 
 def test_the_map_of_batches_can_be_missing(sandbox, extracta):
     # when
-    switch(sandbox, extracta_batches=False)
+    set_switches(sandbox, extracta_batches=False)
 
     # then
-    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
-    assert "batches" not in seen["extractionDetails"]
+    template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    assert "batches" not in template_view["extractionDetails"]
 
 
 def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
     # when
-    switch(sandbox, partial_batches=True)
+    set_switches(sandbox, partial_batches=True)
 
     # then
     assert extracta.results("invoices", "open").json() == {
         "extractionId": "invoices",
         "batchId": "open",
         "files": [
-            {"fileId": "one", **DONE},
+            {"fileId": "one", **DONE_FILE},
             {"fileId": "two", "fileName": "b.pdf", "status": "processing", "url": "fixed"},
         ],
     }
-    assert extracta.classified("mail", "open").json() == {
+    assert extracta.get_classification_results("mail", "open").json() == {
         "status": "success",
         "classificationId": "mail",
         "batchId": "open",
@@ -128,42 +130,42 @@ def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
     }
 
 
-def test_progress_can_have_a_status_that_nobody_documented(sandbox, extracta):
+def test_progress_undocumented_status_can_be_switched_on(sandbox, extracta):
     # when
-    switch(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
+    set_switches(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
 
     # then
-    answer = extracta.results("invoices", "open").json()
-    assert (answer["status"], answer["files"][1]["status"]) == ("queued", "queued")
-    assert extracta.classified("mail", "open").json()["files"][0]["status"] == "queued"
-    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
-    assert seen["extractionDetails"]["batches"]["open"]["status"] == "queued"
-    assert seen["extractionDetails"]["batches"]["done"]["status"] == "processed"
+    response = extracta.results("invoices", "open").json()
+    assert (response["status"], response["files"][1]["status"]) == ("queued", "queued")
+    assert extracta.get_classification_results("mail", "open").json()["files"][0]["status"] == "queued"
+    template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    assert template_view["extractionDetails"]["batches"]["open"]["status"] == "queued"
+    assert template_view["extractionDetails"]["batches"]["done"]["status"] == "processed"
 
 
 def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta, atlas):
     # given
     extra = {"undocumented": {"note": "added by the sandbox"}}
-    switch(sandbox, classification_batches=True)
+    set_switches(sandbox, classification_batches=True)
     sandbox.classification.finish()
-    plain = extracta.classified("mail", "open").json()
+    plain = extracta.get_classification_results("mail", "open").json()
 
     # when
-    switch(sandbox, unknown_keys=True)
-    seen = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
-    answer = extracta.results("invoices", "done").json()
-    classified = extracta.classified("mail", "open").json()
-    page = atlas.extracts("b").json()
+    set_switches(sandbox, unknown_keys=True)
+    template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
+    response = extracta.results("invoices", "done").json()
+    classified = extracta.get_classification_results("mail", "open").json()
+    page = atlas.get_extracts("b").json()
 
     # then
-    assert seen.items() >= extra.items()
-    assert seen["extractionDetails"].items() >= extra.items()
-    assert set(seen["extractionDetails"]["batches"]) == {"done", "open"}
-    assert seen["extractionDetails"]["batches"]["done"].items() >= extra.items()
-    assert answer == {
+    assert template_view.items() >= extra.items()
+    assert template_view["extractionDetails"].items() >= extra.items()
+    assert set(template_view["extractionDetails"]["batches"]) == {"done", "open"}
+    assert template_view["extractionDetails"]["batches"]["done"].items() >= extra.items()
+    assert response == {
         "extractionId": "invoices",
         "batchId": "done",
-        "files": [{"fileId": "one", **DONE, **extra}],
+        "files": [{"fileId": "one", **DONE_FILE, **extra}],
         **extra,
     }
     assert classified["files"][0]["result"] == {**plain["files"][0]["result"], **extra}
@@ -173,20 +175,20 @@ def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta
 
 def test_total_items_can_count_what_is_not_extracted(sandbox, atlas):
     # when
-    by_default = atlas.extracts("b").json()
-    switch(sandbox, atlas_total_counts_extracted=False)
-    answer = atlas.extracts("b").json()
+    by_default = atlas.get_extracts("b").json()
+    set_switches(sandbox, atlas_total_counts_extracted=False)
+    response = atlas.get_extracts("b").json()
 
     # then
     assert (by_default["total_items"], len(by_default["data"])) == (3, 3)
-    assert answer["total_items"] == 4
-    assert answer["data"][3] == {"document_id": "late", "file_data": {}}
+    assert response["total_items"] == 4
+    assert response["data"][3] == {"document_id": "late", "file_data": {}}
 
 
 def test_pages_can_be_stuck(sandbox, atlas):
     # when
-    switch(sandbox, atlas_page_stuck=True)
-    first, ninth = (atlas.extracts("b", page=page, per_page=2).json() for page in (1, 9))
+    set_switches(sandbox, atlas_page_stuck=True)
+    first, ninth = (atlas.get_extracts("b", page=page, per_page=2).json() for page in (1, 9))
 
     # then
     assert first == ninth
@@ -195,12 +197,12 @@ def test_pages_can_be_stuck(sandbox, atlas):
 
 def test_the_number_of_pages_can_be_missing(sandbox, atlas):
     # when
-    by_default = atlas.extracts("b").json()
-    switch(sandbox, atlas_no_total_pages=True)
+    by_default = atlas.get_extracts("b").json()
+    set_switches(sandbox, atlas_no_total_pages=True)
 
     # then
     del by_default["total_pages"]
-    assert atlas.extracts("b").json() == by_default
+    assert atlas.get_extracts("b").json() == by_default
 
 
 def test_an_error_can_stand_inside_the_data(sandbox, atlas):
@@ -208,14 +210,14 @@ def test_an_error_can_stand_inside_the_data(sandbox, atlas):
     sandbox.atlas.submit([NewDocument("bad", 0, error_code="INVALID_DOC")], batch_id="bad")
 
     # when
-    [by_default] = atlas.extracts("bad").json()["data"]
-    switch(sandbox, atlas_error_in_file_data=True)
-    [inside] = atlas.extracts("bad").json()["data"]
+    [by_default] = atlas.get_extracts("bad").json()["data"]
+    set_switches(sandbox, atlas_error_in_file_data=True)
+    [document_with_error] = atlas.get_extracts("bad").json()["data"]
 
     # then
     assert by_default == {"document_id": "bad", "file_data": {}, "error_code": "INVALID_DOC"}
-    assert inside["file_data"]["error_code"] == "INVALID_DOC"
-    assert inside.keys() == {"document_id", "file_data"}
+    assert document_with_error["file_data"]["error_code"] == "INVALID_DOC"
+    assert document_with_error.keys() == {"document_id", "file_data"}
 
 
 def test_every_switch_takes_its_values_and_no_other():
@@ -229,19 +231,19 @@ def test_every_switch_takes_its_values_and_no_other():
     everything |= {"docmap_zone": "America/New_York", "docmap_endless": "rows", "sensible_endless": "circle"}
 
     # when / then
-    assert vars(changed(Switches(), everything)) == everything
+    assert vars(apply_changes(Switches(), everything)) == everything
     for name in everything:
-        with pytest.raises(BadSwitch, match=name):
-            changed(Switches(), {name: 7.5})
-    with pytest.raises(BadSwitch, match="there is no switch 'colour'"):
-        changed(Switches(), {"colour": True})
+        with pytest.raises(InvalidSwitch, match=name):
+            apply_changes(Switches(), {name: 7.5})
+    with pytest.raises(InvalidSwitch, match="there is no switch 'colour'"):
+        apply_changes(Switches(), {"colour": True})
 
 
 def test_a_switch_is_written_as_name_and_value():
     # when / then
-    assert parsed("unknown_keys=TRUE") == {"unknown_keys": True}
-    assert parsed("extracta_start_time = iso") == {"extracta_start_time": "iso"}
-    assert parsed("sensible_throttle=2") == {"sensible_throttle": 2}
-    assert parsed("unknown_status=null") == {"unknown_status": None}
-    with pytest.raises(BadSwitch, match="name=value"):
-        parsed("unknown_keys")
+    assert parse_assignment("unknown_keys=TRUE") == {"unknown_keys": True}
+    assert parse_assignment("extracta_start_time = iso") == {"extracta_start_time": "iso"}
+    assert parse_assignment("sensible_throttle=2") == {"sensible_throttle": 2}
+    assert parse_assignment("unknown_status=null") == {"unknown_status": None}
+    with pytest.raises(InvalidSwitch, match="name=value"):
+        parse_assignment("unknown_keys")

@@ -1,5 +1,1 @@
-"""DocMap: `asking.py` knows its endpoints, `extractions.py` their answers."""
-
-from .asking import docmap
-
-__all__ = ["docmap"]
+"""DocMap."""

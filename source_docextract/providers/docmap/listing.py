@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from ...errors import BadAnswer, TooManyPages
-from ...http import Request
-from ...model import BatchRef, rfc3339
-from .. import base
-from ..base import Script, each
-from .extractions import page_of, ref_of
+from ...core.errors import TooManyPages, UnreadableResponse
+from ...core.model import PartitionRef
+from ...core.provider import RequestFlow
+from ...core.requests import Request
+from ...core.timestamps import format_rfc3339
+from .. import listing as lists
+from ..parsing import parse_each
+from .reading import parse_page, parse_ref
 
-_TICK = timedelta(milliseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
-class Walk:
+class ListPager:
     """The pages of one list.
 
     Args:
@@ -37,111 +39,122 @@ class Walk:
     """
 
     def __init__(
-        self, ask: Callable[..., Request], is_credible: Callable[[datetime], bool], end: datetime | None = None
+        self,
+        build_request: Callable[..., Request],
+        is_plausible: Callable[[datetime], bool],
+        end: datetime | None = None,
     ) -> None:
-        self.found: dict[str, BatchRef] = {}
-        self.unreadable = 0
-        self.is_over = False
-        self.last: datetime | None = None
-        self.has_passed_over = False
+        self.refs_by_id: dict[str, PartitionRef] = {}
+        self.unreadable_count = 0
+        self.is_done = False
+        self.last_created_at: datetime | None = None
+        self.has_skipped_rows = False
         self._end = end
-        self._above: datetime | None = None
-        self._is_begun = False
-        self._pages = 0
-        self._ask = ask
-        self._is_credible = is_credible
+        self._next_newer_time: datetime | None = None
+        self._has_started = False
+        self._page_count = 0
+        self._build_request = build_request
+        self._is_plausible = is_plausible
 
-    def step(self) -> Script[list[BatchRef]]:
+    def read_page(self) -> RequestFlow[list[PartitionRef]]:
         """Return the rows of the next page, those that it shows again included.
 
         Raises:
             BadAnswer: where none of the cursors that could be meant brings anything new.
             TooManyPages: for a list without an end.
         """
-        if self._pages >= base.MOST_PAGES:
+        if self._page_count >= lists.MAX_PAGES:
             raise TooManyPages(
-                f"DocMap's list of extractions goes on after {base.MOST_PAGES} pages. The next sync asks again."
+                f"DocMap's list of extractions goes on after {lists.MAX_PAGES} pages. The next sync asks again."
             )
-        self._pages += 1
-        stuck: list[BatchRef] = []
-        for cursor in self._cursors():
-            [body] = yield [self._ask(**cursor)]
-            rows, has_more = page_of(body)
-            shown = each(rows, ref_of)
-            is_new = any(ref.batch_id not in self.found for ref in shown)
-            follows = self._follows(shown)
-            if (follows or not self._is_begun) and (is_new or not has_more):
-                self.unreadable += len(rows) - len(shown)
-                self._take(shown)
-                self.is_over = not has_more
-                return shown
-            if not self._is_begun:
+        self._page_count += 1
+        stuck_refs: list[PartitionRef] = []
+        for cursor in self._iter_cursors():
+            [body] = yield [self._build_request(**cursor)]
+            rows, has_more = parse_page(body)
+            page_refs = parse_each(rows, parse_ref)
+            is_new = any(ref.batch_id not in self.refs_by_id for ref in page_refs)
+            is_continuation = self._is_continuation(page_refs)
+            if (is_continuation or not self._has_started) and (is_new or not has_more):
+                self.unreadable_count += len(rows) - len(page_refs)
+                self._add_page(page_refs)
+                self.is_done = not has_more
+                return page_refs
+            if not self._has_started:
                 break
-            stuck = shown if follows else stuck
-        if self._end and self.last and self._end < self.last:
-            shown = yield from self._pass_over(self._end)
-            if shown:
-                return shown
-        raise BadAnswer(self._stuck(stuck))
+            stuck_refs = page_refs if is_continuation else stuck_refs
+        if self._end and self.last_created_at and self._end < self.last_created_at:
+            page_refs = yield from self._skip_to_end(self._end)
+            if page_refs:
+                return page_refs
+        raise UnreadableResponse(self._explain_stuck(stuck_refs))
 
-    def _pass_over(self, end: datetime) -> Script[list[BatchRef]]:
+    def _skip_to_end(self, end: datetime) -> RequestFlow[list[PartitionRef]]:
         """Return the rows before a moment, which is the time of no row: none where that does not work as a cursor."""
-        [body] = yield [self._ask(cursor=rfc3339(end))]
-        rows, has_more = page_of(body)
-        shown = each(rows, ref_of)
-        if any(ref.clock and ref.clock > end for ref in shown):
+        [body] = yield [self._build_request(cursor=format_rfc3339(end))]
+        rows, has_more = parse_page(body)
+        page_refs = parse_each(rows, parse_ref)
+        if any(ref.approx_created_at and ref.approx_created_at > end for ref in page_refs):
             return []
-        if shown:
-            self.has_passed_over = True
-            self.unreadable += len(rows) - len(shown)
-            self._take(shown)
-            self.is_over = not has_more
-        return shown
+        if page_refs:
+            self.has_skipped_rows = True
+            self.unreadable_count += len(rows) - len(page_refs)
+            self._add_page(page_refs)
+            self.is_done = not has_more
+        return page_refs
 
-    def is_below(self, moment: datetime) -> bool:
+    def has_reached(self, timestamp: datetime) -> bool:
         """Return whether all rows from a moment on have been shown."""
-        return self.last is not None and self.last < moment
+        return self.last_created_at is not None and self.last_created_at < timestamp
 
-    def _cursors(self) -> Iterator[dict[str, str]]:
+    def _iter_cursors(self) -> Iterator[dict[str, str]]:
         """Yield the cursors of the next page, each of them for where the one before leads nowhere.
 
         First a time that was seen, the earliest one later than the last row: it shows the last row again, inclusive or
         not. Where too many rows have that time, a tick after the last row; at last the cursor as it is documented.
         """
-        if not self._is_begun:
+        if not self._has_started:
             yield {}
-        elif self.last is not None:
-            for moment in (self._above, self.last + _TICK, self.last):
-                if moment is not None:
-                    yield {"cursor": rfc3339(moment) or ""}
+        elif self.last_created_at is not None:
+            for timestamp in (self._next_newer_time, self.last_created_at + _MILLISECOND, self.last_created_at):
+                if timestamp is not None:
+                    yield {"cursor": format_rfc3339(timestamp) or ""}
 
-    def _follows(self, shown: list[BatchRef]) -> bool:
-        return any(ref.clock == self.last and ref.batch_id in self.found for ref in shown)
+    def _is_continuation(self, page_refs: list[PartitionRef]) -> bool:
+        return any(
+            ref.approx_created_at == self.last_created_at and ref.batch_id in self.refs_by_id for ref in page_refs
+        )
 
-    def _take(self, shown: list[BatchRef]) -> None:
-        self._is_begun = True
-        self.found.update((ref.batch_id, ref) for ref in shown)
-        times = [ref.clock for ref in shown if ref.clock and self._is_credible(ref.clock)]
+    def _add_page(self, page_refs: list[PartitionRef]) -> None:
+        self._has_started = True
+        self.refs_by_id.update((ref.batch_id, ref) for ref in page_refs)
+        times = [
+            ref.approx_created_at
+            for ref in page_refs
+            if ref.approx_created_at and self._is_plausible(ref.approx_created_at)
+        ]
         if not times:
             return
-        later = [*times, self.last, self._above]
-        last = times[-1]
-        self._above = min((moment for moment in later if moment and moment > last), default=None)
-        self.last = last
+        newer_times = [*times, self.last_created_at, self._next_newer_time]
+        last_time = times[-1]
+        self._next_newer_time = min(
+            (timestamp for timestamp in newer_times if timestamp and timestamp > last_time), default=None
+        )
+        self.last_created_at = last_time
 
-    def _stuck(self, shown: list[BatchRef]) -> str:
+    def _explain_stuck(self, page_refs: list[PartitionRef]) -> str:
         """Say why it does not get on; `shown` is a page that has shown again what was known, and nothing else."""
-        if not self._is_begun:
+        if not self._has_started:
             return "DocMap's list of extractions shows nothing and says that there is more. The next sync asks again."
-        if self.last is None:
+        if self.last_created_at is None:
             return "DocMap's list of extractions has more rows, and no time to go on from. The next sync asks again."
-        when = rfc3339(self.last)
-        if shown and all(ref.clock == self.last for ref in shown):
+        last_time_text = format_rfc3339(self.last_created_at)
+        if page_refs and all(ref.approx_created_at == self.last_created_at for ref in page_refs):
             return (
-                f"DocMap has more extractions of {when} than a page holds; name their templates in "
+                f"DocMap has more extractions of {last_time_text} than a page holds; name their templates in "
                 "docmap.template_ids to read them apart."
             )
         return (
-            f"DocMap's list of extractions does not get on from {when} (its cursor brings nothing that follows). "
+            f"DocMap's list of extractions does not get on from {last_time_text} (its cursor brings nothing that follows). "
             "The next sync asks again."
         )

@@ -6,24 +6,37 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
-from ...config import DocmapSettings
-from ...http import Request
-from ...model import Json
-from ...probe.asking import Answer, ProbeScript
-from ...probe.assumptions import REPORT, Assumption, Evidence, Variant, known_keys, rate_limit_headers
-from ...probe.findings import Findings
-from ...probe.shapes import described, kind, parsed_time, status_word, time_format
-from ..base import path
+from ...core.json_types import Json
+from ...core.probing.assumptions import (
+    REPORT_ADVICE,
+    Assumption,
+    Evidence,
+    ProbeFlow,
+    ProbeResponse,
+    Variant,
+    build_keys_assumption,
+    build_rate_limit_assumption,
+)
+from ...core.probing.findings import Findings
+from ...core.probing.shapes import describe_shape, describe_status, describe_time_format, get_type_name, parse_time
+from ...core.requests import Request
+from ...core.urls import build_path
+from .settings import DocmapSettings
 
-_MADE_UP = "extract_made_up_by_the_probe"
+_UNKNOWN_ID = "extract_made_up_by_the_probe"
 """No extraction of anybody: what DocMap answers about it shows the form of its answers about unknown ids."""
 
 _PER_PAGE = 100
-_MOST_DAYS = 6
-_LONG_AGO = "2014-12-31"
+
+_MAX_DAYS = 6
+
+_EARLY_DATE = "2014-12-31"
+
 _HOUR = timedelta(hours=1)
-_NARROW = 3 * _HOUR
+
+_UTC_TOLERANCE = 3 * _HOUR
 """How near to UTC the days have to be shown to be, for them to be called days of UTC."""
+
 _DAY = timedelta(days=1)
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
@@ -34,7 +47,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("data", "The list's rows stand at `data`, beside `hasMore`."),
             Variant("nested", "They stand at `data.extractions`.", {"docmap_nested_list": True}),
         ),
-        f"Nothing can be read. {REPORT}",
+        f"Nothing can be read. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.has_more",
@@ -43,13 +56,13 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("boolean", "`hasMore` is true or false."),
             Variant("absent", "It is missing; a full page then has a next one."),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.order",
         Evidence.DOCUMENTED,
         (Variant("newest_first", "The list is in the order of `createdAt`, newest first."),),
-        f"Rows may be left out. {REPORT}",
+        f"Rows may be left out. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.page_size",
@@ -58,7 +71,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("hundred", "A page holds 100 rows where there are as many, and no more than were asked for."),
             Variant("sparse", "A page may be short, or empty, and promise more; it is read on.", {"docmap_scan": 8}),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.cursor",
@@ -69,7 +82,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 "inclusive", "A page begins with rows of the cursor's own time.", {"docmap_cursor_inclusive": True}
             ),
         ),
-        f"Rows may be left out or come twice. {REPORT}",
+        f"Rows may be left out or come twice. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.cursor_times",
@@ -78,7 +91,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("any", "Any time works as a cursor."),
             Variant("rows_only", "Only times of rows do; no others are used.", {"docmap_cursor_rows_only": True}),
         ),
-        f"Rows may be left out. {REPORT}",
+        f"Rows may be left out. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.paging",
@@ -97,7 +110,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"docmap_endless": "rows"},
             ),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.account",
@@ -119,16 +132,16 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 {"docmap_zone": "Etc/GMT+8"},
             ),
         ),
-        f"Rows may be left out. {REPORT}",
+        f"Rows may be left out. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.created_at",
-        Evidence.SEED,
+        Evidence.ORIGINAL_PAGES,
         (
             Variant("zoned", "`createdAt` is ISO 8601 with a zone."),
             Variant("naive", "It has no zone; UTC is assumed."),
         ),
-        f"Rows without a readable time are read again at each sync. {REPORT}",
+        f"Rows without a readable time are read again at each sync. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.template_id",
@@ -137,16 +150,16 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("text", "`templateId` is text."),
             Variant("number", "It is a number, which is delivered as text."),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.status",
-        Evidence.SEED,
+        Evidence.ORIGINAL_PAGES,
         (
             Variant("known", "Extractions are `processing`, `completed` or `failed`."),
             Variant("unknown", "There are other statuses, which count as unfinished.", {"unknown_status": "queued"}),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.variables",
@@ -155,37 +168,37 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("known", "The types of variables are string, number, currency, boolean, date, object or array."),
             Variant("other", "There are others; typed tables hold such fields as they look."),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.extracted_data",
-        Evidence.SEED,
+        Evidence.ORIGINAL_PAGES,
         (
             Variant("object", "`extractedData` of a completed extraction is an object."),
             Variant("other", "It is something else, which is delivered under `value`."),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.processing_time",
-        Evidence.SEED,
+        Evidence.ORIGINAL_PAGES,
         (
             Variant("number", "`processingTimeMs` of a finished extraction is a number."),
             Variant("absent", "It is missing or null; `completed_at` is then null."),
         ),
-        REPORT,
+        REPORT_ADVICE,
     ),
     Assumption(
         "docmap.run",
         Evidence.DOCUMENTED,
         (Variant("whole", "Asked by `runId`, the list gives all of a run, whatever `limit` says."),),
-        f"Counts of runs may be too small. {REPORT}",
+        f"Counts of runs may be too small. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.single",
-        Evidence.SEED,
+        Evidence.ORIGINAL_PAGES,
         (Variant("data", "One extraction stands at `data`."),),
-        f"Extractions that finish late cannot be read. {REPORT}",
+        f"Extractions that finish late cannot be read. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.unknown_id",
@@ -194,7 +207,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("not_found", "The answer about an unknown extraction is 404 with the code `NOT_FOUND`."),
             Variant("forbidden", "It is 403 with an error code."),
         ),
-        f"Extractions that were deleted fail the sync. {REPORT}",
+        f"Extractions that were deleted fail the sync. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.immutable",
@@ -207,255 +220,270 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "docmap.open_runs",
         Evidence.GUESS,
         (Variant("open", "Extractions may be added to a run at any time."),),
-        REPORT,
+        REPORT_ADVICE,
         is_visible=False,
     ),
-    rate_limit_headers("docmap"),
-    known_keys("docmap", Evidence.SEED, "Rows have the documented keys."),
+    build_rate_limit_assumption("docmap"),
+    build_keys_assumption("docmap", Evidence.ORIGINAL_PAGES, "Rows have the documented keys."),
 )
 
-_LIST = frozenset({"data", "hasMore", "extractions", "error", "code", "message"})
-_ROW = frozenset(
+_LIST_KEYS = frozenset({"data", "hasMore", "extractions", "error", "code", "message"})
+
+_ROW_KEYS = frozenset(
     {
         "id", "userId", "templateId", "templateName", "fileName", "status", "extractedData", "error", "variables",
         "source", "runId", "processingTimeMs", "createdAt",
     }
 )  # fmt: skip
-_STATUSES = frozenset({"processing", "completed", "failed"})
-_TYPES = frozenset({"string", "number", "currency", "boolean", "date", "object", "array"})
+
+_KNOWN_STATUSES = frozenset({"processing", "completed", "failed"})
+
+_VARIABLE_TYPES = frozenset({"string", "number", "currency", "boolean", "date", "object", "array"})
 
 
-def docmap_probe(settings: DocmapSettings, findings: Findings) -> ProbeScript:
+def probe_docmap(settings: DocmapSettings, findings: Findings) -> ProbeFlow:
     """Look at the newest page, at how cursor and days cut it, at one run, one extraction, and an unknown id."""
     scope = {"templateId": settings.template_ids[0]} if settings.template_ids else {}
-    answer = yield _list(scope, limit=_PER_PAGE)
-    rows = _read_list(findings, answer)
-    if answer.is_ok:
-        if rows or _rows_of(answer.body)[1] is not True:
-            findings.see("docmap.account", "own" if rows else "empty")
-        yield from _probe_paging(findings, scope, answer, rows)
+    response = yield _build_list_request(scope, limit=_PER_PAGE)
+    rows = _read_list(findings, response)
+    if response.is_ok:
+        if rows or _parse_rows(response.body)[1] is not True:
+            findings.observe("docmap.account", "own" if rows else "empty")
+        yield from _probe_paging(findings, scope, response, rows)
     if rows:
         yield from _probe_cursor(findings, scope, rows)
         yield from _probe_days(findings, scope, rows)
         yield from _probe_run(findings, rows)
-        identifier = rows[0].get("id")
-        if isinstance(identifier, str):
-            answer = yield Request("GET", path("extractions", identifier))
-            _read_single(findings, answer)
-    answer = yield Request("GET", path("extractions", _MADE_UP))
-    _read_unknown(findings, answer)
+        extraction_id = rows[0].get("id")
+        if isinstance(extraction_id, str):
+            response = yield Request("GET", build_path("extractions", extraction_id))
+            _read_single(findings, response)
+    response = yield Request("GET", build_path("extractions", _UNKNOWN_ID))
+    _read_unknown(findings, response)
 
 
-def _list(scope: Mapping[str, str], **params: str | int) -> Request:
+def _build_list_request(scope: Mapping[str, str], **params: str | int) -> Request:
     return Request("GET", "/extractions", params={**scope, **params})
 
 
-def _rows_of(body: Json) -> tuple[list[Mapping[str, Json]] | None, Json, str]:
+def _parse_rows(body: Json) -> tuple[list[Mapping[str, Json]] | None, Json, str]:
     """Return the rows of a list, its `hasMore`, and which form it has; None where it has none of the known ones."""
     if not isinstance(body, Mapping):
         return None, None, ""
-    data, more, form = body.get("data"), body.get("hasMore"), "data"
+    data, has_more, list_form = body.get("data"), body.get("hasMore"), "data"
     if isinstance(data, Mapping):
-        more = data.get("hasMore", more)
-        data, form = data.get("extractions"), "nested"
+        has_more = data.get("hasMore", has_more)
+        data, list_form = data.get("extractions"), "nested"
     if not isinstance(data, list):
-        return None, more, ""
-    return [row for row in data if isinstance(row, Mapping)], more, form
+        return None, has_more, ""
+    return [row for row in data if isinstance(row, Mapping)], has_more, list_form
 
 
-def _read_list(findings: Findings, answer: Answer) -> list[Mapping[str, Json]]:
-    if not answer.is_ok:
-        findings.note(f"The list could not be read ({answer.outcome(_LIST)}).")
+def _read_list(findings: Findings, response: ProbeResponse) -> list[Mapping[str, Json]]:
+    if not response.is_ok:
+        findings.add_note(f"The list could not be read ({response.describe_outcome(_LIST_KEYS)}).")
         return []
-    rows, more, form = _rows_of(answer.body)
+    rows, has_more, list_form = _parse_rows(response.body)
     if rows is None:
-        findings.contradict("docmap.list_body", described(answer.body, _LIST))
+        findings.contradict("docmap.list_body", describe_shape(response.body, _LIST_KEYS))
         return []
-    findings.see("docmap.list_body", form)
-    if more is None or isinstance(more, bool):
-        findings.see("docmap.has_more", "absent" if more is None else "boolean")
+    findings.observe("docmap.list_body", list_form)
+    if has_more is None or isinstance(has_more, bool):
+        findings.observe("docmap.has_more", "absent" if has_more is None else "boolean")
     else:
-        findings.contradict("docmap.has_more", f"`hasMore` is {described(more)}")
-    times = [time for row in rows if (time := _created(row))]
-    if len(times) > 1:
-        if times == sorted(times, reverse=True):
-            findings.see("docmap.order", "newest_first")
+        findings.contradict("docmap.has_more", f"`hasMore` is {describe_shape(has_more)}")
+    creation_times = [created_at for row in rows if (created_at := _parse_created_at(row))]
+    if len(creation_times) > 1:
+        if creation_times == sorted(creation_times, reverse=True):
+            findings.observe("docmap.order", "newest_first")
         else:
             findings.contradict("docmap.order", "the rows of a page are in another order")
     if len(rows) > _PER_PAGE:
         findings.contradict("docmap.page_size", f"a page of {len(rows)} rows where {_PER_PAGE} were asked for")
-    elif more is True and 0 < len(rows) < _PER_PAGE:
-        findings.see("docmap.page_size", "sparse", f"{len(rows)} rows")
+    elif has_more is True and 0 < len(rows) < _PER_PAGE:
+        findings.observe("docmap.page_size", "sparse", f"{len(rows)} rows")
     elif rows:
-        findings.see("docmap.page_size", "hundred", f"{len(rows)} rows")
+        findings.observe("docmap.page_size", "hundred", f"{len(rows)} rows")
     for row in rows:
         _read_row(findings, row)
     return rows
 
 
-def _created(row: Mapping[str, Json]) -> datetime | None:
-    time = parsed_time(row.get("createdAt"))
-    return time.replace(tzinfo=timezone.utc) if time and time.tzinfo is None else time
+def _parse_created_at(row: Mapping[str, Json]) -> datetime | None:
+    created_at = parse_time(row.get("createdAt"))
+    return created_at.replace(tzinfo=timezone.utc) if created_at and created_at.tzinfo is None else created_at
 
 
 def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
-    findings.see_keys("docmap.keys", row, _ROW)
-    form = time_format(row.get("createdAt"))
-    if form.startswith("ISO 8601"):
-        findings.see("docmap.created_at", "zoned" if form == "ISO 8601 with a zone" else "naive")
+    findings.observe_keys("docmap.keys", row, _ROW_KEYS)
+    time_form = describe_time_format(row.get("createdAt"))
+    if time_form.startswith("ISO 8601"):
+        findings.observe("docmap.created_at", "zoned" if time_form == "ISO 8601 with a zone" else "naive")
     else:
-        findings.contradict("docmap.created_at", f"`createdAt` is {form}")
-    template = row.get("templateId")
-    if isinstance(template, str) or (isinstance(template, int) and not isinstance(template, bool)):
-        findings.see("docmap.template_id", "text" if isinstance(template, str) else "number")
-    elif template is not None:
-        findings.contradict("docmap.template_id", f"`templateId` is {described(template)}")
+        findings.contradict("docmap.created_at", f"`createdAt` is {time_form}")
+    template_id = row.get("templateId")
+    if isinstance(template_id, str) or (isinstance(template_id, int) and not isinstance(template_id, bool)):
+        findings.observe("docmap.template_id", "text" if isinstance(template_id, str) else "number")
+    elif template_id is not None:
+        findings.contradict("docmap.template_id", f"`templateId` is {describe_shape(template_id)}")
     status = row.get("status")
-    findings.see_status("docmap.status", status, _STATUSES)
+    findings.observe_status("docmap.status", status, _KNOWN_STATUSES)
     _read_variables(findings, row.get("variables"))
     if status == "completed":
-        findings.see("docmap.extracted_data", "object" if isinstance(row.get("extractedData"), Mapping) else "other")
-        took = row.get("processingTimeMs")
-        is_number = isinstance(took, (int, float)) and not isinstance(took, bool)
-        findings.see("docmap.processing_time", "number" if is_number else "absent")
+        findings.observe(
+            "docmap.extracted_data", "object" if isinstance(row.get("extractedData"), Mapping) else "other"
+        )
+        processing_time = row.get("processingTimeMs")
+        is_number = isinstance(processing_time, (int, float)) and not isinstance(processing_time, bool)
+        findings.observe("docmap.processing_time", "number" if is_number else "absent")
 
 
 def _read_variables(findings: Findings, variables: Json) -> None:
     for variable in variables if isinstance(variables, list) else ():
-        named = variable.get("type") if isinstance(variable, Mapping) else None
-        if isinstance(named, str) and named.lower() in _TYPES:
-            findings.see("docmap.variables", "known", f"`{named.lower()}`")
-        elif isinstance(named, str):
-            findings.see("docmap.variables", "other", f"`{status_word(named)}`")
+        type_name = variable.get("type") if isinstance(variable, Mapping) else None
+        if isinstance(type_name, str) and type_name.lower() in _VARIABLE_TYPES:
+            findings.observe("docmap.variables", "known", f"`{type_name.lower()}`")
+        elif isinstance(type_name, str):
+            findings.observe("docmap.variables", "other", f"`{describe_status(type_name)}`")
         else:
-            findings.contradict("docmap.variables", f"a variable's `type` is {kind(named)}")
+            findings.contradict("docmap.variables", f"a variable's `type` is {get_type_name(type_name)}")
 
 
-def _probe_cursor(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeScript:
+def _probe_cursor(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
     """Ask from a row's own time on, of which no other row is: does the page begin with that row, or after it?"""
-    times = [row.get("createdAt") for row in rows]
+    creation_times = [row.get("createdAt") for row in rows]
     row = next(
-        (row for row in rows if isinstance(row.get("createdAt"), str) and times.count(row["createdAt"]) == 1), None
+        (row for row in rows if isinstance(row.get("createdAt"), str) and creation_times.count(row["createdAt"]) == 1),
+        None,
     )
     if row is None or len(rows) < 2:
         return
-    answer = yield _list(scope, limit=2, cursor=row["createdAt"])
-    found, _, _ = _rows_of(answer.body)
-    if not answer.is_ok or found is None:
-        findings.note(f"The list could not be read from a cursor on ({answer.outcome(_LIST)}).")
+    response = yield _build_list_request(scope, limit=2, cursor=row["createdAt"])
+    page_rows, _, _ = _parse_rows(response.body)
+    if not response.is_ok or page_rows is None:
+        findings.add_note(f"The list could not be read from a cursor on ({response.describe_outcome(_LIST_KEYS)}).")
         return
-    is_inclusive = any(one.get("id") == row.get("id") for one in found)
-    findings.see("docmap.cursor", "inclusive" if is_inclusive else "exclusive")
-    if time := _created(row):
-        later = (time + timedelta(milliseconds=1)).astimezone(timezone.utc)
-        cursor = later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        answer = yield _list(scope, limit=2, cursor=cursor)
-        found, _, _ = _rows_of(answer.body)
-        if answer.is_ok and found is not None:
-            findings.see("docmap.cursor_times", "any" if found else "rows_only")
+    is_inclusive = any(page_row.get("id") == row.get("id") for page_row in page_rows)
+    findings.observe("docmap.cursor", "inclusive" if is_inclusive else "exclusive")
+    if created_at := _parse_created_at(row):
+        next_tick = (created_at + timedelta(milliseconds=1)).astimezone(timezone.utc)
+        cursor = next_tick.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        response = yield _build_list_request(scope, limit=2, cursor=cursor)
+        page_rows, _, _ = _parse_rows(response.body)
+        if response.is_ok and page_rows is not None:
+            findings.observe("docmap.cursor_times", "any" if page_rows else "rows_only")
 
 
 def _probe_paging(
-    findings: Findings, scope: Mapping[str, str], first: Answer, rows: Sequence[Mapping[str, Json]]
-) -> ProbeScript:
+    findings: Findings, scope: Mapping[str, str], first_response: ProbeResponse, rows: Sequence[Mapping[str, Json]]
+) -> ProbeFlow:
     """Ask for the next page, and for the time before there was a DocMap."""
-    _, more, _ = _rows_of(first.body)
+    _, has_more, _ = _parse_rows(first_response.body)
     cursor = next((row["createdAt"] for row in reversed(rows) if isinstance(row.get("createdAt"), str)), None)
-    if more is True and not rows:
-        findings.see("docmap.paging", "empty")
+    if has_more is True and not rows:
+        findings.observe("docmap.paging", "empty")
         return
-    if more is True and cursor:
-        answer = yield _list(scope, limit=_PER_PAGE, cursor=cursor)
-        found, _, _ = _rows_of(answer.body)
-        is_same = bool(found) and [row.get("id") for row in found or ()] == [row.get("id") for row in rows]
-        if answer.is_ok and found is not None:
-            findings.see("docmap.paging", "circle" if is_same else "moves")
+    if has_more is True and cursor:
+        response = yield _build_list_request(scope, limit=_PER_PAGE, cursor=cursor)
+        page_rows, _, _ = _parse_rows(response.body)
+        is_same = bool(page_rows) and [row.get("id") for row in page_rows or ()] == [row.get("id") for row in rows]
+        if response.is_ok and page_rows is not None:
+            findings.observe("docmap.paging", "circle" if is_same else "moves")
         if is_same:
             return
-    answer = yield _list(scope, limit=1, dateTo=_LONG_AGO)
-    found, _, _ = _rows_of(answer.body)
-    if answer.is_ok and found is not None:
-        findings.see("docmap.paging", "rows" if found else "moves")
+    response = yield _build_list_request(scope, limit=1, dateTo=_EARLY_DATE)
+    page_rows, _, _ = _parse_rows(response.body)
+    if response.is_ok and page_rows is not None:
+        findings.observe("docmap.paging", "rows" if page_rows else "moves")
 
 
-def _probe_days(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeScript:
+def _probe_days(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
     """Ask for single days, and see how far from UTC they can begin.
 
     A day that begins `offset` before midnight UTC holds a row exactly if the row lies in the 24 hours from there. Rows
     that are close to midnight show most.
     """
-    known = {row.get("id"): time.astimezone(timezone.utc) for row in rows if (time := _created(row))}
-    times = sorted(known.values(), key=_from_midnight)
-    days = list(dict.fromkeys(time.date() for time in times))[:_MOST_DAYS]
-    least, most = -24 * _HOUR, 24 * _HOUR
+    times_by_id = {
+        row.get("id"): created_at.astimezone(timezone.utc) for row in rows if (created_at := _parse_created_at(row))
+    }
+    creation_times = sorted(times_by_id.values(), key=_get_midnight_distance)
+    days = list(dict.fromkeys(created_at.date() for created_at in creation_times))[:_MAX_DAYS]
+    min_offset, max_offset = -24 * _HOUR, 24 * _HOUR
     for day in days:
-        answer = yield _list(scope, limit=_PER_PAGE, dateFrom=day.isoformat(), dateTo=day.isoformat())
-        found, _, _ = _rows_of(answer.body)
-        if not answer.is_ok or found is None:
-            findings.note(f"A day of the list could not be read ({answer.outcome(_LIST)}).")
+        response = yield _build_list_request(scope, limit=_PER_PAGE, dateFrom=day.isoformat(), dateTo=day.isoformat())
+        day_rows, _, _ = _parse_rows(response.body)
+        if not response.is_ok or day_rows is None:
+            findings.add_note(f"A day of the list could not be read ({response.describe_outcome(_LIST_KEYS)}).")
             return
-        start = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
-        for row in found:
-            if time := _created(row):
-                least, most = max(least, start - time), min(most, start + _DAY - time)
-    hours = f"a day begins between {_hours(-most)} and {_hours(-least)} after midnight UTC"
-    if not days or least >= most:
+        midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+        for row in day_rows:
+            if created_at := _parse_created_at(row):
+                min_offset, max_offset = (
+                    max(min_offset, midnight - created_at),
+                    min(max_offset, midnight + _DAY - created_at),
+                )
+    range_text = (
+        f"a day begins between {_format_hours(-max_offset)} and {_format_hours(-min_offset)} after midnight UTC"
+    )
+    if not days or min_offset >= max_offset:
         return
-    if not least <= timedelta() < most:
-        offset = most - timedelta(seconds=1) if most <= timedelta() else least
-        findings.see("docmap.day_zone", "other", hours, {"docmap_zone": _zone(offset)})
-    elif least > -_NARROW and most < _NARROW:
-        findings.see("docmap.day_zone", "utc", hours)
+    if not min_offset <= timedelta() < max_offset:
+        offset = max_offset - timedelta(seconds=1) if max_offset <= timedelta() else min_offset
+        findings.observe("docmap.day_zone", "other", range_text, {"docmap_zone": _build_zone_name(offset)})
+    elif min_offset > -_UTC_TOLERANCE and max_offset < _UTC_TOLERANCE:
+        findings.observe("docmap.day_zone", "utc", range_text)
     else:
-        findings.note(f"DocMap's rows do not show in which zone its days are: {hours}.")
+        findings.add_note(f"DocMap's rows do not show in which zone its days are: {range_text}.")
 
 
-def _from_midnight(time: datetime) -> timedelta:
-    since = timedelta(hours=time.hour, minutes=time.minute, seconds=time.second)
-    return min(since, _DAY - since)
+def _get_midnight_distance(timestamp: datetime) -> timedelta:
+    time_of_day = timedelta(hours=timestamp.hour, minutes=timestamp.minute, seconds=timestamp.second)
+    return min(time_of_day, _DAY - time_of_day)
 
 
-def _hours(span: timedelta) -> str:
-    return f"{span / _HOUR:.1f} h"
+def _format_hours(duration: timedelta) -> str:
+    return f"{duration / _HOUR:.1f} h"
 
 
-def _zone(offset: timedelta) -> str:
+def _build_zone_name(offset: timedelta) -> str:
     """Return a zone of whole hours, at least as far from UTC as `offset`; POSIX counts them the other way round."""
     hours = math.ceil(offset / _HOUR) if offset > timedelta() else math.floor(offset / _HOUR)
     return f"Etc/GMT{-hours:+d}"
 
 
-def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeScript:
+def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
     """Ask for a run of several extractions with a limit of one."""
-    runs = [row.get("runId") for row in rows]
-    run = next((one for one in runs if isinstance(one, str) and runs.count(one) > 1), None)
-    if run is None:
+    run_ids = [row.get("runId") for row in rows]
+    run_id = next(
+        (candidate for candidate in run_ids if isinstance(candidate, str) and run_ids.count(candidate) > 1), None
+    )
+    if run_id is None:
         return
-    answer = yield _list({}, runId=run, limit=1)
-    found, _, _ = _rows_of(answer.body)
-    if not answer.is_ok or found is None:
-        findings.note(f"A run could not be read ({answer.outcome(_LIST)}).")
-    elif len(found) >= runs.count(run):
-        findings.see("docmap.run", "whole", f"{len(found)} rows")
+    response = yield _build_list_request({}, runId=run_id, limit=1)
+    run_rows, _, _ = _parse_rows(response.body)
+    if not response.is_ok or run_rows is None:
+        findings.add_note(f"A run could not be read ({response.describe_outcome(_LIST_KEYS)}).")
+    elif len(run_rows) >= run_ids.count(run_id):
+        findings.observe("docmap.run", "whole", f"{len(run_rows)} rows")
     else:
-        findings.contradict("docmap.run", f"{len(found)} of at least {runs.count(run)} rows of a run")
+        findings.contradict("docmap.run", f"{len(run_rows)} of at least {run_ids.count(run_id)} rows of a run")
 
 
-def _read_single(findings: Findings, answer: Answer) -> None:
-    if answer.is_ok and isinstance(answer.body, Mapping) and isinstance(answer.body.get("data"), Mapping):
-        findings.see("docmap.single", "data")
-    elif answer.is_ok:
-        findings.contradict("docmap.single", described(answer.body, _ROW | _LIST))
+def _read_single(findings: Findings, response: ProbeResponse) -> None:
+    if response.is_ok and isinstance(response.body, Mapping) and isinstance(response.body.get("data"), Mapping):
+        findings.observe("docmap.single", "data")
+    elif response.is_ok:
+        findings.contradict("docmap.single", describe_shape(response.body, _ROW_KEYS | _LIST_KEYS))
     else:
-        findings.note(f"One extraction could not be read ({answer.outcome(_LIST)}).")
+        findings.add_note(f"One extraction could not be read ({response.describe_outcome(_LIST_KEYS)}).")
 
 
-def _read_unknown(findings: Findings, answer: Answer) -> None:
-    error = answer.body.get("error") if isinstance(answer.body, Mapping) else None
+def _read_unknown(findings: Findings, response: ProbeResponse) -> None:
+    error = response.body.get("error") if isinstance(response.body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
-    if answer.status == 404 and code == "NOT_FOUND":
-        findings.see("docmap.unknown_id", "not_found")
-    elif answer.status == 403 and isinstance(code, str):
-        findings.see("docmap.unknown_id", "forbidden")
-    elif answer.is_about_the_request:
-        findings.contradict("docmap.unknown_id", answer.outcome(_LIST))
+    if response.status == 404 and code == "NOT_FOUND":
+        findings.observe("docmap.unknown_id", "not_found")
+    elif response.status == 403 and isinstance(code, str):
+        findings.observe("docmap.unknown_id", "forbidden")
+    elif response.is_about_request:
+        findings.contradict("docmap.unknown_id", response.describe_outcome(_LIST_KEYS))

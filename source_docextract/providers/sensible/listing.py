@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from ...errors import BadAnswer, TooManyPages
-from ...http import Request
-from ...model import Json
-from .. import base
-from ..base import Script
-from .documents import page_of
+from ...core.errors import TooManyPages, UnreadableResponse
+from ...core.json_types import Json
+from ...core.provider import RequestFlow
+from ...core.requests import Request
+from .. import listing as lists
+from .reading import parse_page
 
 
-class Walk:
+class ListPager:
     """The pages of one list.
 
     Args:
@@ -28,32 +28,32 @@ class Walk:
         is_over: the list has no further page.
     """
 
-    def __init__(self, page: Request, full: float = inf) -> None:
-        self.is_over = False
-        self._page = page
-        self._full = full
-        self._token: str | None = None
-        self._seen: set[str] = set()
-        self._pages = 0
+    def __init__(self, first_request: Request, full_page_size: float = inf) -> None:
+        self.is_done = False
+        self._first_request = first_request
+        self._full_page_size = full_page_size
+        self._next_token: str | None = None
+        self._seen_tokens: set[str] = set()
+        self._page_count = 0
 
-    def step(self) -> Script[list[Json]]:
+    def read_page(self) -> RequestFlow[list[Json]]:
         """Return the rows of the next page.
 
         Raises:
             BadAnswer: for a token that comes again.
             TooManyPages: for a list without an end.
         """
-        if self._pages >= base.MOST_PAGES:
+        if self._page_count >= lists.MAX_PAGES:
             raise TooManyPages(
-                f"Sensible's list of extractions goes on after {base.MOST_PAGES} pages. The next sync asks again."
+                f"Sensible's list of extractions goes on after {lists.MAX_PAGES} pages. The next sync asks again."
             )
-        self._pages += 1
-        token = {"continuation_token": self._token} if self._token else {}
-        [body] = yield [replace(self._page, params={**self._page.params, **token})]
-        rows, self._token = page_of(body, self._full)
-        self.is_over = self._token is None
-        if self._token:
-            if self._token in self._seen:
-                raise BadAnswer("Sensible's list of extractions goes round in circles.")
-            self._seen.add(self._token)
+        self._page_count += 1
+        token_params = {"continuation_token": self._next_token} if self._next_token else {}
+        [body] = yield [replace(self._first_request, params={**self._first_request.params, **token_params})]
+        rows, self._next_token = parse_page(body, self._full_page_size)
+        self.is_done = self._next_token is None
+        if self._next_token:
+            if self._next_token in self._seen_tokens:
+                raise UnreadableResponse("Sensible's list of extractions goes round in circles.")
+            self._seen_tokens.add(self._next_token)
         return rows

@@ -1,0 +1,180 @@
+"""The world of document classification: templates with types, some of which are linked to extraction templates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from docextract_sandbox.context import JsonObject, SandboxContext, to_datetime
+from docextract_sandbox.fake_documents import FakeDocuments
+from docextract_sandbox.ids import make_push_id
+
+from .batches import Account, BatchWorld
+from .extraction import ExtractionWorld
+from .files import Batch, ExtractionReference, File, FileStatus, NewFile
+
+FORWARDED_ORIGIN = "documentClassification"
+"""A guess: no source tells the `origin` of a batch that classification made."""
+
+
+@dataclass(frozen=True)
+class DocumentType:
+    """One type of a classification template; files of a linked type go on to that extraction template."""
+
+    name: str
+    description: str = ""
+    unique_words: tuple[str, ...] = ()
+    extraction_id: str | None = None
+
+    def to_json(self) -> JsonObject:
+        type_json: JsonObject = {
+            "name": self.name,
+            "description": self.description,
+            "uniqueWords": list(self.unique_words),
+        }
+        return {**type_json, "extractionId": self.extraction_id} if self.extraction_id else type_json
+
+
+@dataclass(frozen=True)
+class ClassificationTemplate:
+    name: str
+    description: str
+    created_ms: int
+    document_types: tuple[DocumentType, ...]
+
+    def find_extraction_id(self, type_name: object) -> str | None:
+        """The extraction template of a type. Answers write types in lower case where templates have capitals."""
+        for known_type in self.document_types:
+            if isinstance(type_name, str) and known_type.name.lower() == type_name.lower():
+                return known_type.extraction_id
+        return None
+
+
+class ClassificationWorld(BatchWorld):
+    """Classification templates by id."""
+
+    def __init__(
+        self,
+        context: SandboxContext,
+        account: Account,
+        fake_documents: FakeDocuments,
+        extraction_world: ExtractionWorld,
+    ) -> None:
+        super().__init__(context, account, fake_documents)
+        self._extraction_world = extraction_world
+        self._templates: dict[str, ClassificationTemplate] = {}
+        self._unforwarded_files: dict[int, tuple[Batch, File]] = {}
+        self._target_batch_ids: dict[tuple[str, str], str] = {}
+        context.lock_hooks.append(self._forward_classified_files)
+
+    def create(
+        self,
+        name: str,
+        document_types: Sequence[DocumentType] = (),
+        classification_id: str | None = None,
+        description: str = "",
+        created_ms: int | None = None,
+    ) -> str:
+        """A new template; `created_at` is in epoch milliseconds (None: now)."""
+        with self.context.hold_lock():
+            now_ms = self.context.now_ms()
+            new_id = classification_id or make_push_id(now_ms, self.context.random)
+            template_created_ms = now_ms if created_ms is None else created_ms
+            self._templates[new_id] = ClassificationTemplate(
+                name, description, template_created_ms, tuple(document_types)
+            )
+            self._batches_by_template[new_id] = {}
+            return new_id
+
+    def update(
+        self, classification_id: str, name: str, description: str, document_types: Sequence[DocumentType]
+    ) -> None:
+        with self.context.hold_lock():
+            created_ms = self.get_template(classification_id).created_ms
+            self._templates[classification_id] = ClassificationTemplate(
+                name, description, created_ms, tuple(document_types)
+            )
+
+    def get_template(self, classification_id: str) -> ClassificationTemplate:
+        with self.context.hold_lock():
+            self._find_template_batches(classification_id)
+            return self._templates[classification_id]
+
+    def build_details(self, classification_id: str) -> JsonObject:
+        """`classificationDetails` without batches."""
+        template = self.get_template(classification_id)
+        return {
+            "createdAt": template.created_ms,
+            "name": template.name,
+            "description": template.description,
+            "documentTypes": [document_type.to_json() for document_type in template.document_types],
+        }
+
+    def get_template_name(self, template_id: str) -> str:
+        return self._templates[template_id].name
+
+    def _draw_result(self, template_id: str, file_name: str, /) -> JsonObject:
+        """The page's example writes in lower case what templates write with a capital."""
+        return self.fake_documents.draw_classification(
+            [document_type.name.lower() for document_type in self._templates[template_id].document_types], file_name
+        )
+
+    def _forget_template(self, template_id: str) -> None:
+        del self._templates[template_id]
+
+    def _handle_file_change(self, batch: Batch, file: File) -> None:
+        if file.reference is None and self._find_target_template_id(batch, file) is not None:
+            self._unforwarded_files[id(file)] = (batch, file)
+
+    def _find_target_template_id(self, batch: Batch, file: File) -> str | None:
+        template = self._templates.get(batch.template_id)
+        return template.find_extraction_id(file.result.get("documentType")) if template else None
+
+    def _forward_classified_files(self) -> None:
+        """Uploads what has been classified meanwhile to the extraction templates of its types."""
+        if not self._unforwarded_files:
+            return
+        now = self.context.timestamp()
+        finished_files = [(batch, file) for batch, file in self._unforwarded_files.values() if file.ready_at <= now]
+        for batch, file in finished_files:
+            del self._unforwarded_files[id(file)]
+            if file.get_status(now) is FileStatus.PROCESSED and self._is_stored(batch, file):
+                self._forward_file(batch, file)
+
+    def _is_stored(self, batch: Batch, file: File) -> bool:
+        return self._batches.get(batch.batch_id) is batch and any(stored_file is file for stored_file in batch.files)
+
+    def _forward_file(self, batch: Batch, file: File) -> None:
+        """One extraction batch per classification batch and extraction template takes the file, as of its finish."""
+        target_template_id = self._find_target_template_id(batch, file)
+        if target_template_id is None or not self._extraction_world.contains(target_template_id):
+            return
+        existing_batch_id = self._target_batch_ids.get((batch.batch_id, target_template_id))
+        if existing_batch_id is not None and not self._extraction_world.contains(target_template_id, existing_batch_id):
+            existing_batch_id = None
+        finished_at = to_datetime(file.ready_at)
+        target_batch_id = self._extraction_world.upload(
+            target_template_id, [NewFile(file.name)], existing_batch_id, started_at=finished_at, origin=FORWARDED_ORIGIN
+        )
+        self._target_batch_ids[batch.batch_id, target_template_id] = target_batch_id
+        file.reference = ExtractionReference(
+            target_template_id, target_batch_id, self._extraction_world.get_batch(target_batch_id).files[-1].file_id
+        )
+
+
+def parse_document_types(types_json: object) -> tuple[DocumentType, ...] | None:
+    """The document types of a request's `documentTypes`; None if it does not hold any, or something else."""
+    if not isinstance(types_json, list) or not types_json:
+        return None
+    document_types = []
+    for type_json in types_json:
+        if not isinstance(type_json, Mapping) or not isinstance(type_json.get("name"), str) or not type_json["name"]:
+            return None
+        unique_words, extraction_id = type_json.get("uniqueWords"), type_json.get("extractionId")
+        document_types.append(
+            DocumentType(
+                type_json["name"],
+                str(type_json.get("description", "")),
+                tuple(str(word) for word in unique_words) if isinstance(unique_words, list) else (),
+                extraction_id if isinstance(extraction_id, str) and extraction_id else None,
+            )
+        )
+    return tuple(document_types)

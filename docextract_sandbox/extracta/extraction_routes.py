@@ -1,0 +1,171 @@
+"""The documented operations of data extraction."""
+
+from collections.abc import Callable, Sequence
+
+from docextract_sandbox.api import ApiError, ApiRequest, ApiResponse, Endpoint
+from docextract_sandbox.context import JsonObject, UnknownId
+
+from .access import AccessControl
+from .extraction import ExtractionWorld
+from .files import BatchView, FileStatus, FileView
+
+_RESULTS_ENDPOINT = "extracta.getBatchResults"
+
+
+def make_error() -> ApiError:
+    """Documented on "Get results". That unknown ids get it too is a guess; a public client's test saw them fail."""
+    return ApiError(400, {"error": "Invalid request"})
+
+
+class ExtractionRoutes:
+    """Each method answers one operation."""
+
+    def __init__(self, world: ExtractionWorld, access_control: AccessControl) -> None:
+        self._world = world
+        self._access_control = access_control
+
+    def list_endpoints(self) -> Sequence[Endpoint]:
+        operations: list[tuple[str, str, Callable[[ApiRequest], JsonObject]]] = [
+            ("POST", "createExtraction", self._create_extraction),
+            ("POST", "viewExtraction", self._view_extraction),
+            ("PATCH", "updateExtraction", self._update_extraction),
+            ("DELETE", "deleteExtraction", self._delete_extraction),
+            ("POST", "uploadFiles", self._upload_files),
+            ("POST", "getBatchResults", self._get_batch_results),
+            ("GET", "credits", self._get_credits),
+        ]
+        return [
+            Endpoint(
+                f"extracta.{name}",
+                method,
+                f"/{name}",
+                self._guard_handler(handler),
+                frozenset({"result"}),
+                unknown_id_response=make_error().response,
+            )
+            for method, name, handler in operations
+        ]
+
+    def _guard_handler(self, handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiRequest], ApiResponse]:
+        def handle_request(request: ApiRequest) -> ApiResponse:
+            self._access_control.check_key(request)
+            try:
+                return ApiResponse(handler(request))
+            except UnknownId:
+                raise make_error() from None
+
+        return handle_request
+
+    def _create_extraction(self, request: ApiRequest) -> JsonObject:
+        details = _require_details(request)
+        name, fields = details.pop("name", None), details.pop("fields", None)
+        if not isinstance(name, str) or not name or not isinstance(fields, list) or not _are_fields(fields):
+            raise make_error()
+        extraction_id = self._world.create(name, fields, details=details)
+        return {
+            "status": "created",
+            "createdAt": self._world.context.now_ms(),
+            "extractionId": extraction_id,
+        }
+
+    def _view_extraction(self, request: ApiRequest) -> JsonObject:
+        extraction_id = _require_text(request, "extractionId")
+        details = self._world.get_details(extraction_id)
+        batches = self._world.build_batches_map(extraction_id)
+        # The map is optional in public clients; that it is absent without a batch is a guess.
+        if batches and self._world.context.switches.extracta_batches:
+            details["batches"] = batches
+        return {"extractionId": extraction_id, "extractionDetails": details}
+
+    def _update_extraction(self, request: ApiRequest) -> JsonObject:
+        extraction_id, details = _require_text(request, "extractionId"), _require_details(request)
+        if "fields" in details and not _are_fields(details["fields"]):
+            raise make_error()
+        self._world.update(extraction_id, details)
+        return {
+            "status": "updated",
+            "updatedAt": self._world.context.now_ms(),
+            "extractionId": extraction_id,
+        }
+
+    def _delete_extraction(self, request: ApiRequest) -> JsonObject:
+        batch_id, file_id = request.get_text("batchId"), request.get_text("fileId")
+        if file_id and not batch_id:
+            raise make_error()
+        self._world.delete(_require_text(request, "extractionId"), batch_id, file_id)
+        return {"status": "deleted", "deletedAt": self._world.context.now_ms()}
+
+    def _upload_files(self, request: ApiRequest) -> JsonObject:
+        """Documented: without `batchId` a new batch, with it files for that batch, which must exist."""
+        extraction_id, batch_id = _require_text(request, "extractionId"), request.get_text("batchId")
+        if not request.upload_names:
+            raise make_error()
+        if batch_id:
+            self._world.read_batch(extraction_id, batch_id)
+        new_files = [self._world.draw_file(file_name) for file_name in request.upload_names]
+        batch_id = self._world.upload(extraction_id, new_files, batch_id)
+        added_files = self._world.get_batch(batch_id).files[-len(request.upload_names) :]
+        return {
+            "status": "uploaded",
+            "extractionId": extraction_id,
+            "batchId": batch_id,
+            "files": [
+                {"fileName": file.name, "fileId": file.file_id, "url": self._world.context.sign_url(file.name)}
+                for file in added_files
+            ],
+        }
+
+    def _get_batch_results(self, request: ApiRequest) -> JsonObject:
+        self._access_control.check_spacing(_RESULTS_ENDPOINT, request)
+        extraction_id, batch_id = _require_text(request, "extractionId"), _require_text(request, "batchId")
+        batch = self._world.read_batch(extraction_id, batch_id, request.get_text("fileId"))
+        switches = self._world.context.switches
+        body: JsonObject = {"extractionId": extraction_id, "batchId": batch_id}
+        if file_id := request.get_text("fileId"):
+            body["fileId"] = file_id
+        if not batch.is_finished and not switches.partial_batches:
+            return {**body, "status": "waiting"}
+        if switches.extracta_top_level_status:
+            body["status"] = "processed" if batch.is_finished else switches.unknown_status or "processing"
+        return {**body, "files": self._render_files(batch)}
+
+    def _render_files(self, batch: BatchView) -> list[JsonObject]:
+        return [self._render_file(file) for file in batch.files]
+
+    def _render_file(self, file: FileView) -> JsonObject:
+        """`fileName`, `status`, `result`, `url` are documented; `fileId` and `error` are seen in public clients."""
+        switches = self._world.context.switches
+        file_json: JsonObject = {"fileId": file.file_id} if switches.extracta_file_ids else {}
+        file_json |= {"fileName": file.name, "status": file.status.value}
+        if file.status is FileStatus.PROCESSING:
+            file_json["status"] = switches.unknown_status or "processing"
+        if file.result is not None:
+            file_json["result"] = file.result
+        if file.error is not None:
+            file_json["error"] = file.error
+        file_json["url"] = file.url or self._world.context.sign_url(file.name)
+        return file_json
+
+    def _get_credits(self, _: ApiRequest) -> JsonObject:
+        """Documented on "Get credits"."""
+        return {"status": "ok", "credits": self._world.account.credits}
+
+
+def _require_text(request: ApiRequest, key: str) -> str:
+    value = request.get_text(key)
+    if value is None:
+        raise make_error()
+    return value
+
+
+def _require_details(request: ApiRequest) -> JsonObject:
+    details = (request.body or {}).get("extractionDetails")
+    if not isinstance(details, dict):
+        raise make_error()
+    return dict(details)
+
+
+def _are_fields(fields: object) -> bool:
+    if not isinstance(fields, list) or not fields:
+        return False
+    return all(isinstance(field, dict) and isinstance(field.get("key"), str) and field["key"] for field in fields)

@@ -1,0 +1,115 @@
+"""Files and batches of Extracta, as they are kept and as they are shown."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from docextract_sandbox.context import JsonObject, to_datetime
+
+
+class FileStatus(str, Enum):
+    """`processed` is documented; `processing` and `failed` are seen in public clients."""
+
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class ExtractionReference:
+    """Where in the extraction product a classified file went on to."""
+
+    extraction_id: str
+    batch_id: str
+    file_id: str
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file to upload. What is None is drawn from the sandbox's generator."""
+
+    name: str
+    duration_seconds: float | None = None
+    """From the upload until it is finished, on the sandbox's clock: 0 is at once, infinity never by itself."""
+    result: JsonObject | None = None
+    error: str | None = None
+    """The reason for which it fails."""
+    file_id: str | None = None
+    page_count: int = 1
+    """One page costs one credit."""
+    url: str | None = None
+    """A fixed address; None is a pre-signed link that differs in every answer."""
+    reference: ExtractionReference | None = None
+    """Of a classified file: where it went. Types that are linked to a template make their own."""
+
+
+@dataclass
+class File:
+    """A file as a world keeps it."""
+
+    file_id: str
+    name: str
+    ready_at: float
+    result: JsonObject
+    error: str | None
+    url: str | None
+    reference: ExtractionReference | None
+
+    def get_status(self, now: float) -> FileStatus:
+        if now < self.ready_at:
+            return FileStatus.PROCESSING
+        return FileStatus.FAILED if self.error is not None else FileStatus.PROCESSED
+
+    def has_name_or_id(self, name_or_id: str) -> bool:
+        return name_or_id in (self.file_id, self.name)
+
+
+@dataclass
+class Batch:
+    """A batch as a world keeps it; its files stay in the order of their upload."""
+
+    batch_id: str
+    template_id: str
+    started_at: float
+    origin: str
+    files: list[File] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileView:
+    """A file at one moment. Result and error are None while it is in progress."""
+
+    file_id: str
+    name: str
+    status: FileStatus
+    result: JsonObject | None
+    error: str | None
+    url: str | None
+    reference: ExtractionReference | None
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """A batch at one moment."""
+
+    template_id: str
+    batch_id: str
+    started_at: datetime
+    origin: str
+    files: tuple[FileView, ...]
+    is_finished: bool
+    """Whether every file of the batch is processed or failed, also those that a filter left out of `files`."""
+
+
+def view_batch(batch: Batch, now: float, file_id: str | None = None) -> BatchView:
+    """The batch as it is `now`, whole or only its files with one id."""
+    files = tuple(_view_file(file, now) for file in batch.files if file_id in (None, file.file_id))
+    is_finished = all(file.ready_at <= now for file in batch.files)
+    return BatchView(batch.template_id, batch.batch_id, to_datetime(batch.started_at), batch.origin, files, is_finished)
+
+
+def _view_file(file: File, now: float) -> FileView:
+    status = file.get_status(now)
+    result = file.result if status is FileStatus.PROCESSED else None
+    error = file.error if status is FileStatus.FAILED else None
+    return FileView(file.file_id, file.name, status, result, error, file.url, file.reference)

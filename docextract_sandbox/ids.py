@@ -1,0 +1,40 @@
+"""Identifiers in the shapes that the APIs give them, drawn from a seeded generator so that runs repeat."""
+
+import uuid
+from datetime import datetime
+from random import Random
+from string import ascii_letters, ascii_uppercase, digits
+
+PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_PUSH_TIME_LENGTH = 8
+_PUSH_RANDOM_LENGTH = 12
+
+
+def make_push_id(milliseconds: int, random: Random) -> str:
+    """An id such as `-OPXQuIrkHuA2QZkY-44`: its first 8 characters are its time, as in Firebase push ids."""
+    time_prefix = ""
+    for _ in range(_PUSH_TIME_LENGTH):
+        milliseconds, digit = divmod(milliseconds, len(PUSH_ALPHABET))
+        time_prefix = PUSH_ALPHABET[digit] + time_prefix
+    return time_prefix + "".join(random.choices(PUSH_ALPHABET, k=_PUSH_RANDOM_LENGTH))
+
+
+def make_extracta_batch_id(random: Random) -> str:
+    """25 letters and digits without a time, such as `8pMpPs6SMPBpcnnznoaRz8bsj`."""
+    return "".join(random.choices(ascii_letters + digits, k=25))
+
+
+def make_extracta_file_id(random: Random) -> str:
+    """20 letters and digits; the real shape is not documented."""
+    return "".join(random.choices(ascii_letters + digits, k=20))
+
+
+def make_atlas_batch_id(moment: datetime, random: Random) -> str:
+    """An id such as `BATCH-30732-SIYKJ-20251121113228`, which ends in its time."""
+    number = "".join(random.choices(digits, k=5))
+    letters = "".join(random.choices(ascii_uppercase, k=5))
+    return f"BATCH-{number}-{letters}-{moment:%Y%m%d%H%M%S}"
+
+
+def make_file_uuid(random: Random) -> str:
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))

@@ -1,0 +1,99 @@
+"""The query of Sensible's list, read out of a request."""
+
+import base64
+import binascii
+from datetime import datetime, timedelta, timezone
+
+import orjson
+
+from docextract_sandbox.api import ApiError, ApiRequest
+from docextract_sandbox.context import to_milliseconds
+from docextract_sandbox.timeline import TimelineKey, make_lower_key, make_upper_key
+
+from .extractions import DECISIONS, NEEDS_REVIEW, DocumentView, Filter, Status
+
+DEFAULT_LIMIT = 20
+_USER_ID = "7f1d9f7a-3a0c-4c37-9a55-6f0b7f1f2f60"
+
+
+def make_bad_request(message: str) -> ApiError:
+    """Documented: a sentence in plain text. Most of the sentences are the sandbox's own."""
+    return ApiError(400, message)
+
+
+def parse_filter(request: ApiRequest, now: datetime) -> Filter:
+    """Documented: both dates are inclusive; without them it is everything until now."""
+    start, end = _parse_moment(request, "start_date"), _parse_moment(request, "end_date") or now
+    if start is not None and start > end:
+        raise make_bad_request("The start date must be before the end date")
+    end_key = make_upper_key(to_milliseconds(end))
+    if token := request.query.get("continuation_token"):
+        end_key = min(end_key, _parse_token(token))
+    return Filter(
+        # The first full millisecond that is not before the start.
+        first_key=None if start is None else make_lower_key(to_milliseconds(start + timedelta(microseconds=999))),
+        end_key=end_key,
+        type_ids=_parse_words(request, "document_type_ids"),
+        configuration_ids=_parse_words(request, "configuration_ids"),
+        environments=_parse_words(request, "environments", ("PRODUCTION", "DEVELOPMENT")),
+        statuses=_parse_words(request, "statuses", tuple(status.value for status in Status)),
+        review_statuses=_parse_words(request, "review_statuses", (NEEDS_REVIEW, *DECISIONS)),
+        min_coverage=_parse_share(request, "min_coverage", float("-inf")),
+        max_coverage=_parse_share(request, "max_coverage", float("inf")),
+    )
+
+
+def parse_limit(request: ApiRequest) -> int:
+    """Documented: 20 if nothing is said. A maximum is not known."""
+    text = request.query.get("limit", "")
+    if not text:
+        return DEFAULT_LIMIT
+    if not text.isdecimal() or int(text) < 1:
+        raise make_bad_request("The limit must be a whole number from 1")
+    return int(text)
+
+
+def make_token(view: DocumentView) -> str:
+    """Opaque to clients. A documented one decodes to these keys: the list goes on behind that extraction."""
+    content = orjson.dumps({"id": view.extraction_id, "user": _USER_ID, "created": view.created_ms})
+    return base64.b64encode(content).decode()
+
+
+def _parse_token(token_text: str) -> TimelineKey:
+    try:
+        content = orjson.loads(base64.b64decode(token_text, validate=True))
+        return int(content["created"]), str(content["id"])
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        raise make_bad_request("The continuation token is not valid") from None
+
+
+def _parse_moment(request: ApiRequest, name: str) -> datetime | None:
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        # Python before 3.11 does not read the Z; what has no zone is taken for UTC (a guess).
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise make_bad_request(f"The {name} must be a date-time such as 2026-03-09T08:14:08.000Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _parse_words(request: ApiRequest, name: str, allowed_words: tuple[str, ...] = ()) -> frozenset[str]:
+    values = frozenset(word.strip() for word in request.query.get(name, "").split(",") if word.strip())
+    if allowed_words and not values <= set(allowed_words):
+        raise make_bad_request(f"The {name} must be among {', '.join(allowed_words)}")
+    return values
+
+
+def _parse_share(request: ApiRequest, name: str, default: float) -> float:
+    text = request.query.get(name)
+    if not text:
+        return default
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise make_bad_request(f"The {name} must be a number from 0 to 1")
+    return share

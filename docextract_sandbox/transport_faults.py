@@ -1,0 +1,133 @@
+"""Answers that go wrong on the wire."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from functools import cache
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from .faults import Fault
+
+_MAINTENANCE_PAGE = "<!doctype html><html><title>Maintenance</title><body><h1>We will be back soon</h1></body></html>"
+_BLOCKED_PAGE = "<!doctype html><html><title>Blocked</title><body><h1>Your request was blocked</h1></body></html>"
+_JSON_TYPE = "application/json"
+_FIREWALL_STATUSES = (401, 403)
+_BOMB_MEGABYTES = 300  # MB
+_REDIRECT_BASE_URL = "https://elsewhere.example.invalid/"
+
+
+def apply_transport_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
+    """What is sent in place of a response; `now` on the sandbox's clock. Its status is 0 where there is none."""
+    body, status = bytes(response.body), response.status_code
+    redirect_headers = {"Location": _REDIRECT_BASE_URL + request.url.path.lstrip("/")}
+    faulty_responses: dict[str, Callable[[], Response]] = {
+        "status": lambda: _add_fault_headers(response, fault, now),
+        "reset": lambda: _AbortedResponse(b"", 0),
+        "reset in the middle": lambda: _AbortedResponse(body, status),
+        "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON_TYPE),
+        "html": lambda: Response(_MAINTENANCE_PAGE, media_type="text/html"),
+        "empty": lambda: Response(b"", media_type=_JSON_TYPE),
+        "firewall": lambda: Response(
+            _BLOCKED_PAGE,
+            fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1],
+            media_type="text/html",
+        ),
+        "charset": lambda: _encode_in_charset(body, status, fault.charset),
+        # A refusal keeps its words: what is final, such as 413, would keep those of the fault for good.
+        "bad byte": lambda: (
+            response if status >= 400 else Response(_insert_bad_byte(body), status, media_type=_JSON_TYPE)
+        ),
+        "endless": lambda: StreamingResponse(_stream_endlessly(body), status, media_type=_JSON_TYPE),
+        "bomb": lambda: Response(
+            _compress(body) + _build_bomb(), status, {"Content-Encoding": "gzip"}, media_type=_JSON_TYPE
+        ),
+        "redirect": lambda: Response(b"", 302, redirect_headers),
+        "stall": lambda: _DelayedResponse(response, fault.seconds),
+        "trickle": lambda: StreamingResponse(_stream_slowly(body, fault.seconds), status, media_type=_JSON_TYPE),
+    }
+    return faulty_responses[fault.kind]() if fault.kind in faulty_responses else response
+
+
+def _encode_in_charset(body: bytes, status: int, charset: str) -> Response:
+    def encode_letter(letter: str) -> str:
+        try:
+            letter.encode(charset)
+        except UnicodeEncodeError:
+            return json.dumps(letter)[1:-1]
+        return letter
+
+    content = "".join(map(encode_letter, body.decode())).encode(charset)
+    return Response(content, status, {"Content-Type": f"{_JSON_TYPE}; charset={charset}"})
+
+
+def _insert_bad_byte(body: bytes) -> bytes:
+    quote_index = body.rfind(b'"')
+    return body[:quote_index] + b"\xff" + body[quote_index:] if quote_index > 0 else b'["\xff"]'
+
+
+async def _stream_endlessly(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+    while True:
+        await asyncio.sleep(0)
+        yield b" " * 65_536
+
+
+def _compress(content: bytes) -> bytes:
+    compressor = zlib.compressobj(9, wbits=31)
+    return compressor.compress(content) + compressor.flush()
+
+
+@cache
+def _build_bomb() -> bytes:
+    """So many that they are too much. A gzip file may have several members, so what fills one fills thirty."""
+    return _compress(b" " * 10_000_000) * (_BOMB_MEGABYTES // 10)
+
+
+def _add_fault_headers(response: Response, fault: Fault, now: datetime) -> Response:
+    headers = dict(fault.headers)
+    if fault.retry_after is not None:
+        retry_at = format_datetime(now + timedelta(seconds=fault.retry_after), usegmt=True)
+        headers["Retry-After"] = retry_at if fault.as_date else str(fault.retry_after)
+    response.headers.update(headers)
+    return response
+
+
+class _AbortedResponse(Response):
+    """Half of a body, if there is one, and then the connection is gone."""
+
+    def __init__(self, body: bytes, status: int) -> None:
+        super().__init__(body, status, media_type=_JSON_TYPE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.body:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            half = bytes(self.body)[: len(self.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+        # ASGI has no word for this: the server's own object behind `receive` holds the connection.
+        receive.__self__.transport.abort()  # type: ignore[attr-defined]
+
+
+class _DelayedResponse(Response):
+    """Not a byte for so many seconds, and then all of it."""
+
+    def __init__(self, response: Response, seconds: float) -> None:
+        super().__init__(bytes(response.body), response.status_code, dict(response.headers))
+        self._delay_seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(self._delay_seconds)
+        await super().__call__(scope, receive, send)
+
+
+async def _stream_slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    """In a hundred bits at most: a large answer of single bytes would keep the sandbox busy with them."""
+    chunk_size = -(-len(body) // 100) or 1
+    for offset in range(0, len(body), chunk_size):
+        await asyncio.sleep(seconds * chunk_size / len(body))
+        yield body[offset : offset + chunk_size]

@@ -1,0 +1,119 @@
+"""What an account shows of the assumptions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ..json_types import Json
+from .assumptions import Assumption, SwitchValue
+from .shapes import describe_shape, describe_status, list_unknown_keys
+
+
+class Verdict(str, Enum):
+    """What became of an assumption."""
+
+    AS_ASSUMED = "as assumed"
+    HANDLED = "another variant, handled"
+    CONTRADICTED = "contradicted"
+    NOT_SEEN = "not seen"
+
+
+@dataclass(slots=True)
+class _Observations:
+    variants: dict[str, None] = field(default_factory=dict)
+    unexpected_shapes: dict[str, None] = field(default_factory=dict)
+    details: dict[str, None] = field(default_factory=dict)
+    switches: dict[str, SwitchValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One assumption, and what an account shows of it.
+
+    Attributes:
+        variants: names of the variants that were seen, in the order in which they were.
+        detail: shapes and counts, in words; what was seen instead where it is contradicted.
+    """
+
+    assumption: Assumption
+    verdict: Verdict
+    variants: tuple[str, ...] = ()
+    detail: str = ""
+    measured_switches: Mapping[str, SwitchValue] = field(default_factory=dict)
+
+    @property
+    def switches(self) -> Mapping[str, SwitchValue]:
+        """The sandbox's switches that reproduce what was seen; `measured` ones go before those of a variant."""
+        variant_switches: dict[str, SwitchValue] = {}
+        for name in self.variants:
+            variant_switches.update(self.assumption.get_variant(name).switches)
+        return {**variant_switches, **self.measured_switches}
+
+
+class Findings:
+    """Collects what the answers of one provider show.
+
+    Args:
+        assumptions: those of this provider; anything else is refused, so that no sighting goes astray.
+    """
+
+    def __init__(self, assumptions: Iterable[Assumption]) -> None:
+        self._assumptions = {assumption.id: assumption for assumption in assumptions}
+        self._observations: dict[str, _Observations] = {name: _Observations() for name in self._assumptions}
+        self.notes: dict[str, None] = {}
+        """Sentences about the account that belong to no assumption, such as an endpoint that could not be asked."""
+
+    def observe(
+        self, assumption_id: str, variant_name: str, detail: str = "", switches: Mapping[str, SwitchValue] | None = None
+    ) -> None:
+        """Note that an answer shows this variant. `detail` and `switches` must hold no value of the account."""
+        observations = self._observations[assumption_id]
+        observations.variants[self._assumptions[assumption_id].get_variant(variant_name).name] = None
+        observations.switches.update(switches or {})
+        if detail:
+            observations.details[detail] = None
+
+    def contradict(self, assumption_id: str, shape: str) -> None:
+        """Note that an answer shows something that no variant covers. `shape` must hold no value of the account."""
+        self._observations[assumption_id].unexpected_shapes[shape] = None
+
+    def observe_keys(self, assumption_id: str, json_object: Mapping[str, Json], documented_keys: Iterable[str]) -> None:
+        """Note whether an object has keys beyond the documented ones (variants `known` and `more`)."""
+        unknown_keys = list_unknown_keys(json_object, documented_keys)
+        self.observe(assumption_id, "more" if unknown_keys else "known", ", ".join(unknown_keys))
+
+    def observe_status(self, assumption_id: str, status: Json, documented_statuses: Collection[str]) -> None:
+        """Note whether a status is documented (variants `known` and `unknown`); what is no text contradicts."""
+        if not isinstance(status, str):
+            self.contradict(assumption_id, f"`status` is {describe_shape(status)}")
+        elif status in documented_statuses:
+            self.observe(assumption_id, "known", f"`{status}`")
+        else:
+            self.observe(assumption_id, "unknown", f"`{describe_status(status)}`")
+
+    def add_note(self, sentence: str) -> None:
+        self.notes[sentence] = None
+
+    def build_findings(self) -> list[Finding]:
+        """Return one finding for each assumption, in the order of the table."""
+        return [
+            self._build_finding(assumption, self._observations[name]) for name, assumption in self._assumptions.items()
+        ]
+
+    @staticmethod
+    def _build_finding(assumption: Assumption, observations: _Observations) -> Finding:
+        variants = tuple(observations.variants)
+        if observations.unexpected_shapes:
+            return Finding(
+                assumption,
+                Verdict.CONTRADICTED,
+                variants,
+                "; ".join([*observations.unexpected_shapes, *observations.details]),
+            )
+        if not variants:
+            return Finding(assumption, Verdict.NOT_SEEN)
+        is_assumed = set(variants) == {assumption.assumed_variant.name}
+        verdict = Verdict.AS_ASSUMED if is_assumed else Verdict.HANDLED
+        return Finding(assumption, verdict, variants, "; ".join(observations.details), observations.switches)

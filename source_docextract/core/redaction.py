@@ -1,0 +1,198 @@
+"""What others wrote, fit for a message: one short line of plain words, without keys, tokens and signed links.
+
+Providers, proxies and libraries quote what they were sent, whole or cut, escaped or encoded, and what they send may
+hold line ends, commands for terminals, or what looks like a message of this connector. Whatever becomes part of an
+error or of a log line goes through here; rows do not, they hold what was sent.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import re
+from base64 import b64encode, urlsafe_b64encode
+from collections import defaultdict
+from collections.abc import Iterator
+from math import ceil
+from string import ascii_lowercase, ascii_uppercase
+from urllib.parse import quote
+
+MIN_SECRET_LENGTH = 8
+"""Characters. Shorter ones cannot be kept out of a message without spoiling it."""
+
+_MAX_FRAGMENT_LENGTH = 12
+
+_MASK = "****"
+
+_MAX_WORD_LENGTH = 250  # characters
+
+_MAX_INPUT_LENGTH = 20_000  # characters of a text that are looked at
+
+_LOWERCASE_TABLE = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+_TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+_secret_hashes: defaultdict[int, set[int]] = defaultdict(set)
+"""Hashes of fragments of secrets in small letters, by their length: a token of 16 kB in all its forms takes 10 MB so.
+Kept here for all, as the CDK keeps its own list: it matters little who says something, and much that nobody says it."""
+
+
+def register_secrets(*secrets: str) -> None:
+    """From now on no message shows these, nor half of one, in small or capital letters, escaped or encoded."""
+    for secret in secrets:
+        if len(secret) < MIN_SECRET_LENGTH:
+            continue
+        min_fragment_length = min(_MAX_FRAGMENT_LENGTH, max(MIN_SECRET_LENGTH, len(secret) // 2))
+        for variant, step in _encode_variants(secret):
+            fragment_length = ceil(min_fragment_length * len(variant) / len(secret))
+            lowercase = variant.translate(_LOWERCASE_TABLE)
+            starts = range(0, len(lowercase) - fragment_length + 1, step)
+            _secret_hashes[fragment_length].update(hash(lowercase[start : start + fragment_length]) for start in starts)
+
+
+def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
+    """A secret as it may be quoted, and how many characters stand for one of its own at least."""
+    secret_bytes = secret.encode(errors="surrogatepass")
+    yield secret, 1
+    yield quote(secret_bytes, safe=""), 1
+    yield json.dumps(secret)[1:-1], 1
+    yield secret.replace("/", "\\/"), 1
+    yield html.escape(secret), 1
+    yield secret_bytes.hex(), 2
+    yield "".join(f"%{byte:02x}" for byte in secret_bytes), 3
+    yield "".join(f"\\u{ord(letter):04x}" for letter in secret), 6
+    for prefix_length in range(3):  # bytes of something else that it was encoded together with
+        stable_part = slice(ceil(prefix_length * 8 / 6), (prefix_length + len(secret_bytes)) * 8 // 6)
+        yield b64encode(bytes(prefix_length) + secret_bytes).decode()[stable_part], 1
+        yield urlsafe_b64encode(bytes(prefix_length) + secret_bytes).decode()[stable_part], 1
+
+
+def sanitize(text: str, max_length: int = 200) -> str:
+    """Return one line of at most so many characters, in time that grows with its length and no faster.
+
+    A provider may send whatever it likes, so no pattern here may look at one place twice for each other place: where
+    such a thing once took minutes, not even a signal was heard, for the interpreter's lock was held all the while.
+    """
+    visible_text = _TERMINAL_ESCAPE.sub("", text[:_MAX_INPUT_LENGTH])
+    printable = "".join(letter if letter.isprintable() else " " for letter in visible_text)
+    line = _mask_secrets(" ".join(printable.split())[: 2 * max_length + 200])
+    line = " ".join(_strip_query(strip_password(word)) for word in line.split(" "))
+    line = _mask_named_values(_PRIVATE_KEY.sub(_MASK, line))
+    line = _JSON_WEB_TOKEN.sub(_MASK, _AUTHORIZATION_VALUE.sub(rf"\1{_MASK}", line))
+    return line[:max_length]
+
+
+def truncate(text: str, max_length: int = 120) -> str:
+    """Return the beginning of an id or a name, so that a message has room for what it says of it."""
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+
+
+def sanitize_message(text: str, max_length: int) -> str:
+    """Return sentences of this connector as one plain line, with long words cut.
+
+    A word of theirs that is long is an id or an address of somebody's; what they say of it stands behind it.
+    """
+    return sanitize(" ".join(truncate(word, _MAX_WORD_LENGTH) for word in text.split(" ")), max_length)
+
+
+def _mask_secrets(text: str) -> str:
+    lowercase = text.translate(_LOWERCASE_TABLE)
+    is_secret = bytearray(len(text))
+    for length, fragments in tuple(_secret_hashes.items()):
+        for start in range(len(text) - length + 1):
+            if hash(lowercase[start : start + length]) in fragments:
+                is_secret[start : start + length] = b"\1" * length
+    if not any(is_secret):
+        return text
+    letters = ("\0" if is_hidden else letter for letter, is_hidden in zip(text, is_secret, strict=True))
+    return re.sub("\0+", _MASK, "".join(letters))
+
+
+_ENCODED_DELIMITERS = {"%3a": ":", "%2f": "/", "%40": "@", "%3f": "?", "%23": "#", "%3d": "=", "\\/": "/"}
+
+_ENCODED_DELIMITER = re.compile("(?i)%(?:3a|2f|40|3f|23|3d)|\\\\/")
+
+
+def _decode_delimiters(word: str) -> str:
+    """A word in which encoded signs are plain ones, each repeated so that all places stay the same."""
+    return _ENCODED_DELIMITER.sub(lambda match: _ENCODED_DELIMITERS[match[0].lower()] * len(match[0]), word)
+
+
+def strip_password(word: str) -> str:
+    """A word without the user and the password of an address in it, whatever scheme it has, or none.
+
+    A password may hold any sign, `@` and `/` too. So all is cut out before the last `@`, unless that stands in a path.
+    """
+    decoded_word = _decode_delimiters(word)
+    at_index = decoded_word.rfind("@")
+    if at_index < 0:
+        return word
+    host_start = decoded_word.find("//", 0, at_index)
+    if host_start < 0:
+        colon_index = decoded_word.find(":", 0, at_index)
+        is_mail = colon_index < 0 or decoded_word[:colon_index].lower().endswith("mailto")
+        return word if is_mail else f"{word[: colon_index + 1]}{_MASK}{word[at_index:]}"
+    while decoded_word[host_start : host_start + 1] == "/":
+        host_start += 1
+    host, slash, _ = decoded_word[host_start:at_index].partition("/")
+    return word if slash and ":" not in host else word[:host_start] + word[at_index + 1 :]
+
+
+_URL_START = re.compile(r"(?i)https?:+//")
+
+
+def _strip_query(word: str) -> str:
+    """A word without the query of an address in it, nor what else looks like one."""
+    decoded_word = _decode_delimiters(word)
+    query_match = re.search(r"[?#]", decoded_word)
+    if query_match and "=" in decoded_word[query_match.end() :]:
+        return word[: query_match.start()]
+    url_match = _URL_START.search(decoded_word)
+    query_match = re.compile(r"[?#]").search(decoded_word, url_match.end()) if url_match else None
+    return word[: query_match.start()] if query_match else word
+
+
+_NAMED_VALUE = re.compile(r"""(?i)(?<![\w.-])([\w.-]+)(=|%3d|\\?["']\s*:\s*)(\\?["'])?""")
+
+_SECRET_NAME = re.compile(
+    r"(?i)signature|credential|token|secret|passw(?:or)?d|passphrase|(?:api|access|account|private|shared)[_-]?key"
+    r"|\b(?:sig|pwd|pass)\b"
+)
+
+_UNQUOTED_VALUE = re.compile(r"""[^\s"'&;,]+""")
+
+
+def _mask_named_values(line: str) -> str:
+    """A line without the values of what is called like a secret: `password=…`, `"client_secret": "…"`."""
+    masked_parts, masked_up_to = [], 0
+    for name_match in _NAMED_VALUE.finditer(line):
+        if name_match.start() < masked_up_to or not _SECRET_NAME.search(name_match[1]):
+            continue
+        if name_match[3]:
+            value_end = line.find(name_match[3], name_match.end())
+            value_end = len(line) if value_end < 0 else value_end
+        else:
+            value_match = _UNQUOTED_VALUE.match(line, name_match.end())
+            value_end = value_match.end() if value_match else name_match.end()
+        if value_end > name_match.end():
+            masked_parts += [line[masked_up_to : name_match.end()], _MASK]
+            masked_up_to = value_end
+    return "".join(masked_parts) + line[masked_up_to:]
+
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|$)")
+
+_AUTHORIZATION_VALUE = re.compile(r"((?i:bearer|basic) )(?=\S*(?:\d|=|[a-z][A-Z]))[\w.~+/=-]{8,}")
+
+_JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)*")
+"""What looks like a credential of somebody else's."""
+
+
+class SanitizingFilter(logging.Filter):
+    """Makes each record one plain line, whoever wrote it. What is told of an exception besides is left out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = sanitize(record.getMessage(), max_length=2000), None
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True

@@ -1,0 +1,42 @@
+"""Ranges of creation time: their union, and what one range has beyond others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
+"""The start of a range that has none."""
+
+
+class TimeRange(NamedTuple):
+    """The moments from `start` on and before `end`; none where `end` is not later."""
+
+    start: datetime
+    end: datetime
+
+
+def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """Return the same moments in as few ranges as possible, oldest first."""
+    merged_ranges: list[TimeRange] = []
+    for time_range in sorted(ranges):
+        if time_range.end <= time_range.start:
+            continue
+        if merged_ranges and time_range.start <= merged_ranges[-1].end:
+            merged_ranges[-1] = TimeRange(merged_ranges[-1].start, max(merged_ranges[-1].end, time_range.end))
+        else:
+            merged_ranges.append(time_range)
+    return merged_ranges
+
+
+def subtract_ranges(whole_range: TimeRange, ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """Return the moments of `whole` that are in none of the ranges, oldest first."""
+    gaps: list[TimeRange] = []
+    start = whole_range.start
+    for time_range in merge_ranges(ranges):
+        if start < time_range.start:
+            gaps.append(TimeRange(start, min(time_range.start, whole_range.end)))
+        start = max(start, time_range.end)
+    gaps.append(TimeRange(start, whole_range.end))
+    return [time_range for time_range in gaps if time_range.start < time_range.end]

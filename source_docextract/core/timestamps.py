@@ -1,0 +1,116 @@
+"""Times: read from what providers send, written in the one form that leaves this connector. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+from .json_types import Json, JsonObject
+from .numbers import NUMBER_TEXT
+
+
+def to_utc(time: datetime) -> datetime:
+    """Aware and UTC; a time without a zone is taken for UTC."""
+    return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+
+
+def format_rfc3339(time: datetime | None) -> str | None:
+    """`2026-11-20T09:00:00.000Z`, the one shape in which times leave this connector."""
+    if time is None:
+        return None
+    return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_ISO_TIME = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)"
+    r"(?:[Tt ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?\s?(?:([Zz]|UTC|GMT)|([+-])(\d\d):?(\d\d)?)?)?",
+    re.ASCII,
+)
+
+_MAIL_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)? (?:GMT|UTC|UT|[+-]\d{4})", re.ASCII
+)
+
+_MIN_EPOCH_SECONDS, _MAX_EPOCH_SECONDS = 946_684_800, 4_102_444_800  # 2000 and 2100, in seconds since 1970
+
+_EPOCH_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+"""Parts of a second in which times are counted. Between 2000 and 2100 no number is of two of them."""
+
+_COMPACT_TIME_LENGTH, _RFC3339_LENGTH = len("20260309081408"), len("2026-03-09T08:14:08.000Z")
+
+_SPLIT_TIME_KEYS = (("_seconds", "_nanoseconds"), ("seconds", "nanoseconds"), ("seconds", "nanos"))
+"""How Firestore's clients write a time as JSON, and protocol buffers."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def parse_time(value: Json) -> datetime | None:
+    """Return a time that was sent, UTC; None where there is none, or it is not certain which one is meant.
+
+    Read are ISO 8601 with its compact form, the dates of HTTP and mail, seconds and nanoseconds apart, and what counts
+    seconds or thousandths, millionths or billionths of them since 1970 and falls between 2000 and 2100.
+    """
+    if isinstance(value, str):
+        return _parse_time_text(value.strip())
+    if isinstance(value, Mapping):
+        return _parse_split_time(value)
+    return _parse_epoch_number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _parse_time_text(text: str) -> datetime | None:
+    try:
+        if len(text) == _RFC3339_LENGTH and text[10] == "T" and text[-1] == "Z":
+            return datetime.fromisoformat(f"{text[:-1]}+00:00")
+        if NUMBER_TEXT.fullmatch(text):  # before dates, which may be digits alone as well
+            if epoch_time := _parse_epoch_number(int(text) if text.isdecimal() else float(text)):
+                return epoch_time
+            text = f"{text[:8]}T{text[8:]}" if len(text) == _COMPACT_TIME_LENGTH else text
+        if iso_match := _ISO_TIME.fullmatch(text):
+            return _parse_iso_time(iso_match)
+        return to_utc(parsedate_to_datetime(text)) if _MAIL_DATE.fullmatch(text) else None
+    except (ValueError, OverflowError):  # a 31st of June, or a zone that leads out of the year 9999
+        return None
+
+
+def _parse_iso_time(match: re.Match[str]) -> datetime:
+    """Not by `fromisoformat`, of which each Python reads something else; more digits than six are cut."""
+    year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = match.groups()
+    microsecond = int((fraction or "0")[:6].ljust(6, "0"))
+    time_of_day = (int(hour or 0), int(minute or 0), int(second or 0), microsecond)
+    local_time = datetime(int(year), int(month), int(day), *time_of_day, tzinfo=timezone.utc)
+    if sign is None:
+        return local_time
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    return local_time + offset if sign == "-" else local_time - offset
+
+
+def _parse_epoch_number(number: float) -> datetime | None:
+    for unit in _EPOCH_UNITS:
+        if _MIN_EPOCH_SECONDS * unit <= number < _MAX_EPOCH_SECONDS * unit:
+            # By whole numbers where they are sent: a float does not hold all digits of billionths.
+            microseconds = number * 1_000_000 // unit if isinstance(number, int) else round(number / unit * 1_000_000)
+            return _EPOCH + timedelta(microseconds=microseconds)
+    return None
+
+
+def _parse_split_time(value: JsonObject) -> datetime | None:
+    for seconds_key, fraction_key in _SPLIT_TIME_KEYS:
+        seconds, fraction = value.get(seconds_key), value.get(fraction_key, 0)
+        if value.keys() <= {seconds_key, fraction_key} and type(seconds) is int and type(fraction) is int:
+            is_certain = _MIN_EPOCH_SECONDS <= seconds < _MAX_EPOCH_SECONDS and 0 <= fraction < 1_000_000_000
+            return _EPOCH + timedelta(seconds=seconds, microseconds=fraction // 1000) if is_certain else None
+    return None
+
+
+DAY = timedelta(days=1)
+
+
+def truncate_to_day(moment: datetime) -> datetime:
+    return moment.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def round_up_to_day(moment: datetime) -> datetime:
+    """Return the first midnight that is not earlier."""
+    return truncate_to_day(moment + DAY - timedelta(microseconds=1))

@@ -1,0 +1,230 @@
+"""What the value of a setting may be, and what is told where it may not."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime
+from typing import Annotated, NamedTuple
+from unicodedata import category
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+from .ids import unescape_id_part
+from .model import PartitionRef
+from .redaction import MIN_SECRET_LENGTH
+from .timestamps import to_utc
+
+POSITION_PLACEHOLDER = "{place}"
+"""Stands for the place of an entry in its list, which is told by whoever knows it."""
+
+
+def _validate_base_url(url: str) -> str:
+    """https, or http to this very machine (the sandbox, a test); nothing that could hide a key in the address."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        is_valid = False
+    if not is_valid or not url.isprintable() or " " in url:
+        raise ValueError("is not a web address; write one that begins with https://")
+    if parts.username or parts.password or "?" in url or "#" in url:
+        raise ValueError("holds more than an address; leave out user names, passwords, ? and #")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("would send the key unencrypted; begin it with https://")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _validate_api_key(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value().strip()
+    if len(value) < MIN_SECRET_LENGTH:
+        raise ValueError("is empty or cut short; paste the whole of it from the provider's app")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("holds a blank or a character that no key has; paste it again")
+    return SecretStr(value)
+
+
+def _validate_secret(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value().strip()
+    if not value:
+        raise ValueError("is empty; fill it in")
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be seen; paste it again")
+    return SecretStr(value)
+
+
+def _validate_user_name(secret: SecretStr) -> SecretStr:
+    if ":" in secret.get_secret_value():
+        raise ValueError("holds a colon, which no user name can; correct it")
+    return secret
+
+
+_HEADER_NAME_PATTERN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+
+
+def _validate_header_name(name: str) -> str:
+    if not _HEADER_NAME_PATTERN.fullmatch(name.strip()):
+        raise ValueError("is no name of a header; write one such as Authorization")
+    return name.strip()
+
+
+def _validate_header_value(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isascii():
+        raise ValueError("holds a character that no header can; paste it again")
+    return secret
+
+
+_REGION_PATTERN = re.compile(r"[a-z0-9-]+", re.ASCII)
+
+
+def _validate_region(name: str) -> str:
+    if not _REGION_PATTERN.fullmatch(name.strip()):
+        raise ValueError("is no name of a region; write one such as eu-central-1")
+    return name.strip()
+
+
+def _validate_id(value: str) -> str:
+    if not value.strip():
+        raise ValueError("holds an empty id; remove it")
+    return _require_visible(value.strip())
+
+
+def _require_visible(value: str) -> str:
+    if any(category(letter) in {"Cc", "Cs"} for letter in value):
+        raise ValueError("holds an id with characters that cannot be seen; paste it again")
+    return value
+
+
+def _validate_batch_path(value: str) -> str:
+    parts = value.strip().split("/")
+    if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
+        raise ValueError(
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
+        )
+    return _require_visible(value.strip())
+
+
+def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
+    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
+    refs = []
+    for path in paths:
+        template_id, batch_id, *file_ids = (unescape_id_part(part.strip()) for part in path.split("/"))
+        refs.append(PartitionRef(template_id, batch_id, file_ids=tuple(file_ids), is_explicit=True))
+    return refs
+
+
+_TABLE_NAME_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+STANDARD_STREAMS = frozenset(
+    f"{product}_{kind}"
+    for product in ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
+    for kind in ("batches", "files", "results", "fields")
+)
+"""The streams that are there without typed tables."""
+
+_TYPED_PROVIDERS = ("extracta", "docmap", "sensible", "atlas")
+
+
+class TableNameEntry(NamedTuple):
+    """A table's name by the user's own choice. `of` is a template's id or name, or a document type."""
+
+    provider: str
+    table_key: str
+    table_name: str
+
+
+def parse_table_name_entry(entry: str) -> TableNameEntry:
+    """Out of `<provider>/<template id or document type>=<table name>`, percent-decoded."""
+    left_side, _, table_name = entry.rpartition("=")
+    provider, _, table_key = left_side.partition("/")
+    return TableNameEntry(provider.strip(), unescape_id_part(table_key.strip()), table_name.strip())
+
+
+def _validate_table_name(value: str) -> str:
+    name_entry, raw_table_key = parse_table_name_entry(value), value.rpartition("=")[0].partition("/")[2]
+    if (
+        name_entry.provider not in _TYPED_PROVIDERS
+        or not name_entry.table_key
+        or "/" in raw_table_key
+        or "=" in raw_table_key
+    ):
+        raise ValueError(
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table name>, with one of "
+            f"{', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
+        )
+    if not _TABLE_NAME_PATTERN.fullmatch(name_entry.table_name):
+        raise ValueError(
+            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 letters from a to z, "
+            "digits and _, and no digit first"
+        )
+    if name_entry.table_name in STANDARD_STREAMS:
+        raise ValueError(
+            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name is that of another stream; choose another"
+        )
+    return _require_visible(value.strip())
+
+
+def _require_unique_names(entries: tuple[str, ...]) -> tuple[str, ...]:
+    name_entries = list(map(parse_table_name_entry, entries))
+    if len({name_entry.table_name for name_entry in name_entries}) < len(name_entries):
+        raise ValueError("gives two tables one name; choose another for one of them")
+    if len({name_entry[:2] for name_entry in name_entries}) < len(name_entries):
+        raise ValueError("gives one template or document type two names; remove one of them")
+    return entries
+
+
+def _validate_start_date(start_date: datetime) -> datetime:
+    try:
+        return to_utc(start_date)
+    except OverflowError:
+        raise ValueError("is not a date and time; write it like 2026-01-01T00:00:00Z") from None
+
+
+def _validate_registry_url(url: str) -> str:
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in {"https", "http", "s3", "gs", "file", ""} and bool(url) and url.isprintable()
+    except ValueError:  # its words quote the address
+        is_valid = False
+    if not is_valid:
+        raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("would be read unencrypted; begin it with https://")
+    return url
+
+
+BaseUrl = Annotated[str, AfterValidator(_validate_base_url)]
+
+ApiKey = Annotated[SecretStr, AfterValidator(_validate_api_key)]
+
+Secret = Annotated[SecretStr, AfterValidator(_validate_secret)]
+
+UserName = Annotated[Secret, AfterValidator(_validate_user_name)]
+
+HeaderName = Annotated[str, AfterValidator(_validate_header_name)]
+
+HeaderValue = Annotated[Secret, AfterValidator(_validate_header_value)]
+
+Region = Annotated[str, AfterValidator(_validate_region)]
+
+Id = Annotated[str, AfterValidator(_validate_id)]
+
+RegistryUrl = Annotated[str, AfterValidator(_validate_registry_url)]
+
+BatchPath = Annotated[str, AfterValidator(_validate_batch_path)]
+
+TableNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_validate_table_name)], ...], AfterValidator(_require_unique_names)
+]
+
+StartDate = Annotated[datetime, AfterValidator(_validate_start_date)]

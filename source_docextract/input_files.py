@@ -1,0 +1,158 @@
+"""Read the files that the command line names: settings, catalog and state.
+
+The CDK's own errors for them are system errors without a word on what such a file has to hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from airbyte_cdk.models import (
+    AirbyteStateMessage,
+    AirbyteStateMessageSerializer,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteCatalogSerializer,
+)
+
+from .core.errors import ConfigError
+
+_FIXES = {
+    "settings": "Name a file with one JSON object of settings in --config.",
+    "catalog": "Name a configured catalog in --catalog; source-docextract catalog prints one.",
+    "state": "Name a file of lines that earlier reads printed in --state, or a JSON list of states. To read everything "
+    "from the beginning, leave --state out.",
+}
+"""By kind of file, what it should be."""
+
+_MESSAGE_TYPES = {"CATALOG", "CONNECTION_STATUS", "CONTROL", "DEBUG", "LOG", "RECORD", "SPEC", "STATE", "TRACE"}
+"""What a line that a connector prints says of its `type`."""
+
+
+def read_settings(path: str) -> dict[str, Any]:
+    """Return the settings, as they stand in the file.
+
+    Raises:
+        ConfigError: for a file that cannot be read, or that is no JSON object.
+    """
+    settings = _parse_json("settings", path, _read_text("settings", path))
+    if not isinstance(settings, dict):
+        raise ConfigError(f"The settings file {path} holds no JSON object. {_FIXES['settings']}")
+    return settings
+
+
+def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
+    """Return the configured catalog.
+
+    Raises:
+        ConfigError: for a file that cannot be read, and for any other JSON, such as what `discover` prints.
+    """
+    text = _read_text("catalog", path)
+    if _is_connector_message(text.lstrip().partition("\n")[0]):
+        raise ConfigError(f"The catalog file {path} is what discover prints. {_FIXES['catalog']}")
+    catalog = _parse_json("catalog", path, text)
+    streams = catalog.get("streams") if isinstance(catalog, dict) else None
+    if not isinstance(streams, list):
+        raise ConfigError(f"The catalog file {path} holds no list of streams. {_FIXES['catalog']}")
+    if any(isinstance(stream, dict) and "stream" not in stream and "name" in stream for stream in streams):
+        raise ConfigError(f"The catalog file {path} is what discover prints. {_FIXES['catalog']}")
+    try:
+        return ConfiguredAirbyteCatalogSerializer.load(catalog)
+    except Exception:
+        raise ConfigError(
+            f"The catalog file {path} has a stream without its name, schema or modes. {_FIXES['catalog']}"
+        ) from None
+
+
+def read_states(path: str | None) -> list[AirbyteStateMessage]:
+    """Return the states of a JSON list, or those among the lines that an earlier sync printed.
+
+    Raises:
+        ConfigError: for a file that cannot be read or is empty, and for any other JSON.
+    """
+    return [_load_state(path, entry) for entry in _read_state_entries(path)] if path else []
+
+
+def _read_state_entries(path: str) -> Iterator[Any]:
+    with _open_file("state", path) as file:
+        first_line = next((line for line in file if line.strip()), "")
+        if _is_connector_message(first_line):  # a line at a time: what a sync prints may be larger than memory
+            file.seek(0)
+            yield from _parse_printed_states(path, file)
+            return
+    text = _read_text("state", path)
+    entries = _parse_json("state", path, text)
+    if not entries:  # Airbyte writes {} where there is none
+        return
+    if not isinstance(entries, list):
+        raise ConfigError(f"The state file {path} holds no list of states. {_FIXES['state']}")
+    yield from entries
+
+
+def _parse_printed_states(path: str, lines: Iterable[str]) -> Iterator[Any]:
+    for line_number, line in enumerate(lines, start=1):
+        if '"STATE"' not in line:
+            continue
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            raise ConfigError(
+                f"The state file {path} has a line that is cut short, line {line_number}. Remove it."
+            ) from None
+        if isinstance(message, dict) and message.get("type") == "STATE":
+            yield message
+
+
+def _load_state(path: str, entry: Any) -> AirbyteStateMessage:
+    is_wrapped = isinstance(entry, dict) and entry.get("type") == "STATE"
+    try:
+        state = AirbyteStateMessageSerializer.load(entry["state"] if is_wrapped else entry)
+    except Exception:
+        state = AirbyteStateMessage()
+    if not (state.stream or state.global_ or state.data is not None):
+        raise ConfigError(f"The state file {path} has an entry that is no state. {_FIXES['state']}")
+    return state
+
+
+def _is_connector_message(line: str) -> bool:
+    """Return whether a line is a message of a connector."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(message, Mapping) and message.get("type") in _MESSAGE_TYPES
+
+
+def _parse_json(file_kind: str, path: str, text: str) -> Any:
+    if not text.strip():
+        raise ConfigError(f"The {file_kind} file {path} is empty. {_FIXES[file_kind]}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        error_position = "nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            error_position = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"The {file_kind} file {path} is not JSON ({error_position}). {_FIXES[file_kind]}") from None
+
+
+def _read_text(file_kind: str, path: str) -> str:
+    with _open_file(file_kind, path) as file:
+        return file.read()
+
+
+@contextmanager
+def _open_file(file_kind: str, path: str) -> Iterator[IO[str]]:
+    try:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            yield file
+    except FileNotFoundError:
+        raise ConfigError(f"The {file_kind} file {path} does not exist. {_FIXES[file_kind]}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The {file_kind} file {path} is not text in UTF-8. {_FIXES[file_kind]}") from None
+    except OSError as error:
+        raise ConfigError(
+            f"The {file_kind} file {path} cannot be read ({error.strerror}). {_FIXES[file_kind]}"
+        ) from None

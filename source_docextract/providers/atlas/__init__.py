@@ -1,0 +1,1 @@
+"""Atlas (helloatlas.in), the bulk service."""

@@ -1,0 +1,132 @@
+"""DocMap's extractions: rows that tell all, and runs, which are their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from ...core.errors import UnreadableResponse
+from ...core.ids import FileKeyAssigner
+from ...core.json_types import Json
+from ...core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from ...core.provider import ListedRows
+from ...core.timestamps import parse_time
+from ..parsing import (
+    as_identifier,
+    as_number,
+    as_object,
+    as_text,
+    compute_fingerprint,
+    find_uncertain_times,
+    require_object,
+    unknown_keys,
+)
+
+PER_PAGE = 100
+
+FILE_STATUSES = {
+    "processing": FileStatus.PENDING,
+    "completed": FileStatus.PROCESSED,
+    "failed": FileStatus.FAILED,
+}
+
+
+def parse_page(body: Json) -> tuple[list[Json], bool]:
+    """`{"data": [...], "hasMore": ...}`, or the same one level down, which the pages leave open.
+
+    Where it does not say whether there is more, a full page does.
+    """
+    response = require_object(body, "DocMap's list of extractions")
+    data = response.get("data")
+    if isinstance(data, Mapping):
+        response, data = {**response, **data}, data.get("extractions")
+    if not isinstance(data, list):
+        raise UnreadableResponse("DocMap's list of extractions holds no list.")
+    has_more = response.get("hasMore")
+    return data, has_more if isinstance(has_more, bool) else len(data) >= PER_PAGE
+
+
+def parse_ref(item: Json) -> PartitionRef:
+    """One extraction, with the row that tells all about it."""
+    row = require_object(item, "A row of DocMap's list")
+    extraction_id, template_id, _ = (
+        as_identifier(row.get(key), f"The {key} of a row of DocMap's list") for key in ("id", "templateId", "runId")
+    )
+    created_at = parse_time(row.get("createdAt"))
+    if not extraction_id:
+        raise UnreadableResponse("An extraction in DocMap's list has no id.")
+    return PartitionRef(
+        template_id,
+        extraction_id,
+        created_at=created_at,
+        approx_created_at=created_at,
+        listed_row=row,
+        fingerprint=compute_fingerprint(row),
+    )
+
+
+_ROW_KEYS = frozenset(
+    {
+        "id", "templateId", "templateName", "fileName", "status", "extractedData", "error", "runId", "processingTimeMs",
+        "createdAt",
+    }
+)  # fmt: skip
+
+
+def parse_document(row: Mapping[str, Json], key_assigner: FileKeyAssigner) -> Document:
+    """`completed_at` is computed: createdAt + processingTimeMs. Keys of extractedData beyond the variables are kept."""
+    extraction_id, provider_status = as_text(row.get("id")), as_text(row.get("status"))
+    status = FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
+    created_at, processing_ms = parse_time(row.get("createdAt")), as_number(row.get("processingTimeMs"))
+    completed_at = _add_milliseconds(created_at, processing_ms) if status is not FileStatus.PENDING else None
+    extractions: tuple[Extraction, ...] = ()
+    if status is FileStatus.PROCESSED:
+        data = as_object(row.get("extractedData"))
+        extractions = (Extraction(data=data, hashable_data=data, created_at=created_at, completed_at=completed_at),)
+    return Document(
+        key=key_assigner.assign(extraction_id, None),
+        status=status,
+        file_id=extraction_id,
+        file_name=as_text(row.get("fileName")),
+        provider_status=provider_status,
+        error=as_text(row.get("error")),
+        created_at=created_at,
+        completed_at=completed_at,
+        processing_ms=processing_ms,
+        provider_data=unknown_keys(row, _ROW_KEYS - find_uncertain_times(row, createdAt=created_at)),
+        extractions=extractions,
+        batch=PartitionRef(
+            as_text(row.get("templateId")),
+            as_text(row.get("runId")) or "",
+            template_name=as_text(row.get("templateName")),
+        ),
+    )
+
+
+def _add_milliseconds(created_at: datetime | None, milliseconds: int | None) -> datetime | None:
+    if created_at is None or milliseconds is None:
+        return None
+    try:
+        return created_at + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # beyond the year 9999
+        return None
+
+
+def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
+    rows = [member_ref.listed_row or {} for member_ref in listed_rows.refs]
+    if not rows and not listed_rows.error:
+        return Snapshot(ref, PartitionStatus.MISSING, error="DocMap has no extraction of this run.")
+    key_assigner = FileKeyAssigner()
+    documents = tuple(parse_document(row, key_assigner) for row in rows)
+    id_name_pairs = {(as_text(row.get("templateId")), as_text(row.get("templateName"))) for row in rows}
+    template_ids = {template_id for template_id, _ in id_name_pairs}
+    is_open = listed_rows.error or any(document.status is FileStatus.PENDING for document in documents)
+    return Snapshot(
+        ref,
+        PartitionStatus.OPEN if is_open else PartitionStatus.COMPLETE,
+        documents=documents,
+        error=listed_rows.error or None,
+        template_id=min(template_ids, key=str) if len(template_ids) == 1 else None,
+        template_name=min(name or "" for _, name in id_name_pairs) or None if len(id_name_pairs) == 1 else None,
+        read_error=listed_rows.error,
+    )

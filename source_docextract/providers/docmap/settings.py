@@ -1,0 +1,39 @@
+"""Settings of DocMap."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, html_link
+from ...core.validation import ApiKey, BaseUrl, Id
+
+
+class DocmapSettings(OptionalSection):
+    """Syncs the extractions of the key's user; DocMap lists them all."""
+
+    model_config = ConfigDict(title="Use DocMap")
+
+    api_key: ApiKey = Field(
+        title="API key",
+        description="A key, which begins with dm_live_. Create it in DocMap under Settings > API Keys; see "
+        f"{html_link('Managing API keys', 'docs.docmap.io/guides/managing-api-keys')}. It shows the extractions of its own "
+        "user only.",
+        json_schema_extra=SECRET,
+    )
+    template_ids: tuple[Id, ...] = Field(
+        default=(),
+        title="Templates",
+        description="Ids of the templates whose extractions are synced. The id is in the column template_id after a "
+        "first sync. If empty, the extractions of all templates are synced.",
+        json_schema_extra=ALWAYS_SHOWN,
+    )
+    base_url: BaseUrl = Field(
+        default="https://api.docmap.io/v1",
+        title="Base URL",
+        description="Address of the API. If left out, https://api.docmap.io/v1.",
+        json_schema_extra=HIDDEN,
+    )
+
+    @property
+    def has_targets(self) -> bool:
+        return True

@@ -1,0 +1,1 @@
+"""Extracta.ai: extraction and classification."""

@@ -1,0 +1,116 @@
+"""Settings of the registry: its address and the credentials that open it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Discriminator, Field, model_validator
+
+from ..core.sections import SECRET, OptionalSection, Section, html_link
+from ..core.validation import BaseUrl, HeaderName, HeaderValue, Region, RegistryUrl, Secret, UserName
+
+_TYPE_DESCRIPTION = "Which of the credentials these are."
+
+
+class MachineCredentials(Section):
+    """The credentials of the machine that the connector runs on, if the address needs any."""
+
+    model_config = ConfigDict(title="Of the machine")
+
+    type: Literal["machine"] = Field(title="Type", description=_TYPE_DESCRIPTION)
+
+
+class S3Credentials(Section):
+    """An access key of AWS, or of another storage that speaks the protocol of S3, for an address with s3://."""
+
+    model_config = ConfigDict(title="Access key for S3")
+
+    type: Literal["s3"] = Field(title="Type", description=_TYPE_DESCRIPTION)
+    access_key_id: Secret = Field(
+        title="Access key id",
+        description="The id of the access key; see "
+        f"{html_link('Access keys', 'docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html')}. It needs "
+        "the permission s3:GetObject for the file, and no other.",
+        json_schema_extra=SECRET,
+    )
+    secret_access_key: Secret = Field(
+        title="Secret access key",
+        description="The secret that belongs to the access key id; AWS shows it once, when the key is made.",
+        json_schema_extra=SECRET,
+    )
+    session_token: Secret | None = Field(
+        default=None,
+        title="Session token",
+        description="The token that belongs to temporary credentials. If left out, the key is a lasting one.",
+        json_schema_extra=SECRET,
+    )
+    region: Region | None = Field(
+        default=None,
+        title="Region",
+        description="The region of the bucket, such as eu-central-1. If left out, AWS finds it.",
+    )
+    endpoint: BaseUrl | None = Field(
+        default=None,
+        title="Endpoint",
+        description="The address of a storage other than AWS's own that speaks the protocol of S3. If left out, AWS's.",
+    )
+
+
+class BasicCredentials(Section):
+    """A user and a password (HTTP basic authentication), for an address with https://."""
+
+    model_config = ConfigDict(title="User and password for HTTPS")
+
+    type: Literal["http_basic"] = Field(title="Type", description=_TYPE_DESCRIPTION)
+    username: UserName = Field(title="User", description="The name of the user.", json_schema_extra=SECRET)
+    password: Secret = Field(title="Password", description="The password of the user.", json_schema_extra=SECRET)
+
+
+class HeaderCredentials(Section):
+    """One header that is sent with the request, such as a token, for an address with https://."""
+
+    model_config = ConfigDict(title="Header for HTTPS")
+
+    type: Literal["http_header"] = Field(title="Type", description=_TYPE_DESCRIPTION)
+    name: HeaderName = Field(title="Name", description="The name of the header, such as Authorization or X-Api-Key.")
+    value: HeaderValue = Field(
+        title="Value",
+        description="The value of the header, such as Bearer and a token. Only the server of the address gets it.",
+        json_schema_extra=SECRET,
+    )
+
+
+Credentials = MachineCredentials | S3Credentials | BasicCredentials | HeaderCredentials
+
+
+class RegistrySettings(OptionalSection):
+    """Syncs the batches in a file of yours, beside those that are found or named."""
+
+    model_config = ConfigDict(title="Use a batch registry")
+
+    url: RegistryUrl = Field(
+        title="Address",
+        description="Address of a CSV or JSON Lines file, which is read again at each sync: https://, s3://, gs:// or "
+        "a local path. Columns: provider, template_id, batch_id and, optional, created_at, expected_files.",
+    )
+    credentials: Annotated[Credentials, Discriminator("type")] | None = Field(
+        default=None,
+        title="Credentials",
+        description="What opens the file. A connector in Airbyte runs on a machine that has no credentials of yours.",
+    )
+
+    @model_validator(mode="after")
+    def _check_credentials_scheme(self) -> RegistrySettings:
+        scheme = urlsplit(self.url).scheme
+        if not isinstance(self.credentials, _CREDENTIALS_BY_SCHEME.get(scheme, MachineCredentials) | None):
+            raise ValueError("has credentials that its url has no use for; choose those that fit the url")
+        return self
+
+
+_CREDENTIALS_BY_SCHEME = {
+    "s3": MachineCredentials | S3Credentials,
+    "https": MachineCredentials | BasicCredentials | HeaderCredentials,
+    "http": MachineCredentials | BasicCredentials | HeaderCredentials,
+}
+"""By the scheme of an address. Others are opened with what the machine has."""

@@ -1,0 +1,145 @@
+"""The user's settings: one optional object for each provider, and a few for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from .core.errors import ConfigError
+from .core.sections import ALWAYS_SHOWN, NONE_IF_UNUSED, Section
+from .core.validation import StartDate, TableNames
+from .providers.atlas.settings import AtlasSettings
+from .providers.docmap.settings import DocmapSettings
+from .providers.extracta.settings import ExtractaSettings
+from .providers.sensible.settings import SensibleSettings
+from .registry.credentials import RegistrySettings
+from .settings_errors import build_error_messages, build_unknown_messages, list_unknown_names
+
+
+class Settings(Section):
+    """All settings of a source."""
+
+    model_config = ConfigDict(title="Document extraction")
+
+    extracta: Annotated[ExtractaSettings | None, NONE_IF_UNUSED] = Field(
+        default=None,
+        title="Extracta.ai",
+        description="Data extraction and document classification by Extracta.ai.",
+    )
+    docmap: Annotated[DocmapSettings | None, NONE_IF_UNUSED] = Field(
+        default=None, title="DocMap", description="Extractions and batch runs of DocMap."
+    )
+    sensible: Annotated[SensibleSettings | None, NONE_IF_UNUSED] = Field(
+        default=None, title="Sensible", description="Extractions, reviews and batches of Sensible."
+    )
+    atlas: Annotated[AtlasSettings | None, NONE_IF_UNUSED] = Field(
+        default=None, title="Atlas", description="The bulk service of Atlas (helloatlas.in)."
+    )
+    batch_registry: Annotated[RegistrySettings | None, NONE_IF_UNUSED] = Field(
+        default=None,
+        title="Batch registry",
+        description="A file that names batches, for APIs that have no list of them.",
+    )
+    start_date: StartDate | None = Field(
+        default=None,
+        title="Start date",
+        description="What was created before this time (UTC) is left out, where a creation time is known; what is "
+        "named by hand is synced all the same. If left out, everything is synced.",
+        json_schema_extra={
+            **ALWAYS_SHOWN,
+            "examples": ["2026-01-01T00:00:00Z"],
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z$",
+            "pattern_descriptor": "YYYY-MM-DDTHH:mm:ssZ",
+        },
+    )
+    lookback_days: int = Field(
+        default=3,
+        ge=0,
+        le=3650,
+        title="Lookback (days)",
+        description="What was finished within so many days is read again, so that late files and edits by people "
+        "arrive. If left out, 3.",
+    )
+    give_up_after_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        title="Give up after (days)",
+        description="A batch that is still unfinished so many days after it was first seen is marked as stalled and no "
+        "longer polled. If left out, 30.",
+    )
+    max_in_flight: int = Field(
+        default=10,
+        ge=1,
+        le=50,
+        title="Requests in flight",
+        description="The number of requests that run at once for each provider, from 1 to 50. If left out, 10.",
+    )
+    keep_urls: bool = Field(
+        default=True,
+        title="Keep links to files",
+        description="Off: links to files, which often carry a signature, are left out of every row.",
+    )
+    typed_tables: bool = Field(
+        default=False,
+        title="Typed tables",
+        description="On: a stream for each template and document type as well, with a column for each of its fields. "
+        "They are looked up whenever the schema is refreshed.",
+    )
+    table_names: TableNames = Field(
+        default=(),
+        title="Names of typed tables",
+        description="Names for typed tables, each as <code>provider/template id or document type=table name</code>. If "
+        "empty, a table has the name of its template, and gets another one when the template is renamed.",
+    )
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], logger: logging.Logger | None = None) -> Settings:
+        """Return the settings in an Airbyte config. Keys that begin with `_` are the platform's own and passed over.
+
+        Args:
+            logger: gets one warning with all names that are no settings. Such a name is no error, or a return to an
+                older version would stop every sync whose settings a newer one has extended.
+
+        Raises:
+            ConfigError: with one sentence a setting, never with a setting's value where that is secret.
+        """
+        config = {name: value for name, value in config.items() if not name.startswith("_")}
+        try:
+            settings = cls.model_validate(config)
+        except ValidationError as validation_error:
+            raise ConfigError(" ".join(build_error_messages(validation_error, cls, config))) from None
+        if missing_targets := settings._find_missing_targets():
+            misspelt_sentences = build_unknown_messages(config, cls, section_paths=set(missing_targets))
+            raise ConfigError(" ".join([*missing_targets.values(), *misspelt_sentences]))
+        unknown_settings = list_unknown_names(config, cls)
+        if logger and unknown_settings:
+            logger.warning("Unknown settings are ignored: %s. Correct or remove them.", unknown_settings)
+        return settings
+
+    def _find_missing_targets(self) -> dict[tuple[str, ...], str]:
+        """Return a sentence for each object in which something is missing that no single setting requires."""
+        sections = {name: getattr(self, name) for name in REQUIREMENTS_BY_PROVIDER}
+        if not any(sections.values()):
+            sentence = f"No provider is set up; fill in at least one of {', '.join(REQUIREMENTS_BY_PROVIDER)}."
+            return {(): sentence}
+        missing_targets: dict[tuple[str, ...], str] = {}
+        for name, section in sections.items():
+            if section and not section.has_targets and not self.batch_registry:
+                sentence = (
+                    f"{name} names nothing to bring in; give {REQUIREMENTS_BY_PROVIDER[name]}, or a batch_registry."
+                )
+                missing_targets[(name,)] = sentence
+        return missing_targets
+
+
+REQUIREMENTS_BY_PROVIDER = {
+    "extracta": "at least one of extraction_ids, extraction_batches, classification_ids, classification_batches",
+    "docmap": "an api_key",
+    "sensible": "an api_key",
+    "atlas": "at least one id in batch_ids",
+}
+"""The providers that can be set up, by the name of their settings object, and what each needs to be told."""

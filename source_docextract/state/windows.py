@@ -1,0 +1,223 @@
+"""How a time-ordered list is read: in windows of whole days, oldest first, each wholly before the next. Pure.
+
+Such lists are newest first, so that a page proves nothing about what is older; only a window that was read to its end
+does. Each stream writes down which ranges of creation time it has read, so a sync that is broken off goes on with the
+window it was in, a window that could not be read is read by the next sync, and settings that ask for more, such as an
+earlier `start_date`, lead to what is missing and to nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..core.errors import TooManyPages, UnreadableResponse
+from ..core.provider import FindStart, Window
+from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
+from ..core.timestamps import DAY, round_up_to_day, truncate_to_day
+from .ledger import Ledger
+
+_FEW_ROWS, _MANY_ROWS = 500, 1500
+"""Rows of a window: below the one the next is twice as long, above the other half."""
+
+_MAX_WINDOW_DAYS = 512  # days
+
+_DAY_END_DELAY = timedelta(hours=1)  # a day is not over before: rows may show up a little late
+
+_CATCH_UP_DAYS = 32  # days that a sync which only looks back and on from the last one reads at once
+
+_MAX_ENDLESS_LISTS = 3
+"""So many lists without an end in one scope, and the rest of it is left for the next sync."""
+
+
+def _find_no_wider_scopes(_scope: str) -> Sequence[str]:
+    return ()
+
+
+@dataclass(slots=True)
+class WindowCursor:
+    """The windows still to be read in this sync.
+
+    Args:
+        scopes: lists to read, one after the other.
+        books: of all who read the list.
+        now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
+        wider: the scopes whose lists hold all that a scope's list does: what was read there need not be read here.
+
+    Attributes:
+        spoilt: windows with rows that could not be read. They are not taken for read; what follows is.
+    """
+
+    scopes: deque[str]
+    ledgers: Sequence[Ledger]
+    lookback: timedelta
+    start_date: datetime | None
+    now: datetime
+    find_wider_scopes: Callable[[str], Iterable[str]] = _find_no_wider_scopes
+    unreadable_windows: set[Window] = field(default_factory=set)
+    _ranges_by_ledger: list[list[TimeRange]] | None = None
+    _pending_ranges: deque[TimeRange] = field(default_factory=deque)
+    _nonempty_scopes: set[str] = field(default_factory=set)
+    _empty_ranges: dict[str, list[TimeRange]] = field(default_factory=dict)
+    _position: datetime = BEGINNING
+    _window_days: int = 1
+    _is_first_read: bool = False
+    _list_start: datetime = BEGINNING
+    _endless_count: int = 0
+    _today: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._today = truncate_to_day(self.now - _DAY_END_DELAY)
+        for ledger in self.ledgers:
+            ledger.distrust_future_reads(self.now, self._today - self.lookback)
+
+    def get_next_step(self) -> Window | FindStart | None:
+        """What to ask for; None when all is read that can be."""
+        while self.scopes:
+            scope = self.scopes[0]
+            if self._ranges_by_ledger is None:
+                self._is_first_read = self._is_first_read or any(
+                    self._is_never_read(scope, ledger) for ledger in self.ledgers
+                )
+                ranges_by_ledger = [self._find_needed_ranges(scope, ledger) for ledger in self.ledgers]
+                if any(
+                    time_range.start == BEGINNING for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges
+                ):
+                    return FindStart(scope)
+                self._ranges_by_ledger = ranges_by_ledger
+                self._pending_ranges = deque(
+                    merge_ranges(time_range for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges)
+                )
+                self._start_next_range()
+            if self._pending_ranges:
+                return Window(
+                    scope, self._position, min(self._position + self._window_days * DAY, *self._find_window_limits())
+                )
+            self._finish_scope()
+        return None
+
+    def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
+        """Return the whole days that a reader has to be shown: what it has not read so far, and the lookback."""
+        range_start = max(self.start_date or BEGINNING, self._list_start)
+        read_ranges = [
+            time_range
+            for covering_scope in (scope, *self.find_wider_scopes(scope))
+            for time_range in ledger.read_ranges.get(covering_scope, ())
+        ]
+        read_ranges += self._empty_ranges.get(scope, ())
+        needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
+        lookback_start = max(self._today - self.lookback, self._list_start)
+        # Whoever remembers nothing has nothing to look back at.
+        is_ledger_empty = self._is_never_read(scope, ledger) and not ledger.entries
+        needed_ranges.append(
+            TimeRange(max(range_start, lookback_start) if is_ledger_empty else lookback_start, self._tomorrow)
+        )
+        return merge_ranges(
+            TimeRange(truncate_to_day(start), round_up_to_day(end)) for start, end in needed_ranges if start < end
+        )
+
+    def _is_never_read(self, scope: str, ledger: Ledger) -> bool:
+        return not any(
+            ledger.read_ranges.get(covering_scope) for covering_scope in (scope, *self.find_wider_scopes(scope))
+        )
+
+    @property
+    def _tomorrow(self) -> datetime:
+        return truncate_to_day(self.now) + DAY
+
+    def _start_next_range(self) -> None:
+        """Begin with the next of the ranges that are left; step by step, unless it is short and the last."""
+        if not self._pending_ranges:
+            return
+        self._position = self._pending_ranges[0].start
+        is_catching_up = not self._is_first_read and self._pending_ranges[0].end == self._tomorrow
+        self._window_days = max(self.lookback.days + 1, _CATCH_UP_DAYS) if is_catching_up else 1
+
+    def _find_window_limits(self) -> list[datetime]:
+        """Return where a window has to end: none may hold what a reader needs and what it does not."""
+        needed_ranges = (time_range for ledger_ranges in self._ranges_by_ledger or () for time_range in ledger_ranges)
+        limits = [limit for time_range in needed_ranges for limit in time_range if limit > self._position]
+        return [self._pending_ranges[0].end, *limits]
+
+    def _move_position(self, position: datetime) -> None:
+        self._position = position
+        if self._pending_ranges and position >= self._pending_ranges[0].end:
+            self._pending_ranges.popleft()
+            self._start_next_range()
+
+    def _finish_scope(self) -> None:
+        self.scopes.popleft()
+        self._ranges_by_ledger, self._is_first_read, self._list_start, self._endless_count = None, False, BEGINNING, 0
+        self._pending_ranges.clear()
+
+    def handle_failure(self, step: Window | FindStart | None, error: Exception) -> bool:
+        """Go on after something that could not be read; return True if it is asked for again, in smaller pieces.
+
+        A window costs itself alone where its answers cannot be read; any other error is one of the whole list.
+        """
+        self._endless_count += isinstance(error, TooManyPages)
+        is_window_error = (
+            isinstance(step, Window)
+            and isinstance(error, UnreadableResponse)
+            and self._endless_count < _MAX_ENDLESS_LISTS
+        )
+        if not (is_window_error and isinstance(step, Window)):
+            self._finish_scope()
+            return False
+        if step.end - step.start > DAY:
+            self._window_days = 1
+            return True
+        self._move_position(step.end)
+        return False
+
+    def set_list_start(self, oldest_created_at: datetime | None) -> None:
+        """Where an unread list begins; today, if it is empty.
+
+        Before its oldest row there is nothing, and so that is read. An empty list proves no such thing: the key may be
+        of another account.
+        """
+        start = min(truncate_to_day(oldest_created_at), self._today) if oldest_created_at else self._today
+        scope = self.scopes[0]
+        if oldest_created_at is None:
+            self._empty_ranges.setdefault(scope, []).append(TimeRange(BEGINNING, start))
+        for ledger in self.ledgers if oldest_created_at else ():
+            if any(time_range.start == BEGINNING for time_range in self._find_needed_ranges(scope, ledger)):
+                ledger.add_read_range(scope, TimeRange(BEGINNING, start))
+        self._list_start = start
+
+    def record_listing(self, window: Window, row_count: int) -> None:
+        """A window has been read. The next one may be, while what is in this one is asked for."""
+        if row_count:
+            self._nonempty_scopes.add(window.scope)
+        if row_count < _FEW_ROWS:
+            self._window_days = min(self._window_days * 2, _MAX_WINDOW_DAYS)
+        elif row_count > _MANY_ROWS:
+            self._window_days = max(self._window_days // 2, 1)
+        self._move_position(window.end)
+
+    def complete_window(self, window: Window) -> None:
+        """All that is in a window has been delivered, but for what is older than `start_date`.
+
+        A list that shows nothing in a whole sync is not taken for read: the key may be of another account, and all that
+        came meanwhile is to come when that is corrected. Once it shows something, its empty windows are taken for
+        read, too.
+        """
+        start = max(window.start, self.start_date) if self.start_date else window.start
+        delivered_range = TimeRange(start, min(window.end, self._today))
+        if window in self.unreadable_windows:
+            return
+        if window.scope not in self._nonempty_scopes:
+            self._empty_ranges.setdefault(window.scope, []).append(delivered_range)
+            return
+        empty_ranges = self._empty_ranges.pop(window.scope, [])
+        for ledger in self.ledgers:
+            for empty_range in empty_ranges:
+                ledger.add_read_range(window.scope, empty_range)
+            ledger.advance_watermark(window.scope, window.time_range, delivered_range, self._today - self.lookback)
+
+    def is_needed(self, ledger: Ledger, window: Window) -> bool:
+        """Whether a reader has not been past this window already."""
+        needed_ranges = self._find_needed_ranges(window.scope, ledger)
+        return any(time_range.start < window.end and window.start < time_range.end for time_range in needed_ranges)

@@ -1,0 +1,1 @@
+"""One sync: all providers side by side, one thread that writes."""

@@ -1,0 +1,1 @@
+"""The columns of each stream, and the rows that a Snapshot becomes. Pure."""

@@ -1,0 +1,81 @@
+"""The values in extracted data one by one: where each stands, and what its provider says of it. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from ..core.json_types import Json, JsonObject
+from ..core.wrappers import NO_META, NO_WRAPPERS, TYPE_NAMES, VALUE_KEY, ValueMeta, WrapperFormat
+
+
+class Leaf(NamedTuple):
+    """One extracted value that has no parts.
+
+    Attributes:
+        path: a JSON Pointer into the data; it ends at the wrapper where that wraps this value alone.
+        name: the last part of the path that is neither an index nor the `value` of a wrapper.
+        position: the index in the nearest list.
+        about: what the nearest wrapper says.
+    """
+
+    path: str
+    name: str
+    position: int | None
+    value: Json
+    meta: ValueMeta
+
+
+def collect_leaves(data: JsonObject, wrapper_format: WrapperFormat = NO_WRAPPERS) -> list[Leaf]:
+    """All of them, in their order. Nulls are among them; empty lists and objects have none."""
+    collector = _LeafCollector(wrapper_format)
+    for key, value in data.items():
+        if key not in wrapper_format.ignored_keys:
+            collector.collect(value, f"/{_escape_pointer_token(key)}", key, None, NO_META)
+    return collector.leaves
+
+
+class _LeafCollector:
+    def __init__(self, wrapper_format: WrapperFormat) -> None:
+        self.leaves: list[Leaf] = []
+        self._wrapper_format = wrapper_format
+
+    def collect(self, value: Json, path: str, name: str, position: int | None, meta: ValueMeta) -> None:
+        if isinstance(value, dict):
+            if self._wrapper_format.is_wrapper(value):
+                wrapped_value, wrapper_meta = value[VALUE_KEY], self._wrapper_format.read_meta(value)
+                if isinstance(wrapped_value, (dict, list)):
+                    self.collect(wrapped_value, f"{path}/{VALUE_KEY}", name, position, wrapper_meta)
+                else:
+                    self.leaves.append(Leaf(path, name, position, wrapped_value, wrapper_meta))
+                return
+            name_key = self._wrapper_format.column_keys[0] if self._wrapper_format.is_table_column(value) else None
+            for key, item in value.items():
+                if key != name_key:
+                    self.collect(item, f"{path}/{_escape_pointer_token(key)}", key, position, meta)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self.collect(item, f"{path}/{index}", name, index, meta)
+        else:
+            self.leaves.append(Leaf(path, name, position, value, meta))
+
+
+def format_scalar(value: Json) -> tuple[str | None, str, float | None]:
+    """A value without parts as text, its type, and as a number if it is one.
+
+    The text of a number is the shortest: how many zeros were sent after its point nobody knows any more.
+    """
+    type_name = TYPE_NAMES[type(value)]
+    if value is None or isinstance(value, str):
+        return value, type_name, None
+    return orjson.dumps(value).decode().removesuffix(".0"), type_name, _as_number(value)
+
+
+def _escape_pointer_token(key: str) -> str:
+    """One part of a JSON Pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+def _as_number(value: Json) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

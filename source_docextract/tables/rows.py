@@ -1,0 +1,294 @@
+"""The kinds of stream: their columns, their schemas, and the rows a Snapshot becomes. Pure.
+
+The same kind has the same columns for every provider, so that `UNION ALL` works. A row's mark is a digest of all that
+counts as its content: not `observed_at`, and no link, since links are signed anew in each answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+from airbyte_cdk.models import AirbyteStream, SyncMode
+
+from ..core.content import hash_row
+from ..core.ids import escape_id_part
+from ..core.json_types import Json
+from ..core.model import Document, Extraction, FileStatus, PartitionRef, Snapshot
+from ..core.timestamps import format_rfc3339
+from ..core.urls import strip_file_urls
+from ..core.wrappers import NO_WRAPPERS, WrapperFormat
+from . import columns
+from .columns import Column
+from .fields import collect_leaves, format_scalar
+
+Record = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """One record without `observed_at`, and the mark of its content."""
+
+    record: Record
+    row_hash: str
+
+    @property
+    def records(self) -> Iterable[Record]:
+        return (self.record,)
+
+
+class RowGroup(NamedTuple):
+    """Records that come and go together, under one mark. To be read once: they are made on the way."""
+
+    records: Iterable[Record]
+    row_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """How rows are to look: what they call the provider, with or without links to files, and how it writes data."""
+
+    provider: str
+    keep_urls: bool = True
+    wrapper_format: WrapperFormat = NO_WRAPPERS
+
+
+RowBuilder = Callable[[Snapshot, RenderOptions], Iterator[Row | RowGroup]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of stream.
+
+    Attributes:
+        rows: all rows of a snapshot; `tells` says whether the snapshot tells them at all.
+        columns: by name, in the order in which they are shown.
+    """
+
+    kind: str
+    columns: Mapping[str, Column]
+    build_rows: RowBuilder
+    needs_documents: bool = True
+
+    def is_reported(self, snapshot: Snapshot) -> bool:
+        """False where the provider did not tell this kind of rows, which is not the same as there being none."""
+        return not self.needs_documents or snapshot.documents is not None
+
+    def build_stream(self, stream_prefix: str) -> AirbyteStream:
+        return AirbyteStream(
+            name=f"{stream_prefix}_{self.kind}",
+            json_schema={
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "type": "object",
+                "additionalProperties": True,
+                "properties": {
+                    name: {**schema, "description": description} for name, (schema, description) in self.columns.items()
+                },
+            },
+            supported_sync_modes=[SyncMode.full_refresh, SyncMode.incremental],
+            source_defined_cursor=True,
+            default_cursor_field=["observed_at"],
+            source_defined_primary_key=[["id"]],
+            is_resumable=True,
+        )
+
+
+def _build_batch_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
+    ref, documents = snapshot.ref, snapshot.documents
+    status_counts = _count_statuses(documents)
+    # What its user expects and what has not come yet is pending; without this nothing would say why it is open.
+    expected_count = ref.expected_files or 0
+    file_count = ref.files_total if documents is None else len(documents)
+    if documents is not None and len(documents) < expected_count:
+        status_counts[FileStatus.PENDING] += expected_count - len(documents)
+    record: Record = {
+        "id": build_batch_id(snapshot),
+        "provider": options.provider,
+        "template_id": ref.template_id or snapshot.template_id,
+        "template_name": ref.template_name or snapshot.template_name,
+        "batch_id": ref.batch_id,
+        "description": snapshot.description,
+        "status": snapshot.status.value,
+        "provider_status": snapshot.provider_status or ref.provider_status,
+        "error": snapshot.error,
+        "files_total": max(file_count or 0, expected_count) if expected_count else file_count,
+        "files_processed": status_counts.get(FileStatus.PROCESSED),
+        "files_failed": status_counts.get(FileStatus.FAILED),
+        "files_pending": status_counts.get(FileStatus.PENDING),
+        "created_at": format_rfc3339(ref.created_at),
+        "completed_at": format_rfc3339(snapshot.completed_at),
+    }
+    yield _build_row(record, {**ref.provider_data, **snapshot.provider_data}, options, counters=snapshot.volatile_data)
+
+
+def _count_statuses(documents: tuple[Document, ...] | None) -> dict[FileStatus, int]:
+    if documents is None:
+        return {}
+    status_counts = dict.fromkeys(FileStatus, 0)
+    for document in documents:
+        status_counts[document.status] += 1
+    return status_counts
+
+
+def _build_file_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
+    batch_key = build_batch_id(snapshot)
+    for document in snapshot.documents or ():
+        location = _locate_document(snapshot, batch_key, document)
+        record: Record = {
+            "id": location.file_key,
+            **location.build_columns(document, options),
+            "status": document.status.value,
+            "provider_status": document.provider_status,
+            "error": document.error,
+            "document_type": document.document_type,
+            "page_count": document.page_count,
+            "created_at": format_rfc3339(document.created_at),
+            "completed_at": format_rfc3339(document.completed_at),
+            "processing_ms": document.processing_ms,
+        }
+        yield _build_row(record, document.provider_data, options, url=document.url if options.keep_urls else None)
+
+
+def _build_result_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
+    batch_key = build_batch_id(snapshot)
+    for document in snapshot.documents or ():
+        location = _locate_document(snapshot, batch_key, document)
+        for extraction in document.extractions:
+            record: Record = {
+                "id": location.build_result_key(extraction),
+                "file_key": location.file_key,
+                **location.build_columns(document, options),
+                "document_index": extraction.document_index,
+                "document_type": extraction.document_type,
+                "confidence": extraction.confidence,
+                "review_status": extraction.review_status,
+                "digest": extraction.digest,
+                "created_at": format_rfc3339(extraction.created_at),
+                "completed_at": format_rfc3339(extraction.completed_at),
+            }
+            data = extraction.data if options.keep_urls else extraction.hashable_data
+            yield _build_row(record, {**document.provider_data, **extraction.provider_data}, options, data=data)
+
+
+def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[RowGroup]:
+    """The fields of each result under one mark: the state would grow with every value otherwise."""
+    batch_key = build_batch_id(snapshot)
+    for document in snapshot.documents or ():
+        location = _locate_document(snapshot, batch_key, document)
+        for extraction in document.extractions:
+            shared_columns: Record = {
+                "result_key": location.build_result_key(extraction),
+                "file_key": location.file_key,
+                "batch_key": location.batch_key,
+                "provider": options.provider,
+                "template_id": location.batch.template_id,
+                "document_type": extraction.document_type,
+                "digest": extraction.digest,
+            }
+            yield RowGroup(
+                _build_field_records(shared_columns, extraction, options.wrapper_format),
+                hash_row(orjson.dumps([*shared_columns.values()])),
+            )
+
+
+def _build_field_records(
+    shared_columns: Record, extraction: Extraction, wrapper_format: WrapperFormat
+) -> Iterator[Record]:
+    """Links to files are no values that were extracted: they change while the digest does not."""
+    for path, name, position, value, meta in collect_leaves(extraction.hashable_data, wrapper_format):
+        value_text, value_type, number_value = format_scalar(value)
+        yield {
+            "id": f"{shared_columns['result_key']}#{path}",
+            **shared_columns,
+            "path": path,
+            "name": name,
+            "position": position,
+            "value": value_text,
+            "value_type": value_type,
+            "number_value": number_value,
+            "confidence": meta.confidence,
+            "confidence_signal": meta.signal,
+            "unit": meta.unit,
+        }
+
+
+class _DocumentLocation(NamedTuple):
+    """Where a document stands: its own id, its batch's, and the batch."""
+
+    file_key: str
+    batch_key: str | None
+    batch: PartitionRef
+
+    def build_result_key(self, extraction: Extraction) -> str:
+        return f"{self.file_key}#{extraction.document_index}" if extraction.document_index else self.file_key
+
+    def build_columns(self, document: Document, options: RenderOptions) -> Record:
+        """What the rows of a file and of its results have in common."""
+        return {
+            "batch_key": self.batch_key,
+            "provider": options.provider,
+            "template_id": self.batch.template_id,
+            "template_name": self.batch.template_name,
+            "batch_id": self.batch.batch_id or None,
+            "file_id": document.file_id,
+            "file_name": document.file_name,
+        }
+
+
+def _locate_document(snapshot: Snapshot, batch_key: str, document: Document) -> _DocumentLocation:
+    """Below its batch; by itself where the provider names it without one."""
+    if document.batch is None:
+        return _DocumentLocation(f"{batch_key}/{document.key}", batch_key, snapshot.ref)
+    return _DocumentLocation(document.key, escape_id_part(document.batch.batch_id) or None, document.batch)
+
+
+def build_batch_id(snapshot: Snapshot) -> str:
+    """The `id` of a batch: `template/batch` where there are templates above batches, the batch id alone elsewhere."""
+    ref = snapshot.ref
+    escaped_id = escape_id_part(ref.batch_id)
+    return f"{escape_id_part(ref.template_id)}/{escaped_id}" if ref.template_id is not None else escaped_id
+
+
+def _build_row(
+    record: Record,
+    provider_data: Mapping[str, Json],
+    options: RenderOptions,
+    *,
+    counters: Mapping[str, Json] | None = None,
+    **unhashed_columns: Json,
+) -> Row:
+    """`not_content` are columns whose change is no news: links, and data whose digest is among the content."""
+    hashable_data = strip_file_urls(provider_data) if provider_data else {}
+    row_hash = hash_row(orjson.dumps([*record.values(), hashable_data], option=orjson.OPT_SORT_KEYS))
+    output_data = provider_data if options.keep_urls else hashable_data
+    record.update(unhashed_columns, provider_data={**output_data, **counters} if counters else output_data)
+    return Row(record, row_hash)
+
+
+BATCHES = Table(
+    "batches",
+    columns.BATCHES,
+    _build_batch_rows,
+    needs_documents=False,
+)
+
+FILES = Table(
+    "files",
+    columns.FILES,
+    _build_file_rows,
+)
+
+RESULTS = Table(
+    "results",
+    columns.RESULTS,
+    _build_result_rows,
+)
+
+FIELDS = Table(
+    "fields",
+    columns.FIELDS,
+    _build_field_rows,
+)
+
+TABLES = (BATCHES, FILES, RESULTS, FIELDS)

@@ -1,0 +1,282 @@
+"""Typed tables: a stream for each template or document type, with a column for each of its fields. Pure.
+
+What `discover` has asked a provider stands in the JSON schema of the stream, where `read` finds it again without
+asking: under `x-docextract`, at the top which template it is, at each column which field, and what of it. Airbyte hands
+the schema back whole but for columns that its user has deselected. The column `id` names the template as well: Airbyte
+compares a new schema with the kept one by the columns alone, and would keep the old one where a table is given to
+another template of the same fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import orjson
+from airbyte_cdk.models import AirbyteStream
+
+from ..core.content import hash_row
+from ..core.model import Document, Snapshot
+from ..core.redaction import sanitize
+from ..core.templates import Field, FieldPart, TableKey, Template, ValueType, get_meta_by_part
+from ..core.validation import STANDARD_STREAMS, TableNameEntry
+from ..core.wrappers import WrapperFormat, unwrap
+from .columns import RESULTS as RESULT_COLUMNS
+from .columns import Column
+from .naming import SYSTEM_COLUMNS, compute_digest, compute_short_digest, disambiguate, shorten_id, slug, truncate
+from .rows import RESULTS, Record, RenderOptions, Row, Table
+
+SCHEMA_MARKER_KEY = "x-docextract"
+"""The key of a JSON schema under which this connector finds its own again."""
+
+ERRORS_COLUMN = "type_errors"
+
+_COMMON_COLUMNS: Mapping[str, Column] = {
+    "id": ({"type": "string"}, "Names this row: the id in the results stream."),
+    **{
+        name: RESULT_COLUMNS[name]
+        for name in ("file_key", "batch_key", "batch_id", "template_name", "file_name", "confidence", "created_at")
+    },
+}
+
+_TRAILING_COLUMNS: Mapping[str, Column] = {
+    ERRORS_COLUMN: (
+        {"type": ["null", "array"], "items": {"type": "string"}},
+        "The columns whose value was sent as another type. They are null here; the results stream has what was sent.",
+    ),
+    "observed_at": RESULT_COLUMNS["observed_at"],
+}
+
+RESERVED_COLUMNS = (*_COMMON_COLUMNS, *_TRAILING_COLUMNS)
+"""Those that all typed tables have."""
+
+_SCHEMA_BY_KIND: Mapping[ValueType, Mapping[str, Any]] = {
+    **{kind: {"type": ["null", kind.value]} for kind in ValueType},
+    ValueType.OBJECT: {"type": ["null", "object"], "additionalProperties": True},
+    ValueType.ARRAY: {"type": ["null", "array"], "items": {}},
+}
+
+_META_COLUMNS: Mapping[FieldPart, tuple[ValueType, str]] = {
+    FieldPart.CONFIDENCE: (ValueType.NUMBER, "How sure the provider is of {}, 0 to 1."),
+    FieldPart.SIGNAL: (ValueType.STRING, "How sure the provider is of {}, in its own word."),
+    FieldPart.UNIT: (ValueType.STRING, "What {} is counted in."),
+}
+
+
+def assign_table_names(
+    templates: Mapping[str, Iterable[Template]], custom_names: Iterable[TableNameEntry]
+) -> dict[tuple[str, str], str]:
+    """The names of typed tables, by what their streams begin with and the template's id.
+
+    Raises:
+        ValueError: where a given name is for several templates of one name, in a sentence.
+    """
+    chosen_names: dict[tuple[str, str], str] = {}
+    for entry in custom_names:
+        provider_templates = list(templates.get(entry.provider, ()))
+        matching_keys = [template.key for template in provider_templates if template.key == entry.table_key]
+        matching_keys = matching_keys or [
+            template.key for template in provider_templates if template.name == entry.table_key
+        ]
+        if len(matching_keys) > 1:
+            raise ValueError(f"table_names gives one name to {len(matching_keys)} templates called {entry.table_key!r}")
+        chosen_names.update({(entry.provider, template_key): entry.table_name for template_key in matching_keys})
+    generated_names = {
+        (stream_prefix, entry.key): truncate(f"{stream_prefix}_{slug(entry.name) or shorten_id(entry.key)}")
+        for stream_prefix, provider_templates in templates.items()
+        for entry in provider_templates
+        if (stream_prefix, entry.key) not in chosen_names
+    }
+    taken_names = STANDARD_STREAMS | set(chosen_names.values())
+    return {
+        **chosen_names,
+        **disambiguate(
+            generated_names, taken_names, (lambda key: shorten_id(key[1]), lambda key: compute_digest(key[1]))
+        ),
+    }
+
+
+def build_typed_stream(stream_prefix: str, template: Template, name: str) -> AirbyteStream:
+    """Return the stream of a typed table as `discover` shows it."""
+    table = Table(name, {**_COMMON_COLUMNS, **_build_columns(template.fields), **_TRAILING_COLUMNS}, RESULTS.build_rows)
+    stream = table.build_stream(stream_prefix)
+    stream.name = name
+    marker = {"product": stream_prefix, "of": template.key}
+    stream.json_schema["properties"]["id"][SCHEMA_MARKER_KEY] = marker
+    # The name is at the top alone: a template that is renamed is no change of the table.
+    stream.json_schema[SCHEMA_MARKER_KEY] = {**marker, "name": template.name}
+    return stream
+
+
+def _build_columns(fields: Iterable[Field]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    field_by_name = {field.name: field for field in fields}
+    column_names = _assign_column_names(field_by_name)
+    meta_names = {
+        (field.name, part): truncate(column_names[field.name], f"_{part.value}")
+        for field in fields
+        for part in field.meta_parts
+    }
+    meta_columns = disambiguate(
+        meta_names,
+        {*RESERVED_COLUMNS, *column_names.values()},
+        (lambda key: compute_short_digest(key[0]), lambda key: compute_digest(key[0])),
+    )
+    for name, field in field_by_name.items():
+        marker = {"field": name, "part": FieldPart.VALUE.value}
+        columns[column_names[name]] = (
+            {**_SCHEMA_BY_KIND[field.value_type], SCHEMA_MARKER_KEY: marker},
+            f"The field {name}.",
+        )
+        for part in field.meta_parts:
+            kind, description = _META_COLUMNS[part]
+            schema = {**_SCHEMA_BY_KIND[kind], SCHEMA_MARKER_KEY: {"field": name, "part": part.value}}
+            columns[meta_columns[name, part]] = (schema, description.format(name))
+    return columns
+
+
+def _assign_column_names(field_names: Iterable[str]) -> dict[str, str]:
+    """Where two fields would have one column, the one that is called so keeps it, and others get an ending."""
+    column_names = {field_name: truncate(_build_column_name(field_name)) for field_name in field_names}
+    return disambiguate(
+        column_names,
+        RESERVED_COLUMNS,
+        (compute_short_digest, compute_digest),
+        [field_name for field_name, column in column_names.items() if field_name == column],
+    )
+
+
+def _build_column_name(field_name: str) -> str:
+    slug_name = slug(field_name)
+    if not slug_name or slug_name in RESERVED_COLUMNS or slug_name in SYSTEM_COLUMNS:
+        return f"field_{slug_name or compute_short_digest(field_name)}"
+    return f"_{slug_name}" if slug_name[0].isdigit() else slug_name
+
+
+def _parse_template_marker(marker: Any) -> tuple[str, str]:
+    try:
+        stream_prefix, key = marker["product"], marker["of"]
+    except (KeyError, TypeError):
+        raise InvalidSchemaMarker("it does not name its template") from None
+    if not (isinstance(stream_prefix, str) and isinstance(key, str)):
+        raise InvalidSchemaMarker("it does not name its template")
+    return stream_prefix, key
+
+
+def _parse_column(column: str, column_schema: Mapping[str, Any]) -> tuple[str, _ColumnSource]:
+    """Return the field of a column, and what of it the column holds."""
+    marker = column_schema[SCHEMA_MARKER_KEY]
+    kind = next(kind for kind in ValueType if kind.value in column_schema["type"])
+    return marker["field"], _ColumnSource(column, FieldPart(marker["part"]), kind)
+
+
+class _ColumnSource(NamedTuple):
+    """What one column is read from. `kind` is what its value has to be."""
+
+    column: str
+    part: FieldPart
+    kind: ValueType
+
+
+class InvalidSchemaMarker(ValueError):
+    """The schema of a typed table without all that `discover` wrote into it. The message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypedTable:
+    """A typed table, out of its JSON schema.
+
+    Attributes:
+        product: what its stream would begin with if it were one of the others.
+        of: the id of its template, or its document type.
+        reads: by field, the columns that come of it.
+        name: the template's name at the last discovery; empty in schemas of earlier versions.
+    """
+
+    stream_prefix: str
+    key: str
+    sources_by_field: Mapping[str, tuple[_ColumnSource, ...]]
+    template_name: str = ""
+
+    @classmethod
+    def parse(cls, schema: Mapping[str, Any]) -> TypedTable | None:
+        """Read a typed table out of its schema. None for the schema of any other stream, which holds no mark.
+
+        Raises:
+            LostMarks: for a schema that has lost or contradicts a part of what `discover` wrote into it. Without it a
+                column would be empty, or hold rows of another template.
+        """
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping):
+            if SCHEMA_MARKER_KEY in schema:
+                raise InvalidSchemaMarker("it has no columns")
+            return None
+        columns = {name: column if isinstance(column, Mapping) else {} for name, column in properties.items()}
+        if SCHEMA_MARKER_KEY not in schema and not any(SCHEMA_MARKER_KEY in column for column in columns.values()):
+            return None
+        # Earlier versions wrote the template at the top alone.
+        marked_schemas = [
+            marked_schema for marked_schema in (schema, columns.get("id", {})) if SCHEMA_MARKER_KEY in marked_schema
+        ]
+        template_keys = {_parse_template_marker(marked_schema[SCHEMA_MARKER_KEY]) for marked_schema in marked_schemas}
+        if len(template_keys) != 1:
+            raise InvalidSchemaMarker("it names two templates" if template_keys else "it does not name its template")
+        [(stream_prefix, key)] = template_keys
+        sources_by_field: dict[str, tuple[_ColumnSource, ...]] = {}
+        unmarked_columns = []
+        for column, column_schema in columns.items():
+            if column == "id" or (column in RESERVED_COLUMNS and SCHEMA_MARKER_KEY not in column_schema):
+                continue
+            try:
+                field, source = _parse_column(column, column_schema)
+                sources_by_field[field] = (*sources_by_field.get(field, ()), source)
+            except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+                unmarked_columns.append(column)
+        if unmarked_columns:
+            raise InvalidSchemaMarker(f"it does not name the field of {sanitize(', '.join(unmarked_columns))}")
+        table_marker = schema.get(SCHEMA_MARKER_KEY)
+        name = table_marker.get("name") if isinstance(table_marker, Mapping) else None
+        return cls(stream_prefix, key, sources_by_field, name if isinstance(name, str) else "")
+
+    def build_table(self, get_key: TableKey) -> Table:
+        """The table of a product that knows by `of` what an extraction is of."""
+
+        def build_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
+            documents = tuple(self._select_documents(snapshot, get_key))
+            for row in (
+                RESULTS.build_rows(replace(snapshot, documents=documents), replace(options, keep_urls=False))
+                if documents
+                else ()
+            ):
+                yield self._build_row(*row.records, wrapper_format=options.wrapper_format)
+
+        return Table(self.key, _COMMON_COLUMNS, build_rows)
+
+    def _select_documents(self, snapshot: Snapshot, get_key: TableKey) -> Iterator[Document]:
+        """The documents that belong into the table, without what else was extracted from them."""
+        for document in snapshot.documents or ():
+            batch = document.batch or snapshot.ref
+            extractions = tuple(
+                extraction for extraction in document.extractions if get_key(batch, extraction) == self.key
+            )
+            if extractions:
+                yield document._replace(extractions=extractions)
+
+    def _build_row(self, result: Record, *, wrapper_format: WrapperFormat) -> Row:
+        """Out of a row of the results. Its mark is that of what was extracted, whichever columns there are."""
+        record: Record = {name: result[name] for name in _COMMON_COLUMNS}
+        hashed_values = [*record.values(), result["digest"]]
+        # Data that was no object stands under `value`, where no template has put it.
+        is_wrapped = result["data"].keys() == {"value"} and "value" not in self.sources_by_field
+        error_columns = ["data"] if is_wrapped and not isinstance(result["data"]["value"], dict) else []
+        for field, sources in self.sources_by_field.items():
+            value, meta = unwrap(result["data"].get(field), wrapper_format)
+            values_by_part = {FieldPart.VALUE: value, **get_meta_by_part(meta)}
+            for column, part, kind in sources:
+                is_valid = part is not FieldPart.VALUE or value is None or kind.matches(value)
+                record[column] = values_by_part[part] if is_valid else None
+                if not is_valid:
+                    error_columns.append(column)
+        record[ERRORS_COLUMN] = error_columns or None
+        return Row(record, hash_row(orjson.dumps(hashed_values)))

@@ -1,0 +1,197 @@
+"""Runs of `make bench` are counted or void, and its targets and its report are made of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as bench
+from benchmarks import report, targets
+from benchmarks.cases import Case, Task, build_cases
+from benchmarks.field import COMPARED_SYSTEMS
+from benchmarks.measure import run_process
+from benchmarks.rounds import measure_case
+from unit_tests.support.harness import single
+
+
+def make_small_options(*tasks: Task) -> Case:
+    return Case("small", "2 batches of Atlas", tasks, "atlas", {"batches": 2, "documents": 60})
+
+
+def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp_path: Path) -> None:
+    documents, results = {"documents": 120}, {"atlas_results": 120}
+    case = make_small_options(
+        Task("loop", "loop", documents, latency=0.02),
+        Task("silent", "loop-silent", documents),
+        Task("threads", "loop-threads", documents),
+        Task("connector", "connector", results, streams=("atlas_results",)),
+        Task("quiet", "connector", {"atlas_results": 0}, streams=("atlas_results",), resumed_task="connector"),
+    )
+    output_lines: list[str] = []
+
+    rows = measure_case(case, 1, tmp_path, output_lines.append)["tasks"]
+
+    runs = {name: single(row["runs"]) for name, row in rows.items()}
+    assert {name: row["void"] for name, row in rows.items()} == dict.fromkeys(rows)
+    whole = {"atlas.authtoken": 1, "atlas.extracts": 4}
+    assert [runs[name]["requests"] for name in ("loop", "silent", "threads", "connector")] == [whole] * 4
+    assert runs["quiet"]["requests"] == {}
+    assert runs["loop"]["wall"] >= 5 * 0.02
+    assert all(run["cpu"] > 0 and 5 < run["peak_mb"] < 1000 for run in runs.values())
+    assert runs["connector"]["states"] >= 1
+    assert runs["connector"]["largest_state_bytes"] > 50
+    assert len(output_lines) == len(case.tasks)
+    assert not tmp_path.exists()
+
+
+def test_what_is_to_run_once_does_so_however_many_rounds_there_are(tmp_path: Path) -> None:
+    case = Case(
+        "start",
+        "Start-up",
+        (Task("python", "python"), Task("once", "python", is_first_round_only=True)),
+        runs_per_round=2,
+    )
+
+    rows = measure_case(case, 3, tmp_path, lambda _: None)["tasks"]
+
+    assert {name: len(row["runs"]) for name, row in rows.items()} == {"python": 6, "once": 2}
+
+
+def test_portions_add_up_and_a_report_is_made_of_what_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [Case(name, f"Start-up {name}", (Task("python", "python"),)) for name in ("one", "two-1", "two-2")]
+    monkeypatch.setattr(bench, "WORK_FOLDER", tmp_path)
+    monkeypatch.setattr(bench, "build_cases", lambda _: known)
+
+    def read_cases() -> dict[str, Any]:
+        cases: dict[str, Any] = json.loads((tmp_path / "0.5" / "results.json").read_text())["cases"]
+        return {name: [run["wall"] for run in case["tasks"]["python"]["runs"]] for name, case in cases.items()}
+
+    assert bench.main(["--scale", "0.5", "--rounds", "2", "--cases", "two-*"]) == 0
+    first = read_cases()
+    assert bench.main(["--scale", "0.5", "--rounds", "1", "--cases", "one, two-2"]) == 0
+    assert bench.main(["--scale", "0.5", "--rounds", "0"]) == 0
+    assert bench.main(["--scale", "0.5", "--cases", "three"]) == 2
+
+    assert {name: len(walls) for name, walls in read_cases().items()} == {"one": 1, "two-1": 2, "two-2": 1}
+    assert read_cases()["two-1"] == first["two-1"]
+    assert "A quick look at 0.5 of the size" in (tmp_path / "0.5" / "performance.md").read_text()
+    assert "there are: one, two-1, two-2" in capsys.readouterr().err
+
+
+def test_python_environment_variables_are_not_passed_to_measured_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    expected_text = (
+        "import os; print(*sorted({'PYTHONUNBUFFERED', 'PYTHONDONTWRITEBYTECODE', 'ASKED'} & {*os.environ}))"
+    )
+
+    run_process(
+        [sys.executable, "-c", expected_text], tmp_path / "output", tmp_path / "errors", environment={"ASKED": "yes"}
+    )
+
+    assert (tmp_path / "output").read_text() == "ASKED\n"
+
+
+def test_a_row_that_lacks_documents_is_void(tmp_path: Path) -> None:
+    rows = measure_case(make_small_options(Task("loop", "loop", {"documents": 121})), 1, tmp_path, lambda _: None)[
+        "tasks"
+    ]
+
+    assert rows["loop"]["void"] == "120 of 121 documents were delivered"
+
+
+def test_a_row_that_fails_is_void(tmp_path: Path) -> None:
+    case = Case("start", "Start-up", (Task("printing", "printing"),))
+
+    rows = measure_case(case, 1, tmp_path, lambda _: None)["tasks"]
+
+    assert str(rows["printing"]["void"]).startswith("it ended with code 2")
+
+
+def make_results() -> dict[str, Any]:
+    """Results of all cases: everything takes a second; less for the loop that prints and what is small, two for all."""
+    results: dict[str, Any] = {}
+    for case in build_cases(1.0):
+        rows = {}
+        for task in case.tasks:
+            seconds = {"loop": 0.5, "all": 2.0}.get(task.name, 0.25 if task.name.endswith("/small") else 1.0)
+            run = {
+                "wall": seconds, "cpu": seconds, "peak_mb": 100.0, "requests": {"a": 3}, "records": {"s": 7},
+                "state_bytes": 10, "last_state_bytes": 10, "largest_state_bytes": 10,
+                "load": 1.5, "server_cpu": 0.25, "late": {"mean": 0.0004, "worst": 0.01},
+            }  # fmt: skip
+            rows[task.name] = {"system": task.system, "void": None, "runs": [run]}
+        environment = {
+            "on": "2026-11-20",
+            "cores": 2,
+            "python": "3.11.7",
+            "system": "Linux",
+            "versions": {"orjson": "3"},
+        }
+        results[case.name] = {
+            "title": case.title, "sizes": dict(case.sizes), "rounds": 1, "scale": 1.0, "tasks": rows,
+            "environment": environment,
+        }  # fmt: skip
+    return results
+
+
+def index_by_name(judged: list[targets.Target]) -> dict[str, targets.Target]:
+    return {target.name: target for target in judged}
+
+
+def test_targets_compare_what_a_document_costs_beyond_the_start() -> None:
+    judged = index_by_name(targets.judge_targets(make_results()))
+
+    floor, manifest = (
+        judged[f"CPU a document ÷ that of {baseline}"]
+        for baseline in ("the loop that prints", "the declarative manifest")
+    )
+    assert (floor.value, floor.is_reached) == (pytest.approx(3.0), False)
+    assert (manifest.value, manifest.is_reached) == (pytest.approx(1.0), False)
+    memory = judged["peak memory at 200,000 documents ÷ that at 20,000"]
+    assert (memory.value, memory.is_reached) == (1.0, True)
+    assert all(target.value is not None for target in judged.values())
+
+
+def test_what_took_no_longer_than_its_start_gives_no_ratio() -> None:
+    results = make_results()
+    results["atlas"]["tasks"]["connector/small"]["runs"][0]["cpu"] = 1.5
+
+    judged = index_by_name(targets.judge_targets(results))
+
+    assert judged["CPU a document ÷ that of the loop that prints"].is_reached is None
+
+
+def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> None:
+    results = make_results()
+    results["atlas"]["tasks"]["dlt"]["void"] = "3 of 4 documents were delivered"
+
+    judged = targets.judge_targets(results)
+    report.write_report(results, judged, tmp_path / "performance.md")
+
+    dlt = index_by_name(judged)["CPU a document ÷ that of dlt's extract"]
+    written = (tmp_path / "performance.md").read_text()
+    assert (dlt.value, dlt.is_reached) == (None, None)
+    assert "Void: dlt rest_api, extract only in `atlas`, as 3 of 4 documents were delivered." in written
+    assert f"| {COMPARED_SYSTEMS['dlt'].title} | – | – | – |" in written
+    assert "not measured" in "\n".join(targets.format_table(judged))
+    assert "quick look" not in written
+    assert "worked for 100% of a run" in written  # the one that takes a quarter of a second
+    assert "left 0.4 ms late" in written
+
+
+def test_the_report_says_where_it_is_a_quick_look_and_lives_with_what_was_not_measured(tmp_path: Path) -> None:
+    results = {name: case for name, case in make_results().items() if name.startswith("atlas")}
+    results["atlas"]["scale"] = 0.1
+
+    report.write_report(results, targets.judge_targets(results), tmp_path / "performance.md")
+
+    assert "A quick look at 0.1 of the size" in (tmp_path / "performance.md").read_text()

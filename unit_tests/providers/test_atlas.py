@@ -1,0 +1,395 @@
+"""Atlas's answers, played by hand: pages that grow, stick or repeat, documents in work, tokens, ids with a clock."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from source_docextract.core.errors import RequestRejected, ResourceUnavailable, TransientError, UnreadableResponse
+from source_docextract.core.model import Document, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ProviderSpec
+from source_docextract.core.requests import Request
+from source_docextract.providers.atlas.provider import build_atlas_spec
+from source_docextract.settings import Settings
+from source_docextract.tables.rows import FILES, RESULTS, RenderOptions
+from unit_tests.support.stub_server import play_flow
+
+PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
+OPEN, COMPLETE = PartitionStatus.OPEN, PartitionStatus.COMPLETE
+
+
+def make_spec(*batch_ids: str) -> ProviderSpec:
+    config = {"client_id": "client-id-01", "client_secret": "client-secret-01", "batch_ids": list(batch_ids)}
+    parsed = Settings.parse({"atlas": config})
+    assert parsed.atlas is not None
+    return build_atlas_spec(parsed.atlas)
+
+
+PLAN = make_spec("B1")
+[PRODUCT] = PLAN.stream_groups
+[REF] = PRODUCT.explicit_partitions
+
+AADHAAR = {
+    "document_type": "AADHAAR",
+    "name": {"value": "A PERSON", "confidence_score": 0.95},
+    "date_of_birth": {"value": "16/07/1986", "confidence_score": 0.98},
+    "aadhaar_number": {"value": "1234 5678 9012", "confidence_score": 0.99, "redact_url": "https://x/1?sig=1"},
+}
+
+
+def make_row(number: Any, **more: Any) -> dict[str, Any]:
+    return {"document_id": str(number), "file_data": {"document_type": "PAN", "n": number}, **more}
+
+
+def make_page(number: int, rows: list[Any], *, total: int, more: bool = False, **others: Any) -> dict[str, Any]:
+    """One answer of /extracts of a batch of so many documents."""
+    body = {"data": rows, "page": number, "per_page": 50, "total_pages": -(-total // 50), "total_items": total}
+    body |= {"has_next": more, "has_prev": number > 1, **others}
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+def make_rows(first: int, last: int) -> list[dict[str, Any]]:
+    return [make_row(number) for number in range(first, last + 1)]
+
+
+def read_batch(*responses: Any) -> tuple[Snapshot, list[list[int]]]:
+    """The snapshot, and the numbers of the pages that were asked for side by side."""
+    snapshot, sent_requests = play_flow(PRODUCT.fetch(REF), *responses)
+    for request in (request for requests in sent_requests for request in requests):
+        number = request.params["page"]
+        assert request == Request("GET", "/extracts", {"batch_id": "B1", "page": number, "per_page": 50})
+    assert isinstance(snapshot, Snapshot)
+    return snapshot, [[int(request.params["page"]) for request in requests] for requests in sent_requests]
+
+
+def get_documents(snapshot: Snapshot) -> tuple[Document, ...]:
+    assert snapshot.documents is not None
+    return snapshot.documents
+
+
+def get_keys(snapshot: Snapshot) -> list[str]:
+    return [document.key for document in get_documents(snapshot)]
+
+
+def test_an_answer_as_documented() -> None:
+    body = make_page(1, [{"document_id": "1", "file_data": AADHAAR}], total=1)
+    snapshot, sent_requests = read_batch([body])
+    assert sent_requests == [[1]]
+    assert snapshot.status is COMPLETE
+    assert (snapshot.provider_data, snapshot.references, snapshot.completed_at) == ({}, (), None)
+    [document] = get_documents(snapshot)
+    assert (document.key, document.file_id, document.file_name) == ("1", "1", None)
+    assert (document.status, document.document_type, document.error) == (PROCESSED, "AADHAAR", None)
+    [extraction] = document.extractions
+    assert extraction.data == AADHAAR
+    assert extraction.document_type == "AADHAAR"
+
+
+def test_pages_with_known_count_are_requested_concurrently() -> None:
+    snapshot, sent_requests = read_batch(
+        [make_page(1, make_rows(1, 50), total=120, more=True)],
+        [make_page(2, make_rows(51, 100), total=120, more=True), make_page(3, make_rows(101, 120), total=120)],
+    )
+    assert sent_requests == [[1], [2, 3]]
+    assert snapshot.status is COMPLETE
+    assert get_keys(snapshot) == [str(number) for number in range(1, 121)]
+
+
+@pytest.mark.parametrize("total_pages", [..., None, "many", 10**9, 2.5e300, 0, -1])
+def test_pages_with_doubtful_count_are_requested_in_sequence(total_pages: Any) -> None:
+    snapshot, sent_requests = read_batch(
+        [make_page(1, make_rows(1, 50), total=101, more=True, total_pages=total_pages)],
+        [make_page(2, make_rows(51, 100), total=101, more=True, total_pages=total_pages)],
+        [make_page(3, make_rows(101, 101), total=101, total_pages=total_pages)],
+    )
+    assert sent_requests == [[1], [2], [3]]
+    assert (snapshot.status, len(get_documents(snapshot))) == (COMPLETE, 101)
+
+
+@pytest.mark.parametrize("has_next", [False, None, ...])
+def test_without_a_next_page_none_is_asked_for_and_what_is_missing_keeps_it_open(has_next: Any) -> None:
+    snapshot, sent_requests = read_batch([make_page(1, make_rows(1, 50), total=60, has_next=has_next, total_pages=1)])
+    assert sent_requests == [[1]]
+    assert (snapshot.status, len(get_documents(snapshot))) == (OPEN, 50)
+
+
+@pytest.mark.parametrize("missing", ["page", "per_page", "has_prev"])
+def test_what_is_not_needed_may_be_absent(missing: str) -> None:
+    snapshot, _ = read_batch(
+        [make_page(1, make_rows(1, 50), total=51, more=True, **{missing: ...})],
+        [make_page(2, make_rows(51, 51), total=51, **{missing: ...})],
+    )
+    assert snapshot.status is COMPLETE
+
+
+STUCK_DOCUMENT = {
+    "the first page again": make_page(1, make_rows(1, 50), total=120, more=True),
+    "the same documents again": make_page(2, make_rows(1, 50), total=120, more=True),
+    "the same documents again without a number": make_page(2, make_rows(1, 50), total=120, more=True, page=...),
+    "nothing, and more of it": make_page(2, [], total=120, more=True),
+}
+
+
+@pytest.mark.parametrize("second", STUCK_DOCUMENT)
+def test_a_stuck_page_fails_instead_of_going_on_for_ever(second: str) -> None:
+    first = make_page(1, make_rows(1, 50), total=120, more=True, total_pages=...)
+    with pytest.raises(UnreadableResponse, match=r"^Atlas"):
+        read_batch([first], [STUCK_DOCUMENT[second]])
+
+
+def test_a_batch_that_grows_while_it_is_read_stays_open_and_has_each_document_once() -> None:
+    first = make_page(1, make_rows(1, 50), total=99, more=True)
+    moved = make_page(2, [make_row(50), *make_rows(51, 99)], total=100)
+    snapshot, _ = read_batch([first], [moved])
+    assert snapshot.status is OPEN
+    assert get_keys(snapshot) == [str(number) for number in range(1, 100)]
+
+
+def test_of_a_document_that_came_twice_the_later_is_believed() -> None:
+    pending = {"document_id": "50", "file_data": {}}
+    snapshot, _ = read_batch(
+        [make_page(1, [*make_rows(1, 49), pending], total=50, more=True)], [make_page(2, [make_row(50)], total=51)]
+    )
+    assert len(get_documents(snapshot)) == 50
+    assert get_documents(snapshot)[-1].status is PROCESSED
+
+
+def test_it_goes_on_as_long_as_new_pages_appear() -> None:
+    snapshot, sent_requests = read_batch(
+        [make_page(1, make_rows(1, 50), total=60, more=True)],
+        [make_page(2, make_rows(51, 100), total=101, more=True)],
+        [make_page(3, make_rows(101, 101), total=101)],
+    )
+    assert sent_requests == [[1], [2], [3]]
+    assert snapshot.status is OPEN
+    assert len(get_documents(snapshot)) == 101
+
+
+def test_two_documents_with_one_id_are_both_kept() -> None:
+    snapshot, _ = read_batch([make_page(1, [make_row(1), make_row(2), make_row(1)], total=3)])
+    assert get_keys(snapshot) == ["1", "2", "1~2"]
+    assert snapshot.status is COMPLETE
+
+
+def test_a_batch_without_documents_is_open() -> None:
+    snapshot, sent_requests = read_batch([make_page(1, [], total=0)])
+    assert snapshot == Snapshot(REF, OPEN, documents=())
+    assert sent_requests == [[1]]
+
+
+@pytest.mark.parametrize("total", [..., None, "?", 3, 1])
+def test_a_batch_that_does_not_tell_as_many_as_it_has_is_open(total: Any) -> None:
+    snapshot, _ = read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])
+    assert snapshot.status is OPEN
+    assert get_keys(snapshot) == ["1", "2"]
+
+
+@pytest.mark.parametrize("total", [2, "2", 2.0])
+def test_a_total_is_read_also_as_text(total: Any) -> None:
+    assert read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])[0].status is COMPLETE
+
+
+@pytest.mark.parametrize("data", [{}, None, ..., [], ""])
+def test_a_document_without_data_or_error_is_in_work(data: Any) -> None:
+    waiting = {name: value for name, value in {"document_id": "2", "file_data": data}.items() if value is not ...}
+    snapshot, _ = read_batch([make_page(1, [make_row(1), waiting], total=2)])
+    assert [document.status for document in get_documents(snapshot)] == [PROCESSED, PENDING]
+    assert get_documents(snapshot)[1].extractions == ()
+    assert snapshot.status is OPEN
+
+
+@pytest.mark.parametrize(
+    ("row_fields", "expected_reason"),
+    [
+        ({"error_code": "UNRECOGNISED"}, "UNRECOGNISED"),
+        ({"error_code": "INVALID_DOC", "error_message": "Not a PAN"}, "INVALID_DOC Not a PAN"),
+        ({"error": "blurred", "file_data": {"document_type": "PAN"}}, "blurred"),
+        ({"error_code": 17}, "17"),
+        ({"error": {"why": "x"}}, '{"why":"x"}'),
+    ],
+)
+def test_a_document_with_an_error_has_failed_with_its_reason(
+    row_fields: Mapping[str, Any], expected_reason: str
+) -> None:
+    snapshot, _ = read_batch([make_page(1, [{"document_id": "1", **row_fields}], total=1)])
+    [document] = get_documents(snapshot)
+    assert (document.status, document.error, document.extractions) == (FAILED, expected_reason, ())
+    assert snapshot.status is COMPLETE
+
+
+def test_no_error_is_no_error() -> None:
+    snapshot, _ = read_batch([make_page(1, [make_row(1, error_code=None, error_message="")], total=1)])
+    assert [(document.status, document.error) for document in get_documents(snapshot)] == [(PROCESSED, None)]
+
+
+@pytest.mark.parametrize("data", [[1, 2], "text", 7])
+def test_data_that_is_no_object_is_wrapped(data: Any) -> None:
+    [document] = get_documents(read_batch([make_page(1, [make_row(1, file_data=data)], total=1)])[0])
+    assert document.extractions[0].data == {"value": data}
+    assert document.document_type is None
+
+
+def test_unknown_keys_are_kept() -> None:
+    snapshot, _ = read_batch([make_page(1, [make_row(1, file_uuid="u")], total=1, request_id="r")])
+    assert snapshot.provider_data == {"request_id": "r"}
+    assert get_documents(snapshot)[0].provider_data == {"file_uuid": "u"}
+
+
+def make_snapshot_with_url(url: str | None, number: str = "9012") -> Snapshot:
+    link_part = {"redact_url": url} if url else {}
+    data = {"ids": [{"aadhaar": {"value": number, **link_part}}], **link_part, "document_type": "AADHAAR"}
+    return read_batch([make_page(1, [make_row(1, file_data=data)], total=1)])[0]
+
+
+@pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
+def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(table: Any) -> None:
+    view = RenderOptions("atlas")
+    marks = {
+        row.row_hash
+        for url in ("https://x/1?sig=1", "https://x/1?sig=2", None)
+        for row in table.build_rows(make_snapshot_with_url(url), view)
+    }
+    assert len(marks) == 1
+
+
+@pytest.mark.parametrize("url", [None, "https://x/1?sig=1"])
+def test_the_digest_that_is_known_beforehand_is_the_one_of_what_is_stable(url: str | None) -> None:
+    [[extraction]] = [document.extractions for document in get_documents(make_snapshot_with_url(url))]
+
+    assert extraction.precomputed_digest == extraction._replace(precomputed_digest="").digest
+
+
+def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_change() -> None:
+    [result_row] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas"))
+    [bare] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas", keep_urls=False))
+    [edited] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1", number="9013"), RenderOptions("atlas"))
+    assert result_row.record["data"]["ids"][0]["aadhaar"]["redact_url"] == result_row.record["data"]["redact_url"] != ""
+    assert bare.record["data"] == {"ids": [{"aadhaar": {"value": "9012"}}], "document_type": "AADHAAR"}
+    assert result_row.row_hash == bare.row_hash != edited.row_hash
+    assert result_row.record["digest"] == bare.record["digest"] != edited.record["digest"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected_text"),
+    [
+        ([], "Atlas's page 1 of B1 is not a JSON object."),
+        (None, "Atlas's page 1 of B1 is not a JSON object."),
+        ({}, "Atlas's page 1 of B1 holds no list of documents."),
+        ({"data": {"1": {}}}, "Atlas's page 1 of B1 holds no list of documents."),
+        (
+            {"data": [], "page": 2},
+            "Atlas sent another page instead of page 1 of B1; the batch is left for the next sync.",
+        ),
+    ],
+)
+def test_a_page_that_cannot_be_read_fails_in_words(body: Any, expected_text: str) -> None:
+    with pytest.raises(UnreadableResponse) as exc_info:
+        read_batch([body])
+    assert str(exc_info.value) == expected_text
+
+
+def test_a_batch_that_atlas_does_not_know_is_missing() -> None:
+    refusal = ResourceUnavailable("It said no.", 400, {"error_code": "400", "error_message": "batch_id is invalid"})
+    assert read_batch(refusal) == (Snapshot(REF, PartitionStatus.MISSING, error="It said no."), [[1]])
+
+
+def test_a_batch_that_is_refused_for_another_reason_fails() -> None:
+    with pytest.raises(RequestRejected):
+        read_batch(RequestRejected("It said no.", 402, None))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_about_id"),
+    [
+        (400, {"error_code": "400", "error_message": "batch_id is invalid"}, True),
+        (400, {"error": "Missing Client-Id or Client-Secret"}, False),
+        (400, {"error_message": "Bad Request"}, False),
+        (400, "batch_id is invalid", False),
+        (400, None, False),
+        (404, {"error_code": "404", "error_message": "Not found"}, False),
+        (409, {"error_code": "409", "error_message": "No flow"}, False),
+    ],
+)
+def test_unknown_batch_response_is_recognized(status: int, body: Any, is_about_id: bool) -> None:
+    assert make_spec("b").error_format.is_unavailable(status, body) is is_about_id
+
+
+def test_a_later_page_that_is_refused_fails_the_batch() -> None:
+    with pytest.raises(RequestRejected):
+        read_batch([make_page(1, make_rows(1, 50), total=60, more=True)], ResourceUnavailable("It said no.", 400, None))
+
+
+def test_a_provider_that_is_down_is_no_missing_batch() -> None:
+    with pytest.raises(TransientError):
+        read_batch(TransientError("down", 503))
+
+
+@pytest.mark.parametrize(
+    ("batch_id", "clock"),
+    [
+        ("BATCH-69469-BBRSS-20260309081408", datetime(2026, 3, 9, 8, 14, 8, tzinfo=timezone.utc)),
+        ("X-20251231235959", datetime(2025, 12, 31, 23, 59, 59, tzinfo=timezone.utc)),
+        ("BATCH-1", None),
+        ("20260309081408", None),
+        ("BATCH-20260309081408-2", None),
+        ("BATCH-1-20261309081408", None),
+        ("BATCH-1-20260230000000", None),
+        ("BATCH-1-00000000000000", None),
+        ("BATCH-1-99999999999999", None),
+        ("BATCH-1-99991231235959", None),
+        ("BATCH-1-120260309081408", None),
+    ],
+)
+def test_the_clock_is_read_out_of_an_id_with_a_days_margin(batch_id: str, clock: datetime | None) -> None:
+    [ref] = make_spec(batch_id).stream_groups[0].explicit_partitions
+    margin = clock and clock + timedelta(days=1)
+    assert ref == PartitionRef(None, batch_id, approx_created_at=margin, is_explicit=True)
+    assert ref.created_at is None
+
+
+def test_credentials_go_to_the_login_alone() -> None:
+    assert PLAN.headers == {}
+    assert PLAN.login is not None
+    headers = {"Client-Id": "client-id-01", "Client-Secret": "client-secret-01"}
+    assert PLAN.login.request == Request("POST", "/authtoken", headers=headers)
+    assert PLAN.login.header_name == "Token"
+    assert "client-secret-01" not in repr(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"), [(900, 900), ("900", 900), (None, 3600), (..., 3600), ("soon", 3600), ({}, 3600)]
+)
+def test_token_lifetime_is_as_sent_or_one_hour(expires_in: Any, seconds: float) -> None:
+    assert PLAN.login is not None
+    response = {"access_token": "t", **({} if expires_in is ... else {"expires_in": expires_in})}
+    assert PLAN.login.parse_token(response) == ("t", seconds)
+
+
+@pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": None}, [], None, "t"])
+def test_a_login_without_a_token_fails_in_words(body: Any) -> None:
+    assert PLAN.login is not None
+    with pytest.raises(
+        UnreadableResponse, match=r"^Atlas's answer to the login (holds no access_token|is not a JSON object)\.$"
+    ):
+        PLAN.login.parse_token(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"error_code": "401", "error_message": "Authentication Error"}, "Authentication Error"),
+        ({"error": "Missing Client-Id or Client-Secret"}, "Missing Client-Id or Client-Secret"),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_its_errors_are_understood(body: Any, reason: str | None) -> None:
+    assert PLAN.error_format.extract_reason(body) == reason
+    assert not PLAN.error_format.is_retryable(400, body)
+    assert "atlas.base_url" in PLAN.error_format.final_messages[410]
+
+
+def test_the_check_needs_no_request_besides_the_login() -> None:
+    assert play_flow(PLAN.check(), []) == (None, [[]])

@@ -1,0 +1,645 @@
+"""DocMap's answers, played by hand: pages that tie, rows in every state, and runs that are only a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from source_docextract.core.errors import (
+    ConnectorError,
+    CredentialsError,
+    QuotaError,
+    RequestRejected,
+    ResourceUnavailable,
+    TooManyPages,
+    TransientError,
+    UnreadableResponse,
+)
+from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ChangeDetection, ListedRows, ProviderSpec, Registry, StreamGroup, Window
+from source_docextract.core.requests import Request
+from source_docextract.core.timestamps import parse_time
+from source_docextract.providers import listing
+from source_docextract.providers.docmap.provider import build_docmap_spec
+from source_docextract.settings import Settings
+from source_docextract.tables.rows import BATCHES, FILES, RenderOptions
+from unit_tests.support.stub_server import QUICK, BlockingClient, ok_response, play_flow, respond_in_turn, serve_stub
+
+PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
+OPEN, COMPLETE = PartitionStatus.OPEN, PartitionStatus.COMPLETE
+
+
+def make_spec(registry: Registry | None = None, **settings: Any) -> ProviderSpec:
+    parsed = Settings.parse({"docmap": {"api_key": "dm_live_0123456789", **settings}})
+    assert parsed.docmap is not None
+    return build_docmap_spec(parsed.docmap, registry)
+
+
+PLAN = make_spec()
+RUN_REF = PartitionRef(None, "run 1", is_explicit=True)
+DAY = Window("", datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 2, tzinfo=timezone.utc))
+LIST = {"limit": 100, "dateFrom": "2026-02-28", "dateTo": "2026-03-02"}
+"""A day more on each side: in which zone DocMap counts days is not told."""
+CREATED = datetime(2026, 3, 1, 14, 22, 8, 123_000, tzinfo=timezone.utc)
+
+DATA = {"vendor": "Acme", "total": 1250.0, "lines": [{"sku": None}], "not a variable": True}
+COLUMNS = {"id": "extract_1", "templateId": "48291", "templateName": "Invoices", "fileName": "a.pdf", "runId": None}
+COLUMNS |= {"status": "completed", "error": None, "processingTimeMs": 3842, "createdAt": "2026-03-01T14:22:08.123Z"}
+OTHER_COLUMNS = {
+    "userId": "u1",
+    "source": "api",
+    "variables": [{"name": "vendor", "type": "string", "description": ""}],
+}
+
+
+def make_row(**more: Any) -> dict[str, Any]:
+    """A row as documented, with other values; `...` takes a key out."""
+    row_json = {**COLUMNS, **OTHER_COLUMNS, "extractedData": DATA, **more}
+    return {key: value for key, value in row_json.items() if value is not ...}
+
+
+def make_row_at(second: float, id_: str) -> dict[str, Any]:
+    """A row created so many seconds into the day."""
+    return make_row(id=id_, createdAt=(DAY.start + timedelta(seconds=second)).isoformat())
+
+
+def nest_deeply(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def make_page(*rows: Any, more: Any = False) -> dict[str, Any]:
+    return {"data": list(rows), "hasMore": more}
+
+
+def get_products(spec: ProviderSpec | None = None) -> tuple[StreamGroup, StreamGroup]:
+    """Extractions and runs, of one sync."""
+    extractions, runs = (spec or make_spec()).stream_groups
+    return extractions, runs
+
+
+def read_window(
+    *responses: Any, window: Window = DAY, spec: ProviderSpec | None = None
+) -> tuple[list[PartitionRef], list[dict[str, Any]]]:
+    """What a window of the list holds, and the parameters of each request for it."""
+    refs, sent_requests = get_window_params(*responses, window=window, spec=spec)
+    assert refs.error == ""
+    return refs.refs, sent_requests
+
+
+def get_window_params(
+    *responses: Any, window: Window = DAY, spec: ProviderSpec | None = None
+) -> tuple[ListedRows, list[dict[str, Any]]]:
+    script = get_products(spec)[0].read_window
+    assert script is not None
+    refs, sent_requests = play_flow(script(window), *([response] for response in responses))
+    assert {(request.method, request.path) for [request] in sent_requests} == {("GET", "/extractions")}
+    return refs, [dict(request.params) for [request] in sent_requests]
+
+
+def read_ref(row_json: Mapping[str, Any]) -> PartitionRef:
+    [ref], _ = read_window(make_page(row_json))
+    return ref
+
+
+def read_extraction(row_json: Mapping[str, Any]) -> tuple[Snapshot, Document]:
+    """An extraction as it is read out of its row, which takes no request."""
+    snapshot, sent_requests = play_flow(get_products()[0].fetch(read_ref(row_json)))
+    assert sent_requests == []
+    [file] = snapshot.documents
+    return snapshot, file
+
+
+class TestPlan:
+    def test_the_key_goes_into_a_header_and_the_check_asks_for_the_usage(self) -> None:
+        assert PLAN.headers == {"Authorization": "Bearer dm_live_0123456789"}
+        assert "dm_live_0123456789" not in repr(PLAN)
+        assert play_flow(PLAN.check(), [{"data": {"plan": "core"}}]) == (None, [[Request("GET", "/usage")]])
+
+    def test_extractions_are_watched_by_their_list_and_runs_by_their_extractions(self) -> None:
+        extractions, runs = get_products(make_spec(Registry({"docmap": (RUN_REF,)}), template_ids=["t1", "t2"]))
+
+        assert (extractions.stream_prefix, extractions.stream_kinds) == ("docmap", ("files", "results", "fields"))
+        assert (runs.stream_prefix, runs.stream_kinds, runs.explicit_partitions) == ("docmap", ("batches",), (RUN_REF,))
+        assert (extractions.change_detection, extractions.referenced_group) == (ChangeDetection.LISTING, runs.name)
+        assert (runs.change_detection, runs.referenced_group) == (ChangeDetection.REFERENCE, extractions.name)
+        assert extractions.scopes == ("t1", "t2")
+        assert get_products()[0].scopes == ("",)
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ({"error": {"code": "NOT_FOUND", "message": "No such row"}}, "NOT_FOUND: No such row"),
+            ({"error": {"code": "NOT_FOUND"}}, "NOT_FOUND"),
+            ({"error": "Not found"}, "Not found"),
+            *((nothing, None) for nothing in ({}, [], None)),
+        ],
+    )
+    def test_its_errors_are_understood(self, body: Any, reason: str | None) -> None:
+        assert PLAN.error_format.extract_reason(body) == reason
+        assert not PLAN.error_format.is_retryable(400, body)
+
+    @pytest.mark.parametrize(
+        ("status", "code", "kind", "message_text"),
+        [
+            (429, "USAGE_LIMIT_EXCEEDED", QuotaError, "DocMap has no more calls for this month"),
+            (401, "KEY_EXPIRED", CredentialsError, "DocMap refused the credentials"),
+            (403, "FORBIDDEN", ResourceUnavailable, "DocMap refused the request"),
+            (404, "NOT_FOUND", ResourceUnavailable, "DocMap refused the request"),
+            (501, "NOT_CONFIGURED", UnreadableResponse, "DocMap cannot do this"),
+        ],
+    )
+    def test_what_will_not_pass_is_told_at_once(
+        self, status: int, code: str, kind: type[ConnectorError], message_text: str
+    ) -> None:
+        with serve_stub(respond_in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}))) as server:
+            client = BlockingClient(PLAN.error_format, server.url, headers=PLAN.headers, retry_policy=QUICK)
+
+            with pytest.raises(kind, match=f"^{message_text}.*\\({status}: {code}: Sorry\\)"):
+                client.send(Request("GET", "/usage"))
+
+            assert len(server.received) == 1
+            client.close()
+
+    @pytest.mark.parametrize(("status", "code"), [(429, "SLOW_DOWN"), (500, "INTERNAL_ERROR"), (502, "PARSE_ERROR")])
+    def test_what_may_pass_is_tried_again(self, status: int, code: str) -> None:
+        with serve_stub(
+            respond_in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}), ok_response({}))
+        ) as server:
+            client = BlockingClient(PLAN.error_format, server.url, headers=PLAN.headers, retry_policy=QUICK)
+
+            assert client.send(Request("GET", "/usage")) == {}
+            assert len(server.received) == 2
+            client.close()
+
+
+class TestList:
+    @pytest.mark.parametrize(("scope", "chosen"), [("", {}), ("48291", {"templateId": "48291"})])
+    def test_a_row_as_documented(self, scope: str, chosen: dict[str, str]) -> None:
+        [ref], [params] = read_window(make_page(make_row()), window=replace(DAY, scope=scope))
+
+        assert params == {**chosen, **LIST}
+        assert (ref.template_id, ref.batch_id, ref.listed_row, ref.is_explicit) == (
+            "48291",
+            "extract_1",
+            make_row(),
+            False,
+        )
+        assert ref.created_at == ref.approx_created_at == CREATED
+
+    def test_whatever_a_row_tells_is_news_if_it_changes_and_order_is_not(self) -> None:
+        row_variants = [
+            make_row(),
+            make_row(status="processing"),
+            make_row(extractedData={}),
+            make_row(new=1),
+            make_row(source=...),
+        ]
+
+        assert len({read_ref(row_json).fingerprint for row_json in row_variants}) == len(row_variants)
+        assert read_ref(dict(reversed(make_row().items()))).fingerprint == read_ref(make_row()).fingerprint
+
+    @pytest.mark.parametrize(
+        ("body", "ids"),
+        [
+            ({"data": [make_row()], "hasMore": False}, ["extract_1"]),
+            ({"data": {"extractions": [make_row()], "hasMore": False}}, ["extract_1"]),
+            ({"data": {"extractions": [make_row()]}, "hasMore": False}, ["extract_1"]),
+            ({"data": [make_row()]}, ["extract_1"]),
+            ({"data": [make_row()], "hasMore": None, "total": 1}, ["extract_1"]),
+            ({"data": []}, []),
+        ],
+    )
+    def test_a_page_is_read_in_each_shape(self, body: Any, ids: list[str]) -> None:
+        assert [ref.batch_id for ref in read_window(body)[0]] == ids
+
+    def test_more_of_it_is_told_one_level_down_as_well(self) -> None:
+        first = {"data": {"extractions": [make_row_at(9, "b"), make_row_at(8, "a")], "hasMore": True}}
+
+        refs, sent_requests = read_window(first, make_page(make_row_at(8, "a")))
+
+        assert [ref.batch_id for ref in refs] == ["b", "a"]
+        assert sent_requests == [LIST, {**LIST, "cursor": "2026-03-01T00:00:09.000Z"}]
+
+    def test_the_next_page_goes_on_from_a_row_that_was_seen_and_what_comes_again_is_known_by_its_id(self) -> None:
+        pages = [
+            make_page(make_row_at(9, "d"), make_row_at(8, "c"), more=True),
+            make_page(make_row_at(8, "c"), make_row_at(8, "b"), more=True),
+        ]
+
+        refs, sent_requests = read_window(
+            *pages, make_page(make_row_at(8, "c"), make_row_at(8, "b"), make_row_at(7, "a"))
+        )
+
+        assert [ref.batch_id for ref in refs] == ["d", "c", "b", "a"]
+        assert [params.get("cursor") for params in sent_requests] == [None, *["2026-03-01T00:00:09.000Z"] * 2]
+
+    def test_where_many_rows_have_one_time_the_next_page_goes_on_a_tick_after_it(self) -> None:
+        tied = make_page(make_row_at(9, "d"), make_row_at(8, "c"), make_row_at(8, "b"), more=True)
+
+        refs, sent_requests = read_window(
+            tied, tied, make_page(make_row_at(8, "c"), make_row_at(8, "b"), make_row_at(8, "a"))
+        )
+
+        assert [ref.batch_id for ref in refs] == ["d", "c", "b", "a"]
+        assert [params.get("cursor") for params in sent_requests[1:]] == [
+            f"2026-03-01T00:00:0{s}Z" for s in ("9.000", "8.001")
+        ]
+
+    def test_a_page_that_does_not_show_again_what_it_goes_on_from_is_not_taken_for_the_end(self) -> None:
+        first = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
+
+        with pytest.raises(UnreadableResponse, match=r"does not get on from 2026-03-01T00:00:08\.000Z"):
+            read_window(first, make_page(), make_page(), make_page(make_row_at(7, "lost")))
+
+    def test_more_of_one_time_than_a_page_holds_fails_in_words(self) -> None:
+        full = make_page(make_row_at(8, "b"), make_row_at(8, "a"), more=True)
+
+        with pytest.raises(
+            UnreadableResponse, match=r"^DocMap has more extractions of 2026-03-01T00:00:08\.000Z than a page"
+        ):
+            read_window(full, full, make_page(more=True))
+
+    def test_a_cursor_that_does_not_move_fails_in_words(self) -> None:
+        same = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
+
+        with pytest.raises(
+            UnreadableResponse, match=r"^DocMap's list of extractions does not get on from 2026-03-01T00:00:08"
+        ):
+            read_window(same, same, same, same)
+
+    def test_a_page_of_nothing_that_promises_more_fails_instead_of_going_on_for_ever(self) -> None:
+        with pytest.raises(UnreadableResponse, match=r"^DocMap's list of extractions does not get on from"):
+            read_window(make_page(make_row_at(8, "a"), more=True), make_page(more=True), make_page(more=True))
+
+    def test_a_template_whose_first_page_is_empty_and_no_end_is_read_out_of_the_list_of_all(self) -> None:
+        other = {**make_row_at(9, "b"), "templateId": "7"}
+
+        refs, sent_requests = read_window(
+            make_page(more=True),
+            make_page(other, make_row_at(8, "a")),
+            window=replace(DAY, scope="48291"),
+            spec=make_spec(template_ids=["48291"]),
+        )
+
+        assert [ref.batch_id for ref in refs] == ["a"]
+        assert sent_requests == [{"templateId": "48291", **LIST}, LIST]
+
+    def test_a_window_is_read_down_to_what_the_one_before_has_shown_of_it(self) -> None:
+        script = get_products()[0].read_window
+        assert script is not None
+        second = Window("", DAY.end, DAY.end + timedelta(days=1))
+        rows = [
+            make_row_at(86_400 * 2 + 1, "z"),
+            make_row_at(86_405, "d"),
+            make_row_at(86_403, "c"),
+            make_row_at(86_401, "b"),
+        ]
+
+        first, _ = play_flow(script(DAY), [make_page(*rows[2:], make_row_at(9, "a"))])
+        then, sent_requests = play_flow(script(second), [make_page(*rows, more=True)])
+
+        assert [ref.batch_id for ref in first.refs] == ["a"]
+        assert sorted(ref.batch_id for ref in then.refs) == ["b", "c", "d"]
+        assert len(sent_requests) == 1
+
+    def test_a_list_without_an_end_is_left_after_so_many_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(listing, "MAX_PAGES", 3)
+        pages = [
+            make_page(make_row_at(91 - number, f"{number}"), make_row_at(90 - number, f"{number + 1}"), more=True)
+            for number in range(3)
+        ]
+
+        with pytest.raises(TooManyPages, match=r"^DocMap's list of extractions goes on after 3 pages\."):
+            read_window(*pages)
+
+    def test_rows_older_than_the_window_end_its_list(self) -> None:
+        refs, sent_requests = read_window(make_page(make_row_at(9, "a"), make_row_at(-1, "older"), more=True))
+
+        assert [ref.batch_id for ref in refs] == ["a"]
+        assert len(sent_requests) == 1
+
+    def test_a_window_holds_its_start_and_not_its_end(self) -> None:
+        times = {"after": 86_400, "last": 86_399.999, "first": 0, "before": -0.001}
+
+        refs, _ = read_window(make_page(*(make_row_at(second, id_) for id_, second in times.items())))
+
+        assert [ref.batch_id for ref in refs] == ["last", "first"]
+
+    @pytest.mark.parametrize(
+        ("body", "message_text"),
+        [
+            ([], "DocMap's list of extractions is not a JSON object."),
+            ({}, "DocMap's list of extractions holds no list."),
+            ({"data": {"a": {}}}, "DocMap's list of extractions holds no list."),
+            ({"data": "none"}, "DocMap's list of extractions holds no list."),
+        ],
+    )
+    def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
+        with pytest.raises(UnreadableResponse) as exc_info:
+            read_window(body)
+
+        assert str(exc_info.value) == message_text
+
+    @pytest.mark.parametrize(
+        "bad", [1, None, [], make_row(id=None), make_row(id=...), make_row(extractedData=nest_deeply(300))]
+    )
+    def test_a_row_that_cannot_be_read_is_told_and_costs_no_other(self, bad: Any) -> None:
+        refs, _ = get_window_params(make_page(make_row(id="a"), bad, make_row(id="b")))
+
+        assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
+        assert refs.error == ("1 of the rows of DocMap's list of extractions cannot be read; the rest was delivered.")
+
+    @pytest.mark.parametrize("raw_time", [..., None, "soon", {}, 1e300])
+    def test_a_row_without_a_time_of_creation_is_a_row(self, raw_time: Any) -> None:
+        snapshot, file = read_extraction(make_row(createdAt=raw_time))
+
+        assert (snapshot.ref.created_at, snapshot.ref.approx_created_at, file.created_at, file.completed_at) == (
+            None,
+        ) * 4
+        assert file.extractions[0].data == DATA
+
+    @pytest.mark.parametrize(
+        "raw_time", ["1970-01-01T00:00:00Z", "2026-02-26T23:59:59Z", "2026-03-04T00:00:00Z", "2099-01-01"]
+    )
+    def test_a_time_that_cannot_be_true_of_a_row_in_this_window_only_fills_the_column(self, raw_time: str) -> None:
+        ref = read_ref(make_row(createdAt=raw_time))
+
+        assert (ref.created_at, ref.approx_created_at) == (parse_time(raw_time), None)
+
+    def test_what_the_next_page_begins_with_is_told_by_the_last_row_that_has_a_time_of_this_window(self) -> None:
+        invalid_rows = [make_row(id="x", createdAt=None), make_row(id="y", createdAt="2099-01-01T00:00:00Z"), None]
+
+        refs, sent_requests = get_window_params(
+            make_page(make_row_at(9, "b"), *invalid_rows, more=True),
+            make_page(make_row_at(9, "b"), make_row_at(8, "a")),
+        )
+
+        assert [ref.batch_id for ref in refs.refs] == ["b", "x", "y", "a"]
+        assert sent_requests[1]["cursor"] == "2026-03-01T00:00:09.001Z"
+
+    @pytest.mark.parametrize("raw_has_more", [..., None, "true", 1])
+    def test_a_full_page_has_more_where_it_does_not_say(self, raw_has_more: Any) -> None:
+        full = make_page(*(make_row_at(9000 - number, f"{number}") for number in range(100)), more=raw_has_more)
+        pages = [
+            {key: value for key, value in page_json.items() if value is not ...}
+            for page_json in (full, make_page(make_row_at(8901, "99"), more=raw_has_more))
+        ]
+
+        refs, sent_requests = read_window(*pages)
+
+        assert (len(refs), len(sent_requests)) == (100, 2)
+
+    def test_where_the_oldest_row_does_not_tell_its_time_nothing_is_taken_for_read(self) -> None:
+        oldest = get_products()[0].find_oldest
+        assert oldest is not None
+
+        for bad in (make_row(createdAt=None), make_row(id=None), 7):
+            assert play_flow(oldest(""), [make_page(bad)])[0] == datetime(2014, 12, 31, tzinfo=timezone.utc)
+
+    def test_the_oldest_row_is_looked_for_by_days(self) -> None:
+        oldest = get_products()[0].find_oldest
+        assert oldest is not None
+        responses = [
+            make_page(make_row(createdAt="2015-01-04T08:00:00Z")),
+            make_page(make_row(createdAt="2015-01-02T00:00:01Z")),
+        ]
+
+        oldest_day, requests = play_flow(oldest("48291"), *([response] for response in responses))
+        nothing, once = play_flow(oldest(""), [make_page()])
+
+        params = {"templateId": "48291", "limit": 1}
+        assert oldest_day == datetime(2015, 1, 1, tzinfo=timezone.utc)  # a day more: it may be counted ahead of UTC
+        assert [dict(request.params) for [request] in requests] == [params, {**params, "dateTo": "2015-01-02"}]
+        assert (nothing, once) == (None, [[Request("GET", "/extractions", {"limit": 1})]])
+
+
+class TestExtraction:
+    def test_a_row_as_documented(self) -> None:
+        snapshot, file = read_extraction(make_row())
+
+        completed_at = CREATED + timedelta(milliseconds=3842)
+        assert (snapshot.status, snapshot.completed_at, snapshot.references) == (COMPLETE, completed_at, ())
+        assert (file.key, file.file_id, file.file_name) == ("extract_1", "extract_1", "a.pdf")
+        assert (file.status, file.provider_status, file.error) == (PROCESSED, "completed", None)
+        assert (file.created_at, file.completed_at, file.processing_ms) == (CREATED, completed_at, 3842)
+        assert file.batch == PartitionRef("48291", "", template_name="Invoices")
+        assert file.provider_data == OTHER_COLUMNS
+        assert file.extractions == (
+            Extraction(data=DATA, hashable_data=DATA, created_at=CREATED, completed_at=completed_at),
+        )
+
+    @pytest.mark.parametrize(
+        ("raw_status", "status"), [("processing", PENDING), ("completed", PROCESSED), ("failed", FAILED)]
+    )
+    def test_it_has_a_result_and_a_time_of_completion_when_it_is_done(
+        self, raw_status: str, status: FileStatus
+    ) -> None:
+        snapshot, file = read_extraction(make_row(status=raw_status))
+
+        assert (file.status, file.provider_status) == (status, raw_status)
+        assert bool(file.extractions) is (status is PROCESSED)
+        assert (file.completed_at is None) is (status is PENDING)
+        assert snapshot.status is (OPEN if status is PENDING else COMPLETE)
+        assert snapshot.unknown_statuses == frozenset()
+
+    @pytest.mark.parametrize("raw_status", ["queued", 7, None, ...])
+    def test_an_unknown_status_is_unfinished_and_told(self, raw_status: Any) -> None:
+        snapshot, file = read_extraction(make_row(status=raw_status))
+
+        expected_status = None if raw_status in {None, ...} else str(raw_status)
+        assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
+        assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, {expected_status or ""})
+
+    @pytest.mark.parametrize(
+        ("raw_duration", "took"), [("3842", 3842), (0, 0), (None, None), (..., None), ("long", None)]
+    )
+    def test_its_completion_is_computed_where_its_duration_is_told(self, raw_duration: Any, took: int | None) -> None:
+        _, file = read_extraction(make_row(processingTimeMs=raw_duration))
+
+        assert file.processing_ms == took
+        assert file.completed_at == (None if took is None else CREATED + timedelta(milliseconds=took))
+
+    @pytest.mark.parametrize(
+        ("raw_data", "data"), [(None, {}), (..., {}), ({}, {}), ([1], {"value": [1]}), ("x", {"value": "x"})]
+    )
+    def test_what_was_extracted_is_an_object_whatever_was_sent(self, raw_data: Any, data: Any) -> None:
+        [extraction] = read_extraction(make_row(extractedData=raw_data))[1].extractions
+
+        assert extraction.data == extraction.hashable_data == data
+
+    @pytest.mark.parametrize(
+        ("raw_error", "expected_reason"), [("Unreadable", "Unreadable"), ({"code": 1}, '{"code":1}'), ("", None)]
+    )
+    def test_a_failed_one_keeps_its_reason(self, raw_error: Any, expected_reason: str | None) -> None:
+        _, file = read_extraction(make_row(status="failed", error=raw_error, extractedData=None))
+
+        assert (file.status, file.error, file.extractions) == (FAILED, expected_reason, ())
+
+    def test_its_run_is_told_what_has_become_of_it(self) -> None:
+        snapshot, file = read_extraction(make_row(status="failed", runId="run/1"))
+
+        assert snapshot.references == (PartitionRef(None, "run/1", is_explicit=True, is_referenced=True),)
+        assert file.batch == PartitionRef("48291", "run/1", template_name="Invoices")
+        [output_row] = FILES.build_rows(snapshot, RenderOptions("docmap"))
+        assert (output_row.record["id"], output_row.record["batch_key"]) == ("extract_1", "run%2F1")
+
+    def test_one_that_is_watched_is_asked_for_by_its_id(self) -> None:
+        watched = PartitionRef("48291", "extract/1")
+        row_json = make_row(id="extract/1", runId="run 1", templateId="48291")
+
+        snapshot, sent_requests = play_flow(get_products()[0].fetch(watched), [{"data": row_json}])
+
+        assert sent_requests == [[Request("GET", "/extractions/extract%2F1")]]
+        assert (snapshot.ref.key, snapshot.ref.listed_row, snapshot.status) == (watched.key, row_json, COMPLETE)
+        assert (snapshot.documents[0].key, snapshot.references[0].batch_id) == ("extract%2F1", "run 1")
+
+    @pytest.mark.parametrize(("status", "message_text"), [(404, "NOT_FOUND"), (403, "FORBIDDEN")])
+    def test_one_that_is_watched_and_cannot_be_had_any_more_has_failed(self, status: int, message_text: str) -> None:
+        watched = PartitionRef("48291", "extract_1")
+
+        snapshot, _ = play_flow(get_products()[0].fetch(watched), ResourceUnavailable(message_text, status, None))
+
+        home = PartitionRef("48291", "")
+        lost = Document("extract_1", FAILED, file_id="extract_1", error=message_text, batch=home)
+        missing = PartitionStatus.MISSING
+        assert snapshot == Snapshot(watched, missing, documents=(lost,), error=message_text, batch_unknown=True)
+
+    @pytest.mark.parametrize("status", [400, 402, 404, 451])
+    def test_one_that_is_refused_for_another_reason_fails(self, status: int) -> None:
+        with pytest.raises(RequestRejected):
+            play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), RequestRejected("No.", status, None))
+
+    @pytest.mark.parametrize(
+        ("status", "body", "is_about_id"),
+        [
+            (404, {"error": {"code": "NOT_FOUND", "message": "?"}}, True),
+            (403, {"error": {"code": "FORBIDDEN", "message": "?"}}, True),
+            (404, {"error": {"code": "ROUTE_NOT_FOUND"}}, False),
+            (404, {"error": {"code": ["NOT_FOUND"]}}, False),
+            (404, {"error": "NOT_FOUND"}, False),
+            (404, "NOT_FOUND", False),
+            (404, None, False),
+            (403, {"error": {"code": "NOT_FOUND"}}, False),
+            (400, {"error": {"code": "VALIDATION_ERROR"}}, False),
+            (402, {"error": {"code": "PAYMENT_REQUIRED"}}, False),
+        ],
+    )
+    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
+        self, status: int, body: Any, is_about_id: bool
+    ) -> None:
+        assert make_spec().error_format.is_unavailable(status, body) is is_about_id
+
+    def test_a_provider_that_is_down_has_lost_nothing(self) -> None:
+        with pytest.raises(TransientError, match="down"):
+            play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), TransientError("down", 503))
+
+    @pytest.mark.parametrize("body", [None, [], {}, {"data": None}, {"data": [make_row()]}])
+    def test_an_answer_that_holds_no_row_fails_in_words(self, body: Any) -> None:
+        with pytest.raises(UnreadableResponse, match=r"^DocMap's answer about extract_1 is not a JSON object\.$"):
+            play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), [body])
+
+
+EXPECTED_REQUESTS = [[Request("GET", "/extractions", {"runId": "run 1"})]]
+
+
+def read_run(*rows: Mapping[str, Any]) -> Snapshot:
+    snapshot, sent_requests = play_flow(get_products()[1].fetch(RUN_REF), [make_page(*rows)])
+    assert sent_requests == EXPECTED_REQUESTS
+    assert isinstance(snapshot, Snapshot)
+    return snapshot
+
+
+class TestRun:
+    def test_its_counts_come_from_one_request(self) -> None:
+        states = {"a": "completed", "b": "failed", "c": "completed"}
+        snapshot = read_run(*(make_row(id=id_, status=status, runId="run 1") for id_, status in states.items()))
+
+        [output_row] = BATCHES.build_rows(snapshot, RenderOptions("docmap"))
+        counts = [output_row.record[f"files_{name}"] for name in ("total", "processed", "failed", "pending")]
+        assert (counts, output_row.record["status"]) == ([3, 2, 1, 0], "complete")
+        assert (output_row.record["id"], output_row.record["template_id"]) == ("run 1", "48291")
+        assert (output_row.record["template_name"], output_row.record["created_at"]) == ("Invoices", None)
+
+    @pytest.mark.parametrize("status", ["processing", "queued"])
+    def test_it_is_open_while_something_in_it_is_unfinished(self, status: str) -> None:
+        assert read_run(make_row(), make_row(id="b", status=status)).status is OPEN
+
+    @pytest.mark.parametrize(
+        ("other", "template"),
+        [
+            ({"templateId": "7", "templateName": "Notes"}, (None, None)),
+            ({"templateId": None, "templateName": None}, (None, None)),
+            ({"templateName": "Invoices, renamed"}, ("48291", None)),
+        ],
+    )
+    def test_it_has_the_template_of_all_that_is_in_it(
+        self, other: Mapping[str, Any], template: tuple[str | None, str | None]
+    ) -> None:
+        snapshot = read_run(make_row(), make_row(id="b", **other))
+
+        assert (snapshot.template_id, snapshot.template_name) == template
+
+    def test_one_with_nothing_in_it_is_missing(self) -> None:
+        message_text = "DocMap has no extraction of this run."
+
+        assert read_run() == Snapshot(RUN_REF, PartitionStatus.MISSING, error=message_text)
+
+    def test_one_that_is_named_is_asked_for_once_and_brings_its_rows(self) -> None:
+        extractions, runs = get_products(make_spec(Registry({"docmap": (RUN_REF,)})))
+        assert extractions.list_members is not None
+        rows = [make_row(id=id_, runId="run 1") for id_ in ("a", "b")]
+
+        members, sent_requests = play_flow(extractions.list_members(RUN_REF), [make_page(*rows)])
+        files = [play_flow(extractions.fetch(ref)) for ref in members]
+        snapshot, none = play_flow(runs.fetch(RUN_REF))
+        _, later = play_flow(runs.fetch(RUN_REF), [make_page(*rows)])
+
+        assert [ref.listed_row for ref in members] == rows
+        assert [snapshot.documents[0].status for snapshot, _ in files] == [PROCESSED, PROCESSED]
+        assert [requests for _, requests in files] == [[], []]
+        assert [document.key for document in snapshot.documents] == ["a", "b"]
+        assert [sent_requests, none, later] == [EXPECTED_REQUESTS, [], EXPECTED_REQUESTS]
+
+    def test_what_it_told_is_no_reason_to_ask_for_it_again_and_what_has_changed_since_is(self) -> None:
+        extractions, runs = get_products()
+        same, changed_row = (
+            make_row(id="a", runId="run 1"),
+            make_row(id="b", runId="run 1", status="processing", extractedData=None),
+        )
+        play_flow(runs.fetch(RUN_REF), [make_page(same, changed_row)])
+
+        met = [read_ref(same), read_ref(same), read_ref(make_row(id="b", runId="run 1"))]
+        reference_groups = [play_flow(extractions.fetch(ref))[0].references for ref in met]
+
+        assert [bool(reference_group) for reference_group in reference_groups] == [False, True, True]
+
+    @pytest.mark.parametrize(
+        ("settings", "scope", "is_silent"),
+        [
+            ({}, "", [False, True]),
+            ({"template_ids": ["48291"]}, "48291", [False, True]),
+            ({"template_ids": ["48291", "7"]}, "7", [True, True]),
+        ],
+    )
+    def test_what_it_told_is_remembered_for_what_its_list_may_still_show(
+        self, settings: Any, scope: str, is_silent: list[bool]
+    ) -> None:
+        spec = make_spec(**settings)
+        extractions, runs = get_products(spec)
+        read_window(
+            make_page(), window=replace(DAY, scope=scope, start=DAY.end, end=DAY.end + timedelta(days=1)), spec=spec
+        )
+        met = [make_row(id="a", runId="run 1"), make_row(id="b", runId="run 1", createdAt="2026-03-02T00:00:00Z")]
+        play_flow(runs.fetch(RUN_REF), [make_page(*met)])
+
+        refs, _ = read_window(make_page(*met), window=replace(DAY, end=DAY.end + timedelta(days=1)))
+        reference_groups = [play_flow(extractions.fetch(ref))[0].references for ref in refs]
+
+        assert [not reference_group for reference_group in reference_groups] == is_silent

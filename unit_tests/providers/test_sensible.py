@@ -1,0 +1,663 @@
+"""Sensible's answers, played by hand: summaries, documents, portfolios, reviews, and batches that tell only ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from source_docextract.core.errors import (
+    ConfigError,
+    ConnectorError,
+    QuotaError,
+    RequestRejected,
+    ResourceUnavailable,
+    TransientError,
+    UnreadableResponse,
+)
+from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ChangeDetection, ListedRows, ProviderSpec, Registry, Window
+from source_docextract.core.requests import Request
+from source_docextract.core.timestamps import parse_time, truncate_to_day
+from source_docextract.providers.sensible.provider import build_sensible_spec
+from source_docextract.settings import Settings
+from source_docextract.tables.rows import BATCHES, FILES, RESULTS, RenderOptions
+from unit_tests.support.stub_server import QUICK, BlockingClient, ok_response, play_flow, respond_in_turn, serve_stub
+
+PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
+OPEN, COMPLETE, MISSING = PartitionStatus.OPEN, PartitionStatus.COMPLETE, PartitionStatus.MISSING
+OPTIONS = RenderOptions("sensible")
+
+
+def make_spec(registry: Registry | None = None, **settings: Any) -> ProviderSpec:
+    parsed = Settings.parse({"sensible": {"api_key": "key-0123456789", **settings}})
+    assert parsed.sensible is not None
+    return build_sensible_spec(parsed.sensible, registry)
+
+
+PLAN = make_spec()
+EXTRACTION, _ = PLAN.stream_groups
+REF, BATCH_REF = PartitionRef(None, "e1"), PartitionRef(None, "b1", is_explicit=True)
+FIRST_DAY, SECOND_DAY = datetime(2026, 5, 1, tzinfo=timezone.utc), datetime(2026, 5, 2, tzinfo=timezone.utc)
+DAY = Window("PRODUCTION/", FIRST_DAY, SECOND_DAY)
+LIST = {"environments": "PRODUCTION", "limit": 100}
+LIST |= {"start_date": "2026-05-01T00:00:00.000Z", "end_date": "2026-05-02T00:00:00.000Z"}
+TYPES = [{"id": "id-1", "name": "claims"}, {"id": "id-2", "name": "tax"}]
+
+COLUMNS = {"id": "e1", "created": "2026-05-01T22:54:55.733Z", "completed": "2026-05-01T22:55:20.010Z"}
+COLUMNS |= {"status": "COMPLETE", "type": "contracts", "document_name": "doc1.pdf", "page_count": 3}
+OTHER_KEYS = {"configuration": "acme_v2", "environment": "production", "coverage": 0.75, "charged": 1, "errors": []}
+OTHER_KEYS |= {"validation_summary": {"fields": 6, "warnings": 1}, "validations": [{"severity": "warning"}]}
+CREATED, COMPLETED = parse_time(COLUMNS["created"]), parse_time(COLUMNS["completed"])
+PARSED: Mapping[str, Any] = {
+    "title": None,
+    "vendor": {"value": "Acme", "type": "string", "confidenceSignal": "confident_answer"},
+    "total": {"value": 1250.0, "type": "currency", "unit": "$", "source": "$1,250.00"},
+    "parties": {"value": ["Acme", "Bcme"], "type": "name"},
+    "filing_status.single": {"value": True, "type": "boolean"},
+    "signed": [{"value": "2026-01-01T00:00:00.000Z", "type": "date"}, None],
+    "clauses": [{"page": {"value": 1, "type": "number"}, "amendments": [{"by": None}]}],
+    "losses": {"columns": [{"id": "paid", "values": [{"value": 1, "type": "number"}, None]}], "title": None},
+    "made_up": {"value": "2026-05", "type": "date-YYYY-MM"},
+}
+
+
+def change_row(row: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """With other values; `...` takes a key out."""
+    return {key: value for key, value in {**row, **more}.items() if value is not ...}
+
+
+def make_summary(**more: Any) -> dict[str, Any]:
+    return change_row({**COLUMNS, **OTHER_KEYS, "reviewStatuses": None}, **more)
+
+
+def make_document(**more: Any) -> dict[str, Any]:
+    return change_row({**COLUMNS, **OTHER_KEYS, "parsed_document": PARSED}, **more)
+
+
+def make_page(*rows: Any, token: Any = None) -> dict[str, Any]:
+    return change_row({"extractions": list(rows), "continuation_token": token, "cutoff_date": None})
+
+
+def read_day(
+    *responses: Any, scope: str = "PRODUCTION/", spec: ProviderSpec = PLAN
+) -> tuple[list[PartitionRef], list[dict[str, Any]]]:
+    """What a day of the list holds, and the parameters of each request for it."""
+    refs, sent_requests = get_day_params(*responses, scope=scope, spec=spec)
+    assert refs.error == ""
+    return refs.refs, sent_requests
+
+
+def get_day_params(
+    *responses: Any, scope: str = "PRODUCTION/", spec: ProviderSpec = PLAN
+) -> tuple[ListedRows, list[dict[str, Any]]]:
+    window = spec.stream_groups[0].read_window
+    assert window is not None
+    refs, sent_requests = play_flow(window(replace(DAY, scope=scope)), *([response] for response in responses))
+    return refs, [dict(request.params) for [request] in sent_requests]
+
+
+def read_document(response: Any, ref: PartitionRef = REF) -> tuple[Snapshot, Document]:
+    snapshot, sent_requests = play_flow(
+        EXTRACTION.fetch(ref), response if isinstance(response, Exception) else [response]
+    )
+    assert sent_requests == [[Request("GET", "/documents/e1")]]
+    [file] = snapshot.documents
+    return snapshot, file
+
+
+class TestPlan:
+    def test_the_key_goes_into_a_header(self) -> None:
+        assert PLAN.headers == {"Authorization": "Bearer key-0123456789"}
+        assert (PLAN.base_url, PLAN.login) == ("https://api.sensible.so/v0", None)
+        assert "key-0123456789" not in repr(PLAN)
+
+    def test_extractions_are_watched_by_their_list_and_batches_by_their_documents(self) -> None:
+        registered = PartitionRef(None, "b2", expected_files=3, is_explicit=True)
+        extractions, batches = make_spec(Registry({"sensible": (registered,)}), batch_ids=["b1"]).stream_groups
+
+        assert (extractions.stream_prefix, extractions.stream_kinds) == ("sensible", ("files", "results", "fields"))
+        assert (batches.stream_prefix, batches.stream_kinds) == ("sensible", ("batches",))
+        assert (extractions.change_detection, extractions.referenced_group) == (ChangeDetection.LISTING, batches.name)
+        assert (batches.change_detection, batches.referenced_group) == (ChangeDetection.REFERENCE, extractions.name)
+        assert batches.explicit_partitions == (BATCH_REF, registered)
+
+    @pytest.mark.parametrize(
+        ("settings", "scopes"),
+        [
+            ({"environments": ["DEVELOPMENT", "PRODUCTION"]}, ["DEVELOPMENT/", "PRODUCTION/"]),
+            ({"document_types": ["tax/2026", "claims"]}, ["PRODUCTION/tax/2026", "PRODUCTION/claims"]),
+        ],
+    )
+    def test_there_is_a_list_for_each_environment_and_named_type(self, settings: Any, scopes: list[str]) -> None:
+        assert list(make_spec(**settings).stream_groups[0].scopes) == scopes
+
+    @pytest.mark.parametrize("types", [[], ["claims"], ["claims", "tax"]])
+    def test_the_check_asks_for_the_document_types_once(self, types: list[str]) -> None:
+        assert play_flow(make_spec(document_types=types).check(), [TYPES])[1] == [[Request("GET", "/document_types")]]
+
+    def test_an_unknown_type_is_told_with_those_that_are_known(self) -> None:
+        message_text = (
+            r"^Sensible has no document type 'claim'\. Name one of claims, tax in sensible\.document_types\.$"
+        )
+        spec = make_spec(document_types=["tax", "claim"])
+
+        with pytest.raises(ConfigError, match=message_text):
+            play_flow(spec.check(), [TYPES])
+        with pytest.raises(ConfigError, match=message_text):
+            read_day(scope="PRODUCTION/claim", spec=spec)
+
+    def test_document_types_that_cannot_be_read_fail_in_words(self) -> None:
+        with pytest.raises(UnreadableResponse, match=r"^Sensible's document types are not a list\.$"):
+            play_flow(PLAN.check(), [{}])
+
+    def test_a_document_type_that_cannot_be_read_is_in_nobodys_way(self) -> None:
+        assert read_day(
+            [1, None, *TYPES], make_page(make_summary()), scope="PRODUCTION/tax", spec=make_spec(document_types=["tax"])
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [("No.", "No."), ({"message": "No."}, "No."), ({"error": {"code": 1}}, '{"code":1}'), ({}, None), (None, None)],
+    )
+    def test_its_errors_are_understood_as_text_and_as_json(self, body: Any, reason: str | None) -> None:
+        assert PLAN.error_format.extract_reason(body) == reason
+        assert not PLAN.error_format.is_retryable(400, body)
+
+    @pytest.mark.parametrize(
+        ("message_text", "requests"),
+        [
+            (b"Free accounts are limited to 150 API calls per month.", 1),
+            (b'{"message": "Pro accounts are limited to 5,000 API calls per month."}', 1),
+            (b"Attempt limit exceeded, please retry after some time.", 2),
+        ],
+    )
+    def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(self, message_text: bytes, requests: int) -> None:
+        with serve_stub(
+            respond_in_turn((429, {"Content-Type": "text/plain"}, message_text), ok_response([]))
+        ) as server:
+            client = BlockingClient(PLAN.error_format, server.url, headers=PLAN.headers, retry_policy=QUICK)
+
+            try:
+                response = client.send(Request("GET", "/document_types"))
+            except QuotaError as error:
+                response = str(error)
+
+            assert len(server.received) == requests
+            assert response == [] or "limited to" in response
+            client.close()
+
+
+class TestList:
+    def test_a_summary_as_documented(self) -> None:
+        [ref], [params] = read_day(make_page(make_summary()))
+
+        assert params == LIST
+        assert (ref.template_id, ref.batch_id, ref.listed_row, ref.is_explicit) == (None, "e1", make_summary(), False)
+        assert ref.created_at == ref.approx_created_at == CREATED
+
+    def test_a_full_page_has_to_say_whether_it_is_the_last_one(self) -> None:
+        rows = [make_summary(id=f"e{number}") for number in range(100)]
+
+        assert len(read_day(make_page(*rows[1:], token=...))[0]) == 99
+        with pytest.raises(UnreadableResponse, match="does not say whether there is more"):
+            read_day(make_page(*rows, token=...))
+
+    def test_whatever_a_summary_tells_is_news_if_it_changes_links_and_order_aside(self) -> None:
+        reviews = [None, "NEEDS_REVIEW", ["NEEDS_REVIEW"], [None, "APPROVED"], ...]
+        changes = [
+            *({"reviewStatuses": review_statuses} for review_statuses in reviews),
+            {"coverage": 0.8},
+            {"completed": ...},
+            {"new": 1},
+        ]
+        same = [dict(reversed(make_summary().items())), make_summary(download_url="https://x/1?sig=1")]
+
+        refs, second_refs = (
+            [read_day(make_page(row))[0][0] for row in rows]
+            for rows in ([make_summary(**review_statuses) for review_statuses in changes], same)
+        )
+
+        assert len({ref.fingerprint for ref in refs}) == len(changes)
+        assert {ref.fingerprint for ref in second_refs} == {refs[0].fingerprint}
+
+    def test_a_window_holds_its_start_and_not_its_end_and_times_without_a_zone_are_utc(self) -> None:
+        times = ["2026-04-30T23:59:59.999Z", "2026-05-01T00:00:00", "2026-05-01T23:59:59.999", "2026-05-02T00:00:00Z"]
+
+        refs, _ = read_day(make_page(*(make_summary(id=time, created=time) for time in times)))
+
+        assert [ref.batch_id for ref in refs] == times[1:3]
+        assert refs[0].created_at == FIRST_DAY
+
+    @pytest.mark.parametrize("end", [None, ..., ""])
+    def test_pages_are_followed_until_there_is_no_token(self, end: Any) -> None:
+        first, later = make_page(make_summary(), make_summary(id="e2"), token="t1"), make_summary(id="e2", coverage=1)
+
+        refs, sent_requests = read_day(first, make_page(token="t2"), make_page(later, token=end))
+
+        assert sent_requests == [LIST, {**LIST, "continuation_token": "t1"}, {**LIST, "continuation_token": "t2"}]
+        assert [ref.listed_row for ref in refs] == [make_summary(), later]
+
+    @pytest.mark.parametrize("tokens", ["aa", "aba"])
+    def test_a_token_that_comes_again_fails_instead_of_going_on_for_ever(self, tokens: str) -> None:
+        with pytest.raises(UnreadableResponse, match=r"^Sensible's list of extractions goes round in circles\.$"):
+            read_day(*(make_page(make_summary(id=str(number)), token=token) for number, token in enumerate(tokens)))
+
+    def test_types_are_asked_for_once_and_a_portfolio_is_listed_with_the_first_that_is_named(self) -> None:
+        spec = make_spec(document_types=["tax", "claims"], environments=["DEVELOPMENT"])
+        both, other = (make_summary(id=id_, type=..., types=["claims", id_]) for id_ in ("tax", "mail"))
+
+        first, sent_requests = read_day(
+            TYPES, make_page(both, make_summary(type="tax")), scope="DEVELOPMENT/tax", spec=spec
+        )
+        second, later = read_day(
+            make_page(both, other, make_summary(type="claims")), scope="DEVELOPMENT/claims", spec=spec
+        )
+
+        development = {**LIST, "environments": "DEVELOPMENT"}
+        assert sent_requests == [{}, {**development, "document_type_ids": "id-2"}]
+        assert later == [{**development, "document_type_ids": "id-1"}]
+        assert [ref.batch_id for ref in first] == ["tax", "e1"]
+        assert [ref.batch_id for ref in second] == ["mail", "e1"]
+
+    @pytest.mark.parametrize(
+        ("body", "message_text"),
+        [
+            ([], "Sensible's list of extractions is not a JSON object."),
+            ({}, "Sensible's list of extractions holds no list."),
+            ({"extractions": {"e1": {}}}, "Sensible's list of extractions holds no list."),
+        ],
+    )
+    def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
+        with pytest.raises(UnreadableResponse) as exc_info:
+            read_day(body)
+
+        assert str(exc_info.value) == message_text
+
+    @pytest.mark.parametrize("bad", [1, None, [], make_summary(id=None), make_summary(id="")])
+    def test_a_row_that_cannot_be_read_is_told_and_costs_no_other(self, bad: Any) -> None:
+        refs, _ = get_day_params(make_page(make_summary(id="a"), bad, token="t"), make_page(make_summary(id="b"), bad))
+
+        assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
+        assert refs.error == ("2 of the rows of Sensible's list of extractions cannot be read; the rest was delivered.")
+
+    @pytest.mark.parametrize("raw_time", [..., None, "soon", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+    def test_a_row_without_a_time_that_can_be_true_is_a_row(self, raw_time: Any) -> None:
+        [ref], _ = read_day(make_page(make_summary(created=raw_time)))
+
+        assert (ref.created_at, ref.approx_created_at) == (parse_time(None if raw_time is ... else raw_time), None)
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            [],
+            ["2026-11-20T08:00:00.000Z", "2026-11-20T03:00:00.000Z"],
+            ["2026-11-20T08:00:00.000Z", "2022-03-01T00:00:00.000Z", "2022-02-28T23:59:59.999Z"],
+            ["2026-11-20T08:00:00.000Z", "2015-01-01T00:00:00.000Z"],
+        ],
+    )
+    def test_the_day_of_the_oldest_row_is_found_by_halving(self, times: list[str]) -> None:
+        assert EXTRACTION.find_oldest is not None
+        script, sent_requests = EXTRACTION.find_oldest("PRODUCTION/"), []
+
+        [request], oldest_day = next(script), ...
+        while oldest_day is ...:
+            sent_requests.append(request.params)
+            newest = [time for time in times if time <= str(request.params.get("end_date", "9999"))][:1]
+            try:
+                [request] = script.send([make_page(*(make_summary(created=time) for time in newest))])
+            except StopIteration as end:
+                oldest_day = end.value
+
+        oldest = parse_time(times[-1]) if times else None
+        assert oldest_day == (oldest and truncate_to_day(oldest))
+        assert sent_requests[0] == {"environments": "PRODUCTION", "limit": 1}
+        assert len(sent_requests) < 15
+
+
+class TestDocument:
+    def test_an_answer_as_documented(self) -> None:
+        more = {"configuration_version": "v1", "content_type": "application/pdf", "uploaded": "2026-05-01T22:54:56Z"}
+
+        snapshot, file = read_document(make_document(**more, download_url="https://x/1?sig=1"))
+
+        assert (snapshot.status, snapshot.completed_at) == (COMPLETE, COMPLETED)
+        assert (snapshot.references, snapshot.unknown_statuses) == ((), frozenset())
+        assert (file.key, file.file_id, file.file_name, file.url) == ("e1", "e1", "doc1.pdf", "https://x/1?sig=1")
+        assert (file.status, file.provider_status, file.error) == (PROCESSED, "COMPLETE", None)
+        assert (file.document_type, file.page_count, file.batch) == ("contracts", 3, PartitionRef(None, ""))
+        assert (file.created_at, file.completed_at) == (CREATED, COMPLETED)
+        assert file.provider_data == {**OTHER_KEYS, **more}
+        times = {"created_at": CREATED, "completed_at": COMPLETED}
+        assert file.extractions == (Extraction(data=PARSED, hashable_data=PARSED, document_type="contracts", **times),)
+
+    @pytest.mark.parametrize(
+        ("raw_data", "data"),
+        [(PARSED, PARSED), ({}, {}), (None, {}), (..., {}), ([1, None], {"value": [1, None]}), ("x", {"value": "x"})],
+    )
+    def test_what_was_extracted_is_kept_exactly_as_sent(self, raw_data: Any, data: Any) -> None:
+        [extraction] = read_document(make_document(parsed_document=raw_data))[1].extractions
+
+        assert extraction.data == extraction.hashable_data == data
+        assert list(extraction.data) == list(data)
+
+    def test_the_other_style_of_writing_keys_is_read_too(self) -> None:
+        row = make_document(document_name=..., page_count=..., parsed_document=...)
+
+        _, file = read_document(
+            {**row, "documentName": "a", "pageCount": 2, "parsedDocument": PARSED, "downloadUrl": "u"}
+        )
+
+        assert (file.file_name, file.page_count, file.url, file.extractions[0].data) == ("a", 2, "u", PARSED)
+        assert file.provider_data == OTHER_KEYS
+
+    @pytest.mark.parametrize("parsed", ["parsed_document", "parsedDocument"])
+    def test_a_portfolio_has_a_result_for_each_document_in_it(self, parsed: str) -> None:
+        parts = [
+            {"documentType": "w2", "configuration": "c", "startPage": 0, "endPage": 1, "output": {parsed: PARSED}},
+            {"documentType": "1099", "startPage": 2, "output": {parsed: None, "coverage": 0.5, "fileMetadata": {}}},
+            {"documentType": "1099", "output": {}},
+        ]
+        row = make_document(type=..., types=["w2", "1099"], parsed_document=..., documents=parts)
+
+        snapshot, file = read_document({**row, "reviewStatuses": [None, "NEEDS_REVIEW"]})
+
+        assert snapshot.status is OPEN
+        assert (file.document_type, file.provider_data["types"]) == (None, ["w2", "1099"])
+        assert [
+            (extraction.document_index, extraction.document_type, extraction.review_status, extraction.data)
+            for extraction in file.extractions
+        ] == [
+            (0, "w2", None, PARSED),
+            (1, "1099", "NEEDS_REVIEW", {}),
+            (2, "1099", None, {}),
+        ]
+        assert [extraction.provider_data for extraction in file.extractions] == [
+            {"configuration": "c", "startPage": 0, "endPage": 1},
+            {"startPage": 2, "coverage": 0.5, "fileMetadata": {}},
+            {},
+        ]
+        assert {(extraction.created_at, extraction.completed_at) for extraction in file.extractions} == {
+            (CREATED, COMPLETED)
+        }
+        assert [row.record["id"] for row in RESULTS.build_rows(snapshot, OPTIONS)] == ["e1", "e1#1", "e1#2"]
+
+    def test_a_review_may_be_told_by_one_document_of_a_portfolio(self) -> None:
+        parts = [{"documentType": "w2", "output": {"reviewStatus": review}} for review in ("APPROVED", "NEEDS_REVIEW")]
+
+        snapshot, file = read_document(make_document(documents=parts))
+
+        assert [extraction.review_status for extraction in file.extractions] == ["APPROVED", "NEEDS_REVIEW"]
+        assert snapshot.status is OPEN
+
+    @pytest.mark.parametrize("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
+    def test_a_portfolio_that_cannot_be_read_fails_in_words(self, parts: Any) -> None:
+        with pytest.raises(UnreadableResponse, match=r"of a portfolio of Sensible's is not a JSON object\.$"):
+            read_document(make_document(documents=parts))
+
+    @pytest.mark.parametrize(
+        ("raw_status", "status"),
+        [("WAITING", PENDING), ("PROCESSING", PENDING), ("COMPLETE", PROCESSED), ("FAILED", FAILED)],
+    )
+    def test_a_document_has_a_result_when_it_is_complete(self, raw_status: str, status: FileStatus) -> None:
+        snapshot, file = read_document(make_document(status=raw_status, completed=...))
+
+        assert (file.status, file.provider_status, file.completed_at) == (status, raw_status, None)
+        assert bool(file.extractions) is (status is PROCESSED)
+        assert snapshot.status is (OPEN if status is PENDING else COMPLETE)
+        assert (snapshot.completed_at, snapshot.unknown_statuses) == (None, frozenset())
+
+    @pytest.mark.parametrize(
+        ("raw_status", "expected_status"), [("QUEUED", "QUEUED"), (7, "7"), (None, None), (..., None)]
+    )
+    def test_an_unknown_status_is_unfinished_and_told(self, raw_status: Any, expected_status: str | None) -> None:
+        snapshot, file = read_document(make_document(status=raw_status))
+
+        assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
+        assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, {expected_status or ""})
+
+    @pytest.mark.parametrize(
+        ("errors", "expected_reason"),
+        [
+            ([{"field_id": "total", "message": "No pages", "type": "unexpected"}], "No pages"),
+            ([{"message": "No pages."}, {"message": None}, {"message": "Locked."}], "No pages. Locked."),
+            (["No pages"], "No pages"),
+            ("No pages", "No pages"),
+            *((nothing, None) for nothing in ([], None, ...)),
+        ],
+    )
+    def test_a_failed_document_keeps_its_reasons(self, errors: Any, expected_reason: str | None) -> None:
+        failed, complete = (
+            read_document(make_document(status=raw_status, errors=errors))[1] for raw_status in ("FAILED", "COMPLETE")
+        )
+
+        assert (failed.error, complete.error) == (expected_reason, None)
+        assert failed.provider_data == complete.provider_data == change_row(OTHER_KEYS, errors=errors)
+
+    @pytest.mark.parametrize("write", [lambda value: value, lambda value: [value]], ids=["text", "list"])
+    @pytest.mark.parametrize("key", ["reviewStatus", "reviewStatuses"])
+    @pytest.mark.parametrize("raw_status", [None, "NEEDS_REVIEW", "APPROVED", "REJECTED", "ESCALATED"])
+    def test_a_review_is_open_until_it_is_decided(self, raw_status: Any, key: str, write: Any) -> None:
+        snapshot, file = read_document(make_document(**{key: write(raw_status)}, batchId="b1"))
+
+        assert (file.status, file.extractions[0].review_status) == (PROCESSED, raw_status)
+        assert snapshot.status is (OPEN if raw_status in {"NEEDS_REVIEW", "ESCALATED"} else COMPLETE)
+        assert snapshot.unknown_statuses == {"ESCALATED"} & {raw_status}
+        assert snapshot.references[0].member_statuses == {"e1": PROCESSED}
+
+    @pytest.mark.parametrize("key", ["batchId", "batchID"])
+    def test_its_batch_is_told_what_has_become_of_it(self, key: str) -> None:
+        snapshot, file = read_document(make_document(status="FAILED", **{key: "b/1"}))
+
+        assert snapshot.references == (
+            PartitionRef(None, "b/1", is_explicit=True, is_referenced=True, member_statuses={"e1": FAILED}),
+        )
+        assert (file.batch, file.provider_data) == (PartitionRef(None, "b/1"), OTHER_KEYS)
+        [row] = FILES.build_rows(snapshot, OPTIONS)
+        assert (row.record["id"], row.record["batch_key"], row.record["batch_id"]) == ("e1", "b%2F1", "b/1")
+
+    @pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
+    def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(self, table: Any) -> None:
+        urls = ["https://x/1?sig=1", "https://x/1?sig=2"]
+        read_so = [read_document(make_document(download_url=url, file_metadata={"image": url}))[0] for url in urls]
+
+        assert len({row.row_hash for snapshot in read_so for row in table.build_rows(snapshot, OPTIONS)}) == 1
+
+    @pytest.mark.parametrize(("status", "stays"), [(400, MISSING), (404, MISSING), (413, COMPLETE)])
+    def test_one_that_cannot_be_had_has_failed_and_keeps_what_the_list_tells(
+        self, status: int, stays: PartitionStatus
+    ) -> None:
+        [ref], _ = read_day(make_page(make_summary()))
+
+        snapshot, file = read_document(ResourceUnavailable("Too large.", status, None), ref)
+        unlisted, lost = read_document(ResourceUnavailable("Not found.", status, None))
+
+        assert (snapshot.ref, snapshot.status, snapshot.completed_at) == (ref, stays, COMPLETED)
+        assert (file.key, file.status, file.error, file.extractions) == ("e1", FAILED, "Too large.", ())
+        assert (file.provider_status, file.file_name, file.document_type) == ("COMPLETE", "doc1.pdf", "contracts")
+        assert (file.page_count, file.created_at, file.completed_at) == (3, CREATED, COMPLETED)
+        assert (unlisted.status, unlisted.batch_unknown) == (PartitionStatus.MISSING, True)
+        assert lost == Document("e1", FAILED, file_id="e1", error="Not found.", batch=PartitionRef(None, ""))
+
+    def test_a_portfolio_that_is_refused_needs_no_more_than_its_summary(self) -> None:
+        row = make_summary(type=..., types=["claims", "tax"])
+
+        snapshot, file = read_document(ResourceUnavailable("Too large.", 413, None), replace(REF, listed_row=row))
+
+        assert (snapshot.status, file.status, file.error) == (COMPLETE, FAILED, "Too large.")
+
+    @pytest.mark.parametrize("part", [None, {"documentType": "claims"}, {"output": []}])
+    def test_a_document_of_a_portfolio_without_its_output_fails_in_words(self, part: Any) -> None:
+        with pytest.raises(UnreadableResponse, match="is not a JSON object"):
+            read_document(make_document(types=["claims"], documents=[part]))
+
+    @pytest.mark.parametrize("status", [400, 404])
+    @pytest.mark.parametrize("listed_as", ["WAITING", "PROCESSING", "NEW"])
+    def test_one_that_is_listed_as_unfinished_and_cannot_be_had_yet_is_pending(
+        self, listed_as: str, status: int
+    ) -> None:
+        [ref], _ = read_day(make_page(make_summary(status=listed_as, completed=...)))
+
+        snapshot, file = read_document(ResourceUnavailable("Not found.", status, None), ref)
+
+        assert (snapshot.status, file.status, file.error) == (OPEN, PENDING, None)
+
+    @pytest.mark.parametrize(
+        ("status", "body", "is_about_id"),
+        [
+            (404, "Not found", True),
+            (400, "Specified extraction does not exist", True),
+            (413, "Too large", True),
+            (404, "  ", False),
+            (404, None, False),
+            (404, {"message": "Not Found"}, False),
+            (410, "Gone", False),
+            (402, "Payment required", False),
+        ],
+    )
+    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
+        self, status: int, body: Any, is_about_id: bool
+    ) -> None:
+        assert make_spec().error_format.is_unavailable(status, body) is is_about_id
+
+    @pytest.mark.parametrize(
+        "error", [RequestRejected("No.", 404, None), RequestRejected("No.", 422, None), TransientError("down")]
+    )
+    def test_any_other_trouble_is_left_for_the_next_sync(self, error: ConnectorError) -> None:
+        with pytest.raises(type(error)) as exc_info:
+            read_document(error)
+
+        assert exc_info.value is error
+
+    @pytest.mark.parametrize("body", [None, [], "Not found"])
+    def test_an_answer_that_is_no_object_fails_in_words(self, body: Any) -> None:
+        with pytest.raises(UnreadableResponse, match=r"^Sensible's answer about e1 is not a JSON object\.$"):
+            read_document(body)
+
+
+IDS = ("e1", "e2")
+MEMBERS = tuple(PartitionRef(None, member_id, is_explicit=True, is_referenced=True) for member_id in IDS)
+ANSWER: Mapping[str, Any] = {"id": "b1", "description": "test batch", "extraction_ids": [*IDS], "waiting": 1}
+EXPECTED_REQUESTS = [[Request("GET", "/extract/batch/b1")]]
+
+
+def read_batch(response: Any, **ref: Any) -> Snapshot:
+    """A batch as it is read by one who knows `ref` of it."""
+    snapshot, sent_requests = play_flow(make_spec().stream_groups[1].fetch(replace(BATCH_REF, **ref)), [response])
+    assert sent_requests == EXPECTED_REQUESTS
+    assert isinstance(snapshot, Snapshot)
+    return snapshot
+
+
+class TestBatch:
+    def test_of_which_nothing_is_known_all_documents_are_to_be_asked_for(self) -> None:
+        snapshot = read_batch(ANSWER)
+
+        assert (snapshot.status, snapshot.description, snapshot.provider_state) == (OPEN, "test batch", "?2")
+        assert (snapshot.volatile_data, snapshot.provider_data) == ({"waiting": 1}, {})
+        assert snapshot.documents == tuple(Document(member_id, PENDING, file_id=member_id) for member_id in IDS)
+        assert snapshot.references == MEMBERS
+
+    @pytest.mark.parametrize(
+        ("known", "memo", "statuses"),
+        [
+            ({"member_statuses": {"e1": PROCESSED, "e2": FAILED}}, "pf", [PROCESSED, FAILED]),
+            ({"member_statuses": {"e1": PENDING, "e2": PROCESSED}}, "wp", [PENDING, PROCESSED]),
+            ({"member_statuses": {"e2": PROCESSED, "of another batch": FAILED}}, "?p", [PENDING, PROCESSED]),
+            ({"provider_state": "p2"}, "p2", [PROCESSED, PROCESSED]),
+            ({"provider_state": "pw", "member_statuses": {"e2": FAILED}}, "pf", [PROCESSED, FAILED]),
+            ({"provider_state": "p3"}, "?2", [PENDING, PENDING]),
+            ({"provider_state": "p"}, "?2", [PENDING, PENDING]),
+        ],
+    )
+    def test_what_its_documents_told_holds_whatever_its_counters_say(
+        self, known: Any, memo: str, statuses: list[FileStatus]
+    ) -> None:
+        snapshot = read_batch(ANSWER, **known)
+
+        assert snapshot.documents is not None
+        assert (snapshot.provider_state, [document.status for document in snapshot.documents]) == (memo, statuses)
+        assert snapshot.status is (OPEN if PENDING in statuses else COMPLETE)
+        assert {reference.batch_id for reference in snapshot.references} == {
+            "?2": {"e1", "e2"},
+            "?p": {"e1"},
+            "p?": {"e2"},
+        }.get(memo, set())
+
+    @given(st.text("pfw?", min_size=1, max_size=40))
+    def test_what_is_written_down_is_read_back(self, letters: str) -> None:
+        ids = [f"e{number}" for number in range(len(letters))]
+        meant = {"p": PROCESSED, "f": FAILED, "w": PENDING}
+        statuses = {member_id: meant[letter] for member_id, letter in zip(ids, letters, strict=True) if letter in meant}
+
+        first = read_batch({**ANSWER, "extraction_ids": ids}, member_statuses=statuses)
+        second = read_batch({**ANSWER, "extraction_ids": ids}, provider_state=first.provider_state)
+
+        assert replace(second, ref=first.ref) == first
+        assert len(first.provider_state) <= len(letters)
+
+    def test_what_is_written_down_of_the_largest_batch_is_short(self) -> None:
+        ids = [f"e{number}" for number in range(5000)]
+
+        snapshot = read_batch({**ANSWER, "extraction_ids": ids}, member_statuses=dict.fromkeys(ids, PROCESSED))
+
+        assert (snapshot.provider_state, snapshot.status) == ("p5000", COMPLETE)
+
+    def test_one_without_documents_is_open(self) -> None:
+        assert read_batch({**ANSWER, "extraction_ids": []}).status is OPEN
+
+    def test_counters_are_shown_and_are_no_news(self) -> None:
+        counters = [{"waiting": 1}, {"waiting": 0, "failed": 1, "processing": 1}, {"waiting": ...}]
+        responses = [change_row(ANSWER, **more, owner="me") for more in counters]
+
+        rows = [row for response in responses for row in BATCHES.build_rows(read_batch(response), OPTIONS)]
+        [other] = BATCHES.build_rows(read_batch(change_row(ANSWER, owner="you")), OPTIONS)
+
+        assert [row.record["provider_data"] for row in rows] == [
+            change_row({"owner": "me"}, **counter) for counter in counters
+        ]
+        assert len({row.row_hash for row in rows}) == 1
+        assert other.row_hash != rows[0].row_hash
+
+    def test_its_documents_and_its_row_come_from_one_answer(self) -> None:
+        extractions, batches = make_spec().stream_groups
+        assert extractions.list_members is not None
+        members, sent_requests = play_flow(extractions.list_members(BATCH_REF), [ANSWER])
+        half = play_flow(batches.fetch(replace(BATCH_REF, member_statuses={"e1": PROCESSED})))
+        whole = play_flow(batches.fetch(replace(BATCH_REF, member_statuses={"e1": PROCESSED, "e2": FAILED})))
+        later = play_flow(batches.fetch(replace(BATCH_REF, provider_state="pf")), [ANSWER])
+
+        assert tuple(members) == MEMBERS
+        assert [snapshot.status for snapshot, _ in (half, whole, later)] == [OPEN, COMPLETE, COMPLETE]
+        assert [sent_requests, half[1], whole[1], later[1]] == [EXPECTED_REQUESTS, [], [], EXPECTED_REQUESTS]
+
+    @pytest.mark.parametrize("status", [400, 404])
+    def test_one_that_is_refused_is_missing_and_asked_for_once(self, status: int) -> None:
+        extractions, batches = make_spec().stream_groups
+        assert extractions.list_members is not None
+        members, sent_requests = play_flow(
+            extractions.list_members(BATCH_REF), ResourceUnavailable("Not found.", status, None)
+        )
+        snapshot, none = play_flow(batches.fetch(BATCH_REF))
+
+        assert (members, sent_requests, none) == ([], EXPECTED_REQUESTS, [])
+        assert snapshot == Snapshot(BATCH_REF, PartitionStatus.MISSING, error="Not found.")
+
+    @pytest.mark.parametrize(
+        ("response", "message_text"),
+        [
+            ([], "Sensible's answer about batch b1 is not a JSON object."),
+            ({"id": "b1"}, "Sensible's answer about a batch holds no list of extraction_ids."),
+            ({"extraction_ids": "e1"}, "Sensible's answer about a batch holds no list of extraction_ids."),
+        ],
+    )
+    def test_an_answer_that_cannot_be_read_fails_in_words(self, response: Any, message_text: str) -> None:
+        with pytest.raises(UnreadableResponse) as exc_info:
+            read_batch(response)
+
+        assert str(exc_info.value) == message_text

@@ -1,0 +1,317 @@
+"""A registry that opens with credentials of the settings, on a machine that has none."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets
+
+from docextract_sandbox import NewDocument
+from source_docextract.core.errors import ConfigError
+from source_docextract.core.provider import Registry
+from source_docextract.registry.credentials import RegistrySettings
+from source_docextract.registry.opening import _RestrictedSession, read_registry
+from source_docextract.settings import Settings
+from source_docextract.spec import build_connection_spec
+from unit_tests.support.airbyte_form import Form
+from unit_tests.support.command_line import run_connector
+from unit_tests.support.harness import Connection, log
+from unit_tests.support.registry_files import PRODUCTS, ROWS, ServedSandbox, to_csv
+from unit_tests.support.registry_storage import BUCKET, CREDENTIALS, Storage
+from unit_tests.support.stub_server import ReceivedRequest, StubResponse, ok_response, serve_stub
+
+KEY, SECRET = CREDENTIALS.values()
+TOKEN = "t0ken-0123456789/session"
+S3 = {"type": "s3", "access_key_id": KEY, "secret_access_key": SECRET}
+BASIC = {"type": "http_basic", "username": "acme-reader", "password": "pässw0rd-0123"}
+HEADER = {"type": "http_header", "name": "X-Api-Key", "value": "Bearer s3cr3t-0123456789"}
+NO_TYPE = " needs a type; write machine, s3, http_basic or http_header."
+NO_REGION = ".region is no name of a region; write one such as eu-central-1."
+NO_HEADER = ".name is no name of a header; write one such as Authorization."
+COLON = ".username holds a colon, which no user name can; correct it."
+DOCMAP = {"docmap": {"api_key": "dm_live_0123456789"}}
+
+
+def registry_settings(url: str, credentials: Mapping[str, Any] | None = None) -> RegistrySettings:
+    section = {"url": url} if credentials is None else {"url": url, "credentials": credentials}
+    parsed = Settings.parse({**DOCMAP, "batch_registry": section}).batch_registry
+    assert parsed is not None
+    return parsed
+
+
+def read_rows(url: str, credentials: Mapping[str, Any] | None = None) -> Registry:
+    settings = registry_settings(url, credentials)
+    return read_registry(settings.url, PRODUCTS, settings.credentials)
+
+
+def get_error_message(url: str, credentials: Any) -> str:
+    with pytest.raises(ConfigError) as exc_info:
+        registry_settings(url, credentials)
+    return str(exc_info.value)
+
+
+class TestS3:
+    @pytest.fixture(autouse=True)
+    def clean_environment(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        request.getfixturevalue("s3")  # the bucket is made with what the environment has
+        for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED"]:
+            monkeypatch.delenv(name)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+    def test_it_is_read_with_an_access_key_of_the_settings(self, s3: Storage, s3_address: str) -> None:
+        url = s3.write(to_csv(ROWS))
+
+        assert len(read_rows(url, {**S3, "endpoint": s3_address}).get_batches("atlas")) == 1
+        with pytest.raises(ConfigError, match="NoCredentialsError"):
+            read_rows(url, {"type": "machine"})
+
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    def test_the_key_the_token_and_the_region_are_those_of_the_settings(self, token: str | None) -> None:
+        with serve_stub(lambda _request: ok_response(to_csv(ROWS).encode())) as server:
+            credentials = {**S3, "session_token": token, "region": "eu-central-1", "endpoint": server.url}
+
+            assert len(read_rows(f"s3://{BUCKET}/batches.csv", credentials).get_batches("atlas")) == 1
+
+        [request] = server.received
+        assert f"Credential={KEY}/" in request.headers["Authorization"]
+        assert "/eu-central-1/s3/" in request.headers["Authorization"]
+        assert request.headers["X-Amz-Security-Token"] == token
+        assert SECRET not in str(request)
+
+    def test_a_key_that_does_not_suffice_is_an_error_that_names_the_setting(self) -> None:
+        response = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+        with serve_stub(lambda _request: response) as server, pytest.raises(ConfigError) as exc_info:
+            read_rows(f"s3://{BUCKET}/batches.csv", {**S3, "endpoint": server.url})
+
+        assert str(exc_info.value) == (
+            f"The batch registry s3://{BUCKET}/batches.csv cannot be read (AccessDenied). "
+            "Check batch_registry.url and batch_registry.credentials."
+        )
+
+    def test_credentials_in_the_address_as_well_are_refused(self, s3_address: str) -> None:
+        with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well; remove"):
+            read_rows("s3://AKIAACME:other-secret-0123@acme/x.csv", {**S3, "endpoint": s3_address})
+
+
+class TestHttp:
+    def test_it_is_read_with_a_user_and_a_password(self) -> None:
+        expected = base64.b64encode(f"{BASIC['username']}:{BASIC['password']}".encode()).decode()
+
+        def respond(request: ReceivedRequest) -> StubResponse:
+            is_right = request.headers["Authorization"] == f"Basic {expected}"
+            return ok_response(to_csv(ROWS).encode()) if is_right else (401, {}, b"")
+
+        with serve_stub(respond) as server:
+            assert len(read_rows(f"{server.url}/batches.csv", BASIC).get_batches("atlas")) == 1
+            with pytest.raises(ConfigError, match=r"Check batch_registry.url and batch_registry.credentials."):
+                read_rows(f"{server.url}/batches.csv", {**BASIC, "password": "another-0123"})
+
+    def test_it_is_read_with_a_header_also_after_a_redirect_on_the_same_server(self) -> None:
+        def respond(request: ReceivedRequest) -> StubResponse:
+            if request.headers["X-Api-Key"] != HEADER["value"]:
+                return (403, {}, b"")
+            return (
+                ok_response(to_csv(ROWS).encode())
+                if request.path == "/list.csv"
+                else (302, {"Location": "/list.csv"}, b"")
+            )
+
+        with serve_stub(respond) as server:
+            assert len(read_rows(f"{server.url}/batches.csv", HEADER).get_batches("atlas")) == 1
+
+        assert [request.path for request in server.received] == ["/batches.csv", "/list.csv"]
+        assert {request.headers["Accept-Encoding"] for request in server.received} == {"identity"}
+
+    @pytest.mark.parametrize(
+        ("redirect_target", "is_sent"),
+        [
+            ("https://files.example/list.csv", True),
+            ("https://elsewhere.example/list.csv", False),
+            ("https://files.example:8443/list.csv", False),
+            ("http://files.example/list.csv", False),
+        ],
+    )
+    def test_a_header_is_sent_to_the_server_of_the_address_alone(self, redirect_target: str, is_sent: bool) -> None:
+        session = _RestrictedSession()
+        session.trust_env = False
+        session.secret_header_name = "x-api-key"
+        response = requests.Response()
+        response.request = requests.Request("GET", "https://files.example/batches.csv").prepare()
+        following = requests.Request("GET", redirect_target, headers={"X-Api-Key": "k"}).prepare()
+
+        session.rebuild_auth(following, response)
+
+        assert ("X-Api-Key" in following.headers) is is_sent
+
+    @pytest.mark.parametrize("credentials", [BASIC, HEADER], ids=lambda credentials_json: str(credentials_json["type"]))
+    def test_a_sync_reads_what_is_named_there(self, served_sandbox: ServedSandbox, credentials: dict[str, str]) -> None:
+        sandbox, url = served_sandbox
+        data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+        batch = sandbox.atlas.submit([NewDocument("1", duration_seconds=0, file_data=data)])
+
+        def respond(request: ReceivedRequest) -> StubResponse:
+            is_known = "X-Api-Key" in request.headers or "Authorization" in request.headers
+            return (
+                ok_response(to_csv([{"provider": "atlas", "batch_id": batch}]).encode()) if is_known else (401, {}, b"")
+            )
+
+        with serve_stub(respond) as server:
+            section = {"use": "yes", "url": f"{server.url}/batches.csv", "credentials": credentials}
+            connection = Connection(sandbox, url, {"atlas": {}, "batch_registry": section})
+
+            assert connection.source.check(log, connection.settings).status.value == "SUCCEEDED"
+            assert connection.sync().ids("atlas_batches") == [batch]
+            connection.settings["batch_registry"]["credentials"] = {"type": "machine"}
+            assert set(connection.sync().final_statuses.values()) == {"INCOMPLETE"}
+
+
+@pytest.mark.parametrize("credentials", [{**S3, "session_token": TOKEN}, BASIC, HEADER])
+@pytest.mark.parametrize("status", [200, 403])
+def test_no_credentials_are_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
+    """smart-open logs all that it is given."""
+    with serve_stub(lambda _request: (status, {}, to_csv(ROWS).encode())) as server:
+        is_s3 = credentials["type"] == "s3"
+        url = f"s3://{BUCKET}/batches.csv" if is_s3 else f"{server.url}/batches.csv"
+        section = {"url": url, "credentials": {**credentials, **({"endpoint": server.url} if is_s3 else {})}}
+        docmap = {**DOCMAP["docmap"], "base_url": f"{server.url}/v1"}
+
+        ran = run_connector(tmp_path, "check", {"docmap": docmap, "batch_registry": section}, "--debug")
+
+    assert any("batches.csv" in request.path for request in server.received)
+    secrets = [value for name, value in credentials.items() if name not in {"type", "name"}]
+    assert not [secret for secret in secrets if secret in ran.stdout + ran.stderr]
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("url", "credentials"),
+        [
+            ("s3://b/x.csv", S3),
+            ("https://x.example/x.csv", BASIC),
+            ("https://x.example/x.csv", HEADER),
+            *((url, {"type": "machine"}) for url in ("s3://b/x", "gs://b/x", "https://x.example/x", "/data/x.csv")),
+            *((url, None) for url in ("s3://b/x", "gs://b/x", "https://x.example/x", "/data/x.csv")),
+        ],
+    )
+    def test_credentials_that_fit_the_address_are_taken(self, url: str, credentials: Any) -> None:
+        assert registry_settings(url, credentials).url == url
+
+    @pytest.mark.parametrize(
+        ("url", "credentials"),
+        [("s3://b/x", BASIC), ("s3://b/x", HEADER), ("gs://b/x", S3), ("https://x.example/x", S3), ("/x.csv", BASIC)],
+    )
+    def test_credentials_that_the_address_has_no_use_for_are_refused(self, url: str, credentials: Any) -> None:
+        assert get_error_message(url, credentials) == (
+            "batch_registry has credentials that its url has no use for; choose those that fit the url."
+        )
+
+    @pytest.mark.parametrize(
+        ("url", "credentials", "sentence"),
+        [
+            ("s3://b/x", {}, NO_TYPE),
+            ("s3://b/x", {"type": None}, NO_TYPE),
+            ("s3://b/x", {"type": SECRET}, NO_TYPE),
+            ("s3://b/x", SECRET, " must be an object of settings."),
+            ("s3://b/x", {"type": "s3", "access_key_id": KEY}, ".secret_access_key is missing; add it."),
+            ("s3://b/x", {**S3, "secret_access_key": None}, ".secret_access_key is missing; add it."),
+            ("s3://b/x", {**S3, "secret_access_key": " "}, ".secret_access_key is empty; fill it in."),
+            (
+                "s3://b/x",
+                {"type": "s3", "access_key_id": KEY, "secret_acess_key": SECRET},
+                ".secret_access_key is missing; add it. batch_registry.credentials.secret_acess_key is not a setting; "
+                "remove it (did you mean secret_access_key?).",
+            ),
+            ("s3://b/x", {**S3, "region": "Frankfurt (eu)"}, NO_REGION),
+            (
+                "s3://b/x",
+                {**S3, "endpoint": "http://minio.acme.example"},
+                ".endpoint would send the key unencrypted; begin it with https://.",
+            ),
+            ("https://x.example/x", {**BASIC, "username": "a:b"}, COLON),
+            (
+                "https://x.example/x",
+                {**BASIC, "password": f"{SECRET}\n{SECRET}"},
+                ".password holds a character that cannot be seen; paste it again.",
+            ),
+            ("https://x.example/x", {**HEADER, "name": "X Api"}, NO_HEADER),
+            (
+                "https://x.example/x",
+                {**HEADER, "value": "kéy-0123456"},
+                ".value holds a character that no header can; paste it again.",
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_bad_setting_gets_one_sentence(self, url: str, credentials: Any, sentence: str) -> None:
+        error = get_error_message(url, credentials)
+
+        assert error == f"batch_registry.credentials{sentence}"
+        assert SECRET not in error
+
+    def test_unknown_names_beside_them_are_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        section = {"url": "s3://b/x", "credentials": {**S3, "regoin": "eu-central-1"}}
+
+        Settings.parse({**DOCMAP, "batch_registry": section}, log)
+
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+            "Unknown settings are ignored: batch_registry.credentials.regoin (did you mean region?). "
+            "Correct or remove them."
+        ]
+
+    def test_nothing_secret_is_in_their_looks(self) -> None:
+        for url, credentials in (("s3://b/x", S3), ("https://x.example/x", BASIC), ("https://x.example/x", HEADER)):
+            looks = repr(registry_settings(url, credentials))
+            assert not [value for name, value in credentials.items() if name not in {"type", "name"} and value in looks]
+
+
+class TestForm:
+    def test_the_form_takes_those_of_the_machine_by_itself(self) -> None:
+        form = Form(build_connection_spec())
+        form.choose("batch_registry", "Use a batch registry")
+        form.values["batch_registry"]["url"] = "s3://b/x.csv"
+
+        assert form.get_submitted_values()["batch_registry"]["credentials"] == {"type": "machine"}
+
+    @pytest.mark.parametrize(
+        ("title", "url", "values", "labels"),
+        [
+            ("Access key for S3", "s3://b/x.csv", S3, ["Access key id", "Secret access key"]),
+            ("User and password for HTTPS", "https://x.example/x", BASIC, ["User", "Password"]),
+            ("Header for HTTPS", "https://x.example/x", HEADER, ["Name", "Value"]),
+        ],
+    )
+    def test_each_of_the_others_is_filled_in_and_accepted(
+        self, title: str, url: str, values: dict[str, str], labels: list[str]
+    ) -> None:
+        form = Form(build_connection_spec())
+        form.choose("docmap", "Use DocMap")
+        form.values["docmap"].update(DOCMAP["docmap"])
+        form.choose("batch_registry", "Use a batch registry")
+        form.values["batch_registry"]["url"] = url
+
+        form.choose("batch_registry.credentials", title)
+        demanded = form.list_invalid_fields()
+        form.values["batch_registry"]["credentials"].update(values)
+
+        required = [name for name in values if name != "type"]
+        assert demanded == [f"batch_registry.credentials.{name}" for name in required]
+        assert form.list_visible_labels("batch_registry.credentials") == labels
+        assert form.get_submitted_values()["batch_registry"]["credentials"] == values
+        assert Settings.parse(form.get_submitted_values()).batch_registry == registry_settings(url, values)
+
+    @pytest.mark.parametrize(
+        "values",
+        [{**S3, "session_token": TOKEN}, BASIC, HEADER],
+        ids=lambda credentials_json: str(credentials_json["type"]),
+    )
+    def test_all_secrets_are_found_by_the_cdk(self, values: dict[str, str]) -> None:
+        config = {"batch_registry": {"use": "yes", "url": "s3://b/x", "credentials": values}}
+
+        secrets = {value for name, value in values.items() if name not in {"type", "name"}}
+        assert set(get_secrets(build_connection_spec(), config)) == secrets

@@ -1,0 +1,212 @@
+"""The weeks before: enough of everything to ask questions about, and the same for the same seed."""
+
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from math import inf
+
+import pytest
+import requests
+
+from docextract_sandbox import Clock, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from docextract_sandbox.history import WEEK_COUNT
+
+
+@pytest.fixture(scope="module")
+def filled_sandbox():
+    sandbox = Sandbox(Clock(speed=0))
+    sandbox.fill_demo()
+    return sandbox
+
+
+def list_atlas_documents(sandbox, kind):
+    """Each with its batch, the oldest first."""
+    batches = sorted(
+        (sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids), key=lambda atlas_batch: atlas_batch.submitted_at
+    )
+    return [
+        (batch, document)
+        for batch in batches
+        for document in batch.documents
+        if document.file_data.get("document_type") == kind
+    ]
+
+
+def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sandbox):
+    # given
+    oldest = filled_sandbox.clock.now() - timedelta(weeks=WEEK_COUNT)
+    sensible = [filled_sandbox.sensible.get_document(id_) for id_ in filled_sandbox.sensible.extraction_ids]
+    docmap = [filled_sandbox.docmap.get_extraction(id_) for id_ in filled_sandbox.docmap.extraction_ids]
+
+    # when
+    waiting = [
+        datetime.fromtimestamp(view.created_ms / 1000, timezone.utc) for view in sensible if not view.completed_ms
+    ]
+    waiting += [view.created_at for view in docmap if view.data is None and view.error is None]
+
+    # then
+    assert waiting
+    assert min(waiting) > oldest
+
+
+def test_the_same_seed_gives_the_same_answers_of_every_api():
+    # given
+    clock = Clock(speed=0)
+    worlds = []
+
+    # when
+    for random_seed in (7, 7, 8):
+        sandbox = Sandbox(clock, random_seed=random_seed)
+        for _ in range(2):
+            sandbox.fill_demo()
+        classified = [
+            sandbox.classification.get_batch(batch)
+            for id_ in sandbox.classification.template_ids
+            for batch in sandbox.classification.list_batch_ids(id_)
+        ]
+        extracted = [
+            sandbox.extracta.get_batch(batch)
+            for id_ in sandbox.extracta.template_ids
+            for batch in sandbox.extracta.list_batch_ids(id_)
+        ]
+        others = [
+            *(sandbox.atlas.get_batch(id_) for id_ in sandbox.atlas.batch_ids),
+            *(sandbox.docmap.get_extraction(id_) for id_ in sandbox.docmap.extraction_ids),
+            *(sandbox.sensible.get_document(id_) for id_ in sandbox.sensible.extraction_ids),
+        ]
+        worlds.append([*classified, *extracted, *others])
+
+    # then
+    assert worlds[0] == worlds[1] != worlds[2]
+
+
+def test_invoices_come_in_every_week_on_all_four(filled_sandbox):
+    # when
+    now = filled_sandbox.clock.now()
+    template = filled_sandbox.extracta.template_ids[1]
+    times = {
+        "extracta": [
+            filled_sandbox.extracta.batch(id_).started_at for id_ in filled_sandbox.extracta.list_batch_ids(template)
+        ],
+        "docmap": [
+            extraction.created_at
+            for extraction in map(filled_sandbox.docmap.get_extraction, filled_sandbox.docmap.extraction_ids)
+            if extraction.template.name == "Supplier invoices"
+        ],
+        "sensible": [
+            now - timedelta(milliseconds=now.timestamp() * 1000 - extraction.created_ms)
+            for extraction in map(filled_sandbox.sensible.get_document, filled_sandbox.sensible.extraction_ids)
+            if extraction.document_types[0].name == "invoices"
+        ],
+        "atlas": [batch.submitted_at for batch, _ in list_atlas_documents(filled_sandbox, "INVOICE")],
+    }
+
+    # then
+    assert filled_sandbox.extracta.template_name(template) == "Supplier invoices"
+    for provider, moments in times.items():
+        assert {int((now - extraction) / timedelta(weeks=1)) for extraction in moments} >= set(range(WEEK_COUNT)), (
+            provider
+        )
+
+
+def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox):
+    # when
+    fields = {}
+    for _, document in list_atlas_documents(filled_sandbox, "INVOICE"):
+        for name in ("gst_number", "vendor_name", "invoice_number"):
+            fields.setdefault(name, []).append(document.file_data[name]["confidence_score"])
+    middle = {
+        name: [
+            sorted(part)[len(part) // 2]
+            for part in (confidences[: len(confidences) // 3], confidences[-len(confidences) // 3 :])
+        ]
+        for name, confidences in fields.items()
+    }
+
+    # then
+    assert all(0 < confidence < 1 for confidences in fields.values() for confidence in confidences)
+    assert middle["gst_number"][0] > middle["gst_number"][1] + 0.05
+    assert middle["vendor_name"][0] < middle["vendor_name"][1] - 0.05
+    assert abs(middle["invoice_number"][0] - middle["invoice_number"][1]) < 0.03
+    assert min(confidence for confidences in fields.values() for confidence in confidences) < 0.7
+
+
+def test_what_fails_has_one_of_several_reasons(filled_sandbox):
+    # when
+    reasons = {
+        "extracta": Counter(
+            file.error
+            for template in filled_sandbox.extracta.template_ids
+            for batch in filled_sandbox.extracta.list_batch_ids(template)
+            for file in filled_sandbox.extracta.batch(batch).files
+        ),
+        "docmap": Counter(
+            filled_sandbox.docmap.get_extraction(id_).error for id_ in filled_sandbox.docmap.extraction_ids
+        ),
+        "sensible": Counter(
+            filled_sandbox.sensible.get_document(id_).error for id_ in filled_sandbox.sensible.extraction_ids
+        ),
+        "atlas": Counter(
+            document.error_code
+            for id_ in filled_sandbox.atlas.batch_ids
+            for document in filled_sandbox.atlas.batch(id_).documents
+        ),
+    }
+
+    # then
+    for provider, counted in reasons.items():
+        read = counted.pop(None)
+        assert len(counted) > 1, provider
+        assert 0.02 < sum(counted.values()) / (read + sum(counted.values())) < 0.2, provider
+
+
+def test_more_documents_bring_corrections_by_people():
+    # given
+    sandbox = Sandbox(Clock(speed=0))
+    sandbox.fill_demo()
+
+    def results():
+        return {
+            **{
+                file.file_id: file.result
+                for template in sandbox.extracta.template_ids
+                for batch in sandbox.extracta.list_batch_ids(template)
+                for file in sandbox.extracta.get_batch(batch).files
+                if file.result
+            },
+            **{id_: sandbox.sensible.get_document(id_).parsed_document for id_ in sandbox.sensible.extraction_ids},
+        }
+
+    original = results()
+
+    # when
+    sandbox.fill_demo()
+
+    # then
+    changed = results()
+    edited = [id_ for id_, data in original.items() if data and changed[id_] != data]
+    assert len(edited) == 3
+    gone = [len(original[id_]["line_items"]) - len(changed[id_]["line_items"]) for id_ in edited]
+    assert sorted(gone) == [0, 1, 1]
+    assert {sandbox.sensible.get_document(id_).review for id_ in edited if id_ in sandbox.sensible.extraction_ids} == {
+        "APPROVED"
+    }
+
+
+def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox, url):
+    # given
+    def finished(body):
+        return requests.post(f"{url}/_sandbox/finish", json=body, timeout=5).json()["finished"]
+
+    sandbox.extracta.create("Invoices", ("total",), "invoices")
+    sandbox.extracta.upload("invoices", [NewFile("a.pdf", 60), NewFile("b.pdf", inf)])
+    template = sandbox.docmap.template("Notes")
+    sandbox.docmap.run(template, [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", inf)])
+    sandbox.sensible.document_type("claims")
+    sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", inf)], "claims")
+    sandbox.atlas.submit([NewDocument("1", 60), NewDocument("2", inf)])
+
+    # when
+    by_itself, of_one = finished({"by_itself": True}), finished({"api": "extracta", "by_itself": True})
+
+    # then
+    assert (by_itself, of_one, finished({})) == (4, 0, 4)

@@ -1,0 +1,472 @@
+"""The ledger alone: when a batch is due, open, settled, stalled, folded, and how that is written down."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from source_docextract.core.errors import ConfigError
+from source_docextract.core.model import Document, FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ChangeDetection
+from source_docextract.core.time_ranges import TimeRange
+from source_docextract.state.entries import Listing, SyncPolicy
+from source_docextract.state.ledger import Ledger
+from source_docextract.state.serialization import StreamState
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+DONE_DOCUMENTS = (Document(key="a", status=FileStatus.PROCESSED),)
+
+
+def make_batch(name: str, age: float | None = 0, files: int = 1, template: str = "t") -> PartitionRef:
+    """A listed batch, created `age` days before NOW."""
+    created = None if age is None else NOW - age * DAY
+    return PartitionRef(
+        template, name, created_at=created, approx_created_at=created, is_explicit=age is None, fingerprint=f"{files}"
+    )
+
+
+def make_listing(*refs: PartitionRef, **known: set[str]) -> Listing:
+    new_listing = Listing(complete_templates=known.get("listed", set()), failed_templates=known.get("unknown", set()))
+    new_listing.add(refs)
+    return new_listing
+
+
+def finished_snapshot(ref: PartitionRef) -> Snapshot:
+    return Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS)
+
+
+def waiting_snapshot(ref: PartitionRef) -> Snapshot:
+    return Snapshot(ref, PartitionStatus.OPEN)
+
+
+def unknown_snapshot(ref: PartitionRef) -> Snapshot:
+    return Snapshot(ref, PartitionStatus.MISSING, error="It is not known.")
+
+
+def get_due_ids(ledger: Ledger, *refs: PartitionRef, now: datetime = NOW) -> list[str]:
+    return [ref.batch_id for ref in ledger.plan(make_listing(*refs), now)[0]]
+
+
+def run_sync(ledger: Ledger, *snapshots: Snapshot, now: datetime = NOW) -> None:
+    """One whole sync that finds the batches as they are given."""
+    ledger.plan(make_listing(*(snapshot.ref for snapshot in snapshots)), now)
+    for snapshot in snapshots:
+        if ledger.tracks(snapshot.ref):
+            ledger.record(snapshot, ["marked"] if snapshot.is_finished else None, now)
+    ledger.compact_and_prune(now)
+
+
+def reload_ledger(batch_ledger: Ledger, rules: SyncPolicy) -> Ledger:
+    stream_state = StreamState(rules)
+    stream_state.ledger = batch_ledger
+    return StreamState(rules).load(json.loads(json.dumps(stream_state.as_json())), "a_stream").ledger
+
+
+class TestDue:
+    def test_new_batches_are_due_oldest_first(self) -> None:
+        refs = [make_batch("new", 1), make_batch("old", 50), make_batch("undated", None), make_batch("older", 60)]
+
+        assert get_due_ids(Ledger(SyncPolicy()), *refs) == ["older", "old", "new", "undated"]
+
+    def test_an_open_batch_is_due_at_every_sync(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b")
+        for days in (0, 1, 20):
+            run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
+            assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ["b"]
+
+    def test_a_document_that_was_finished_and_is_said_not_to_be_is_due_though_its_list_is_the_same(self) -> None:
+        ledger, listed = (
+            Ledger(SyncPolicy(), ChangeDetection.LISTING),
+            PartitionRef(None, "d", approx_created_at=NOW, fingerprint="1"),
+        )
+        by_itself = PartitionRef(None, "d")
+        ledger.plan(make_listing(listed), NOW)
+        ledger.record(finished_snapshot(listed), ["marked"], NOW)
+        assert get_due_ids(ledger, listed) == []
+
+        ledger.record(waiting_snapshot(by_itself), None, NOW)
+        assert get_due_ids(ledger, listed) == ["d"]
+
+        ledger.record(finished_snapshot(listed), ["marked"], NOW)
+        assert get_due_ids(ledger, listed) == []
+
+    @pytest.mark.parametrize("trouble", ["", "1 of its ids cannot be read."])
+    def test_a_batch_that_documents_tell_of_is_due_again_where_some_of_it_could_not_be_read(self, trouble: str) -> None:
+        ledger, ref = (
+            Ledger(SyncPolicy(), ChangeDetection.REFERENCE),
+            PartitionRef(None, "b", is_explicit=True, is_referenced=True),
+        )
+        ledger.plan(make_listing(), NOW)
+        assert ledger.register_reference(ref, NOW)
+
+        ledger.record(Snapshot(ref, PartitionStatus.OPEN, documents=(), read_error=trouble), [], NOW)
+
+        assert get_due_ids(ledger) == (["b"] if trouble else [])
+
+    @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
+    def test_a_settled_batch_is_due_within_the_lookback(self, lookback: int, days: float, is_due: bool) -> None:
+        ledger, ref = Ledger(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
+        run_sync(ledger, finished_snapshot(ref))
+
+        assert get_due_ids(ledger, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
+
+    def test_a_batch_finished_before_it_was_first_seen_is_settled_at_its_creation(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
+        run_sync(ledger, finished_snapshot(ref))
+
+        assert get_due_ids(ledger, ref) == []
+
+    def test_a_batch_that_was_seen_open_is_settled_when_seen_finished(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
+        run_sync(ledger, waiting_snapshot(ref))
+        run_sync(ledger, finished_snapshot(ref), now=NOW + DAY)
+
+        assert get_due_ids(ledger, ref, now=NOW + 3.9 * DAY) == ["b"]
+        assert get_due_ids(ledger, ref, now=NOW + 4 * DAY) == []
+
+    def test_what_the_provider_says_of_its_completion_comes_first(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=40)
+        run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY))
+
+        assert get_due_ids(ledger, ref) == ["b"]
+
+    def test_a_list_that_tells_something_new_makes_it_due_however_old(self) -> None:
+        ledger = Ledger(SyncPolicy())
+        run_sync(ledger, finished_snapshot(make_batch("b", age=100)))
+        assert get_due_ids(ledger, make_batch("b", age=100)) == []
+
+        assert get_due_ids(ledger, make_batch("b", age=100, files=2)) == ["b"]
+
+    @pytest.mark.parametrize("days", [29, 30, 31])
+    def test_an_unfinished_batch_is_given_up_after_its_time(self, days: int) -> None:
+        ledger, ref = Ledger(SyncPolicy(give_up_after=30 * DAY)), make_batch("b")
+        run_sync(ledger, waiting_snapshot(ref))
+        run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
+
+        assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ([] if days > 30 else ["b"])
+
+    def test_the_templates_of_a_failed_list_stay_as_they_are(self) -> None:
+        ledger = Ledger(SyncPolicy())
+        run_sync(ledger, waiting_snapshot(make_batch("b")))
+
+        wanted, vanished = ledger.plan(make_listing(failed_templates={"t"}), NOW)
+        ledger.compact_and_prune(NOW)
+
+        assert (wanted, vanished) == ([], [])
+        assert [key.batch_id for key in ledger.open_keys] == ["b"]
+
+    @pytest.mark.parametrize("age", [None, 0, 20, 400])
+    def test_a_missing_batch_is_due_from_when_it_was_found_so_and_ever_more_seldom(self, age: float | None) -> None:
+        rules = SyncPolicy(lookback=timedelta(), give_up_after=30 * DAY)
+        ledger, ref, looks = Ledger(rules), make_batch("b", age), []
+        run_sync(ledger, unknown_snapshot(ref))
+        for hour in range(1, 24 * 40):
+            now = NOW + timedelta(hours=hour)
+            ledger = reload_ledger(ledger, rules)
+            if get_due_ids(ledger, ref, now=now):
+                looks.append(hour)
+                run_sync(ledger, unknown_snapshot(ref), now=now)
+            ledger.compact_and_prune(now)
+
+        assert looks == [*range(1, 25), 48, 96, 192, 384]
+        assert [key.batch_id for key in ledger.missing_keys] == ["b"]
+
+    def test_a_missing_batch_that_could_not_be_asked_for_stays_due(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", 40)
+        run_sync(ledger, unknown_snapshot(ref))
+
+        assert get_due_ids(ledger, ref, now=NOW + 2 * DAY) == get_due_ids(ledger, ref, now=NOW + 3 * DAY) == ["b"]
+
+    def test_a_missing_batch_that_was_given_up_is_due_when_its_list_tells_something_new(self) -> None:
+        ledger = Ledger(SyncPolicy(give_up_after=3 * DAY))
+        run_sync(ledger, unknown_snapshot(make_batch("b", 40)))
+        run_sync(ledger, unknown_snapshot(make_batch("b", 40)), now=NOW + 4 * DAY)
+
+        assert get_due_ids(ledger, make_batch("b", 40), now=NOW + 9 * DAY) == []
+        assert get_due_ids(ledger, make_batch("b", 40, files=2), now=NOW + 9 * DAY) == ["b"]
+
+    def test_a_missing_batch_that_is_there_again_is_like_any_other(self) -> None:
+        rules = SyncPolicy()
+        ledger, ref = Ledger(rules), make_batch("b", 40)
+        run_sync(ledger, unknown_snapshot(ref))
+        run_sync(ledger, waiting_snapshot(ref), now=NOW + DAY)
+
+        assert (ledger.missing_keys, [key.batch_id for key in ledger.open_keys]) == ([], ["b"])
+        run_sync(ledger, finished_snapshot(ref), now=NOW + 2 * DAY)
+        assert get_due_ids(reload_ledger(ledger, rules), ref, now=NOW + 9 * DAY) == []
+
+    def test_a_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b")
+        run_sync(ledger, finished_snapshot(ref))
+
+        assert ledger.record(unknown_snapshot(ref), ["missing"], NOW + DAY) == ["missing"]
+        assert ledger.missing_keys == []
+        assert get_due_ids(ledger, ref, now=NOW + 9 * DAY) == []
+
+    def test_a_settled_batch_that_is_unknown_while_its_list_tells_of_more_is_asked_for_again(self) -> None:
+        rules = SyncPolicy(lookback=timedelta())
+        ledger, more = Ledger(rules), make_batch("b", files=2)
+        run_sync(ledger, finished_snapshot(make_batch("b")))
+        assert get_due_ids(ledger, make_batch("b")) == []
+
+        ledger.record(unknown_snapshot(more), ["missing"], NOW)
+        ledger = reload_ledger(ledger, rules)
+
+        assert (ledger.missing_keys, get_due_ids(ledger, more, now=NOW + DAY)) == ([], ["b"])
+        run_sync(ledger, finished_snapshot(more), now=NOW + DAY)
+        assert get_due_ids(reload_ledger(ledger, rules), more, now=NOW + 9 * DAY) == []
+
+    def test_a_batch_of_which_a_part_is_unknown_is_settled_and_asked_for_again(self) -> None:
+        rules = SyncPolicy(lookback=timedelta())
+        ledger, ref = Ledger(rules), make_batch("b", 40)
+        run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, has_unknown_files=True))
+        ledger = reload_ledger(ledger, rules)
+
+        assert (ledger.settled_count, get_due_ids(ledger, ref)) == (1, ["b"])
+        run_sync(ledger, finished_snapshot(ref))
+        assert get_due_ids(ledger, ref) == []
+
+    def test_what_documents_told_of_a_batch_is_kept_while_it_is_unknown(self) -> None:
+        rules = SyncPolicy()
+        ledger, ref = (
+            Ledger(rules, ChangeDetection.REFERENCE),
+            PartitionRef(None, "b", is_explicit=True, is_referenced=True, member_statuses={"d": FileStatus.FAILED}),
+        )
+        ledger.plan(make_listing(), NOW)
+        ledger.register_reference(ref, NOW)
+        ledger.record(unknown_snapshot(ref), ["missing"], NOW)
+        ledger.compact_and_prune(NOW)
+
+        assert get_due_ids(ledger) == ["b"]
+        assert ledger.get_read_context(ref.key) == ("", {"d": FileStatus.FAILED})
+
+    def test_a_document_that_is_unknown_and_no_longer_listed_is_asked_for_and_keeps_its_row(self) -> None:
+        stream_state, ref = (
+            StreamState(SyncPolicy(), change_detection=ChangeDetection.LISTING),
+            PartitionRef(None, "d", approx_created_at=NOW - 9 * DAY, fingerprint="1"),
+        )
+        stream_state.ledger.plan(make_listing(ref), NOW)
+        stream_state.ledger.record(unknown_snapshot(ref), ["failed"], NOW)
+        stream_state.ledger.advance_watermark(
+            "", TimeRange(NOW - 9 * DAY, NOW), TimeRange(NOW - 9 * DAY, NOW), NOW - 3 * DAY
+        )
+        stream_state.ledger.compact_and_prune(NOW)
+        batch_ledger = (
+            StreamState(SyncPolicy(), change_detection=ChangeDetection.LISTING)
+            .load(stream_state.as_json(), "a_stream")
+            .ledger
+        )
+        batch_ledger.plan(make_listing(), NOW + DAY)
+
+        assert [entry.batch_id for entry in batch_ledger.find_unlisted(NOW + DAY)] == ["d"]
+        assert batch_ledger.record(unknown_snapshot(PartitionRef(None, "d")), ["fewer"], NOW + DAY) == ["fewer"]
+        assert batch_ledger.record(finished_snapshot(PartitionRef(None, "d")), ["marked"], NOW + DAY) == {"failed"}
+
+    def test_an_open_batch_that_its_list_no_longer_names_has_vanished(self) -> None:
+        ledger = Ledger(SyncPolicy())
+        run_sync(ledger, waiting_snapshot(make_batch("b")))
+
+        _, vanished = ledger.plan(make_listing(complete_templates={"t"}), NOW)
+
+        assert [ref.batch_id for ref in vanished] == ["b"]
+
+
+class TestLinks:
+    def test_a_link_is_due_before_it_is_read_and_remembered_while_it_is_seen(self) -> None:
+        rules = SyncPolicy(lookback=3 * DAY)
+        ledger, reference = Ledger(rules), PartitionRef("t", "linked", is_explicit=True, is_referenced=True)
+        ledger.plan(make_listing(), NOW)
+        assert ledger.register_reference(reference, NOW)
+        assert not ledger.register_reference(reference, NOW)
+        ledger = reload_ledger(ledger, rules)
+        assert get_due_ids(ledger) == ["linked"]
+
+        ledger.record(finished_snapshot(reference), ["marked"], NOW)
+        ledger.compact_and_prune(NOW)
+        later = NOW + 3 * DAY
+        assert get_due_ids(ledger, now=later) == []
+        assert not ledger.register_reference(reference, later)
+        ledger.compact_and_prune(later + 2.9 * DAY)
+        assert len(ledger) == 1
+        ledger.compact_and_prune(later + 3 * DAY)
+        assert len(ledger) == 0
+
+    def test_a_link_to_what_is_listed_anyway_is_nothing_new(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=10)
+        ledger.plan(make_listing(ref), NOW)
+
+        assert not ledger.register_reference(PartitionRef("t", "b", is_explicit=True, is_referenced=True), NOW)
+
+
+class TestFolding:
+    def test_a_day_is_folded_when_nothing_of_it_is_unread_and_then_costs_a_line(self) -> None:
+        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(500)]
+        run_sync(ledger, *map(finished_snapshot, refs))
+
+        assert len(ledger) == 1
+        assert get_due_ids(ledger, *refs) == []
+        assert ledger.settled_count == 500
+
+    def test_a_batch_that_failed_keeps_its_day_open_and_is_due_alone(self) -> None:
+        rules = SyncPolicy()
+        ledger, refs = Ledger(rules), [make_batch(f"{number}", age=10) for number in range(5)]
+        ledger.plan(make_listing(*refs), NOW)
+        for ref in refs[1:]:
+            ledger.record(finished_snapshot(ref), ["marked"], NOW)
+        ledger.compact_and_prune(NOW)
+
+        assert get_due_ids(reload_ledger(ledger, rules), *refs) == ["0"]
+
+    def test_one_late_batch_of_a_folded_day_is_due_alone(self) -> None:
+        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(5)]
+        run_sync(ledger, *map(finished_snapshot, refs))
+
+        assert get_due_ids(ledger, *refs, make_batch("late", age=10)) == ["late"]
+        run_sync(ledger, *map(finished_snapshot, refs), finished_snapshot(make_batch("late", age=10)))
+        assert get_due_ids(ledger, *refs, make_batch("late", age=10)) == []
+
+    def test_a_day_that_changed_beyond_that_is_read_again_and_no_other(self) -> None:
+        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10 + number % 2) for number in range(6)]
+        run_sync(ledger, *map(finished_snapshot, refs))
+        changed = [make_batch("1", age=11, files=2) if ref.batch_id == "1" else ref for ref in refs]
+
+        assert get_due_ids(ledger, *changed) == ["1", "3", "5"]
+
+    @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=30, unique_by=lambda pair: pair), st.data())
+    def test_whatever_is_listed_is_due_until_it_is_read(
+        self, days: list[tuple[int, bool]], data: st.DataObject
+    ) -> None:
+        """However the lists grow from sync to sync, and wherever a sync breaks off."""
+        rules = SyncPolicy(lookback=2 * DAY)
+        ledger, read_keys = Ledger(rules), set()
+        refs = [make_batch(f"{number}", age) for number, (age, _) in enumerate(days)]
+        for size in [*sorted(data.draw(st.lists(st.integers(0, len(refs)), max_size=4))), len(refs)]:
+            listed = refs[:size]
+            wanted = ledger.plan(make_listing(*listed), NOW)[0]
+            assert {ref.batch_id for ref in listed} - read_keys <= {ref.batch_id for ref in wanted}
+            whole = size == len(refs)
+            for ref in wanted if whole else wanted[: data.draw(st.integers(0, len(wanted)))]:
+                ledger.record(finished_snapshot(ref), ["marked"], NOW)
+                read_keys.add(ref.batch_id)
+            ledger.compact_and_prune(NOW)
+            ledger = reload_ledger(ledger, rules)
+        assert {ref.batch_id for ref in ledger.plan(make_listing(*refs), NOW + 50 * DAY)[0]} == set()
+
+
+class TestState:
+    def test_is_readable_and_small_after_a_hundred_thousand_settled_batches(self) -> None:
+        ledger = Ledger(SyncPolicy())
+        refs = [
+            PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW - (number % 1000 + 9) * DAY)
+            for number in range(100_000)
+        ]
+        run_sync(ledger, *map(finished_snapshot, refs))
+
+        assert len(json.dumps(to_json(ledger))) < 64_000
+        assert get_due_ids(reload_ledger(ledger, SyncPolicy()), *refs) == []
+
+    def test_stays_under_a_megabyte_with_ten_thousand_open_ones(self) -> None:
+        ledger = Ledger(SyncPolicy())
+        refs = [
+            PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW, fingerprint="25")
+            for number in range(10_000)
+        ]
+        ledger.plan(make_listing(*refs), NOW)
+        for ref in refs:
+            ledger.record(waiting_snapshot(ref), ["marked"], NOW)
+
+        assert len(json.dumps(to_json(ledger))) < 1_000_000
+
+    def test_stays_under_a_megabyte_with_ten_thousand_open_documents_of_a_list(self) -> None:
+        ledger = Ledger(SyncPolicy(), ChangeDetection.LISTING)
+        refs = [
+            PartitionRef(None, str(UUID(int=number)), approx_created_at=NOW, fingerprint=f"{number:012x}")
+            for number in range(10_000)
+        ]
+        ledger.plan(make_listing(*refs), NOW)
+        for ref in refs:
+            ledger.record(waiting_snapshot(ref), ["marked"], NOW)
+
+        assert len(json.dumps(to_json(ledger), separators=(",", ":"))) < 1_000_000
+
+    @pytest.mark.parametrize("size", [1, 5000])
+    def test_of_a_batch_grows_by_no_more_than_its_marks(self, size: int) -> None:
+        """A batch of five thousand files, half of them done."""
+        ledger = Ledger(SyncPolicy())
+        ledger.plan(make_listing(make_batch("large")), NOW)
+        ledger.record(waiting_snapshot(make_batch("large")), ["marked"] * size, NOW)
+
+        assert len(json.dumps(to_json(ledger))) < 200 + 6 * size
+
+    def test_of_version_1_is_migrated(self) -> None:
+        entry = {"since": "2026-11-18T07:30Z", "listed": "2", "rows": "A5Udwp"}
+        references = {"settled": {"t": {"link": {"since": "2026-11-17T07:30Z"}}}}
+        old = {
+            "version": 1,
+            "open": {"t": {"a": entry, "b": entry}},
+            "days": {"t": {"2026-11-07": "3:0b58"}},
+            "links": references,
+        }
+
+        stream_state = StreamState(SyncPolicy()).load(old, "a_stream")
+
+        assert stream_state.ledger.open_keys == [PartitionKey("t", "a"), PartitionKey("t", "b")]
+        assert stream_state.ledger.entries[PartitionKey("t", "a")].row_hashes == "A5Udwp"
+        assert stream_state.reference_ledger.settled_count == 1
+        written = stream_state.as_json()
+        assert written["version"] == 2
+        assert written["open"] == {"t": {"2026-11-18T07:30Z": {key: {"listed": "2", "rows": "A5Udwp"} for key in "ab"}}}
+        assert StreamState(SyncPolicy()).load(json.loads(json.dumps(written)), "a_stream").as_json() == written
+
+    def test_survives_being_written_down(self) -> None:
+        rules, stream_state = SyncPolicy(), StreamState(SyncPolicy(), sync_id=4)
+        run_sync(
+            stream_state.ledger,
+            waiting_snapshot(make_batch("open")),
+            finished_snapshot(make_batch("settled", None)),
+            finished_snapshot(make_batch("old", 90)),
+        )
+        run_sync(stream_state.reference_ledger, finished_snapshot(make_batch("link", None)))
+        stream_state.ledger.register_reference(PartitionRef("t", "expected"), NOW)
+
+        document = json.loads(json.dumps(stream_state.as_json()))
+        reloaded_state = StreamState(rules).load(document, "a_stream")
+        reloaded_state.is_full_refresh, reloaded_state.sync_id = True, 4
+
+        assert reloaded_state.as_json() == document
+        assert document["version"] == 2
+        assert document["settled"]["t"] == {"2026-11-20T09:00Z": {"settled": {"listed": "1", "rows": "marked"}}}
+        assert document["days"]["t"]["2026-08-22"].startswith("1:")
+
+    @pytest.mark.parametrize("document", [{"version": 3}, {"version": "1"}, {"version": True}, {"open": {}}])
+    def test_of_an_unknown_version_is_refused(self, document: dict[str, object]) -> None:
+        with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
+            StreamState(SyncPolicy()).load(document, "a_stream")
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"open": []},
+            {"open": {"t": {"b": {}, "c": 1}}},
+            {"settled": {"t": {"yesterday": {"b": {}}}}},
+            {"version": 1, "open": {"t": {"b": {}}}},
+            {"version": 1, "settled": {"t": {"b": {"since": "yesterday"}}}},
+            {"days": {"t": {"2026-11-01": "many"}}},
+            {"links": {"open": {"t": 1}}},
+        ],
+    )
+    def test_edited_beyond_reading_is_refused(self, document: dict[str, object]) -> None:
+        with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
+            StreamState(SyncPolicy()).load({"version": 2, **document}, "a_stream")
+
+
+def to_json(batch_ledger: Ledger) -> dict[str, object]:
+    stream_state = StreamState(SyncPolicy())
+    stream_state.ledger = batch_ledger
+    return stream_state.as_json()

@@ -1,0 +1,287 @@
+"""Windows and ranges alone: a list by time read with all sorts of settings, one after the other, and broken off."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from source_docextract.core.errors import TooManyPages, UnreadableResponse
+from source_docextract.core.model import Document, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ChangeDetection, FindStart, Window
+from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
+from source_docextract.state.entries import Listing, SyncPolicy
+from source_docextract.state.ledger import Ledger
+from source_docextract.state.serialization import StreamState
+from source_docextract.state.windows import WindowCursor
+
+START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+DONE_DOCUMENTS = (Document(key="a", status=FileStatus.PROCESSED),)
+
+SPAN_STRATEGY = st.tuples(st.integers(0, 30), st.integers(0, 30))
+
+
+def make_range(start: int, end: int) -> TimeRange:
+    return TimeRange(START + start * DAY, START + end * DAY)
+
+
+def list_days(spans: Iterable[TimeRange]) -> set[int]:
+    return {day for start, end in spans for day in range((start - START).days, (end - START).days)}
+
+
+class TestRanges:
+    @given(st.lists(SPAN_STRATEGY))
+    def test_united_has_the_same_moments_in_few_ranges(self, pairs: list[tuple[int, int]]) -> None:
+        ranges = merge_ranges(make_range(*pair) for pair in pairs)
+
+        assert list_days(ranges) == list_days(make_range(*pair) for pair in pairs)
+        assert all(time_range.start < time_range.end for time_range in ranges)
+        assert all(time_range.end < other.start for time_range, other in itertools.pairwise(ranges))
+
+    @given(SPAN_STRATEGY, st.lists(SPAN_STRATEGY))
+    def test_without_has_what_is_in_none_of_the_others(
+        self, pair: tuple[int, int], pairs: list[tuple[int, int]]
+    ) -> None:
+        others = [make_range(*bounds) for bounds in pairs]
+
+        assert list_days(subtract_ranges(make_range(*pair), others)) == list_days([make_range(*pair)]) - list_days(
+            others
+        )
+
+
+class FakeList:
+    """A list of rows of two templates, and one stream that reads it as its settings say."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.rows: dict[str, PartitionRef] = {}
+        self.state: dict[str, object] = {}
+        self.delivered: Counter[str] = Counter()
+        self.pending: set[str] = set()
+
+    def add(self, template: str, created_at: datetime, *, is_pending: bool = False) -> None:
+        name = f"{len(self.rows)}"
+        self.pending.update([name] if is_pending else [])
+        self.rows[name] = PartitionRef(
+            template, name, created_at=created_at, approx_created_at=created_at, fingerprint=name
+        )
+
+    def sync(
+        self, scopes: Sequence[str], start_date: datetime | None, lookback: int = 3, stop_after: int | None = None
+    ) -> None:
+        rules = SyncPolicy(lookback * DAY, give_up_after=3650 * DAY, start_date=start_date)
+        stream_state = StreamState(rules, change_detection=ChangeDetection.LISTING).load(
+            json.loads(json.dumps(self.state)), "a_stream"
+        )
+        batch_ledger = stream_state.ledger
+        cursor = WindowCursor(
+            deque(scopes), [batch_ledger], rules.lookback, start_date, self.now, lambda scope: [""] if scope else []
+        )
+        request_count = 0
+        while ask := cursor.get_next_step():
+            request_count += 1
+            assert request_count < 200, "it does not get on"
+            if isinstance(ask, FindStart):
+                times = [ref.approx_created_at for ref in self.list_rows(ask.scope) if ref.approx_created_at]
+                cursor.set_list_start(min(times, default=None))
+                continue
+            rows = [
+                ref
+                for ref in self.list_rows(ask.scope)
+                if ref.approx_created_at and ask.start <= ref.approx_created_at < ask.end
+            ]
+            cursor.record_listing(ask, len(rows))
+            if cursor.is_needed(batch_ledger, ask):
+                self.read(batch_ledger, ask, rows)
+            cursor.complete_window(ask)
+            self.state = stream_state.as_json()
+            if request_count == stop_after:
+                return
+        for ref in batch_ledger.find_unlisted(self.now):
+            self.record_snapshot(batch_ledger, ref)
+        batch_ledger.compact_and_prune(self.now, scopes)
+        self.state = stream_state.as_json()
+
+    def read(self, ledger: Ledger, window: Window, rows: Sequence[PartitionRef]) -> None:
+        listing = Listing()
+        listing.add(ref for ref in rows if not ledger.is_pruned(ref, ("", ref.template_id or ""), window.time_range))
+        for ref in ledger.plan(listing, self.now)[0]:
+            self.record_snapshot(ledger, ref)
+
+    def record_snapshot(self, ledger: Ledger, ref: PartitionRef) -> None:
+        status = PartitionStatus.OPEN if ref.batch_id in self.pending else PartitionStatus.COMPLETE
+        mark = f"{status.value:.6}"
+        if mark not in ledger.record(Snapshot(ref, status, documents=DONE_DOCUMENTS), [mark], self.now):
+            self.delivered[f"{ref.batch_id} {status.value}"] += 1
+
+    def finish(self) -> None:
+        for name in self.pending:
+            self.rows[name] = replace(self.rows[name], fingerprint=f"{name} done")
+        self.pending.clear()
+
+    @property
+    def delivery_counts(self) -> Counter[str]:
+        """How often each row has come complete."""
+        complete_counts = {key.split()[0]: count for key, count in self.delivered.items() if key.endswith("complete")}
+        return Counter(complete_counts)
+
+    def list_rows(self, scope: str) -> list[PartitionRef]:
+        return [ref for ref in self.rows.values() if scope in ("", ref.template_id)]
+
+    def expected_rows(self, scopes: Sequence[str], start_date: datetime | None) -> set[str]:
+        return {
+            name
+            for name, ref in self.rows.items()
+            if ref.approx_created_at
+            and ("" in scopes or ref.template_id in scopes)
+            and (start_date is None or ref.approx_created_at >= start_date)
+        }
+
+
+SCOPES = st.sampled_from([("",), ("a",), ("b",), ("a", "b"), ("b", "a")])
+DAYS = st.sampled_from([0.0, 0.2, 1, 5, 40])
+DATES = st.sampled_from([None, *(START + timedelta(days=days, hours=7, seconds=30) for days in (-60, -9, -2, 0, 4))])
+
+
+class TestSettings:
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 90)), max_size=12),
+        st.lists(
+            st.tuples(SCOPES, DATES, st.integers(0, 5), st.sampled_from([None, 1, 2, 5]), DAYS, st.booleans()),
+            max_size=7,
+        ),
+    )
+    def test_whatever_is_asked_for_comes_once_however_settings_change(
+        self,
+        rows: list[tuple[str, float]],
+        syncs: list[tuple[tuple[str, ...], datetime | None, int, int | None, float, bool]],
+    ) -> None:
+        """Between syncs there are new rows, some are finished only later, and some of the syncs are broken off."""
+        world = FakeList()
+        for template, age in rows:
+            world.add(template, START - age * DAY)
+        for scopes, start_date, lookback, stop_after, days, is_finished in syncs:
+            world.sync(scopes, start_date, lookback, stop_after)
+            if stop_after is None:
+                assert world.expected_rows(scopes, start_date) <= {key.split()[0] for key in world.delivered}
+            world.now += days * DAY
+            for template in "ab":
+                world.add(template, world.now, is_pending=not is_finished)
+            if is_finished:
+                world.finish()
+        world.finish()
+        for _ in range(2):  # what is open and still listed is asked for by the second
+            world.sync(("",), None)
+
+        assert world.delivery_counts == Counter(world.rows.keys())
+        assert max(world.delivered.values(), default=1) == 1
+
+    def test_an_earlier_start_is_read_back_to_where_it_now_begins(self) -> None:
+        world = FakeList()
+        for age in range(30):
+            world.add("a", START - age * DAY)
+        world.sync(("",), START - 9.5 * DAY)
+        assert len(world.delivered) == 10
+
+        world.sync(("",), START - 19.5 * DAY, stop_after=2)
+        world.sync(("",), START - 19.5 * DAY)
+
+        assert world.delivery_counts == Counter(f"{age}" for age in range(20))
+
+    def test_a_start_date_in_the_future_forgets_nothing(self) -> None:
+        world = FakeList()
+        world.add("a", START)
+        world.sync(("",), None, lookback=0)
+        world.now += DAY
+        for _ in range(2):
+            world.sync(("",), START + 4.3 * DAY, lookback=0)
+
+        world.sync(("",), None, lookback=0)
+
+        assert world.delivery_counts == Counter("0")
+
+    def test_of_an_older_connector_is_taken_for_read_from_the_start_date_of_now(self) -> None:
+        world = FakeList()
+        for age in range(30):
+            world.add("a", START - age * DAY)
+        world.state = {"version": 2, "until": {"": "2026-11-20T00:00Z"}}
+        world.sync(("",), START - 9.5 * DAY, lookback=0)
+        assert world.delivery_counts == Counter("0")
+        assert world.state["read"] == {"": ["2026-11-10T21:00Z/2026-11-20T00:00Z"]}
+
+        world.sync(("",), START - 19.5 * DAY, lookback=0)
+
+        assert world.delivery_counts == Counter(["0", *(f"{age}" for age in range(10, 20))])
+
+
+class TestFailures:
+    def make_cursor(self, days: int = 0) -> tuple[Ledger, WindowCursor]:
+        """Of a list that was read until `days` ago."""
+        ledger = Ledger(SyncPolicy(), ChangeDetection.LISTING)
+        if days:
+            read = TimeRange(BEGINNING, START - days * DAY)
+            ledger.advance_watermark("", read, read, START - 3 * DAY)
+        return ledger, WindowCursor(deque(["", "other"]), [ledger], 3 * DAY, None if days else START - 5 * DAY, START)
+
+    def test_a_window_that_cannot_be_read_is_tried_day_by_day_and_costs_its_day_alone(self) -> None:
+        ledger, cursor = self.make_cursor(10)
+        bad = datetime(2026, 11, 12, tzinfo=timezone.utc)
+        while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
+            if ask.start <= bad < ask.end:
+                is_again = cursor.handle_failure(ask, UnreadableResponse("It cannot be read."))
+                assert is_again is (ask.end - ask.start > DAY)
+            else:
+                cursor.record_listing(ask, 1)
+                cursor.complete_window(ask)
+
+        assert ask == FindStart("other")
+        today = datetime(2026, 11, 20, tzinfo=timezone.utc)
+        assert ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
+        assert WindowCursor(deque([""]), [ledger], 3 * DAY, None, START).get_next_step() == Window("", bad, bad + DAY)
+
+    def test_lists_without_an_end_leave_the_rest_of_their_scope(self) -> None:
+        _, cursor = self.make_cursor()
+        asks = []
+        while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
+            asks.append(ask)
+            cursor.handle_failure(ask, TooManyPages("It goes on."))
+
+        assert len(asks) == 3
+
+    @pytest.mark.parametrize("error", [OSError("down")])
+    def test_another_error_leaves_the_rest_of_its_scope(self, error: Exception) -> None:
+        _, cursor = self.make_cursor()
+
+        assert cursor.handle_failure(cursor.get_next_step(), error) is False
+
+        ask = cursor.get_next_step()
+        assert ask is not None
+        assert ask.scope == "other"
+
+    def test_a_window_with_rows_that_cannot_be_read_is_read_again_and_no_other(self) -> None:
+        ledger, cursor = self.make_cursor()
+        first, *other_windows = _read_windows(cursor)
+        cursor.unreadable_windows.add(first)
+        for window in (first, *other_windows):
+            cursor.complete_window(window)
+
+        second_windows = _read_windows(WindowCursor(deque([""]), [ledger], 0 * DAY, START - 5 * DAY, START))
+
+        assert [window.start for window in second_windows] == [first.start, START.replace(hour=0)]
+
+
+def _read_windows(cursor: WindowCursor) -> list[Window]:
+    windows = []
+    while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
+        windows.append(ask)
+        cursor.record_listing(ask, 1000)
+    return windows

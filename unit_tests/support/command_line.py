@@ -1,0 +1,109 @@
+"""The connector as a process, with the files that Airbyte would write for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airbyte_cdk.models import (
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteCatalogSerializer,
+    ConfiguredAirbyteStream,
+    DestinationSyncMode,
+    SyncMode,
+)
+
+from source_docextract import SourceDocextract
+from unit_tests.support.harness import log
+
+FROZEN_CLOCK_SCRIPT = str(Path(__file__).parent / "subprocess_entry.py")
+NOW = "2026-11-20T09:00:00+00:00"
+
+WITHOUT_STARLETTE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "starlette":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+"""A sitecustomize.py, which Python runs at its start: what a plain `pip install .` leaves out is not found."""
+
+
+@dataclass(frozen=True)
+class ProcessResult:
+    """What a process wrote. A line ends where anything ends a line."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.stdout.splitlines() if line]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    def filter_messages(self, message_type: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == message_type]
+
+    @property
+    def log_texts(self) -> list[str]:
+        return [message["log"]["message"] for message in self.filter_messages("LOG")]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [message["record"]["data"] for message in self.filter_messages("RECORD")]
+
+
+def run_connector(
+    folder: Path,
+    verb: str,
+    settings: Mapping[str, Any],
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    options_last: bool = False,
+    program_text: str = "",
+) -> ProcessResult:
+    """One verb, with the clock of the sandbox and little patience; `read` reads every stream that there is.
+
+    Args:
+        last: whether the options come after those of the files, and so in their place.
+        code: a program to be run instead of the command line.
+    """
+    arguments = [verb, *(() if options_last else options)]
+    if verb != "spec":
+        (folder / "config.json").write_text(json.dumps(settings))
+        arguments += ["--config", str(folder / "config.json")]
+    if verb == "read":
+        (folder / "catalog.json").write_text(
+            json.dumps(ConfiguredAirbyteCatalogSerializer.dump(build_catalog(settings)))
+        )
+        arguments += ["--catalog", str(folder / "catalog.json")]
+    arguments += options if options_last else ()
+    program = ["-c", program_text] if program_text else [FROZEN_CLOCK_SCRIPT, NOW]
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore::FutureWarning", *program, *arguments],  # of Google, on an old Python
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        env=None if env is None else dict(env),
+    )
+    return ProcessResult(process.stdout, process.stderr, process.returncode)
+
+
+def build_catalog(settings: Mapping[str, Any]) -> ConfiguredAirbyteCatalog:
+    """Every stream that the settings give."""
+    streams = SourceDocextract().discover(log, settings).streams
+    modes = {"sync_mode": SyncMode.incremental, "destination_sync_mode": DestinationSyncMode.append_dedup}
+    return ConfiguredAirbyteCatalog(streams=[ConfiguredAirbyteStream(stream=stream, **modes) for stream in streams])

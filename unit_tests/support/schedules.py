@@ -1,0 +1,297 @@
+"""Schedules: what happens in all accounts, in any order, between syncs that break off anywhere.
+
+Days are counted in any zone, pages are short, and settings ask for less and for more in between.
+
+When the world falls quiet, one more sync makes the warehouse equal to the world, for every stream of every provider;
+the next one delivers nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteStream
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault
+from unit_tests.support.accounts import ACCOUNTS, Account
+from unit_tests.support.harness import Connection, frozen_sandbox, has_same_content
+from unit_tests.support.leaf_cases import collect_leaves, get_original_value
+
+STREAM_KINDS = ("batches", "files", "results", "fields")
+STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in STREAM_KINDS]
+EVENTS = sorted({(account_index, event) for account_index, account in enumerate(ACCOUNTS) for event in account.events})
+NUMBERS = st.integers(0, 7)
+FAULT_STATUSES = (429, 500, 503, 501, 200)
+"""Statuses; with 200 comes an answer that nobody can read."""
+STREAM_SUBSETS = st.sets(st.sampled_from(STREAMS), min_size=1)
+HOSTS = ("extracta", "docmap", "sensible", "atlas")
+LISTING_HOSTS = ("docmap", "sensible")
+"""Those that are read out of lists by time."""
+ZONES = ("UTC", "Etc/GMT+8", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata", "America/New_York")
+SWITCHES = st.fixed_dictionaries(
+    {
+        "classification_batches": st.booleans(),
+        "atlas_total_counts_extracted": st.booleans(),
+        "atlas_error_in_file_data": st.booleans(),
+        "extracta_start_time": st.sampled_from(("ms", "http", "seconds_and_nanoseconds", "nanoseconds", "words")),
+        "sensible_portfolios": st.sampled_from(("whole", "no_documents", "no_output")),
+        "sensible_postprocessed": st.booleans(),
+        "docmap_zone": st.sampled_from(ZONES),
+        "docmap_scan": st.sampled_from((0, 8)),
+        "docmap_cursor_inclusive": st.booleans(),
+        "docmap_cursor_rows_only": st.booleans(),
+        "sensible_scan": st.sampled_from((0, 3)),
+    }
+)
+ID_ENDPOINTS = (
+    "extracta.getBatchResults",
+    "extracta.getResults",
+    "docmap.extraction",
+    "sensible.document",
+    "sensible.batch",
+    "atlas.extracts",
+)
+_MAX_ELAPSED_DAYS = 24
+"""Days that pass at most where edits shall be seen for 30 days after."""
+
+
+class Schedule(RuleBasedStateMachine):
+    """One sandbox, one connection, five accounts."""
+
+    kill_process: ClassVar[bool] = False
+    extra_settings: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.known_streams: list[ConfiguredAirbyteStream] = []
+
+    @initialize(sees_all_changes=st.booleans(), short_lookback=st.sampled_from((0, 1, 3)), switches=SWITCHES)
+    def begin(self, sees_all_changes: bool, short_lookback: int, switches: dict[str, Any]) -> None:
+        sandbox_context = frozen_sandbox(**switches)
+        self.sandbox, url = self._stack.enter_context(sandbox_context)
+        settings: dict[str, Any] = {
+            "lookback_days": 30 if sees_all_changes else short_lookback,
+            "give_up_after_days": 3650,
+            **self.extra_settings,
+        }
+        self.accounts: list[Account] = [account(self.sandbox, settings, sees_all_changes) for account in ACCOUNTS]
+        self.connection = Connection(self.sandbox, url, settings)
+        for account in self.accounts:
+            account.settings = self.connection.settings
+        self.sees_all_changes = sees_all_changes
+        self.elapsed_days = 0
+        self.had_unknown_ids = False
+
+    @rule(event=st.sampled_from(EVENTS), pick=NUMBERS, variant=NUMBERS)
+    def apply_event(self, event: tuple[int, str], pick: int, variant: int) -> None:
+        account_index, name = event
+        getattr(self.accounts[account_index], name)(pick, variant)
+
+    @rule(hours=st.integers(1, 30), days=st.sampled_from((0, 0, 1, 4, 9)))
+    def advance_clock(self, hours: int, days: int) -> None:
+        if self.sees_all_changes and self.elapsed_days + days + 2 > _MAX_ELAPSED_DAYS:
+            return
+        self.elapsed_days += days + hours // 24 + 1
+        self.sandbox.clock.advance(seconds=3600 * hours, days=days)
+
+    @rule(days=st.sampled_from((None, 0, 2, 5, 40)))
+    def move_start_date(self, days: int | None) -> None:
+        """The start date is moved, back or on. Where days are summed up, that costs a day."""
+        self.connection.settings.pop("start_date", None)
+        if days is not None:
+            start = self.sandbox.clock.now() - timedelta(days=days, minutes=1)
+            self.connection.settings["start_date"] = start.isoformat()
+        for account in self.accounts:
+            account.may_repeat_batches = True
+            account.may_repeat_rows = account.may_repeat_rows or account.host not in LISTING_HOSTS
+
+    @rule(streams=STREAM_SUBSETS)
+    def sync_streams(self, streams: set[str]) -> None:
+        self.sync(streams)
+
+    @rule(streams=STREAM_SUBSETS, stop_after=st.integers(1, 150))
+    def interrupt_sync(self, streams: set[str], stop_after: int) -> None:
+        if self.kill_process:
+            self.connection.sync_and_kill(*self.filter_available(streams), message_count=stop_after)
+        else:
+            self.sync(streams, stop_after)
+
+    @rule(
+        streams=STREAM_SUBSETS,
+        host=st.sampled_from(HOSTS),
+        times=st.integers(1, 12),
+        status=st.sampled_from(FAULT_STATUSES),
+    )
+    def sync_with_faults(self, streams: set[str], host: str, times: int, status: int) -> None:
+        fault = Fault("status", f"{host}.*", times=times, share=0.5, status=status, body=[] if status == 200 else "")
+        with self.sandbox.faults.apply_only(fault):
+            self.sync(streams)
+
+    @rule(
+        streams=STREAM_SUBSETS, host=st.sampled_from(HOSTS), times=st.integers(1, 12), name=st.sampled_from(sorted(TRANSIENT_4XX_FAULTS)),
+        share=st.sampled_from((0.3, 1.0)),
+    )  # fmt: skip
+    def sync_with_refusals(self, streams: set[str], host: str, times: int, name: str, share: float) -> None:
+        """What is refused says nothing of what was asked for."""
+        fault = replace(TRANSIENT_4XX_FAULTS[name], endpoint=f"{host}.*", times=times, share=share)
+        with self.sandbox.faults.apply_only(fault):
+            self.sync(streams)
+
+    @rule(streams=STREAM_SUBSETS, endpoint=st.sampled_from(ID_ENDPOINTS), times=st.integers(1, 12))
+    def sync_with_unknown_ids(self, streams: set[str], endpoint: str, times: int) -> None:
+        """The documented answer about an unknown id is no end either, while somebody names or lists it."""
+        self.had_unknown_ids = True
+        with self.sandbox.faults.apply_only(Fault("unknown id", endpoint, times=times)):
+            self.sync(streams)
+
+    def sync(self, streams: set[str], stop_after: int | None = None) -> None:
+        self.connection.sync(*self.filter_available(streams), stop_after=stop_after)
+
+    def filter_available(self, streams: set[str]) -> list[str]:
+        matches = [stream for stream in self.connection.streams if stream in streams]
+        return matches or self.connection.streams[:1]
+
+    def teardown(self) -> None:
+        with self._stack:
+            if hasattr(self, "accounts"):
+                self.check()
+
+    def check(self) -> None:
+        self.connection.settings.pop("start_date", None)
+        for account in self.accounts:
+            account.choose_all()
+        for account in (*self.accounts, *self.accounts):  # what is classified may be handed on, and finish then
+            account.finish()
+        if self.had_unknown_ids:
+            # What was not known is looked for ever more seldom: at the latest when its age has doubled.
+            self.connection.sync()
+            self.sandbox.clock.advance(days=self.elapsed_days + 2)
+        last_sync = self.connection.sync()
+        assert set(last_sync.final_statuses.values()) == {"COMPLETE"}, last_sync.error
+        fresh_connection = Connection(self.sandbox, self.connection.url, self.connection.settings)
+        assert set(fresh_connection.sync().final_statuses.values()) == {"COMPLETE"}
+        for account in self.accounts:
+            self.check_rows(account)
+            self.check_fields(account)
+            self.check_columns(account, fresh_connection)
+            self.check_repeats(account)
+        assert self.connection.sync().counts == {}
+
+    def check_rows(self, account: Account) -> None:
+        """Files and results, against the world itself."""
+        expected_rows = account.list_expected_rows()
+        files = self.connection.warehouse[f"{account.product}_files"]
+        results = self.connection.warehouse[f"{account.product}_results"]
+        actual_rows = {
+            key: (row["status"], results[key]["data"] if key in results else None) for key, row in files.items()
+        }
+        assert actual_rows.keys() - account.exempt_ids == expected_rows.keys() - account.exempt_ids
+        for key, row in expected_rows.items():
+            assert key in account.exempt_ids or actual_rows[key] == row, (key, actual_rows[key], row)
+            assert key not in actual_rows or actual_rows[key][0] == row[0] or key in account.exempt_ids, key
+
+    def check_fields(self, account: Account) -> None:
+        """Every value of every result; what an edit has taken away has another digest."""
+        values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for row in select_current_fields(self.connection, account.product).values():
+            values[row["result_key"]][row["path"]] = get_original_value(row)
+        for key, result in self.connection.warehouse[f"{account.product}_results"].items():
+            expected = collect_leaves(result["data"], account.product)
+            assert key.split("#")[0] in account.exempt_ids or values[key] == expected, (key, values[key], expected)
+
+    def check_columns(self, account: Account, fresh_connection: Connection) -> None:
+        """Every column of every stream, against what someone reads who comes new."""
+        for kind in STREAM_KINDS:
+            stream = f"{account.product}_{kind}"
+            rows, expected_rows = self.connection.warehouse[stream], fresh_connection.warehouse[stream]
+            if kind == "fields":
+                rows = select_current_fields(self.connection, account.product)
+            exempt_keys = {key for key in rows.keys() | expected_rows.keys() if key.split("#")[0] in account.exempt_ids}
+            assert rows.keys() - exempt_keys == expected_rows.keys() - exempt_keys, stream
+            for key, row in expected_rows.items():
+                assert key in exempt_keys or has_same_content(rows[key], row), (stream, rows[key], row)
+
+    def check_repeats(self, account: Account) -> None:
+        """What came twice had been delivered after the state that the sync went on from."""
+        same_host_accounts = [
+            other for other in self.accounts if other.host == account.host
+        ]  # what is classified is handed on
+        if not any(other.may_repeat_rows for other in same_host_accounts):
+            for stream, keys in self.connection.repeated_ids.items():
+                is_batches = stream.endswith("_batches")
+                if stream.rsplit("_", 1)[0] == account.product and not (is_batches and account.may_repeat_batches):
+                    assert not keys, (stream, keys)
+
+
+def select_current_fields(connection: Connection, product: str) -> dict[str, dict[str, Any]]:
+    """Those that belong to their result as it is now: the digest says so."""
+    results = connection.warehouse[f"{product}_results"]
+    rows = connection.warehouse[f"{product}_fields"]
+    digests = {key: row["digest"] for key, row in results.items()}
+    return {key: row for key, row in rows.items() if row["digest"] == digests.get(row["result_key"])}
+
+
+class KilledSchedule(Schedule):
+    """The same, but what breaks off is a process of its own; at least one does, when all has been finished."""
+
+    kill_process = True
+
+    @initialize(kill_after=st.integers(1, 40))
+    def choose_kill_time(self, kill_after: int) -> None:
+        self.kill_after = kill_after
+
+    def check(self) -> None:
+        for account in self.accounts:
+            account.finish()
+        self.connection.sync_and_kill(*self.connection.streams, message_count=self.kill_after)
+        super().check()
+
+
+class TypedSchedule(Schedule):
+    """The same with typed tables, as they are discovered before each sync; in bad weather with those known before."""
+
+    extra_settings: ClassVar[dict[str, Any]] = {"typed_tables": True}
+
+    def sync(self, streams: set[str], stop_after: int | None = None) -> None:
+        with suppress(AirbyteTracedException):
+            self.known_streams = self.connection.catalog().streams
+        hosts = {stream.split("_")[0] for stream in streams}
+        chosen = [
+            configured_stream
+            for configured_stream in self.known_streams
+            if configured_stream.stream.name in streams or self.is_typed(configured_stream.stream.name, hosts)
+        ]
+        self.connection.sync(
+            catalog=ConfiguredAirbyteCatalog(streams=chosen or self.known_streams[:1]), stop_after=stop_after
+        )
+
+    def is_typed(self, name: str, hosts: Collection[str]) -> bool:
+        return name not in STREAMS and name.split("_", maxsplit=1)[0] in hosts
+
+    def check(self) -> None:
+        self.known_streams = self.connection.catalog().streams
+        assert len(self.known_streams) > len(STREAMS)
+        super().check()
+
+    def check_columns(self, account: Account, fresh_connection: Connection) -> None:
+        """Of typed tables those columns that the row had when it was sent."""
+        super().check_columns(account, fresh_connection)
+        for stream in fresh_connection.warehouse.keys() - STREAMS:
+            if stream.startswith(f"{account.product}_") and account.product != "extracta_classification":
+                rows, expected_rows = self.connection.warehouse[stream], fresh_connection.warehouse[stream]
+                exempt_keys = {
+                    key for key in rows.keys() | expected_rows.keys() if key.split("#")[0] in account.exempt_ids
+                }
+                assert rows.keys() - exempt_keys == expected_rows.keys() - exempt_keys, stream
+                for key in expected_rows.keys() - exempt_keys:
+                    expected_row = {name: expected_rows[key].get(name) for name in rows[key]}
+                    assert has_same_content(rows[key], expected_row), (stream, rows[key], expected_rows[key])

@@ -1,0 +1,317 @@
+"""Listens to all that the connector says while a test runs, and finds the secrets in it.
+
+All means: log records at DEBUG with their tracebacks, the messages that `spec`, `check`, `discover` and `read` give
+out, the errors that they and single requests end with, as Python would print them, and what processes of the connector
+write. What is secret is learned from what the connector is given: keys and tokens; and anything that looks like a
+signed link, which only the data of a record may hold.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import subprocess
+import tempfile
+import traceback
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from functools import cache, wraps
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+from airbyte_cdk.logger import AirbyteLogFormatter
+from airbyte_cdk.models import AirbyteMessage, AirbyteMessageSerializer, Type
+
+from source_docextract import SourceDocextract
+from source_docextract.core.errors import ConnectorError
+from source_docextract.core.redaction import SanitizingFilter
+from source_docextract.http.client import Client
+from source_docextract.sync.messages import RecordLines
+
+_VALUE_PATTERN = r"(?:=|%3d)[^\s*\"'\\]"
+SECRET_PATTERNS = {
+    marker: re.compile(rf"(?i){marker}{_VALUE_PATTERN}")
+    for marker in ("signature", "sig", "credential", "security-token")
+}
+SECRET_PATTERNS["://"] = re.compile(r"://[^/\s\"'\\]*:[^/\s\"'\\]*@")
+SECRET_PATTERNS["eyj"] = re.compile(
+    r"\beyJ(?:hbGci|0eXAi|raWQi)[\w-]{8,}"
+)  # any "eyJ" would be found in the marks of a state
+"""What a signed link, an address with a password and a token look like, by what each must have in small letters."""
+
+FAKE_SECRETS = ("s1gned", "passw0rd", "s3cr3t", "a-wrong-")
+"""Words that stand for secrets in these tests."""
+
+_MIN_SECRET_LENGTH = 8  # to be told from other words
+_SECRET_SETTINGS = ("api_key", "client_id", "client_secret")
+
+
+def find_leaks(text: str, secrets: Iterable[str]) -> list[str]:
+    """What in a text must not be there; links and made-up secrets included."""
+    lowered = text.lower()
+    matches = [
+        match[0] for marker, pattern in SECRET_PATTERNS.items() if marker in lowered for match in pattern.finditer(text)
+    ]
+    return [*matches, *(word for word in FAKE_SECRETS if word in text), *find_secrets(text, secrets)]
+
+
+def find_secrets(text: str, secrets: Iterable[str]) -> list[str]:
+    """The secrets that a text holds in one form or another."""
+    lowered = text.lower()
+    # A copy: a worker may learn of a token meanwhile.
+    return [secret for secret in tuple(secrets) if any(form in lowered for form in _encoded_forms(secret))]
+
+
+@cache
+def _encoded_forms(secret: str) -> set[str]:
+    forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], secret.replace("/", r"\/")}
+    for shift in range(3):
+        encoded = b64encode(b"x" * shift + secret.encode()).decode().rstrip("=")
+        forms.add(encoded[(0, 2, 3)[shift] : -1])
+    return {form.lower() for form in forms}
+
+
+class SecretScanner:
+    """What was heard in one test."""
+
+    def __init__(self) -> None:
+        self.secrets: set[str] = set()
+        self.leaks: list[str] = []
+        self.scanned_characters = 0
+        self.discarded_outputs: list[IO[bytes]] = []
+        """What processes wrote that no test looks at."""
+        self.unscanned_types: set[Type] = set()
+        """Messages that are not heard, where a provider sends secrets as data."""
+        self._scanned_errors: set[str] = set()
+        self._scanned_hashes: set[int] = set()
+
+    def add_secrets(self, *values: str) -> None:
+        secrets = {value.removeprefix("Bearer ") for value in values}
+        self.secrets |= {secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH}
+
+    def scan(self, source: str, text: str) -> None:
+        self.scanned_characters += len(text)
+        if hash(text) in self._scanned_hashes:
+            return
+        self._scanned_hashes.add(hash(text))
+        self.leaks.extend(f"{source}: {leak!r} in {text[:500]!r}" for leak in find_leaks(text, self.secrets))
+
+    def scan_message(self, message: AirbyteMessage) -> None:
+        if message.type in self.unscanned_types:
+            return
+        if isinstance(message, RecordLines):
+            self.scan_output(message.payload.decode())
+            return
+        if message.type is Type.RECORD:
+            self.scan_line(orjson.dumps(message.record.data).decode(), is_record=True)
+        else:
+            self.scan_line(orjson.dumps(AirbyteMessageSerializer.dump(message)).decode(), is_record=False)
+
+    def scan_line(self, text: str, *, is_record: bool) -> None:
+        """A record may hold links, and nothing else that opens something."""
+        if not is_record:
+            self.scan("message", text)
+            return
+        self.scanned_characters += len(text)
+        self.leaks.extend(f"record: {secret!r} in {text[:500]!r}" for secret in find_secrets(text, self.secrets))
+
+    def scan_output(self, text: str) -> None:
+        for line in text.splitlines():
+            self.scan_line(line, is_record=line.startswith('{"type":"RECORD"'))
+
+    def scan_error(self, error: BaseException) -> None:
+        if repr(error) not in self._scanned_errors:
+            self._scanned_errors.add(repr(error))
+            traceback_exception = traceback.TracebackException.from_exception(error)
+            self.scan("error", f"{_format_exception(traceback_exception)}\n{error!r}")
+
+
+def _format_exception(error: traceback.TracebackException) -> str:
+    """As Python prints it, but for the lines of the tests, which may be about a secret."""
+    error.stack = traceback.StackSummary.from_list([frame for frame in error.stack if "_tests" not in frame.filename])
+    for linked_error in (error.__cause__, error.__context__):
+        if linked_error:
+            _format_exception(linked_error)
+    return "".join(error.format())
+
+
+class _ScanningHandler(logging.Handler):
+    def __init__(self, scanner: SecretScanner) -> None:
+        super().__init__(logging.DEBUG)
+        self.scanner = scanner
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Of others only warnings are printed, and as the command line prints them."""
+        if not record.name.startswith("airbyte"):
+            record = copy(record)
+            SanitizingFilter().filter(record)
+        self.scanner.scan(f"log of {record.name}", self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def leak_scanner(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretScanner]:
+    """Fails the test in which the connector told a secret."""
+    scanner = SecretScanner()
+    handler, logger, root = _ScanningHandler(scanner), logging.getLogger("airbyte"), logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    for root_handler in root.handlers:
+        if isinstance(root_handler.formatter, AirbyteLogFormatter):
+            root_handler.setLevel(logging.INFO)  # what is heard here need not be printed as well
+    root.addHandler(handler)
+    _scan_source(scanner, monkeypatch)
+    _scan_clients(scanner, monkeypatch)
+    _scan_processes(scanner, monkeypatch)
+    try:
+        yield scanner
+    finally:
+        root.removeHandler(handler)
+        logger.setLevel(level)
+        for output in scanner.discarded_outputs:
+            output.seek(0)
+            scanner.scan_output(output.read().decode())
+            output.close()
+    assert not scanner.leaks, "\n".join(scanner.leaks[:5])
+
+
+def _scan_source(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scan_calls(verb: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(verb)
+        def wrapped(*args: Any, **options: Any) -> Any:
+            try:
+                result = verb(*args, **options)
+            except BaseException as error:
+                scanner.scan_error(error)
+                raise
+            scanner.scan("answer", repr(result))
+            return result
+
+        return wrapped
+
+    def read(*args: Any, **options: Any) -> Iterator[AirbyteMessage]:
+        messages = original_read(*args, **options)
+        try:
+            for message in messages:
+                scanner.scan_message(message)
+                yield message
+        except BaseException as error:
+            scanner.scan_error(error)
+            raise
+        finally:
+            messages.close()
+
+    original_read: Any = SourceDocextract.read
+    monkeypatch.setattr(SourceDocextract, "read", read)
+    for name in ("spec", "check", "discover"):
+        monkeypatch.setattr(SourceDocextract, name, scan_calls(getattr(SourceDocextract, name)))
+
+
+def _scan_clients(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learns the keys and tokens in use, and hears every error that is made."""
+    original_init, original_log_in, original_error_init = Client.__init__, Client._log_in, ConnectorError.__init__
+
+    def scanned_init(self: Client, *args: Any, **options: Any) -> None:
+        login = options.get("login")
+        scanner.add_secrets(
+            *(options.get("headers") or {}).values(), *(login.request.headers.values() if login else ())
+        )
+        original_init(self, *args, **options)
+
+    async def scanned_log_in(self: Client, *args: Any) -> tuple[str, float]:
+        token, lifetime = await original_log_in(self, *args)
+        scanner.add_secrets(token)
+        return token, lifetime
+
+    def scanned_error_init(self: ConnectorError, *args: Any, **options: Any) -> None:
+        original_error_init(self, *args, **options)
+        scanner.scan("error", str(self))
+
+    async def scanned_send(*args: Any) -> Any:
+        try:
+            return await original_send(*args)
+        except BaseException as error:
+            scanner.scan_error(error)
+            raise
+
+    original_send = Client._send_with_retries
+    monkeypatch.setattr(Client, "__init__", scanned_init)
+    monkeypatch.setattr(Client, "_log_in", scanned_log_in)
+    monkeypatch.setattr(Client, "_send_with_retries", scanned_send)
+    monkeypatch.setattr(ConnectorError, "__init__", scanned_error_init)
+
+
+def _scan_processes(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ScannedProcess(subprocess.Popen[Any]):
+        """One whose output is heard as well, also where the test throws it away."""
+
+        def __init__(self, args: Any, *positional: Any, **options: Any) -> None:
+            if is_connector_process(args):
+                scanner.add_secrets(*_read_config_secrets(args))
+                for name in ("stdout", "stderr"):
+                    if options.get(name) == subprocess.DEVNULL:
+                        options[name] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the test ends)
+                        scanner.discarded_outputs.append(options[name])
+            super().__init__(args, *positional, **options)
+            if is_connector_process(args):
+                self.stdout, self.stderr = (_Tee.wrap(pipe, scanner) for pipe in (self.stdout, self.stderr))
+
+        def communicate(self, *args: Any, **options: Any) -> Any:
+            output = super().communicate(*args, **options)
+            if is_connector_process(self.args):
+                for stream_output in output:
+                    scanner.scan_output(
+                        stream_output.decode() if isinstance(stream_output, bytes) else stream_output or ""
+                    )
+            return output
+
+    monkeypatch.setattr(subprocess, "Popen", ScannedProcess)
+
+
+class _Tee:
+    """A pipe whose lines are heard as they are read."""
+
+    def __init__(self, pipe: Any, scanner: SecretScanner) -> None:
+        self._pipe, self._scanner = pipe, scanner
+
+    @classmethod
+    def wrap(cls, pipe: Any, scanner: SecretScanner) -> Any:
+        return cls(pipe, scanner) if pipe else pipe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.readline, type(self._pipe.readline(0))())
+
+    def readline(self, *size: int) -> Any:
+        return self._scan_output(self._pipe.readline(*size))
+
+    def read(self, *size: int) -> Any:
+        return self._scan_output(self._pipe.read(*size))
+
+    def _scan_output(self, output: Any) -> Any:
+        self._scanner.scan_output(output.decode() if isinstance(output, bytes) else output)
+        return output
+
+
+def is_connector_process(args: Any) -> bool:
+    return isinstance(args, list) and any(
+        Path(str(argument)).name in {"source-docextract", "source_docextract", "subprocess_entry.py"}
+        for argument in args
+    )
+
+
+def _read_config_secrets(args: list[str]) -> Iterator[str]:
+    """Those in the settings that a process is started with."""
+    arguments = " ".join(map(str, args)).replace("=", " ").split()
+    for path in (argument for argument in arguments if argument.endswith("config") or argument.endswith("config.json")):
+        if Path(path).is_file():
+            settings = json.loads(Path(path).read_text())
+            for section in settings.values():
+                if isinstance(section, dict):
+                    yield from (str(section[key]) for key in _SECRET_SETTINGS if key in section)

@@ -1,0 +1,294 @@
+"""A provider that answers from a script: an HTTP server on loopback for the client's tests, and a driver of scripts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+from source_docextract.core.requests import ErrorFormat, Login, Request
+from source_docextract.http.client import Client
+from source_docextract.http.rate_limit import RetryPolicy
+
+KEY = "key-0123456789abcdef"
+QUICK = RetryPolicy(max_tries=3, first_wait=0.01, max_wait=0.02, max_retry_after=90)
+
+StubResponse = tuple[int, Mapping[str, str], Any]
+"""Status, headers, and a body: bytes as they are, other values as JSON, or a callable that answers by itself."""
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """One request as it arrived; `at` on the monotonic clock."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: float
+
+
+@dataclass
+class StubServer:
+    """Answers by `answer`; remembers what it was asked, and how many requests were in work at once."""
+
+    respond: Callable[[ReceivedRequest], StubResponse]
+    url: str = ""
+    received: list[ReceivedRequest] = field(default_factory=list)
+    max_concurrent: int = 0
+    _concurrent: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, handler: BaseHTTPRequestHandler) -> None:
+        request_body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        request = ReceivedRequest(handler.command, handler.path, handler.headers, request_body, time.monotonic())
+        with self._lock:
+            self.received.append(request)
+            self._concurrent += 1
+            self.max_concurrent = max(self.max_concurrent, self._concurrent)
+        try:
+            status, headers, payload = self.respond(request)
+        finally:
+            with self._lock:
+                self._concurrent -= 1
+        if callable(payload):
+            payload(handler)
+            return
+        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        _send_head(handler, status, headers, len(content))
+        handler.wfile.write(content)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between the requests, in the order of their arrival."""
+        times = sorted(request.received_at for request in self.received)
+        return [later - earlier for earlier, later in pairwise(times)]
+
+
+def ok_response(body: Any, **headers: str) -> StubResponse:
+    return 200, headers, body
+
+
+def respond_in_turn(*responses: StubResponse) -> Callable[[ReceivedRequest], StubResponse]:
+    """One answer after the other, the last one for ever."""
+    remaining = list(responses)
+    lock = threading.Lock()
+
+    def respond(_request: ReceivedRequest) -> StubResponse:
+        with lock:
+            return remaining.pop(0) if len(remaining) > 1 else remaining[0]
+
+    return respond
+
+
+def reset_connection(handler: BaseHTTPRequestHandler) -> None:
+    """Breaks the connection without a word."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def reset_after_partial_body(handler: BaseHTTPRequestHandler) -> None:
+    """Promises 1,000 bytes and breaks off after some."""
+    _send_head(handler, 200, {}, 1000)
+    handler.wfile.write(b'{"files": [')
+
+
+def send_endlessly(prefix: bytes, filler: bytes = b"", pause: float = 0.01) -> Callable[[BaseHTTPRequestHandler], None]:
+    """An answer that begins so and never ends: it falls silent, or goes on by a byte now and then."""
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(prefix)
+        while filler:
+            time.sleep(pause)
+            handler.wfile.write(filler)
+        handler.connection.recv(1)
+
+    return respond
+
+
+def _send_head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], length: int) -> None:
+    handler.send_response(status)
+    for name, value in {"Content-Type": "application/json", "Content-Length": str(length), **headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that walks away is part of the story."""
+
+
+@contextmanager
+def serve_stub(respond: Callable[[ReceivedRequest], StubResponse]) -> Iterator[StubServer]:
+    server = StubServer(respond)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.handle(self)
+
+        do_POST = do_GET  # noqa: N815 (a name that http.server looks for)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Says nothing."""
+
+    http_server = _HttpServer(("127.0.0.1", 0), Handler)
+    server.url = f"http://127.0.0.1:{http_server.server_address[1]}"
+    thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http_server.shutdown()
+        http_server.server_close()
+        thread.join()
+
+
+ACME = ErrorFormat(
+    "Acme",
+    "acme.api_key",
+    extract_reason=lambda body: body.get("error") if isinstance(body, dict) else None,
+    is_retryable=lambda status, body: status == 400 and body == {"error": "passing"},
+    final_messages={410: "no longer serves this version; set acme.base_url"},
+)
+
+
+class BlockingClient(Client):
+    """One whose requests are waited for."""
+
+    def send(self, request: Request) -> Any:
+        """The parsed body, or raises what came instead."""
+        outcomes: SimpleQueue[Any] = SimpleQueue()
+        self.submit(request, outcomes.put)
+        outcome = outcomes.get()
+        if isinstance(outcome, Exception):
+            self.release_lane(request.lane)
+            raise outcome
+        return outcome
+
+
+def create_acme_client(url: str, **options: Any) -> BlockingClient:
+    """A client of an API that is called Acme, with a key and little patience."""
+    options = {"headers": {"Authorization": f"Bearer {KEY}"}, "retry_policy": QUICK, **options}
+    return BlockingClient(ACME, url, **options)
+
+
+@contextmanager
+def serve_responses(*responses: StubResponse, **options: Any) -> Iterator[tuple[StubServer, BlockingClient]]:
+    """A server that gives these answers in turn, and a client of it."""
+    with serve_stub(respond_in_turn(*responses)) as server:
+        client = create_acme_client(server.url, **options)
+        try:
+            yield server, client
+        finally:
+            client.close()
+
+
+def run_concurrently(send: Callable[[Request], Any], requests: Sequence[Request]) -> list[Any]:
+    """What each of the requests gives, all sent at once by a thread each; an error stands for itself."""
+
+    def get_outcome(request: Request) -> Any:
+        try:
+            return send(request)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(get_outcome, requests))
+
+
+def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Thread], list[Any]]:
+    """Starts them; gives the threads and, as they end, what they gave or raised."""
+    outcomes: list[Any] = []
+
+    def run(call: Callable[[], Any]) -> None:
+        try:
+            outcomes.append(call())
+        except Exception as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    return threads, outcomes
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.005)
+
+
+class TokenServer:
+    """Gives out tokens token-1, token-2, ...; takes only the last one; answers in turn where it is told to."""
+
+    def __init__(self, lifetime: float = 3600, *login_responses: StubResponse) -> None:
+        self.lifetime = lifetime
+        self.tokens = 0
+        self.logins = 0
+        self._respond_to_login = respond_in_turn(*login_responses) if login_responses else None
+        self._lock = threading.Lock()
+
+    def __call__(self, request: ReceivedRequest) -> StubResponse:
+        with self._lock:
+            if request.path != "/login":
+                is_valid = request.headers.get("Token") == f"token-{self.tokens}"
+                return ok_response({}) if is_valid else (401, {}, {"error": "token expired"})
+            self.logins += 1
+            if self._respond_to_login:
+                return self._respond_to_login(request)
+            self.tokens += 1
+            return ok_response({"token": f"token-{self.tokens}", "lives": self.lifetime})
+
+
+LOGIN = Login(
+    Request("POST", "/login", headers={"Client-Secret": "s3cr3t-0123456789"}),
+    "Token",
+    lambda body: (body["token"], body["lives"]),
+)
+
+
+class RecordingLogger(logging.Logger):
+    """Keeps what it is told, as it would be printed."""
+
+    def __init__(self, level: int = logging.INFO) -> None:
+        super().__init__("scripted", level)
+        self.lines: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: self.lines.append(record.getMessage())  # type: ignore[method-assign]
+        self.addHandler(handler)
+
+
+def play_flow(flow: Generator[Sequence[Request], Any, Any], *responses: Any) -> tuple[Any, list[list[Request]]]:
+    """Plays the provider of a script: one answer, or one error to throw in, for each time that it asks.
+
+    Gives what the script returned, and what it asked for each time.
+    """
+    requests_by_step: list[list[Request]] = []
+    remaining = list(responses)
+    try:
+        requests_by_step.append(list(next(flow)))
+        while True:
+            assert remaining, f"it asks once more: {requests_by_step[-1]}"
+            response = remaining.pop(0)
+            requests = flow.throw(response) if isinstance(response, Exception) else flow.send(response)
+            requests_by_step.append(list(requests))
+    except StopIteration as stop:
+        assert not remaining, f"it did not ask for {remaining}"
+        return stop.value, requests_by_step

@@ -1,0 +1,101 @@
+"""All providers in one sync: none waits for another, and one that is slow or down holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from docextract_sandbox import Fault, Sandbox
+from unit_tests.support.concurrency import OTHERS, fill_sandbox
+from unit_tests.support.harness import Connection, frozen_sandbox, log
+
+ENDPOINTS = {"extracta.getBatchResults", "extracta.getResults"}
+
+
+def test_a_spaced_provider_holds_up_no_other() -> None:
+    """All that they have is read while Extracta waits for its second turn, at each of its two result endpoints."""
+    with frozen_sandbox() as (sandbox, url):
+        connection = Connection(sandbox, url, fill_sandbox(sandbox))
+        ended: dict[str, str] = {}
+        others = {stream for stream in connection.streams if stream.startswith(OTHERS)}
+        reading = connection.source.read(log, connection.settings, connection.catalog(), [])
+        for message in reading:
+            if message.trace and message.trace.stream_status:
+                status = message.trace.stream_status
+                ended[status.stream_descriptor.name] = status.status.value
+            is_read = all(ended.get(stream) == "COMPLETE" for stream in others)
+            if is_read and len(ENDPOINTS & (requests := sandbox.journal.count_requests()).keys()) == 2:
+                break
+        reading.close()
+
+    assert {stream for stream, status in ended.items() if status == "COMPLETE"} == others
+    assert requests["sensible.document"] == 250
+    assert [requests[endpoint] for endpoint in ENDPOINTS] == [1, 1]
+
+
+@pytest.mark.parametrize("down", ["extracta", *OTHERS])
+def test_a_provider_that_is_down_costs_its_own_streams_alone(down: str) -> None:
+    with frozen_sandbox() as (sandbox, url):
+        connection = Connection(sandbox, url, fill_sandbox(sandbox))
+        connection.settings["extracta"]["seconds_between_requests"] = 0
+        with sandbox.faults.apply_only(Fault("status", f"{down}.*", status=503)):
+            synced = connection.sync()
+
+        assert {stream.startswith(down) for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"} == {
+            True
+        }
+        assert {stream.startswith(down) for stream, end in synced.final_statuses.items() if end == "COMPLETE"} == {
+            False
+        }
+        assert all(stream.startswith(down) == (stream not in synced.counts) for stream in synced.final_statuses)
+        recovery_sync = connection.sync()
+        assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}
+        assert {stream for stream in recovery_sync.final_statuses if stream.startswith(down)} == set(
+            recovery_sync.counts
+        )
+
+
+def test_read_abandoned_leaves_no_threads(served_sandbox: tuple[Sandbox, str]) -> None:
+    connection = Connection(*served_sandbox, fill_sandbox(served_sandbox[0]))
+    existing_threads = set(threading.enumerate())
+    reading = connection.source.read(log, connection.settings, connection.catalog(), [])
+    for message in reading:
+        if message.record:
+            break
+    reading.close()
+
+    names = ("Extracta", "DocMap", "Sensible", "Atlas")
+    patience = time.monotonic() + 30
+    while sync_threads := [
+        thread for thread in set(threading.enumerate()) - existing_threads if thread.name.startswith(names)
+    ]:
+        assert time.monotonic() < patience, sync_threads
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("wrong", ["extracta", *OTHERS])
+def test_check_names_the_provider_that_fails_and_costs_little(wrong: str) -> None:
+    with frozen_sandbox() as (sandbox, url):
+        connection = Connection(sandbox, url, fill_sandbox(sandbox))
+        good = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+        requests = sandbox.journal.count_requests()
+        key = "client_secret" if wrong == "atlas" else "api_key"
+        connection.settings[wrong][key] = "wrong-wrong-wrong"
+
+        bad = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+
+        assert good.status.value == "SUCCEEDED"
+        assert requests == {
+            "extracta.viewExtraction": 1,
+            "extracta.getResults": 1,
+            "docmap.usage": 1,
+            "sensible.document_types": 1,
+            "atlas.authtoken": 1,
+            "atlas.extracts": 1,
+        }
+        assert bad.status.value == "FAILED"
+        assert wrong in str(bad.message).lower()
+        assert "wrong-wrong-wrong" not in str(bad.message)
+        assert all(other not in str(bad.message).lower() for other in ("extracta", *OTHERS) if other != wrong)

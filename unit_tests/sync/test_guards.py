@@ -1,0 +1,229 @@
+"""What a sync may cost, as far as that is the same on every machine: requests, bytes of state, memory, and calls.
+
+How long it takes is measured by `make bench`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+import pytest
+from airbyte_cdk.models import AirbyteStateMessage, AirbyteStateMessageSerializer
+
+import source_docextract
+from benchmarks.measure import start_server
+from benchmarks.worlds import LICENCE_FIELDS
+from docextract_sandbox import NewDocument, NewFile, Sandbox
+from source_docextract import SourceDocextract
+from source_docextract.sync.messages import RecordLines, make_record_lines
+from unit_tests.support.harness import START, Connection, frozen_sandbox
+
+PACKAGE = str(Path(source_docextract.__file__).parent)
+MONTHS = timedelta(days=200)
+BYTES_PER_OPEN_BATCH = 130
+"""Bytes of one stream's state: its id, when it was first seen, and what its list told."""
+
+
+def spread_times(count: int, days: int) -> Iterator[Any]:
+    """Moments that are long past, evenly over so many days."""
+    return (START - MONTHS + timedelta(days=days * number / count) for number in range(count))
+
+
+def fill_atlas(sandbox: Sandbox, batches: int, days: int = 100, documents: int = 2) -> dict[str, Any]:
+    data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
+    papers = [NewDocument(f"{number}", 0, data) for number in range(documents)]
+    ids = [sandbox.atlas.submit(papers, submitted_at=created_at) for created_at in spread_times(batches, days)]
+    return {"atlas": {"batch_ids": ids}}
+
+
+def fill_extracta(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for created_at in spread_times(batches, days):
+        sandbox.extracta.upload(template, [NewFile("1.pdf", 0, {"vendor": "Acme"})], started_at=created_at)
+    return {"extracta": {"extraction_ids": [template]}}
+
+
+def fill_docmap(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    template, step = sandbox.docmap.put_template("Invoices"), days * 86_400 / batches
+    sandbox.docmap.add_history(template, batches, START - MONTHS, step, run_size=1)
+    return {"docmap": {}}
+
+
+def fill_sensible(sandbox: Sandbox, batches: int, days: int = 100) -> dict[str, Any]:
+    sandbox.sensible.add_document_type("claims")
+    sandbox.sensible.add_history("claims", batches, START - MONTHS, days * 86_400 / batches, batch_size=1)
+    return {"sensible": {}}
+
+
+PROVIDERS = {
+    provider.__name__.removeprefix("fill_"): provider
+    for provider in (fill_atlas, fill_extracta, fill_docmap, fill_sensible)
+}
+
+
+@contextmanager
+def connect(provider: str, batches: int) -> Iterator[Connection]:
+    with frozen_sandbox() as (sandbox, url):
+        yield Connection(sandbox, url, PROVIDERS[provider](sandbox, batches))
+
+
+class TestRequests:
+    DISCOVERY = {  # noqa: RUF012
+        "atlas": {},
+        "extracta": {"extracta.viewExtraction": 1},
+        "docmap": {"docmap.extractions": 1},
+        "sensible": {"sensible.extractions": 1},
+    }
+
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_a_quiet_sync_asks_for_discovery_alone_however_long_the_history(self, provider: str) -> None:
+        with connect(provider, 400) as connection:
+            first = connection.sync()
+
+            quiet_sync = connection.sync()
+
+            assert first.counts[f"{provider}_batches"] == 400
+            assert quiet_sync.requests == self.DISCOVERY[provider]
+            assert quiet_sync.counts == {}
+            assert quiet_sync.states == list(quiet_sync.statuses)
+
+    @pytest.mark.parametrize(("batches", "documents"), [(40, 30), (4, 520)])
+    def test_a_first_sync_asks_once_for_each_page_and_for_one_token(self, batches: int, documents: int) -> None:
+        with frozen_sandbox() as (sandbox, url):
+            connection = Connection(sandbox, url, fill_atlas(sandbox, batches, documents=documents))
+
+            synced = connection.sync()
+
+            assert synced.counts["atlas_results"] == batches * documents
+            assert synced.requests == {"atlas.authtoken": 1, "atlas.extracts": batches * -(-documents // 50)}
+
+    @pytest.mark.parametrize(
+        ("provider", "endpoint", "name", "size"),
+        [
+            ("atlas", "atlas.extracts", "per_page", "50"),
+            ("docmap", "docmap.extractions", "limit", "100"),
+            ("sensible", "sensible.extractions", "limit", "100"),
+        ],
+    )
+    def test_a_page_is_asked_for_as_large_as_it_can_be(
+        self, provider: str, endpoint: str, name: str, size: str
+    ) -> None:
+        with connect(provider, 150) as connection:
+            connection.sync()
+
+            sent_requests = [entry.query for entry in connection.sandbox.journal.entries if entry.endpoint == endpoint]
+            # What finds the oldest row needs one row, and a run is asked for whole.
+            pages = [query.get(name) for query in sent_requests if query.get(name) != "1" and "runId" not in query]
+            assert Counter(pages).keys() == {size}
+
+
+class TestState:
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_settled_batches_cost_a_line_a_day_and_none_of_their_own(self, provider: str) -> None:
+        few, many = (measure_largest_state(provider, batches) for batches in (200, 600))
+
+        assert few < 200 * 40
+        assert many < few * 1.1
+
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_the_states_on_the_way_cost_a_little_at_first_and_then_some_bytes_a_batch(self, provider: str) -> None:
+        with connect(provider, 400) as connection:
+            synced = connection.sync()
+
+            sizes = [measure_state(message.state) for message in synced.messages if message.state]
+            last = sum(map(measure_state, connection.state.values()))
+            list_overhead = 400 * 2  # lists by time tell of documents and of batches
+            assert len(sizes) >= len(connection.state)
+            assert sum(sizes) - last < 64_000 + 40 * list_overhead * len(connection.state)
+
+    def test_an_open_batch_costs_its_own_line(self) -> None:
+        with frozen_sandbox() as (sandbox, url):
+            template = sandbox.extracta.create("Invoices", ["vendor"])
+            for created_at in spread_times(500, 100):
+                sandbox.extracta.upload(template, [NewFile("1.pdf", float("inf"))], started_at=created_at)
+            connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+            connection.sync()
+
+            largest = max(map(measure_state, connection.state.values()))
+            assert 500 * 40 < largest < 500 * BYTES_PER_OPEN_BATCH
+
+
+def measure_largest_state(provider: str, batches: int) -> int:
+    """Its bytes after a first sync of batches that lie within a hundred days."""
+    with connect(provider, batches) as connection:
+        connection.sync()
+        return max(map(measure_state, connection.state.values()))
+
+
+def measure_state(state: AirbyteStateMessage) -> int:
+    return len(orjson.dumps(AirbyteStateMessageSerializer.dump(state)["stream"]["stream_state"]))
+
+
+class TestMemory:
+    def test_memory_does_not_grow_with_the_documents(self) -> None:
+        few, many = (measure_peak_memory(batches) for batches in (20, 80))
+
+        # Answers on their way are held: how many depends on the machine. Four times as much would be all of them.
+        assert many < few * 2
+
+
+def measure_peak_memory(batches: int) -> int:
+    """Bytes that Python holds at most while batches of 50 documents are read from a server in another process."""
+    with start_server("atlas", batches=batches, documents=50) as server, frozen_sandbox() as (sandbox, url):
+        connection = Connection(sandbox, url, {})
+        connection.settings, connection.source = dict(server.selections["all"]), SourceDocextract()
+        catalog = connection.catalog()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            records = sum(1 for message in read_records(connection, catalog) if message.record)
+            assert records == batches * (1 + 50 * (2 + LICENCE_FIELDS))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+class TestCalls:
+    def test_a_document_costs_few_calls_and_no_more_where_there_are_many(self) -> None:
+        few, medium, many = (count_calls(documents) for documents in (100, 300, 900))
+
+        each = (medium - few) / 200
+        assert each < 35
+        assert (many - medium) / 600 < each * 1.1
+
+
+def count_calls(documents: int) -> int:
+    """Calls of the connector's own functions in the thread that reads and writes, for a batch of so many documents, as
+    the command line has them."""
+    calls = 0
+
+    def count_call(frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
+
+    with frozen_sandbox() as (sandbox, url):
+        connection = Connection(sandbox, url, fill_atlas(sandbox, 1, documents=documents))
+        connection.source.make_messages = make_record_lines
+        reading = read_records(connection, connection.catalog("atlas_results"))
+        sys.setprofile(count_call)
+        try:
+            records = sum(message.record_count for message in reading if isinstance(message, RecordLines))
+        finally:
+            sys.setprofile(None)
+        assert records == documents
+    return calls
+
+
+def read_records(connection: Connection, catalog: Any) -> Iterable[Any]:
+    return connection.source.read(logging.getLogger("airbyte.test"), connection.settings, catalog, [])

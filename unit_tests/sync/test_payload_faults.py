@@ -1,0 +1,267 @@
+"""Answers that are good JSON with something wrong in it: never a crash, nothing dropped, nothing wrongly done.
+
+What a spoilt answer says may be delivered where it is consistent in itself; nobody could tell. So this is promised:
+
+1. Each stream ends with one status; those that are incomplete tell why in sentences.
+2. A stream that is complete has not dropped a document: of a batch that it calls complete it has as many files as there
+   are, and of a list by time all that it shows.
+3. When the answers are good again, one sync later no row of good weather is missing, and each is as it should be, but
+   for what is never asked for again because it was settled (`_may_stay`). The next sync delivers nothing.
+4. What is there beside has been delivered under what a spoilt answer gave for its name (`_is_misnamed`).
+
+Parts of a document of Sensible's are as its answer told when that said that it is complete (`_is_as_once_told`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airbyte_cdk.models import FailureType
+
+from docextract_sandbox import Fault, JournalEntry
+from docextract_sandbox.faults import PAYLOAD_FAULTS
+from unit_tests.support.fault_matrix import (
+    PRODUCTS_BY_ENDPOINT,
+    FaultScenario,
+    collect_stream_errors,
+    fault_scenario,
+    under_faults,
+)
+from unit_tests.support.harness import Connection, SyncResult, has_same_content
+
+
+@pytest.fixture(scope="module")
+def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
+    with fault_scenario(tmp_path_factory.mktemp("weather")) as scenario:
+        yield scenario
+
+
+LIST_MARKER = '"dateFrom"'
+ROW_FIELDS = {
+    "id": "new extraction",
+    "templateId": "notes",
+    "status": "completed",
+    "extractedData": {},
+    "createdAt": "2026-11-29T08:00:00.000Z",
+}
+SUMMARY = {"id": "x", "status": "COMPLETE", "type": "claims", "created": "2026-11-29T08:00:00.000Z"}
+DOCUMENT = {**SUMMARY, "id": "new document", "parsed_document": {}}
+_LAST_LISTED_DAY = "2026-11-26"
+"""The day from which on the sync of 2026-11-29 reads lists by time again: three days of lookback."""
+INVALID_ID_TEXT, UNREADABLE_ROW_TEXT = "is neither text nor a whole number.", "cannot be read; the rest was delivered."
+
+UNREADABLE: list[tuple[str, str, Any, str]] = [
+    *(
+        ("extracta.getBatchResults", "new batch", body, message_text)
+        for body, message_text in (
+            ([], "is not a JSON object."),
+            ('"text"', "is not a JSON object."),
+            (7, "is not a JSON object."),
+            ("null", "is not a JSON object."),
+            ({"files": {}}, "are not a list."),
+            ({"files": [7, None]}, "2 of the files of"),
+            ({"files": [{"fileId": ["f"]}]}, UNREADABLE_ROW_TEXT),
+            ({"error": "Oops."}, "told of a trouble with"),
+        )
+    ),
+    ("extracta.viewExtraction", "", {"extractionDetails": []}, "is not a JSON object."),
+    ("extracta.viewExtraction", "", {"extractionDetails": {"batches": []}}, "is not a JSON object."),
+    ("extracta.viewClassification", "", {"classificationDetails": 7}, "is not a JSON object."),
+    ("extracta.getResults", "new mail", {"files": [{"fileId": "f", "extraction": "x"}]}, UNREADABLE_ROW_TEXT),
+    (
+        "extracta.getResults",
+        "new mail",
+        {"files": [{"extraction": {"extractionId": [], "batchId": "b"}}]},
+        UNREADABLE_ROW_TEXT,
+    ),
+    ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "id": []}], "hasMore": False}, UNREADABLE_ROW_TEXT),
+    ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "runId": {}}], "hasMore": False}, UNREADABLE_ROW_TEXT),
+    ("docmap.extraction", "", {"data": ROW_FIELDS}, "is about another extraction."),
+    ("sensible.document_types", "", [{"name": "claims"}], "'claims' is none of the others."),
+    ("sensible.extractions", "", {"extractions": [SUMMARY] * 3}, "does not say whether there is more."),
+    ("sensible.extractions", "", {"extractions": [], "continuation_token": {}}, INVALID_ID_TEXT),
+    (
+        "sensible.extractions",
+        "",
+        {"extractions": [{**SUMMARY, "id": True}], "continuation_token": None},
+        UNREADABLE_ROW_TEXT,
+    ),
+    ("sensible.document", "new document", {**DOCUMENT, "documents": 7}, "holds no list of documents."),
+    ("sensible.document", "new document", {**DOCUMENT, "types": ["claims"]}, "holds no list of documents."),
+    ("sensible.document", "new document", {**DOCUMENT, "batchId": ["b"]}, INVALID_ID_TEXT),
+    ("sensible.batch", "new batch", {"extraction_ids": [["x"], None]}, "2 of the extraction_ids of"),
+    ("sensible.batch", "new batch", {"extraction_ids": 7}, "holds no list of extraction_ids."),
+    ("atlas.extracts", "new batch", {"data": [{"document_id": {}, "file_data": {}}]}, UNREADABLE_ROW_TEXT),
+    ("atlas.authtoken", "", {"expires_in": 3600}, "holds no access_token."),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "fault_target", "body", "expected_text"), UNREADABLE)
+def test_an_answer_that_cannot_be_read_safely_fails_in_words(
+    fault_world: FaultScenario, endpoint: str, fault_target: str, body: Any, expected_text: str
+) -> None:
+    connection = fault_world.first_day_connection()
+    with under_faults(fault_world, Fault("status", endpoint, about=fault_target, status=200, body=body)):
+        synced = connection.sync()
+
+    reasons = collect_stream_errors(synced, FailureType.system_error)
+    assert {stream.rsplit("_", 1)[0] for stream in reasons} <= PRODUCTS_BY_ENDPOINT[endpoint]
+    assert all(expected_text in reason for reason in reasons.values()), reasons
+    assert reasons
+    recovery_sync = connection.sync()
+    assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
+    fault_world.assert_recovered(connection)
+
+
+def test_a_document_that_is_behind_its_summary_is_asked_for_again(fault_world: FaultScenario) -> None:
+    connection = fault_world.first_day_connection()
+    incomplete_document = {key: value for key, value in DOCUMENT.items() if key != "parsed_document"}
+    with under_faults(
+        fault_world,
+        Fault(
+            "status",
+            "sensible.document",
+            about="new document",
+            status=200,
+            body={**incomplete_document, "status": "PROCESSING"},
+        ),
+    ):
+        synced = connection.sync()
+
+    assert set(synced.final_statuses.values()) == {"COMPLETE"}
+    assert connection.warehouse["sensible_files"]["new document"]["status"] == "pending"
+    assert connection.sync().ids("sensible_results") == ["new document"]
+    fault_world.assert_recovered(connection)
+
+
+TIMES = [pytest.param(1, id=""), pytest.param(10, id="often", marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
+@pytest.mark.parametrize("endpoint", PRODUCTS_BY_ENDPOINT)
+def test_sync_corrupted_responses_lose_no_rows(
+    fault_world: FaultScenario, endpoint: str, kind: Any, times: int
+) -> None:
+    for attempt in range(times):
+        fault_world.sandbox.faults.random.seed(f"{endpoint} {kind} {attempt}")
+        connection = fault_world.first_day_connection()
+        connection.settings["max_in_flight"] = 1  # so that the same answer is spoilt the same way each time
+        with under_faults(fault_world, Fault(kind, endpoint)):
+            synced = connection.sync()
+        spoilt = [entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind]
+
+        assert spoilt
+        assert_orderly(synced)
+        assert_nothing_dropped(fault_world, connection, synced)
+        recovery_sync = connection.sync()
+        assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
+        assert_recovered(fault_world, connection, spoilt)
+        assert connection.sync().counts == {}
+
+
+SEEDS = [pytest.param(seed, marks=() if seed < 8 else pytest.mark.long) for seed in range(48)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sync_after_days_of_corrupted_responses_is_complete(fault_world: FaultScenario, seed: int) -> None:
+    fault_world.sandbox.faults.random.seed(seed)
+    connection = fault_world.first_day_connection()
+    connection.settings["max_in_flight"] = 1
+    endpoints = ("extracta.*", "docmap.*", "sensible.*", "atlas.*")[seed % 4]
+    share = (0.2, 0.3, 0.4)[seed % 3] / len(PAYLOAD_FAULTS)
+    spoilt: list[JournalEntry] = []
+    for _ in range(3):
+        with under_faults(fault_world, *(Fault(kind, endpoints, share=share) for kind in PAYLOAD_FAULTS)):
+            assert_orderly(connection.sync())
+        spoilt += (entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind)
+
+    assert spoilt
+    assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
+    assert_recovered(fault_world, connection, spoilt)
+    assert connection.sync().counts == {}
+
+
+def assert_orderly(synced: SyncResult) -> None:
+    ends = [statuses[-1] for statuses in synced.statuses.values()]
+    assert set(ends) <= {"COMPLETE", "INCOMPLETE"}
+    assert all(len({"COMPLETE", "INCOMPLETE"} & {*statuses[:-1]}) == 0 for statuses in synced.statuses.values())
+    assert (synced.error is not None) == ("INCOMPLETE" in ends)
+    if synced.error:
+        collect_stream_errors(synced, *FailureType)
+
+
+def assert_nothing_dropped(fault_world: FaultScenario, connection: Connection, synced: SyncResult) -> None:
+    for stream, end in synced.final_statuses.items():
+        product, kind = stream.rsplit("_", 1)
+        if kind != "files" or end != "COMPLETE":
+            continue
+        expected, held = fault_world.baseline.warehouse[stream], connection.warehouse[stream]
+        if product in {"docmap", "sensible"}:
+            assert expected.keys() <= held.keys()
+            continue
+        batches = connection.warehouse[f"{product}_batches"].values()
+        complete = {row["id"] for row in batches if row["status"] == "complete"}
+        files, there_are = (Counter(row["batch_key"] for row in rows.values()) for rows in (held, expected))
+        assert all(files[batch] >= there_are[batch] for batch in complete), stream
+
+
+def assert_recovered(fault_world: FaultScenario, connection: Connection, corrupted_sync: list[JournalEntry]) -> None:
+    requested_ids = {word for entry in corrupted_sync for word in (*entry.path_params.values(), *entry.query.values())}
+    for stream, expected in fault_world.baseline.warehouse.items():
+        held = connection.warehouse[stream]
+        for key, row in expected.items():
+            if key not in held:
+                assert _matches_wrong_response(stream, row, requested_ids), (stream, row)
+                continue
+            assert has_same_content(held[key], row) or _may_remain(
+                fault_world, stream, row, held[key], requested_ids
+            ), (stream, held[key], row)
+        for key in held.keys() - expected.keys():
+            is_made_up = _matches_wrong_response(stream, held[key], requested_ids) or _has_wrong_id(
+                fault_world, connection, stream, held[key]
+            )
+            assert is_made_up, (stream, held[key])
+
+
+def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set[str]) -> bool:
+    """What a document of Sensible's told wrongly of itself when it said that it is complete: it is not asked again."""
+    is_part = stream == "sensible_fields" or (stream == "sensible_results" and row["document_index"])
+    return bool(is_part) and row["file_key"] in requested_ids
+
+
+def _may_remain(
+    fault_world: FaultScenario, stream: str, row: dict[str, Any], stored_row: dict[str, Any], requested_ids: set[str]
+) -> bool:
+    """What is settled by one answer, which is never asked for again: its list says nothing new."""
+    if stream in {"docmap_batches", "sensible_batches"}:
+        return row["batch_id"] in requested_ids
+    if stream.startswith("docmap"):
+        # Older than the lookback: only the answer about its run shows it, and that run is settled by now.
+        file = fault_world.baseline.warehouse["docmap_files"][row.get("file_key", row["id"])]
+        is_of_settled_run = file["batch_key"] in requested_ids and file["created_at"] < _LAST_LISTED_DAY
+        # Taken for an extraction of no template, which is another one.
+        return stored_row["template_id"] is None or is_of_settled_run
+    return stream.startswith("sensible") and row.get("file_key", row["id"]) in requested_ids
+
+
+def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: str, row: dict[str, Any]) -> bool:
+    """Rows under another name than their own: a number for an id, or the file name, or none, where that is missing.
+
+    Fields of what was read before are known by their digest.
+    """
+    product, kind = stream.rsplit("_", 1)
+    files, results = (connection.warehouse[f"{product}_{table_kind}"] for table_kind in ("files", "results"))
+    file = files.get(row.get("file_key") or row["id"], {})
+    if file and file["file_id"] is None:
+        return True
+    if kind == "fields" and results.get(row["result_key"], {}).get("digest") != row["digest"]:
+        return True
+    healthy = fault_world.baseline.warehouse["atlas_files"].get(file.get("id", ""), {})
+    if healthy.get("status") == "pending":  # a spoilt answer said of one that is not extracted yet what was read
+        return True
+    return "7" in re.split(r"[/#]", row["id"])

@@ -1,0 +1,117 @@
+"""What a 4xx proves: the documented answer about an unknown id proves that for a while, any other nothing."""
+
+from __future__ import annotations
+
+import ast
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from source_docextract import providers
+from source_docextract.core.errors import RequestRejected, ResourceUnavailable
+from source_docextract.core.requests import ErrorFormat
+from source_docextract.http.responses import RawResponse, ResponseClassifier
+from source_docextract.state.recheck import has_age_doubled, is_check_due
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def classify_response(status: int, content: bytes, content_type: str) -> RequestRejected:
+    """What an answer comes to at an API whose 404 in text, and 400 in JSON, are about unknown ids."""
+    dialect = ErrorFormat(
+        "Acme",
+        "acme.key",
+        extract_reason=lambda _: None,
+        is_unavailable=lambda status, body: {404: str, 400: dict}.get(status) is type(body),
+    )
+    with pytest.raises(RequestRejected) as exc_info:
+        ResponseClassifier(dialect, 600, lambda: NOW).parse_body(
+            RawResponse(status, {"Content-Type": content_type}, content)
+        )
+    return exc_info.value
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "content_type"),
+    [(404, b"Not found", "text/plain"), (404, b'"Not found"', "application/json"), (400, b"{}", "application/json")],
+)
+def test_the_judge_of_a_documented_answer_about_an_id_says_that_it_is_unavailable(
+    status: int, content: bytes, content_type: str
+) -> None:
+    assert type(classify_response(status, content, content_type)) is ResourceUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "content_type"),
+    [
+        (404, b"<html><h1>Not Found</h1></html>", "text/html"),
+        (404, b"\xef\xbb\xbf\r\n <!doctype html>", "text/plain"),
+        (404, b"Not Found", "text/html; charset=utf-8"),
+        (404, b"", "text/plain"),
+        (404, b"{}", "application/json"),
+        (400, b"Bad request", "text/plain"),
+        (402, b'{"error":"Payment required"}', "application/json"),
+        (409, b"{}", "application/json"),
+        (425, b"", "text/plain"),
+        (451, b"Unavailable for legal reasons", "text/plain"),
+    ],
+)
+def test_the_judge_of_any_other_refusal_says_nothing_of_the_id(status: int, content: bytes, content_type: str) -> None:
+    error = classify_response(status, content, content_type)
+
+    assert type(error) is RequestRejected
+    assert str(error).endswith(". The next sync asks again; if it stays, Acme can say what it means.")
+    assert "<" not in str(error)
+
+
+def test_providers_catch_no_refusal_but_the_documented_one() -> None:
+    files = sorted(Path(providers.__file__).parent.rglob("*.py"))
+    exc_info = {
+        name.id if isinstance(name, ast.Name) else ast.dump(name)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler) and node.type
+        for name in (node.type.elts if isinstance(node.type, ast.Tuple) else [node.type])
+    }
+
+    assert "ResourceUnavailable" in exc_info
+    assert exc_info.isdisjoint({base.__name__ for base in RequestRejected.__mro__})
+
+
+class TestLooks:
+    @pytest.mark.parametrize(
+        ("last", "age", "is_looked"),
+        [(0, 0.5, False), (0, 1, True), (1, 1.9, False), (1, 2, True), (2, 3.9, False), (2, 4, True), (2, 9, True)],
+    )
+    def test_an_age_has_doubled_where_a_boundary_lies_since_the_last_look(
+        self, last: float, age: float, is_looked: bool
+    ) -> None:
+        assert has_age_doubled(NOW, NOW + last * HOUR, NOW + age * HOUR, HOUR) is is_looked
+
+    def test_a_look_every_hour_thins_out_after_the_first_day(self) -> None:
+        looks, last = [], NOW
+        for hour in range(1, 24 * 31):
+            now = NOW + hour * HOUR
+            if is_check_due(NOW, last, now, DAY):
+                looks.append(hour)
+                last = now
+
+        assert looks == [*range(1, 25), 48, 96, 192, 384]
+
+    def test_a_look_every_day_is_due_at_the_boundaries(self) -> None:
+        looks, last = [], NOW
+        for day in range(1, 31):
+            if is_check_due(NOW, last, NOW + day * DAY, DAY):
+                looks.append(day)
+                last = NOW + day * DAY
+
+        assert looks == [1, 2, 4, 8, 16]
+
+    def test_a_look_that_was_missed_stays_due(self) -> None:
+        assert is_check_due(NOW, NOW + DAY, NOW + 7 * DAY, DAY)
+        assert not is_check_due(NOW, NOW + 7 * DAY, NOW + 7.5 * DAY, DAY)
+
+    def test_a_clock_that_was_set_back_makes_it_due(self) -> None:
+        assert is_check_due(NOW, NOW, NOW - 40 * DAY, DAY)

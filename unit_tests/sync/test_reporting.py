@@ -1,0 +1,125 @@
+"""What a sync says at INFO: little, and in the end one line for each provider with all that matters."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from docextract_sandbox import Fault, NewFile, Sandbox
+from source_docextract.http.client import RequestStats
+from source_docextract.sync.reporting import summarize
+from unit_tests.support.command_line import run_connector
+from unit_tests.support.harness import Connection, frozen_sandbox, log
+from unit_tests.support.large_world import fill
+
+HOSTS = {"Extracta.ai": "extracta", "DocMap": "docmap", "Sensible": "sensible", "Atlas": "atlas"}
+OTHER_PROVIDERS = ("docmap", "atlas")
+MAX_LINES = 20
+"""Of a normal sync, beside the summaries."""
+
+SUMMARY_PATTERN = re.compile(
+    rf"(?P<name>{'|'.join(HOSTS)}): (?P<requests>\d+) requests?(?: \((?P<retries>\d+) tried again\))?"
+    r"; batches (?P<open>\d+) open, (?P<settled>\d+) settled(?:; extractions (?P<watched>\d+) open)?"
+    r"; rows: (?P<rows>\w+ \d+(?:, \w+ \d+)*); waited (?P<waited>\d+\.\d) s\."
+)
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[tuple[Sandbox, str, dict[str, Any]]]:
+    """Some 20 batches with 300 documents, of all products."""
+    with frozen_sandbox() as (sandbox, url):
+        named = fill(sandbox)
+        [template] = named["extracta"]["extraction_ids"]
+        sandbox.extracta.upload(template, [NewFile("slow.pdf", inf)])
+        yield sandbox, url, named
+
+
+def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
+    """By the provider; no provider has two."""
+    matches = [match for match in map(SUMMARY_PATTERN.fullmatch, lines) if match]
+    assert len({match["name"] for match in matches}) == len(matches)
+    return {HOSTS[match["name"]]: match for match in matches}
+
+
+def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
+    account: tuple[Sandbox, str, dict[str, Any]], tmp_path: Path
+) -> None:
+    sandbox, url, named = account
+    sandbox.journal.clear()
+
+    ran = run_connector(tmp_path, "read", Connection(sandbox, url, named).settings)
+
+    summaries = parse_summaries(ran.log_texts)
+    assert summaries.keys() == set(HOSTS.values())
+    assert len(ran.log_texts) - len(summaries) <= MAX_LINES
+    assert {message["log"]["level"] for message in ran.filter_messages("LOG")} == {"INFO"}
+    delivered = Counter(message["record"]["stream"] for message in ran.filter_messages("RECORD"))
+    assert len(delivered) == 20
+    assert sum(delivered.values()) > 1000
+    for host, match in summaries.items():
+        assert get_row_counts(match) == {
+            stream: count for stream, count in delivered.items() if stream.startswith(host)
+        }
+        assert int(match["requests"]) == count_requests(sandbox, host)
+        assert match["retries"] is None
+        batches = [
+            message["record"]
+            for message in ran.filter_messages("RECORD")
+            if message["record"]["stream"].endswith("_batches")
+        ]
+        statuses = Counter(message["data"]["status"] for message in batches if message["stream"].startswith(host))
+        assert (int(match["open"]), int(match["settled"])) == (statuses["open"], statuses["complete"])
+
+
+def test_it_counts_what_was_tried_again(
+    account: tuple[Sandbox, str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox, url, named = account
+    connection = Connection(sandbox, url, named)
+    troubles = [
+        Fault("status", f"{host}.*", status=503, times=number) for number, host in enumerate(OTHER_PROVIDERS, start=1)
+    ]
+    with caplog.at_level(logging.INFO, logger=log.name), sandbox.faults.apply_only(*troubles):
+        synced = connection.sync()
+
+    summaries = parse_summaries([record.getMessage() for record in caplog.records])
+    assert set(synced.final_statuses.values()) == {"COMPLETE"}
+    assert {host: match["retries"] for host, match in summaries.items()} == {
+        **dict.fromkeys(HOSTS.values()),
+        **{host: str(number) for number, host in enumerate(OTHER_PROVIDERS, start=1)},
+    }
+    assert all(int(summaries[host]["requests"]) == count_requests(sandbox, host) for host in HOSTS.values())
+
+
+def count_requests(sandbox: Sandbox, host: str) -> int:
+    return sum(count for name, count in sandbox.journal.count_requests().items() if name.startswith(host))
+
+
+def get_row_counts(match: re.Match[str]) -> dict[str, int]:
+    parts = (part.split() for part in match["rows"].split(", "))
+    return {stream: int(count) for stream, count in parts}
+
+
+@pytest.mark.parametrize(
+    ("tally", "expected_text"),
+    [
+        (RequestStats(requests=1), "1 request; rows: a_files 0, a_results 12; waited 0.0 s."),
+        (RequestStats(requests=0, waited_seconds=0.04), "0 requests; rows: a_files 0, a_results 12; waited 0.0 s."),
+        (
+            RequestStats(requests=7, retries=3, waited_seconds=61.25),
+            "7 requests (3 tried again); rows: a_files 0, a_results 12; waited 61.2 s.",
+        ),
+    ],
+)
+def test_the_line_is_for_people(tally: RequestStats, expected_text: str) -> None:
+    streams: Any = [SimpleNamespace(name="a_files", record_count=0), SimpleNamespace(name="a_results", record_count=12)]
+
+    assert summarize("Acme", tally, [], streams) == f"Acme: {expected_text}"

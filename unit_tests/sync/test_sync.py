@@ -1,0 +1,428 @@
+"""What holds for every provider: statuses, states, isolation, streams that come and go, giving up, spacing."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airbyte_cdk.models import FailureType
+
+from docextract_sandbox import DocumentType, NewDocument, NewFile, Sandbox
+from source_docextract import SourceDocextract
+from source_docextract.http.rate_limit import RetryPolicy
+from unit_tests.support.harness import Connection, frozen_sandbox, single
+
+ServedSandbox = tuple[Sandbox, str]
+
+INF = float("inf")
+
+
+def new_file(name: str, seconds: float = 0) -> NewFile:
+    return NewFile(name, duration_seconds=seconds, result={"vendor": name})
+
+
+@pytest.fixture
+def two_products(served_sandbox: ServedSandbox) -> Connection:
+    """Three batches of Extracta, two of Atlas, all finished."""
+    sandbox, url = served_sandbox
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for number in range(3):
+        sandbox.extracta.upload(template, [new_file(f"{number}a.pdf"), new_file(f"{number}b.pdf")])
+    data = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.9}}
+    batches = [sandbox.atlas.submit([NewDocument("1", duration_seconds=0, file_data=data)]) for _ in range(2)]
+    return Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}, "atlas": {"batch_ids": batches}})
+
+
+def test_every_stream_is_started_running_and_complete_once(two_products: Connection) -> None:
+    assert set(map(tuple, two_products.sync().statuses.values())) == {("STARTED", "RUNNING", "COMPLETE")}
+    assert set(map(tuple, two_products.sync().statuses.values())) == {("STARTED", "COMPLETE")}
+
+
+def test_states_come_after_the_records_they_cover_and_a_quiet_sync_has_one_a_stream(two_products: Connection) -> None:
+    first = two_products.sync()
+    request: set[str] = set()
+    for message in first.messages:
+        if message.record:
+            request.add(message.record.stream)
+        if message.state:
+            stream = message.state.stream.stream_descriptor.name
+            if "settled" in message.state.stream.stream_state.__dict__:
+                assert stream in request
+    assert sorted(two_products.sync().states) == sorted(two_products.streams)
+
+
+@pytest.mark.parametrize("selected", [1, 2, 3, 4, 8])
+def test_fetch_feeds_all_selected_streams(two_products: Connection, selected: int) -> None:
+    requests = two_products.sync(*two_products.streams[:selected]).requests
+
+    assert requests["extracta.viewExtraction"] == 1
+    assert requests["extracta.getBatchResults"] == 3
+    assert requests.get("atlas.extracts", 0) == (2 if selected == 8 else 0)
+
+
+def test_a_stream_added_later_is_backfilled_alone(two_products: Connection) -> None:
+    two_products.sync("extracta_files", "atlas_files")
+    two_products.sandbox.clock.advance(days=30)
+    two_products.sync("extracta_files", "atlas_files")
+
+    synced = two_products.sync()
+
+    kinds = ("batches", "results", "fields")
+    assert set(synced.counts) == {f"{provider}_{kind}" for provider in ("extracta", "atlas") for kind in kinds}
+    assert synced.counts["extracta_results"] == synced.counts["extracta_fields"] == 6
+    assert two_products.sync().counts == {}
+
+
+def test_a_stream_that_comes_back_goes_on_from_its_state(two_products: Connection) -> None:
+    two_products.sync()
+    two_products.sandbox.clock.advance(days=30)
+    two_products.sync("extracta_files")
+
+    assert two_products.sync().counts == {}
+
+
+def test_a_full_refresh_ignores_the_state_and_delivers_each_row_once(two_products: Connection) -> None:
+    first = two_products.sync()
+
+    second_sync = two_products.sync(full_refresh=True, sync_id=7)
+
+    assert second_sync.counts == first.counts
+    assert set(second_sync.final_statuses.values()) == {"COMPLETE"}
+
+
+def test_a_full_refresh_that_was_broken_off_goes_on_in_the_same_sync_only(two_products: Connection) -> None:
+    full_sync = two_products.sync(full_refresh=True, sync_id=1)
+    stop_after = next(number for number, message in enumerate(full_sync.messages, 1) if message.state)
+    two_products.state.clear()
+    two_products.sync(full_refresh=True, sync_id=2, stop_after=stop_after + 5)
+
+    resumed = two_products.sync(full_refresh=True, sync_id=2)
+    assert sum(resumed.counts.values()) < sum(full_sync.counts.values())
+    assert two_products.sync(full_refresh=True, sync_id=3).counts == full_sync.counts
+
+
+def test_what_a_resumed_sync_repeats_was_emitted_after_its_last_state(two_products: Connection) -> None:
+    full_sync = two_products.sync()
+    for stop_after in range(1, len(full_sync.messages)):
+        connection = Connection(two_products.sandbox, two_products.url, two_products.settings)
+        broken = connection.sync(stop_after=stop_after)
+        late_ids: dict[str, set[str]] = {}
+        for message in broken.messages:
+            if message.record:
+                late_ids.setdefault(message.record.stream, set()).add(message.record.data["id"])
+            if message.state:
+                late_ids.pop(message.state.stream.stream_descriptor.name, None)
+
+        resumed = connection.sync()
+
+        for stream in connection.streams:
+            twice = set(broken.ids(stream)) & set(resumed.ids(stream))
+            assert twice <= late_ids.get(stream, set())
+            assert set(connection.warehouse[stream]) == set(full_sync.ids(stream))
+        assert connection.sync().counts == {}
+
+
+class TestTroubles:
+    def test_a_wrong_key_is_a_config_error_that_does_not_hold_up_the_others(self, two_products: Connection) -> None:
+        two_products.settings["extracta"]["api_key"] = "this-key-is-wrong"
+
+        synced = two_products.sync()
+
+        assert {stream: end for stream, end in synced.final_statuses.items() if end == "COMPLETE"}.keys() == {
+            stream for stream in two_products.streams if stream.startswith("atlas")
+        }
+        assert synced.error is not None
+        assert synced.error.failure_type is FailureType.config_error
+        assert "extracta.api_key" in str(synced.error.message)
+        assert "this-key-is-wrong" not in str(synced.messages)
+        assert synced.requests["extracta.viewExtraction"] == 1
+
+    def test_a_provider_that_is_down_does_not_hold_up_the_others(self, two_products: Connection) -> None:
+        two_products.settings["extracta"]["base_url"] = "http://127.0.0.1:9"
+
+        synced = two_products.sync()
+
+        assert synced.final_statuses["atlas_results"] == "COMPLETE"
+        assert synced.final_statuses["extracta_results"] == "INCOMPLETE"
+        assert synced.error is not None
+        assert synced.error.failure_type is FailureType.transient_error
+        two_products.settings["extracta"]["base_url"] = two_products.sandbox.get_base_urls(two_products.url)["extracta"]
+        assert two_products.sync().counts["extracta_results"] == 6
+
+    def test_a_wrong_client_secret_is_a_config_error(self, two_products: Connection) -> None:
+        two_products.settings["atlas"]["client_secret"] = "this-secret-is-wrong"
+
+        synced = two_products.sync()
+
+        assert synced.final_statuses["atlas_files"] == "INCOMPLETE"
+        assert synced.final_statuses["extracta_files"] == "COMPLETE"
+        assert synced.error is not None
+        assert "atlas.client_id and atlas.client_secret" in str(synced.error.message)
+        assert synced.requests["atlas.authtoken"] == 1
+
+    def test_an_unknown_template_is_named_and_the_others_are_synced(self, two_products: Connection) -> None:
+        two_products.settings["extracta"]["extraction_ids"].insert(0, "-Onobody")
+
+        synced = two_products.sync()
+
+        assert synced.counts["extracta_results"] == 6
+        assert synced.final_statuses["extracta_results"] == "INCOMPLETE"
+        assert synced.final_statuses["atlas_results"] == "COMPLETE"
+        assert synced.error is not None
+        assert "-Onobody" in str(synced.error.message)
+        assert synced.error.failure_type is FailureType.config_error
+
+    def test_a_stream_that_the_settings_no_longer_give_is_incomplete(self, two_products: Connection) -> None:
+        catalog = two_products.catalog()
+        del two_products.settings["atlas"]
+
+        synced = two_products.sync(catalog=catalog)
+
+        assert synced.final_statuses == {
+            stream.stream.name: "INCOMPLETE" if stream.stream.name.startswith("atlas") else "COMPLETE"
+            for stream in catalog.streams
+        }
+        assert synced.error is not None
+        assert "atlas_batches" in str(synced.error.message)
+
+    @pytest.mark.parametrize("state", [{"version": 99}, {"version": 1, "open": ["edited"]}, {"open": {}}])
+    def test_a_state_that_cannot_be_read_is_refused_in_words(
+        self, two_products: Connection, state: dict[str, Any]
+    ) -> None:
+        two_products.sync()
+        blob = two_products.state["atlas_files"].stream.stream_state.__dict__
+        blob.clear()
+        blob.update(state)
+
+        synced = two_products.sync()
+
+        assert synced.error is not None
+        assert synced.error.failure_type is FailureType.config_error
+        assert "The state of atlas_files" in str(synced.error.message)
+        assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
+        assert synced.requests == {}
+
+    def test_bad_settings_end_every_stream(self, two_products: Connection) -> None:
+        catalog = two_products.catalog()
+        two_products.settings["lookback_days"] = -1
+
+        synced = two_products.sync(catalog=catalog)
+
+        assert set(map(tuple, synced.statuses.values())) == {("STARTED", "INCOMPLETE")}
+        assert synced.error is not None
+        assert synced.error.message == "lookback_days must be at least 0."
+
+
+class TestMissing:
+    def test_a_batch_named_by_hand_that_nobody_knows(self, two_products: Connection) -> None:
+        template = two_products.settings["extracta"]["extraction_ids"][0]
+        two_products.settings["extracta"]["extraction_batches"] = [f"{template}/nobody"]
+
+        synced = two_products.sync()
+
+        rows = {row["batch_id"]: row for row in synced.records["extracta_batches"]}
+        assert rows["nobody"]["status"] == "missing"
+        assert set(synced.final_statuses.values()) == {"COMPLETE"}
+
+    def test_an_open_batch_that_its_list_no_longer_names(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, url = served_sandbox
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        batch = sandbox.extracta.upload(template, [new_file("a.pdf", INF)])
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+        connection.sync()
+
+        sandbox.extracta.delete(template, batch)
+        synced = connection.sync()
+
+        assert single(synced.records["extracta_batches"])["status"] == "missing"
+        assert synced.requests == {"extracta.viewExtraction": 1}
+        assert connection.sync().counts == {}
+        assert "open" not in connection.get_state_json("extracta_files")
+
+    def test_a_settled_batch_that_is_deleted_keeps_its_rows(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, url = served_sandbox
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        batch = sandbox.extracta.upload(template, [new_file("a.pdf")])
+        settings = {"extraction_batches": [f"{template}/{batch}"]}
+        connection = Connection(sandbox, url, {"extracta": settings})
+        connection.sync()
+
+        sandbox.extracta.delete(template, batch)
+
+        assert connection.sync().counts == {}
+        assert single(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
+
+    def test_a_classification_batch_is_missing_where_its_template_answers(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, url = served_sandbox
+        classification = sandbox.classification.create("Mail", [DocumentType("invoice")])
+        settings = {"classification_batches": [f"{classification}/nobody"]}
+        connection = Connection(sandbox, url, {"extracta": settings})
+
+        synced = connection.sync()
+
+        assert single(synced.records["extracta_classification_batches"])["status"] == "missing"
+        assert synced.requests["extracta.viewClassification"] == 1
+        assert set(synced.final_statuses.values()) == {"COMPLETE"}
+
+    def test_a_classification_batch_of_an_unknown_template_fails(self, served_sandbox: ServedSandbox) -> None:
+        connection = Connection(*served_sandbox, {"extracta": {"classification_batches": ["nobody/nothing"]}})
+
+        synced = connection.sync()
+
+        assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
+        assert synced.counts == {}
+
+
+class TestGivingUp:
+    def connect(self, served_sandbox: ServedSandbox) -> Connection:
+        sandbox, url = served_sandbox
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        sandbox.extracta.upload(template, [new_file("never.pdf", INF)])
+        settings = {"extracta": {"extraction_ids": [template]}, "give_up_after_days": 5}
+        return Connection(sandbox, url, settings)
+
+    def test_a_batch_that_never_ends_is_stalled_and_not_asked_for_again(self, served_sandbox: ServedSandbox) -> None:
+        connection = self.connect(served_sandbox)
+        for _ in range(6):
+            connection.sync()
+            served_sandbox[0].clock.advance(days=1)
+
+        synced = connection.sync()
+        assert single(synced.records["extracta_batches"])["status"] == "stalled"
+        served_sandbox[0].clock.advance(days=1)
+        assert connection.sync().requests == {"extracta.viewExtraction": 1}
+
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_a_stalled_batch_is_read_again_when_its_list_tells_something_new(
+        self, served_sandbox: ServedSandbox, finished: bool
+    ) -> None:
+        sandbox, _ = served_sandbox
+        connection = self.connect(served_sandbox)
+        connection.sync()
+        sandbox.clock.advance(days=9)
+        connection.sync()
+        template = connection.settings["extracta"]["extraction_ids"][0]
+        batch = single(list(connection.warehouse["extracta_batches"].values()))["batch_id"]
+
+        assert connection.sync().requests == {"extracta.viewExtraction": 1}
+        if finished:
+            sandbox.extracta.finish()
+        else:
+            sandbox.extracta.upload(template, [new_file("more.pdf")], batch)
+        connection.sync()
+        sandbox.extracta.finish()
+        connection.sync()
+
+        assert len(connection.warehouse["extracta_results"]) == (1 if finished else 2)
+        assert single(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
+
+    def test_it_is_warned_of_whichever_streams_are_selected(
+        self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        connection = self.connect(served_sandbox)
+        connection.sync("extracta_results")
+        served_sandbox[0].clock.advance(days=9)
+
+        connection.sync("extracta_results")
+
+        assert any("is still unfinished and is given up" in record.getMessage() for record in caplog.records)
+
+    def test_a_full_refresh_reads_it_again(self, served_sandbox: ServedSandbox) -> None:
+        connection = self.connect(served_sandbox)
+        connection.sync()
+        served_sandbox[0].clock.advance(days=9)
+        connection.sync()
+        served_sandbox[0].extracta.finish()
+
+        assert connection.sync(full_refresh=True).counts["extracta_results"] == 1
+
+
+class TestTime:
+    def test_a_state_from_the_far_future_yields_no_records(self, two_products: Connection) -> None:
+        two_products.clock_offset = timedelta(days=20_000)
+        two_products.sync()
+        two_products.clock_offset = timedelta()
+
+        synced = two_products.sync()
+
+        assert synced.counts == {}
+        assert set(synced.final_statuses.values()) == {"COMPLETE"}
+        assert two_products.sync().counts == {}
+
+    def test_a_batch_from_the_future_is_delivered_once(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, url = served_sandbox
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        future = sandbox.clock.now() + timedelta(days=50)
+        sandbox.extracta.upload(template, [new_file("a.pdf")], started_at=future)
+        sandbox.extracta.finish()
+        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
+
+        counts = []
+        for _ in range(4):
+            counts.append(connection.sync().counts.get("extracta_results", 0))
+            sandbox.clock.advance(days=20)
+
+        assert sum(counts) == 1
+
+
+class TestSpacing:
+    """Real time, read from the sandbox's log of arrivals, which a busy machine writes some milliseconds late."""
+
+    JITTER = 0.05
+
+    def connect(self, sandbox: Sandbox, url: str, batches: int, spacing: float) -> Connection:
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        classification = sandbox.classification.create("Mail", [DocumentType("invoice")])
+        kind = {"documentType": "invoice", "confidence": 0.9}
+        named = []
+        for number in range(batches):
+            sandbox.extracta.upload(template, [new_file(f"{number}.pdf")])
+            mail = [NewFile(f"{number}.pdf", duration_seconds=0, result=kind)]
+            named.append(f"{classification}/{sandbox.classification.upload(classification, mail)}")
+        settings = {"extraction_ids": [template], "classification_batches": named}
+        return Connection(sandbox, url, {"extracta": {**settings, "seconds_between_requests": spacing}})
+
+    def test_holds_for_each_result_endpoint_by_itself_across_all_streams(self, served_sandbox: ServedSandbox) -> None:
+        connection = self.connect(*served_sandbox, batches=8, spacing=0.2)
+        began = time.monotonic()
+
+        connection.sync()
+
+        arrivals = {
+            endpoint: [entry.arrived_at for entry in served_sandbox[0].journal.entries if entry.endpoint == endpoint]
+            for endpoint in ("extracta.getBatchResults", "extracta.getResults")
+        }
+        for moments in arrivals.values():
+            assert len(moments) == 8
+            # Counted from the beginning: a busy machine makes arrivals later, and the gap behind such a one shorter.
+            assert all(arrival - began >= 0.2 * number for number, arrival in enumerate(sorted(moments)))
+        # Side by side: neither endpoint waits for the other to be done.
+        assert max(map(min, arrivals.values())) < min(map(max, arrivals.values()))
+
+    @pytest.mark.long
+    def test_of_two_seconds_satisfies_an_api_that_insists_on_it(self) -> None:
+        with frozen_sandbox(spacing=2.0) as (sandbox, url):
+            connection = self.connect(sandbox, url, batches=6, spacing=2)
+
+            synced = connection.sync()
+
+            assert [entry for entry in sandbox.journal.entries if entry.status == 429] == []
+            assert synced.requests["extracta.getBatchResults"] == synced.requests["extracta.getResults"] == 6
+            gaps = sandbox.journal.measure_arrival_gaps("extracta.getBatchResults")
+            assert min(gaps) >= 2 - self.JITTER
+            assert sum(gaps) / len(gaps) <= 2 * 1.05
+
+    def test_that_the_api_finds_too_short_is_mended_by_waiting(self) -> None:
+        with frozen_sandbox(spacing=0.2) as (sandbox, url):
+            connection = self.connect(sandbox, url, batches=3, spacing=0)
+            connection.source = SourceDocextract(
+                now=sandbox.clock.now, retry_policy=RetryPolicy(max_tries=20, first_wait=0.1)
+            )
+
+            synced = connection.sync()
+
+            assert [entry for entry in sandbox.journal.entries if entry.status == 429]
+            assert synced.counts["extracta_results"] == 3
+            assert set(synced.final_statuses.values()) == {"COMPLETE"}

@@ -1,0 +1,404 @@
+"""Whole syncs of DocMap against the sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docextract_sandbox import Fault, NewExtraction, Sandbox
+from unit_tests.support.harness import START, Connection, frozen_sandbox, single
+
+ServedSandbox = tuple[Sandbox, str]
+
+INF = float("inf")
+
+
+def make_extraction(name: str, seconds: float = 0, **more: Any) -> NewExtraction:
+    return NewExtraction(name, seconds, more.pop("data", {"vendor": name, "total": 12.5}), **more)
+
+
+def connect(served_sandbox: ServedSandbox, **settings: Any) -> Connection:
+    section = {**settings.pop("docmap", {})}
+    return Connection(*served_sandbox, {"docmap": section, **settings})
+
+
+def days_ago(days: float) -> Any:
+    return START - timedelta(days=days)
+
+
+def test_extractions_are_found_and_delivered_once(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices", [{"name": "vendor", "type": "string", "description": ""}])
+    [first] = sandbox.docmap.add_extractions(
+        template, [make_extraction("a.pdf", processing_ms=3842)], created_at=days_ago(1)
+    )
+    [second, third] = sandbox.docmap.add_extractions(
+        template, [make_extraction("b.pdf"), make_extraction("c.pdf")], "run 1"
+    )
+    connection = connect(served_sandbox)
+
+    synced = connection.sync()
+
+    assert synced.counts == {"docmap_files": 3, "docmap_results": 3, "docmap_fields": 6, "docmap_batches": 1}
+    assert set(synced.ids("docmap_results")) == {first, second, third}
+    row = single([row for row in synced.records["docmap_files"] if row["id"] == first])
+    assert (row["batch_key"], row["batch_id"], row["template_name"]) == (None, None, "Invoices")
+    assert (row["created_at"], row["completed_at"]) == ("2026-11-19T09:00:00.000Z", "2026-11-19T09:00:03.842Z")
+    result = single([row for row in synced.records["docmap_results"] if row["id"] == second])
+    assert (result["batch_key"], result["data"]) == ("run 1", {"vendor": "b.pdf", "total": 12.5})
+    batch = single(synced.records["docmap_batches"])
+    assert (batch["id"], batch["template_id"]) == ("run 1", template)
+    assert (batch["files_total"], batch["status"]) == (2, "complete")
+    assert connection.sync().counts == {}
+
+
+def test_an_empty_account_is_complete(served_sandbox: ServedSandbox) -> None:
+    connection = connect(served_sandbox)
+
+    assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
+    assert connection.sync().counts == {}
+
+
+def test_what_is_processing_is_watched_by_its_id_until_it_is_done_whatever_its_age(
+    served_sandbox: ServedSandbox,
+) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    [slow] = sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", INF)], "run 1")
+    connection = connect(served_sandbox)
+    first = connection.sync()
+    assert single(first.records["docmap_files"])["status"] == "pending"
+    assert single(first.records["docmap_batches"])["status"] == "open"
+    assert "docmap_results" not in first.counts
+
+    sandbox.clock.advance(days=20)
+    listed, quiet_sync = connection.sync(), connection.sync()
+    assert listed.counts == quiet_sync.counts == {}
+    assert "docmap.extraction" not in listed.requests
+    assert quiet_sync.requests["docmap.extraction"] == 1
+
+    sandbox.docmap.finish(slow)
+    finished_sync = connection.sync()
+    assert finished_sync.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
+    assert single(finished_sync.records["docmap_batches"])["status"] == "complete"
+    sandbox.clock.advance(days=20)
+    assert "docmap.extraction" not in connection.sync().requests
+
+
+def test_what_is_still_listed_is_not_asked_for_by_its_id(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", 3600)])
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=1)
+
+    synced = connection.sync()
+
+    assert synced.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2}
+    assert "docmap.extraction" not in synced.requests
+
+
+def test_what_is_watched_and_deleted_has_failed(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    [slow] = sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", INF)])
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=9)
+    sandbox.docmap.delete(slow)
+
+    synced = connection.sync()
+
+    row = single(synced.records["docmap_files"])
+    assert (row["id"], row["status"]) == (slow, "failed")
+    assert "NOT_FOUND" in row["error"]
+    assert connection.sync().counts == {}
+
+
+def test_a_run_counts_no_extraction_that_was_deleted_while_it_was_watched(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    [_, slow] = sandbox.docmap.add_extractions(
+        template, [make_extraction("a.pdf"), make_extraction("slow.pdf", INF)], "run 1"
+    )
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=9)
+    connection.sync()
+    sandbox.docmap.delete(slow)
+
+    synced = connection.sync()
+
+    row = single(synced.records["docmap_batches"])
+    assert (row["status"], row["files_total"], row["files_pending"]) == ("complete", 1, 0)
+    assert connection.sync().counts == {}
+
+
+def test_a_run_that_never_ends_is_stalled(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("never.pdf", INF)], "run 1")
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=31)
+
+    synced = connection.sync()
+
+    assert single(synced.records["docmap_batches"])["status"] == "stalled"
+    assert connection.sync().counts == {}
+
+
+def test_a_run_that_is_named_comes_whole(served_sandbox: ServedSandbox, tmp_path: Path) -> None:
+    sandbox, _ = served_sandbox
+    first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.add_extractions(
+        first_template, [make_extraction("old.pdf"), make_extraction("slow.pdf", INF)], "run 1", created_at=days_ago(90)
+    )
+    sandbox.docmap.add_extractions(first_template, [make_extraction("older.pdf")], "run 2", created_at=days_ago(90))
+    sandbox.docmap.add_extractions(second_template, [make_extraction("new.pdf")], "run 1", created_at=days_ago(1))
+    registry = tmp_path / "runs.csv"
+    registry.write_text("provider,batch_id\ndocmap,run 1\n")
+    settings = {"batch_registry": {"url": str(registry)}, "start_date": "2026-11-01T00:00:00Z"}
+    connection = connect(served_sandbox, docmap={"template_ids": [second_template]}, **settings)
+
+    synced = connection.sync()
+
+    assert sorted(row["file_name"] for row in synced.records["docmap_files"]) == ["new.pdf", "old.pdf", "slow.pdf"]
+    row = single(synced.records["docmap_batches"])
+    assert (row["id"], row["files_total"], row["files_pending"]) == ("run 1", 3, 1)
+    assert len([entry for entry in sandbox.journal.entries if "runId" in entry.query]) == 1
+    sandbox.docmap.finish()
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
+    assert connection.sync().counts == {}
+
+
+def test_what_never_ends_is_given_up_and_its_row_stays(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("never.pdf", INF)])
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=40)
+    for _ in range(3):
+        synced = connection.sync()
+
+    assert "docmap.extraction" not in synced.requests
+    assert single(list(connection.warehouse["docmap_files"].values()))["status"] == "pending"
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_ties_at_the_edge_of_a_page_are_neither_lost_nor_doubled(inclusive: bool, nested: bool) -> None:
+    with frozen_sandbox(docmap_cursor_inclusive=inclusive, docmap_nested_list=nested) as served_sandbox:
+        sandbox, _ = served_sandbox
+        template = sandbox.docmap.put_template("Invoices")
+        ids = []
+        for second in range(60):
+            tied = [make_extraction(f"{second}-{number}.pdf") for number in range(7)]
+            ids += sandbox.docmap.add_extractions(template, tied, created_at=days_ago(5) + timedelta(seconds=second))
+
+        synced = connect(served_sandbox).sync()
+
+        assert sorted(synced.ids("docmap_files")) == sorted(ids)
+        assert sorted(synced.ids("docmap_results")) == sorted(ids)
+
+
+def test_more_of_one_time_than_a_page_holds_fails_in_words_and_is_not_passed_over(
+    served_sandbox: ServedSandbox,
+) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    tied = [make_extraction(f"{number}.pdf") for number in range(250)]
+    sandbox.docmap.add_extractions(template, tied, created_at=days_ago(5))
+    connection = connect(served_sandbox)
+
+    synced = connection.sync()
+
+    assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
+    assert synced.error is not None
+    assert "than a page holds" in str(synced.error.message)
+    assert "docmap_files" not in synced.counts
+
+
+def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.add_extractions(first_template, [make_extraction("a.pdf")], "run 1", created_at=days_ago(20))
+    connection = connect(served_sandbox)
+    connection.sync()
+    assert connection.sync().counts == {}
+
+    sandbox.docmap.add_extractions(
+        second_template, [make_extraction("b.pdf"), make_extraction("c.pdf", error="unreadable")], "run 1"
+    )
+    synced = connection.sync()
+
+    row = single(synced.records["docmap_batches"])
+    assert (row["files_total"], row["files_processed"], row["files_failed"]) == (3, 2, 1)
+    assert row["template_id"] is None
+    assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize("kind", ["batches", "files", "results", "fields"])
+def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
+    served_sandbox: ServedSandbox, kind: str
+) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    for number in range(9):
+        sandbox.docmap.add_extractions(
+            template,
+            [make_extraction("a.pdf"), make_extraction("b.pdf")],
+            f"run {number}",
+            created_at=days_ago(4 * number),
+        )
+    connection = connect(served_sandbox)
+
+    alone = connection.sync(f"docmap_{kind}")
+    remaining_sync = connection.sync()
+
+    expected = {"docmap_batches": 9, "docmap_files": 18, "docmap_results": 18, "docmap_fields": 36}
+    assert alone.counts == {f"docmap_{kind}": expected.pop(f"docmap_{kind}")}
+    assert remaining_sync.counts == expected
+    assert connection.sync().counts == {}
+
+
+def test_only_the_named_templates_are_read_and_one_named_later_is_backfilled(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
+    sandbox.docmap.add_extractions(first_template, [make_extraction("a.pdf")], created_at=days_ago(30))
+    sandbox.docmap.add_extractions(second_template, [make_extraction("b.pdf")], created_at=days_ago(30))
+    connection = connect(served_sandbox, docmap={"template_ids": [first_template]})
+    assert [row["file_name"] for row in connection.sync().records["docmap_results"]] == ["a.pdf"]
+
+    connection.settings["docmap"]["template_ids"] = [first_template, second_template]
+
+    assert [row["file_name"] for row in connection.sync().records["docmap_results"]] == ["b.pdf"]
+    assert connection.sync().counts == {}
+
+
+def test_start_date_leaves_out_what_is_older(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    for days in (0.4, 10, 10.1, 300):
+        sandbox.docmap.add_extractions(template, [make_extraction(f"{days}.pdf")], created_at=days_ago(days))
+    connection = connect(served_sandbox, start_date="2026-11-10T09:00:00Z")
+
+    assert {row["file_name"] for row in connection.sync().records["docmap_results"]} == {"0.4.pdf", "10.pdf"}
+
+
+def test_a_long_history_is_read_in_windows_and_leaves_a_small_state(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_history(template, 3000, days_ago(900), step_seconds=20_000)
+    connection = connect(served_sandbox)
+
+    synced = connection.sync("docmap_results")
+
+    assert synced.counts == {"docmap_results": 3000}
+    assert synced.requests["docmap.extractions"] < 100
+    assert len(str(connection.get_state_json("docmap_results"))) < 2000
+    quiet_sync = connection.sync("docmap_results")
+    assert quiet_sync.counts == {}
+    assert quiet_sync.requests["docmap.extractions"] <= 4
+
+
+def test_runs_that_are_done_leave_nothing_in_the_state(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_history(template, 600, days_ago(40), step_seconds=5000, run_size=3)
+    connection = connect(served_sandbox)
+
+    assert connection.sync("docmap_batches").counts == {"docmap_batches": 200}
+
+    assert "settled" not in connection.get_state_json("docmap_batches")
+    assert connection.sync("docmap_batches").counts == {}
+    sandbox.docmap.add_extractions(template, [make_extraction("late.pdf")], get_single_run(connection))
+    assert connection.sync("docmap_batches").counts == {"docmap_batches": 1}
+
+
+def get_single_run(connection: Connection) -> str:
+    """Some run that has been delivered long ago."""
+    return min(connection.warehouse["docmap_batches"])
+
+
+def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    ids = sandbox.docmap.add_history(template, 2000, days_ago(400), step_seconds=17_000, run_size=9)
+    full_sync = connect(served_sandbox).sync()
+    connection = connect(served_sandbox)
+    requests = 0
+    for _ in range(20):
+        synced = connection.sync(stop_after=len(full_sync.messages) // 8)
+        requests += sum(synced.requests.values())
+
+    assert connection.warehouse["docmap_results"].keys() == set(ids)
+    assert connection.warehouse["docmap_batches"].keys() == set(full_sync.ids("docmap_batches"))
+    assert connection.sync().counts == {}
+
+
+def test_unknown_keys_are_kept_and_unknown_statuses_are_unfinished(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="queued")
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("a.pdf", INF)])
+
+    row = single(connect(served_sandbox).sync().records["docmap_files"])
+
+    assert (row["status"], row["provider_status"]) == ("pending", "queued")
+    assert {"userId", "source", "variables"} < row["provider_data"].keys()
+
+
+@pytest.mark.parametrize("trouble", ["down", "wrong key"])
+def test_a_sync_that_failed_forgets_nothing(served_sandbox: ServedSandbox, trouble: str) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(
+        template, [make_extraction("a.pdf"), make_extraction("b.pdf", INF)], "run 1", created_at=days_ago(1)
+    )
+    connection = connect(served_sandbox)
+    connection.sync()
+    good = dict(connection.settings["docmap"])
+    bad = {"base_url": "http://127.0.0.1:9"} if trouble == "down" else {"api_key": "dm_live_wrong"}
+
+    connection.settings["docmap"].update(bad)
+    assert set(connection.sync().final_statuses.values()) == {"INCOMPLETE"}
+
+    connection.settings["docmap"].update(good)
+    assert connection.sync().counts == {}
+    sandbox.docmap.finish()
+    assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
+
+
+def test_wrong_key_is_a_config_error(served_sandbox: ServedSandbox) -> None:
+    connection = connect(served_sandbox, docmap={"api_key": "dm_live_wrong"})
+
+    synced = connection.sync()
+
+    assert synced.error is not None
+    assert "Check docmap.api_key" in str(synced.error.message)
+    status = connection.source.check(None, connection.settings)  # type: ignore[arg-type]
+    assert "Check docmap.api_key" in str(status.message)
+
+
+def test_a_run_does_not_come_again_because_a_part_of_the_list_was_read_later(served_sandbox: ServedSandbox) -> None:
+    sandbox, _ = served_sandbox
+    first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
+    for template in (first_template, second_template):
+        sandbox.docmap.add_extractions(template, [make_extraction(f"{template}.pdf")], "run 1", created_at=days_ago(1))
+    connection = connect(
+        served_sandbox, docmap={"template_ids": [first_template, second_template]}, start_date="2026-11-15T00:00:00Z"
+    )
+    with sandbox.faults.apply_only(Fault("status", "docmap.extractions", about=f'"templateId":"{second_template}"')):
+        broken = connection.sync()
+    assert broken.counts["docmap_batches"] == 1
+
+    recovery_sync = connection.sync()
+
+    assert recovery_sync.counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2}
