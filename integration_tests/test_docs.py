@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from integration_tests.pages import DOCS, PAGES, ROOT, Block, Page, get_page
 from integration_tests.sentences import PLACEHOLDER, list_messages, list_texts
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import NEEDS_TEMPLATE
+from source_docextract.core.products import NEEDS_TEMPLATE
 from source_docextract.provider_specs import build_specs
 from source_docextract.registry.opening import read_registry
 from source_docextract.settings import Settings

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from integration_tests.filled import Tables, fill_duckdb
 from integration_tests.pages import ROOT
+from source_docextract.core.products import PRODUCTS
 
 pytestmark = pytest.mark.skipif(
     find_spec("altair") is None,
@@ -351,3 +352,12 @@ def test_the_readmes_picture_is_there_and_small() -> None:
     content = (ROOT / str(picture)).read_bytes()
     assert content.startswith(b"\x89PNG")
     assert 20_000 < len(content) < 300_000
+
+
+def test_report_every_product_has_a_title_and_a_colour() -> None:
+    from report.charts import PROVIDER_STYLES
+
+    assert {name: title for name, (title, _) in PROVIDER_STYLES.items()} == {
+        product.name: product.title for product in PRODUCTS
+    }
+    assert len({colour for _, colour in PROVIDER_STYLES.values()}) == len(PRODUCTS)

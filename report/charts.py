@@ -12,17 +12,18 @@ from typing import Any
 
 import altair as alt
 
+from source_docextract.core.products import PRODUCTS
+
 from .text import to_one_line, truncate
 from .warehouse import RecipeResults, Row
 
+_PRODUCT_COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7")
+"""From the palette of Okabe and Ito, which people who see red and green alike can read; one for each product."""
+
 PROVIDER_STYLES = {
-    "extracta": ("Extracta.ai", "#0072b2"),
-    "extracta_classification": ("Extracta.ai classification", "#56b4e9"),
-    "docmap": ("DocMap", "#009e73"),
-    "sensible": ("Sensible", "#e69f00"),
-    "atlas": ("Atlas", "#cc79a7"),
+    product.name: (product.title, colour) for product, colour in zip(PRODUCTS, _PRODUCT_COLOURS, strict=True)
 }
-"""Names and colours. These are from the palette of Okabe and Ito, which people who see red and green alike can read."""
+"""Titles and colours, by product name."""
 
 _LINE_STYLES = (
     ("#0072b2", "circle", "●"),

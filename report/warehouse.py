@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from source_docextract.core.products import PRODUCT_NAMES
 from source_docextract.core.redaction import sanitize
 from source_docextract.tables.columns import BATCHES, FIELDS, FILES, RESULTS, Column
 
@@ -20,7 +21,6 @@ from . import ReportError
 from .address import parse_address
 
 RECIPES_FOLDER = Path(__file__).parent.parent / "recipes"
-PROVIDERS = ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
 
 Row = dict[str, Any]
 RecipeResults = dict[str, list[Row]]
@@ -117,7 +117,7 @@ def connect(location: str, schema: str | None = None) -> Iterator[Connection]:
 def _create_missing_tables(connection: Connection, *, is_file: bool) -> None:
     """A stream without rows may have no table; an empty one, for as long as this connection lasts, is as good."""
     expected_tables = {
-        f"{provider}_{kind}": columns for provider in PROVIDERS for kind, columns in _COLUMNS_BY_KIND.items()
+        f"{provider}_{kind}": columns for provider in PRODUCT_NAMES for kind, columns in _COLUMNS_BY_KIND.items()
     }
     existing_tables = connection.exec_driver_sql(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from .core.products import PRODUCTS, PROVIDERS
 from .core.provider import ProviderSpec, Registry
 from .core.wrappers import NO_WRAPPERS, WrapperFormat
 from .providers.atlas.provider import build_atlas_spec
@@ -14,25 +16,27 @@ from .providers.sensible.provider import build_sensible_spec
 from .providers.sensible.reading import WRAPPER_FORMAT as SENSIBLE
 from .settings import Settings
 
-WRAPPER_FORMATS: Mapping[str, WrapperFormat] = {
+_BUILDERS: Mapping[str, Callable[[Any, Registry | None], ProviderSpec]] = {
+    "extracta": build_extracta_spec,
+    "docmap": build_docmap_spec,
+    "sensible": build_sensible_spec,
+    "atlas": build_atlas_spec,
+}
+
+_WRAPPER_FORMATS_BY_PROVIDER: Mapping[str, WrapperFormat] = {
     "extracta": NO_WRAPPERS,
-    "extracta_classification": NO_WRAPPERS,
     "docmap": NO_WRAPPERS,
     "sensible": SENSIBLE,
     "atlas": ATLAS,
 }
-"""How each product writes down what it extracted, by what its streams begin with."""
+
+WRAPPER_FORMATS: Mapping[str, WrapperFormat] = {
+    product.name: _WRAPPER_FORMATS_BY_PROVIDER[product.provider] for product in PRODUCTS
+}
+"""How each product wraps the values that it extracted, by product name."""
 
 
 def build_specs(settings: Settings, registry: Registry | None = None) -> list[ProviderSpec]:
-    """What to do for each provider that is set up, in the order of the settings."""
-    specs = []
-    if settings.extracta:
-        specs.append(build_extracta_spec(settings.extracta, registry))
-    if settings.docmap:
-        specs.append(build_docmap_spec(settings.docmap, registry))
-    if settings.sensible:
-        specs.append(build_sensible_spec(settings.sensible, registry))
-    if settings.atlas:
-        specs.append(build_atlas_spec(settings.atlas, registry))
-    return specs
+    """Return the spec of each provider that is set up, in the order of the settings."""
+    sections = {provider: getattr(settings, provider) for provider in PROVIDERS}
+    return [_BUILDERS[provider](section, registry) for provider, section in sections.items() if section]

@@ -11,6 +11,7 @@ from typing import TypeVar
 from .errors import ResourceUnavailable
 from .json_types import Json
 from .model import PartitionRef, Snapshot
+from .products import STREAM_KINDS
 from .requests import ErrorFormat, Login, Request
 from .templates import DiscoveredTemplates, FindUnselected, TableKey, assume_all_selected
 from .time_ranges import TimeRange
@@ -50,16 +51,6 @@ class FindStart:
     """Asks when the oldest row was created: nobody has read the list of this scope so far."""
 
     scope: str
-
-
-NEEDS_TEMPLATE = {
-    "extracta": True,
-    "extracta_classification": True,
-    "docmap": False,
-    "sensible": False,
-    "atlas": False,
-}
-"""The values of `provider`, and whether batches stand below templates there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +156,7 @@ class StreamGroup:
     referenced_group: str | None = None
     change_detection: ChangeDetection = ChangeDetection.POLLING
     wrapper_format: WrapperFormat = NO_WRAPPERS
-    stream_kinds: tuple[str, ...] = ("batches", "files", "results", "fields")
+    stream_kinds: tuple[str, ...] = STREAM_KINDS
     prefix: str = ""
     scopes: tuple[str, ...] = ()
     find_oldest: Callable[[str], RequestFlow[datetime | None]] | None = None

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, SecretStr
 
 from .ids import unescape_id_part
 from .model import PartitionRef
+from .products import STANDARD_STREAMS, TYPED_PROVIDERS
 from .redaction import MIN_SECRET_LENGTH
 from .timestamps import to_utc
 
@@ -124,15 +125,6 @@ def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
 
 _TABLE_NAME_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-STANDARD_STREAMS = frozenset(
-    f"{product}_{kind}"
-    for product in ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
-    for kind in ("batches", "files", "results", "fields")
-)
-"""The streams that are there without typed tables."""
-
-_TYPED_PROVIDERS = ("extracta", "docmap", "sensible", "atlas")
-
 
 class TableNameEntry(NamedTuple):
     """A table's name by the user's own choice. `of` is a template's id or name, or a document type."""
@@ -152,14 +144,14 @@ def parse_table_name_entry(entry: str) -> TableNameEntry:
 def _validate_table_name(value: str) -> str:
     name_entry, raw_table_key = parse_table_name_entry(value), value.rpartition("=")[0].partition("/")[2]
     if (
-        name_entry.provider not in _TYPED_PROVIDERS
+        name_entry.provider not in TYPED_PROVIDERS
         or not name_entry.table_key
         or "/" in raw_table_key
         or "=" in raw_table_key
     ):
         raise ValueError(
             f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table name>, with one of "
-            f"{', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
+            f"{', '.join(TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
         )
     if not _TABLE_NAME_PATTERN.fullmatch(name_entry.table_name):
         raise ValueError(

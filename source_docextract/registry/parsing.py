@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from ..core.errors import ConfigError
 from ..core.model import PartitionRef
-from ..core.provider import NEEDS_TEMPLATE, Registry
+from ..core.products import NEEDS_TEMPLATE
+from ..core.provider import Registry
 from ..core.timestamps import to_utc
 
 _COLUMNS = ("provider", "template_id", "batch_id", "created_at", "expected_files")

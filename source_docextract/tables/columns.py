@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.model import FileStatus, PartitionStatus
+from ..core.products import PRODUCT_NAMES
 
 Schema = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ _TIME_SCHEMA: Schema = {"type": ["null", "string"], "format": "date-time", "airb
 _ID_COLUMN: Column = (_KEY_SCHEMA, "Names this row; the parts are in columns of their own.")
 
 _BATCH_COLUMNS: Mapping[str, Column] = {
-    "provider": (_KEY_SCHEMA, "extracta, extracta_classification, docmap, sensible or atlas."),
+    "provider": (_KEY_SCHEMA, f"{', '.join(PRODUCT_NAMES[:-1])} or {PRODUCT_NAMES[-1]}."),
     "template_id": (_TEXT_SCHEMA, "The template the batch belongs to; null where the provider has none above a batch."),
     "template_name": (_TEXT_SCHEMA, "Its name, where a list of the template's batches is read."),
     "batch_id": (_TEXT_SCHEMA, "The provider's id of the batch."),

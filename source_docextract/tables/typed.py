@@ -18,9 +18,10 @@ from airbyte_cdk.models import AirbyteStream
 
 from ..core.content import hash_row
 from ..core.model import Document, Snapshot
+from ..core.products import STANDARD_STREAMS
 from ..core.redaction import sanitize
 from ..core.templates import Field, FieldPart, TableKey, Template, ValueType, get_meta_by_part
-from ..core.validation import STANDARD_STREAMS, TableNameEntry
+from ..core.validation import TableNameEntry
 from ..core.wrappers import WrapperFormat, unwrap
 from .columns import RESULTS as RESULT_COLUMNS
 from .columns import Column

@@ -14,11 +14,11 @@ import pytest
 from airbyte_cdk.models import FailureType, TraceType
 
 from docextract_sandbox import Fault, Sandbox
+from source_docextract.core.products import PRODUCTS
 from unit_tests.support.harness import Connection, SyncResult, frozen_sandbox, has_same_content
 from unit_tests.support.scenario import add_first_day, add_second_day
 
-PRODUCTS = ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
-EXTRACTA_PRODUCTS = {"extracta", "extracta_classification"}
+EXTRACTA_PRODUCTS = {product.name for product in PRODUCTS if product.provider == "extracta"}
 
 PRODUCTS_BY_ENDPOINT = {
     "extracta.viewExtraction": {"extracta"},

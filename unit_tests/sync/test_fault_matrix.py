@@ -13,8 +13,8 @@ from airbyte_cdk.models import FailureType
 
 from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault, make_throttle_fault
 from docextract_sandbox.faults import FAULT_KINDS, PAYLOAD_FAULTS
+from source_docextract.core.products import PRODUCT_NAMES
 from unit_tests.support.fault_matrix import (
-    PRODUCTS,
     PRODUCTS_BY_ENDPOINT,
     FaultScenario,
     collect_stream_errors,
@@ -86,7 +86,7 @@ def test_every_endpoint_that_a_sync_calls_and_every_kind_of_fault_is_in_the_matr
 def test_sync_without_faults_warehouse_equals_sandbox(fault_world: FaultScenario) -> None:
     world = list(list_expected_files(fault_world.sandbox))
 
-    for product in PRODUCTS:
+    for product in PRODUCT_NAMES:
         files, results, batches = (
             fault_world.baseline.warehouse[f"{product}_{kind}"] for kind in ("files", "results", "batches")
         )

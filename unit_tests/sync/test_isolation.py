@@ -16,7 +16,8 @@ import pytest
 from airbyte_cdk.models import FailureType
 
 from docextract_sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
-from unit_tests.support.fault_matrix import PRODUCTS, FaultScenario, fault_scenario, get_provider
+from source_docextract.core.products import PRODUCT_NAMES
+from unit_tests.support.fault_matrix import FaultScenario, fault_scenario, get_provider
 from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, log, single
 
 HOSTS = ("extracta", "docmap", "sensible", "atlas")
@@ -183,7 +184,7 @@ def test_unknown_batch_is_a_row_and_affects_no_other(fault_world: FaultScenario,
 
     assert set(synced.final_statuses.values()) == {"COMPLETE"}
     assert synced.error is None
-    for product in PRODUCTS:
+    for product in PRODUCT_NAMES:
         row = single([row for row in synced.records[f"{product}_batches"] if row["batch_id"] == "nobody"])
         assert (row["status"], bool(row["error"])) == ("missing", True)
         del connection.warehouse[f"{product}_batches"][row["id"]]
@@ -191,7 +192,7 @@ def test_unknown_batch_is_a_row_and_affects_no_other(fault_world: FaultScenario,
 
 
 def test_a_file_that_failed_is_a_row_with_its_reason_beside_the_others(fault_world: FaultScenario) -> None:
-    for product in PRODUCTS:
+    for product in PRODUCT_NAMES:
         rows = fault_world.baseline.warehouse[f"{product}_files"].values()
         failed = [row for row in rows if row["status"] == "failed"]
         assert failed, product

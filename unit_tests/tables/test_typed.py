@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.products import STANDARD_STREAMS
 from source_docextract.core.provider import StreamGroup
 from source_docextract.core.templates import (
     Field,
@@ -18,7 +19,7 @@ from source_docextract.core.templates import (
     get_document_type_key,
     get_template_key,
 )
-from source_docextract.core.validation import STANDARD_STREAMS, TableNameEntry
+from source_docextract.core.validation import TableNameEntry
 from source_docextract.core.wrappers import NO_WRAPPERS, WrapperFormat
 from source_docextract.providers.inference import infer_fields, merge_fields, parse_declared_type
 from source_docextract.tables.naming import MAX_NAME_LENGTH, SYSTEM_COLUMNS, slug
