@@ -42,6 +42,7 @@ print(json.dumps([len(connection.sql(question).fetchall()) for question in json.
 
 
 @pytest.mark.skipif(not DEMO.exists(), reason="the demo's environment is not set up; `make test` does that")
+@pytest.mark.long
 def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
     """Given a machine without a package index and with a proxy that leads nowhere, when each command and the program of
     the README are run in their order, then each succeeds, the second read brings what is new alone, and the SQL of the

@@ -458,6 +458,7 @@ def loaded(request: pytest.FixtureRequest, hard_loads: dict[str, HardLoad]) -> H
     return hard_loads[request.param]
 
 
+@pytest.mark.long
 def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_run(loaded: HardLoad) -> None:
     assert loaded.codes == [1, 0, 0], loaded.outputs
     assert re.search(r"^Not synced: atlas \(.*atlas_files.*\)\.", loaded.outputs[0], re.M), loaded.outputs[0]
@@ -471,6 +472,7 @@ def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_
     assert {name for name in names if re.search(r"_0\w{8}$", name)} == set()
 
 
+@pytest.mark.long
 def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(loaded: HardLoad) -> None:
     amounts = [Counter(str(row["amount"]) for row in rows.values()) for rows in loaded.payments]
     assert {Decimal(amount): count for amount, count in amounts[0].items()} == {
@@ -490,10 +492,12 @@ def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(lo
     assert len(loaded.payments[2]) == 151
 
 
+@pytest.mark.long
 def test_columns_that_sql_keeps_for_itself_are_added_later(loaded: HardLoad) -> None:
     assert {row["select"] for row in loaded.payments[1].values()} == {None, *range(90)}
 
 
+@pytest.mark.long
 def test_numbers_of_any_size_are_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
     assert [float(rows[f"numbers-{number}"]["big"]) for number in range(3)] == [1e30, 1.23e35, -1e308]
@@ -503,11 +507,13 @@ def test_numbers_of_any_size_are_loaded(loaded: HardLoad) -> None:
     assert fields["n"] == 3
 
 
+@pytest.mark.long
 def test_a_text_of_40_mb_is_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
     assert rows["numbers-1"]["text"] == LONG_TEXT
 
 
+@pytest.mark.long
 def test_a_nul_is_left_out_where_a_database_cannot_hold_it(loaded: HardLoad) -> None:
     row = loaded.payments[0]["docmap_payments", "numbers-0"]
     nul = "" if loaded.warehouse.schema == "docextract" else "\0"

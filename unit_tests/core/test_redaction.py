@@ -154,6 +154,7 @@ SLOW_INPUTS = {
 
 
 @pytest.mark.parametrize("piece", SLOW_INPUTS.values(), ids=SLOW_INPUTS)
+@pytest.mark.long
 def test_plain_hostile_text_costs_time_in_proportion_to_its_length(piece: str) -> None:
     """A cubic pattern took minutes for one of these; in proportion, all of them take some milliseconds."""
     text = piece * (20_000 // len(piece))

@@ -75,7 +75,7 @@ def test_a_good_answer_is_read_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reader_corrupted_response_is_read_or_refused(name: str) -> None:
-    assert count_corrupted_examples(get_reader(name), examples=50) >= 2_000
+    assert count_corrupted_examples(get_reader(name), examples=15) >= 600
 
 
 @pytest.mark.long

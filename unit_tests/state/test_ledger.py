@@ -360,6 +360,7 @@ class TestFolding:
 
 
 class TestState:
+    @pytest.mark.long
     def test_is_readable_and_small_after_a_hundred_thousand_settled_batches(self) -> None:
         ledger = Ledger(SyncPolicy())
         refs = [

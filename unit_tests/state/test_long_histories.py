@@ -58,6 +58,7 @@ def measure_first_states(add_history: Any, batches: int) -> int:
 
 
 @pytest.mark.parametrize("add_history", HISTORY_BUILDERS)
+@pytest.mark.long
 def test_the_states_of_a_first_sync_stay_small(add_history: Any) -> None:
     assert measure_first_states(add_history, 1000) < MEGABYTE
 
@@ -100,6 +101,7 @@ def sync_with_interruptions(provider: str, size: int, every: int, *kinds: str) -
 
 
 @pytest.mark.parametrize("provider", ["docmap", pytest.param("sensible", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_first_sync_that_is_broken_off_costs_little_more(provider: str) -> None:
     sync_with_interruptions(provider, 2000, every=3500)
 

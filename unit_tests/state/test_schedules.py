@@ -26,7 +26,7 @@ def test_schedule_any_events_warehouse_equals_sandbox(_part: int) -> None:
     run_schedule(Schedule, examples=40, steps=20)
 
 
-@pytest.mark.parametrize("_part", range(2))
+@pytest.mark.parametrize("_part", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_schedule_killed_process_warehouse_equals_sandbox(_part: int) -> None:
     run_schedule(KilledSchedule, examples=4, steps=10)
 

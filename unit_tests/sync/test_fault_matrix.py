@@ -216,7 +216,7 @@ def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everythi
     assert connection.sync().counts == {}
 
 
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
 def test_after_refusals_that_pass_within_a_sync_the_next_one_brings_what_they_cost(
     fault_world: FaultScenario, name: str, times: int
@@ -276,7 +276,7 @@ def test_after_a_share_of_all_calls_failed_nothing_is_missing(
     run_storm(fault_world, 1, share, STORM_FAULTS[name])
 
 
-SEEDS = [pytest.param(seed, marks=() if seed < 6 else pytest.mark.long) for seed in range(60)]
+SEEDS = [pytest.param(seed, marks=() if seed < 3 else pytest.mark.long) for seed in range(60)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

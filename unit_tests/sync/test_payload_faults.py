@@ -164,7 +164,7 @@ def test_sync_corrupted_responses_lose_no_rows(
         assert connection.sync().counts == {}
 
 
-SEEDS = [pytest.param(seed, marks=() if seed < 8 else pytest.mark.long) for seed in range(48)]
+SEEDS = [pytest.param(seed, marks=() if seed < 4 else pytest.mark.long) for seed in range(48)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

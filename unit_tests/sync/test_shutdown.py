@@ -207,7 +207,7 @@ hows = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGTERM", "SIGIN
 
 
 @hows
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 2 else []) for n in range(30)])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 0 else []) for n in range(30)])
 def test_a_process_may_be_stopped_at_any_moment(
     stop_scenario: StopScenario, number: int, stop_signal: signal.Signals | None
 ) -> None:
@@ -275,7 +275,7 @@ def is_pipe_full(pipe: IO[str]) -> bool:
     return waiting[0] > 60_000
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.long)])
 def test_a_stop_tears_no_line_that_waits_for_its_reader(
     stop_scenario: StopScenario, unbuffered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,8 +410,10 @@ STOP_METHODS = {
 }
 
 
-@pytest.mark.parametrize("expected_state", ["alone", "beside"])
-@pytest.mark.parametrize("step", STOP_METHODS)
+@pytest.mark.parametrize("expected_state", ["alone", pytest.param("beside", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[] if step == "a loop" else pytest.mark.long) for step in STOP_METHODS]
+)
 def test_process_stopped_during_any_step_exits(step: str, expected_state: str) -> None:
     code = BUSY.format(step=STOP_METHODS[step], where=expected_state)
     with subprocess.Popen([sys.executable, "-c", code, "spec"], stdout=subprocess.PIPE, text=True) as process:
@@ -457,6 +459,7 @@ def test_work_in_flight_is_bounded_where_a_consumer_falls_asleep() -> None:
         assert len([message for message in reading if message.record]) == 399
 
 
+@pytest.mark.long
 def test_a_slow_consumer_makes_memory_no_larger() -> None:
     with frozen_sandbox() as (sandbox, url):
         data = {"document_type": "PAN", "name": {"value": "ASHA" * 10, "confidence_score": 0.9}}

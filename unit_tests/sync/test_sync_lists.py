@@ -358,6 +358,7 @@ class TestChangedSettings:
         "steps", [("A", "AB"), ("A", ""), ("AB", "A", "AB"), ("", "B", ""), ("A", "B", "A", "C", "")]
     )
     @pytest.mark.parametrize("days", [0, 9])
+    @pytest.mark.long
     def test_wider_templates_and_types_bring_what_is_new_and_nothing_again(
         self, provider: str, steps: tuple[str, ...], days: int
     ) -> None:

@@ -57,7 +57,7 @@ def list_all_rows(connection: Connection) -> dict[str, set[str]]:
     return list_results(fresh)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("share", [1.0, pytest.param(0.3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
 def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
     demo: Connection, name: str, share: float
