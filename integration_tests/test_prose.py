@@ -1,0 +1,65 @@
+"""The words of the project: none of those that glossary and house rules replace, in code, docs, report and recipes."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration_tests.pages import ROOT
+
+BANNED = re.compile(
+    r"\b(?:told|tells?|telling|whoever|homeless|errands?|nobody's|somebody)\b",
+    re.IGNORECASE,
+)
+"""Words that had many meanings here, or that readers of technical English stumble over. Write the thing's own name."""
+
+CODE_FOLDERS = ("source_docextract", "docextract_sandbox", "demo", "report", "benchmarks", "examples", "tools")
+TEXTS = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "recipes/*", "report/*.html", "report/*.js", "benchmarks/*.md", ".github/**/*.md")
+    for path in ROOT.glob(pattern)
+    if path.suffix in {".md", ".sql", ".html", ".js"}
+)
+SOURCES = sorted(path for folder in CODE_FOLDERS for path in (ROOT / folder).rglob("*.py") if ".venv" not in str(path))
+
+
+def list_prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the text of each comment and string of a module, docstrings included."""
+    source = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def list_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the words of each name that a module binds."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id.replace("_", " ")
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.lineno, node.name.replace("_", " ")
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg.replace("_", " ")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_uses_no_banned_word(path: Path) -> None:
+    lines = [*list_prose(path), *list_names(path)]
+
+    assert [(line, BANNED.findall(text)) for line, text in lines if BANNED.search(text)] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_page_uses_no_banned_word(path: Path) -> None:
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+
+    assert [(line, BANNED.findall(text)) for line, text in lines if BANNED.search(text)] == []
