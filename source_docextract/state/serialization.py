@@ -1,7 +1,8 @@
-"""The ledger of one stream as JSON: what Airbyte keeps between syncs. `docs/state.md` shows one.
+"""The state of one stream as JSON, which Airbyte keeps between syncs. Pure.
 
-Pure. A batch stands under `open`, `settled`, `stalled` or `missing`, by template, the time since when, and its id;
-folded days stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC to the minute.
+The keys are the names of the fields of `StreamState`, `Ledger` and `Entry`. Two keys that stand in very many entries
+are shorter: `rows` (`Entry.row_hashes`) and `referenced` (`Entry.last_referenced_at`). An entry stands in the section
+of its status, by template, status time and id. Times are UTC, to the minute. `docs/state.md` describes each key.
 """
 
 from __future__ import annotations
@@ -33,19 +34,20 @@ _SECTION_BY_STATUS = {status: section for section, status in _STATUS_BY_SECTION.
 
 
 class StreamState:
-    """One stream's state.
+    """The state of one stream.
 
     Attributes:
-        batches: what this stream delivers rows of.
-        links: batches of another product, read for the batches they point at.
-        of: the template or document type of a typed table: a state serves for the same one only.
-        observed_at: the latest of the rows that were delivered: no later row may have an earlier one, whatever the
-            clock does meanwhile.
-        sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
+        ledger: the partitions that this stream delivers rows of.
+        reference_ledger: the partitions of another product that it reads only for their references.
+        is_relevant: returns whether a partition can hold rows of this stream.
+        table_key: the template or document type of a typed table, empty for other streams. A state serves the same
+            one only.
+        observed_at: the latest `observed_at` of the rows that were delivered. No later row may have an earlier one,
+            even if the clock is set back.
         is_full_refresh: whether the stream is read in full. The state of a full refresh resumes that same sync and
             serves no other: Airbyte drops the rows of one that breaks off, so an incremental sync would miss them.
-        sync_id: names a full refresh across its attempts; None where the platform names none.
-        stream: the stream's name. It stands in the state, so that a state given to another stream is noticed.
+        sync_id: the platform's number of a full refresh, the same in all its attempts; None if the platform gives none.
+        stream_name: the name of the stream. The state contains it, so that the state of another stream is refused.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class StreamState:
         self.stream_name = stream_name
 
     def __len__(self) -> int:
+        """Return the number of items in the JSON form, which its size grows with."""
         return len(self.ledger) + len(self.reference_ledger)
 
     def as_json(self) -> dict[str, Any]:
+        """Return the state as JSON of the present version."""
         state_json: dict[str, Any] = {"version": VERSION}
         if self.stream_name:
             state_json["stream"] = self.stream_name
@@ -88,7 +92,7 @@ class StreamState:
         return state_json
 
     def can_resume(self, state_json: Mapping[str, Any]) -> bool:
-        """Return whether a state is that of an earlier attempt of this same full refresh."""
+        """Return whether a state belongs to an earlier attempt of the same full refresh."""
         refresh_id = state_json.get("full_refresh")
         return self.sync_id is not None and refresh_id is not True and refresh_id == self.sync_id
 
@@ -97,10 +101,15 @@ class StreamState:
         return bool(state_json.get("table_key", state_json.get("of", "")) == self.table_key)
 
     def load(self, state_json: Mapping[str, Any], stream_name: str) -> StreamState:
-        """Takes in a stream's state; an empty one is that of a new stream.
+        """Load the state of a stream, and return self. An empty state belongs to a new stream.
+
+        Args:
+            state_json: the state, of any known version.
+            stream_name: the name of the stream that Airbyte passes the state for.
 
         Raises:
-            ConfigError: for a state of a version unknown here, of another stream, or edited beyond reading.
+            ConfigError: if the state has an unknown version, belongs to another stream, or cannot be read after an
+                edit. An unknown state is never dropped without an error: all rows would be delivered again.
         """
         if not state_json:
             return self
@@ -241,7 +250,10 @@ def _parse_day(text: str) -> CompactedDay:
 
 
 def _format_minute(moment: datetime) -> str:
-    """By its own words and not by a format, which writes the year 1 (a missing time, to some) in one digit."""
+    """Return a time as `2026-11-20T09:00Z`.
+
+    `strftime` would write the year 1, which some providers send for a missing time, without its leading zeros.
+    """
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="minutes") + "Z"
 
 
@@ -254,15 +266,21 @@ def _parse_timestamp(text: str | None) -> datetime | None:
 
 
 _OPEN_START = ".."
-"""The start of a range of time that has none, as ISO 8601-2 writes it."""
+"""The start of a range without one, in the notation of ISO 8601-2."""
 
 
 def _format_range(time_range: TimeRange) -> str:
-    """To the minute, and exactly where a `start_date` is more exact than that: what is older was not delivered."""
+    """Return a range as `<start>/<end>`.
+
+    The start has seconds if it comes from a `start_date` that has some: rows of the same minute that are older than
+    the date were not delivered.
+    """
     start = time_range.start.astimezone(timezone.utc).replace(tzinfo=None)
     is_whole_minute = not (start.second or start.microsecond)
     start_text = _format_minute(time_range.start) if is_whole_minute else f"{start.isoformat()}Z"
-    return f"{_OPEN_START if time_range.start == BEGINNING else start_text}/{_format_minute(time_range.end)}"
+    if time_range.start == BEGINNING:
+        start_text = _OPEN_START
+    return f"{start_text}/{_format_minute(time_range.end)}"
 
 
 def _parse_range(text: str) -> TimeRange:
@@ -353,4 +371,4 @@ def _rename_keys(section_json: Mapping[str, Any], new_names: Mapping[str, str]) 
 
 
 _MIGRATIONS = {1: _migrate_v1, 2: _migrate_v2}
-"""How a state of an older version becomes one of the next."""
+"""The function that turns a state of an older version into one of the next version."""

@@ -1,4 +1,4 @@
-"""The columns of each kind of stream: their JSON schemas, and what they hold. Pure."""
+"""The columns of each kind of stream, with their JSON schemas and descriptions. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..core.model import FileStatus, PartitionStatus
 Schema = Mapping[str, Any]
 
 Column = tuple[Schema, str]
-"""A column's JSON schema, and what it holds."""
+"""The JSON schema and the description of a column."""
 
 _TEXT_SCHEMA: Schema = {"type": ["null", "string"]}
 
