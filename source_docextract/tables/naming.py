@@ -59,7 +59,8 @@ def disambiguate(
     Args:
         names: the wanted names by key.
         taken_names: names that none of them may have.
-        suffix_builders: functions that return a suffix for a key. The first one that resolves all conflicts is used.
+        suffix_builders: functions that return a suffix for a key. Each one is used for the keys that are still in
+            conflict after the one before.
         fixed_keys: keys whose names stay as they are.
     """
     unique_names = dict(names)
