@@ -1,1 +1,1 @@
-"""The state of streams: delivered and due partitions, and their JSON between syncs. Pure."""
+"""Delivered and due partitions, and their JSON between syncs. Pure."""

@@ -1,4 +1,4 @@
-"""Days that have settled for good, as a count of partitions and a sum of their hashes. Pure.
+"""Days that have settled for good, as a count and a sum of hashes. Pure.
 
 A later listing of the day names the same partitions if both agree, unless two sums of 48 bits collide. A day costs
 about 30 bytes of state, so that 100,000 settled batches stay below 64 kB.
@@ -37,13 +37,13 @@ class CompactedDay:
         self.hash_sum = (self.hash_sum + _hash_ref(ref)) % _HASH_MODULUS
 
     def find_missing(self, refs: Sequence[PartitionRef]) -> list[PartitionRef] | None:
-        """Return the listed partitions of this day that are not in it: none, or the one that its sum lacks.
+        """Return the listed partitions that the compacted day lacks.
 
         Args:
             refs: all partitions that the listing names for this day.
 
         Returns:
-            An empty list or a list of one; None if the count and the sum do not identify the difference.
+            No partition or one; None if the count and the sum do not identify what is lacking.
         """
         ref_by_hash = {_hash_ref(ref): ref for ref in refs}
         missing_hash = (sum(ref_by_hash) - self.hash_sum) % _HASH_MODULUS
@@ -53,7 +53,7 @@ class CompactedDay:
 
 
 def group_by_day(refs: Iterable[PartitionRef]) -> dict[DayKey, list[PartitionRef]]:
-    """Group partitions by template and day of creation, without those of unknown creation time."""
+    """Group the partitions of known creation time by template and day."""
     refs_by_day: defaultdict[DayKey, list[PartitionRef]] = defaultdict(list)
     for ref in refs:
         if ref.approx_created_at is not None:

@@ -1,4 +1,4 @@
-"""The parts of a ledger: the entry of a partition, the user's policy, and the listings of one sync. Pure."""
+"""The parts of a ledger: entries, the user's policy, and listings. Pure."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class SyncPolicy:
         return entry.status is PartitionStatus.COMPLETE and now - entry.status_since < self.lookback
 
     def is_removable(self, entry: Entry, now: datetime) -> bool:
-        """Return whether an entry is no longer needed, because its partition is not expected to change."""
+        """Return whether no change of a partition is expected any more."""
         if self.has_missing_retries(entry, now):
             return False
         if entry.status is PartitionStatus.COMPLETE:
@@ -113,7 +113,7 @@ class SyncPolicy:
         return entry.status in {PartitionStatus.STALLED, PartitionStatus.MISSING}
 
     def has_missing_retries(self, entry: Entry, now: datetime) -> bool:
-        """Return whether a partition is missing, as a whole or in part, and not yet given up."""
+        """Return whether a partition is missing, or lacks a part, and is not given up."""
         return entry.missing_since is not None and now - entry.missing_since <= self.give_up_after
 
     def is_missing_retry_due(self, entry: Entry, now: datetime) -> bool:
@@ -125,7 +125,7 @@ class SyncPolicy:
         )
 
     def is_recently_referenced(self, entry: Entry, now: datetime) -> bool:
-        """Return whether the referring partition may still be read again, and repeat its reference."""
+        """Return whether the referring partition may still repeat its reference."""
         return entry.last_referenced_at is not None and now - entry.last_referenced_at < self.retention
 
 

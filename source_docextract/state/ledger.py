@@ -1,4 +1,4 @@
-"""The ledger of one stream: the partitions that it has delivered, and those that are due.
+"""The ledger of one stream: its delivered and its due partitions. Pure.
 
 Each partition has one of these statuses:
 
@@ -23,7 +23,7 @@ ranges of creation time then prove that it was delivered: a listed row inside th
 under whichever of its scopes the listing is read.
 
 A row is delivered if its row hash (a short digest of its id and content) is not among those that the last reading of
-its partition left. Pure: no clock, no I/O, no threads; the caller passes the time.
+its partition left. The ledger has no clock; the caller passes the time.
 """
 
 from __future__ import annotations
@@ -90,14 +90,16 @@ class Ledger:
 
     @property
     def settled_count(self) -> int:
-        """Return the number of settled and stalled partitions, those of compacted days included."""
-        compacted_count = sum(day.count for days in self.compacted_days.values() for day in days.values())
+        """Return the number of settled and stalled partitions, with compacted ones."""
+        compacted_count = 0
+        for days in self.compacted_days.values():
+            compacted_count += sum(day.count for day in days.values())
         return len(self.entries) - len(self.open_keys) - len(self.missing_keys) + compacted_count
 
     def plan(self, listing: Listing, now: datetime) -> tuple[list[PartitionRef], list[PartitionRef]]:
-        """Return the due partitions, oldest first, and the open ones that left their listing.
+        """Return the due partitions, oldest first, and the vanished open ones.
 
-        A partition has left its listing if the whole listing of its template was read and does not name it.
+        An open partition has vanished if the whole listing of its template was read and does not name it.
         """
         self._failed_templates = listing.failed_templates
         self.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
@@ -156,7 +158,7 @@ class Ledger:
         self.read_ranges[scope] = merge_ranges([*self.read_ranges.get(scope, ()), time_range])
 
     def is_pruned(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
-        """Return whether a listed row was delivered, and pruned, under one of its scopes before.
+        """Return whether a listed row was delivered and pruned before.
 
         Args:
             ref: the listed row. If its creation time is missing or impossible, the whole window stands for it.
@@ -171,7 +173,7 @@ class Ledger:
         return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
 
     def has_pruned_rows(self, window: TimeRange) -> bool:
-        """Return whether rows in a window were delivered and pruned before, under any scope."""
+        """Return whether rows in a window were delivered and pruned, under any scope."""
         return any(subtract_ranges(window, self._get_pruned_ranges(scope)) != [window] for scope in self.read_ranges)
 
     def distrust_future_reads(self, now: datetime, lookback_start: datetime) -> None:
@@ -193,7 +195,7 @@ class Ledger:
     def advance_watermark(
         self, scope: str, window: TimeRange, delivered_range: TimeRange, lookback_start: datetime
     ) -> None:
-        """Record that a window has been read, and prune what has settled in it before the lookback.
+        """Record that a window has been read, and prune its settled entries.
 
         Entries within the lookback stay, because the next sync lists them again.
 
@@ -257,12 +259,12 @@ class Ledger:
             self.entries[ref.key] = Entry(status_since=now, was_read=False)
 
     def get_read_context(self, key: PartitionKey) -> tuple[str, dict[str, FileStatus]]:
-        """Return the provider's state of a batch, and its members' statuses since the last reading."""
+        """Return what a ledger keeps for the provider: its state, and member statuses."""
         entry = self.entries.get(key)
         return (entry.provider_state, entry.member_statuses) if entry else ("", {})
 
     def register_reference(self, ref: PartitionRef, now: datetime, *, has_changed: bool = False) -> bool:
-        """Record a reference to a partition before it is read, and return whether that makes it due.
+        """Record a reference to a partition; return whether that makes it due.
 
         Args:
             ref: the referenced partition.
@@ -309,7 +311,7 @@ class Ledger:
         return _split_row_hashes(entry.row_hashes) if entry else frozenset()
 
     def record(self, snapshot: Snapshot, row_hashes: Collection[str] | None, now: datetime) -> Collection[str]:
-        """Record one reading of a tracked partition, and return the row hashes that need no delivery.
+        """Record one reading of a partition; return the row hashes already delivered.
 
         Args:
             snapshot: the reading.
@@ -358,11 +360,11 @@ class Ledger:
         return delivered_hashes
 
     def _is_fetched_by_id(self, ref: PartitionRef) -> bool:
-        """Return whether a document was fetched by id, so that its listing signature is unknown."""
+        """Return whether a document was fetched by id, without its listing signature."""
         return self._change_detection is ChangeDetection.LISTING and not ref.fingerprint
 
     def _record_unknown(self, entry: Entry, ref: PartitionRef, now: datetime, *, is_fetched_by_id: bool) -> None:
-        """Record that the provider no longer knows a partition whose rows stay as they are.
+        """Record that the provider no longer knows a partition that keeps its rows.
 
         If it was requested because its listing or a document shows more in it, it is missing, and is retried. If it
         was requested only for the lookback, it was deleted, and keeps its rows.
@@ -378,7 +380,7 @@ class Ledger:
         entry.needs_reread = False
 
     def is_stalling(self, snapshot: Snapshot, now: datetime) -> bool:
-        """Return whether this unfinished reading makes a partition stalled, or leaves it so."""
+        """Return whether this unfinished reading makes or leaves a partition stalled."""
         entry = self.entries.get(snapshot.ref.key)
         if snapshot.is_finished or entry is None or not entry.was_read:
             return False
@@ -470,7 +472,7 @@ class Ledger:
         return self._policy.is_in_lookback(entry, now)
 
     def _find_unread(self, candidates: Iterable[PartitionRef]) -> dict[PartitionKey, DayKey | None]:
-        """Return the listed partitions without an entry that no compacted day accounts for.
+        """Return the listed partitions that no entry and no compacted day covers.
 
         The value of each key is its day, or None where days do not matter: a listing by time has read ranges instead.
         """
@@ -493,7 +495,7 @@ class Ledger:
         return unread_days
 
     def _compact_day(self, day_key: DayKey, now: datetime) -> None:
-        """Compact the settled partitions of a day, once it is past and nothing of it is unread."""
+        """Compact the settled partitions of a day that is past and wholly read."""
         template_id, day = day_key
         day_start = datetime.fromisoformat(day).replace(tzinfo=timezone.utc)
         # Counted from its start: 9999-12-31, which some providers send for a missing time, has no representable end.

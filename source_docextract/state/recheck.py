@@ -25,9 +25,10 @@ def has_age_doubled(started_at: datetime, last_checked_at: datetime, now: dateti
 
 
 def is_check_due(started_at: datetime, last_checked_at: datetime, now: datetime, every_sync_period: timedelta) -> bool:
-    """Return whether a check is due: at every sync up to an age, then each time the age has doubled.
+    """Return whether a check is due.
 
-    A clock that was set back makes it due. One check too many costs a request; one too few costs a document.
+    It is due at every sync up to an age, then each time the age has doubled. A clock that was set back makes it due:
+    one check too many costs a request, one too few costs a document.
 
     Args:
         started_at: when the age begins to count.

@@ -97,11 +97,13 @@ class StreamState:
         return self.sync_id is not None and refresh_id is not True and refresh_id == self.sync_id
 
     def is_same_table(self, state_json: Mapping[str, Any]) -> bool:
-        """Return whether a state, of any version, belongs to the same template or document type."""
+        """Return whether a state, of any version, belongs to the same typed table."""
         return bool(state_json.get("table_key", state_json.get("of", "")) == self.table_key)
 
     def load(self, state_json: Mapping[str, Any], stream_name: str) -> StreamState:
-        """Load the state of a stream, and return self. An empty state belongs to a new stream.
+        """Load the state of a stream, and return self.
+
+        The state of a new stream is empty.
 
         Args:
             state_json: the state, of any known version.
@@ -143,14 +145,15 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     for key, entry in ledger.entries.items():
         section = ledger_json.setdefault(_SECTION_BY_STATUS[entry.status], {}).setdefault(key.template_id, {})
         section.setdefault(_format_minute(entry.status_since), {})[key.batch_id] = _dump_entry(entry)
-    if days := {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}:
-        ledger_json["compacted_days"] = days
+    days_by_template = {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}
+    if days_by_template:
+        ledger_json["compacted_days"] = days_by_template
     for key in sorted(ledger.failed_keys):
         ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
     if ledger.watermarks:
         ledger_json["watermarks"] = {scope: _format_minute(moment) for scope, moment in ledger.watermarks.items()}
         ledger_json["read_ranges"] = {
-            scope: [_format_range(time_range) for time_range in ranges] for scope, ranges in ledger.read_ranges.items()
+            scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()
         }
         ledger_json["pruned_before"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
     if ledger.inactive_scopes:
@@ -166,13 +169,11 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
                     ledger.entries[PartitionKey(template_id, batch_id)] = _load_entry(
                         entry_json, status, _parse_minute(since_text)
                     )
-    for template_id, days in ledger_json.get("compacted_days", {}).items():
-        ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days.items()}
-    ledger.failed_keys = {
-        PartitionKey(template_id, str(batch_id))
-        for template_id, batch_ids in ledger_json.get("failed_keys", {}).items()
-        for batch_id in batch_ids
-    }
+    for template_id, days_json in ledger_json.get("compacted_days", {}).items():
+        ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days_json.items()}
+    ledger.failed_keys = set()
+    for template_id, batch_ids in ledger_json.get("failed_keys", {}).items():
+        ledger.failed_keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
     ledger.read_ranges = {
         scope: merge_ranges(map(_parse_range, range_texts))
         for scope, range_texts in ledger_json.get("read_ranges", {}).items()
@@ -339,7 +340,7 @@ _ENTRY_KEYS_V2 = {
 
 
 def _migrate_v2(state_json: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state of version 2 as one of version 3: the same values under other keys."""
+    """Return a state of version 2 as one of version 3, which has other keys."""
     migrated = _rename_keys(_migrate_ledger_v2(state_json), _STREAM_KEYS_V2)
     if "reference_ledger" in migrated:
         migrated["reference_ledger"] = _migrate_ledger_v2(migrated["reference_ledger"])

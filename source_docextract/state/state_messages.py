@@ -1,4 +1,4 @@
-"""The state messages that Airbyte passes to a sync, reduced to one for each stream. Pure.
+"""Airbyte's state messages, reduced to one for each stream. Pure.
 
 An ignored state has no visible symptom: the stream is read from the beginning and delivers all its rows again.
 Therefore each known form of state is either accepted or refused with an error that names the fix.

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 from ..core.errors import TooManyPages, UnreadableResponse
 from ..core.provider import FindStart, Window
@@ -75,13 +76,13 @@ class WindowCursor:
     _today: datetime = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the day up to which listings are complete, and handle ledgers of a clock that was ahead."""
+        """Find the last complete day, and handle ledgers of a clock that was ahead."""
         self._today = truncate_to_day(self.now - _DAY_END_DELAY)
         for ledger in self.ledgers:
             ledger.distrust_future_reads(self.now, self._today - self.lookback)
 
     def get_next_step(self) -> Window | FindStart | None:
-        """Return the next request for the provider; None if everything readable has been read."""
+        """Return the next request for the provider; None if there is none left."""
         while self.scopes:
             scope = self.scopes[0]
             if self._ranges_by_ledger is None:
@@ -89,31 +90,24 @@ class WindowCursor:
                     self._is_never_read(scope, ledger) for ledger in self.ledgers
                 )
                 ranges_by_ledger = [self._find_needed_ranges(scope, ledger) for ledger in self.ledgers]
-                if any(
-                    time_range.start == BEGINNING for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges
-                ):
+                needed_ranges = list(chain.from_iterable(ranges_by_ledger))
+                if any(time_range.start == BEGINNING for time_range in needed_ranges):
                     return FindStart(scope)
                 self._ranges_by_ledger = ranges_by_ledger
-                self._pending_ranges = deque(
-                    merge_ranges(time_range for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges)
-                )
+                self._pending_ranges = deque(merge_ranges(needed_ranges))
                 self._start_next_range()
             if self._pending_ranges:
-                return Window(
-                    scope, self._position, min(self._position + self._window_days * DAY, *self._find_window_limits())
-                )
+                window_end = min(self._position + self._window_days * DAY, *self._find_window_limits())
+                return Window(scope, self._position, window_end)
             self._finish_scope()
         return None
 
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
-        """Return the whole days that a ledger needs: those that it has not read, and the lookback."""
+        """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.start_date or BEGINNING, self._list_start)
-        read_ranges = [
-            time_range
-            for covering_scope in (scope, *self.find_wider_scopes(scope))
-            for time_range in ledger.read_ranges.get(covering_scope, ())
-        ]
-        read_ranges += self._empty_ranges.get(scope, ())
+        read_ranges = list(self._empty_ranges.get(scope, ()))
+        for covering_scope in (scope, *self.find_wider_scopes(scope)):
+            read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
         lookback_start = max(self._today - self.lookback, self._list_start)
         # A ledger without entries has delivered nothing that could have changed within the lookback.
@@ -135,7 +129,7 @@ class WindowCursor:
         return truncate_to_day(self.now) + DAY
 
     def _start_next_range(self) -> None:
-        """Start the next pending range, in growing windows unless it only catches up with today."""
+        """Start the next pending range, in growing windows unless it is a short catch-up."""
         if not self._pending_ranges:
             return
         self._position = self._pending_ranges[0].start
@@ -147,9 +141,9 @@ class WindowCursor:
 
         A window lies either inside or outside the needed ranges of each ledger, so that a ledger takes it as a whole.
         """
-        needed_ranges = (time_range for ledger_ranges in self._ranges_by_ledger or () for time_range in ledger_ranges)
-        limits = [limit for time_range in needed_ranges for limit in time_range if limit > self._position]
-        return [self._pending_ranges[0].end, *limits]
+        # The starts and ends of all ranges, as a range is a pair of times.
+        range_limits = chain.from_iterable(chain.from_iterable(self._ranges_by_ledger or ()))
+        return [self._pending_ranges[0].end, *(limit for limit in range_limits if limit > self._position)]
 
     def _move_position(self, position: datetime) -> None:
         self._position = position
@@ -163,7 +157,7 @@ class WindowCursor:
         self._pending_ranges.clear()
 
     def handle_failure(self, step: Window | FindStart | None, error: Exception) -> bool:
-        """Continue after a failed request, and return whether it is repeated in smaller windows.
+        """Continue after a failed request; return whether smaller windows repeat it.
 
         An unreadable response costs its window alone. Any other error concerns the whole listing of the scope.
 
@@ -187,10 +181,10 @@ class WindowCursor:
         return False
 
     def set_list_start(self, oldest_created_at: datetime | None) -> None:
-        """Set the day at which the listing of the present scope begins; today if it is empty.
+        """Set the day at which the listing of the present scope begins.
 
-        The time before its oldest row then counts as read. An empty listing proves no such thing: the key may belong
-        to another account.
+        The time before its oldest row then counts as read. An empty listing begins today and proves no such thing: the
+        key may belong to another account.
 
         Args:
             oldest_created_at: the creation time of the oldest row; None if the listing is empty.

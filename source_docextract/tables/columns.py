@@ -1,4 +1,4 @@
-"""The columns of each kind of stream, with their JSON schemas and descriptions. Pure."""
+"""The columns of each kind of stream, with schemas and descriptions. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The single values in extracted data, with their paths and the provider's metadata. Pure."""
+"""The single values in extracted data, with paths and metadata. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Leaf(NamedTuple):
 
 
 def collect_leaves(data: JsonObject, wrapper_format: WrapperFormat = NO_WRAPPERS) -> list[Leaf]:
-    """Return all leaves in their order, nulls included. Empty lists and objects have none.
+    """Return all leaves in their order, nulls included.
+
+    Empty lists and objects have no leaves.
 
     Args:
         data: the data of one extraction.

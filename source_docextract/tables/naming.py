@@ -1,4 +1,4 @@
-"""Names of tables and columns that every warehouse accepts, from names in any script. Pure."""
+"""Names of tables and columns that every warehouse accepts. Pure."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ T = TypeVar("T", bound=Hashable)
 
 
 def slug(name: str) -> str:
-    """Return a name in lower-case letters, digits and `_`, with other scripts transliterated.
+    """Return a name in lower-case ASCII letters, digits and `_`.
 
-    A name without letters and digits gives an empty text.
+    Other scripts are transliterated. A name without letters and digits gives an empty text.
     """
     return re.sub(r"[^a-z0-9]+", "_", anyascii(name).lower()).strip("_")
 
 
 def truncate(name: str, suffix: str = "") -> str:
-    """Shorten a name so that it fits into the longest name together with a suffix, and append the suffix."""
+    """Shorten a name to the longest that a suffix leaves room for, and append it."""
     return f"{name[: MAX_NAME_LENGTH - len(suffix)].rstrip('_')}{suffix}"
 
 
@@ -78,7 +78,7 @@ def disambiguate(
 
 
 def shorten_id(identifier: str) -> str:
-    """Return the last characters of an id, or of its digest if it has no letters and digits."""
+    """Return the end of an id; of one without letters and digits, a digest."""
     return slug(identifier).replace("_", "")[-_ID_SUFFIX_LENGTH:] or compute_short_digest(identifier)
 
 

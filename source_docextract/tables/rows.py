@@ -1,4 +1,4 @@
-"""The four kinds of stream: their schemas, and the rows that a Snapshot becomes. Pure.
+"""The four kinds of stream, and the rows that a Snapshot becomes. Pure.
 
 A kind has the same columns for every provider, so that `UNION ALL` works. The row hash is a digest of everything that
 counts as content: neither `observed_at` nor URLs of files, because providers sign those anew in each response.
@@ -187,7 +187,7 @@ def _build_result_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[R
 
 
 def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[RowGroup]:
-    """Yield the fields of each result under one hash, so that the state does not grow with each value."""
+    """Yield the fields of each result under one hash, which keeps the state small."""
     batch_key = build_batch_id(snapshot)
     for document in snapshot.documents or ():
         location = _locate_document(snapshot, batch_key, document)
@@ -210,7 +210,7 @@ def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
 def _build_field_records(
     shared_columns: Record, extraction: Extraction, wrapper_format: WrapperFormat
 ) -> Iterator[Record]:
-    """Yield a record for each value, without URLs of files: those change while the digest does not."""
+    """Yield a record for each value except URLs of files, which the digest ignores."""
     for path, name, position, value, meta in collect_leaves(extraction.hashable_data, wrapper_format):
         value_text, value_type, number_value = format_scalar(value)
         yield {
@@ -252,14 +252,14 @@ class _DocumentLocation(NamedTuple):
 
 
 def _locate_document(snapshot: Snapshot, batch_key: str, document: Document) -> _DocumentLocation:
-    """Return the ids of a document: below its batch, or its own alone if the provider names it without a batch."""
+    """Return the ids of a document; they include a batch id if it has a batch."""
     if document.batch is None:
         return _DocumentLocation(f"{batch_key}/{document.key}", batch_key, snapshot.ref)
     return _DocumentLocation(document.key, escape_id_part(document.batch.batch_id) or None, document.batch)
 
 
 def build_batch_id(snapshot: Snapshot) -> str:
-    """Return the `id` of a batch: `template/batch`, or the batch id where the provider has no templates."""
+    """Return the `id` of a batch: `template/batch`, or `batch` without a template."""
     ref = snapshot.ref
     escaped_id = escape_id_part(ref.batch_id)
     return f"{escape_id_part(ref.template_id)}/{escaped_id}" if ref.template_id is not None else escaped_id

@@ -1,4 +1,4 @@
-"""Typed tables: a stream for each template or document type, with a column for each of its fields. Pure.
+"""Typed tables: a stream for each template, with a column for each field. Pure.
 
 `discover` asks the provider for the templates and writes the answer into the JSON schema of the stream, under
 `x-docextract`: the template at the top, and at each column its field and the part of it. `read` takes it from there
@@ -78,20 +78,19 @@ def assign_table_names(
     """
     chosen_names: dict[tuple[str, str], str] = {}
     for entry in custom_names:
-        provider_templates = list(templates.get(entry.provider, ()))
-        matching_keys = [template.key for template in provider_templates if template.key == entry.table_key]
-        matching_keys = matching_keys or [
-            template.key for template in provider_templates if template.name == entry.table_key
-        ]
+        candidates = list(templates.get(entry.provider, ()))
+        matching_keys = [template.key for template in candidates if template.key == entry.table_key]
+        if not matching_keys:
+            matching_keys = [template.key for template in candidates if template.name == entry.table_key]
         if len(matching_keys) > 1:
             raise ValueError(f"table_names gives one name to {len(matching_keys)} templates called {entry.table_key!r}")
         chosen_names.update({(entry.provider, template_key): entry.table_name for template_key in matching_keys})
-    generated_names = {
-        (stream_prefix, entry.key): truncate(f"{stream_prefix}_{slug(entry.name) or shorten_id(entry.key)}")
-        for stream_prefix, provider_templates in templates.items()
-        for entry in provider_templates
-        if (stream_prefix, entry.key) not in chosen_names
-    }
+    generated_names: dict[tuple[str, str], str] = {}
+    for stream_prefix, provider_templates in templates.items():
+        for template in provider_templates:
+            if (stream_prefix, template.key) not in chosen_names:
+                base_name = slug(template.name) or shorten_id(template.key)
+                generated_names[stream_prefix, template.key] = truncate(f"{stream_prefix}_{base_name}")
     taken_names = STANDARD_STREAMS | set(chosen_names.values())
     return {
         **chosen_names,
@@ -179,7 +178,7 @@ def _parse_column(column: str, column_schema: Mapping[str, Any]) -> tuple[str, _
 
 
 class _ColumnSource(NamedTuple):
-    """The source of one column: a part of a field, and the type that its value must have."""
+    """The source of a column: a part of a field, and the type of its value."""
 
     column: str
     part: FieldPart
@@ -187,7 +186,10 @@ class _ColumnSource(NamedTuple):
 
 
 class InvalidSchemaMarker(ValueError):
-    """A typed table's schema that has lost a part of what `discover` wrote; the message is the reason."""
+    """A typed table's schema that has lost a part of what `discover` wrote.
+
+    The message is the reason.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,7 @@ class TypedTable:
         return Table(self.key, _COMMON_COLUMNS, build_rows)
 
     def _select_documents(self, snapshot: Snapshot, get_key: TableKey) -> Iterator[Document]:
-        """Yield the documents that belong to the table, with their extractions of this template only."""
+        """Yield the documents of the table, with extractions of its template only."""
         for document in snapshot.documents or ():
             batch = document.batch or snapshot.ref
             extractions = tuple(
