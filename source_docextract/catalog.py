@@ -285,7 +285,7 @@ def _load_stream_state(
             name,
         )
         return stream_state
-    if state_json and state_json.get("of", "") != stream_state.table_key:
+    if state_json and not stream_state.is_same_table(state_json):
         logger.warning(
             "The stream %s belongs to another template or document type than before. It is read from the beginning; "
             "rows of the one before stay until the stream is cleared.",

@@ -1,1 +1,1 @@
-"""What has been delivered and what is due, and its JSON between syncs. Pure."""
+"""Delivered and due partitions, and their JSON between syncs. Pure."""

@@ -1,4 +1,4 @@
-"""What a ledger writes down, and what it is told: the user's rules, single batches, and the lists of one sync. Pure."""
+"""The parts of a ledger: entries, the user's policy, and listings. Pure."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
 from . import recheck
 
 COMPACT_AFTER = timedelta(days=2)
-"""A day is folded no earlier than this after its end, however short the lookback: fresh days still get late batches."""
+"""The time after the end of a day before which it is not compacted, even with a shorter lookback.
+
+Providers still add late batches to a day that has just ended.
+"""
 
 MISSING_POLL_PERIOD = timedelta(days=1)
-"""What the provider does not know is asked for at every sync for so long, then each time the age has doubled."""
+"""The age up to which every sync asks for a missing partition; then it does each time the age has doubled."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One batch that is remembered singly.
+    """A partition that is remembered singly.
 
     Attributes:
-        since: when first seen if open or stalled, when settled if complete, when first found missing if missing.
-        status: OPEN, STALLED, MISSING, or COMPLETE for whatever is settled.
-        signature: what its list told at the last reading (`BatchRef.signature`).
-        rows: the marks of its rows as last delivered, joined.
-        linked: when a link to it was last seen. A linked batch is in no list and no setting, so this entry names it.
-        read: it has been read at least once.
-        again: it has been read, and has to be once more: somebody said that it has changed, or it could not be read.
-        memo: what its provider's reader wrote down, to be given back to it.
-        told: what its documents have told since then, each by its id.
-        kept: it may belong to a list, or to a range of time, that the settings no longer ask for: it stays, so that
-            it is not delivered a second time when the settings ask for that again.
-        missing: since when the provider does not know it, or some of it; None where it knows all. Beside COMPLETE: the
-            rows stay as they were, though somebody says that there is more to it.
-        asked: when it was last asked for since then.
+        status_since: when it was first seen if it is open or stalled, when it settled if it is complete, or when it was
+            first found missing.
+        status: OPEN, STALLED, MISSING, or COMPLETE for a settled partition.
+        signature: the part of its listing whose change makes it due, as of the last reading (`PartitionRef.signature`).
+        row_hashes: the hashes of its rows as last delivered, joined into one text.
+        last_referenced_at: when a reference to it was last seen. Neither a listing nor a setting may name a referenced
+            partition, so this entry does.
+        was_read: whether it has been read at least once.
+        needs_reread: whether it has been read and has to be read once more, because it has changed or could not be
+            read as a whole.
+        provider_state: a short text of the provider, which gets it back at the next reading.
+        member_statuses: the statuses that its documents have reported since the last reading, by document id.
+        is_pinned: whether it may belong to a scope, or to a range of time, that the settings no longer include. A
+            pinned entry is not pruned, so its rows are not delivered again when the settings include them once more.
+        missing_since: since when the provider does not know it, or a part of it; None if it knows all. A COMPLETE
+            partition can have it too: its rows stay, although its listing or a document shows more in it.
+        missing_checked_at: when the provider was last asked for it since then.
     """
 
     status_since: datetime
@@ -52,14 +58,19 @@ class Entry:
 
     @property
     def needs_reading(self) -> bool:
+        """Return whether it has to be read whatever its status is."""
         return self.needs_reread or not self.was_read
 
 
 @dataclass(frozen=True, slots=True)
 class SyncPolicy:
-    """The user's say in when something is due.
+    """The user's settings that decide when a partition is due.
 
-    `only`, where it is given, says which batches may be of any use; the others are none of a stream's business.
+    Attributes:
+        lookback: for how long after it settled a partition is read again (`lookback_days`).
+        give_up_after: after what time an unfinished partition is stalled (`give_up_after_days`).
+        start_date: the creation time before which listed partitions are ignored; None for no limit.
+        partition_filter: returns whether a partition can hold rows of this stream; None if all can.
     """
 
     lookback: timedelta = timedelta(days=3)
@@ -69,26 +80,32 @@ class SyncPolicy:
 
     @property
     def retention(self) -> timedelta:
-        """How long settled batches are remembered singly."""
+        """Return for how long settled partitions are remembered singly."""
         return max(self.lookback, COMPACT_AFTER)
 
     def is_relevant(self, ref: PartitionRef) -> bool:
+        """Return whether a partition can hold rows of this stream."""
         return self.partition_filter is None or self.partition_filter(ref)
 
     def is_in_range(self, ref: PartitionRef) -> bool:
+        """Return whether the settings include a partition.
+
+        `start_date` does not apply to a partition that is named explicitly or whose creation time is unknown.
+        """
         if not self.is_relevant(ref):
             return False
         return self.start_date is None or ref.is_explicit or ref.created_at is None or ref.created_at >= self.start_date
 
     def is_overdue(self, entry: Entry, now: datetime) -> bool:
-        """Whether it has been unfinished for too long."""
+        """Return whether a partition has been unfinished for longer than `give_up_after`."""
         return entry.status is PartitionStatus.OPEN and now - entry.status_since > self.give_up_after
 
     def is_in_lookback(self, entry: Entry, now: datetime) -> bool:
+        """Return whether a partition settled less than the lookback ago."""
         return entry.status is PartitionStatus.COMPLETE and now - entry.status_since < self.lookback
 
     def is_removable(self, entry: Entry, now: datetime) -> bool:
-        """Whether nothing can be expected of it any more."""
+        """Return whether no change of a partition is expected any more."""
         if self.has_missing_retries(entry, now):
             return False
         if entry.status is PartitionStatus.COMPLETE:
@@ -96,11 +113,11 @@ class SyncPolicy:
         return entry.status in {PartitionStatus.STALLED, PartitionStatus.MISSING}
 
     def has_missing_retries(self, entry: Entry, now: datetime) -> bool:
-        """Return whether the provider does not know it (or some of it) for less time than it takes to give it up."""
+        """Return whether a partition is missing, or lacks a part, and is not given up."""
         return entry.missing_since is not None and now - entry.missing_since <= self.give_up_after
 
     def is_missing_retry_due(self, entry: Entry, now: datetime) -> bool:
-        """Return whether it is time to ask again for what the provider did not know."""
+        """Return whether it is time to ask the provider again for a missing partition."""
         if entry.missing_since is None or not self.has_missing_retries(entry, now):
             return False
         return recheck.is_check_due(
@@ -108,18 +125,18 @@ class SyncPolicy:
         )
 
     def is_recently_referenced(self, entry: Entry, now: datetime) -> bool:
-        """Whether it was pointed at so lately that whoever did may be read again, and point at it again."""
+        """Return whether the referring partition may still repeat its reference."""
         return entry.last_referenced_at is not None and now - entry.last_referenced_at < self.retention
 
 
 @dataclass(slots=True)
 class Listing:
-    """What settings and lists name at this sync.
+    """The partitions that settings and listings name at this sync.
 
     Attributes:
-        refs: all batches, merged by key.
-        listed: templates whose whole list has been read.
-        unknown: templates whose list could not be read: what is remembered of them stays as it is.
+        refs: all partitions, with several mentions of one merged.
+        complete_templates: the templates whose whole listing has been read.
+        failed_templates: the templates whose listing could not be read. Their entries stay as they are.
     """
 
     refs: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
@@ -127,6 +144,7 @@ class Listing:
     failed_templates: set[str] = field(default_factory=set)
 
     def add(self, refs: Iterable[PartitionRef]) -> None:
+        """Add partitions, and merge those that are named already."""
         for ref in refs:
             known_ref = self.refs.get(ref.key)
             self.refs[ref.key] = known_ref.merge(ref) if known_ref else ref

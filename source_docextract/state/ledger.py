@@ -1,28 +1,29 @@
-"""What has been delivered to one stream, and what is due.
+"""The ledger of one stream: its delivered and its due partitions. Pure.
 
-The rules, in one place
-    open      seen, and something in it is unfinished: due at every sync.
-    settled   finished. From when: the provider's completion time if told; else, if it was already finished when first
-              seen, its creation time; else when it was first seen finished. Never later than now. Due while that is
-              less than `lookback_days` ago, and again when its list tells something new. Else never asked for again.
-    stalled   still unfinished `give_up_after_days` after it was first seen: not due until its list tells something new,
-              its status included.
-    missing   the provider does not know it: due at every sync for a day after that was found, then each time its age
-              since then has doubled, until `give_up_after_days`; and when its list shows something new. Only an answer
-              that is documented for unknown ids says so. What is settled keeps its rows, and is missing only where
-              its list or a document says that there is more to it.
-    unread    named or listed, but neither of the above nor in a folded day: due.
-    folded    settled longer ago than the lookback, of a known creation time: only its day is remembered, as the number
-              of its batches and the sum of their marks. Where a later list of that day does not add up, the one batch
-              that accounts for it, else all of that day that is not remembered singly, is unread again: a batch that is
-              listed late, or re-opened, is seen however old.
+Each partition has one of these statuses:
 
-A list by time is read in windows, and what is settled in a window is forgotten once the lookback is past it. The
-ranges of creation time that have been read say that it has been delivered: a row of theirs that is not remembered
-singly is not unread, under whichever of its scopes the list is read.
+    open      Seen, and something in it is unfinished. Due at every sync.
+    settled   Finished. It counts as settled from the provider's completion time. Without one, it counts from its
+              creation time if it was finished when first seen, else from when it was first seen finished; never from
+              later than now. Due for `lookback_days` after that, and again when its listing changes.
+    stalled   Still unfinished `give_up_after_days` after it was first seen. Due when its listing changes, including
+              its status there.
+    missing   The provider does not know it, which only an answer that is documented for unknown ids can say. Due at
+              every sync for a day, then each time its age has doubled, until `give_up_after_days`, and when its
+              listing changes. A settled partition keeps its rows, and becomes missing only if its listing or a
+              document says that there is more in it.
+    unread    Named or listed, but neither of the above nor in a compacted day. Due.
+    compacted Settled for longer than the lookback, with a known creation time. Only its day is remembered, as the
+              number of its partitions and the sum of their hashes. If a later listing of that day does not add up,
+              the one partition that accounts for the difference is unread again, or else the whole day. So a
+              partition that is listed late or re-opened is noticed at any age.
 
-A row is delivered when its mark (a short digest of its id and content) is not among those its batch left at the last
-reading. Pure: no clock, no I/O, no threads; whoever asks says what time it is.
+A listing by time is read in windows. What has settled in a window is pruned once the lookback has passed it. The read
+ranges of creation time then prove that it was delivered: a listed row inside them that has no entry is not unread,
+under whichever of its scopes the listing is read.
+
+A row is delivered if its row hash (a short digest of its id and content) is not among those that the last reading of
+its partition left. The ledger has no clock; the caller passes the time.
 """
 
 from __future__ import annotations
@@ -42,19 +43,22 @@ _INSTANT = timedelta(microseconds=1)
 
 
 class Ledger:
-    """The batches of one product, as one stream has read them.
+    """The partitions of one product, as one stream has read them.
 
     Attributes:
-        read: of a list by time, the ranges of creation time that have been read, by scope; also of scopes that the
-            settings no longer ask for.
-        forgotten: by scope: what was created before, in these ranges, is no longer remembered singly if it is settled.
-        asleep: scopes that are no longer asked for, and whose batches are kept (`Entry.kept`).
+        entries: the partitions that are remembered singly.
+        compacted_days: the days that have settled for good, by template and ISO date.
+        failed_keys: what the last sync could not read, so that this sync requests it last. A key without a batch id
+            stands for the listing of its template.
+        read_ranges: the ranges of creation time that have been read, by scope of a listing by time. Scopes that the
+            settings no longer name stay.
+        pruned_before: by scope, the time before which settled partitions in the read ranges have no entry.
+        inactive_scopes: the scopes that the settings no longer name, and whose entries are pinned.
     """
 
     def __init__(self, policy: SyncPolicy, change_detection: ChangeDetection = ChangeDetection.POLLING) -> None:
         self.entries: dict[PartitionKey, Entry] = {}
         self.compacted_days: dict[str, dict[str, CompactedDay]] = {}
-        # What the last try could not read: it comes last. The list of a template stands here without a batch id.
         self.failed_keys: set[PartitionKey] = set()
         self.read_ranges: dict[str, list[TimeRange]] = {}
         self.pruned_before: dict[str, datetime] = {}
@@ -71,27 +75,35 @@ class Ledger:
         self._failed_templates: set[str] = set()
 
     def __len__(self) -> int:
-        """How many things are written down: what its JSON form grows with."""
+        """Return the number of items in the JSON form, which its size grows with."""
         return len(self.entries) + sum(map(len, self.compacted_days.values())) + len(self.failed_keys)
 
     @property
     def open_keys(self) -> list[PartitionKey]:
+        """Return the keys of the open partitions."""
         return [key for key, entry in self.entries.items() if entry.status is PartitionStatus.OPEN]
 
     @property
     def missing_keys(self) -> list[PartitionKey]:
+        """Return the keys of the partitions that the provider does not know."""
         return [key for key, entry in self.entries.items() if entry.status is PartitionStatus.MISSING]
 
     @property
     def settled_count(self) -> int:
-        compacted_count = sum(day.count for days in self.compacted_days.values() for day in days.values())
+        """Return the number of settled and stalled partitions, with compacted ones."""
+        compacted_count = 0
+        for days in self.compacted_days.values():
+            compacted_count += sum(day.count for day in days.values())
         return len(self.entries) - len(self.open_keys) - len(self.missing_keys) + compacted_count
 
     def plan(self, listing: Listing, now: datetime) -> tuple[list[PartitionRef], list[PartitionRef]]:
-        """What is due, oldest first, and which open batches have vanished from their list."""
+        """Return the due partitions, oldest first, and the vanished open ones.
+
+        An open partition has vanished if the whole listing of its template was read and does not name it.
+        """
         self._failed_templates = listing.failed_templates
         self.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
-        # What a list by time does not show is asked for after it, linked or not.
+        # `find_unlisted` returns what a listing by time does not show, referenced or not, after it has been read.
         reference_entries = {} if self._change_detection is ChangeDetection.LISTING else self.entries
         referenced_refs = {
             key: _build_referenced_ref(key) for key, entry in reference_entries.items() if entry.last_referenced_at
@@ -112,8 +124,11 @@ class Ledger:
         return sorted(due_refs, key=age_sort_key), vanished_refs
 
     def find_unlisted(self, now: datetime) -> list[PartitionRef]:
-        """What no list of this sync tells enough of, so that it has to be asked for by itself: what it does not name
-        and is unfinished or missing, and what has to be read again though it is the same there."""
+        """Return entries that must be fetched by id because no listing covers them.
+
+        Those are open and missing entries that no listing of this sync names, and entries that have to be read again
+        although their listing is unchanged.
+        """
         return [
             PartitionRef(key.template_id or None, key.batch_id, is_explicit=True)
             for key, entry in self.entries.items()
@@ -125,25 +140,30 @@ class Ledger:
 
     @property
     def watermarks(self) -> dict[str, datetime]:
-        """By scope, the end of what has been read."""
+        """Return the end of the last read range, by scope."""
         return {scope: ranges[-1].end for scope, ranges in self.read_ranges.items() if ranges}
 
     def load_watermark(self, scope: str, watermark: datetime) -> None:
-        """Take over what an older connector wrote, which did not write down from when on it had read.
+        """Continue from the watermark of an older state, which has no read ranges.
 
-        That is taken for the `start_date` of today: who moves it and the connector at once reads no further back.
+        The start of its range is unknown, so the present `start_date` counts as the start. A user who moves the date
+        and upgrades the connector in one step therefore reads no further back (docs/state.md, "Versions and size").
         """
         start = self._policy.start_date or BEGINNING
         self.add_read_range(scope, TimeRange(start if start < watermark else BEGINNING, watermark))
         self.pruned_before[scope] = watermark - min(self._policy.lookback, watermark - BEGINNING)
 
     def add_read_range(self, scope: str, time_range: TimeRange) -> None:
+        """Record that the partitions created in a range have been read under a scope."""
         self.read_ranges[scope] = merge_ranges([*self.read_ranges.get(scope, ()), time_range])
 
     def is_pruned(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
-        """Return whether a listed row was delivered, and forgotten, when one of its scopes was read before.
+        """Return whether a listed row was delivered and pruned before.
 
-        A row without a time that can be true is taken for one of its window.
+        Args:
+            ref: the listed row. If its creation time is missing or impossible, the whole window stands for it.
+            scopes: the scopes whose listings show the row.
+            window: the range of creation time that was listed.
         """
         if ref.key in self.entries:
             return False
@@ -153,13 +173,15 @@ class Ledger:
         return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
 
     def has_pruned_rows(self, window: TimeRange) -> bool:
-        """Return whether anything in a window was delivered and forgotten before, under any scope."""
+        """Return whether rows in a window were delivered and pruned, under any scope."""
         return any(subtract_ranges(window, self._get_pruned_ranges(scope)) != [window] for scope in self.read_ranges)
 
     def distrust_future_reads(self, now: datetime, lookback_start: datetime) -> None:
-        """Do not take for delivered what is `listed_again`, where a clock that was ahead has read the future.
+        """Ignore read ranges within the lookback if a watermark lies in the future.
 
-        Rows come a second time by that if it is this clock that is wrong. Else those since then would never come.
+        An earlier sync then ran with a clock that was ahead. Partitions created since its time would never be
+        delivered if its ranges counted. If instead the present clock is wrong, some rows are delivered twice, which a
+        destination that deduplicates by `id` absorbs.
         """
         self._distrusted_from = (
             lookback_start if any(watermark > now for watermark in self.watermarks.values()) else None
@@ -173,16 +195,23 @@ class Ledger:
     def advance_watermark(
         self, scope: str, window: TimeRange, delivered_range: TimeRange, lookback_start: datetime
     ) -> None:
-        """After a window of a list: forgets what of it is settled, unless it will be `listed_again`.
+        """Record that a window has been read, and prune its settled entries.
+
+        Entries within the lookback stay, because the next sync lists them again.
 
         Args:
-            span: the moments in the window, or none, of which this stream has been given all.
+            scope: the scope whose listing was read.
+            window: the range of creation time that was listed.
+            delivered_range: the part of the window, possibly empty, of which the stream has received everything.
+            lookback_start: the time from which on the next sync lists again.
         """
         previous_ranges = self.read_ranges.get(scope)
         if (previous_ranges[-1].end if previous_ranges else BEGINNING) < window.start:
             self._has_gap = True
-            self._pin_unlisted()  # some of it may lie in between, which is to be read some day
-        self.inactive_scopes.discard(scope)  # what is kept for it is no longer all that was delivered
+            # Some entries may lie in the gap: when it is read later, only their entries prevent a second delivery.
+            self._pin_unlisted()
+        # From now on the pinned entries are no longer all that was delivered under this scope.
+        self.inactive_scopes.discard(scope)
         self.add_read_range(scope, delivered_range)
         pruned_before = min(delivered_range.end, lookback_start)
         self.pruned_before[scope] = max(pruned_before, self.pruned_before.get(scope, pruned_before))
@@ -202,25 +231,27 @@ class Ledger:
             elif is_in_read_range:
                 entry.is_pinned = False
             elif ref.approx_created_at < delivered_range.start:
-                entry.is_pinned = True  # it is older than a `start_date` that is later than before
+                # A later `start_date` now excludes it: an earlier one must not deliver it a second time.
+                entry.is_pinned = True
         self._known_refs = {}
 
     def is_open(self, key: PartitionKey) -> bool:
+        """Return whether a partition has been read and is open."""
         entry = self.entries.get(key)
         return entry is not None and entry.was_read and entry.status is PartitionStatus.OPEN
 
     def is_awaiting_read(self, key: PartitionKey) -> bool:
-        """Whether it is remembered, and still has to be read."""
+        """Return whether a partition has an entry and still has to be read."""
         entry = self.entries.get(key)
         return entry is not None and entry.needs_reading
 
     def has_row_hashes(self, ref: PartitionRef, row_hashes: Collection[str]) -> bool:
-        """Whether all these marks were left by the last reading."""
+        """Return whether the last reading left all these row hashes."""
         entry = self.entries.get(ref.key)
         return entry is not None and _split_row_hashes(entry.row_hashes).issuperset(row_hashes)
 
     def flag_for_reread(self, ref: PartitionRef, now: datetime) -> None:
-        """Remembers what has to be asked for by itself, when its list is past."""
+        """Record that a partition has to be fetched by id, after its listing."""
         self._unread_days.pop(ref.key, None)
         if (entry := self.entries.get(ref.key)) is not None:
             entry.needs_reread = entry.was_read
@@ -228,18 +259,23 @@ class Ledger:
             self.entries[ref.key] = Entry(status_since=now, was_read=False)
 
     def get_read_context(self, key: PartitionKey) -> tuple[str, dict[str, FileStatus]]:
-        """What its reader wrote down of a batch, and what its documents have told since."""
+        """Return what a ledger keeps for the provider: its state, and member statuses."""
         entry = self.entries.get(key)
         return (entry.provider_state, entry.member_statuses) if entry else ("", {})
 
     def register_reference(self, ref: PartitionRef, now: datetime, *, has_changed: bool = False) -> bool:
-        """Remembers a linked batch before it is read. True if that makes it due: it was in no plan so far.
+        """Record a reference to a partition; return whether that makes it due.
 
-        `changed` says that something in it did, so that it is due however often it has been read.
+        Args:
+            ref: the referenced partition.
+            now: the time of this sync.
+            has_changed: whether the referring partition shows a change in it, which makes it due even if it has been
+                read. Without a change, only a reference to a partition outside the plan makes it due.
         """
         entry, known_ref = self.entries.get(ref.key), self._known_refs.get(ref.key)
         if entry is None:
-            is_planned = known_ref is not None and self._is_candidate(known_ref)  # for this sync, or in a folded day
+            # A planned partition is read by this sync anyway, or lies in a compacted day.
+            is_planned = known_ref is not None and self._is_candidate(known_ref)
             if is_planned and not has_changed:
                 return False
             entry = self.entries[ref.key] = Entry(status_since=now, was_read=False)
@@ -252,13 +288,18 @@ class Ledger:
         return is_due
 
     def tracks(self, ref: PartitionRef) -> bool:
-        """Whether a reading of this batch is news here: not where it lies in a folded day, read for another stream."""
+        """Return whether this ledger records a reading of a partition.
+
+        It does not where the partition lies in a compacted day and was read for another stream.
+        """
         return ref.key in self.entries or ref.key in self._unread_days
 
     def get_delivered_hashes(self, snapshot: Snapshot, row_hashes: Collection[str] | None) -> Collection[str]:
-        """Return the marks of those rows of a reading that need not be delivered again.
+        """Return the row hashes of a reading that need no delivery.
 
-        `marks` are those of all rows as they are now.
+        Args:
+            snapshot: the reading.
+            row_hashes: the hashes of all its rows; None where the provider does not report rows of this kind.
         """
         entry = self.entries.get(snapshot.ref.key)
         if (
@@ -270,9 +311,12 @@ class Ledger:
         return _split_row_hashes(entry.row_hashes) if entry else frozenset()
 
     def record(self, snapshot: Snapshot, row_hashes: Collection[str] | None, now: datetime) -> Collection[str]:
-        """Writes down one reading of a wanted batch; gives the marks of its rows that need not be delivered again.
+        """Record one reading of a partition; return the row hashes already delivered.
 
-        `marks` are those of all rows as they are now; None where the provider did not tell the rows ("waiting").
+        Args:
+            snapshot: the reading.
+            row_hashes: the hashes of all its rows; None where the provider does not report the rows ("waiting").
+            now: the time of this sync.
         """
         ref, key = snapshot.ref, snapshot.ref.key
         entry = self.entries.get(key)
@@ -291,19 +335,21 @@ class Ledger:
         )
         is_missing = snapshot.status is PartitionStatus.MISSING
         has_missing_parts = is_missing or snapshot.has_unknown_files
+        previous_missing_since = entry.missing_since if entry else None
+        # A batch that only its documents name is not polled, so an incomplete reading has to be repeated.
+        is_incomplete = bool(snapshot.references or snapshot.read_error)
         self.entries[key] = Entry(
             status_since,
             status,
             signature,
             joined_hashes,
             entry.last_referenced_at if entry else None,
-            needs_reread=self._change_detection is ChangeDetection.REFERENCE
-            and bool(snapshot.references or snapshot.read_error),  # of some it is not told
+            needs_reread=self._change_detection is ChangeDetection.REFERENCE and is_incomplete,
             is_pinned=entry is not None and entry.is_pinned,
-            # An answer that it is unknown says nothing of what is in it.
+            # The answer to an unknown id says nothing of the content: keep what its documents have reported.
             provider_state=entry.provider_state if entry and is_missing else snapshot.provider_state,
             member_statuses=entry.member_statuses if entry and is_missing else {},
-            missing_since=((entry.missing_since if entry else None) or now) if has_missing_parts else None,
+            missing_since=(previous_missing_since or now) if has_missing_parts else None,
             missing_checked_at=now if has_missing_parts else None,
         )
         if key in self._unread_days:
@@ -314,13 +360,14 @@ class Ledger:
         return delivered_hashes
 
     def _is_fetched_by_id(self, ref: PartitionRef) -> bool:
-        """Return whether a document was asked for by itself: that says nothing of how its list shows it."""
+        """Return whether a document was fetched by id, without its listing signature."""
         return self._change_detection is ChangeDetection.LISTING and not ref.fingerprint
 
     def _record_unknown(self, entry: Entry, ref: PartitionRef, now: datetime, *, is_fetched_by_id: bool) -> None:
-        """Write down that the provider does not know a batch any more, whose rows stay as they are.
+        """Record that the provider no longer knows a partition that keeps its rows.
 
-        If it was asked for because there was more to it (its list or a document said so), it is asked for again.
+        If it was requested because its listing or a document shows more in it, it is missing, and is retried. If it
+        was requested only for the lookback, it was deleted, and keeps its rows.
         """
         signature = _build_listed_signature(ref, entry.status)
         is_changed = not is_fetched_by_id and entry.signature != signature
@@ -333,7 +380,7 @@ class Ledger:
         entry.needs_reread = False
 
     def is_stalling(self, snapshot: Snapshot, now: datetime) -> bool:
-        """Whether this unfinished reading is one too many."""
+        """Return whether this unfinished reading makes or leaves a partition stalled."""
         entry = self.entries.get(snapshot.ref.key)
         if snapshot.is_finished or entry is None or not entry.was_read:
             return False
@@ -342,10 +389,11 @@ class Ledger:
         return self._policy.is_overdue(entry, now)
 
     def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
-        """At the end of a sync: folds what can be folded, and forgets single batches that nothing names any more.
+        """Compact days and prune entries at the end of a sync.
 
         Args:
-            scopes: of a list by time, those that this sync has read.
+            now: the time of this sync.
+            scopes: the scopes of a listing by time that this sync has read.
         """
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
@@ -358,9 +406,9 @@ class Ledger:
             or key.template_id in self._failed_templates
         }
         self._deactivate_scopes(self.read_ranges.keys() - set(scopes))
-        # Then the list was read less far than before, and what it did not show may be shown again.
+        # With the clock set back, the listing ended earlier than before, and may show more entries again.
         has_clock_jumped_back = any(watermark > now for watermark in self.watermarks.values())
-        # As where the list has shown nothing: the key may be of another account.
+        # An empty listing proves no deletion: the key may belong to another account.
         is_relisting_possible = has_clock_jumped_back or not self._listed_keys
         for key, entry in list(self.entries.items()):
             if self._change_detection is ChangeDetection.LISTING:
@@ -378,7 +426,8 @@ class Ledger:
                 ref and not ref.is_referenced and self._policy.is_in_range(ref)
             ):
                 continue
-            # A link is seen again for as long as the batch that holds it is looked back at, unless links tell changes.
+            # The referring batch repeats a reference for as long as it is in the lookback. Where references announce
+            # changes instead, the entry is not needed after it has settled.
             is_done = self._change_detection is ChangeDetection.REFERENCE and entry.status is PartitionStatus.COMPLETE
             is_done = is_done and not self._policy.has_missing_retries(entry, now)
             is_prunable = is_done or (
@@ -388,9 +437,10 @@ class Ledger:
                 del self.entries[key]
 
     def _deactivate_scopes(self, scopes: Collection[str]) -> None:
-        """Keep what may belong to lists that are no longer asked for: nothing else can tell it from what is new there.
+        """Pin the entries that may belong to scopes that the settings no longer name.
 
-        That is what none of the lists of this sync has shown, once, at the first sync without such a scope.
+        Only their entries tell them from new rows once the settings name such a scope again. At the first sync without
+        a scope, those are the entries that no listing has shown.
         """
         if not self.inactive_scopes.issuperset(scopes):
             self._pin_unlisted()
@@ -416,16 +466,17 @@ class Ledger:
         if self._change_detection is ChangeDetection.LISTING:
             return entry.signature != _build_listed_signature(ref, entry.status) or self._policy.is_overdue(entry, now)
         if self._change_detection is ChangeDetection.REFERENCE and ref.is_referenced:
-            return False  # nobody names it, and who links to it says nothing new
+            return False  # the settings do not name it, and its references show no change
         if entry.status is PartitionStatus.OPEN or entry.signature != _build_listed_signature(ref, entry.status):
             return True
         return self._policy.is_in_lookback(entry, now)
 
     def _find_unread(self, candidates: Iterable[PartitionRef]) -> dict[PartitionKey, DayKey | None]:
-        """Listed, not remembered singly, and not accounted for by a folded day."""
-        is_windowed = (
-            self._change_detection is ChangeDetection.LISTING
-        )  # a list that is read in windows needs no days to be remembered
+        """Return the listed partitions that no entry and no compacted day covers.
+
+        The value of each key is its day, or None where days do not matter: a listing by time has read ranges instead.
+        """
+        is_windowed = self._change_detection is ChangeDetection.LISTING
         unread_days: dict[PartitionKey, DayKey | None] = {
             ref.key: None
             for ref in candidates
@@ -444,10 +495,10 @@ class Ledger:
         return unread_days
 
     def _compact_day(self, day_key: DayKey, now: datetime) -> None:
-        """Puts a day into its short form, once it is past and nothing of it is unread."""
+        """Compact the settled partitions of a day that is past and wholly read."""
         template_id, day = day_key
         day_start = datetime.fromisoformat(day).replace(tzinfo=timezone.utc)
-        # Not by its end: the last day of the year 9999, which some send where there is no time, has none.
+        # Counted from its start: 9999-12-31, which some providers send for a missing time, has no representable end.
         if now - day_start < COMPACT_AFTER + timedelta(days=1) or self._unread_counts[day_key]:
             return
         for ref in self._refs_by_day[day_key]:
@@ -463,16 +514,16 @@ class Ledger:
     def _determine_status(
         self, snapshot: Snapshot, entry: Entry | None, now: datetime
     ) -> tuple[PartitionStatus, datetime]:
-        """The status after this reading, and since when."""
+        """Return the status after this reading, and the time since when it applies."""
         is_first_read = entry is None or not entry.was_read
         if snapshot.status is PartitionStatus.MISSING:
-            return PartitionStatus.MISSING, min((entry.missing_since if entry else None) or now, now)
+            previous_missing_since = entry.missing_since if entry else None
+            return PartitionStatus.MISSING, min(previous_missing_since or now, now)
         if not snapshot.is_finished:
             if entry and self.is_stalling(snapshot, now):
                 return PartitionStatus.STALLED, entry.status_since
-            return PartitionStatus.OPEN, min(
-                entry.status_since, now
-            ) if entry and entry.status is PartitionStatus.OPEN else now
+            is_still_open = entry is not None and entry.status is PartitionStatus.OPEN
+            return PartitionStatus.OPEN, min(entry.status_since, now) if entry and is_still_open else now
         if entry and entry.status is PartitionStatus.COMPLETE and entry.signature == snapshot.ref.signature:
             return PartitionStatus.COMPLETE, min(entry.status_since, now)
         settled_at = snapshot.completed_at or (snapshot.ref.approx_created_at if is_first_read else None) or now
@@ -484,7 +535,10 @@ def _build_referenced_ref(key: PartitionKey) -> PartitionRef:
 
 
 def age_sort_key(ref: PartitionRef) -> tuple[bool, datetime | None, PartitionKey]:
-    """Sorts oldest first, so that days fold early and a long history leaves a small state all along."""
+    """Return a key that sorts oldest first, with unknown creation times last.
+
+    Oldest first, days are compacted early, so that a long history keeps the state small during its first sync.
+    """
     return (
         (ref.approx_created_at is None, ref.approx_created_at, ref.key)
         if ref.approx_created_at
@@ -493,18 +547,19 @@ def age_sort_key(ref: PartitionRef) -> tuple[bool, datetime | None, PartitionKey
 
 
 def _build_listed_signature(ref: PartitionRef, status: PartitionStatus) -> str:
-    """What the list tells that would make a batch of this status due if it changed.
+    """Return the part of a listing whose change makes a partition of this status due.
 
-    The provider's own status counts for what may be given up only: anything else is read again when it is finished.
+    The provider's status is part of it only for stalled and missing partitions, since those are no longer polled.
     """
     is_stalled_or_missing = status in {PartitionStatus.STALLED, PartitionStatus.MISSING}
     return f"{ref.signature} {ref.provider_status or ''}".strip() if is_stalled_or_missing else ref.signature
 
 
 def _has_preserved_rows(entry: Entry, is_fetched_by_id: bool) -> bool:
-    """Return whether rows stay as they are when the provider does not know what they are of.
+    """Return whether a partition keeps its rows when the provider does not know it.
 
-    They do after it was settled and was deleted upstream, and where they say that it is missing with more than its id.
+    It does after it has settled and was deleted upstream. A missing document that is fetched by id keeps its row too,
+    because that row, made from the listing, says more than its id.
     """
     return entry.status is PartitionStatus.COMPLETE or (entry.status is PartitionStatus.MISSING and is_fetched_by_id)
 

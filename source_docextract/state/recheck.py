@@ -1,4 +1,4 @@
-"""When to look again at what was believed once: at growing ages, each twice the one before. Pure."""
+"""When to repeat a check: at growing ages, each twice the one before. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 
 def has_age_doubled(started_at: datetime, last_checked_at: datetime, now: datetime, first_age: timedelta) -> bool:
-    """Return whether an age of `first`, 2 × `first`, 4 × `first`, … lies between the last look and now.
+    """Return whether a doubled age was reached between the last check and now.
+
+    The ages are `first_age`, 2 × `first_age`, 4 × `first_age`, and so on.
 
     Args:
-        since: when the age begins to count.
-        last: the last look that succeeded. A look that failed leaves this as it is, so it stays due.
-        first: the first of the ages.
+        started_at: when the age begins to count.
+        last_checked_at: the last check that succeeded. A failed check does not move it, so the check stays due.
+        now: the time of this sync.
+        first_age: the first of the ages.
     """
     age = first_age
     if now - started_at < age:
@@ -22,8 +25,15 @@ def has_age_doubled(started_at: datetime, last_checked_at: datetime, now: dateti
 
 
 def is_check_due(started_at: datetime, last_checked_at: datetime, now: datetime, every_sync_period: timedelta) -> bool:
-    """Return whether a look is due: at every sync up to some age, then each time the age has doubled.
+    """Return whether a check is due.
 
-    A clock that was set back makes it due: a look too many costs one request, a look too few costs a document.
+    It is due at every sync up to an age, then each time the age has doubled. A clock that was set back makes it due:
+    one check too many costs a request, one too few costs a document.
+
+    Args:
+        started_at: when the age begins to count.
+        last_checked_at: the last check that succeeded.
+        now: the time of this sync.
+        every_sync_period: the age up to which every sync checks.
     """
     return now - started_at < every_sync_period or has_age_doubled(started_at, last_checked_at, now, every_sync_period)

@@ -1,7 +1,8 @@
-"""The ledger of one stream as JSON: what Airbyte keeps between syncs. `docs/state.md` shows one.
+"""The state of one stream as JSON, which Airbyte keeps between syncs. Pure.
 
-Pure. A batch stands under `open`, `settled`, `stalled` or `missing`, by template, the time since when, and its id;
-folded days stand under `days` as `<number of batches>:<sum of their marks>`; times are UTC to the minute.
+The keys are the names of the fields of `StreamState`, `Ledger` and `Entry`. Two keys that stand in very many entries
+are shorter: `rows` (`Entry.row_hashes`) and `referenced` (`Entry.last_referenced_at`). An entry stands in the section
+of its status, by template, status time and id. Times are UTC, to the minute. `docs/state.md` describes each key.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .compaction import CompactedDay
 from .entries import Entry, SyncPolicy
 from .ledger import Ledger
 
-VERSION = 2
+VERSION = 3
 
 _STATUS_BY_SECTION = {
     "open": PartitionStatus.OPEN,
@@ -33,19 +34,20 @@ _SECTION_BY_STATUS = {status: section for section, status in _STATUS_BY_SECTION.
 
 
 class StreamState:
-    """One stream's state.
+    """The state of one stream.
 
     Attributes:
-        batches: what this stream delivers rows of.
-        links: batches of another product, read for the batches they point at.
-        of: the template or document type of a typed table: a state serves for the same one only.
-        observed_at: the latest of the rows that were delivered: no later row may have an earlier one, whatever the
-            clock does meanwhile.
-        sync_id: set while the stream is read in full: a state serves to go on with that same sync and no other.
+        ledger: the partitions that this stream delivers rows of.
+        reference_ledger: the partitions of another product that it reads only for their references.
+        is_relevant: returns whether a partition can hold rows of this stream.
+        table_key: the template or document type of a typed table, empty for other streams. A state serves the same
+            one only.
+        observed_at: the latest `observed_at` of the rows that were delivered. No later row may have an earlier one,
+            even if the clock is set back.
         is_full_refresh: whether the stream is read in full. The state of a full refresh resumes that same sync and
             serves no other: Airbyte drops the rows of one that breaks off, so an incremental sync would miss them.
-        sync_id: names a full refresh across its attempts; None where the platform names none.
-        stream: the stream's name. It stands in the state, so that a state given to another stream is noticed.
+        sync_id: the platform's number of a full refresh, the same in all its attempts; None if the platform gives none.
+        stream_name: the name of the stream. The state contains it, so that the state of another stream is refused.
     """
 
     def __init__(
@@ -70,33 +72,46 @@ class StreamState:
         self.stream_name = stream_name
 
     def __len__(self) -> int:
+        """Return the number of items in the JSON form, which its size grows with."""
         return len(self.ledger) + len(self.reference_ledger)
 
     def as_json(self) -> dict[str, Any]:
+        """Return the state as JSON of the present version."""
         state_json: dict[str, Any] = {"version": VERSION}
         if self.stream_name:
             state_json["stream"] = self.stream_name
         state_json.update(_dump_ledger(self.ledger))
         if reference_json := _dump_ledger(self.reference_ledger):
-            state_json["links"] = reference_json
+            state_json["reference_ledger"] = reference_json
         if self.observed_at:
             state_json["observed_at"] = format_rfc3339(self.observed_at)
         if self.table_key:
-            state_json["of"] = self.table_key
+            state_json["table_key"] = self.table_key
         if self.is_full_refresh:
             state_json["full_refresh"] = True if self.sync_id is None else self.sync_id
         return state_json
 
     def can_resume(self, state_json: Mapping[str, Any]) -> bool:
-        """Return whether a state is that of an earlier attempt of this same full refresh."""
+        """Return whether a state belongs to an earlier attempt of the same full refresh."""
         refresh_id = state_json.get("full_refresh")
         return self.sync_id is not None and refresh_id is not True and refresh_id == self.sync_id
 
+    def is_same_table(self, state_json: Mapping[str, Any]) -> bool:
+        """Return whether a state, of any version, belongs to the same typed table."""
+        return bool(state_json.get("table_key", state_json.get("of", "")) == self.table_key)
+
     def load(self, state_json: Mapping[str, Any], stream_name: str) -> StreamState:
-        """Takes in a stream's state; an empty one is that of a new stream.
+        """Load the state of a stream, and return self.
+
+        The state of a new stream is empty.
+
+        Args:
+            state_json: the state, of any known version.
+            stream_name: the name of the stream that Airbyte passes the state for.
 
         Raises:
-            ConfigError: for a state of a version unknown here, of another stream, or edited beyond reading.
+            ConfigError: if the state has an unknown version, belongs to another stream, or cannot be read after an
+                edit. An unknown state is never dropped without an error: all rows would be delivered again.
         """
         if not state_json:
             return self
@@ -115,7 +130,7 @@ class StreamState:
             while (version := state_json["version"]) != VERSION:
                 state_json = _MIGRATIONS[version](state_json)
             _load_ledger(self.ledger, state_json)
-            _load_ledger(self.reference_ledger, state_json.get("links", {}))
+            _load_ledger(self.reference_ledger, state_json.get("reference_ledger", {}))
             self.observed_at = _parse_timestamp(state_json.get("observed_at"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
@@ -130,18 +145,19 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     for key, entry in ledger.entries.items():
         section = ledger_json.setdefault(_SECTION_BY_STATUS[entry.status], {}).setdefault(key.template_id, {})
         section.setdefault(_format_minute(entry.status_since), {})[key.batch_id] = _dump_entry(entry)
-    if days := {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}:
-        ledger_json["days"] = days
+    days_by_template = {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}
+    if days_by_template:
+        ledger_json["compacted_days"] = days_by_template
     for key in sorted(ledger.failed_keys):
-        ledger_json.setdefault("failed", {}).setdefault(key.template_id, []).append(key.batch_id)
+        ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
     if ledger.watermarks:
-        ledger_json["until"] = {scope: _format_minute(moment) for scope, moment in ledger.watermarks.items()}
-        ledger_json["read"] = {
-            scope: [_format_range(time_range) for time_range in ranges] for scope, ranges in ledger.read_ranges.items()
+        ledger_json["watermarks"] = {scope: _format_minute(moment) for scope, moment in ledger.watermarks.items()}
+        ledger_json["read_ranges"] = {
+            scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()
         }
-        ledger_json["forgotten"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
+        ledger_json["pruned_before"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
     if ledger.inactive_scopes:
-        ledger_json["asleep"] = sorted(ledger.inactive_scopes)
+        ledger_json["inactive_scopes"] = sorted(ledger.inactive_scopes)
     return ledger_json
 
 
@@ -153,20 +169,18 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
                     ledger.entries[PartitionKey(template_id, batch_id)] = _load_entry(
                         entry_json, status, _parse_minute(since_text)
                     )
-    for template_id, days in ledger_json.get("days", {}).items():
-        ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days.items()}
-    ledger.failed_keys = {
-        PartitionKey(template_id, str(batch_id))
-        for template_id, batch_ids in ledger_json.get("failed", {}).items()
-        for batch_id in batch_ids
-    }
+    for template_id, days_json in ledger_json.get("compacted_days", {}).items():
+        ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days_json.items()}
+    ledger.failed_keys = set()
+    for template_id, batch_ids in ledger_json.get("failed_keys", {}).items():
+        ledger.failed_keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
     ledger.read_ranges = {
         scope: merge_ranges(map(_parse_range, range_texts))
-        for scope, range_texts in ledger_json.get("read", {}).items()
+        for scope, range_texts in ledger_json.get("read_ranges", {}).items()
     }
-    ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("forgotten", {}).items()}
-    ledger.inactive_scopes = set(ledger_json.get("asleep", ()))
-    for scope, text in ledger_json.get("until", {}).items():
+    ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("pruned_before", {}).items()}
+    ledger.inactive_scopes = set(ledger_json.get("inactive_scopes", ()))
+    for scope, text in ledger_json.get("watermarks", {}).items():
         if scope not in ledger.read_ranges:
             ledger.load_watermark(scope, _parse_minute(text))
 
@@ -174,47 +188,50 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
 def _dump_entry(entry: Entry) -> dict[str, Any]:
     entry_json: dict[str, Any] = {}
     if entry.signature:
-        entry_json["listed"] = entry.signature
+        entry_json["signature"] = entry.signature
     if entry.row_hashes:
         entry_json["rows"] = entry.row_hashes
     if entry.last_referenced_at:
-        entry_json["linked"] = _format_minute(entry.last_referenced_at)
+        entry_json["referenced"] = _format_minute(entry.last_referenced_at)
     if not entry.was_read:
-        entry_json["read"] = False
+        entry_json["was_read"] = False
     if entry.needs_reread:
-        entry_json["again"] = True
+        entry_json["needs_reread"] = True
     if entry.provider_state:
-        entry_json["memo"] = entry.provider_state
+        entry_json["provider_state"] = entry.provider_state
     if entry.is_pinned:
-        entry_json["kept"] = True
+        entry_json["is_pinned"] = True
     if entry.member_statuses:
-        entry_json["told"] = {document_id: status.value for document_id, status in entry.member_statuses.items()}
+        entry_json["member_statuses"] = {
+            document_id: status.value for document_id, status in entry.member_statuses.items()
+        }
     if entry.missing_since and (
         entry.status is not PartitionStatus.MISSING or entry.missing_since != entry.status_since
     ):
-        entry_json["missing"] = _format_minute(entry.missing_since)
+        entry_json["missing_since"] = _format_minute(entry.missing_since)
     if entry.missing_checked_at and entry.missing_checked_at != entry.missing_since:
-        entry_json["asked"] = _format_minute(entry.missing_checked_at)
+        entry_json["missing_checked_at"] = _format_minute(entry.missing_checked_at)
     return entry_json
 
 
 def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_since: datetime) -> Entry:
-    last_referenced_text, missing_checked_text = entry_json.get("linked"), entry_json.get("asked")
-    missing_since = _parse_minute(entry_json["missing"]) if "missing" in entry_json else None
+    last_referenced_text, missing_checked_text = entry_json.get("referenced"), entry_json.get("missing_checked_at")
+    missing_since = _parse_minute(entry_json["missing_since"]) if "missing_since" in entry_json else None
     if status is PartitionStatus.MISSING:
         missing_since = missing_since or status_since
     return Entry(
         status_since=status_since,
         status=status,
-        signature=str(entry_json.get("listed", "")),
+        signature=str(entry_json.get("signature", "")),
         row_hashes=str(entry_json.get("rows", "")),
         last_referenced_at=_parse_minute(last_referenced_text) if last_referenced_text else None,
-        was_read=bool(entry_json.get("read", True)),
-        needs_reread=bool(entry_json.get("again", False)),
-        provider_state=str(entry_json.get("memo", "")),
-        is_pinned=bool(entry_json.get("kept", False)),
+        was_read=bool(entry_json.get("was_read", True)),
+        needs_reread=bool(entry_json.get("needs_reread", False)),
+        provider_state=str(entry_json.get("provider_state", "")),
+        is_pinned=bool(entry_json.get("is_pinned", False)),
         member_statuses={
-            str(document_id): FileStatus(status) for document_id, status in entry_json.get("told", {}).items()
+            str(document_id): FileStatus(status)
+            for document_id, status in entry_json.get("member_statuses", {}).items()
         },
         missing_since=missing_since,
         missing_checked_at=_parse_minute(missing_checked_text) if missing_checked_text else missing_since,
@@ -234,7 +251,10 @@ def _parse_day(text: str) -> CompactedDay:
 
 
 def _format_minute(moment: datetime) -> str:
-    """By its own words and not by a format, which writes the year 1 (a missing time, to some) in one digit."""
+    """Return a time as `2026-11-20T09:00Z`.
+
+    `strftime` would write the year 1, which some providers send for a missing time, without its leading zeros.
+    """
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="minutes") + "Z"
 
 
@@ -247,15 +267,21 @@ def _parse_timestamp(text: str | None) -> datetime | None:
 
 
 _OPEN_START = ".."
-"""The start of a range of time that has none, as ISO 8601-2 writes it."""
+"""The start of a range without one, in the notation of ISO 8601-2."""
 
 
 def _format_range(time_range: TimeRange) -> str:
-    """To the minute, and exactly where a `start_date` is more exact than that: what is older was not delivered."""
+    """Return a range as `<start>/<end>`.
+
+    The start has seconds if it comes from a `start_date` that has some: rows of the same minute that are older than
+    the date were not delivered.
+    """
     start = time_range.start.astimezone(timezone.utc).replace(tzinfo=None)
     is_whole_minute = not (start.second or start.microsecond)
     start_text = _format_minute(time_range.start) if is_whole_minute else f"{start.isoformat()}Z"
-    return f"{_OPEN_START if time_range.start == BEGINNING else start_text}/{_format_minute(time_range.end)}"
+    if time_range.start == BEGINNING:
+        start_text = _OPEN_START
+    return f"{start_text}/{_format_minute(time_range.end)}"
 
 
 def _parse_range(text: str) -> TimeRange:
@@ -266,16 +292,18 @@ def _parse_range(text: str) -> TimeRange:
 
 
 def _migrate_v1(state_json: Mapping[str, Any]) -> dict[str, Any]:
-    """In version 1 each batch had a `since` of its own, also where thousands were first seen in one sync."""
+    """Return a state of version 1 as one of version 2, which groups entries by time.
+
+    In version 1 each entry repeats its `since`, also where one sync saw thousands of batches for the first time.
+    """
     migrated = {**state_json, "version": 2}
     for section in _STATUS_BY_SECTION.keys() & state_json.keys():
         migrated[section] = {
             template_id: _group_by_since(entries_json) for template_id, entries_json in state_json[section].items()
         }
     if reference_json := state_json.get("links"):
-        migrated["links"] = {
-            name: section_json for name, section_json in _migrate_v1(reference_json).items() if name != "version"
-        }
+        migrated["links"] = _migrate_v1(reference_json)
+        del migrated["links"]["version"]
     return migrated
 
 
@@ -287,5 +315,61 @@ def _group_by_since(entries_json: Mapping[str, Any]) -> dict[str, Any]:
     return entries_by_time
 
 
-_MIGRATIONS = {1: _migrate_v1}
-"""How a state of an older version becomes one of the next."""
+_STREAM_KEYS_V2 = {"links": "reference_ledger", "of": "table_key"}
+
+_LEDGER_KEYS_V2 = {
+    "days": "compacted_days",
+    "failed": "failed_keys",
+    "read": "read_ranges",
+    "until": "watermarks",
+    "forgotten": "pruned_before",
+    "asleep": "inactive_scopes",
+}
+
+_ENTRY_KEYS_V2 = {
+    "listed": "signature",
+    "linked": "referenced",
+    "read": "was_read",
+    "again": "needs_reread",
+    "memo": "provider_state",
+    "kept": "is_pinned",
+    "told": "member_statuses",
+    "missing": "missing_since",
+    "asked": "missing_checked_at",
+}
+
+
+def _migrate_v2(state_json: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state of version 2 as one of version 3, which has other keys."""
+    migrated = _rename_keys(_migrate_ledger_v2(state_json), _STREAM_KEYS_V2)
+    if "reference_ledger" in migrated:
+        migrated["reference_ledger"] = _migrate_ledger_v2(migrated["reference_ledger"])
+    migrated["version"] = 3
+    return migrated
+
+
+def _migrate_ledger_v2(ledger_json: Mapping[str, Any]) -> dict[str, Any]:
+    migrated = _rename_keys(ledger_json, _LEDGER_KEYS_V2)
+    for section in _STATUS_BY_SECTION.keys() & ledger_json.keys():
+        migrated[section] = {
+            template_id: _migrate_entries_v2(entries_by_time)
+            for template_id, entries_by_time in ledger_json[section].items()
+        }
+    return migrated
+
+
+def _migrate_entries_v2(entries_by_time: Mapping[str, Any]) -> dict[str, Any]:
+    migrated: dict[str, Any] = {}
+    for since_text, entries_json in entries_by_time.items():
+        migrated[since_text] = {
+            batch_id: _rename_keys(entry_json, _ENTRY_KEYS_V2) for batch_id, entry_json in entries_json.items()
+        }
+    return migrated
+
+
+def _rename_keys(section_json: Mapping[str, Any], new_names: Mapping[str, str]) -> dict[str, Any]:
+    return {new_names.get(name, name): value for name, value in section_json.items()}
+
+
+_MIGRATIONS = {1: _migrate_v1, 2: _migrate_v2}
+"""The function that turns a state of an older version into one of the next version."""

@@ -1,7 +1,7 @@
-"""State messages as a sync is given them, made into one for each stream.                                   (pure)
+"""Airbyte's state messages, reduced to one for each stream. Pure.
 
-Nobody notices a state that is passed over: the stream is read from the beginning and all its rows come again. So
-whatever form of state is known to exist is taken, or refused with a sentence.
+An ignored state has no visible symptom: the stream is read from the beginning and delivers all its rows again.
+Therefore each known form of state is either accepted or refused with an error that names the fix.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from airbyte_cdk.models import (
 from ..core.errors import ConfigError
 
 _NO_STATE_KEYS = {"__ab_no_cursor_state_message"}
-"""What the CDK writes for a stream that has nothing to remember."""
+"""The only key of the state that the CDK writes for a stream without a cursor."""
 
 
 def merge_state_messages(messages: Sequence[AirbyteStateMessage] | None) -> list[AirbyteStateMessage]:
     """Return one message for each stream, of the type STREAM, without namespaces.
 
-    The streams of this connector have no namespace, so one that stands in a state says nothing. The last state of a
-    stream counts, as in what a sync prints.
+    The streams of this connector have no namespace, so a namespace in a state is dropped. The last state of a stream
+    counts, as in the output of a sync.
 
     Raises:
-        ConfigError: for a state without a stream, and for a stream with several namespaces.
+        ConfigError: if a state names no stream, a stream has several namespaces, or all streams share a state.
     """
     states_by_name: dict[str, AirbyteStreamState] = {}
     for stream_state in _iterate_stream_states(messages or ()):

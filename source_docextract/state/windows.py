@@ -1,9 +1,9 @@
-"""How a time-ordered list is read: in windows of whole days, oldest first, each wholly before the next. Pure.
+"""The windows in which a listing by time is read: whole days, oldest first. Pure.
 
-Such lists are newest first, so that a page proves nothing about what is older; only a window that was read to its end
-does. Each stream writes down which ranges of creation time it has read, so a sync that is broken off goes on with the
-window it was in, a window that could not be read is read by the next sync, and settings that ask for more, such as an
-earlier `start_date`, lead to what is missing and to nothing else.
+Such listings are newest first, so a page proves nothing about older rows; only a window that was read to its end does.
+Each stream records the ranges of creation time that it has read. Hence an interrupted sync resumes with the window that
+it was in, the next sync reads a window that could not be read, and an earlier `start_date` causes the reading of the
+added time and of nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 from ..core.errors import TooManyPages, UnreadableResponse
 from ..core.provider import FindStart, Window
@@ -20,16 +21,21 @@ from ..core.timestamps import DAY, round_up_to_day, truncate_to_day
 from .ledger import Ledger
 
 _FEW_ROWS, _MANY_ROWS = 500, 1500
-"""Rows of a window: below the one the next is twice as long, above the other half."""
+"""Rows of a window: below the first number the next window is twice as long, above the second half as long.
 
-_MAX_WINDOW_DAYS = 512  # days
+A window is the unit that is lost when a sync breaks off, so it holds neither too few rows nor too many.
+"""
 
-_DAY_END_DELAY = timedelta(hours=1)  # a day is not over before: rows may show up a little late
+_MAX_WINDOW_DAYS = 512
 
-_CATCH_UP_DAYS = 32  # days that a sync which only looks back and on from the last one reads at once
+_DAY_END_DELAY = timedelta(hours=1)
+"""The time after midnight before which a day does not count as over: rows may be listed a little late."""
+
+_CATCH_UP_DAYS = 32
+"""Days that a sync reads at once if it only continues from the last one and repeats the lookback."""
 
 _MAX_ENDLESS_LISTS = 3
-"""So many lists without an end in one scope, and the rest of it is left for the next sync."""
+"""Endless listings in one scope after which the rest of the scope is left for the next sync."""
 
 
 def _find_no_wider_scopes(_scope: str) -> Sequence[str]:
@@ -38,16 +44,17 @@ def _find_no_wider_scopes(_scope: str) -> Sequence[str]:
 
 @dataclass(slots=True)
 class WindowCursor:
-    """The windows still to be read in this sync.
-
-    Args:
-        scopes: lists to read, one after the other.
-        books: of all who read the list.
-        now: the beginning of the sync; the day it falls on is listed, and will be again by the next.
-        wider: the scopes whose lists hold all that a scope's list does: what was read there need not be read here.
+    """The windows that one sync still has to read.
 
     Attributes:
-        spoilt: windows with rows that could not be read. They are not taken for read; what follows is.
+        scopes: the scopes whose listings are read, one after the other.
+        ledgers: the ledgers of all streams that read the listing.
+        lookback: for how long before today each sync lists again.
+        start_date: the creation time before which nothing is read; None for no limit.
+        now: the beginning of the sync. Its day is listed, and listed again by the next sync.
+        find_wider_scopes: returns the scopes whose listings contain that of a scope. A range that was read there need
+            not be read here.
+        unreadable_windows: the windows with rows that could not be read. They do not count as read; later windows do.
     """
 
     scopes: deque[str]
@@ -69,12 +76,13 @@ class WindowCursor:
     _today: datetime = field(init=False)
 
     def __post_init__(self) -> None:
+        """Find the last complete day, and handle ledgers of a clock that was ahead."""
         self._today = truncate_to_day(self.now - _DAY_END_DELAY)
         for ledger in self.ledgers:
             ledger.distrust_future_reads(self.now, self._today - self.lookback)
 
     def get_next_step(self) -> Window | FindStart | None:
-        """What to ask for; None when all is read that can be."""
+        """Return the next request for the provider; None if there is none left."""
         while self.scopes:
             scope = self.scopes[0]
             if self._ranges_by_ledger is None:
@@ -82,34 +90,27 @@ class WindowCursor:
                     self._is_never_read(scope, ledger) for ledger in self.ledgers
                 )
                 ranges_by_ledger = [self._find_needed_ranges(scope, ledger) for ledger in self.ledgers]
-                if any(
-                    time_range.start == BEGINNING for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges
-                ):
+                needed_ranges = list(chain.from_iterable(ranges_by_ledger))
+                if any(time_range.start == BEGINNING for time_range in needed_ranges):
                     return FindStart(scope)
                 self._ranges_by_ledger = ranges_by_ledger
-                self._pending_ranges = deque(
-                    merge_ranges(time_range for ledger_ranges in ranges_by_ledger for time_range in ledger_ranges)
-                )
+                self._pending_ranges = deque(merge_ranges(needed_ranges))
                 self._start_next_range()
             if self._pending_ranges:
-                return Window(
-                    scope, self._position, min(self._position + self._window_days * DAY, *self._find_window_limits())
-                )
+                window_end = min(self._position + self._window_days * DAY, *self._find_window_limits())
+                return Window(scope, self._position, window_end)
             self._finish_scope()
         return None
 
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
-        """Return the whole days that a reader has to be shown: what it has not read so far, and the lookback."""
+        """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.start_date or BEGINNING, self._list_start)
-        read_ranges = [
-            time_range
-            for covering_scope in (scope, *self.find_wider_scopes(scope))
-            for time_range in ledger.read_ranges.get(covering_scope, ())
-        ]
-        read_ranges += self._empty_ranges.get(scope, ())
+        read_ranges = list(self._empty_ranges.get(scope, ()))
+        for covering_scope in (scope, *self.find_wider_scopes(scope)):
+            read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
         lookback_start = max(self._today - self.lookback, self._list_start)
-        # Whoever remembers nothing has nothing to look back at.
+        # A ledger without entries has delivered nothing that could have changed within the lookback.
         is_ledger_empty = self._is_never_read(scope, ledger) and not ledger.entries
         needed_ranges.append(
             TimeRange(max(range_start, lookback_start) if is_ledger_empty else lookback_start, self._tomorrow)
@@ -128,7 +129,7 @@ class WindowCursor:
         return truncate_to_day(self.now) + DAY
 
     def _start_next_range(self) -> None:
-        """Begin with the next of the ranges that are left; step by step, unless it is short and the last."""
+        """Start the next pending range, in growing windows unless it is a short catch-up."""
         if not self._pending_ranges:
             return
         self._position = self._pending_ranges[0].start
@@ -136,10 +137,13 @@ class WindowCursor:
         self._window_days = max(self.lookback.days + 1, _CATCH_UP_DAYS) if is_catching_up else 1
 
     def _find_window_limits(self) -> list[datetime]:
-        """Return where a window has to end: none may hold what a reader needs and what it does not."""
-        needed_ranges = (time_range for ledger_ranges in self._ranges_by_ledger or () for time_range in ledger_ranges)
-        limits = [limit for time_range in needed_ranges for limit in time_range if limit > self._position]
-        return [self._pending_ranges[0].end, *limits]
+        """Return the times at which a window must end.
+
+        A window lies either inside or outside the needed ranges of each ledger, so that a ledger takes it as a whole.
+        """
+        # The starts and ends of all ranges, as a range is a pair of times.
+        range_limits = chain.from_iterable(chain.from_iterable(self._ranges_by_ledger or ()))
+        return [self._pending_ranges[0].end, *(limit for limit in range_limits if limit > self._position)]
 
     def _move_position(self, position: datetime) -> None:
         self._position = position
@@ -153,9 +157,13 @@ class WindowCursor:
         self._pending_ranges.clear()
 
     def handle_failure(self, step: Window | FindStart | None, error: Exception) -> bool:
-        """Go on after something that could not be read; return True if it is asked for again, in smaller pieces.
+        """Continue after a failed request; return whether smaller windows repeat it.
 
-        A window costs itself alone where its answers cannot be read; any other error is one of the whole list.
+        An unreadable response costs its window alone. Any other error concerns the whole listing of the scope.
+
+        Args:
+            step: the window or the search for the start that failed.
+            error: the error that it failed with.
         """
         self._endless_count += isinstance(error, TooManyPages)
         is_window_error = (
@@ -173,10 +181,13 @@ class WindowCursor:
         return False
 
     def set_list_start(self, oldest_created_at: datetime | None) -> None:
-        """Where an unread list begins; today, if it is empty.
+        """Set the day at which the listing of the present scope begins.
 
-        Before its oldest row there is nothing, and so that is read. An empty list proves no such thing: the key may be
-        of another account.
+        The time before its oldest row then counts as read. An empty listing begins today and proves no such thing: the
+        key may belong to another account.
+
+        Args:
+            oldest_created_at: the creation time of the oldest row; None if the listing is empty.
         """
         start = min(truncate_to_day(oldest_created_at), self._today) if oldest_created_at else self._today
         scope = self.scopes[0]
@@ -188,7 +199,10 @@ class WindowCursor:
         self._list_start = start
 
     def record_listing(self, window: Window, row_count: int) -> None:
-        """A window has been read. The next one may be, while what is in this one is asked for."""
+        """Record that a window has been listed, and choose the length of the next one.
+
+        The next window may be listed while the partitions of this one are fetched.
+        """
         if row_count:
             self._nonempty_scopes.add(window.scope)
         if row_count < _FEW_ROWS:
@@ -198,11 +212,11 @@ class WindowCursor:
         self._move_position(window.end)
 
     def complete_window(self, window: Window) -> None:
-        """All that is in a window has been delivered, but for what is older than `start_date`.
+        """Record that everything in a window since `start_date` has been delivered.
 
-        A list that shows nothing in a whole sync is not taken for read: the key may be of another account, and all that
-        came meanwhile is to come when that is corrected. Once it shows something, its empty windows are taken for
-        read, too.
+        A listing that is empty in a whole sync does not count as read: the key may belong to another account, and
+        everything that was created meanwhile has to be delivered after its correction. Once the listing shows a row,
+        its empty windows count as read, too.
         """
         start = max(window.start, self.start_date) if self.start_date else window.start
         delivered_range = TimeRange(start, min(window.end, self._today))
@@ -218,6 +232,6 @@ class WindowCursor:
             ledger.advance_watermark(window.scope, window.time_range, delivered_range, self._today - self.lookback)
 
     def is_needed(self, ledger: Ledger, window: Window) -> bool:
-        """Whether a reader has not been past this window already."""
+        """Return whether a ledger needs a window, or a part of it."""
         needed_ranges = self._find_needed_ranges(window.scope, ledger)
         return any(time_range.start < window.end and window.start < time_range.end for time_range in needed_ranges)

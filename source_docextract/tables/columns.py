@@ -1,4 +1,4 @@
-"""The columns of each kind of stream: their JSON schemas, and what they hold. Pure."""
+"""The columns of each kind of stream, with schemas and descriptions. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.products import PRODUCT_NAMES
 Schema = Mapping[str, Any]
 
 Column = tuple[Schema, str]
-"""A column's JSON schema, and what it holds."""
+"""The JSON schema and the description of a column."""
 
 _TEXT_SCHEMA: Schema = {"type": ["null", "string"]}
 

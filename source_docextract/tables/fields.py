@@ -1,4 +1,4 @@
-"""The values in extracted data one by one: where each stands, and what its provider says of it. Pure."""
+"""The single values in extracted data, with paths and metadata. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..core.wrappers import NO_META, NO_WRAPPERS, TYPE_NAMES, VALUE_KEY, ValueMe
 
 
 class Leaf(NamedTuple):
-    """One extracted value that has no parts.
+    """An extracted value that has no parts.
 
     Attributes:
-        path: a JSON Pointer into the data; it ends at the wrapper where that wraps this value alone.
+        path: a JSON Pointer into the data. It ends at the wrapper if that wraps this value alone.
         name: the last part of the path that is neither an index nor the `value` of a wrapper.
-        position: the index in the nearest list.
-        about: what the nearest wrapper says.
+        position: the index in the nearest list, from 0; None outside of lists.
+        value: the value as sent.
+        meta: the confidence, signal and unit of the nearest wrapper.
     """
 
     path: str
@@ -28,7 +29,14 @@ class Leaf(NamedTuple):
 
 
 def collect_leaves(data: JsonObject, wrapper_format: WrapperFormat = NO_WRAPPERS) -> list[Leaf]:
-    """All of them, in their order. Nulls are among them; empty lists and objects have none."""
+    """Return all leaves in their order, nulls included.
+
+    Empty lists and objects have no leaves.
+
+    Args:
+        data: the data of one extraction.
+        wrapper_format: how the provider wraps values.
+    """
     collector = _LeafCollector(wrapper_format)
     for key, value in data.items():
         if key not in wrapper_format.ignored_keys:
@@ -62,9 +70,10 @@ class _LeafCollector:
 
 
 def format_scalar(value: Json) -> tuple[str | None, str, float | None]:
-    """A value without parts as text, its type, and as a number if it is one.
+    """Return a scalar as text, its type, and its number if it is one.
 
-    The text of a number is the shortest: how many zeros were sent after its point nobody knows any more.
+    The text of a number is its shortest form: JSON parsers do not keep the zeros that the provider sent after the
+    decimal point.
     """
     type_name = TYPE_NAMES[type(value)]
     if value is None or isinstance(value, str):
@@ -73,7 +82,7 @@ def format_scalar(value: Json) -> tuple[str | None, str, float | None]:
 
 
 def _escape_pointer_token(key: str) -> str:
-    """One part of a JSON Pointer (RFC 6901)."""
+    """Escape one part of a JSON Pointer (RFC 6901, section 3)."""
     return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 

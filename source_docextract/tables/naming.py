@@ -1,4 +1,4 @@
-"""Names of tables and columns that every warehouse takes, out of names in any script. Pure."""
+"""Names of tables and columns that every warehouse accepts. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anyascii import anyascii
 from ..core.content import compute_content_digest
 
 MAX_NAME_LENGTH = 63
-"""Bytes of a name in PostgreSQL, which takes the fewest; names are ASCII here."""
+"""The bytes of a name in PostgreSQL, the smallest limit of all warehouses. Names are ASCII here."""
 
 SYSTEM_COLUMNS = frozenset(
     {
@@ -22,10 +22,10 @@ SYSTEM_COLUMNS = frozenset(
         *("localtime", "localtimestamp"),  # "Reserved & limited keywords": "cannot be used as column name"
     }
 )
-"""Names that some warehouse refuses for a column, even in quotes or in its `CREATE TABLE` at all.
+"""The names that some warehouse refuses for a column, even in quotes.
 
 BigQuery (`_PARTITION`, `_TABLE_`, `_FILE_`, `_ROW_TIMESTAMP`, ...) and Databricks (`_metadata`, `_change_type`, ...)
-reserve names that begin with `_` and a letter. A slug never begins with `_`, so that no column is called so.
+reserve names that begin with `_` and a letter. A slug never begins with `_`, so they need no place in this set.
 """
 
 _ID_SUFFIX_LENGTH = 6
@@ -34,12 +34,15 @@ T = TypeVar("T", bound=Hashable)
 
 
 def slug(name: str) -> str:
-    """Lower-case letters, digits and `_`; other scripts are transliterated. Empty where a name has neither."""
+    """Return a name in lower-case ASCII letters, digits and `_`.
+
+    Other scripts are transliterated. A name without letters and digits gives an empty text.
+    """
     return re.sub(r"[^a-z0-9]+", "_", anyascii(name).lower()).strip("_")
 
 
 def truncate(name: str, suffix: str = "") -> str:
-    """A name with an ending, as long as names may be."""
+    """Shorten a name to the longest that a suffix leaves room for, and append it."""
     return f"{name[: MAX_NAME_LENGTH - len(suffix)].rstrip('_')}{suffix}"
 
 
@@ -49,10 +52,16 @@ def disambiguate(
     suffix_builders: Iterable[Callable[[T], str]],
     fixed_keys: Collection[T] = (),
 ) -> dict[T, str]:
-    """Names of which no two are the same, and none is taken.
+    """Return names of which no two are equal and none is taken.
 
-    Where some are, each of them gets an ending, so that which is which never hangs on their order: the first of the
-    `endings` that tells them apart. Those that are `fixed` have none.
+    Each of several equal names gets a suffix, so that no name depends on their order.
+
+    Args:
+        names: the wanted names by key.
+        taken_names: names that none of them may have.
+        suffix_builders: functions that return a suffix for a key. Each one is used for the keys that are still in
+            conflict after the one before.
+        fixed_keys: keys whose names stay as they are.
     """
     unique_names = dict(names)
     for build_suffix in suffix_builders:
@@ -69,13 +78,15 @@ def disambiguate(
 
 
 def shorten_id(identifier: str) -> str:
-    """Part of an id; where it has no letters or digits, of its digest."""
+    """Return the end of an id; of one without letters and digits, a digest."""
     return slug(identifier).replace("_", "")[-_ID_SUFFIX_LENGTH:] or compute_short_digest(identifier)
 
 
 def compute_short_digest(text: str) -> str:
+    """Return the first characters of a digest, as many as `shorten_id` keeps of an id."""
     return compute_content_digest(text.encode(errors="surrogatepass"))[:_ID_SUFFIX_LENGTH]
 
 
 def compute_digest(text: str) -> str:
+    """Return the digest of a text, which may contain lone surrogates."""
     return compute_content_digest(text.encode(errors="surrogatepass"))

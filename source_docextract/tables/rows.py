@@ -1,7 +1,7 @@
-"""The kinds of stream: their columns, their schemas, and the rows a Snapshot becomes. Pure.
+"""The four kinds of stream, and the rows that a Snapshot becomes. Pure.
 
-The same kind has the same columns for every provider, so that `UNION ALL` works. A row's mark is a digest of all that
-counts as its content: not `observed_at`, and no link, since links are signed anew in each answer.
+A kind has the same columns for every provider, so that `UNION ALL` works. The row hash is a digest of everything that
+counts as content: neither `observed_at` nor URLs of files, because providers sign those anew in each response.
 """
 
 from __future__ import annotations
@@ -28,18 +28,24 @@ Record = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One record without `observed_at`, and the mark of its content."""
+    """A record without `observed_at`, and the hash of its content."""
 
     record: Record
     row_hash: str
 
     @property
     def records(self) -> Iterable[Record]:
+        """Return its record, as a `RowGroup` returns its records."""
         return (self.record,)
 
 
 class RowGroup(NamedTuple):
-    """Records that come and go together, under one mark. To be read once: they are made on the way."""
+    """Records that are delivered together, under one hash.
+
+    Attributes:
+        records: an iterator that builds the records one by one, so it can be read once only.
+        row_hash: the hash of their content.
+    """
 
     records: Iterable[Record]
     row_hash: str
@@ -47,7 +53,13 @@ class RowGroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """How rows are to look: what they call the provider, with or without links to files, and how it writes data."""
+    """The settings that rows are built by.
+
+    Attributes:
+        provider: the value of the column `provider`.
+        keep_urls: whether rows contain URLs of files.
+        wrapper_format: how the provider wraps values in extracted data.
+    """
 
     provider: str
     keep_urls: bool = True
@@ -59,11 +71,13 @@ RowBuilder = Callable[[Snapshot, RenderOptions], Iterator[Row | RowGroup]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of stream.
+    """A kind of stream.
 
     Attributes:
-        rows: all rows of a snapshot; `tells` says whether the snapshot tells them at all.
-        columns: by name, in the order in which they are shown.
+        kind: the second part of the stream's name.
+        columns: the columns by name, in the order of the schema.
+        build_rows: yields all rows of a snapshot.
+        needs_documents: whether the rows are built from the documents of a snapshot.
     """
 
     kind: str
@@ -72,10 +86,11 @@ class Table:
     needs_documents: bool = True
 
     def is_reported(self, snapshot: Snapshot) -> bool:
-        """False where the provider did not tell this kind of rows, which is not the same as there being none."""
+        """Return whether the provider reports rows of this kind, even if there are none."""
         return not self.needs_documents or snapshot.documents is not None
 
     def build_stream(self, stream_prefix: str) -> AirbyteStream:
+        """Return the stream as `discover` shows it."""
         return AirbyteStream(
             name=f"{stream_prefix}_{self.kind}",
             json_schema={
@@ -97,7 +112,7 @@ class Table:
 def _build_batch_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
     ref, documents = snapshot.ref, snapshot.documents
     status_counts = _count_statuses(documents)
-    # What its user expects and what has not come yet is pending; without this nothing would say why it is open.
+    # Expected files that have not arrived count as pending: no other column says why the batch is still open.
     expected_count = ref.expected_files or 0
     file_count = ref.files_total if documents is None else len(documents)
     if documents is not None and len(documents) < expected_count:
@@ -172,7 +187,7 @@ def _build_result_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[R
 
 
 def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[RowGroup]:
-    """The fields of each result under one mark: the state would grow with every value otherwise."""
+    """Yield the fields of each result under one hash, which keeps the state small."""
     batch_key = build_batch_id(snapshot)
     for document in snapshot.documents or ():
         location = _locate_document(snapshot, batch_key, document)
@@ -195,7 +210,7 @@ def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
 def _build_field_records(
     shared_columns: Record, extraction: Extraction, wrapper_format: WrapperFormat
 ) -> Iterator[Record]:
-    """Links to files are no values that were extracted: they change while the digest does not."""
+    """Yield a record for each value except URLs of files, which the digest ignores."""
     for path, name, position, value, meta in collect_leaves(extraction.hashable_data, wrapper_format):
         value_text, value_type, number_value = format_scalar(value)
         yield {
@@ -214,7 +229,7 @@ def _build_field_records(
 
 
 class _DocumentLocation(NamedTuple):
-    """Where a document stands: its own id, its batch's, and the batch."""
+    """The ids of a document and of its batch, and the batch."""
 
     file_key: str
     batch_key: str | None
@@ -224,7 +239,7 @@ class _DocumentLocation(NamedTuple):
         return f"{self.file_key}#{extraction.document_index}" if extraction.document_index else self.file_key
 
     def build_columns(self, document: Document, options: RenderOptions) -> Record:
-        """What the rows of a file and of its results have in common."""
+        """Return the columns that the rows of a file and of its results share."""
         return {
             "batch_key": self.batch_key,
             "provider": options.provider,
@@ -237,14 +252,14 @@ class _DocumentLocation(NamedTuple):
 
 
 def _locate_document(snapshot: Snapshot, batch_key: str, document: Document) -> _DocumentLocation:
-    """Below its batch; by itself where the provider names it without one."""
+    """Return the ids of a document; they include a batch id if it has a batch."""
     if document.batch is None:
         return _DocumentLocation(f"{batch_key}/{document.key}", batch_key, snapshot.ref)
     return _DocumentLocation(document.key, escape_id_part(document.batch.batch_id) or None, document.batch)
 
 
 def build_batch_id(snapshot: Snapshot) -> str:
-    """The `id` of a batch: `template/batch` where there are templates above batches, the batch id alone elsewhere."""
+    """Return the `id` of a batch: `template/batch`, or `batch` without a template."""
     ref = snapshot.ref
     escaped_id = escape_id_part(ref.batch_id)
     return f"{escape_id_part(ref.template_id)}/{escaped_id}" if ref.template_id is not None else escaped_id
@@ -258,7 +273,15 @@ def _build_row(
     counters: Mapping[str, Json] | None = None,
     **unhashed_columns: Json,
 ) -> Row:
-    """`not_content` are columns whose change is no news: links, and data whose digest is among the content."""
+    """Build a row and its hash.
+
+    Args:
+        record: the columns that count as content.
+        provider_data: the column of that name; it counts as content, except for URLs of files.
+        options: the settings that rows are built by.
+        counters: more of `provider_data`. A change of them alone delivers no row.
+        **unhashed_columns: columns that do not count as content: URLs, and data whose digest is in the record.
+    """
     hashable_data = strip_file_urls(provider_data) if provider_data else {}
     row_hash = hash_row(orjson.dumps([*record.values(), hashable_data], option=orjson.OPT_SORT_KEYS))
     output_data = provider_data if options.keep_urls else hashable_data

@@ -1,10 +1,10 @@
-"""Typed tables: a stream for each template or document type, with a column for each of its fields. Pure.
+"""Typed tables: a stream for each template, with a column for each field. Pure.
 
-What `discover` has asked a provider stands in the JSON schema of the stream, where `read` finds it again without
-asking: under `x-docextract`, at the top which template it is, at each column which field, and what of it. Airbyte hands
-the schema back whole but for columns that its user has deselected. The column `id` names the template as well: Airbyte
-compares a new schema with the kept one by the columns alone, and would keep the old one where a table is given to
-another template of the same fields.
+`discover` asks the provider for the templates and writes the answer into the JSON schema of the stream, under
+`x-docextract`: the template at the top, and at each column its field and the part of it. `read` takes it from there
+without a request, because Airbyte returns the schema whole, except for columns that the user has deselected. The column
+`id` names the template as well: Airbyte compares a new schema with the stored one by the columns alone, and would keep
+the old schema if the table changed to another template with the same fields.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .naming import SYSTEM_COLUMNS, compute_digest, compute_short_digest, disamb
 from .rows import RESULTS, Record, RenderOptions, Row, Table
 
 SCHEMA_MARKER_KEY = "x-docextract"
-"""The key of a JSON schema under which this connector finds its own again."""
+"""The key of a JSON schema under which `discover` writes the template, and `read` finds it."""
 
 ERRORS_COLUMN = "type_errors"
 
@@ -50,7 +50,7 @@ _TRAILING_COLUMNS: Mapping[str, Column] = {
 }
 
 RESERVED_COLUMNS = (*_COMMON_COLUMNS, *_TRAILING_COLUMNS)
-"""Those that all typed tables have."""
+"""The columns that all typed tables have, which no field may be named as."""
 
 _SCHEMA_BY_KIND: Mapping[ValueType, Mapping[str, Any]] = {
     **{kind: {"type": ["null", kind.value]} for kind in ValueType},
@@ -68,27 +68,30 @@ _META_COLUMNS: Mapping[FieldPart, tuple[ValueType, str]] = {
 def assign_table_names(
     templates: Mapping[str, Iterable[Template]], custom_names: Iterable[TableNameEntry]
 ) -> dict[tuple[str, str], str]:
-    """The names of typed tables, by what their streams begin with and the template's id.
+    """Return the names of typed tables, by stream prefix and template key.
+
+    Args:
+        templates: the templates of each provider, by the prefix of its streams.
+        custom_names: the entries of the setting `table_names`. They name a template by its key or its name.
 
     Raises:
-        ValueError: where a given name is for several templates of one name, in a sentence.
+        ValueError: if an entry matches several templates of the same name. The message is a whole sentence.
     """
     chosen_names: dict[tuple[str, str], str] = {}
     for entry in custom_names:
-        provider_templates = list(templates.get(entry.provider, ()))
-        matching_keys = [template.key for template in provider_templates if template.key == entry.table_key]
-        matching_keys = matching_keys or [
-            template.key for template in provider_templates if template.name == entry.table_key
-        ]
+        candidates = list(templates.get(entry.provider, ()))
+        matching_keys = [template.key for template in candidates if template.key == entry.table_key]
+        if not matching_keys:
+            matching_keys = [template.key for template in candidates if template.name == entry.table_key]
         if len(matching_keys) > 1:
             raise ValueError(f"table_names gives one name to {len(matching_keys)} templates called {entry.table_key!r}")
         chosen_names.update({(entry.provider, template_key): entry.table_name for template_key in matching_keys})
-    generated_names = {
-        (stream_prefix, entry.key): truncate(f"{stream_prefix}_{slug(entry.name) or shorten_id(entry.key)}")
-        for stream_prefix, provider_templates in templates.items()
-        for entry in provider_templates
-        if (stream_prefix, entry.key) not in chosen_names
-    }
+    generated_names: dict[tuple[str, str], str] = {}
+    for stream_prefix, provider_templates in templates.items():
+        for template in provider_templates:
+            if (stream_prefix, template.key) not in chosen_names:
+                base_name = slug(template.name) or shorten_id(template.key)
+                generated_names[stream_prefix, template.key] = truncate(f"{stream_prefix}_{base_name}")
     taken_names = STANDARD_STREAMS | set(chosen_names.values())
     return {
         **chosen_names,
@@ -105,7 +108,7 @@ def build_typed_stream(stream_prefix: str, template: Template, name: str) -> Air
     stream.name = name
     marker = {"product": stream_prefix, "of": template.key}
     stream.json_schema["properties"]["id"][SCHEMA_MARKER_KEY] = marker
-    # The name is at the top alone: a template that is renamed is no change of the table.
+    # Only the top has the name: Airbyte compares the columns, so a renamed template is not a changed table.
     stream.json_schema[SCHEMA_MARKER_KEY] = {**marker, "name": template.name}
     return stream
 
@@ -138,7 +141,10 @@ def _build_columns(fields: Iterable[Field]) -> dict[str, Column]:
 
 
 def _assign_column_names(field_names: Iterable[str]) -> dict[str, str]:
-    """Where two fields would have one column, the one that is called so keeps it, and others get an ending."""
+    """Return the column of each field.
+
+    If two fields would have the same column, the field of exactly that name keeps it, and others get a suffix.
+    """
     column_names = {field_name: truncate(_build_column_name(field_name)) for field_name in field_names}
     return disambiguate(
         column_names,
@@ -166,14 +172,14 @@ def _parse_template_marker(marker: Any) -> tuple[str, str]:
 
 
 def _parse_column(column: str, column_schema: Mapping[str, Any]) -> tuple[str, _ColumnSource]:
-    """Return the field of a column, and what of it the column holds."""
+    """Return the field of a column, and the part of it that the column holds."""
     marker = column_schema[SCHEMA_MARKER_KEY]
     kind = next(kind for kind in ValueType if kind.value in column_schema["type"])
     return marker["field"], _ColumnSource(column, FieldPart(marker["part"]), kind)
 
 
 class _ColumnSource(NamedTuple):
-    """What one column is read from. `kind` is what its value has to be."""
+    """The source of a column: a part of a field, and the type of its value."""
 
     column: str
     part: FieldPart
@@ -181,18 +187,21 @@ class _ColumnSource(NamedTuple):
 
 
 class InvalidSchemaMarker(ValueError):
-    """The schema of a typed table without all that `discover` wrote into it. The message is the reason."""
+    """A typed table's schema that has lost a part of what `discover` wrote.
+
+    The message is the reason.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class TypedTable:
-    """A typed table, out of its JSON schema.
+    """A typed table, as its JSON schema describes it.
 
     Attributes:
-        product: what its stream would begin with if it were one of the others.
-        of: the id of its template, or its document type.
-        reads: by field, the columns that come of it.
-        name: the template's name at the last discovery; empty in schemas of earlier versions.
+        stream_prefix: the prefix of the other streams of its product.
+        key: the id of its template, or its document type.
+        sources_by_field: the columns of each field.
+        template_name: the name of the template at the last discovery; empty in schemas of earlier versions.
     """
 
     stream_prefix: str
@@ -202,11 +211,11 @@ class TypedTable:
 
     @classmethod
     def parse(cls, schema: Mapping[str, Any]) -> TypedTable | None:
-        """Read a typed table out of its schema. None for the schema of any other stream, which holds no mark.
+        """Parse the schema of a stream; return None if it is not a typed table.
 
         Raises:
-            LostMarks: for a schema that has lost or contradicts a part of what `discover` wrote into it. Without it a
-                column would be empty, or hold rows of another template.
+            InvalidSchemaMarker: if the schema has lost or contradicts a part of what `discover` wrote into it.
+                Without this error a column would stay empty, or the table would receive rows of another template.
         """
         properties = schema.get("properties")
         if not isinstance(properties, Mapping):
@@ -216,7 +225,7 @@ class TypedTable:
         columns = {name: column if isinstance(column, Mapping) else {} for name, column in properties.items()}
         if SCHEMA_MARKER_KEY not in schema and not any(SCHEMA_MARKER_KEY in column for column in columns.values()):
             return None
-        # Earlier versions wrote the template at the top alone.
+        # Earlier versions of the connector wrote the template only at the top, not at the column `id`.
         marked_schemas = [
             marked_schema for marked_schema in (schema, columns.get("id", {})) if SCHEMA_MARKER_KEY in marked_schema
         ]
@@ -241,21 +250,27 @@ class TypedTable:
         return cls(stream_prefix, key, sources_by_field, name if isinstance(name, str) else "")
 
     def build_table(self, get_key: TableKey) -> Table:
-        """The table of a product that knows by `of` what an extraction is of."""
+        """Return the table that builds this typed table's rows.
+
+        Args:
+            get_key: returns the template id or document type of an extraction.
+        """
 
         def build_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
             documents = tuple(self._select_documents(snapshot, get_key))
-            for row in (
-                RESULTS.build_rows(replace(snapshot, documents=documents), replace(options, keep_urls=False))
-                if documents
-                else ()
-            ):
+            if not documents:
+                return
+            selected_snapshot, result_options = (
+                replace(snapshot, documents=documents),
+                replace(options, keep_urls=False),
+            )
+            for row in RESULTS.build_rows(selected_snapshot, result_options):
                 yield self._build_row(*row.records, wrapper_format=options.wrapper_format)
 
         return Table(self.key, _COMMON_COLUMNS, build_rows)
 
     def _select_documents(self, snapshot: Snapshot, get_key: TableKey) -> Iterator[Document]:
-        """The documents that belong into the table, without what else was extracted from them."""
+        """Yield the documents of the table, with extractions of its template only."""
         for document in snapshot.documents or ():
             batch = document.batch or snapshot.ref
             extractions = tuple(
@@ -265,10 +280,14 @@ class TypedTable:
                 yield document._replace(extractions=extractions)
 
     def _build_row(self, result: Record, *, wrapper_format: WrapperFormat) -> Row:
-        """Out of a row of the results. Its mark is that of what was extracted, whichever columns there are."""
+        """Build a row from a row of the results.
+
+        The hash covers the extracted data as a whole, whichever columns the user selected, so that a selection of
+        other columns does not deliver every row again.
+        """
         record: Record = {name: result[name] for name in _COMMON_COLUMNS}
         hashed_values = [*record.values(), result["digest"]]
-        # Data that was no object stands under `value`, where no template has put it.
+        # Data that was not an object stands under `value`, unless the template itself has a field of that name.
         is_wrapped = result["data"].keys() == {"value"} and "value" not in self.sources_by_field
         error_columns = ["data"] if is_wrapped and not isinstance(result["data"]["value"], dict) else []
         for field, sources in self.sources_by_field.items():

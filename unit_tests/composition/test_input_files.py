@@ -13,7 +13,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_docextract import SourceDocextract
 from unit_tests.support.command_line import run_connector
 
-STATE = {"type": "STREAM", "stream": {"stream_descriptor": {"name": "atlas_files"}, "stream_state": {"version": 2}}}
+STATE = {"type": "STREAM", "stream": {"stream_descriptor": {"name": "atlas_files"}, "stream_state": {"version": 3}}}
 STREAM = {"name": "atlas_files", "json_schema": {}, "supported_sync_modes": ["incremental"]}
 MODES = {"sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
 CATALOG_LINE = json.dumps({"type": "CATALOG", "catalog": {"streams": [STREAM]}})
@@ -106,7 +106,7 @@ def test_catalog_with_streams_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [STATE, {"version": 2, "open": {}}, {"atlas_files": {"version": 2}}, [{"version": 2}], [1], [{"stream": {}}]],
+    [STATE, {"version": 3, "open": {}}, {"atlas_files": {"version": 3}}, [{"version": 3}], [1], [{"stream": {}}]],
     ids=["one state", "what is in a state", "by stream", "a list of that", "numbers", "no descriptor"],
 )
 def test_state_of_another_shape_is_refused(tmp_path: Path, state: Any) -> None:
@@ -135,7 +135,7 @@ def test_state_is_taken_as_a_list_or_as_lines_that_a_read_printed(tmp_path: Path
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.json").write_text(content, encoding="utf-8")
         [state] = read_stream_states(tmp_path / f"{number}.json")
-        assert (state.stream_descriptor.name, vars(state.stream_state)) == ("atlas_files", {"version": 2})
+        assert (state.stream_descriptor.name, vars(state.stream_state)) == ("atlas_files", {"version": 3})
     for content in ("[]", "{}", "null"):  # Airbyte writes one of these where there is none
         (tmp_path / "none.json").write_text(content)
         assert read_stream_states(tmp_path / "none.json") == []

@@ -31,8 +31,8 @@ def make_batch(name: str, age: float | None = 0, files: int = 1, template: str =
     )
 
 
-def make_listing(*refs: PartitionRef, **known: set[str]) -> Listing:
-    new_listing = Listing(complete_templates=known.get("listed", set()), failed_templates=known.get("unknown", set()))
+def make_listing(*refs: PartitionRef, **templates: set[str]) -> Listing:
+    new_listing = Listing(**templates)
     new_listing.add(refs)
     return new_listing
 
@@ -421,8 +421,10 @@ class TestState:
         assert stream_state.ledger.entries[PartitionKey("t", "a")].row_hashes == "A5Udwp"
         assert stream_state.reference_ledger.settled_count == 1
         written = stream_state.as_json()
-        assert written["version"] == 2
-        assert written["open"] == {"t": {"2026-11-18T07:30Z": {key: {"listed": "2", "rows": "A5Udwp"} for key in "ab"}}}
+        assert written["version"] == 3
+        assert written["open"] == {
+            "t": {"2026-11-18T07:30Z": {key: {"signature": "2", "rows": "A5Udwp"} for key in "ab"}}
+        }
         assert StreamState(SyncPolicy()).load(json.loads(json.dumps(written)), "a_stream").as_json() == written
 
     def test_survives_being_written_down(self) -> None:
@@ -441,11 +443,11 @@ class TestState:
         reloaded_state.is_full_refresh, reloaded_state.sync_id = True, 4
 
         assert reloaded_state.as_json() == document
-        assert document["version"] == 2
-        assert document["settled"]["t"] == {"2026-11-20T09:00Z": {"settled": {"listed": "1", "rows": "marked"}}}
-        assert document["days"]["t"]["2026-08-22"].startswith("1:")
+        assert document["version"] == 3
+        assert document["settled"]["t"] == {"2026-11-20T09:00Z": {"settled": {"signature": "1", "rows": "marked"}}}
+        assert document["compacted_days"]["t"]["2026-08-22"].startswith("1:")
 
-    @pytest.mark.parametrize("document", [{"version": 3}, {"version": "1"}, {"version": True}, {"open": {}}])
+    @pytest.mark.parametrize("document", [{"version": 4}, {"version": "1"}, {"version": True}, {"open": {}}])
     def test_of_an_unknown_version_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
             StreamState(SyncPolicy()).load(document, "a_stream")
@@ -454,17 +456,22 @@ class TestState:
         "document",
         [
             {"open": []},
+            {"version": 2, "open": []},
             {"open": {"t": {"b": {}, "c": 1}}},
+            {"version": 2, "open": {"t": {"2026-11-20T09:00Z": {"b": 1}}}},
+            {"version": 2, "links": None},
+            {"version": 2, "links": {"open": {"t": 1}}},
+            {"version": 2, "days": {"t": {"2026-11-01": "many"}}},
             {"settled": {"t": {"yesterday": {"b": {}}}}},
             {"version": 1, "open": {"t": {"b": {}}}},
             {"version": 1, "settled": {"t": {"b": {"since": "yesterday"}}}},
-            {"days": {"t": {"2026-11-01": "many"}}},
-            {"links": {"open": {"t": 1}}},
+            {"compacted_days": {"t": {"2026-11-01": "many"}}},
+            {"reference_ledger": {"open": {"t": 1}}},
         ],
     )
     def test_edited_beyond_reading_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
-            StreamState(SyncPolicy()).load({"version": 2, **document}, "a_stream")
+            StreamState(SyncPolicy()).load({"version": 3, **document}, "a_stream")
 
 
 def to_json(batch_ledger: Ledger) -> dict[str, object]:

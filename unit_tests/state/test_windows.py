@@ -216,7 +216,7 @@ class TestSettings:
         world.state = {"version": 2, "until": {"": "2026-11-20T00:00Z"}}
         world.sync(("",), START - 9.5 * DAY, lookback=0)
         assert world.delivery_counts == Counter("0")
-        assert world.state["read"] == {"": ["2026-11-10T21:00Z/2026-11-20T00:00Z"]}
+        assert world.state["read_ranges"] == {"": ["2026-11-10T21:00Z/2026-11-20T00:00Z"]}
 
         world.sync(("",), START - 19.5 * DAY, lookback=0)
 

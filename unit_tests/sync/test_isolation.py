@@ -442,11 +442,11 @@ def test_visit_after_three_failures_in_a_row_asks_for_them_last(
     assert second.counts[f"{product}_{kind}"] == 3
     assert third.counts == {}
     stream = f"{product}_{kind}"
-    assert "failed" in str(connection.get_state_json(stream))
+    assert "failed_keys" in str(connection.get_state_json(stream))
     recovery_sync = connection.sync()
     assert recovery_sync.counts[stream] == 3
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}
-    assert "failed" not in str(connection.get_state_json(stream))
+    assert "failed_keys" not in str(connection.get_state_json(stream))
 
 
 @pytest.mark.parametrize("product", ["docmap", "sensible"])

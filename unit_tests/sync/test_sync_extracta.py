@@ -103,7 +103,7 @@ def test_after_the_lookback_there_is_no_request_for_a_settled_batch(served_sandb
         synced = connection.sync()
         assert synced.requests == {"extracta.viewExtraction": 1}
         assert synced.counts == {}
-    assert connection.get_state_json("extracta_results")["days"]
+    assert connection.get_state_json("extracta_results")["compacted_days"]
 
 
 def test_without_lookback_a_settled_batch_is_never_asked_for_again(served_sandbox: ServedSandbox) -> None:

@@ -118,7 +118,7 @@ def test_state_that_names_a_stream_twice_is_that_of_the_later_entry(atlas: Conne
     earlier_state = AirbyteStateMessage(
         type=AirbyteStateType.STREAM,
         stream=AirbyteStreamState(
-            stream_descriptor=StreamDescriptor(name="atlas_files"), stream_state=AirbyteStateBlob({"version": 2})
+            stream_descriptor=StreamDescriptor(name="atlas_files"), stream_state=AirbyteStateBlob({"version": 3})
         ),
     )
 
@@ -137,7 +137,7 @@ def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connec
 
 
 def test_state_that_names_no_stream_is_refused_in_words(atlas: Connection) -> None:
-    legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 2}})
+    legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 3}})
 
     assert "names no stream" in read_refusal(atlas, [legacy])
 
