@@ -1,4 +1,8 @@
-"""What the value of a setting may be, and what is told where it may not."""
+"""Validators of the settings' values, with the sentence for each value that they reject.
+
+Each sentence continues the setting's name: "docmap.api_key is empty or cut short; …". None quotes the value, which may
+be a key in the wrong place.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,19 @@ from .redaction import MIN_SECRET_LENGTH
 from .timestamps import to_utc
 
 POSITION_PLACEHOLDER = "{place}"
-"""Stands for the place of an entry in its list, which is told by whoever knows it."""
+"""Stands for the entry's position in its list: pydantic knows the position, a validator of one entry does not."""
 
 
 def _validate_base_url(url: str) -> str:
-    """https, or http to this very machine (the sandbox, a test); nothing that could hide a key in the address."""
+    """Return an https URL, or an http URL of this machine (the sandbox), without a slash at its end.
+
+    A URL with a user name, a password, a query or a fragment is rejected: any of them could carry a key.
+    """
     url = url.strip()
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # urlsplit: an invalid port or IPv6 address
         is_valid = False
     if not is_valid or not url.isprintable() or " " in url:
         raise ValueError("is not a web address; write one that begins with https://")
@@ -108,13 +115,14 @@ def _validate_batch_path(value: str) -> str:
     parts = value.strip().split("/")
     if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / "
+            "inside an id as %2F"
         )
     return _require_visible(value.strip())
 
 
 def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
-    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
+    """Return the batches of `<template id>/<batch id>[/<file id>]` entries, percent-decoded."""
     refs = []
     for path in paths:
         template_id, batch_id, *file_ids = (unescape_id_part(part.strip()) for part in path.split("/"))
@@ -129,13 +137,19 @@ STANDARD_STREAMS = frozenset(
     for product in ("extracta", "extracta_classification", "docmap", "sensible", "atlas")
     for kind in ("batches", "files", "results", "fields")
 )
-"""The streams that are there without typed tables."""
+"""The names that a typed table may not take."""
 
 _TYPED_PROVIDERS = ("extracta", "docmap", "sensible", "atlas")
 
 
 class TableNameEntry(NamedTuple):
-    """A table's name by the user's own choice. `of` is a template's id or name, or a document type."""
+    """An entry of the setting `table_names`.
+
+    Attributes:
+        provider: the stream prefix of the provider.
+        table_key: a template's id or name, or a document type.
+        table_name: the name that the user chose for the typed table.
+    """
 
     provider: str
     table_key: str
@@ -143,7 +157,7 @@ class TableNameEntry(NamedTuple):
 
 
 def parse_table_name_entry(entry: str) -> TableNameEntry:
-    """Out of `<provider>/<template id or document type>=<table name>`, percent-decoded."""
+    """Parse `<provider>/<template id or document type>=<table name>`, percent-decoding the key."""
     left_side, _, table_name = entry.rpartition("=")
     provider, _, table_key = left_side.partition("/")
     return TableNameEntry(provider.strip(), unescape_id_part(table_key.strip()), table_name.strip())
@@ -158,13 +172,13 @@ def _validate_table_name(value: str) -> str:
         or "=" in raw_table_key
     ):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table name>, with one of "
-            f"{', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table "
+            f"name>, with one of {', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
         )
     if not _TABLE_NAME_PATTERN.fullmatch(name_entry.table_name):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 letters from a to z, "
-            "digits and _, and no digit first"
+            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 "
+            "letters from a to z, digits and _, and no digit first"
         )
     if name_entry.table_name in STANDARD_STREAMS:
         raise ValueError(
@@ -194,7 +208,7 @@ def _validate_registry_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in {"https", "http", "s3", "gs", "file", ""} and bool(url) and url.isprintable()
-    except ValueError:  # its words quote the address
+    except ValueError:  # its message quotes the URL, which may hold a password
         is_valid = False
     if not is_valid:
         raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")
