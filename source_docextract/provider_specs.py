@@ -1,4 +1,4 @@
-"""The providers that are set up, and how each product wraps what it extracted."""
+"""The specs of the configured providers, and the wrapper format of each product."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ WRAPPER_FORMATS: Mapping[str, WrapperFormat] = {
     "sensible": SENSIBLE,
     "atlas": ATLAS,
 }
-"""How each product writes down what it extracted, by what its streams begin with."""
+"""The format of each product's wrappers around extracted values, by stream prefix."""
 
 
 def build_specs(settings: Settings, registry: Registry | None = None) -> list[ProviderSpec]:
-    """What to do for each provider that is set up, in the order of the settings."""
+    """Return the specs of the configured providers, in the order of the settings.
+
+    Args:
+        settings: the user's settings.
+        registry: the batches of the batch registry; None where the settings have none. An empty registry still counts
+            as one: a provider without batches of its own has streams because a registry may name some.
+    """
     specs = []
     if settings.extracta:
         specs.append(build_extracta_spec(settings.extracta, registry))

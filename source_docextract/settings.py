@@ -1,4 +1,7 @@
-"""The user's settings: one optional object for each provider, and a few for all of them."""
+"""The user's settings: one optional section for each provider, the batch registry, and settings for all providers.
+
+Airbyte's form shows the titles and descriptions.
+"""
 
 from __future__ import annotations
 
@@ -98,14 +101,15 @@ class Settings(Section):
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], logger: logging.Logger | None = None) -> Settings:
-        """Return the settings in an Airbyte config. Keys that begin with `_` are the platform's own and passed over.
+        """Return the settings in an Airbyte config.
 
         Args:
-            logger: gets one warning with all names that are no settings. Such a name is no error, or a return to an
-                older version would stop every sync whose settings a newer one has extended.
+            config: the config as JSON. Keys that begin with `_` belong to the platform and are ignored.
+            logger: gets one warning with all unknown names. They are no error: after a rollback to an older version of
+                the connector, settings of the newer one must not stop every sync.
 
         Raises:
-            ConfigError: with one sentence a setting, never with a setting's value where that is secret.
+            ConfigError: for invalid settings, with one sentence for each; it never quotes a secret.
         """
         config = {name: value for name, value in config.items() if not name.startswith("_")}
         try:
@@ -121,7 +125,7 @@ class Settings(Section):
         return settings
 
     def _find_missing_targets(self) -> dict[tuple[str, ...], str]:
-        """Return a sentence for each object in which something is missing that no single setting requires."""
+        """Return the sentences for unmet requirements that span several settings, by the section's path."""
         sections = {name: getattr(self, name) for name in REQUIREMENTS_BY_PROVIDER}
         if not any(sections.values()):
             sentence = f"No provider is set up; fill in at least one of {', '.join(REQUIREMENTS_BY_PROVIDER)}."
@@ -142,4 +146,4 @@ REQUIREMENTS_BY_PROVIDER = {
     "sensible": "an api_key",
     "atlas": "at least one id in batch_ids",
 }
-"""The providers that can be set up, by the name of their settings object, and what each needs to be told."""
+"""The requirement of each provider, by the name of its section, for the error message."""

@@ -1,4 +1,4 @@
-"""The Airbyte spec, drawn from the settings."""
+"""The Airbyte spec: the JSON schema of the settings, in the form that Airbyte's user interface accepts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from .settings import Settings
 
 
 class _AirbyteSchemaGenerator(GenerateJsonSchema):
-    """JSON schema for Airbyte's form, which knows no unions with null, no definitions and no closed objects."""
+    """A generator of JSON schemas without unions with null, which Airbyte's form does not support."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Return the schema of a nullable setting without the null."""
         return self.generate_inner(schema["schema"])
 
 
 _UNSUPPORTED_KEYS = {"additionalProperties", "writeOnly", "$defs", "discriminator"}
+"""Keys that Airbyte's form does not support, such as definitions and closed objects."""
 
 
 def build_connection_spec() -> dict[str, Any]:
-    """Return the JSON schema of the settings as Airbyte's form wants it: inlined, and numbered as written there."""
+    """Return the JSON schema of the settings, with definitions inlined and the settings' order numbered."""
     schema = Settings.model_json_schema(schema_generator=_AirbyteSchemaGenerator)
     inlined_schema: dict[str, Any] = _inline_definitions(schema, schema.get("$defs", {}))
     inlined_schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -45,7 +47,8 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
         if key not in _UNSUPPORTED_KEYS and not (key == "default" and value is None)
     }
     if result.get("airbyte_hidden"):
-        result.pop("default", None)  # the form would save it, and freeze today's default into every source
+        # The form saves a hidden setting's default, which would freeze today's default into every source.
+        result.pop("default", None)
     if "oneOf" in result:
         result["type"] = "object"
     if result.get("format") == "password":
@@ -57,9 +60,10 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a section that can be switched off; the form takes the first choice by itself.
+    """Return the schema of a section that can be switched off, as a choice between unused and used.
 
-    An object without `use` fits the second choice alone, so that `use` may be left out of a configuration file.
+    The form preselects the first choice. An object without `use` matches only the second, so that a config file may
+    leave `use` out.
     """
     unused_schema = {
         "title": "Not used",
