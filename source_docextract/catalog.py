@@ -96,6 +96,7 @@ def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequenc
         selected_streams = [
             stream for stream in streams if any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in patterns)
         ]
+    # Deduplication by `id` is what lets a changed row replace its earlier version in the warehouse.
     catalog = ConfiguredAirbyteCatalog(
         streams=[
             ConfiguredAirbyteStream(
@@ -181,6 +182,7 @@ def select_streams(
     errors_by_stream: dict[str, ConfigError] = {}
     for configured_stream in catalog.streams:
         name = configured_stream.stream.name
+        # Standard streams come first; `table_names` may not give their names to typed tables.
         stream_source = sources_by_name.get(name)
         if stream_source is None and settings.typed_tables:
             try:
@@ -314,6 +316,7 @@ def _load_stream_state(
     """
     name = configured_stream.stream.name
     if configured_stream.sync_mode is SyncMode.full_refresh:
+        # The platform's `sync_id` is the same for all attempts of one sync.
         stream_state.is_full_refresh, stream_state.sync_id = True, configured_stream.sync_id
         if not stream_state.can_resume(state_json):
             return stream_state

@@ -110,6 +110,7 @@ def check_named_ids(provider_spec: ProviderSpec, mentions: IdMentions) -> Reques
     except UnknownTemplate as error:
         message = f"{error} {build_hint(error.template_id, IdKind(error.product, 'template'), mentions)}"
         raise ConfigError(message.strip()) from None
+    # Each of these costs a request (on Extracta 2 seconds), so only ids that look misplaced are fetched one by one.
     suspicious_refs = [
         (group, ref)
         for group in provider_spec.stream_groups

@@ -99,7 +99,7 @@ def _read_state_entries(path: str) -> Iterator[Any]:
 def _parse_printed_states(path: str, lines: Iterable[str]) -> Iterator[Any]:
     for line_number, line in enumerate(lines, start=1):
         if '"STATE"' not in line:
-            continue
+            continue  # most lines are records, which are skipped without being parsed
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -150,7 +150,7 @@ def _read_text(file_kind: str, path: str) -> str:
 @contextmanager
 def _open_file(file_kind: str, path: str) -> Iterator[IO[str]]:
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:  # some editors begin a file with a byte order mark
             yield file
     except FileNotFoundError:
         raise ConfigError(f"The {file_kind} file {path} does not exist. {_FIXES[file_kind]}") from None

@@ -117,6 +117,7 @@ class Settings(Section):
         except ValidationError as validation_error:
             raise ConfigError(" ".join(build_error_messages(validation_error, cls, config))) from None
         if missing_targets := settings._find_missing_targets():
+            # An unknown name in the same section may be the missing setting, misspelt.
             misspelt_sentences = build_unknown_messages(config, cls, section_paths=set(missing_targets))
             raise ConfigError(" ".join([*missing_targets.values(), *misspelt_sentences]))
         unknown_settings = list_unknown_names(config, cls)

@@ -140,6 +140,7 @@ class SourceDocextract(Source):
             try:
                 provider_specs = build_specs(settings, _load_registry(settings, logger))
             except ConfigError as error:
+                # Checked without the registry's batches, so that the user sees wrong keys in the same message.
                 provider_specs, error_texts = build_specs(settings), [str(error)]
             for provider_spec in provider_specs:
                 try:
@@ -164,6 +165,7 @@ class SourceDocextract(Source):
         try:
             settings = Settings.parse(config, logger)
             if not settings.typed_tables:
+                # The standard streams depend on whether there is a registry, not on its rows: it is not opened.
                 provider_specs = build_specs(settings, Registry() if settings.batch_registry else None)
                 return AirbyteCatalog(streams=list_standard_streams(provider_specs))
             with self.shutdown.interruptible_wait():
@@ -204,10 +206,11 @@ class SourceDocextract(Source):
             AirbyteTracedException: at the end, if a stream is incomplete, or at once for settings or a state that
                 cannot be read.
         """
+        # STARTED comes before anything can fail, so that each stream's terminal status follows a start on every path.
         for configured_stream in catalog.streams:
             yield messages.make_status_message(configured_stream.stream.name, AirbyteStreamStatus.STARTED)
         streams: list[Stream] = []
-        ended_names: set[str] = set()
+        ended_names: set[str] = set()  # the streams that have their terminal status
         errors_by_stream: Mapping[str, ConfigError] = {}
         try:
             settings = Settings.parse(config, logger)
@@ -270,7 +273,7 @@ class SourceDocextract(Source):
         for provider_spec in provider_specs:
             product_names = {stream_group.name for stream_group in provider_spec.stream_groups}
             provider_streams = [stream for stream in streams if stream.product_name in product_names]
-            if provider_streams:
+            if provider_streams:  # a provider without a selected stream gets no request, not even a login
                 provider_syncs.append(
                     ProviderSync(
                         provider_spec,

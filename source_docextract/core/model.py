@@ -104,6 +104,7 @@ class PartitionRef:
     @property
     def signature(self) -> str:
         """The text whose change makes the partition due: its fingerprint and the files to fetch."""
+        # A file that the settings add makes a settled batch due again, as a change in its list does.
         file_part = "/".join(sorted(map(escape_id_part, self.file_ids)))
         return f"{self.fingerprint} {file_part}".strip()
 
@@ -113,7 +114,9 @@ class PartitionRef:
         A mention of the whole batch outweighs a mention of some of its files. A list's facts outweigh those of a
         setting, the registry or a reference.
         """
+        # The registry's `created_at` fills the column only where the provider's list has none.
         primary, secondary = (other, self) if self.is_explicit and not other.is_explicit else (self, other)
+        # A batch that is named whole anywhere is read whole.
         are_both_partial = bool(self.file_ids and other.file_ids)
         return replace(
             primary,

@@ -33,9 +33,9 @@ class ChangeDetection(Enum):
             named explicitly is polled as well. DocMap's runs and Sensible's batches, which no list has.
     """
 
-    POLLING = "ask"
-    LISTING = "list"
-    REFERENCE = "link"
+    POLLING = "polling"
+    LISTING = "listing"
+    REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ class Registry:
 
     Attributes:
         batches: the batches of each product.
-        skipped_rows: the number of rows of each provider that is not configured. They cause a warning and no error, so
-            that one registry can serve several sources.
+        skipped_rows: the number of rows of each provider that is not configured. They cause one warning and no error.
     """
 
     batches: Mapping[str, tuple[PartitionRef, ...]] = field(default_factory=dict)

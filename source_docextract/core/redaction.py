@@ -88,6 +88,7 @@ def sanitize(text: str, max_length: int = 200) -> str:
     """
     visible_text = _TERMINAL_ESCAPE.sub("", text[:_MAX_INPUT_LENGTH])
     printable = "".join(letter if letter.isprintable() else " " for letter in visible_text)
+    # Cut before the patterns run, which bounds their time, but with room for the text that they remove.
     line = _mask_secrets(" ".join(printable.split())[: 2 * max_length + 200])
     line = " ".join(_strip_query(strip_password(word)) for word in line.split(" "))
     line = _mask_named_values(_PRIVATE_KEY.sub(_MASK, line))
@@ -112,6 +113,7 @@ def sanitize_message(text: str, max_length: int) -> str:
 def _mask_secrets(text: str) -> str:
     lowercase = text.translate(_LOWERCASE_TABLE)
     is_secret = bytearray(len(text))
+    # A copy: the thread of requests registers a new token while this one may be writing a message.
     for length, fragments in tuple(_secret_hashes.items()):
         for start in range(len(text) - length + 1):
             if hash(lowercase[start : start + length]) in fragments:

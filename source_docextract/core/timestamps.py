@@ -62,6 +62,7 @@ def parse_time(value: Json) -> datetime | None:
 
 def _parse_time_text(text: str) -> datetime | None:
     try:
+        # The form that most providers send takes the fast way. Python 3.10's `fromisoformat` does not read a Z.
         if len(text) == _RFC3339_LENGTH and text[10] == "T" and text[-1] == "Z":
             return datetime.fromisoformat(f"{text[:-1]}+00:00")
         # Numbers come first: a compact date is all digits too, but no number between 2000 and 2100 is eight or fourteen

@@ -70,12 +70,14 @@ def _validate_secret(secret: SecretStr) -> SecretStr:
 
 
 def _validate_user_name(secret: SecretStr) -> SecretStr:
+    # HTTP's basic authentication joins user name and password by a colon, so the name cannot hold one.
     if ":" in secret.get_secret_value():
         raise ValueError("holds a colon, which no user name can; correct it")
     return secret
 
 
 _HEADER_NAME_PATTERN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+"""A token of HTTP's grammar, without line ends, which could smuggle a second header into the request."""
 
 
 def _validate_header_name(name: str) -> str:
@@ -106,6 +108,7 @@ def _validate_id(value: str) -> str:
 
 
 def _require_visible(value: str) -> str:
+    # Control characters and lone surrogates come from damaged copies.
     if any(category(letter) in {"Cc", "Cs"} for letter in value):
         raise ValueError("holds an id with characters that cannot be seen; paste it again")
     return value
@@ -131,6 +134,7 @@ def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
 
 
 _TABLE_NAME_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+"""A name that warehouses accept without quotes; 63 characters are the limit of Postgres."""
 
 STANDARD_STREAMS = frozenset(
     f"{product}_{kind}"
@@ -158,6 +162,7 @@ class TableNameEntry(NamedTuple):
 
 def parse_table_name_entry(entry: str) -> TableNameEntry:
     """Parse `<provider>/<template id or document type>=<table name>`, percent-decoding the key."""
+    # Split at the last `=`, so that an unescaped one in the key is found and rejected.
     left_side, _, table_name = entry.rpartition("=")
     provider, _, table_key = left_side.partition("/")
     return TableNameEntry(provider.strip(), unescape_id_part(table_key.strip()), table_name.strip())

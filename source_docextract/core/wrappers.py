@@ -44,7 +44,7 @@ class WrapperFormat:
     Attributes:
         marker_key: the key that, beside `value`, makes an object a wrapper. Empty: the provider has no wrappers.
         marker_types: the types that the marker may have. Extracted data may have fields of the same two names, and
-            this tells them from wrappers.
+            this distinguishes them from wrappers.
         confidence_key: the key of `ValueMeta.confidence`.
         signal_key: the key of `ValueMeta.signal`; empty where the provider has none.
         unit_key: the key of `ValueMeta.unit`; empty where the provider has none.

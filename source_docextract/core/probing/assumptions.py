@@ -120,7 +120,7 @@ class ProbeResponse:
         status: the HTTP status; 0 where no response came.
         headers: the headers as sent; names are compared without regard to case.
         body: the parsed JSON; None where the body is not JSON.
-        is_json: whether the body is JSON, which tells a JSON null from text.
+        is_json: whether the body is JSON; it distinguishes a JSON null from text.
         is_html: whether the body is a page of HTML.
         error: why no response came, sanitized.
     """
