@@ -275,24 +275,22 @@ def fail_unnamed_tables(
     """
     for provider_spec in provider_specs:
         for stream_group in provider_spec.stream_groups:
-            tables = [
+            typed_streams = [
                 stream for stream in streams if stream.product_name == stream_group.name and stream.state.table_key
             ]
-            if not tables or not stream_group.typed_tables:
+            if not typed_streams or not stream_group.typed_tables:
                 continue
             setting = stream_group.typed_tables.setting_name
+            table_keys = frozenset(stream.state.table_key for stream in typed_streams)
             try:
-                unnamed = run_flow(
-                    provider_spec,
-                    stream_group.typed_tables.find_unselected(frozenset(stream.state.table_key for stream in tables)),
-                )
+                unselected_keys = run_flow(provider_spec, stream_group.typed_tables.find_unselected(table_keys))
             except ConnectorError as lookup_error:
                 # Without the lookup nothing proves that the table is complete, so it must not end COMPLETE.
-                for stream in tables:
+                for stream in typed_streams:
                     stream.fail(lookup_error)
                 continue
-            for stream in tables:
-                if stream.state.table_key in unnamed:
+            for stream in typed_streams:
+                if stream.state.table_key in unselected_keys:
                     error = ConfigError(
                         f"The settings no longer name {sanitize(stream.state.table_key)}, the template or document "
                         f"type of the stream {stream.name}. Refresh the connection's schema, or name it in {setting} "

@@ -298,7 +298,8 @@ class SourceDocextract(Source):
     ) -> Iterator[AirbyteMessage]:
         """End the streams that cannot be read, such as those of a provider that was removed from the settings.
 
-        They end INCOMPLETE: a COMPLETE stream with 0 rows would hide that nothing was read.
+        They end INCOMPLETE: a COMPLETE stream with 0 rows would hide that nothing was read. Their names are added to
+        `ended_names`.
         """
         present_names = {stream.name for stream in streams}
         for configured_stream in catalog.streams:

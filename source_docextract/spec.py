@@ -39,8 +39,10 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
         return node
     if "$ref" in node:
         definition = _inline_definitions(definitions[re.sub(r"^#/\$defs/", "", node["$ref"])], definitions)
-        own_keys = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
-        return _make_choice(own_keys, definition) if "use" in definition["properties"] else {**definition, **own_keys}
+        sibling_keys = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
+        if "use" in definition["properties"]:
+            return _make_choice(sibling_keys, definition)
+        return {**definition, **sibling_keys}
     result = {
         key: _inline_definitions(value, definitions)
         for key, value in node.items()

@@ -1,1 +1,1 @@
-"""What every part shares: the data model, the contract of a provider, errors and pure helpers. Does no I/O."""
+"""The parts that all wings share: the data model, the contract of a provider, errors and pure helpers. No I/O."""

@@ -1,8 +1,8 @@
 """The data model that all wings share: partitions, documents and extractions.
 
 Each provider's reading turns JSON answers into a `Snapshot`; no later step depends on the provider. A *partition* is
-the unit that is fetched at once: a batch, or a single extraction where the provider lists extractions (DocMap,
-Sensible). All times are aware and in UTC.
+the unit that is fetched at once: a batch on Extracta and Atlas; an extraction, a run or a batch on DocMap and Sensible.
+All times are aware and in UTC.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PartitionStatus(str, Enum):
     Attributes:
         OPEN: something in it is unfinished, so every sync fetches it again.
         COMPLETE: everything in it is finished. From then on it is due only in the lookback, or when its list changes.
-        STALLED: unfinished for longer than `give_up_after_days`; no longer polled.
+        STALLED: unfinished for longer than `give_up_after_days`; no longer polled. It is due only if its list changes.
         MISSING: the provider answered, in its documented form, that it does not know the id.
     """
 

@@ -26,11 +26,11 @@ class ChangeDetection(Enum):
 
     Attributes:
         POLLING: each partition is fetched: at every sync while it is open, and in the lookback after it has settled.
-            Extracta and Atlas have no list that shows changes.
+            Used by Extracta and Atlas.
         LISTING: the list shows each change, so the lookback reads the list again. A partition is fetched by its id
-            only if it is open and the list no longer covers it. DocMap's and Sensible's extractions.
+            only if it is open and the list no longer covers it. Used by the extractions of DocMap and Sensible.
         REFERENCE: a partition is fetched when a document that references it has changed. A partition that is also
-            named explicitly is polled as well. DocMap's runs and Sensible's batches, which no list has.
+            named explicitly is polled as well. Used by DocMap's runs and Sensible's batches, which no list has.
     """
 
     POLLING = "polling"
@@ -109,12 +109,12 @@ is raised at the yield.
 
 @dataclass(frozen=True, slots=True)
 class ListedRows:
-    """The rows of one window of a list.
+    """The rows that a list returned for one window, or for one run of DocMap.
 
     Attributes:
         refs: the readable rows.
-        error: a sentence about rows that cannot be read; empty if all can. The window then counts as unread, so that
-            the next sync reads it again.
+        error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
+            and the next sync reads it again.
         duplicate_count: the number of rows left out because the list of another scope has them too. A Sensible
             portfolio is in the list of each of its document types.
     """

@@ -83,7 +83,7 @@ def sanitize(text: str, max_length: int = 200) -> str:
     """Return third-party text as one line of at most `max_length` characters, without secrets.
 
     The time is linear in the length of the text. A provider may send any text, so no pattern here may backtrack over
-    the whole of it: a quadratic pattern once took minutes, and since it held the interpreter's lock, the process did
+    the whole of it: a cubic pattern once took minutes, and since it held the interpreter's lock, the process did
     not react to signals either.
     """
     visible_text = _TERMINAL_ESCAPE.sub("", text[:_MAX_INPUT_LENGTH])
