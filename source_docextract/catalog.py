@@ -91,26 +91,26 @@ def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequenc
     for pattern in patterns or ():
         if not fnmatch.filter(stream_names, pattern):
             raise ConfigError(f"There is no stream {pattern}. Name some of {', '.join(stream_names)} in --streams.")
-    selected_streams = streams
-    if patterns:
-        selected_streams = [
-            stream for stream in streams if any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in patterns)
-        ]
-    # Deduplication by `id` is what lets a changed row replace its earlier version in the warehouse.
     catalog = ConfiguredAirbyteCatalog(
         streams=[
             ConfiguredAirbyteStream(
                 stream=stream,
                 sync_mode=SyncMode.incremental,
+                # Deduplication by `id` lets a changed row replace its earlier version in the warehouse.
                 destination_sync_mode=DestinationSyncMode.append_dedup,
                 cursor_field=stream.default_cursor_field,
                 primary_key=stream.source_defined_primary_key,
             )
-            for stream in selected_streams
+            for stream in streams
+            if not patterns or _matches_any(stream.name, patterns)
         ]
     )
     catalog_json: dict[str, Any] = ConfiguredAirbyteCatalogSerializer.dump(catalog)
     return catalog_json
+
+
+def _matches_any(stream_name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(stream_name, pattern) for pattern in patterns)
 
 
 def build_typed_streams(

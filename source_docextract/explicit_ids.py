@@ -120,11 +120,9 @@ def check_named_ids(provider_spec: ProviderSpec, mentions: IdMentions) -> Reques
     problems = []
     for group, ref in suspicious_refs[:MAX_CHECKED_BATCHES]:
         if not (yield from _knows_batch(group, ref)):
-            provider_name, setting = provider_spec.error_format.provider_name, " or ".join(group.explicit_settings)
-            problems.append(
-                f"{provider_name} does not know batch {sanitize(str(ref.key))}. "
-                f"{_build_batch_hint(group, ref, mentions)} Correct {setting}."
-            )
+            setting = " or ".join(group.explicit_settings)
+            message = f"{provider_spec.error_format.provider_name} does not know batch {sanitize(str(ref.key))}. {_build_batch_hint(group, ref, mentions)}"
+            problems.append(f"{message} Correct {setting}.")
     if not problems and (yield from _knows_no_batch(provider_spec)):
         problems.append(build_unknown_account_message(provider_spec))
     if problems:

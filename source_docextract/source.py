@@ -359,8 +359,8 @@ def _load_registry(settings: Settings, logger: logging.Logger) -> Registry | Non
 
 def _make_absent_error(stream_names: list[str]) -> ConfigError:
     return ConfigError(
-        f"The settings give no stream {', '.join(stream_names)}: set up its provider again, or refresh the "
-        "connection's schema."
+        f"The settings give no stream {', '.join(stream_names)}: set up its provider again, or refresh the connection's "
+        "schema."
     )
 
 

@@ -118,8 +118,7 @@ def _validate_batch_path(value: str) -> str:
     parts = value.strip().split("/")
     if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / "
-            "inside an id as %2F"
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
         )
     return _require_visible(value.strip())
 
@@ -177,13 +176,13 @@ def _validate_table_name(value: str) -> str:
         or "=" in raw_table_key
     ):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table "
-            f"name>, with one of {', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
+            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table name>, with one of "
+            f"{', '.join(_TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
         )
     if not _TABLE_NAME_PATTERN.fullmatch(name_entry.table_name):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 "
-            "letters from a to z, digits and _, and no digit first"
+            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 letters from a to z, "
+            "digits and _, and no digit first"
         )
     if name_entry.table_name in STANDARD_STREAMS:
         raise ValueError(

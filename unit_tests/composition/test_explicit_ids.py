@@ -52,11 +52,10 @@ def test_check_atlas_batch_among_sensible_batches_names_its_kind(frozen_account:
     sandbox.sensible.add_document_type("claims")
     claims = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 0, {})], "claims")
 
-    message = check_connection(frozen_account, {"sensible": {"batch_ids": [documents, claims]}})
+    expected_text = check_connection(frozen_account, {"sensible": {"batch_ids": [documents, claims]}})
 
-    assert message == (
-        f"Sensible does not know batch {documents}. It looks like the id of a batch of Atlas. "
-        "Correct sensible.batch_ids."
+    assert expected_text == (
+        f"Sensible does not know batch {documents}. It looks like the id of a batch of Atlas. Correct sensible.batch_ids."
     )
 
 
@@ -68,11 +67,11 @@ def test_check_classification_id_among_extraction_ids_names_the_right_setting(
     mail = sandbox.classification.create("Mail", [DocumentType("other")])
     settings = {"extraction_ids": [mail], **({"classification_ids": [mail]} if is_named else {})}
 
-    message = check_connection(frozen_account, {"extracta": settings})
+    expected_text = check_connection(frozen_account, {"extracta": settings})
 
-    assert message.startswith(f"Extracta.ai does not know the template {mail} of extracta.extraction_ids. (")
-    assert " It is the id of a classification template: name it in extracta.classification_ids." in message
-    assert message.endswith(" It is named in extracta.classification_ids, too.") == is_named
+    assert expected_text.startswith(f"Extracta.ai does not know the template {mail} of extracta.extraction_ids. (")
+    assert " It is the id of a classification template: name it in extracta.classification_ids." in expected_text
+    assert expected_text.endswith(" It is named in extracta.classification_ids, too.") == is_named
 
 
 def test_check_extraction_id_among_classification_ids_names_the_right_setting(
@@ -80,16 +79,16 @@ def test_check_extraction_id_among_classification_ids_names_the_right_setting(
 ) -> None:
     template = frozen_account[0].extracta.create("Invoices", ["vendor"])
 
-    message = check_connection(frozen_account, {"extracta": {"classification_ids": [template]}})
+    expected_text = check_connection(frozen_account, {"extracta": {"classification_ids": [template]}})
 
-    assert message.endswith(" It is the id of an extraction template: name it in extracta.extraction_ids.")
+    assert expected_text.endswith(" It is the id of an extraction template: name it in extracta.extraction_ids.")
 
 
 def test_check_unknown_template_reports_only_that(frozen_account: ServedSandbox) -> None:
-    message = check_connection(frozen_account, {"extracta": {"extraction_ids": ["nobody"]}})
+    expected_text = check_connection(frozen_account, {"extracta": {"extraction_ids": ["nobody"]}})
 
-    assert message.startswith("Extracta.ai does not know the template nobody of extracta.extraction_ids. (")
-    assert message.endswith(".)")
+    assert expected_text.startswith("Extracta.ai does not know the template nobody of extracta.extraction_ids. (")
+    assert expected_text.endswith(".)")
 
 
 def test_check_known_batch_with_an_id_of_another_form_succeeds(frozen_account: ServedSandbox) -> None:
@@ -101,9 +100,9 @@ def test_check_known_batch_with_an_id_of_another_form_succeeds(frozen_account: S
 def test_check_many_batches_fetches_at_most_ten(frozen_account: ServedSandbox) -> None:
     ids = [f"BATCH-1-NOBODY-202611190{number:05}" for number in range(500)]
 
-    message = check_connection(frozen_account, {"atlas": {"batch_ids": ids}})
+    expected_text = check_connection(frozen_account, {"atlas": {"batch_ids": ids}})
 
-    assert message.startswith("Atlas knows none of the batches that are named. ")
+    assert expected_text.startswith("Atlas knows none of the batches that are named. ")
     assert frozen_account[0].journal.count_requests()["atlas.extracts"] == 10
 
 
@@ -131,14 +130,13 @@ def test_build_hint_id_in_other_settings_names_them() -> None:
         }
     )
 
-    mentions = collect_mentions(settings)
+    named = collect_mentions(settings)
 
     assert (
-        build_hint("c1", IdKind("extracta", "template"), mentions)
+        build_hint("c1", IdKind("extracta", "template"), named)
         == "It is named in extracta.classification_batches, too."
     )
     assert (
-        build_hint("b1", IdKind("extracta_classification", "batch"), mentions)
-        == "It is named in sensible.batch_ids, too."
+        build_hint("b1", IdKind("extracta_classification", "batch"), named) == "It is named in sensible.batch_ids, too."
     )
-    assert build_hint("b2", IdKind("atlas", "batch"), mentions) == ""
+    assert build_hint("b2", IdKind("atlas", "batch"), named) == ""

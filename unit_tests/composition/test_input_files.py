@@ -60,10 +60,10 @@ def test_read_invalid_file_error_names_file_and_fix(
     if content is not None:
         path.write_bytes(content)
 
-    message = get_error_message(kind, path)
+    expected_text = get_error_message(kind, path)
 
-    assert f"The {kind} file {path} {problem}" in message
-    assert EXPECTED_CONTENTS[kind] in message
+    assert f"The {kind} file {path} {problem}" in expected_text
+    assert EXPECTED_CONTENTS[kind] in expected_text
 
 
 @pytest.mark.parametrize("kind", READERS_BY_KIND)
@@ -79,10 +79,11 @@ def test_read_folder_error_names_it(tmp_path: Path, kind: str) -> None:
 def test_read_catalog_output_of_discover_error_names_the_catalog_verb(tmp_path: Path, content: str) -> None:
     (tmp_path / "catalog.json").write_text(content)
 
-    message = get_error_message("catalog", tmp_path / "catalog.json")
+    expected_text = get_error_message("catalog", tmp_path / "catalog.json")
 
     assert (
-        "is what discover prints. Name a configured catalog in --catalog; source-docextract catalog prints" in message
+        "is what discover prints. Name a configured catalog in --catalog; source-docextract catalog prints"
+        in expected_text
     )
 
 
@@ -106,15 +107,15 @@ def test_read_catalog_configured_catalog_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "state",
     [STATE, {"version": 2, "open": {}}, {"atlas_files": {"version": 2}}, [{"version": 2}], [1], [{"stream": {}}]],
-    ids=["one state", "a state's content", "by stream", "a list of content", "numbers", "no descriptor"],
+    ids=["one state", "what is in a state", "by stream", "a list of that", "numbers", "no descriptor"],
 )
 def test_read_state_of_another_shape_is_an_error(tmp_path: Path, state: Any) -> None:
     (tmp_path / "state.json").write_text(json.dumps(state))
 
-    message = get_error_message("state", tmp_path / "state.json")
+    expected_text = get_error_message("state", tmp_path / "state.json")
 
-    assert f"The state file {tmp_path / 'state.json'} " in message
-    assert "To read everything from the beginning, leave --state out." in message
+    assert f"The state file {tmp_path / 'state.json'} " in expected_text
+    assert "To read everything from the beginning, leave --state out." in expected_text
 
 
 def read_stream_states(path: Path) -> list[AirbyteStreamState]:
