@@ -136,7 +136,7 @@ def test_read_state_list_or_printed_lines_is_loaded(tmp_path: Path) -> None:
         (tmp_path / f"{number}.json").write_text(content, encoding="utf-8")
         [state] = read_stream_states(tmp_path / f"{number}.json")
         assert (state.stream_descriptor.name, vars(state.stream_state)) == ("atlas_files", {"version": 2})
-    for content in ("[]", "{}", "null"):  # the forms of an empty state in Airbyte
+    for content in ("[]", "{}", "null"):  # Airbyte writes one of these where there is none
         (tmp_path / "none.json").write_text(content)
         assert read_stream_states(tmp_path / "none.json") == []
     assert SourceDocextract.read_state(None) == []
