@@ -1,4 +1,4 @@
-"""The streams of the configured providers: the catalog for `discover`, the selected streams for `read`."""
+"""The streams of the configured providers, for `discover` and for `read`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _iterate_standard_sources(provider_specs: Sequence[ProviderSpec]) -> Iterato
 
 
 def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return a configured catalog as JSON: each stream incremental, one row for each id.
+    """Return a configured catalog as JSON: incremental, one row for each id.
 
     Args:
         streams: the streams that `discover` returned.
@@ -157,7 +157,7 @@ def select_streams(
     make_messages: MessageFactory,
     logger: logging.Logger,
 ) -> SelectedStreams:
-    """Return the configured streams that the settings provide, each with its loaded state.
+    """Return the configured streams that the settings provide, with their states.
 
     A stream in neither part of the result is one that the settings do not provide: its provider was removed, or typed
     tables were switched off.
@@ -252,7 +252,10 @@ def _find_typed_source(
 
 
 def _list_accepted_names(typed_table: TypedTable) -> set[tuple[str, str]]:
-    """Return the (provider, template) pairs with which an entry of `table_names` may refer to a table."""
+    """Return the pairs by which an entry of `table_names` may refer to a table.
+
+    A pair is a provider, and a template's id or name.
+    """
     return {(typed_table.stream_prefix, typed_table.key), (typed_table.stream_prefix, typed_table.template_name)}
 
 
@@ -306,7 +309,9 @@ def _load_stream_state(
     stream_state: StreamState,
     logger: logging.Logger,
 ) -> StreamState:
-    """Load the saved state of a stream, if this sync can continue it; otherwise return the empty state.
+    """Load the saved state of a stream, if this sync can continue it.
+
+    Otherwise the returned state is empty.
 
     A full refresh starts without a state, unless the state is that of an earlier attempt of the same sync. Its state
     cannot continue as an incremental sync: Airbyte drops the rows of an unfinished full refresh, so they would be

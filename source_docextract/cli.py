@@ -1,4 +1,4 @@
-"""The command line: Airbyte's verbs spec, check, discover and read; `catalog` and `probe` for people.
+"""The command line: Airbyte's four verbs, `catalog` and `probe`.
 
 The module also prepares the process: buffered output, signal handlers, and an end within seconds after a stop.
 """
@@ -46,7 +46,7 @@ _GRACE_SECONDS = 3.0
 
 
 class Entrypoint(AirbyteEntrypoint):
-    """The CDK's entrypoint with sanitized log lines, the connector's own verbs and faster printing of records.
+    """The CDK's entrypoint with sanitized logs, more verbs and faster records.
 
     It validates settings with their pydantic models: the CDK's messages, made from the JSON schema, do not name the
     setting.
@@ -94,7 +94,10 @@ class Entrypoint(AirbyteEntrypoint):
         return self.read(spec, config, catalog, state)
 
     def _render_catalog(self, spec: ConnectorSpecification, config: Any, patterns: Sequence[str] | None) -> str:
-        """Return a configured catalog as indented JSON, since users remove streams from it."""
+        """Return a configured catalog as indented JSON.
+
+        Users remove streams from it.
+        """
         self.set_up_secret_filter(config, spec.connectionSpecification)
         self.validate_connection(spec, config)
         streams = self.source.discover(self.logger, config).streams
@@ -104,7 +107,9 @@ class Entrypoint(AirbyteEntrypoint):
     def read(
         self, source_spec: ConnectorSpecification, config: Any, catalog: Any, state: list[Any]
     ) -> Iterator[AirbyteMessage]:
-        """Yield the messages of a sync, except for records, which are counted and written to standard output here.
+        """Yield the messages of a sync, except for records.
+
+        Records are counted and written to standard output here.
 
         The CDK builds and serializes an object for each record, which would cost more than making the record.
         """
@@ -139,7 +144,9 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
-        """Register the secrets in the settings, so that the CDK and the connector mask them in all output.
+        """Register the secrets in the settings.
+
+        The CDK and the connector then mask them in all output.
 
         Values that are too short to be a key are left out: the filter would mask them in the middle of words.
         """
@@ -205,7 +212,10 @@ def main(source: SourceDocextract | None = None) -> NoReturn:
 
 
 def _log_as_text() -> None:
-    """Write warnings as text to standard error, since users redirect standard output into a JSON file."""
+    """Write warnings as text to standard error.
+
+    Users redirect standard output into a JSON file.
+    """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
@@ -215,7 +225,9 @@ def _log_as_text() -> None:
 
 
 def _terminate_by_signal(signal_number: int) -> NoReturn:
-    """End the process by the signal that requested the stop, so that its parent sees that the signal worked.
+    """End the process by the signal that requested the stop.
+
+    Its parent then sees that the signal worked.
 
     PyAirbyte accepts only 0 and −15 as exit codes. Process 1 of a container survives signals with the default action,
     so it exits with the code that shells show for the signal (128 + n).
@@ -260,7 +272,10 @@ def _install_stop_handlers(shutdown: Shutdown) -> None:
 
 
 def _watch_stop_requests(shutdown: Shutdown, read_fd: int) -> None:
-    """Wait for a signal or a closed pipe, wake the main thread, and end the process after the grace period."""
+    """Wait for a signal or a closed pipe, then stop the process.
+
+    The main thread is woken first. The process ends after the grace period if the main thread does not end it.
+    """
     poller = select.poll()
     poller.register(read_fd, select.POLLIN)
     if stat.S_ISFIFO(os.fstat(_STDOUT_FD).st_mode):

@@ -1,4 +1,4 @@
-"""The ids that settings name, and the checks on those that their provider does not know."""
+"""The ids that the settings name, and the checks on unknown ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def collect_mentions(settings: Settings) -> IdMentions:
 
 
 def build_hint(id_text: str, kind: IdKind, mentions: IdMentions) -> str:
-    """Return a sentence about the other kind that an unknown id may be of; empty if nothing suggests one.
+    """Return a sentence about the other kind that an unknown id may be of.
+
+    It is empty if nothing suggests another kind.
 
     An id that was pasted into the wrong setting has the format of another provider's ids, or another setting names it
     too.
@@ -96,7 +98,9 @@ def _is_product_of(product: str, provider: str) -> bool:
 
 
 def check_named_ids(provider_spec: ProviderSpec, mentions: IdMentions) -> RequestFlow[None]:
-    """Check the credentials and the templates, then fetch named batches until the provider knows one.
+    """Check the credentials, the templates and a sample of the named batches.
+
+    Batches are fetched until the provider knows one.
 
     A single unknown batch is no error: it may have been deleted upstream. If the provider knows none of them, the key
     probably belongs to another account.
@@ -135,7 +139,10 @@ def _build_batch_hint(group: StreamGroup, ref: PartitionRef, mentions: IdMention
 
 
 def _knows_no_batch(provider_spec: ProviderSpec) -> RequestFlow[bool]:
-    """Return whether the provider knows none of a sample of the named batches; False if no batch is named."""
+    """Return whether the provider knows none of a sample of the named batches.
+
+    It is False if no batch is named.
+    """
     refs = [(group, ref) for group in provider_spec.stream_groups for ref in group.explicit_partitions]
     for group, ref in _pick_sample(refs):
         if (yield from _knows_batch(group, ref)):

@@ -68,7 +68,7 @@ def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
 
 
 def read_states(path: str | None) -> list[AirbyteStateMessage]:
-    """Return the states in a JSON list, or among the lines that an earlier sync printed.
+    """Return the states in a JSON list, or among the lines of an earlier sync.
 
     Args:
         path: the file; None for a sync without a state.

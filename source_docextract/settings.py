@@ -1,4 +1,6 @@
-"""The user's settings: one optional section for each provider, the batch registry, and settings for all providers.
+"""The user's settings.
+
+They have one optional section for each provider and for the batch registry, and settings for all providers.
 
 Airbyte's form shows the titles and descriptions.
 """
@@ -126,7 +128,10 @@ class Settings(Section):
         return settings
 
     def _find_missing_targets(self) -> dict[tuple[str, ...], str]:
-        """Return the sentences for unmet requirements that span several settings, by the section's path."""
+        """Return the sentences for unmet requirements that span several settings.
+
+        Each sentence stands under the path of its section.
+        """
         sections = {name: getattr(self, name) for name in REQUIREMENTS_BY_PROVIDER}
         if not any(sections.values()):
             sentence = f"No provider is set up; fill in at least one of {', '.join(REQUIREMENTS_BY_PROVIDER)}."

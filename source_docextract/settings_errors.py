@@ -1,4 +1,4 @@
-"""Error messages for invalid settings: one sentence each, with the setting, the reason and the fix.
+"""Error messages for invalid settings: the setting, the reason and the fix.
 
 No sentence quotes a value: it may be a secret, or a key that was pasted into the wrong setting.
 """
@@ -71,7 +71,7 @@ def build_error_messages(
 
 
 def _get_setting_path(error: Any) -> tuple[str, ...]:
-    """Return the path of an error as names of settings, without the union tags that pydantic inserts."""
+    """Return the path of an error as names of settings, without union tags."""
     return tuple(part for part in error["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
 
 
@@ -113,7 +113,7 @@ def _build_unknown_message(path: tuple[str, ...], model: type[BaseModel]) -> str
 
 
 def list_unknown_names(config: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Return the unknown names as one text, each with the setting that the user probably meant."""
+    """Return the unknown names as one text, each with the most similar setting."""
     names = dict.fromkeys(
         _describe_unknown_name(path, section_model) for path, section_model in _find_unknown_paths(config, model)
     )
@@ -154,7 +154,7 @@ def _suggest_name(name: str, model: type[BaseModel]) -> str:
 
 
 def _select_model(value: Mapping[str, Any], annotation: Any) -> type[BaseModel] | None:
-    """Return the model of an object; among several models, the one with the object's `type`."""
+    """Return the model of an object: the only one, or the one with its `type`."""
     candidates = list(iterate_models(annotation))
     if len(candidates) == 1:
         return candidates[0]

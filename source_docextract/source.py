@@ -56,7 +56,7 @@ def utc_now() -> datetime:
 
 
 class SourceDocextract(Source):
-    """The source of batches, files and extracted results from document-extraction APIs.
+    """The source of batches, files and results from document-extraction APIs.
 
     Args:
         now: the clock. Everything that depends on the time of day calls it, so tests can freeze it.
@@ -123,7 +123,7 @@ class SourceDocextract(Source):
         )
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """Return whether the credentials work and the providers know the templates that the settings name.
+        """Return whether the credentials work and the named templates are known.
 
         All problems are reported in one message: the user can correct them in one go. A broken registry does not keep
         the providers from being checked.
@@ -296,7 +296,9 @@ class SourceDocextract(Source):
         ended_names: set[str],
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
-        """End the streams that cannot be read, such as those of a provider that was removed from the settings.
+        """End the streams that cannot be read.
+
+        The provider of such a stream may have been removed from the settings.
 
         They end INCOMPLETE: a COMPLETE stream with 0 rows would hide that nothing was read. Their names are added to
         `ended_names`.

@@ -1,4 +1,4 @@
-"""The Airbyte spec: the JSON schema of the settings, in the form that Airbyte's user interface accepts."""
+"""The Airbyte spec: the JSON schema of the settings, for Airbyte's form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .settings import Settings
 
 
 class _AirbyteSchemaGenerator(GenerateJsonSchema):
-    """A generator of JSON schemas without unions with null, which Airbyte's form does not support."""
+    """A generator of JSON schemas without unions with null.
+
+    Airbyte's form does not support such unions.
+    """
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """Return the schema of a nullable setting without the null."""
@@ -25,7 +28,7 @@ _UNSUPPORTED_KEYS = {"additionalProperties", "writeOnly", "$defs", "discriminato
 
 
 def build_connection_spec() -> dict[str, Any]:
-    """Return the JSON schema of the settings, with definitions inlined and the settings' order numbered."""
+    """Return the JSON schema of the settings, inlined and with numbered order."""
     schema = Settings.model_json_schema(schema_generator=_AirbyteSchemaGenerator)
     inlined_schema: dict[str, Any] = _inline_definitions(schema, schema.get("$defs", {}))
     inlined_schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -62,7 +65,7 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a section that can be switched off, as a choice between unused and used.
+    """Return the schema of an optional section: a choice of unused and used.
 
     The form preselects the first choice. An object without `use` matches only the second, so that a config file may
     leave `use` out.

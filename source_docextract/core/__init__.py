@@ -1,1 +1,4 @@
-"""The parts that all wings share: the data model, the contract of a provider, errors and pure helpers. No I/O."""
+"""The parts that all wings share: the data model, contracts, errors and helpers.
+
+They do no I/O and start no threads.
+"""

@@ -1,4 +1,4 @@
-"""Hashes: digests of extracted data, hashes of rows and fingerprints of listed rows. Pure."""
+"""Hashes of extracted data, of rows and of listed rows. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from .json_types import JsonObject
 
 
 def compute_content_digest(content: bytes) -> str:
-    """Return a short digest: 12 hex digits, enough to distinguish the states of one thing."""
+    """Return a short digest of 12 hex digits.
+
+    It is long enough to distinguish the states of one thing.
+    """
     return blake2b(content, digest_size=6).hexdigest()
 
 
 def dump_sorted_json(data: JsonObject) -> bytes:
-    """Return data as JSON with sorted keys, so that a provider's order of keys does not count as a change."""
+    """Return data as JSON with sorted keys.
+
+    A provider's order of keys then does not count as a change.
+    """
     return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
 
 
@@ -34,5 +40,8 @@ ROW_HASH_LENGTH = 6
 
 
 def hash_row(content: bytes) -> str:
-    """Return the row hash of a row's content, which shows at the next reading whether the row changed."""
+    """Return the row hash of a row's content.
+
+    At the next reading it shows whether the row changed.
+    """
     return b2a_base64(blake2b(content, digest_size=6).digest())[:ROW_HASH_LENGTH].decode()

@@ -97,7 +97,10 @@ class QuotaError(TransientError):
 
 
 class SyncStopped(TransientError):
-    """The end of a request that was still waiting when the sync stopped; the next sync makes it."""
+    """The end of a request that was still waiting when the sync stopped.
+
+    The next sync makes the request.
+    """
 
 
 class UnreadableResponse(ConnectorError):
@@ -105,7 +108,10 @@ class UnreadableResponse(ConnectorError):
 
 
 class UnreadableLogin(UnreadableResponse):
-    """An unreadable response to a login, after which every request would start another login."""
+    """An unreadable response to a login.
+
+    Without a token, every request would start another login.
+    """
 
 
 class BugError(UnreadableResponse):
@@ -117,7 +123,7 @@ class TooManyPages(UnreadableResponse):
 
 
 class RequestRejected(ConnectorError):
-    """A 4xx that concerns neither the key nor the rate, such as 402 or a gateway's 404.
+    """A 4xx about neither the key nor the rate, such as 402 or a gateway's 404.
 
     It proves nothing about the requested id: a plan may have lapsed, or a gateway may have answered in the provider's
     place. No provider catches it, so it fails the batch, and the next sync asks again.
@@ -136,7 +142,7 @@ class RequestRejected(ConnectorError):
 
 
 class ResourceUnavailable(RequestRejected):
-    """The documented answer, in its documented form, that a requested id cannot be had.
+    """The documented answer that a requested id cannot be had.
 
     The provider does not know the id, the id belongs to another account, or the response exceeds the size that the
     provider sends. `ErrorFormat.is_unavailable` recognizes the answer.
@@ -157,7 +163,10 @@ def locate_bug(bug: BaseException) -> str:
 
 
 def build_unexpected_error(bug: Exception) -> ConnectorError:
-    """Return the error for an unexpected exception that ends a sync, without the exception's message."""
+    """Return the error for an unexpected exception that ends a sync.
+
+    It does not quote the exception's message, which may hold extracted data.
+    """
     return ConnectorError(
         f"Unexpected error ({locate_bug(bug)}). This is a bug in the connector: please report it. "
         "The next sync resumes from the last state."
@@ -185,7 +194,9 @@ PROXY_AUTH_REQUIRED = 407
 
 
 def build_proxy_error(target: str, status: int | None, setting: str = "HTTPS_PROXY") -> ConfigError:
-    """Return the error for a proxy that refuses the connection. It is final: a retry would be refused as well.
+    """Return the error for a proxy that refuses the connection.
+
+    It is final: a retry would be refused as well.
 
     Args:
         target: the provider or host that cannot be reached; the beginning of the message.

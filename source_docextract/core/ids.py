@@ -1,4 +1,4 @@
-"""Ids of rows: percent-encoded parts, and file keys that are unique in their batch. Pure."""
+"""Ids of rows: percent-encoded parts, and unique keys of files. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def unescape_id_part(part: str) -> str:
 
 
 class FileKeyAssigner:
-    """The file keys of one response: the n-th file (n > 1) with the same key gets the suffix `~n`.
+    """The assigner of the file keys of one response.
+
+    The n-th file (n > 1) with the same key gets the suffix `~n`.
 
     A page of Extracta's documentation shows two files with one `fileId`, and neither row may overwrite the other.
     """
@@ -32,7 +34,10 @@ class FileKeyAssigner:
         self._key_counts: dict[str, int] = {}
 
     def assign(self, file_id: str | None, file_name: str | None) -> str:
-        """Return the key of the next file, in the order of the response: its id, else its name, escaped."""
+        """Return the key of the next file: its id, else its name, escaped.
+
+        Files have to be passed in the order of the response.
+        """
         base_key = escape_id_part(file_id or file_name or "unnamed")
         count = self._key_counts[base_key] = self._key_counts.get(base_key, 0) + 1
         return base_key if count == 1 else f"{base_key}~{count}"

@@ -53,7 +53,9 @@ class FileStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class PartitionRef:
-    """A partition as it is known before it is fetched: from a list, a setting, the registry or a reference.
+    """A partition as it is known before it is fetched.
+
+    The knowledge comes from a list, a setting, the registry or a reference.
 
     Attributes:
         template_id: id of the template above it; None where the provider has no templates above batches.
@@ -103,7 +105,10 @@ class PartitionRef:
 
     @property
     def signature(self) -> str:
-        """The text whose change makes the partition due: its fingerprint and the files to fetch."""
+        """The text whose change makes the partition due.
+
+        It consists of the fingerprint and the files to fetch.
+        """
         # A file that the settings add makes a settled batch due again, as a change in its list does.
         file_part = "/".join(sorted(map(escape_id_part, self.file_ids)))
         return f"{self.fingerprint} {file_part}".strip()

@@ -12,7 +12,7 @@ NUMBER_TEXT = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def parse_confidence(value: Json) -> float | None:
-    """Return a confidence that was sent as a number or as the text of one, None for anything else.
+    """Return a confidence that was sent as a number or as its text, else None.
 
     "98%" gives None: it is not certain whether it means 98 or 0.98, and no value is guessed.
     """

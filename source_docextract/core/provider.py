@@ -1,4 +1,4 @@
-"""The contract of a provider: its description, and the generators that yield its requests.
+"""The contract of a provider: its description and its request flows.
 
 A provider does no I/O. It describes itself in a `ProviderSpec`, and each of its operations is a `RequestFlow`, which
 yields requests and is sent parsed responses. Tests drive these generators without a network.
@@ -40,7 +40,7 @@ class ChangeDetection(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a time-ordered list: the rows created from `start` on and before `end`.
+    """The rows of a time-ordered list created from `start` on and before `end`.
 
     Attributes:
         scope: the list that is read: a template id on DocMap, `<environment>/<document type>` on Sensible. An empty
@@ -61,7 +61,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class FindStart:
-    """The step before a scope's first window: look up the creation time of its oldest row.
+    """The step before a scope's first window: the search for its oldest row.
 
     Attributes:
         scope: the list to look in, as in `Window.scope`.
@@ -158,7 +158,9 @@ def _list_this_scope(scope: str, _ref: PartitionRef) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class StreamGroup:
-    """The streams of one product: they are fed by the same requests, so each partition is fetched once for all.
+    """The streams of one product.
+
+    The same requests feed all of them, so each partition is fetched once for all.
 
     Attributes:
         name: the product's name; the prefix of its streams unless `prefix` is set.
@@ -215,7 +217,7 @@ class StreamGroup:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """The description of one configured provider: its API, its credentials and its products.
+    """The description of one configured provider: API, credentials and products.
 
     Attributes:
         error_format: the API's error responses, and how to read them.
@@ -236,7 +238,7 @@ class ProviderSpec:
     spacing: Mapping[str, float] = field(default_factory=dict)
 
     def get_referrer_detection(self, referenced_group: StreamGroup) -> ChangeDetection:
-        """Return how changes of the product that references `referenced_group` are detected."""
+        """Return the change detection of the product that references a group."""
         return next(
             (
                 stream_group.change_detection
@@ -250,14 +252,14 @@ class ProviderSpec:
 def list_explicit_settings(
     setting_name: str, explicit_ids: Collection[object], registry_entries: Collection[object]
 ) -> tuple[str, ...]:
-    """Return the settings that name batches: the provider's own, the registry, both or none."""
+    """Return the settings that name batches: its own, the registry, both or none."""
     provider_setting = (setting_name,) if explicit_ids else ()
     registry_setting = ("batch_registry",) if registry_entries else ()
     return (*provider_setting, *registry_setting)
 
 
 def gather_tolerant(requests: Sequence[Request]) -> RequestFlow[list[Json | ResourceUnavailable]]:
-    """Return each request's response, or the error of one that is unavailable, in order.
+    """Return each request's response, or its error if it is unavailable, in order.
 
     All requests are sent at once. If one is unavailable, all are sent again one at a time: the error that is raised at
     the yield takes the place of all responses.

@@ -6,7 +6,9 @@ import os
 
 
 def find_proxy_setting(proxy: str | None = None) -> str:
-    """Return the environment variable that names a proxy for https URLs; an error message names it.
+    """Return the environment variable that names a proxy for https URLs.
+
+    Error messages name it.
 
     Args:
         proxy: the proxy's URL; None for the first variable that names any proxy.

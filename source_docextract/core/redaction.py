@@ -1,4 +1,6 @@
-"""Sanitizing of third-party text for logs and errors: one short line without keys, tokens and signed URLs.
+"""Sanitizing of third-party text for logs and errors.
+
+Sanitized text is one short line without keys, tokens and signed URLs.
 
 Providers, proxies and libraries quote the requests that they received, whole or cut, escaped or encoded. Their text may
 also hold line ends, terminal escapes, or lines that look like messages of this connector. Everything that becomes part
@@ -43,7 +45,9 @@ own is: every log line and error has to be covered, whichever module writes it.
 
 
 def register_secrets(*secrets: str) -> None:
-    """Mask secrets in all later messages: whole or half, in either case of letters, escaped or encoded.
+    """Mask secrets in all later messages.
+
+    They are masked whole or half, in either case of letters, escaped or encoded.
 
     Secrets shorter than `MIN_SECRET_LENGTH` are ignored.
     """
@@ -59,7 +63,9 @@ def register_secrets(*secrets: str) -> None:
 
 
 def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
-    """Yield the encodings in which a secret may be quoted, each with its least characters per character of the secret.
+    """Yield the encodings in which a secret may be quoted.
+
+    Each comes with its least number of characters per character of the secret.
 
     The latter is the step between the fragments that are hashed.
     """
@@ -80,7 +86,7 @@ def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
 
 
 def sanitize(text: str, max_length: int = 200) -> str:
-    """Return third-party text as one line of at most `max_length` characters, without secrets.
+    """Return third-party text as one line without secrets, cut to `max_length`.
 
     The time is linear in the length of the text. A provider may send any text, so no pattern here may backtrack over
     the whole of it: a cubic pattern once took minutes, and since it held the interpreter's lock, the process did
@@ -97,12 +103,12 @@ def sanitize(text: str, max_length: int = 200) -> str:
 
 
 def truncate(text: str, max_length: int = 120) -> str:
-    """Return the beginning of an id or a name, so that a message has room for its other words."""
+    """Return the beginning of an id or name, so that a message has room for the rest."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def sanitize_message(text: str, max_length: int) -> str:
-    """Return a message of this connector as one line of at most `max_length` characters, without secrets.
+    """Return the connector's own message as one line without secrets.
 
     Long words are cut first. In the connector's own sentences they are quoted ids and URLs, and without the cut a long
     one would push the advice behind it out of the message.
@@ -130,12 +136,17 @@ _ENCODED_DELIMITER = re.compile("(?i)%(?:3a|2f|40|3f|23|3d)|\\\\/")
 
 
 def _decode_delimiters(word: str) -> str:
-    """Return a word with encoded delimiters decoded, each repeated so that all positions stay the same."""
+    """Return a word with encoded delimiters decoded.
+
+    Each is repeated to its encoded length, so that all positions stay the same.
+    """
     return _ENCODED_DELIMITER.sub(lambda match: _ENCODED_DELIMITERS[match[0].lower()] * len(match[0]), word)
 
 
 def strip_password(word: str) -> str:
-    """Return a word without the user name and password of a URL in it, of any scheme or none.
+    """Return a word without the user name and password of a URL in it.
+
+    The URL may have any scheme or none.
 
     A password may hold any character, `@` and `/` too. So everything in front of the last `@` is removed, unless the
     `@` is part of a path.
@@ -159,7 +170,10 @@ _URL_START = re.compile(r"(?i)https?:+//")
 
 
 def _strip_query(word: str) -> str:
-    """Return a word without a URL's query or fragment, and without anything else that looks like a query."""
+    """Return a word without a URL's query or fragment.
+
+    Anything else that looks like a query is removed as well.
+    """
     decoded_word = _decode_delimiters(word)
     query_match = re.search(r"[?#]", decoded_word)
     if query_match and "=" in decoded_word[query_match.end() :]:
@@ -180,7 +194,10 @@ _UNQUOTED_VALUE = re.compile(r"""[^\s"'&;,]+""")
 
 
 def _mask_named_values(line: str) -> str:
-    """Return a line with the values of secret-like names masked: `password=…`, `"client_secret": "…"`."""
+    """Return a line with the values of secret-like names masked.
+
+    Examples are `password=…` and `"client_secret": "…"`.
+    """
     masked_parts, masked_up_to = [], 0
     for name_match in _NAMED_VALUE.finditer(line):
         if name_match.start() < masked_up_to or not _SECRET_NAME.search(name_match[1]):
@@ -206,7 +223,7 @@ _JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)*")
 
 
 class SanitizingFilter(logging.Filter):
-    """A log filter that sanitizes every record, of any library, and drops its traceback."""
+    """A log filter that sanitizes each record of any library without its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Sanitize a record in place and let it pass."""

@@ -1,4 +1,4 @@
-"""Requests, logins and the error format of an API, as a provider describes them. Pure."""
+"""Requests, logins and error formats, as providers describe them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of the settings' sections, and the schema marks that Airbyte's form reads."""
+"""Base classes of the settings' sections, and marks that Airbyte's form reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates and document types as typed tables see them: their fields and the fields' types. Pure."""
+"""Templates and document types, with the fields of their typed tables. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def get_value_type(value: Json) -> ValueType | None:
 
 
 class FieldPart(str, Enum):
-    """The part of a field that a column holds: its value, or a fact from the wrapper around it."""
+    """The part of a field that a column holds: its value or a wrapper's fact."""
 
     VALUE = "value"
     CONFIDENCE = "confidence"
@@ -105,7 +105,10 @@ It returns a `RequestFlow`, since the answer may take requests. The type is spel
 
 
 def assume_all_selected(_: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
-    """Return no template as unselected: no setting names templates, so each may have rows at any time."""
+    """Return no template as unselected.
+
+    Without a setting that names templates, each may have rows at any time.
+    """
     yield from ()
     return frozenset()
 
@@ -115,12 +118,12 @@ TableKey = Callable[[PartitionRef, Extraction], str | None]
 
 
 def get_template_key(batch: PartitionRef, _: Extraction) -> str | None:
-    """Return the id of the template above a batch, where each template has a typed table."""
+    """Return the id of the template above a batch, as the key of a typed table."""
     return batch.template_id
 
 
 def get_document_type_key(_: PartitionRef, extraction: Extraction) -> str | None:
-    """Return an extraction's document type, where each document type has a typed table."""
+    """Return an extraction's document type, as the key of a typed table."""
     return extraction.document_type
 
 

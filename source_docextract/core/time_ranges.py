@@ -11,7 +11,10 @@ BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
 class TimeRange(NamedTuple):
-    """The moments from `start` on and before `end`; empty unless `end` is later than `start`."""
+    """The moments from `start` on and before `end`.
+
+    The range is empty unless `end` is later than `start`.
+    """
 
     start: datetime
     end: datetime

@@ -1,4 +1,4 @@
-"""Times: parsing of the forms that providers send, formatting in the one form of the rows. Pure."""
+"""Times: parsing of the providers' forms, formatting for rows. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .numbers import NUMBER_TEXT
 
 
 def to_utc(time: datetime) -> datetime:
-    """Return a time in UTC. A time without a zone is taken as UTC: Sensible's documentation shows such times."""
+    """Return a time in UTC.
+
+    A time without a zone is taken as UTC: Sensible's documentation shows such times.
+    """
     return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
 
 
@@ -47,7 +50,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def parse_time(value: Json) -> datetime | None:
-    """Return a time in UTC, None where there is no time or it is not certain which one is meant.
+    """Return a time in UTC, None if it is not certain which time is meant.
 
     The accepted forms are ISO 8601 with its compact form, the dates of HTTP and mail, objects of seconds and
     nanoseconds, and numbers since 1970 in seconds, milliseconds, microseconds or nanoseconds that fall between 2000 and

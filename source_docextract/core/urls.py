@@ -1,4 +1,4 @@
-"""URLs: recognition of file URLs, which may be signed anew in each response, and request paths. Pure."""
+"""URLs of files, which may be signed anew in each response; request paths. Pure."""
 
 from __future__ import annotations
 
@@ -38,12 +38,18 @@ def strip_file_urls(value: Json, key: str = "") -> Json:
 
 
 def is_file_url(value: Json, key: str = "") -> bool:
-    """Return whether a value is the URL of a file: signed, or under a key that is documented as one."""
+    """Return whether a value is the URL of a file.
+
+    It is one if it is signed, or stands under a key that is documented as one.
+    """
     if not isinstance(value, str) or not value.startswith(("https://", "http://")):
         return False
     return key in _FILE_URL_KEYS or bool(_SIGNED_URL.match(value))
 
 
 def build_path(*segments: str) -> str:
-    """Return a path below the base URL, with each segment percent-encoded: an id may hold any character."""
+    """Return a path below the base URL, with each segment percent-encoded.
+
+    An id may hold any character.
+    """
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)

@@ -1,4 +1,4 @@
-"""Validators of the settings' values, with the sentence for each value that they reject.
+"""Validators of the settings' values, with a sentence for each rejected value.
 
 Each sentence continues the setting's name: "docmap.api_key is empty or cut short; …". None quotes the value, which may
 be a key in the wrong place.
@@ -25,7 +25,9 @@ POSITION_PLACEHOLDER = "{place}"
 
 
 def _validate_base_url(url: str) -> str:
-    """Return an https URL, or an http URL of this machine (the sandbox), without a slash at its end.
+    """Return an https URL, or an http URL of this machine (the sandbox).
+
+    A slash at its end is removed.
 
     A URL with a user name, a password, a query or a fragment is rejected: any of them could carry a key.
     """
@@ -124,7 +126,10 @@ def _validate_batch_path(value: str) -> str:
 
 
 def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
-    """Return the batches of `<template id>/<batch id>[/<file id>]` entries, percent-decoded."""
+    """Parse entries of the form `<template id>/<batch id>[/<file id>]`.
+
+    The ids are percent-decoded.
+    """
     refs = []
     for path in paths:
         template_id, batch_id, *file_ids = (unescape_id_part(part.strip()) for part in path.split("/"))
@@ -160,7 +165,10 @@ class TableNameEntry(NamedTuple):
 
 
 def parse_table_name_entry(entry: str) -> TableNameEntry:
-    """Parse `<provider>/<template id or document type>=<table name>`, percent-decoding the key."""
+    """Parse `<provider>/<template id or document type>=<table name>`.
+
+    The template id or document type is percent-decoded.
+    """
     # Split at the last `=`, so that an unescaped one in the key is found and rejected.
     left_side, _, table_name = entry.rpartition("=")
     provider, _, table_key = left_side.partition("/")

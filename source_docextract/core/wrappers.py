@@ -87,7 +87,10 @@ def _as_text(value: Json) -> str | None:
 
 
 def unwrap(value: Json, wrapper_format: WrapperFormat) -> tuple[Json, ValueMeta]:
-    """Return a field's value without wrappers at any depth, and the facts of the outermost wrapper."""
+    """Return a field's value without wrappers, and the outermost wrapper's facts.
+
+    Wrappers are removed at any depth.
+    """
     if isinstance(value, dict) and wrapper_format.is_wrapper(value):
         return _unwrap_nested(value[VALUE_KEY], wrapper_format), wrapper_format.read_meta(value)
     return _unwrap_nested(value, wrapper_format), ValueMeta()

@@ -1,4 +1,4 @@
-"""Tests of the command line: help, version, invalid commands, and the verb `catalog`."""
+"""Tests of the command line: help, version, invalid commands, `catalog`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATLAS = {"atlas": {"client_id": "a-made-up-id", "client_secret": "a-made-up-secr
 
 
 def run_arguments(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of arguments that end at once."""
+    """Return exit code, output and errors of arguments that end at once."""
     with pytest.raises(SystemExit) as exit_info:
         arguments.parse_arguments(argv)
     output = capsys.readouterr()

@@ -151,7 +151,7 @@ def test_read_state_truncated_line_error_names_its_number(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["settings", "catalog", "state"])
 def test_process_missing_file_ends_in_a_config_error_that_names_it(tmp_path: Path, kind: str) -> None:
-    """Given a `read` with one missing file, when it runs, then its last message names that file."""
+    """Given a `read` with a missing file, then its last message names that file."""
     atlas = {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]}
     missing = tmp_path / f"missing-{kind}.json"
     option = {"settings": "--config", "catalog": "--catalog", "state": "--state"}[kind]
@@ -166,7 +166,7 @@ def test_process_missing_file_ends_in_a_config_error_that_names_it(tmp_path: Pat
 
 
 def test_process_without_temporary_folder_runs_discover(tmp_path: Path) -> None:
-    """Given a machine without a usable temporary folder, when `discover` runs, then it prints the streams."""
+    """Given no usable temporary folder, then `discover` prints the streams."""
     atlas = {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]}
     code = (
         "import sys, tempfile\n"

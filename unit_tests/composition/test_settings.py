@@ -1,4 +1,4 @@
-"""Tests of the settings: accepted values, defaults, and one sentence for each invalid setting."""
+"""Tests of the settings: accepted values, defaults and error sentences."""
 
 import logging
 import math
@@ -164,7 +164,10 @@ def test_parse_invalid_setting_error_is_one_sentence_without_secrets(config: Map
 
 
 class TestUnknownNames:
-    """An unknown name does not stop a sync: a newer version of the connector may have written it."""
+    """Tests of unknown names, which do not stop a sync.
+
+    A newer version of the connector may have written them.
+    """
 
     def collect_warnings(self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture) -> list[str]:
         Settings.parse(config, logging.getLogger("airbyte.test"))
@@ -215,7 +218,7 @@ class TestUnknownNames:
 
 
 class TestUse:
-    """Each provider and the registry can be switched off; without `use` it is switched on."""
+    """Tests of sections that are switched off; without `use` a section is on."""
 
     SECTIONS: ClassVar = {
         **extracta_config(),

@@ -1,4 +1,4 @@
-"""Tests of the spec: Airbyte's form builder supports it, and it agrees with the settings' models."""
+"""Tests of the spec: supported by Airbyte's form, in line with the models."""
 
 import json
 import re
@@ -29,7 +29,10 @@ MODELS = {
 
 
 def list_nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield every schema in the spec with its path; an entry of a choice has its number in brackets."""
+    """Yield every schema in the spec with its path.
+
+    An entry of a choice has its number in brackets.
+    """
     yield path, node
     for name, child in node.get("properties", {}).items():
         yield from list_nodes(child, (*path, name))
@@ -49,7 +52,10 @@ def to_dotted_path(path: tuple[str, ...]) -> str:
 
 
 def find_flagged(flag: str) -> set[str]:
-    """Return the settings with a flag, including items of lists, where the CDK's filter would find no secret."""
+    """Return the settings with a flag, including items of lists.
+
+    The CDK's filter would not find a secret in an item.
+    """
     return {to_dotted_path(path) for path, node in list_nodes(SPEC) if node.get(flag)}
 
 
@@ -288,7 +294,10 @@ def test_spec_key_description_links_to_its_page(name: str, address: str) -> None
 
 @pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
 def test_spec_description_has_only_supported_html(path: tuple[str, ...], node: dict[str, Any]) -> None:
-    """The form supports links and code. It takes any other `<` for a tag, and drops the text after it."""
+    """The form supports links and code.
+
+    It takes any other `<` for a tag, and drops the text after it.
+    """
     plain_text = re.sub(r'<a href="https://[^"<>]+">[^<>]+</a>|<code>[^<>]+</code>', "", node["description"])
     assert "<" not in plain_text, path
 

@@ -1,4 +1,4 @@
-"""Tests of the data model: ids, file keys, times, statuses, and the merge of two mentions of one batch."""
+"""Tests of the data model: ids, file keys, times, statuses and merges."""
 
 from datetime import datetime, timedelta, timezone
 

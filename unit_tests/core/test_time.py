@@ -1,4 +1,4 @@
-"""Tests of clocks and calendars: future times, clocks that jump back, ties, boundaries, late batches."""
+"""Tests of time: future times, clock jumps, ties, boundaries, late batches."""
 
 from __future__ import annotations
 

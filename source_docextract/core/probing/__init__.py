@@ -1,1 +1,1 @@
-"""The parts of a probe: assumptions about the providers, findings, and shapes of values. Pure."""
+"""The parts of a probe: assumptions, findings and shapes of values. Pure."""

@@ -1,4 +1,4 @@
-"""The form of an assumption about a provider, and of a probe's requests and responses. Pure.
+"""The form of assumptions about providers and of a probe's responses. Pure.
 
 No API could be called while the connector was written. So the table of assumptions has an entry for each point that a
 provider's documentation leaves open: the assumed variant, its evidence, the other variants that the connector handles,
@@ -84,7 +84,10 @@ class Assumption:
 
 
 def build_rate_limit_assumption(provider: str) -> Assumption:
-    """Return the assumption that no header states a rate limit. The command checks it, for all providers alike."""
+    """Return the assumption that no header states a rate limit.
+
+    The command checks it, for all providers alike.
+    """
     return Assumption(
         f"{provider}.rate_limit_headers",
         Evidence.GUESS,
@@ -97,7 +100,10 @@ def build_rate_limit_assumption(provider: str) -> Assumption:
 
 
 def build_keys_assumption(provider: str, evidence: Evidence, sentence: str) -> Assumption:
-    """Return the assumption that responses have known keys only; `Findings.observe_keys` checks it."""
+    """Return the assumption that responses have known keys only.
+
+    `Findings.observe_keys` checks it.
+    """
     return Assumption(
         f"{provider}.keys",
         evidence,
@@ -139,11 +145,17 @@ class ProbeResponse:
 
     @property
     def is_about_request(self) -> bool:
-        """Whether the response concerns the request itself, and not the key, the rate, a proxy or a server error."""
+        """Whether the response concerns the request itself.
+
+        Other responses concern the key, the rate, a proxy or a server error.
+        """
         return 200 <= self.status < 500 and self.status not in {401, 407, 408, THROTTLED_STATUS}
 
     def describe_outcome(self, documented_keys: Iterable[str] = ()) -> str:
-        """Return a phrase with the status and the shape of the body, in which documented keys are named."""
+        """Return a phrase with the status and the shape of the body.
+
+        Documented keys are named in it.
+        """
         if not self.status:
             return self.error
         if self.is_json:

@@ -50,7 +50,10 @@ class Finding:
 
     @property
     def switches(self) -> Mapping[str, SwitchValue]:
-        """The sandbox's switches that reproduce the observations; measured values override those of a variant."""
+        """The sandbox's switches that reproduce the observations.
+
+        Measured values override those of a variant.
+        """
         variant_switches: dict[str, SwitchValue] = {}
         for name in self.variants:
             variant_switches.update(self.assumption.get_variant(name).switches)
@@ -76,7 +79,10 @@ class Findings:
     def observe(
         self, assumption_id: str, variant_name: str, detail: str = "", switches: Mapping[str, SwitchValue] | None = None
     ) -> None:
-        """Record that a response shows a variant. `detail` and `switches` must hold no value of the account."""
+        """Record that a response shows a variant.
+
+        `detail` and `switches` must hold no value of the account.
+        """
         observations = self._observations[assumption_id]
         observations.variants[self._assumptions[assumption_id].get_variant(variant_name).name] = None
         observations.switches.update(switches or {})
@@ -84,16 +90,22 @@ class Findings:
             observations.details[detail] = None
 
     def contradict(self, assumption_id: str, shape: str) -> None:
-        """Record a shape that no variant covers. `shape` must hold no value of the account."""
+        """Record a shape that no variant covers.
+
+        `shape` must hold no value of the account.
+        """
         self._observations[assumption_id].unexpected_shapes[shape] = None
 
     def observe_keys(self, assumption_id: str, json_object: Mapping[str, Json], documented_keys: Iterable[str]) -> None:
-        """Record whether an object has keys beyond the documented ones (variants `known` and `more`)."""
+        """Record whether an object has undocumented keys (variants `known` and `more`)."""
         unknown_keys = list_unknown_keys(json_object, documented_keys)
         self.observe(assumption_id, "more" if unknown_keys else "known", ", ".join(unknown_keys))
 
     def observe_status(self, assumption_id: str, status: Json, documented_statuses: Collection[str]) -> None:
-        """Record whether a status is documented (variants `known`, `unknown`); a status that is no text contradicts."""
+        """Record whether a status is documented (variants `known` and `unknown`).
+
+        A status that is no text contradicts the assumption.
+        """
         if not isinstance(status, str):
             self.contradict(assumption_id, f"`status` is {describe_shape(status)}")
         elif status in documented_statuses:

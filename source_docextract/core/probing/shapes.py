@@ -34,13 +34,16 @@ _ISO_TIME = re.compile(
 
 
 def is_word(name: str) -> bool:
-    """Return whether a name looks like an identifier written by people, and not like an id or a value."""
+    """Return whether a name looks like an identifier, and not like an id or a value."""
     is_made_of_words = len(name) <= _MAX_NAME_LENGTH and bool(_NAME_PATTERN.fullmatch(name))
     return is_made_of_words and not _CONSONANTS.search(name) and (name.isupper() or not _MIXED_CASE.search(name))
 
 
 def get_type_name(value: Json) -> str:
-    """Return the JSON type of a value: `text`, `number`, `true or false`, `null`, `list`, `object`."""
+    """Return the JSON type of a value.
+
+    It is one of `text`, `number`, `true or false`, `null`, `list` and `object`.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -74,7 +77,10 @@ def describe_shape(value: Json, documented_keys: Iterable[str] = ()) -> str:
 
 
 def list_unknown_keys(json_object: Mapping[str, Json], documented_keys: Iterable[str]) -> list[str]:
-    """Return `name (type)` for each undocumented key; names that could be values are counted only."""
+    """Return `name (type)` for each undocumented key.
+
+    Names that could be values are counted only.
+    """
     known_keys = set(documented_keys)
     unknown_keys = [name for name in json_object if name not in known_keys]
     visible_keys = [name for name in unknown_keys if is_word(name)][:_MAX_KEYS]
@@ -115,7 +121,10 @@ def _describe_time_text(text: str) -> str:
 
 
 def _describe_epoch_unit(number: float) -> str:
-    """Return the unit in which a number counts the time since 1970, if that lies between 2001 and 2100."""
+    """Return the unit of a number that counts the time since 1970.
+
+    The time has to lie between 2001 and 2100.
+    """
     for unit, lower, upper in (
         ("seconds", 1e9, 4.2e9),
         ("milliseconds", 1e12, 4.2e12),
@@ -128,7 +137,10 @@ def _describe_epoch_unit(number: float) -> str:
 
 
 def parse_time(value: Json) -> datetime | None:
-    """Return the time of ISO 8601 text, else None. It serves comparisons and never becomes part of a report."""
+    """Return the time of ISO 8601 text, else None.
+
+    It serves comparisons and never becomes part of a report.
+    """
     if not isinstance(value, str) or not _ISO_TIME.fullmatch(value.strip()):
         return None
     try:
