@@ -1,4 +1,4 @@
-"""Document-extraction APIs as an Airbyte source."""
+"""An Airbyte source for document-extraction APIs."""
 
 from .source import SourceDocextract
 from .version import VERSION

@@ -1,3 +1,5 @@
+"""Entry point of `python -m source_docextract`."""
+
 from .cli import main
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What may be asked for on the command line, and the help on it."""
+"""The command line's verbs and options, and their help."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _STREAMS_HELP = "only these streams; * stands for any letters, as in 'sensible_*
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Return what is asked for: `command`, the files by their options, and `debug`.
+    """Parse the arguments into `command`, the files by option, and `debug`.
 
     Raises:
-        SystemExit: with 2 for arguments that are wrong, with 0 after the help or the version.
+        SystemExit: with code 2 for invalid arguments, with 0 after printing the help or the version.
     """
     return _build_parser().parse_args(argv)
 
@@ -76,7 +76,8 @@ def _build_parser() -> argparse.ArgumentParser:
         verb_parser.add_argument(
             "--debug", action="store_true", help="also log each request: method, path, status, duration"
         )
-    # It has options and a help of its own, and is not a verb of Airbyte's: run.py hands it on before this is asked.
+    # Listed for the help only: `cli.main` runs `probe` before parsing, since it has its own options and is no verb of
+    # Airbyte's protocol.
     subparsers.add_parser("probe", help="compare what is assumed of each provider with your account", add_help=False)
     return parser
 
@@ -96,4 +97,4 @@ _VERBS: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"config": _CONFIG_HELP, "catalog": _CATALOG_HELP, "state": _STATE_HELP},
     ),
 )
-"""Verbs in the order in which one comes to them, with their purpose and options."""
+"""The verbs with their purpose and options, in the order in which a new user needs them."""

@@ -1,4 +1,4 @@
-"""Which streams there are: those that `discover` shows, and what `read` is to make of those that are selected."""
+"""The streams of the configured providers, for `discover` and for `read`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ from .tables.typed import InvalidSchemaMarker, TypedTable, assign_table_names, b
 
 
 class _StreamSource(NamedTuple):
-    """What a stream is: its table, and the product that feeds it. `of` is the template of a typed table."""
+    """The origin of a stream's rows.
+
+    Attributes:
+        provider_spec: the provider.
+        stream_group: the product whose snapshots feed the stream.
+        table: the table that turns a snapshot into rows.
+        table_key: the template or document type of a typed table; empty for a standard stream.
+    """
 
     provider_spec: ProviderSpec
     stream_group: StreamGroup
@@ -41,11 +48,11 @@ class _StreamSource(NamedTuple):
 
 
 class SelectedStreams(NamedTuple):
-    """What `read` makes of the configured streams.
+    """The configured streams, as far as the settings provide them.
 
     Attributes:
-        streams: those to be read, with what has been read of them.
-        refused: by name, why a stream is not read though the settings give it.
+        streams: the streams to read, each with its loaded state.
+        errors_by_stream: the reason for each stream that is not read although its provider is configured.
     """
 
     streams: list[Stream]
@@ -53,7 +60,7 @@ class SelectedStreams(NamedTuple):
 
 
 def list_standard_streams(provider_specs: Sequence[ProviderSpec]) -> list[AirbyteStream]:
-    """The streams whose columns are the same for everyone."""
+    """Return the streams whose columns are the same for every user."""
     return [
         stream_source.table.build_stream(stream_source.stream_group.stream_prefix)
         for stream_source in _iterate_standard_sources(provider_specs)
@@ -71,13 +78,14 @@ def _iterate_standard_sources(provider_specs: Sequence[ProviderSpec]) -> Iterato
 
 
 def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return a configured catalog as JSON: each stream incremental, one row kept for each id.
+    """Return a configured catalog as JSON: incremental, one row for each id.
 
     Args:
-        chosen: names of streams, or patterns with `*`; all where it is None.
+        streams: the streams that `discover` returned.
+        patterns: names of streams, or patterns with `*`; None for all streams.
 
     Raises:
-        ConfigError: for a name that no stream has.
+        ConfigError: if a pattern matches no stream.
     """
     stream_names = [stream.name for stream in streams]
     for pattern in patterns or ():
@@ -88,45 +96,54 @@ def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequenc
             ConfiguredAirbyteStream(
                 stream=stream,
                 sync_mode=SyncMode.incremental,
+                # Deduplication by `id` lets a changed row replace its earlier version in the warehouse.
                 destination_sync_mode=DestinationSyncMode.append_dedup,
                 cursor_field=stream.default_cursor_field,
                 primary_key=stream.source_defined_primary_key,
             )
             for stream in streams
-            if not patterns or any(fnmatch.fnmatchcase(stream.name, pattern) for pattern in patterns)
+            if not patterns or _matches_any(stream.name, patterns)
         ]
     )
     catalog_json: dict[str, Any] = ConfiguredAirbyteCatalogSerializer.dump(catalog)
     return catalog_json
 
 
+def _matches_any(stream_name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(stream_name, pattern) for pattern in patterns)
+
+
 def build_typed_streams(
     templates_by_prefix: Mapping[str, DiscoveredTemplates], name_entries: tuple[str, ...], logger: logging.Logger
 ) -> list[AirbyteStream]:
-    """A stream for each template and document type.
+    """Return the stream of a typed table for each template and document type.
 
     Args:
-        told: by what its other streams begin with, what each provider tells.
-        names: as the user wants them (`table_names`).
+        templates_by_prefix: the discovered templates of each product, by its stream prefix.
+        name_entries: the entries of the setting `table_names`.
+        logger: gets a warning for each template that is left out, and for each entry that matches none.
+
+    Raises:
+        ConfigError: if an entry names a template by a name that several templates have.
     """
-    for templates in templates_by_prefix.values():
-        for problem in templates.errors:
-            logger.warning("%s", problem)
+    for discovered in templates_by_prefix.values():
+        for template_error in discovered.errors:
+            logger.warning("%s", template_error)
     custom_names = list(map(parse_table_name_entry, name_entries))
     try:
         names_by_template = assign_table_names(
-            {stream_prefix: templates.templates for stream_prefix, templates in templates_by_prefix.items()},
+            {stream_prefix: discovered.templates for stream_prefix, discovered in templates_by_prefix.items()},
             custom_names,
         )
-    except ValueError as problem:
-        raise ConfigError(f"{problem}; name them by their ids.") from None
+    except ValueError as naming_error:
+        raise ConfigError(f"{naming_error}; name them by their ids.") from None
     for custom_name in custom_names:
         if custom_name.table_name not in names_by_template.values():
             logger.warning("There is no template or document type %s/%s to be called %s.", *custom_name)
     return [
         build_typed_stream(stream_prefix, template, names_by_template[stream_prefix, template.key])
-        for stream_prefix, templates in templates_by_prefix.items()
-        for template in templates.templates
+        for stream_prefix, discovered in templates_by_prefix.items()
+        for template in discovered.templates
     ]
 
 
@@ -140,7 +157,20 @@ def select_streams(
     make_messages: MessageFactory,
     logger: logging.Logger,
 ) -> SelectedStreams:
-    """Return the streams to be read. Those that the settings do not give are left out."""
+    """Return the configured streams that the settings provide, with their states.
+
+    A stream in neither part of the result is one that the settings do not provide: its provider was removed, or typed
+    tables were switched off.
+
+    Args:
+        settings: the user's settings.
+        policy: the sync's rules about lookback, start date and stalled batches.
+        provider_specs: the configured providers.
+        catalog: the streams that the user selected.
+        state_manager: holds the states of the last sync.
+        make_messages: makes the messages of a stream's records.
+        logger: gets a warning for each state that this sync cannot use.
+    """
     sources_by_name = {
         f"{stream_source.stream_group.stream_prefix}_{stream_source.table.kind}": stream_source
         for stream_source in _iterate_standard_sources(provider_specs)
@@ -152,30 +182,31 @@ def select_streams(
     errors_by_stream: dict[str, ConfigError] = {}
     for configured_stream in catalog.streams:
         name = configured_stream.stream.name
-        try:
-            stream_source = sources_by_name.get(name) or (
-                _find_typed_source(provider_specs, configured_stream, custom_names) if settings.typed_tables else None
-            )
-        except ConfigError as error:
-            errors_by_stream[name] = error
+        # Standard streams come first; `table_names` may not give their names to typed tables.
+        stream_source = sources_by_name.get(name)
+        if stream_source is None and settings.typed_tables:
+            try:
+                stream_source = _find_typed_source(provider_specs, configured_stream, custom_names)
+            except ConfigError as error:
+                errors_by_stream[name] = error
+        if stream_source is None:
             continue
-        if stream_source:
-            provider_spec, stream_group, table, table_key = stream_source
-            stream_state = StreamState(
-                policy,
-                stream_name=name,
-                change_detection=stream_group.change_detection,
-                reference_detection=provider_spec.get_referrer_detection(stream_group),
-                table_key=table_key,
-                partition_filter=stream_group.typed_tables.build_partition_filter(table_key)
-                if table_key and stream_group.typed_tables
-                else None,
-            )
-            stream_state = _load_stream_state(
-                configured_stream, dict(state_manager.get_stream_state(name, None)), stream_state, logger
-            )
-            render_options = RenderOptions(stream_group.stream_prefix, settings.keep_urls, stream_group.wrapper_format)
-            streams.append(Stream(name, stream_group.name, table, render_options, stream_state, make_messages))
+        provider_spec, stream_group, table, table_key = stream_source
+        partition_filter = None
+        if table_key and stream_group.typed_tables:
+            partition_filter = stream_group.typed_tables.build_partition_filter(table_key)
+        stream_state = StreamState(
+            policy,
+            stream_name=name,
+            change_detection=stream_group.change_detection,
+            reference_detection=provider_spec.get_referrer_detection(stream_group),
+            table_key=table_key,
+            partition_filter=partition_filter,
+        )
+        saved_state = dict(state_manager.get_stream_state(name, None))
+        stream_state = _load_stream_state(configured_stream, saved_state, stream_state, logger)
+        render_options = RenderOptions(stream_group.stream_prefix, settings.keep_urls, stream_group.wrapper_format)
+        streams.append(Stream(name, stream_group.name, table, render_options, stream_state, make_messages))
     return SelectedStreams(streams, errors_by_stream)
 
 
@@ -184,10 +215,13 @@ def _find_typed_source(
     configured_stream: ConfiguredAirbyteStream,
     custom_names: Mapping[str, TableNameEntry],
 ) -> _StreamSource | None:
-    """Return a typed table, by what `discover` has written into its schema.
+    """Return the source of a typed table, None where no configured product has it.
+
+    The template is read from the markers that `discover` wrote into the stream's schema. The name alone does not show
+    it: a template can be renamed, and its name can be given to another table.
 
     Raises:
-        ConfigError: where that is lost, or `table_names` gives the table to another template by now.
+        ConfigError: if the schema has lost its markers, or `table_names` now gives the name to another template.
     """
     name = configured_stream.stream.name
     try:
@@ -218,7 +252,10 @@ def _find_typed_source(
 
 
 def _list_accepted_names(typed_table: TypedTable) -> set[tuple[str, str]]:
-    """Return what an entry of `table_names` may call the template of a table."""
+    """Return the pairs by which an entry of `table_names` may refer to a table.
+
+    A pair is a provider, and a template's id or name.
+    """
     return {(typed_table.stream_prefix, typed_table.key), (typed_table.stream_prefix, typed_table.template_name)}
 
 
@@ -228,34 +265,39 @@ def fail_unnamed_tables(
     run_flow: Callable[[ProviderSpec, RequestFlow[frozenset[str]]], frozenset[str]],
     logger: logging.Logger,
 ) -> None:
-    """Fail the typed tables whose template the settings no longer name: no row of theirs would ever come again.
+    """Fail the typed tables whose template the settings no longer name.
+
+    Such a table would get no more rows, and a COMPLETE stream with 0 rows would hide that.
 
     Args:
-        ask: runs a script against a provider. Most of these ask for nothing: see `Typing.unnamed`.
+        provider_specs: the configured providers.
+        streams: the selected streams; the affected ones are failed in place.
+        run_flow: runs a request flow against a provider. Most lookups make no request
+            (`TypedTables.find_unselected`).
+        logger: gets a warning for each table that is failed.
     """
     for provider_spec in provider_specs:
         for stream_group in provider_spec.stream_groups:
-            tables = [
+            typed_streams = [
                 stream for stream in streams if stream.product_name == stream_group.name and stream.state.table_key
             ]
-            if not tables or not stream_group.typed_tables:
+            if not typed_streams or not stream_group.typed_tables:
                 continue
             setting = stream_group.typed_tables.setting_name
+            table_keys = frozenset(stream.state.table_key for stream in typed_streams)
             try:
-                unnamed = run_flow(
-                    provider_spec,
-                    stream_group.typed_tables.find_unselected(frozenset(stream.state.table_key for stream in tables)),
-                )
+                unselected_keys = run_flow(provider_spec, stream_group.typed_tables.find_unselected(table_keys))
             except ConnectorError as lookup_error:
-                # Without an answer nothing shows that the table is complete.
-                for stream in tables:
+                # Without the lookup nothing proves that the table is complete, so it must not end COMPLETE.
+                for stream in typed_streams:
                     stream.fail(lookup_error)
                 continue
-            for stream in tables:
-                if stream.state.table_key in unnamed:
+            for stream in typed_streams:
+                if stream.state.table_key in unselected_keys:
                     error = ConfigError(
-                        f"The settings no longer name {sanitize(stream.state.table_key)}, the template or document type of the "
-                        f"stream {stream.name}. Refresh the connection's schema, or name it in {setting} again."
+                        f"The settings no longer name {sanitize(stream.state.table_key)}, the template or document "
+                        f"type of the stream {stream.name}. Refresh the connection's schema, or name it in {setting} "
+                        "again."
                     )
                     logger.warning("%s", error)
                     stream.fail(error)
@@ -267,14 +309,17 @@ def _load_stream_state(
     stream_state: StreamState,
     logger: logging.Logger,
 ) -> StreamState:
-    """Take in the state of one stream, as far as it serves this sync.
+    """Load the saved state of a stream, if this sync can continue it.
 
-    A full refresh starts anew, but resumes an earlier attempt of the same sync. The state of a full refresh serves no
-    incremental sync, and the state of a typed table no other template: what was read of the one says nothing of the
-    other.
+    Otherwise the returned state is empty.
+
+    A full refresh starts without a state, unless the state is that of an earlier attempt of the same sync. Its state
+    cannot continue as an incremental sync: Airbyte drops the rows of an unfinished full refresh, so they would be
+    missing. The state of a typed table serves its own template only.
     """
     name = configured_stream.stream.name
     if configured_stream.sync_mode is SyncMode.full_refresh:
+        # The platform's `sync_id` is the same for all attempts of one sync.
         stream_state.is_full_refresh, stream_state.sync_id = True, configured_stream.sync_id
         if not stream_state.can_resume(state_json):
             return stream_state

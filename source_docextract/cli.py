@@ -1,4 +1,7 @@
-"""The command line: Airbyte's verbs spec, check, discover and read; `catalog` and `probe` for people."""
+"""The command line: Airbyte's four verbs, `catalog` and `probe`.
+
+The module also prepares the process: buffered output, signal handlers, and an end within seconds after a stop.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,15 @@ _STDOUT_FD = 1
 _BUFFER_SIZE = 1 << 16
 
 _GRACE_SECONDS = 3.0
-"""Seconds after which a process that was told to stop ends, whatever it is doing."""
+"""Seconds from a stop request to the end of the process, whatever it is doing. The promise is 5 seconds in all."""
 
 
 class Entrypoint(AirbyteEntrypoint):
-    """The CDK's, but for the log, whose lines are plain whoever wrote them, and for the check of the settings: a JSON
-    schema's sentences do not say which setting is meant."""
+    """The CDK's entrypoint with sanitized logs, more verbs and faster records.
+
+    It validates settings with their pydantic models: the CDK's messages, made from the JSON schema, do not name the
+    setting.
+    """
 
     def __init__(self, source: SourceDocextract) -> None:
         super().__init__(source)
@@ -55,12 +61,14 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def parse_args(args: Sequence[str]) -> argparse.Namespace:
+        """Parse the arguments, with the connector's own help."""
         return arguments.parse_arguments(args)
 
     def run(self, parsed_args: argparse.Namespace) -> Iterator[str]:
-        """Do what the CDK does, but without a temporary folder, which a read-only root file system need not have.
+        """Yield the output lines of one verb.
 
-        The CDK writes the settings into that folder, keys included, and nothing here reads them there.
+        The CDK's method does the same inside a temporary folder, into which it writes the settings, keys included. A
+        container with a read-only root file system has no such folder, and the connector does not need it.
         """
         is_verbose = parsed_args.debug or is_platform_debug_log_enabled()
         for logger in (logging.getLogger("airbyte"), self.logger):
@@ -86,7 +94,10 @@ class Entrypoint(AirbyteEntrypoint):
         return self.read(spec, config, catalog, state)
 
     def _render_catalog(self, spec: ConnectorSpecification, config: Any, patterns: Sequence[str] | None) -> str:
-        """Return a configured catalog, laid out for people, who may take streams out of it."""
+        """Return a configured catalog as indented JSON.
+
+        Users remove streams from it.
+        """
         self.set_up_secret_filter(config, spec.connectionSpecification)
         self.validate_connection(spec, config)
         streams = self.source.discover(self.logger, config).streams
@@ -96,13 +107,19 @@ class Entrypoint(AirbyteEntrypoint):
     def read(
         self, source_spec: ConnectorSpecification, config: Any, catalog: Any, state: list[Any]
     ) -> Iterator[AirbyteMessage]:
-        """What the CDK does, but that records, of which there are many, are counted and written without its detours."""
+        """Yield the messages of a sync, except for records.
+
+        Records are counted and written to standard output here.
+
+        The CDK builds and serializes an object for each record, which would cost more than making the record.
+        """
         self.set_up_secret_filter(config, source_spec.connectionSpecification)
         self.validate_connection(source_spec, config)
         counts: Counter[str] = Counter()
         for message in self.source.read(self.logger, config, catalog, state):
             if isinstance(message, messages.RecordLines):
-                for _ in range(message.record_count):  # it looks at every so many of them
+                # The monitor measures the memory at every n-th call, so it is called for each record, as in the CDK.
+                for _ in range(message.record_count):
                     self._memory_monitor.check_memory_usage()
                 counts[message.stream_name] += message.record_count
                 sys.stdout.buffer.write(message.payload)
@@ -115,6 +132,11 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def validate_connection(source_spec: ConnectorSpecification, config: Any) -> None:  # noqa: ARG004 (the CDK's)
+        """Validate the settings.
+
+        Raises:
+            AirbyteTracedException: for invalid settings, as a config error with one sentence for each.
+        """
         try:
             Settings.parse(config)
         except ConfigError as error:
@@ -122,7 +144,12 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
-        """Leaves out what is too short to be a key: the filter would cut it out of the middle of words."""
+        """Register the secrets in the settings.
+
+        The CDK and the connector then mask them in all output.
+
+        Values that are too short to be a key are left out: the filter would mask them in the middle of words.
+        """
         all_secrets = get_secrets(connection_specification, config)
         secrets = [secret for secret in all_secrets if isinstance(secret, str) and len(secret) >= MIN_SECRET_LENGTH]
         update_secrets(secrets)
@@ -130,22 +157,30 @@ class Entrypoint(AirbyteEntrypoint):
 
 
 def main(source: SourceDocextract | None = None) -> NoReturn:
-    """Ends within seconds when told to stop: no thread that still waits for an answer may hold the process."""
+    """Run one command and end the process, within seconds after a stop request.
+
+    The process ends by `os._exit` or by the signal, so that no thread that still waits for a response can hold it.
+
+    Args:
+        source: the source to run; tests pass one with another clock.
+    """
     _prepare_output()
-    shutdown = Shutdown(on_wait=sys.stdout.flush)  # what has been said does not lie about while nothing happens
+    shutdown = Shutdown(on_wait=sys.stdout.flush)  # Airbyte sees each message before the connector waits for a response
     _install_stop_handlers(shutdown)
-    # While rows are made, what has arrived is taken in, and more is asked for, every 3 ms instead of 5.
+    # The thread of requests gets its turn every 3 ms instead of 5, so that it takes in responses and sends requests
+    # while the main thread makes rows.
     sys.setswitchinterval(0.003)
-    # Answers are held while their batch is read, and hold no circles: collecting seldom saves a fifth of the CPU.
+    # Responses live until their batch is read and have no reference cycles, so seldom collections save a fifth of the
+    # CPU time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     exit_code = 0
     has_human_output = False
     try:
         if sys.argv[1:2] == ["probe"]:
-            from .probe.command import main as probe  # noqa: PLC0415 (no other verb needs it)
+            from .probe.command import main as run_probe  # noqa: PLC0415 (no other verb needs it)
 
-            sys.exit(probe(sys.argv[2:]))
+            sys.exit(run_probe(sys.argv[2:]))
         parsed_args = arguments.parse_arguments(sys.argv[1:] or ["--help"])
         has_human_output = parsed_args.command == "catalog"
         source = source or SourceDocextract()
@@ -164,19 +199,23 @@ def main(source: SourceDocextract | None = None) -> NoReturn:
         if has_human_output and isinstance(error, AirbyteTracedException):
             print(f"source-docextract: {error}", file=sys.stderr)
         else:
-            sys.excepthook(*sys.exc_info())  # the CDK's own, which prints a trace message
+            sys.excepthook(*sys.exc_info())  # the CDK's hook, which prints a trace message
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         exit_code = 1
     if shutdown.signal_number is not None:
         _terminate_by_signal(shutdown.signal_number)
-    # At its own end Python takes its time, waits for threads that look a name up, and leaves signals to the system.
+    # A normal exit of Python would wait for threads that resolve a host name, and would leave further signals to the
+    # system's default action.
     os._exit(exit_code if shutdown.exit_code is None else shutdown.exit_code)
 
 
 def _log_as_text() -> None:
-    """Write warnings as text to standard error: standard output becomes a file of JSON."""
+    """Write warnings as text to standard error.
+
+    Users redirect standard output into a JSON file.
+    """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
@@ -186,14 +225,17 @@ def _log_as_text() -> None:
 
 
 def _terminate_by_signal(signal_number: int) -> NoReturn:
-    """End by the signal that asked for it, so that its sender sees that it worked: PyAirbyte accepts 0 and −15 alone.
+    """End the process by the signal that requested the stop.
 
-    Process 1 of a container is spared by signals with the default action, hence exits with the code that shells show.
+    Its parent then sees that the signal worked.
+
+    PyAirbyte accepts only 0 and −15 as exit codes. Process 1 of a container survives signals with the default action,
+    so it exits with the code that shells show for the signal (128 + n).
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal_number, signal.SIG_DFL)
     else:
-        # Python lets only its main thread set handlers, and that one is busy.
+        # Python lets only the main thread set handlers, and the main thread does not react.
         ctypes.CDLL(None).signal(signal_number, ctypes.c_void_p(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal_number})
     signal.raise_signal(signal_number)
@@ -201,22 +243,26 @@ def _terminate_by_signal(signal_number: int) -> NoReturn:
 
 
 def _prepare_output() -> None:
-    logging.raiseExceptions = False  # who has closed the pipe wants no tracebacks of lines that could not be written
-    # They say what they find in odd answers and broken connections, at length; what matters is told by who asked.
+    """Replace standard output by a buffered stream, and silence the logs of libraries."""
+    logging.raiseExceptions = False  # a closed pipe would cause a traceback for each log line
+    # These libraries log unusual responses and broken connections at length. The client's own errors cover both.
     for logger_name in ("aiohttp", "asyncio", "urllib3"):
         logging.getLogger(logger_name).setLevel(logging.CRITICAL)
     if sys.__stdout__ is None:
         sys.exit("There is no standard output to write to.")
-    # Unbuffered, as PYTHONUNBUFFERED has it, Python loses what a signal keeps from being written in one go.
-    stdout_buffer = open(_STDOUT_FD, "wb", buffering=_BUFFER_SIZE, closefd=False)  # noqa: SIM115 (there is no end to it)
-    # Text is passed on at once, so that it keeps its place among records, which are written to the buffer itself.
+    # With PYTHONUNBUFFERED, Python loses the rest of a write that a signal interrupts.
+    stdout_buffer = open(_STDOUT_FD, "wb", buffering=_BUFFER_SIZE, closefd=False)  # noqa: SIM115 (open until the end)
+    # `write_through` keeps the order: log lines pass through the text layer, records go to the buffer directly.
     stdout_text = TextIOWrapper(stdout_buffer, encoding="utf-8", write_through=True)
-    sys.stdout = sys.__stdout__ = stdout_text  # type: ignore[misc] # log lines come by the latter, through the CDK
+    sys.stdout = sys.__stdout__ = stdout_text  # type: ignore[misc] # the CDK's log handler writes to the latter
 
 
 def _install_stop_handlers(shutdown: Shutdown) -> None:
-    """Has signals and a closed pipe ask for a stop; ends the process where its main thread is too busy to hear."""
-    # SIGINT, too: a shell that starts it in the background has that ignored.
+    """Make signals and a closed pipe request a stop.
+
+    A second thread watches for both and ends the process if the main thread does not react in time.
+    """
+    # SIGINT is set explicitly, since a shell that starts the process in the background has it ignored.
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda signal_number, _frame: shutdown.request(128 + signal_number))
     read_fd, write_fd = os.pipe()
@@ -226,14 +272,19 @@ def _install_stop_handlers(shutdown: Shutdown) -> None:
 
 
 def _watch_stop_requests(shutdown: Shutdown, read_fd: int) -> None:
+    """Wait for a signal or a closed pipe, then stop the process.
+
+    The main thread is woken first. The process ends after the grace period if the main thread does not end it.
+    """
     poller = select.poll()
     poller.register(read_fd, select.POLLIN)
     if stat.S_ISFIFO(os.fstat(_STDOUT_FD).st_mode):
-        poller.register(_STDOUT_FD, 0)  # that its other end is closed is told all the same
+        poller.register(_STDOUT_FD, 0)  # poll reports a closed reading end without any event being requested
     [(ready_fd, _), *_] = poller.poll()
     signal_number = os.read(read_fd, 1)[0] if ready_fd == read_fd else signal.SIGTERM
     shutdown.exit_code = 128 + signal_number if ready_fd == read_fd else 1
-    signal.pthread_kill(threading.main_thread().ident or 0, signal_number)  # wherever the system sent it
+    # The system may have delivered the signal to another thread, but only the main thread runs the handler.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal_number)
     time.sleep(_GRACE_SECONDS)
     if shutdown.signal_number is not None:
         _terminate_by_signal(shutdown.signal_number)

@@ -1,4 +1,4 @@
-"""Ids that settings name: what `check` finds out about those that their provider does not know."""
+"""The ids that the settings name, and the checks on unknown ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ from .settings import Settings
 from .sync.reporting import build_unknown_account_message
 
 MAX_CHECKED_BATCHES = 10
-"""Named batches of a provider that `check` asks for at most: Extracta.ai wants 2 seconds between requests."""
+"""The limit on the batches that `check` fetches from a provider: Extracta.ai requires 2 seconds between requests."""
 
 
 class IdKind(NamedTuple):
-    """What an id is of. Ids of one kind may stand in several settings."""
+    """The kind of an id. Several settings may name ids of one kind.
+
+    Attributes:
+        product: the product whose template or batch the id belongs to.
+        level: `template` or `batch`.
+    """
 
     product: str
-    level: str  # template or batch
+    level: str
 
 
 _ID_FORMATS: Mapping[str, tuple[str, str]] = {
@@ -32,14 +37,14 @@ _ID_FORMATS: Mapping[str, tuple[str, str]] = {
     r"extract_\w+": ("docmap", "the id of an extraction of DocMap"),
     r"tmpl_\w+": ("docmap", "the id of a template of DocMap"),
 }
-"""Forms that only one provider's ids have, by the examples in its documentation."""
+"""Id formats that only one provider has, judged by the examples in its documentation."""
 
 IdMentions = Mapping[str, Mapping[IdKind, str]]
-"""By id, the kinds of id that it is named as, with the setting that does."""
+"""By id: each kind as which the settings name it, with the setting that does."""
 
 
 def collect_mentions(settings: Settings) -> IdMentions:
-    """Return which settings name which ids."""
+    """Return all ids that the settings name."""
     settings_by_id: defaultdict[str, dict[IdKind, str]] = defaultdict(dict)
 
     def add_mentions(ids: Iterable[str | None], product: str, level: str, setting: str) -> None:
@@ -65,7 +70,18 @@ def collect_mentions(settings: Settings) -> IdMentions:
 
 
 def build_hint(id_text: str, kind: IdKind, mentions: IdMentions) -> str:
-    """Return in a sentence of which other kind an id looks, and which setting names it as such; empty if none."""
+    """Return a sentence about the other kind that an unknown id may be of.
+
+    It is empty if nothing suggests another kind.
+
+    An id that was pasted into the wrong setting has the format of another provider's ids, or another setting names it
+    too.
+
+    Args:
+        id_text: the id.
+        kind: the kind as which the settings name it.
+        mentions: all ids that the settings name.
+    """
     lookalikes = [
         description
         for pattern, (provider, description) in _ID_FORMATS.items()
@@ -82,17 +98,23 @@ def _is_product_of(product: str, provider: str) -> bool:
 
 
 def check_named_ids(provider_spec: ProviderSpec, mentions: IdMentions) -> RequestFlow[None]:
-    """Prove the credentials and the templates, then ask for named batches until the provider knows one.
+    """Check the credentials, the templates and a sample of the named batches.
+
+    Batches are fetched until the provider knows one.
+
+    A single unknown batch is no error: it may have been deleted upstream. If the provider knows none of them, the key
+    probably belongs to another account.
 
     Raises:
-        ConfigError: where the provider does not know a template, a batch that looks like another kind of id, or any of
-            the batches that were asked for.
+        ConfigError: if the provider does not know a template, a batch whose id looks like another kind of id, or any of
+            the fetched batches.
     """
     try:
         yield from provider_spec.check()
     except UnknownTemplate as error:
         message = f"{error} {build_hint(error.template_id, IdKind(error.product, 'template'), mentions)}"
         raise ConfigError(message.strip()) from None
+    # Each of these costs a request (on Extracta 2 seconds), so only ids that look misplaced are fetched one by one.
     suspicious_refs = [
         (group, ref)
         for group in provider_spec.stream_groups
@@ -117,7 +139,10 @@ def _build_batch_hint(group: StreamGroup, ref: PartitionRef, mentions: IdMention
 
 
 def _knows_no_batch(provider_spec: ProviderSpec) -> RequestFlow[bool]:
-    """Return whether the provider knows none of the named batches; the latest are asked for first."""
+    """Return whether the provider knows none of a sample of the named batches.
+
+    It is False if no batch is named.
+    """
     refs = [(group, ref) for group in provider_spec.stream_groups for ref in group.explicit_partitions]
     for group, ref in _pick_sample(refs):
         if (yield from _knows_batch(group, ref)):
@@ -126,7 +151,10 @@ def _knows_no_batch(provider_spec: ProviderSpec) -> RequestFlow[bool]:
 
 
 def _pick_sample(refs: Sequence[tuple[StreamGroup, PartitionRef]]) -> list[tuple[StreamGroup, PartitionRef]]:
-    """Return the last ones, and others from all over the list: what a retention has deleted are the first ones."""
+    """Return the last batches of the list, and others spread over the rest of it.
+
+    The first ones are the oldest. A provider's retention may have deleted them, so they prove little.
+    """
     latest, earlier = refs[::-1][: MAX_CHECKED_BATCHES // 2], refs[::-1][MAX_CHECKED_BATCHES // 2 :]
     step = max(1, -(-len(earlier) // (MAX_CHECKED_BATCHES - len(latest) or 1)))
     return [*latest, *earlier[::step]]
@@ -138,5 +166,5 @@ def _knows_batch(group: StreamGroup, ref: PartitionRef) -> RequestFlow[bool]:
             return (yield from group.batch_exists(ref))
         snapshot = yield from group.fetch(ref)
     except UnreadableResponse:
-        return True  # an answer that cannot be read is an answer about it
+        return True  # the provider answered about this batch, so it knows the id
     return snapshot.status is not PartitionStatus.MISSING

@@ -1,6 +1,6 @@
-"""Read the files that the command line names: settings, catalog and state.
+"""Reading of the files that the command line names: settings, catalog and state.
 
-The CDK's own errors for them are system errors without a word on what such a file has to hold.
+The CDK's own errors for these files are system errors, which do not say what such a file has to hold.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _FIXES = {
     "state": "Name a file of lines that earlier reads printed in --state, or a JSON list of states. To read everything "
     "from the beginning, leave --state out.",
 }
-"""By kind of file, what it should be."""
+"""The last sentence of the error message for each kind of file."""
 
 _MESSAGE_TYPES = {"CATALOG", "CONNECTION_STATUS", "CONTROL", "DEBUG", "LOG", "RECORD", "SPEC", "STATE", "TRACE"}
-"""What a line that a connector prints says of its `type`."""
+"""The values of `type` in the lines that a connector prints."""
 
 
 def read_settings(path: str) -> dict[str, Any]:
-    """Return the settings, as they stand in the file.
+    """Return the settings as the file holds them, not yet validated.
 
     Raises:
-        ConfigError: for a file that cannot be read, or that is no JSON object.
+        ConfigError: if the file cannot be read or is no JSON object.
     """
     settings = _parse_json("settings", path, _read_text("settings", path))
     if not isinstance(settings, dict):
@@ -48,7 +48,7 @@ def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
     """Return the configured catalog.
 
     Raises:
-        ConfigError: for a file that cannot be read, and for any other JSON, such as what `discover` prints.
+        ConfigError: if the file cannot be read, or is other JSON, such as the output of `discover`.
     """
     text = _read_text("catalog", path)
     if _is_connector_message(text.lstrip().partition("\n")[0]):
@@ -68,10 +68,13 @@ def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
 
 
 def read_states(path: str | None) -> list[AirbyteStateMessage]:
-    """Return the states of a JSON list, or those among the lines that an earlier sync printed.
+    """Return the states in a JSON list, or among the lines of an earlier sync.
+
+    Args:
+        path: the file; None for a sync without a state.
 
     Raises:
-        ConfigError: for a file that cannot be read or is empty, and for any other JSON.
+        ConfigError: if the file cannot be read, is empty, or is other JSON.
     """
     return [_load_state(path, entry) for entry in _read_state_entries(path)] if path else []
 
@@ -79,7 +82,8 @@ def read_states(path: str | None) -> list[AirbyteStateMessage]:
 def _read_state_entries(path: str) -> Iterator[Any]:
     with _open_file("state", path) as file:
         first_line = next((line for line in file if line.strip()), "")
-        if _is_connector_message(first_line):  # a line at a time: what a sync prints may be larger than memory
+        if _is_connector_message(first_line):
+            # Line by line, since the output of a sync may be larger than memory.
             file.seek(0)
             yield from _parse_printed_states(path, file)
             return
@@ -95,7 +99,7 @@ def _read_state_entries(path: str) -> Iterator[Any]:
 def _parse_printed_states(path: str, lines: Iterable[str]) -> Iterator[Any]:
     for line_number, line in enumerate(lines, start=1):
         if '"STATE"' not in line:
-            continue
+            continue  # most lines are records, which are skipped without being parsed
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -118,7 +122,7 @@ def _load_state(path: str, entry: Any) -> AirbyteStateMessage:
 
 
 def _is_connector_message(line: str) -> bool:
-    """Return whether a line is a message of a connector."""
+    """Return whether a line is an Airbyte message."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
@@ -146,7 +150,7 @@ def _read_text(file_kind: str, path: str) -> str:
 @contextmanager
 def _open_file(file_kind: str, path: str) -> Iterator[IO[str]]:
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:  # some editors begin a file with a byte order mark
             yield file
     except FileNotFoundError:
         raise ConfigError(f"The {file_kind} file {path} does not exist. {_FIXES[file_kind]}") from None

@@ -1,4 +1,4 @@
-"""The providers that are set up, and how each product wraps what it extracted."""
+"""The specs of the configured providers, and the wrapper format of each product."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ WRAPPER_FORMATS: Mapping[str, WrapperFormat] = {
 
 
 def build_specs(settings: Settings, registry: Registry | None = None) -> list[ProviderSpec]:
-    """Return the spec of each provider that is set up, in the order of the settings."""
+    """Return the specs of the configured providers, in the order of the settings.
+
+    Args:
+        settings: the user's settings.
+        registry: the batches of the batch registry; None where the settings have none. An empty registry still counts
+            as one: a provider without batches of its own has streams because a registry may name some.
+    """
     sections = {provider: getattr(settings, provider) for provider in PROVIDERS}
     return [_BUILDERS[provider](section, registry) for provider, section in sections.items() if section]

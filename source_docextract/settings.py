@@ -1,4 +1,9 @@
-"""The user's settings: one optional object for each provider, and a few for all of them."""
+"""The user's settings.
+
+They have one optional section for each provider and for the batch registry, and settings for all providers.
+
+Airbyte's form shows the titles and descriptions.
+"""
 
 from __future__ import annotations
 
@@ -98,14 +103,15 @@ class Settings(Section):
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], logger: logging.Logger | None = None) -> Settings:
-        """Return the settings in an Airbyte config. Keys that begin with `_` are the platform's own and passed over.
+        """Return the settings in an Airbyte config.
 
         Args:
-            logger: gets one warning with all names that are no settings. Such a name is no error, or a return to an
-                older version would stop every sync whose settings a newer one has extended.
+            config: the config as JSON. Keys that begin with `_` belong to the platform and are ignored.
+            logger: gets one warning with all unknown names. They are no error: after a rollback to an older version of
+                the connector, settings of the newer one must not stop every sync.
 
         Raises:
-            ConfigError: with one sentence a setting, never with a setting's value where that is secret.
+            ConfigError: for invalid settings, with one sentence for each; it never quotes a secret.
         """
         config = {name: value for name, value in config.items() if not name.startswith("_")}
         try:
@@ -113,6 +119,7 @@ class Settings(Section):
         except ValidationError as validation_error:
             raise ConfigError(" ".join(build_error_messages(validation_error, cls, config))) from None
         if missing_targets := settings._find_missing_targets():
+            # An unknown name in the same section may be the missing setting, misspelt.
             misspelt_sentences = build_unknown_messages(config, cls, section_paths=set(missing_targets))
             raise ConfigError(" ".join([*missing_targets.values(), *misspelt_sentences]))
         unknown_settings = list_unknown_names(config, cls)
@@ -121,7 +128,10 @@ class Settings(Section):
         return settings
 
     def _find_missing_targets(self) -> dict[tuple[str, ...], str]:
-        """Return a sentence for each object in which something is missing that no single setting requires."""
+        """Return the sentences for unmet requirements that span several settings.
+
+        Each sentence stands under the path of its section.
+        """
         sections = {name: getattr(self, name) for name in REQUIREMENTS_BY_PROVIDER}
         if not any(sections.values()):
             sentence = f"No provider is set up; fill in at least one of {', '.join(REQUIREMENTS_BY_PROVIDER)}."
@@ -142,4 +152,4 @@ REQUIREMENTS_BY_PROVIDER = {
     "sensible": "an api_key",
     "atlas": "at least one id in batch_ids",
 }
-"""The providers that can be set up, by the name of their settings object, and what each needs to be told."""
+"""The requirement of each provider, by the name of its section, for the error message."""

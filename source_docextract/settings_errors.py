@@ -1,4 +1,7 @@
-"""What is wrong with the settings, in sentences: which setting, why, what to write instead."""
+"""Error messages for invalid settings: the setting, the reason and the fix.
+
+No sentence quotes a value: it may be a secret, or a key that was pasted into the wrong setting.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from pydantic import BaseModel, ValidationError
 from .core.validation import POSITION_PLACEHOLDER
 
 _SETTING_NAME = re.compile(r"[A-Za-z_ -]{1,40}")
-"""What a setting's name may look like. Anything else may be a key that was pasted in the wrong place."""
+"""The form of a setting's name. Messages do not quote anything else: it may be a key in the wrong place."""
 
 _MAX_ENTRIES = 20
 
 _UNION_TAGS = {"machine", "s3", "http_basic", "http_header"}
+"""The values of `type` that pydantic inserts into the path of an error; they are no names of settings."""
 
 _FIXES = {
     "missing": "is missing; add it",
@@ -41,12 +45,18 @@ _FIXES = {
 def build_error_messages(
     validation_error: ValidationError, model: type[BaseModel], config: Mapping[str, Any]
 ) -> list[str]:
-    """Return one sentence for each thing that is wrong, without the values, which may be secret.
+    """Return one sentence for each invalid setting.
 
-    A name that is no setting gets one where a required one is missing beside it: it may be that one, misspelt.
+    An unknown name gets a sentence only where a required setting is missing beside it: it may be that one, misspelt.
+    Elsewhere it is a warning (`list_unknown_names`).
+
+    Args:
+        validation_error: pydantic's error.
+        model: the model of the settings.
+        config: the config that failed.
     """
     errors = validation_error.errors()
-    # Pydantic calls a list empty also where it accepted nothing in it, which has a sentence of its own already.
+    # If no entry of a list is valid, pydantic reports the list as too short as well. Each entry has its own sentence.
     parent_locations = {error["loc"][:-1] for error in errors}
     invalid_messages = [
         _build_error_message(error)
@@ -55,15 +65,13 @@ def build_error_messages(
     ]
     incomplete_sections = {_get_setting_path(error)[:-1] for error in errors if error["type"] == "missing"}
     messages = list(dict.fromkeys([*invalid_messages, *build_unknown_messages(config, model, incomplete_sections)]))
-    return (
-        [*messages[:_MAX_ENTRIES], f"And {len(messages) - _MAX_ENTRIES} more."]
-        if len(messages) > _MAX_ENTRIES
-        else messages
-    )
+    if len(messages) <= _MAX_ENTRIES:
+        return messages
+    return [*messages[:_MAX_ENTRIES], f"And {len(messages) - _MAX_ENTRIES} more."]
 
 
 def _get_setting_path(error: Any) -> tuple[str, ...]:
-    """Return the names that lead to what is wrong, without the types that pydantic puts between them."""
+    """Return the path of an error as names of settings, without union tags."""
     return tuple(part for part in error["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
 
 
@@ -72,15 +80,16 @@ def _build_error_message(error: Any) -> str:
     name = ".".join(path) or "The settings"
     error_type, context = error["type"], error.get("ctx", {})
     if error_type in {"greater_than_equal", "less_than_equal"}:
-        bound = context.get("ge", context.get("le"))
-        return f"{name} must be {'at least' if 'ge' in context else 'at most'} {bound:g}."
+        comparison, bound = ("at least", context["ge"]) if "ge" in context else ("at most", context["le"])
+        return f"{name} must be {comparison} {bound:g}."
     if error_type == "literal_error":
         return f"{name} may only be {context['expected']}."
     if error_type.startswith("datetime"):
         return f"{name} is not a date and time; write it like 2026-01-01T00:00:00Z."
     if error_type == "value_error":
         positions = [part + 1 for part in error["loc"] if isinstance(part, int)]
-        reason = str(context["error"]).replace(POSITION_PLACEHOLDER, f"number {positions[0]}" if positions else "one")
+        position_text = f"number {positions[0]}" if positions else "one"
+        reason = str(context["error"]).replace(POSITION_PLACEHOLDER, position_text)
         return f"{name} {reason}." if path else f"{reason}."
     return f"{name} {_FIXES.get(error_type, error['msg'])}."
 
@@ -88,7 +97,7 @@ def _build_error_message(error: Any) -> str:
 def build_unknown_messages(
     config: Mapping[str, Any], model: type[BaseModel], section_paths: Set[tuple[str, ...]]
 ) -> list[str]:
-    """Return one sentence for each name that is no setting, of those in the objects with the given paths."""
+    """Return one sentence for each unknown name in the sections with the given paths."""
     return [
         _build_unknown_message(path, section_model)
         for path, section_model in _find_unknown_paths(config, model)
@@ -104,7 +113,7 @@ def _build_unknown_message(path: tuple[str, ...], model: type[BaseModel]) -> str
 
 
 def list_unknown_names(config: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Return the names that are no settings as one list, each with the setting that was perhaps meant."""
+    """Return the unknown names as one text, each with the most similar setting."""
     names = dict.fromkeys(
         _describe_unknown_name(path, section_model) for path, section_model in _find_unknown_paths(config, model)
     )
@@ -122,9 +131,9 @@ def _describe_unknown_name(path: tuple[str, ...], model: type[BaseModel]) -> str
 def _find_unknown_paths(
     config: Mapping[str, Any], model: type[BaseModel], section_path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
-    """Yield the path of each name that is no setting, with the model of the object that it stands in.
+    """Yield the path of each unknown name, with the model of its section.
 
-    What is null is not set, and what is not used is absent with all that it holds.
+    A null counts as not set. A section that is switched off (`use: no`) is absent, with all that it holds.
     """
     for name, value in config.items():
         path = (*section_path, str(name))
@@ -145,22 +154,18 @@ def _suggest_name(name: str, model: type[BaseModel]) -> str:
 
 
 def _select_model(value: Mapping[str, Any], annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an object is of; where there are several, that of its `type`."""
+    """Return the model of an object: the only one, or the one with its `type`."""
     candidates = list(iterate_models(annotation))
     if len(candidates) == 1:
         return candidates[0]
-    return next(
-        (
-            candidate
-            for candidate in candidates
-            if value.get("type") in get_args(candidate.model_fields["type"].annotation)
-        ),
-        None,
-    )
+    for candidate in candidates:
+        if value.get("type") in get_args(candidate.model_fields["type"].annotation):
+            return candidate
+    return None
 
 
 def iterate_models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in an annotation such as `Section | None`."""
+    """Yield the models in an annotation such as `Section | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

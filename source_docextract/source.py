@@ -1,4 +1,4 @@
-"""Airbyte's four verbs: spec, check, discover, read."""
+"""The Airbyte source: the verbs spec, check, discover and read."""
 
 from __future__ import annotations
 
@@ -43,20 +43,29 @@ from .sync.shutdown import Shutdown
 from .sync.stream import Stream
 
 DOCUMENTATION_URL = "https://docs.airbyte.com/platform/operator-guides/using-custom-connectors"
-"""Airbyte's page about connectors that are brought in as an image, such as this one. Its own documentation is `docs/`,
-which has no address as long as the project is not published: then this, and the same line of metadata.yaml, name it."""
+"""Airbyte's page about connectors that a user adds as an image, such as this one.
+
+The connector's own documentation (`docs/`) has no URL until the project is published. Then its URL belongs here and in
+the same line of `metadata.yaml`.
+"""
 
 
 def utc_now() -> datetime:
+    """Return the current time in UTC."""
     return datetime.now(timezone.utc)
 
 
 class SourceDocextract(Source):
-    """Batches, files and extracted results out of document-extraction APIs.
+    """The source of batches, files and results from document-extraction APIs.
 
     Args:
-        now: the clock; all that depends on the time of day asks it.
-        patience: how long to keep trying when a provider is in trouble.
+        now: the clock. Everything that depends on the time of day calls it, so tests can freeze it.
+        retry_policy: how often and how long to retry requests; the default policy if None.
+
+    Attributes:
+        shutdown: the stop that a signal or a closed pipe requests.
+        make_messages: makes the messages of a stream's records. The command line sets `make_record_lines`, which
+            prints them faster.
     """
 
     def __init__(self, now: Callable[[], datetime] = utc_now, retry_policy: RetryPolicy | None = None) -> None:
@@ -67,24 +76,41 @@ class SourceDocextract(Source):
 
     @property
     def name(self) -> str:
+        """The connector's name in Airbyte."""
         return "source-docextract"
 
     @staticmethod
     def read_config(config_path: str) -> MutableMapping[str, Any]:
+        """Return the settings from a file.
+
+        Raises:
+            AirbyteTracedException: if the file cannot be read, as a config error.
+        """
         with messages.convert_errors():
             return input_files.read_settings(config_path)
 
     @classmethod
     def read_catalog(cls, catalog_path: str) -> ConfiguredAirbyteCatalog:
+        """Return the configured catalog from a file.
+
+        Raises:
+            AirbyteTracedException: if the file cannot be read, as a config error.
+        """
         with messages.convert_errors():
             return input_files.read_catalog(catalog_path)
 
     @classmethod
     def read_state(cls, state_path: str | None) -> list[AirbyteStateMessage]:
+        """Return the states from a file, an empty list without one.
+
+        Raises:
+            AirbyteTracedException: if the file cannot be read, as a config error.
+        """
         with messages.convert_errors():
             return input_files.read_states(state_path)
 
     def spec(self, logger: logging.Logger) -> ConnectorSpecification:
+        """Return the specification of the settings."""
         return ConnectorSpecification(
             connectionSpecification=build_connection_spec(),
             documentationUrl=DOCUMENTATION_URL,
@@ -97,7 +123,14 @@ class SourceDocextract(Source):
         )
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """Asks each provider something cheap that proves the credentials, and for each template that is named."""
+        """Return whether the credentials work and the named templates are known.
+
+        All problems are reported in one message: the user can correct them in one go. A broken registry does not keep
+        the providers from being checked.
+
+        Raises:
+            AirbyteTracedException: for an unexpected exception.
+        """
         try:
             settings = Settings.parse(config, logger)
         except ConfigError as error:
@@ -107,6 +140,7 @@ class SourceDocextract(Source):
             try:
                 provider_specs = build_specs(settings, _load_registry(settings, logger))
             except ConfigError as error:
+                # Checked without the registry's batches, so that the user sees wrong keys in the same message.
                 provider_specs, error_texts = build_specs(settings), [str(error)]
             for provider_spec in provider_specs:
                 try:
@@ -114,42 +148,41 @@ class SourceDocextract(Source):
                 except ConnectorError as error:
                     error_texts.append(str(error))
                 except Exception as exception:
+                    # `from None`: the exception's own text may quote extracted data.
                     raise messages.as_traced_exception(build_unexpected_error(exception)) from None
         if error_texts:
             return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(error_texts))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
-        """The streams of what is set up. Asks nobody, but for what typed tables are made of."""
+        """Return the streams of the configured providers.
+
+        Only typed tables need requests: they look up the providers' templates.
+
+        Raises:
+            AirbyteTracedException: if settings, registry or templates cannot be read.
+        """
         try:
             settings = Settings.parse(config, logger)
             if not settings.typed_tables:
+                # The standard streams depend on whether there is a registry, not on its rows: it is not opened.
                 provider_specs = build_specs(settings, Registry() if settings.batch_registry else None)
                 return AirbyteCatalog(streams=list_standard_streams(provider_specs))
             with self.shutdown.interruptible_wait():
                 provider_specs = build_specs(settings, _load_registry(settings, logger))
-                templates_by_prefix = [
-                    (
-                        stream_group.stream_prefix,
-                        run_flow(
-                            stream_group.typed_tables.discover_templates(),
-                            self._make_client(provider_spec, settings, logger),
-                        ),
-                    )
-                    for provider_spec in provider_specs
-                    for stream_group in provider_spec.stream_groups
-                    if stream_group.typed_tables
-                ]
-            return AirbyteCatalog(
-                streams=[
-                    *list_standard_streams(provider_specs),
-                    *build_typed_streams(dict(templates_by_prefix), settings.table_names, logger),
-                ]
-            )
+                templates_by_prefix = {}
+                for provider_spec in provider_specs:
+                    for stream_group in provider_spec.stream_groups:
+                        if stream_group.typed_tables:
+                            templates_by_prefix[stream_group.stream_prefix] = run_flow(
+                                stream_group.typed_tables.discover_templates(),
+                                self._make_client(provider_spec, settings, logger),
+                            )
+            typed_streams = build_typed_streams(templates_by_prefix, settings.table_names, logger)
+            return AirbyteCatalog(streams=[*list_standard_streams(provider_specs), *typed_streams])
         except Exception as error:
-            raise messages.as_traced_exception(
-                error if isinstance(error, ConnectorError) else build_unexpected_error(error)
-            ) from None
+            connector_error = error if isinstance(error, ConnectorError) else build_unexpected_error(error)
+            raise messages.as_traced_exception(connector_error) from None
 
     def read(
         self,
@@ -158,15 +191,26 @@ class SourceDocextract(Source):
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
-        """Delivers what is due. Each configured stream gets exactly one terminal status, whatever happens.
+        """Yield the messages of one sync.
+
+        Each configured stream gets exactly one terminal status, on every path. A failure of one product or provider
+        does not keep the others from being synced.
+
+        Args:
+            logger: gets the warnings and the summary.
+            config: the settings as JSON.
+            catalog: the streams to sync.
+            state: the states of the last sync; None or empty to read everything.
 
         Raises:
-            AirbyteTracedException: at the end, if a stream is incomplete; everything else has been synced by then.
+            AirbyteTracedException: at the end, if a stream is incomplete, or at once for settings or a state that
+                cannot be read.
         """
+        # STARTED comes before anything can fail, so that each stream's terminal status follows a start on every path.
         for configured_stream in catalog.streams:
             yield messages.make_status_message(configured_stream.stream.name, AirbyteStreamStatus.STARTED)
         streams: list[Stream] = []
-        ended_names: set[str] = set()
+        ended_names: set[str] = set()  # the streams that have their terminal status
         errors_by_stream: Mapping[str, ConfigError] = {}
         try:
             settings = Settings.parse(config, logger)
@@ -195,21 +239,21 @@ class SourceDocextract(Source):
                 settings, policy, provider_specs, streams=streams, state_manager=state_manager, logger=logger
             )
         except GeneratorExit:
-            raise
-        except BaseException as error:
+            raise  # the caller has stopped reading, so nothing may be yielded any more
+        except BaseException as error:  # a stop (SystemExit) too: Airbyte waits for each stream's terminal status
             ended_names |= {stream.name for stream in streams if stream.has_ended}
             for configured_stream in catalog.streams:
                 if configured_stream.stream.name not in ended_names:
                     yield messages.make_status_message(configured_stream.stream.name, AirbyteStreamStatus.INCOMPLETE)
             if isinstance(error, Exception):
-                raise messages.as_traced_exception(
-                    error if isinstance(error, ConnectorError) else build_unexpected_error(error)
-                ) from None
+                connector_error = error if isinstance(error, ConnectorError) else build_unexpected_error(error)
+                raise messages.as_traced_exception(connector_error) from None
             raise
         errors = [stream.error for stream in streams if stream.error]
         errors.extend(errors_by_stream.values())
         if absent_names := sorted(ended_names - errors_by_stream.keys()):
-            errors += [_make_absent_error(absent_names)] * len(absent_names)  # each of them is one that is incomplete
+            # One error for each incomplete stream: `_combine_errors` counts them.
+            errors += [_make_absent_error(absent_names)] * len(absent_names)
         if errors:
             raise messages.as_traced_exception(_combine_errors(errors, len(catalog.streams))) from None
 
@@ -229,7 +273,7 @@ class SourceDocextract(Source):
         for provider_spec in provider_specs:
             product_names = {stream_group.name for stream_group in provider_spec.stream_groups}
             provider_streams = [stream for stream in streams if stream.product_name in product_names]
-            if provider_streams:
+            if provider_streams:  # a provider without a selected stream gets no request, not even a login
                 provider_syncs.append(
                     ProviderSync(
                         provider_spec,
@@ -252,7 +296,13 @@ class SourceDocextract(Source):
         ended_names: set[str],
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
-        """End the streams that cannot be read, as after a provider was removed from the settings."""
+        """End the streams that cannot be read.
+
+        The provider of such a stream may have been removed from the settings.
+
+        They end INCOMPLETE: a COMPLETE stream with 0 rows would hide that nothing was read. Their names are added to
+        `ended_names`.
+        """
         present_names = {stream.name for stream in streams}
         for configured_stream in catalog.streams:
             name = configured_stream.stream.name
@@ -317,9 +367,13 @@ def _make_absent_error(stream_names: list[str]) -> ConfigError:
 
 
 def _combine_errors(errors: list[ConnectorError], stream_count: int) -> ConnectorError:
-    """One error for the end of a sync: the first reason, in the class that asks most of the user.
+    """Return the error that ends a sync with incomplete streams, with all reasons.
 
-    `troubles` are those of the incomplete streams, one for each of them; several may have the same.
+    A config error comes first and decides the failure type: it is the one that only the user can resolve.
+
+    Args:
+        errors: the error of each incomplete stream; several streams may have the same.
+        stream_count: the number of configured streams.
     """
     first_error = next((error for error in errors if isinstance(error, ConfigError)), errors[0])
     reasons = " ".join(dict.fromkeys(str(error) for error in (first_error, *errors)))

@@ -1,4 +1,4 @@
-"""The Airbyte spec, drawn from the settings."""
+"""The Airbyte spec: the JSON schema of the settings, for Airbyte's form."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from .settings import Settings
 
 
 class _AirbyteSchemaGenerator(GenerateJsonSchema):
-    """JSON schema for Airbyte's form, which knows no unions with null, no definitions and no closed objects."""
+    """A generator of JSON schemas without unions with null.
+
+    Airbyte's form does not support such unions.
+    """
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Return the schema of a nullable setting without the null."""
         return self.generate_inner(schema["schema"])
 
 
 _UNSUPPORTED_KEYS = {"additionalProperties", "writeOnly", "$defs", "discriminator"}
+"""Keys that Airbyte's form does not support, such as definitions and closed objects."""
 
 
 def build_connection_spec() -> dict[str, Any]:
-    """Return the JSON schema of the settings as Airbyte's form wants it: inlined, and numbered as written there."""
+    """Return the JSON schema of the settings, inlined and with numbered order."""
     schema = Settings.model_json_schema(schema_generator=_AirbyteSchemaGenerator)
     inlined_schema: dict[str, Any] = _inline_definitions(schema, schema.get("$defs", {}))
     inlined_schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -37,15 +42,18 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
         return node
     if "$ref" in node:
         definition = _inline_definitions(definitions[re.sub(r"^#/\$defs/", "", node["$ref"])], definitions)
-        own_keys = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
-        return _make_choice(own_keys, definition) if "use" in definition["properties"] else {**definition, **own_keys}
+        sibling_keys = {key: value for key, value in node.items() if key not in {"$ref", "default"}}
+        if "use" in definition["properties"]:
+            return _make_choice(sibling_keys, definition)
+        return {**definition, **sibling_keys}
     result = {
         key: _inline_definitions(value, definitions)
         for key, value in node.items()
         if key not in _UNSUPPORTED_KEYS and not (key == "default" and value is None)
     }
     if result.get("airbyte_hidden"):
-        result.pop("default", None)  # the form would save it, and freeze today's default into every source
+        # The form saves a hidden setting's default, which would freeze today's default into every source.
+        result.pop("default", None)
     if "oneOf" in result:
         result["type"] = "object"
     if result.get("format") == "password":
@@ -57,9 +65,10 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a section that can be switched off; the form takes the first choice by itself.
+    """Return the schema of an optional section: a choice of unused and used.
 
-    An object without `use` fits the second choice alone, so that `use` may be left out of a configuration file.
+    The form preselects the first choice. An object without `use` matches only the second, so that a config file may
+    leave `use` out.
     """
     unused_schema = {
         "title": "Not used",

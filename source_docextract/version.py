@@ -1,4 +1,7 @@
-"""The version, in its one place. The image holds the sources, not the installed package, so it stands here."""
+"""The version of the connector.
+
+It is defined here and not in the package metadata, because the image holds the sources without an installed package.
+"""
 
 from __future__ import annotations
 

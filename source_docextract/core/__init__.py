@@ -1,1 +1,4 @@
-"""What every part shares: the data model, the contract of a provider, errors and pure helpers. Does no I/O."""
+"""The parts that all wings share: the data model, contracts, errors and helpers.
+
+They do no I/O and start no threads.
+"""

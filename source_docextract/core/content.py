@@ -1,4 +1,4 @@
-"""Hashes of content: digests of extracted data and of rows. Pure."""
+"""Hashes of extracted data, of rows and of listed rows. Pure."""
 
 from __future__ import annotations
 
@@ -11,23 +11,37 @@ from .json_types import JsonObject
 
 
 def compute_content_digest(content: bytes) -> str:
-    """A short name for some content: 12 characters, enough to tell one state of one thing from another."""
+    """Return a short digest of 12 hex digits.
+
+    It is long enough to distinguish the states of one thing.
+    """
     return blake2b(content, digest_size=6).hexdigest()
 
 
 def dump_sorted_json(data: JsonObject) -> bytes:
+    """Return data as JSON with sorted keys.
+
+    A provider's order of keys then does not count as a change.
+    """
     return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
 
 
 def compute_data_digest(json_bytes: bytes) -> str:
-    """Of data written as `sorted_json`."""
+    """Return the `digest` column of extracted data: 32 hex digits.
+
+    Args:
+        json_bytes: the data as `dump_sorted_json` returns it.
+    """
     return blake2b(json_bytes, digest_size=16).hexdigest()
 
 
 ROW_HASH_LENGTH = 6
-"""Characters of a row's mark: 36 bits, compared inside one batch only."""
+"""Characters of a row hash. They hold 36 bits, which suffice because hashes are compared inside one batch only."""
 
 
 def hash_row(content: bytes) -> str:
-    """A short digest, enough to tell apart what one batch or document has been at different times."""
+    """Return the row hash of a row's content.
+
+    At the next reading it shows whether the row changed.
+    """
     return b2a_base64(blake2b(content, digest_size=6).digest())[:ROW_HASH_LENGTH].decode()

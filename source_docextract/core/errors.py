@@ -1,20 +1,21 @@
-"""What can go wrong, named by what it takes to recover.
+"""The connector's errors, named by the way to recover from them.
 
     ConnectorError
-    ├── ConfigError       the user has to change a setting (an unknown template, an address)
-    │   ├── UnknownTemplate    the provider does not know a template that is named
-    │   └── CredentialsError   the key is wrong: no further request to this provider can succeed
-    ├── TransientError    worth another sync later; the client has already retried
-    │   ├── QuotaError    what the plan allows is used up: no further request to this provider can succeed for now
-    │   └── Stopped       the sync was told to stop while this was waiting
-    ├── BadAnswer         the provider answered with something that cannot be read
-    │   ├── BadLogin      the same of a login: it speaks of the provider, not of one batch
-    │   ├── BugError      this connector cannot read or deliver it, by a fault of its own
-    │   └── TooManyPages  its list has more pages than any list can have
-    └── Refused           the provider said no (a 4xx): that says nothing of what was asked for, so it is asked again
-        └── Unavailable   the documented answer that what was asked for by its id cannot be had; readers may catch it
+    ├── ConfigError                 the user has to change a setting
+    │   ├── UnknownTemplate         the provider does not know a template that the settings name
+    │   └── CredentialsError        the key is wrong: no further request to this provider can succeed
+    ├── TransientError              a later sync may succeed; the client has already retried
+    │   ├── QuotaError              the plan's allowance is used up: no further request can succeed for now
+    │   └── SyncStopped             the sync is stopping
+    ├── UnreadableResponse          the provider's response cannot be read
+    │   ├── UnreadableLogin         the response to a login cannot be read: it concerns the provider, not one batch
+    │   ├── BugError                the connector failed to read or deliver a response, by a fault of its own
+    │   └── TooManyPages            a list has more pages than any list can have
+    └── RequestRejected             a 4xx that proves nothing about the requested id: the next sync asks again
+        └── ResourceUnavailable     the documented answer that the requested id cannot be had; providers may catch it
 
-Every message is one plain sentence that may be shown to a user: no key, no token, no signed link, whoever wrote it.
+Every message is sanitized when the error is created, so it may be shown to users and logged: it has no key, no token
+and no signed URL, even where it quotes a provider, a proxy or a library.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ from airbyte_cdk.models import FailureType
 
 from .redaction import sanitize_message
 
-_MAX_MESSAGE_LENGTH = 4000  # characters of a message
-
+_MAX_MESSAGE_LENGTH = 4000  # characters
 
 _PACKAGE = Path(__file__).parents[1]
 
 
 class ConnectorError(Exception):
-    """Base of all errors this connector raises on purpose."""
+    """Base class of all errors that the connector raises on purpose.
+
+    Attributes:
+        failure_type: Airbyte's classification of the failure: config, transient or system error.
+    """
 
     failure_type = FailureType.system_error
 
@@ -42,23 +46,24 @@ class ConnectorError(Exception):
         super().__init__(sanitize_message(message, _MAX_MESSAGE_LENGTH))
 
     def reword(self, message: str) -> ConnectorError:
-        """In other words; what it takes to recover is the same."""
+        """Return an error with another message and the same failure type."""
         reworded = ConnectorError(message)
         reworded.failure_type = self.failure_type
         return reworded
 
 
 class ConfigError(ConnectorError):
-    """Nothing will work until the user changes a setting."""
+    """An error that lasts until the user changes a setting."""
 
     failure_type = FailureType.config_error
 
 
 class UnknownTemplate(ConfigError):
-    """A template that is named and that its provider does not know.
+    """A template that the settings name and the provider does not know.
 
     Attributes:
-        product: the product whose templates it is named among.
+        product: the product under which the settings name it.
+        template_id: the unknown id.
     """
 
     def __init__(self, message: str, product: str, template_id: str) -> None:
@@ -68,15 +73,15 @@ class UnknownTemplate(ConfigError):
 
 
 class CredentialsError(ConfigError):
-    """The provider refused the key or the login: no further request to it can succeed."""
+    """A rejected key or login: no further request to the provider can succeed."""
 
 
 class TransientError(ConnectorError):
-    """Out of reach for now; the next sync picks up exactly what this one left.
+    """A failure that may pass: the next sync resumes where this one stopped.
 
     Attributes:
-        status: the HTTP status of the last try, None where there was no answer.
-        body: its parsed JSON body, None where it had none.
+        status: the HTTP status of the last try; None where no response came.
+        body: the parsed JSON body of that response; None where it had none.
     """
 
     failure_type = FailureType.transient_error
@@ -88,38 +93,44 @@ class TransientError(ConnectorError):
 
 
 class QuotaError(TransientError):
-    """What the user's plan allows for the month is used up: another try would be refused as well."""
+    """An exhausted monthly allowance: a retry would be rejected as well."""
 
 
 class SyncStopped(TransientError):
-    """The sync is ending; what was still waiting is left for the next one."""
+    """The end of a request that was still waiting when the sync stopped.
+
+    The next sync makes the request.
+    """
 
 
 class UnreadableResponse(ConnectorError):
-    """An answer without the parts that are needed to read it safely."""
+    """A response without the parts that are needed to read it safely."""
 
 
 class UnreadableLogin(UnreadableResponse):
-    """An answer to a login that cannot be read: each further request would ask for another one."""
+    """An unreadable response to a login.
+
+    Without a token, every request would start another login.
+    """
 
 
 class BugError(UnreadableResponse):
-    """An exception that this connector does not expect. It costs its batch, as an answer that cannot be read does."""
+    """An unexpected exception. It fails one batch, as an unreadable response does."""
 
 
 class TooManyPages(UnreadableResponse):
-    """A list that goes on beyond what any list can hold."""
+    """A list with more pages than any list can have."""
 
 
 class RequestRejected(ConnectorError):
-    """A 4xx that is neither about the key nor about the rate, such as 402 or a gateway's 404.
+    """A 4xx about neither the key nor the rate, such as 402 or a gateway's 404.
 
-    It proves nothing about what was asked for: a plan may have lapsed, or a gateway may have answered in the provider's
-    place. No reader catches it, so it fails the batch, and the next sync asks again.
+    It proves nothing about the requested id: a plan may have lapsed, or a gateway may have answered in the provider's
+    place. No provider catches it, so it fails the batch, and the next sync asks again.
 
     Attributes:
-        status: the HTTP status, 400..499.
-        body: the parsed JSON body, or None where it was not JSON.
+        status: the HTTP status, 400 to 499.
+        body: the parsed JSON body; None where it was not JSON.
     """
 
     failure_type = FailureType.transient_error
@@ -131,23 +142,31 @@ class RequestRejected(ConnectorError):
 
 
 class ResourceUnavailable(RequestRejected):
-    """The documented answer, in its documented form, that what was asked for by its id cannot be had.
+    """The documented answer that a requested id cannot be had.
 
-    The provider does not know the id, or it belongs to another account, or it is more than the provider sends.
+    The provider does not know the id, the id belongs to another account, or the response exceeds the size that the
+    provider sends. `ErrorFormat.is_unavailable` recognizes the answer.
     """
 
 
 def locate_bug(bug: BaseException) -> str:
-    """What kind of bug, and where, the innermost place first. Its own words may hold what was extracted."""
+    """Return the type of an exception and its places in this package, innermost first.
+
+    The exception's own message is left out: it may quote extracted data.
+    """
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(bug.__traceback__)]
     places = [
         f"{file.relative_to(_PACKAGE).as_posix()}:{line}" for file, line in reversed(frames) if _PACKAGE in file.parents
     ]
-    return " < ".join([f"{type(bug).__name__} at {places[0]}", *places[1:3]]) if places else type(bug).__name__
+    bug_type = type(bug).__name__
+    return " < ".join([f"{bug_type} at {places[0]}", *places[1:3]]) if places else bug_type
 
 
 def build_unexpected_error(bug: Exception) -> ConnectorError:
-    """Return the error for an unexpected exception that ends a sync, without the words of the exception."""
+    """Return the error for an unexpected exception that ends a sync.
+
+    It does not quote the exception's message, which may hold extracted data.
+    """
     return ConnectorError(
         f"Unexpected error ({locate_bug(bug)}). This is a bug in the connector: please report it. "
         "The next sync resumes from the last state."
@@ -155,13 +174,14 @@ def build_unexpected_error(bug: Exception) -> ConnectorError:
 
 
 def build_batch_error(provider_name: str, bug: Exception) -> ConnectorError:
-    """Return the error for an exception that costs one batch.
+    """Return the error for an exception that fails one batch.
 
-    An answer may be nested more deeply than JSON can be written (orjson stops at 254 levels, Python's recursion at
-    about 1,000): that is the provider's. Any other exception is ours.
+    A connector error is returned as it is. Any other exception is a bug of the connector, except for a response that is
+    nested too deeply.
     """
     if isinstance(bug, ConnectorError):
         return bug
+    # Deep nesting is the provider's doing: orjson writes 254 levels, and Python's recursion ends at about 1,000.
     if isinstance(bug, RecursionError) or "Recursion limit reached" in str(bug):
         return UnreadableResponse(f"{provider_name} sent an answer that is nested too deeply.")
     return BugError(
@@ -174,10 +194,13 @@ PROXY_AUTH_REQUIRED = 407
 
 
 def build_proxy_error(target: str, status: int | None, setting: str = "HTTPS_PROXY") -> ConfigError:
-    """The error for a proxy that lets nothing through, and that another try would find no kinder.
+    """Return the error for a proxy that refuses the connection.
+
+    It is final: a retry would be refused as well.
 
     Args:
-        what: cannot be reached.
+        target: the provider or host that cannot be reached; the beginning of the message.
+        status: the proxy's HTTP status; None where it sent none.
         setting: the environment variable that names the proxy.
     """
     advice = {
@@ -186,6 +209,6 @@ def build_proxy_error(target: str, status: int | None, setting: str = "HTTPS_PRO
     }.get(status, "Have it allow that host")
     status_text = "" if status is None else f" ({status})"
     return ConfigError(
-        f"{target} cannot be reached: the proxy that {setting} names refused the connection{status_text}. {advice}, or list "
-        "the host in NO_PROXY."
+        f"{target} cannot be reached: the proxy that {setting} names refused the connection{status_text}. "
+        f"{advice}, or list the host in NO_PROXY."
     )

@@ -1,4 +1,4 @@
-"""The types of parsed JSON."""
+"""Type aliases of parsed JSON."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ Json = Any
 """A parsed JSON value: None, bool, int, float, str, list or dict."""
 
 JsonObject = Mapping[str, Json]
+"""A parsed JSON object."""

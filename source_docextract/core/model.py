@@ -1,6 +1,8 @@
-"""The vocabulary that all rooms speak: batches, documents and what was extracted from them.
+"""The data model that all wings share: partitions, documents and extractions.
 
-A provider's reader turns its JSON into these; nothing after it knows where they came from. Times are aware and UTC.
+Each provider's reading turns JSON answers into a `Snapshot`; no later step depends on the provider. A *partition* is
+the unit that is fetched at once: a batch on Extracta and Atlas; an extraction, a run or a batch on DocMap and Sensible.
+All times are aware and in UTC.
 """
 
 from __future__ import annotations
@@ -20,16 +22,29 @@ _EMPTY_OBJECT: JsonObject = {}
 
 
 class PartitionStatus(str, Enum):
-    """What a batch is to a user, whatever its provider calls it."""
+    """The status of a partition, in the same four words for every provider.
 
-    OPEN = "open"  # something in it is unfinished
+    Attributes:
+        OPEN: something in it is unfinished, so every sync fetches it again.
+        COMPLETE: everything in it is finished. From then on it is due only in the lookback, or when its list changes.
+        STALLED: unfinished for longer than `give_up_after_days`; no longer polled. It is due only if its list changes.
+        MISSING: the provider answered, in its documented form, that it does not know the id.
+    """
+
+    OPEN = "open"
     COMPLETE = "complete"
-    STALLED = "stalled"  # unfinished for so long that it is given up
-    MISSING = "missing"  # the provider does not know it
+    STALLED = "stalled"
+    MISSING = "missing"
 
 
 class FileStatus(str, Enum):
-    """What one document is to a user."""
+    """The status of one document, in the same three words for every provider.
+
+    Attributes:
+        PENDING: unfinished. A status that the provider does not document counts as pending too.
+        PROCESSED: finished, with its extractions.
+        FAILED: finished without a result; `Document.error` has the reason.
+    """
 
     PENDING = "pending"
     PROCESSED = "processed"
@@ -38,21 +53,32 @@ class FileStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class PartitionRef:
-    """A batch as it is known before it is asked for.
+    """A partition as it is known before it is fetched.
+
+    The knowledge comes from a list, a setting, the registry or a reference.
 
     Attributes:
-        template_id: the template it belongs to, None where the provider has none above a batch.
-        file_ids: ask for these files only; empty means the whole batch.
-        created_at: creation time as told by a list.
-        clock: creation time for inside use (age, order) where it is only a guess; `created_at` where that is told.
-        expected_files: how many files it will have in the end, as its user says; it stays open while it has fewer.
-        named: by hand, by a registry or by a link, so it is read whatever `start_date` says.
-        linked: a classification result pointed at it.
-        listing: what the list tells of it besides; keys are columns of Batch.
-        row: the list's own row, where that tells enough to read the batch without asking.
-        fingerprint: changes when the list tells something new (Extracta's `filesNo`), so a re-opened batch is seen.
-        memo: what its reader wrote down at the last reading (`Snapshot.memo`).
-        told: of a batch that a document points at: that document's id, and its status.
+        template_id: id of the template above it; None where the provider has no templates above batches.
+        batch_id: the provider's id of the batch; the extraction's id where the partition is one extraction.
+        file_ids: ids of the only files to fetch; empty for the whole batch.
+        created_at: creation time from the provider's list or the registry; fills the `created_at` column.
+        approx_created_at: creation time for age and order only, never a column. It equals `created_at` where that is
+            known; on Atlas it is read out of the batch id, with a day's margin for the unknown time zone.
+        expected_files: number of files that the registry announces; the batch stays open while it has fewer.
+        is_explicit: named by a setting, by the registry or by a reference, so `start_date` does not exclude it.
+        is_referenced: named by a reference in another product's snapshot.
+        template_name: the template's name, where the list has it.
+        files_total: the number of files, where the list has it (Extracta's `filesNo`).
+        provider_status: the list's status as sent; the column falls back to it when the answer has none.
+        provider_data: keys of the list that no column holds.
+        listed_row: the list's row, where its list is of extractions. DocMap's row is whole, so no request follows;
+            Sensible's is a summary.
+        fingerprint: short text that changes when the list shows a change: Extracta's `filesNo`, else a digest of the
+            row. It reveals a batch that was re-opened after it was settled. Empty where no list was read.
+        provider_state: text that the provider's reading stored in the state at the last reading
+            (`Snapshot.provider_state`).
+        member_statuses: status by document id, as read from the documents themselves. Only for a batch whose answer
+            has no statuses (Sensible's has `extraction_ids` alone).
     """
 
     template_id: str | None
@@ -74,17 +100,28 @@ class PartitionRef:
 
     @property
     def key(self) -> PartitionKey:
+        """The partition's key inside its product."""
         return PartitionKey(self.template_id or "", self.batch_id)
 
     @property
     def signature(self) -> str:
-        """All that makes a batch due if it changes: what the list tells, and which files are asked for."""
+        """The text whose change makes the partition due.
+
+        It consists of the fingerprint and the files to fetch.
+        """
+        # A file that the settings add makes a settled batch due again, as a change in its list does.
         file_part = "/".join(sorted(map(escape_id_part, self.file_ids)))
         return f"{self.fingerprint} {file_part}".strip()
 
     def merge(self, other: PartitionRef) -> PartitionRef:
-        """Of two mentions of one batch: whole before some files, what a list tells before what anybody else says."""
+        """Merge two mentions of one partition, so that each is fetched once.
+
+        A mention of the whole batch outweighs a mention of some of its files. A list's facts outweigh those of a
+        setting, the registry or a reference.
+        """
+        # The registry's `created_at` fills the column only where the provider's list has none.
         primary, secondary = (other, self) if self.is_explicit and not other.is_explicit else (self, other)
+        # A batch that is named whole anywhere is read whole.
         are_both_partial = bool(self.file_ids and other.file_ids)
         return replace(
             primary,
@@ -99,7 +136,12 @@ class PartitionRef:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartitionKey:
-    """Names a batch inside its product; `template_id` is empty where the provider has no template above it."""
+    """The name of a partition inside its product.
+
+    Attributes:
+        template_id: id of the template above it; empty where the provider has no templates above batches.
+        batch_id: the provider's id of the batch or extraction.
+    """
 
     template_id: str
     batch_id: str
@@ -109,18 +151,25 @@ class PartitionKey:
 
     @property
     def display_id(self) -> str:
-        """For a message, which has to have room for what it says of the batch."""
+        """The key, cut to a length that leaves room for the rest of a message."""
         return truncate(str(self))
 
 
 class Extraction(NamedTuple):
-    """What was extracted from one document.
+    """The data extracted from one document.
 
     Attributes:
-        data: exactly as sent; an object, or `{"value": ...}` around what is none.
-        stable: `data` without its links to files, which are signed anew in each answer; names the content.
-        document_index: the n-th document inside one file, from 0.
-        known_digest: the digest, where its reader has worked it out already.
+        data: the extracted data exactly as sent; a value that is no object is wrapped as `{"value": ...}`.
+        hashable_data: `data` without URLs of files, which the provider signs anew in each answer. The digest and the
+            fields are made from it, so a new signature is no change.
+        document_index: position of the document inside its file, from 0; above 0 only where a provider splits files.
+        document_type: the provider's name for the type of the document.
+        confidence: the provider's confidence in the extraction as a whole, as sent.
+        review_status: the status of the human review; None outside a review.
+        created_at: when the extraction was created; None where only its batch has a creation time.
+        completed_at: when it was completed.
+        provider_data: keys of the answer that no column holds.
+        precomputed_digest: the digest, where the reading already computed it; empty otherwise.
     """
 
     data: JsonObject
@@ -136,15 +185,31 @@ class Extraction(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Names the content of `data`, links aside: 32 hex digits, the same whatever the order of its keys."""
+        """The digest of `hashable_data`: 32 hex digits, independent of the order of keys."""
         return self.precomputed_digest or compute_data_digest(dump_sorted_json(self.hashable_data))
 
 
 class Document(NamedTuple):
-    """One file of a batch. `key` is unique in its batch (FileKeys sees to that) and already escaped.
+    """One file of a batch.
 
-    `home` is the batch it belongs to where its snapshot is not of a batch but of this one document; its batch id may
-    be empty: the document belongs to none.
+    Attributes:
+        key: the file's key, escaped and unique in its batch (`FileKeyAssigner` assigns it); the last part of the row's
+            `id`.
+        status: pending, processed or failed.
+        file_id: the provider's id of the file; None where it has none.
+        file_name: the file's name as sent.
+        provider_status: the status as sent.
+        error: the provider's reason, where the document failed.
+        document_type: the provider's name for the type of the document.
+        page_count: number of pages.
+        url: the URL of the stored file; often signed, so it is no part of the row hash.
+        created_at: when the document was created; None where only its batch has a creation time.
+        completed_at: when it was completed.
+        processing_ms: processing time in milliseconds.
+        provider_data: keys of the answer that no column holds.
+        extractions: the extracted data, one item for each document that the provider found inside the file.
+        batch: the batch of the document, where the snapshot is of this one document and not of a batch. Its
+            `batch_id` is empty where the document belongs to no batch. None inside the snapshot of a batch.
     """
 
     key: str
@@ -166,20 +231,34 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One batch as its provider told it at one moment.
+    """The state of one partition at the moment at which the provider answered.
 
     Attributes:
-        documents: None while the provider does not tell them ("waiting"), which is not the same as none.
-        finished: everything in it is done, so far as the provider tells.
-        template_id, template_name: of a batch whose id does not stand below a template, where all of it has one.
-        counters: more of `provider_data`, whose change alone is no news.
-        links: batches of another product that its documents point at.
-        homeless: which batch its document is in is not told.
-        memo: what its reader wants to be given back at the next reading, as short as can be.
-        odd_times: keys of times that are not certain: they are null, and `provider_data` has what was sent.
-        odd_statuses: statuses nobody documented; they count as unfinished and are warned of once.
-        trouble: that something in it cannot be read, in a sentence. The rest is here, and the batch stays open.
-        is_lacking: the provider does not know some of what was asked for, so it is asked for again.
+        ref: the partition that was fetched.
+        status: open, complete or missing. `stalled` never comes from a provider: the ledger decides it.
+        documents: the documents; None while the provider does not list them ("waiting"), which is not the same as an
+            empty batch.
+        provider_status: the batch's status as sent.
+        description: the user's description of the batch.
+        error: the provider's error about the batch as a whole, or the reason why it is missing.
+        completed_at: when the partition was completed, where the provider has that time.
+        provider_data: keys of the answer that no column holds.
+        template_id: id of the template that all documents share, where `ref` has none (a DocMap run); None if mixed.
+        template_name: name of that template.
+        volatile_data: keys that are added to `provider_data` and left out of the row hash, such as Sensible's counter
+            `waiting`: they change without news.
+        references: partitions of another product that the documents point at.
+        batch_unknown: whether the provider's answer leaves open which batch the document belongs to.
+        provider_state: text that the reading stores in the state and gets back as `PartitionRef.provider_state`. It
+            is kept for each open batch, so it is as short as possible.
+        uncertain_times: keys under which the provider sent something that is not certain to be a time. The columns
+            are null; `provider_data` holds the values as sent.
+        unknown_statuses: statuses that the provider does not document. They count as unfinished; each causes one
+            warning a sync.
+        read_error: a sentence about the parts that cannot be read; empty if all can. The readable parts are in
+            `documents`, the partition stays open and its streams end INCOMPLETE.
+        has_unknown_files: whether the provider does not know some of the requested files, so that they are requested
+            again.
     """
 
     ref: PartitionRef
@@ -203,13 +282,14 @@ class Snapshot:
 
     @property
     def is_finished(self) -> bool:
+        """Whether nothing more is to come, as far as the provider shows."""
         return self.status is not PartitionStatus.OPEN
 
     def reopen_if_files_missing(self) -> Snapshot:
-        """The same, but open if its user says that more files are to come."""
+        """Return this snapshot, with status OPEN while it has fewer files than expected.
+
+        `expected_files` comes from the registry: a batch may look complete while its user is still uploading.
+        """
         has_fewer_files = self.documents is not None and len(self.documents) < (self.ref.expected_files or 0)
-        return (
-            replace(self, status=PartitionStatus.OPEN)
-            if self.status is PartitionStatus.COMPLETE and has_fewer_files
-            else self
-        )
+        is_incomplete = self.status is PartitionStatus.COMPLETE and has_fewer_files
+        return replace(self, status=PartitionStatus.OPEN) if is_incomplete else self

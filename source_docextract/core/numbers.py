@@ -8,10 +8,14 @@ from math import inf, isfinite
 from .json_types import Json
 
 NUMBER_TEXT = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+"""A decimal number as text. `float` would also accept `nan`, `inf`, blanks and underscores."""
 
 
 def parse_confidence(value: Json) -> float | None:
-    """Return how sure a provider is; also where the number was sent as text. Of "98%" it is not certain."""
+    """Return a confidence that was sent as a number or as its text, else None.
+
+    "98%" gives None: it is not certain whether it means 98 or 0.98, and no value is guessed.
+    """
     if isinstance(value, str):
         number = float(value) if NUMBER_TEXT.fullmatch(value) else inf
         return number if isfinite(number) else None

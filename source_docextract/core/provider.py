@@ -1,4 +1,8 @@
-"""The contract of a provider: what it describes, and the generators that yield its requests. Pure."""
+"""The contract of a provider: its description and its request flows.
+
+A provider does no I/O. It describes itself in a `ProviderSpec`, and each of its operations is a `RequestFlow`, which
+yields requests and is sent parsed responses. Tests drive these generators without a network.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +23,32 @@ from .wrappers import NO_WRAPPERS, WrapperFormat
 
 
 class ChangeDetection(Enum):
-    """How one comes to know that a batch of some product has changed.
+    """The way in which changes of a product's partitions are detected.
 
-    ASK   by asking for it: at every sync while it is open, and for as long as the lookback lasts.
-    LIST  by its list, which is read again for the lookback and shows each change: only what is open and no longer
-          listed is asked for.
-    LINK  by those that link to it: it is asked for when one of them says that it has changed. What is also named by
-          hand is asked for as with ASK.
+    Attributes:
+        POLLING: each partition is fetched: at every sync while it is open, and in the lookback after it has settled.
+            Used by Extracta and Atlas.
+        LISTING: the list shows each change, so the lookback reads the list again. A partition is fetched by its id
+            only if it is open and the list no longer covers it. Used by the extractions of DocMap and Sensible.
+        REFERENCE: a partition is fetched when a document that references it has changed. A partition that is also
+            named explicitly is polled as well. Used by DocMap's runs and Sensible's batches, which no list has.
     """
 
-    POLLING = "ask"
-    LISTING = "list"
-    REFERENCE = "link"
+    POLLING = "polling"
+    LISTING = "listing"
+    REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was created from `start`, and before `end`, both midnights UTC. `scope` is a template, or empty for all."""
+    """The rows of a time-ordered list created from `start` on and before `end`.
+
+    Attributes:
+        scope: the list that is read: a template id on DocMap, `<environment>/<document type>` on Sensible. An empty
+            template or type stands for all.
+        start: midnight UTC, inclusive.
+        end: midnight UTC, exclusive.
+    """
 
     scope: str
     start: datetime
@@ -43,45 +56,58 @@ class Window:
 
     @property
     def time_range(self) -> TimeRange:
+        """The window's range of creation time."""
         return TimeRange(self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
 class FindStart:
-    """Asks when the oldest row was created: nobody has read the list of this scope so far."""
+    """The step before a scope's first window: the search for its oldest row.
+
+    Attributes:
+        scope: the list to look in, as in `Window.scope`.
+    """
 
     scope: str
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What a registry names.
+    """The batches that a batch registry names.
 
     Attributes:
-        batches: by product.
-        passed_over: rows of providers that are not set up, by provider.
+        batches: the batches of each product.
+        skipped_rows: the number of rows of each provider that is not configured. They cause one warning and no error.
     """
 
     batches: Mapping[str, tuple[PartitionRef, ...]] = field(default_factory=dict)
     skipped_rows: Mapping[str, int] = field(default_factory=dict)
 
     def get_batches(self, product: str) -> tuple[PartitionRef, ...]:
+        """Return the batches of a product, in the registry's order."""
         return self.batches.get(product, ())
 
 
 T = TypeVar("T")
 
 RequestFlow = Generator[Sequence[Request], Sequence[Json], T]
-"""Yields requests that may run side by side, is sent their parsed answers in the same order, returns what it read.
+"""A generator that yields requests, is sent their parsed responses, and returns a result of type `T`.
 
-Where one of the requests fails, its error is thrown in at the yield."""
+The requests of one yield may run concurrently; the responses arrive in the same order. When a request fails, its error
+is raised at the yield.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRows:
-    """What a list names. `trouble` says of some rows that they cannot be read, in a sentence; the others are here.
+    """The rows that a list returned for one window, or for one run of DocMap.
 
-    `elsewhere` counts rows that it shows and that are left out, as another list has them.
+    Attributes:
+        refs: the readable rows.
+        error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
+            and the next sync reads it again.
+        duplicate_count: the number of rows left out because the list of another scope has them too. A Sensible
+            portfolio is in the list of each of its document types.
     """
 
     refs: list[PartitionRef]
@@ -91,14 +117,15 @@ class ListedRows:
 
 @dataclass(frozen=True, slots=True)
 class TypedTables:
-    """How a product comes to typed tables.
+    """The typed tables of a product: one table for each template or document type.
 
     Attributes:
-        templates: its templates or document types, with their fields.
-        of: which of them an extraction is of.
-        may_hold: whether a batch can hold documents of one, as far as is known before it is asked for.
-        unnamed: which of some templates the settings no longer name.
-        setting: the setting that names templates or document types, for error messages.
+        discover_templates: returns the templates or document types, with their fields.
+        key: returns the template or document type of an extraction.
+        may_contain: returns whether a partition can contain documents of a template or type, judged before it is
+            fetched. It spares a sync with only typed tables the other partitions.
+        find_unselected: returns which of some templates or types the settings no longer name.
+        setting_name: the setting that names templates or document types, for error messages.
     """
 
     discover_templates: Callable[[], RequestFlow[DiscoveredTemplates]]
@@ -108,7 +135,7 @@ class TypedTables:
     setting_name: str = ""
 
     def build_partition_filter(self, key: str) -> Callable[[PartitionRef], bool]:
-        """Which batches are of any use to the table of one of them."""
+        """Return the filter of partitions that may have rows for the table of `key`."""
         return lambda ref: self.may_contain(ref, key)
 
 
@@ -122,27 +149,34 @@ def _list_this_scope(scope: str, _ref: PartitionRef) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class StreamGroup:
-    """A family of streams fed by the same requests.
+    """The streams of one product.
+
+    The same requests feed all of them, so each partition is fetched once for all.
 
     Attributes:
-        name: what its streams begin with.
-        template_ids: templates whose batches are listed by `discover`.
-        named: batches named by hand.
-        named_by: the settings that name them.
-        knows: whether the provider knows a batch, where one request of `fetch` proves that and more would follow.
-        discover: the batches of one template.
-        fetch: one batch as it is now.
-        lane: the line in which `fetch` queues, so that the engine starts no more than the line can take.
-        links_to: the product that its snapshots' links belong to, None where they are not followed.
-        watch: how one comes to know of changes.
-        notation: how it writes down what was extracted.
-        kinds: the streams it feeds; `prefix` is what they begin with, if not its name.
-        scopes, oldest, window: of a product with one list by time: the lists to read (a template each, or one without
-            a name for all), the creation time of the oldest row, and the rows of a window.
-        wider: of the same: the scopes whose lists hold all that the list of a scope does.
-        scopes_of: of the same: all scopes that a row in the list of a scope belongs to.
-        members: of the same: what is in a batch of the product that it links to, where that batch is named by hand.
-        typing: where its templates or document types can have tables of their own.
+        name: the product's name; the prefix of its streams unless `prefix` is set.
+        fetch: fetches one partition as it is now.
+        template_ids: ids of the templates whose batches `discover` lists.
+        explicit_partitions: the partitions that settings and registry name.
+        explicit_settings: the settings that name them, for error messages.
+        batch_exists: returns whether the provider knows a batch, where one request proves it and `fetch` would make
+            more (Atlas, whose batches have pages). Used by `check`.
+        discover: lists the batches of one template; None where the provider cannot list them.
+        lane: the lane of the requests of `fetch`. The sync starts no more fetches than the lane can take.
+        referenced_group: name of the product that `Snapshot.references` point at; None where they are not followed.
+        change_detection: the way in which changes of partitions are detected.
+        wrapper_format: the format of the provider's wrappers around extracted values.
+        stream_kinds: the kinds of stream that it feeds.
+        prefix: the prefix of its streams where that is not `name` (`docmap_runs` feeds `docmap_batches`).
+        scopes: the lists to read, for a product with time-ordered lists; see `Window.scope`.
+        find_oldest: returns the creation time of the oldest row of a scope's list, None where the list is empty.
+        read_window: reads all rows of a window.
+        wider_scopes: returns the scopes whose lists contain the whole list of a scope, so that a range of time read
+            there need not be read again here.
+        row_scopes: returns every scope that a row in the list of a scope belongs to.
+        list_members: lists the extractions of a batch of the referenced product, where that batch is named explicitly:
+            they are synced whatever `start_date` says.
+        typed_tables: the typed tables of its templates or document types; None where it has none.
     """
 
     name: str
@@ -168,16 +202,22 @@ class StreamGroup:
 
     @property
     def stream_prefix(self) -> str:
+        """The beginning of its streams' names, such as `docmap` in `docmap_files`."""
         return self.prefix or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """All that is needed to sync one provider: how to reach it, and its products.
+    """The description of one configured provider: API, credentials and products.
 
     Attributes:
-        check: the cheapest request that proves the credentials, and the templates.
-        headers: sent with each request; they carry the key.
+        error_format: the API's error responses, and how to read them.
+        base_url: the URL that request paths are appended to, without a slash at its end.
+        stream_groups: the products.
+        check: makes the cheapest request that proves the credentials, and looks up the named templates.
+        headers: headers of each request; they hold the key, so `repr` omits them.
+        login: the login that yields a token; None where the key itself is sent. `repr` omits it too.
+        spacing: minimum seconds between two requests, by lane; a lane that is not listed has no minimum.
     """
 
     error_format: ErrorFormat
@@ -189,7 +229,7 @@ class ProviderSpec:
     spacing: Mapping[str, float] = field(default_factory=dict)
 
     def get_referrer_detection(self, referenced_group: StreamGroup) -> ChangeDetection:
-        """How one comes to know of changes of what links to this product."""
+        """Return the change detection of the product that references a group."""
         return next(
             (
                 stream_group.change_detection
@@ -203,14 +243,17 @@ class ProviderSpec:
 def list_explicit_settings(
     setting_name: str, explicit_ids: Collection[object], registry_entries: Collection[object]
 ) -> tuple[str, ...]:
-    """Return the settings that name batches."""
-    return (*((setting_name,) if explicit_ids else ()), *(("batch_registry",) if registry_entries else ()))
+    """Return the settings that name batches: its own, the registry, both or none."""
+    provider_setting = (setting_name,) if explicit_ids else ()
+    registry_setting = ("batch_registry",) if registry_entries else ()
+    return (*provider_setting, *registry_setting)
 
 
 def gather_tolerant(requests: Sequence[Request]) -> RequestFlow[list[Json | ResourceUnavailable]]:
-    """Return the answers, or that one cannot be had, in the same order.
+    """Return each request's response, or its error if it is unavailable, in order.
 
-    All are asked for side by side; one by one where one of them cannot be had.
+    All requests are sent at once. If one is unavailable, all are sent again one at a time: the error that is raised at
+    the yield takes the place of all responses.
     """
     if not requests:
         return []

@@ -1,4 +1,4 @@
-"""Which setting of the environment names a proxy."""
+"""The environment variables that name a proxy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import os
 
 
 def find_proxy_setting(proxy: str | None = None) -> str:
-    """The variable of the environment that names a proxy, or the first that names one for addresses at https."""
+    """Return the environment variable that names a proxy for https URLs.
+
+    Error messages name it.
+
+    Args:
+        proxy: the proxy's URL; None for the first variable that names any proxy.
+    """
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         value = os.environ.get(name)
         if value and proxy in {None, value}:

@@ -1,8 +1,10 @@
-"""What others wrote, fit for a message: one short line of plain words, without keys, tokens and signed links.
+"""Sanitizing of third-party text for logs and errors.
 
-Providers, proxies and libraries quote what they were sent, whole or cut, escaped or encoded, and what they send may
-hold line ends, commands for terminals, or what looks like a message of this connector. Whatever becomes part of an
-error or of a log line goes through here; rows do not, they hold what was sent.
+Sanitized text is one short line without keys, tokens and signed URLs.
+
+Providers, proxies and libraries quote the requests that they received, whole or cut, escaped or encoded. Their text may
+also hold line ends, terminal escapes, or lines that look like messages of this connector. Everything that becomes part
+of an error or a log line is sanitized here. Rows are not sanitized: they hold the values as sent.
 """
 
 from __future__ import annotations
@@ -19,27 +21,36 @@ from string import ascii_lowercase, ascii_uppercase
 from urllib.parse import quote
 
 MIN_SECRET_LENGTH = 8
-"""Characters. Shorter ones cannot be kept out of a message without spoiling it."""
+"""Characters. A shorter secret occurs inside ordinary words, so masking it would garble messages."""
 
 _MAX_FRAGMENT_LENGTH = 12
+"""Characters. Fragments of a secret are masked from this length on, or from half of a shorter secret's length."""
 
 _MASK = "****"
 
 _MAX_WORD_LENGTH = 250  # characters
 
-_MAX_INPUT_LENGTH = 20_000  # characters of a text that are looked at
+_MAX_INPUT_LENGTH = 20_000  # characters; the rest of a longer text is dropped before any pattern is applied
 
 _LOWERCASE_TABLE = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 _secret_hashes: defaultdict[int, set[int]] = defaultdict(set)
-"""Hashes of fragments of secrets in small letters, by their length: a token of 16 kB in all its forms takes 10 MB so.
-Kept here for all, as the CDK keeps its own list: it matters little who says something, and much that nobody says it."""
+"""Hashes of the lowercase fragments of all secrets, by length of the fragment.
+
+Hashes instead of fragments keep a token of 16 kB in all its encodings to 10 MB. The registry is global, as the CDK's
+own is: every log line and error has to be covered, whichever module writes it.
+"""
 
 
 def register_secrets(*secrets: str) -> None:
-    """From now on no message shows these, nor half of one, in small or capital letters, escaped or encoded."""
+    """Mask secrets in all later messages.
+
+    They are masked whole or half, in either case of letters, escaped or encoded.
+
+    Secrets shorter than `MIN_SECRET_LENGTH` are ignored.
+    """
     for secret in secrets:
         if len(secret) < MIN_SECRET_LENGTH:
             continue
@@ -52,7 +63,12 @@ def register_secrets(*secrets: str) -> None:
 
 
 def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
-    """A secret as it may be quoted, and how many characters stand for one of its own at least."""
+    """Yield the encodings in which a secret may be quoted.
+
+    Each comes with its least number of characters per character of the secret.
+
+    The latter is the step between the fragments that are hashed.
+    """
     secret_bytes = secret.encode(errors="surrogatepass")
     yield secret, 1
     yield quote(secret_bytes, safe=""), 1
@@ -62,20 +78,23 @@ def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
     yield secret_bytes.hex(), 2
     yield "".join(f"%{byte:02x}" for byte in secret_bytes), 3
     yield "".join(f"\\u{ord(letter):04x}" for letter in secret), 6
-    for prefix_length in range(3):  # bytes of something else that it was encoded together with
+    # Base64 encodes three bytes at a time, so text in front of the secret (`user:`) shifts its encoding.
+    for prefix_length in range(3):
         stable_part = slice(ceil(prefix_length * 8 / 6), (prefix_length + len(secret_bytes)) * 8 // 6)
         yield b64encode(bytes(prefix_length) + secret_bytes).decode()[stable_part], 1
         yield urlsafe_b64encode(bytes(prefix_length) + secret_bytes).decode()[stable_part], 1
 
 
 def sanitize(text: str, max_length: int = 200) -> str:
-    """Return one line of at most so many characters, in time that grows with its length and no faster.
+    """Return third-party text as one line without secrets, cut to `max_length`.
 
-    A provider may send whatever it likes, so no pattern here may look at one place twice for each other place: where
-    such a thing once took minutes, not even a signal was heard, for the interpreter's lock was held all the while.
+    The time is linear in the length of the text. A provider may send any text, so no pattern here may backtrack over
+    the whole of it: a cubic pattern once took minutes, and since it held the interpreter's lock, the process did
+    not react to signals either.
     """
     visible_text = _TERMINAL_ESCAPE.sub("", text[:_MAX_INPUT_LENGTH])
     printable = "".join(letter if letter.isprintable() else " " for letter in visible_text)
+    # Cut before the patterns run, which bounds their time, but with room for the text that they remove.
     line = _mask_secrets(" ".join(printable.split())[: 2 * max_length + 200])
     line = " ".join(_strip_query(strip_password(word)) for word in line.split(" "))
     line = _mask_named_values(_PRIVATE_KEY.sub(_MASK, line))
@@ -84,14 +103,15 @@ def sanitize(text: str, max_length: int = 200) -> str:
 
 
 def truncate(text: str, max_length: int = 120) -> str:
-    """Return the beginning of an id or a name, so that a message has room for what it says of it."""
+    """Return the beginning of an id or name, so that a message has room for the rest."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def sanitize_message(text: str, max_length: int) -> str:
-    """Return sentences of this connector as one plain line, with long words cut.
+    """Return the connector's own message as one line without secrets.
 
-    A word of theirs that is long is an id or an address of somebody's; what they say of it stands behind it.
+    Long words are cut first. In the connector's own sentences they are quoted ids and URLs, and without the cut a long
+    one would push the advice behind it out of the message.
     """
     return sanitize(" ".join(truncate(word, _MAX_WORD_LENGTH) for word in text.split(" ")), max_length)
 
@@ -99,6 +119,7 @@ def sanitize_message(text: str, max_length: int) -> str:
 def _mask_secrets(text: str) -> str:
     lowercase = text.translate(_LOWERCASE_TABLE)
     is_secret = bytearray(len(text))
+    # A copy: the thread of requests registers a new token while this one may be writing a message.
     for length, fragments in tuple(_secret_hashes.items()):
         for start in range(len(text) - length + 1):
             if hash(lowercase[start : start + length]) in fragments:
@@ -115,14 +136,20 @@ _ENCODED_DELIMITER = re.compile("(?i)%(?:3a|2f|40|3f|23|3d)|\\\\/")
 
 
 def _decode_delimiters(word: str) -> str:
-    """A word in which encoded signs are plain ones, each repeated so that all places stay the same."""
+    """Return a word with encoded delimiters decoded.
+
+    Each is repeated to its encoded length, so that all positions stay the same.
+    """
     return _ENCODED_DELIMITER.sub(lambda match: _ENCODED_DELIMITERS[match[0].lower()] * len(match[0]), word)
 
 
 def strip_password(word: str) -> str:
-    """A word without the user and the password of an address in it, whatever scheme it has, or none.
+    """Return a word without the user name and password of a URL in it.
 
-    A password may hold any sign, `@` and `/` too. So all is cut out before the last `@`, unless that stands in a path.
+    The URL may have any scheme or none.
+
+    A password may hold any character, `@` and `/` too. So everything in front of the last `@` is removed, unless the
+    `@` is part of a path.
     """
     decoded_word = _decode_delimiters(word)
     at_index = decoded_word.rfind("@")
@@ -143,7 +170,10 @@ _URL_START = re.compile(r"(?i)https?:+//")
 
 
 def _strip_query(word: str) -> str:
-    """A word without the query of an address in it, nor what else looks like one."""
+    """Return a word without a URL's query or fragment.
+
+    Anything else that looks like a query is removed as well.
+    """
     decoded_word = _decode_delimiters(word)
     query_match = re.search(r"[?#]", decoded_word)
     if query_match and "=" in decoded_word[query_match.end() :]:
@@ -164,7 +194,10 @@ _UNQUOTED_VALUE = re.compile(r"""[^\s"'&;,]+""")
 
 
 def _mask_named_values(line: str) -> str:
-    """A line without the values of what is called like a secret: `password=…`, `"client_secret": "…"`."""
+    """Return a line with the values of secret-like names masked.
+
+    Examples are `password=…` and `"client_secret": "…"`.
+    """
     masked_parts, masked_up_to = [], 0
     for name_match in _NAMED_VALUE.finditer(line):
         if name_match.start() < masked_up_to or not _SECRET_NAME.search(name_match[1]):
@@ -186,13 +219,15 @@ _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:----
 _AUTHORIZATION_VALUE = re.compile(r"((?i:bearer|basic) )(?=\S*(?:\d|=|[a-z][A-Z]))[\w.~+/=-]{8,}")
 
 _JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)*")
-"""What looks like a credential of somebody else's."""
+"""Like the two patterns above, it masks credentials that were never registered as secrets."""
 
 
 class SanitizingFilter(logging.Filter):
-    """Makes each record one plain line, whoever wrote it. What is told of an exception besides is left out."""
+    """A log filter that sanitizes each record of any library without its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Sanitize a record in place and let it pass."""
+        # A traceback ends with the exception's own text, which no other step sanitizes.
         record.msg, record.args = sanitize(record.getMessage(), max_length=2000), None
         record.exc_info = record.exc_text = record.stack_info = None
         return True

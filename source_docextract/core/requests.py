@@ -1,4 +1,4 @@
-"""Requests, logins and the error format of an API, as a provider describes them. Pure."""
+"""Requests, logins and error formats, as providers describe them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from .json_types import Json
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, relative to the provider's base url. Requests of one `lane` share its spacing."""
+    """One HTTP request to a provider.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path below the provider's base URL, percent-encoded (`build_path`).
+        params: the query parameters, not yet encoded.
+        json: the JSON body; None for no body.
+        headers: headers of this request, beside those of the provider.
+        lane: the queue of the request. Requests of one lane share its spacing and its rate limiter, so that a throttled
+            endpoint delays no other.
+    """
 
     method: str
     path: str
@@ -22,7 +32,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How to trade credentials for a token: `read` gives (token, seconds it lives) out of the answer's body."""
+    """The exchange of credentials for a token.
+
+    Attributes:
+        request: the login request.
+        header_name: the header that carries the token in all other requests.
+        parse_token: returns the token and its lifetime in seconds, given the parsed response body.
+    """
 
     request: Request
     header_name: str
@@ -30,28 +46,31 @@ class Login:
 
 
 def build_bearer_headers(key: str) -> dict[str, str]:
+    """Return the headers that authenticate with a bearer key."""
     return {"Authorization": f"Bearer {key}"}
 
 
 TIMEOUT = (5, 60)
-"""Seconds to connect, and seconds without a byte."""
+"""Seconds to connect, and seconds between two bytes of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorFormat:
-    """How one API says that something went wrong.
+    """The form of an API's error responses.
 
     Attributes:
-        name: the provider as a user knows it.
-        credentials: the settings to check when it refuses the key.
-        reason: the sentence inside an error body, if any.
-        passes: whether a 4xx is a passing trouble, worth another try.
-        final: a status after which no setting but the provider's address helps, with what to tell the user.
-        refuses_key: the statuses that are about the key; others speak of what was asked for.
-        is_quota: whether the reason of a 429 is that the month's allowance is used up, so that waiting is no use.
-        is_about_id: whether a 4xx is the documented answer, in its documented form, that what was asked for by its id
-            cannot be had. Given the status, and the body: parsed JSON, else text, None for a page of HTML. Every other
-            4xx (402, 409, a gateway's 404) says nothing of the id.
+        provider_name: the provider's name in messages.
+        credential_settings: the settings to check when the provider rejects the key, as a part of a sentence.
+        extract_reason: returns the sentence inside a parsed error body, None where it has none.
+        is_retryable: returns whether a 4xx may pass, given the status and the parsed body. Extracta's classification
+            answers 400 "Internal server error".
+        final_messages: the message of each status after which only another base URL helps.
+        key_rejection_statuses: the statuses that reject the key. On DocMap 403 concerns a row of another user instead.
+        is_quota_reason: returns whether the reason of a 429 is an exhausted monthly allowance, so that a retry is
+            useless.
+        is_unavailable: returns whether a 4xx is the documented answer, in its documented form, that the requested id
+            cannot be had. It is given the status and the body: parsed JSON, else text, else None for a page of HTML.
+            Every other 4xx (402, 409, a gateway's 404) proves nothing about the id, so no batch may turn `missing`.
     """
 
     provider_name: str
@@ -65,4 +84,4 @@ class ErrorFormat:
 
 
 MAX_TOKEN_LENGTH = 16_384
-"""Characters. Servers take headers of 8 to 16 kB in all, so no request could carry more."""
+"""Characters. Servers accept headers of 8 to 16 kB in all, so no request could carry a longer token."""

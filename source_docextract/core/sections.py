@@ -1,4 +1,4 @@
-"""What the sections of the settings share: their base classes and the marks that Airbyte's form reads."""
+"""Base classes of the settings' sections, and marks that Airbyte's form reads."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.config import JsonDict
 
 HIDDEN: JsonDict = {"airbyte_hidden": True}
+"""The form does not show the setting."""
 
 SECRET: JsonDict = {"airbyte_secret": True}
+"""The form and the logs mask the setting's value."""
 
 ALWAYS_SHOWN: JsonDict = {"always_show": True}
-"""Airbyte's form folds optional settings away, but for these."""
+"""The form shows the setting at once; it folds all other optional settings away."""
 
 
 def html_link(label: str, address: str) -> str:
-    """Return a link as Airbyte's form draws it in descriptions."""
+    """Return a hyperlink in the HTML that Airbyte's form renders in descriptions."""
     return f'<a href="https://{address}">{label}</a>'
 
 
 class Section(BaseModel):
-    """A part of the settings. Null counts as not set; an unknown name is ignored here and warned of in `parse`."""
+    """A section of the settings.
+
+    A null counts as not set. An unknown name is ignored here, and `Settings.parse` warns about it.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -35,18 +40,23 @@ class Section(BaseModel):
 
 
 class OptionalSection(Section):
-    """A part of the settings that can be switched off. An object without `use` means yes.
+    """A section that can be switched off. An object without `use` is switched on.
 
-    Airbyte's form demands what is required inside an optional object even where the object is not wanted, and draws no
-    heading for it. A choice between "Not used" and "Use …" has a heading, and demands only what was chosen.
+    Airbyte's form enforces the required settings of an optional object even if the user does not want the object, and
+    shows no heading for it. A choice between "Not used" and "Use …" has a heading, and enforces only what the user
+    chose (tried with Airbyte's real form).
+
+    Attributes:
+        use: `yes` or `no`; `no` makes the section absent, whatever else it holds.
     """
 
     use: Literal["yes", "no"] = "yes"
 
 
 def _replace_unused(raw_section: Any) -> Any:
-    """Take what is not used for absent, whatever else the object holds."""
+    """Return None for a section that is switched off."""
     return None if isinstance(raw_section, Mapping) and raw_section.get("use") == "no" else raw_section
 
 
 NONE_IF_UNUSED = BeforeValidator(_replace_unused)
+"""The validator of each optional section. It runs first, so that an unused section may lack its required settings."""

@@ -1,4 +1,4 @@
-"""What a template or document type is to a typed table: its fields, and of what type each of them is. Pure."""
+"""Templates and document types, with the fields of their typed tables. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .wrappers import ValueMeta
 
 
 class ValueType(str, Enum):
-    """The type of a field, by the name that JSON schemas have for it."""
+    """The type of a field, under its name in JSON schemas."""
 
     STRING = "string"
     NUMBER = "number"
@@ -22,7 +22,10 @@ class ValueType(str, Enum):
     ARRAY = "array"
 
     def matches(self, value: Json) -> bool:
-        """Whether a value was sent as this type. None is guessed: a text that reads like a number is a text."""
+        """Return whether a value was sent as this type.
+
+        No type is guessed: a string that reads like a number is a string.
+        """
         return get_value_type(value) is self
 
 
@@ -37,12 +40,12 @@ _VALUE_TYPES: Mapping[type, ValueType] = {
 
 
 def get_value_type(value: Json) -> ValueType | None:
-    """The type of a value as it was sent; a null has none."""
+    """Return the type of a value as sent; None for a null, which has no type."""
     return _VALUE_TYPES.get(type(value))
 
 
 class FieldPart(str, Enum):
-    """What of a field a column holds: its value, or what the wrapper around that tells of it."""
+    """The part of a field that a column holds: its value or a wrapper's fact."""
 
     VALUE = "value"
     CONFIDENCE = "confidence"
@@ -52,7 +55,13 @@ class FieldPart(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field by the name that its provider has for it, and what is told of it beside its value."""
+    """One field of a template or document type.
+
+    Attributes:
+        name: the provider's name for the field, the key in the extracted data.
+        value_type: the type of its values.
+        meta_parts: the facts that wrappers hold beside the value; each gets a column of its own.
+    """
 
     name: str
     value_type: ValueType
@@ -61,11 +70,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a typed table is made of.
+    """A template or document type, from which one typed table is built.
 
     Attributes:
-        of: the template's id, or the name of a document type, which is all the id it has.
-        name: what a user calls it.
+        key: the template's id, or the name of a document type, which has no other id.
+        name: the user's name for it.
+        fields: its fields, in the order of the table's columns.
     """
 
     key: str
@@ -75,33 +85,48 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredTemplates:
-    """What a provider tells of its templates. `troubles` are sentences about those that are left out."""
+    """The templates that discovery found.
+
+    Attributes:
+        templates: the templates that can be tables.
+        errors: one sentence for each template that is left out.
+    """
 
     templates: Sequence[Template]
     errors: Sequence[str] = ()
 
 
 FindUnselected = Callable[[frozenset[str]], Generator[Sequence[Any], Sequence[Json], frozenset[str]]]
-"""Returns those of some templates that the settings no longer name, as a script: it may ask the provider."""
+"""A function that returns the templates that the settings no longer name.
+
+It returns a `RequestFlow`, since the answer may take requests. The type is spelled out because the module that defines
+`RequestFlow` imports this one.
+"""
 
 
 def assume_all_selected(_: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
-    """Return none of the templates: no setting names them, so that each may come at any time."""
+    """Return no template as unselected.
+
+    Without a setting that names templates, each may have rows at any time.
+    """
     yield from ()
     return frozenset()
 
 
 TableKey = Callable[[PartitionRef, Extraction], str | None]
-"""What an extraction is of, by the batch that its document is in."""
+"""A function that returns the template or document type of an extraction, given the batch of its document."""
 
 
 def get_template_key(batch: PartitionRef, _: Extraction) -> str | None:
+    """Return the id of the template above a batch, as the key of a typed table."""
     return batch.template_id
 
 
 def get_document_type_key(_: PartitionRef, extraction: Extraction) -> str | None:
+    """Return an extraction's document type, as the key of a typed table."""
     return extraction.document_type
 
 
 def get_meta_by_part(meta: ValueMeta) -> dict[FieldPart, Json]:
+    """Return a wrapper's facts by the part of the field that a column would hold."""
     return {FieldPart.CONFIDENCE: meta.confidence, FieldPart.SIGNAL: meta.signal, FieldPart.UNIT: meta.unit}

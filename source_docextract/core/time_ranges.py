@@ -1,4 +1,4 @@
-"""Ranges of creation time: their union, and what one range has beyond others. Pure."""
+"""Ranges of creation time: union and difference. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
-"""The start of a range that has none."""
+"""The start of a range that is open at its start."""
 
 
 class TimeRange(NamedTuple):
-    """The moments from `start` on and before `end`; none where `end` is not later."""
+    """The moments from `start` on and before `end`.
+
+    The range is empty unless `end` is later than `start`.
+    """
 
     start: datetime
     end: datetime
 
 
 def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
-    """Return the same moments in as few ranges as possible, oldest first."""
+    """Return the union of ranges in as few ranges as possible, oldest first."""
     merged_ranges: list[TimeRange] = []
     for time_range in sorted(ranges):
         if time_range.end <= time_range.start:
@@ -31,7 +34,7 @@ def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
 
 
 def subtract_ranges(whole_range: TimeRange, ranges: Iterable[TimeRange]) -> list[TimeRange]:
-    """Return the moments of `whole` that are in none of the ranges, oldest first."""
+    """Return the parts of `whole_range` that none of the ranges covers, oldest first."""
     gaps: list[TimeRange] = []
     start = whole_range.start
     for time_range in merge_ranges(ranges):

@@ -1,4 +1,4 @@
-"""Times: read from what providers send, written in the one form that leaves this connector. Pure."""
+"""Times: parsing of the providers' forms, formatting for rows. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from .numbers import NUMBER_TEXT
 
 
 def to_utc(time: datetime) -> datetime:
-    """Aware and UTC; a time without a zone is taken for UTC."""
+    """Return a time in UTC.
+
+    A time without a zone is taken as UTC: Sensible's documentation shows such times.
+    """
     return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
 
 
 def format_rfc3339(time: datetime | None) -> str | None:
-    """`2026-11-20T09:00:00.000Z`, the one shape in which times leave this connector."""
+    """Return a time as `2026-11-20T09:00:00.000Z`, the form of all times in rows."""
     if time is None:
         return None
     return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -33,24 +36,25 @@ _MAIL_DATE = re.compile(
     r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)? (?:GMT|UTC|UT|[+-]\d{4})", re.ASCII
 )
 
-_MIN_EPOCH_SECONDS, _MAX_EPOCH_SECONDS = 946_684_800, 4_102_444_800  # 2000 and 2100, in seconds since 1970
+_MIN_EPOCH_SECONDS, _MAX_EPOCH_SECONDS = 946_684_800, 4_102_444_800  # the years 2000 and 2100
 
 _EPOCH_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
-"""Parts of a second in which times are counted. Between 2000 and 2100 no number is of two of them."""
+"""Units per second: seconds to nanoseconds. No number lies between 2000 and 2100 in two of these units."""
 
 _COMPACT_TIME_LENGTH, _RFC3339_LENGTH = len("20260309081408"), len("2026-03-09T08:14:08.000Z")
 
 _SPLIT_TIME_KEYS = (("_seconds", "_nanoseconds"), ("seconds", "nanoseconds"), ("seconds", "nanos"))
-"""How Firestore's clients write a time as JSON, and protocol buffers."""
+"""Keys of times that are split into seconds and a fraction, as Firestore's clients and protocol buffers write them."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def parse_time(value: Json) -> datetime | None:
-    """Return a time that was sent, UTC; None where there is none, or it is not certain which one is meant.
+    """Return a time in UTC, None if it is not certain which time is meant.
 
-    Read are ISO 8601 with its compact form, the dates of HTTP and mail, seconds and nanoseconds apart, and what counts
-    seconds or thousandths, millionths or billionths of them since 1970 and falls between 2000 and 2100.
+    The accepted forms are ISO 8601 with its compact form, the dates of HTTP and mail, objects of seconds and
+    nanoseconds, and numbers since 1970 in seconds, milliseconds, microseconds or nanoseconds that fall between 2000 and
+    2100. Extracta's documentation leaves the form and unit of `startTime` open, so all of them are read.
     """
     if isinstance(value, str):
         return _parse_time_text(value.strip())
@@ -61,9 +65,12 @@ def parse_time(value: Json) -> datetime | None:
 
 def _parse_time_text(text: str) -> datetime | None:
     try:
+        # The form that most providers send takes the fast way. Python 3.10's `fromisoformat` does not read a Z.
         if len(text) == _RFC3339_LENGTH and text[10] == "T" and text[-1] == "Z":
             return datetime.fromisoformat(f"{text[:-1]}+00:00")
-        if NUMBER_TEXT.fullmatch(text):  # before dates, which may be digits alone as well
+        # Numbers come first: a compact date is all digits too, but no number between 2000 and 2100 is eight or fourteen
+        # digits long.
+        if NUMBER_TEXT.fullmatch(text):
             if epoch_time := _parse_epoch_number(int(text) if text.isdecimal() else float(text)):
                 return epoch_time
             text = f"{text[:8]}T{text[8:]}" if len(text) == _COMPACT_TIME_LENGTH else text
@@ -75,7 +82,10 @@ def _parse_time_text(text: str) -> datetime | None:
 
 
 def _parse_iso_time(match: re.Match[str]) -> datetime:
-    """Not by `fromisoformat`, of which each Python reads something else; more digits than six are cut."""
+    """Return the time of a match of `_ISO_TIME`. Digits beyond microseconds are cut.
+
+    `datetime.fromisoformat` would accept other forms on each version of Python.
+    """
     year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = match.groups()
     microsecond = int((fraction or "0")[:6].ljust(6, "0"))
     time_of_day = (int(hour or 0), int(minute or 0), int(second or 0), microsecond)
@@ -89,7 +99,7 @@ def _parse_iso_time(match: re.Match[str]) -> datetime:
 def _parse_epoch_number(number: float) -> datetime | None:
     for unit in _EPOCH_UNITS:
         if _MIN_EPOCH_SECONDS * unit <= number < _MAX_EPOCH_SECONDS * unit:
-            # By whole numbers where they are sent: a float does not hold all digits of billionths.
+            # Whole numbers are divided as such: a float does not hold all digits of nanoseconds.
             microseconds = number * 1_000_000 // unit if isinstance(number, int) else round(number / unit * 1_000_000)
             return _EPOCH + timedelta(microseconds=microseconds)
     return None
@@ -108,9 +118,10 @@ DAY = timedelta(days=1)
 
 
 def truncate_to_day(moment: datetime) -> datetime:
+    """Return the midnight (UTC) at which a moment's day begins."""
     return moment.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def round_up_to_day(moment: datetime) -> datetime:
-    """Return the first midnight that is not earlier."""
+    """Return the first midnight (UTC) that is not earlier than a moment."""
     return truncate_to_day(moment + DAY - timedelta(microseconds=1))

@@ -1,4 +1,8 @@
-"""What the value of a setting may be, and what is told where it may not."""
+"""Validators of the settings' values, with a sentence for each rejected value.
+
+Each sentence continues the setting's name: "docmap.api_key is empty or cut short; …". None quotes the value, which may
+be a key in the wrong place.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +22,21 @@ from .redaction import MIN_SECRET_LENGTH
 from .timestamps import to_utc
 
 POSITION_PLACEHOLDER = "{place}"
-"""Stands for the place of an entry in its list, which is told by whoever knows it."""
+"""Stands for the entry's position in its list: pydantic knows the position, a validator of one entry does not."""
 
 
 def _validate_base_url(url: str) -> str:
-    """https, or http to this very machine (the sandbox, a test); nothing that could hide a key in the address."""
+    """Return an https URL, or an http URL of this machine (the sandbox).
+
+    A slash at its end is removed.
+
+    A URL with a user name, a password, a query or a fragment is rejected: any of them could carry a key.
+    """
     url = url.strip()
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # urlsplit: an invalid port or IPv6 address
         is_valid = False
     if not is_valid or not url.isprintable() or " " in url:
         raise ValueError("is not a web address; write one that begins with https://")
@@ -64,12 +73,14 @@ def _validate_secret(secret: SecretStr) -> SecretStr:
 
 
 def _validate_user_name(secret: SecretStr) -> SecretStr:
+    # HTTP's basic authentication joins user name and password by a colon, so the name cannot hold one.
     if ":" in secret.get_secret_value():
         raise ValueError("holds a colon, which no user name can; correct it")
     return secret
 
 
 _HEADER_NAME_PATTERN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+"""A token of HTTP's grammar, without line ends, which could smuggle a second header into the request."""
 
 
 def _validate_header_name(name: str) -> str:
@@ -100,6 +111,7 @@ def _validate_id(value: str) -> str:
 
 
 def _require_visible(value: str) -> str:
+    # Control characters and lone surrogates come from damaged copies.
     if any(category(letter) in {"Cc", "Cs"} for letter in value):
         raise ValueError("holds an id with characters that cannot be seen; paste it again")
     return value
@@ -115,7 +127,10 @@ def _validate_batch_path(value: str) -> str:
 
 
 def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
-    """Batches out of `<template id>/<batch id>[/<file id>]`, percent-decoded."""
+    """Parse entries of the form `<template id>/<batch id>[/<file id>]`.
+
+    The ids are percent-decoded.
+    """
     refs = []
     for path in paths:
         template_id, batch_id, *file_ids = (unescape_id_part(part.strip()) for part in path.split("/"))
@@ -124,10 +139,17 @@ def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
 
 
 _TABLE_NAME_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+"""A name that warehouses accept without quotes; 63 characters are the limit of Postgres."""
 
 
 class TableNameEntry(NamedTuple):
-    """A table's name by the user's own choice. `of` is a template's id or name, or a document type."""
+    """An entry of the setting `table_names`.
+
+    Attributes:
+        provider: the stream prefix of the provider.
+        table_key: a template's id or name, or a document type.
+        table_name: the name that the user chose for the typed table.
+    """
 
     provider: str
     table_key: str
@@ -135,7 +157,11 @@ class TableNameEntry(NamedTuple):
 
 
 def parse_table_name_entry(entry: str) -> TableNameEntry:
-    """Out of `<provider>/<template id or document type>=<table name>`, percent-decoded."""
+    """Parse `<provider>/<template id or document type>=<table name>`.
+
+    The template id or document type is percent-decoded.
+    """
+    # Split at the last `=`, so that an unescaped one in the key is found and rejected.
     left_side, _, table_name = entry.rpartition("=")
     provider, _, table_key = left_side.partition("/")
     return TableNameEntry(provider.strip(), unescape_id_part(table_key.strip()), table_name.strip())
@@ -186,7 +212,7 @@ def _validate_registry_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in {"https", "http", "s3", "gs", "file", ""} and bool(url) and url.isprintable()
-    except ValueError:  # its words quote the address
+    except ValueError:  # its message quotes the URL, which may hold a password
         is_valid = False
     if not is_valid:
         raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")

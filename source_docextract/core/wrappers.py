@@ -1,4 +1,4 @@
-"""The objects that some providers wrap around each extracted value. Pure."""
+"""Wrappers: the objects that some providers put around each extracted value. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from .json_types import Json, JsonObject
 from .numbers import parse_confidence
 
 VALUE_KEY = "value"
-"""The key of a wrapper that holds what it wraps, wherever there are wrappers."""
+"""The key of the wrapped value, on every provider that has wrappers (Atlas, Sensible)."""
 
 TYPE_NAMES: dict[type, str] = {str: "string", bool: "boolean", int: "number", float: "number", NoneType: "null"}
+"""The `value_type` of a leaf, by the Python type of its value."""
 
 SCALAR_TYPES = tuple(TYPE_NAMES)
 
 
 class ValueMeta(NamedTuple):
-    """What a wrapper says of its value."""
+    """A wrapper's facts about its value.
+
+    Attributes:
+        confidence: the provider's confidence as a number, as sent.
+        signal: the provider's confidence as a word (Sensible's `confidenceSignal`).
+        unit: the unit of the value.
+    """
 
     confidence: float | None = None
     signal: str | None = None
@@ -30,16 +37,20 @@ NO_META = ValueMeta()
 
 @dataclass(frozen=True, slots=True)
 class WrapperFormat:
-    """How a provider writes down what it extracted, where that is more than the values themselves.
+    """The format of a provider's wrappers around extracted values.
 
     A wrapper is an object around one value, such as `{"value": "ABCDE1234F", "confidence_score": 0.98}`.
 
     Attributes:
-        sign: the key that makes an object with a `value` a wrapper. Without one nothing is.
-        sign_is: of which types what stands there may be, since data may have fields of these two names.
-        confidence, signal, unit: the keys of a wrapper that tell these.
-        column: the keys of a table's column that hold its name, which is no value of its own, and its values.
-        aside: keys of `data` itself that hold no extracted value.
+        marker_key: the key that, beside `value`, makes an object a wrapper. Empty: the provider has no wrappers.
+        marker_types: the types that the marker may have. Extracted data may have fields of the same two names, and
+            this distinguishes them from wrappers.
+        confidence_key: the key of `ValueMeta.confidence`.
+        signal_key: the key of `ValueMeta.signal`; empty where the provider has none.
+        unit_key: the key of `ValueMeta.unit`; empty where the provider has none.
+        column_keys: the keys of a table column's name and of its values. The name is an id of the column and no
+            extracted value.
+        ignored_keys: top-level keys of the data that hold no extracted value (Atlas's `document_type`).
     """
 
     marker_key: str = ""
@@ -51,9 +62,11 @@ class WrapperFormat:
     ignored_keys: frozenset[str] = frozenset()
 
     def is_wrapper(self, value: JsonObject) -> bool:
+        """Return whether an object is a wrapper."""
         return self.marker_key in value and VALUE_KEY in value and isinstance(value[self.marker_key], self.marker_types)
 
     def read_meta(self, wrapper: JsonObject) -> ValueMeta:
+        """Return the confidence, signal and unit of a wrapper."""
         return ValueMeta(
             parse_confidence(wrapper.get(self.confidence_key)),
             _as_text(wrapper.get(self.signal_key)) if self.signal_key else None,
@@ -61,7 +74,7 @@ class WrapperFormat:
         )
 
     def is_table_column(self, value: JsonObject) -> bool:
-        """Whether an object is the column of a table."""
+        """Return whether an object is a column of an extracted table."""
         name_key, values_key = self.column_keys
         return name_key in value and isinstance(value[name_key], str) and isinstance(value.get(values_key), list)
 
@@ -74,7 +87,10 @@ def _as_text(value: Json) -> str | None:
 
 
 def unwrap(value: Json, wrapper_format: WrapperFormat) -> tuple[Json, ValueMeta]:
-    """A field's value out of its wrapper, wrappers further down included, and what the outermost tells of it."""
+    """Return a field's value without wrappers, and the outermost wrapper's facts.
+
+    Wrappers are removed at any depth.
+    """
     if isinstance(value, dict) and wrapper_format.is_wrapper(value):
         return _unwrap_nested(value[VALUE_KEY], wrapper_format), wrapper_format.read_meta(value)
     return _unwrap_nested(value, wrapper_format), ValueMeta()
@@ -87,4 +103,6 @@ def _unwrap_nested(value: Json, wrapper_format: WrapperFormat) -> Json:
         if wrapper_format.is_wrapper(value):
             return _unwrap_nested(value[VALUE_KEY], wrapper_format)
         return {key: _unwrap_nested(item, wrapper_format) for key, item in value.items()}
-    return [_unwrap_nested(item, wrapper_format) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_unwrap_nested(item, wrapper_format) for item in value]
+    return value

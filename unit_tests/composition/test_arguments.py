@@ -1,4 +1,4 @@
-"""The command line before it does anything: help, version, and commands that are wrong; and `catalog`."""
+"""Tests of the command line: help, version, invalid commands, `catalog`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ ATLAS = {"atlas": {"client_id": "a-made-up-id", "client_secret": "a-made-up-secr
 
 
 def run_arguments(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of arguments that end at once."""
-    with pytest.raises(SystemExit) as ended:
+    """Return exit code, output and errors of arguments that end at once."""
+    with pytest.raises(SystemExit) as exit_info:
         arguments.parse_arguments(argv)
     output = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, output.out, output.err
+    assert isinstance(exit_info.value.code, int)
+    return exit_info.value.code, output.out, output.err
 
 
-def test_version_is_one_line_with_name_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_prints_name_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_arguments(capsys, "--version") == (0, f"source-docextract {version('source-docextract')}\n", "")
 
 
-def test_help_has_every_verb_what_each_file_is_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_verbs_files_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     code, output, _ = run_arguments(capsys, "--help")
 
     assert code == 0
@@ -50,7 +50,7 @@ def test_help_has_every_verb_what_each_file_is_and_an_example(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("verb", ["spec", "check", "discover", "catalog", "read"])
-def test_help_of_a_verb_explains_each_of_its_options(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+def test_help_of_a_verb_lists_its_options(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     code, output, _ = run_arguments(capsys, verb, "--help")
 
     assert code == 0
@@ -68,7 +68,7 @@ def test_help_of_a_verb_explains_each_of_its_options(capsys: pytest.CaptureFixtu
         (["check", "--config", "a.json", "--state", "b.json"], "unrecognized arguments: --state b.json"),
     ],
 )
-def test_wrong_command_is_refused_in_words(
+def test_parse_arguments_invalid_command_exits_with_an_explanation(
     capsys: pytest.CaptureFixture[str], argv: list[str], error_text: str
 ) -> None:
     code, output, errors = run_arguments(capsys, *argv)
@@ -77,7 +77,7 @@ def test_wrong_command_is_refused_in_words(
     assert error_text in errors or "the following arguments are required: VERB" in errors
 
 
-def test_what_airbyte_calls_is_understood() -> None:
+def test_parse_arguments_airbyte_read_command_is_accepted() -> None:
     parsed_arguments = Entrypoint.parse_args(["read", "--config", "a", "--catalog", "b", "--state", "c", "--debug"])
 
     assert (
@@ -100,7 +100,7 @@ def get_stream_names(catalog: str) -> Sequence[str]:
     return [chosen.stream.name for chosen in ConfiguredAirbyteCatalogSerializer.load(json.loads(catalog)).streams]
 
 
-def test_catalog_prints_what_read_takes_and_nothing_else(tmp_path: Path) -> None:
+def test_catalog_output_is_a_configured_catalog_of_all_streams(tmp_path: Path) -> None:
     code, catalog, errors = print_catalog(tmp_path, ATLAS)
 
     assert (code, errors) == (0, "")
@@ -114,7 +114,7 @@ def test_catalog_prints_what_read_takes_and_nothing_else(tmp_path: Path) -> None
     assert {str(stream.cursor_field) for stream in chosen} == {"['observed_at']"}
 
 
-def test_catalog_holds_the_streams_that_are_named(tmp_path: Path) -> None:
+def test_catalog_with_patterns_has_only_matching_streams(tmp_path: Path) -> None:
     assert get_stream_names(print_catalog(tmp_path, ATLAS, "--streams", "*_f*", "atlas_batches")[1]) == [
         "atlas_batches",
         "atlas_files",
@@ -130,7 +130,7 @@ def test_catalog_holds_the_streams_that_are_named(tmp_path: Path) -> None:
         ({}, [], "No provider is set up"),
     ],
 )
-def test_catalog_says_in_a_line_of_text_what_is_wrong(
+def test_catalog_invalid_settings_or_pattern_prints_one_line_of_text(
     tmp_path: Path, settings: dict[str, Any], options: list[str], error_text: str
 ) -> None:
     code, catalog, errors = print_catalog(tmp_path, settings, *options)

@@ -1,4 +1,4 @@
-"""Ids that stand in the wrong setting: what `check` says of them, against the sandbox."""
+"""Tests of `check` on ids in the wrong setting, against the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_connection(account: ServedSandbox, settings: dict[str, Any]) -> str:
     return status.message or ""
 
 
-def test_check_of_an_id_of_extracta_among_atlas_batches_says_what_it_looks_like_and_where_it_belongs(
+def test_check_extracta_id_among_atlas_batches_names_its_kind_and_other_settings(
     frozen_account: ServedSandbox,
 ) -> None:
     sandbox, _ = frozen_account
@@ -46,7 +46,7 @@ def test_check_of_an_id_of_extracta_among_atlas_batches_says_what_it_looks_like_
     assert both == f"{expected_text} and is named in extracta.extraction_ids, too. Correct atlas.batch_ids."
 
 
-def test_check_of_a_batch_id_of_atlas_among_those_of_sensible_says_so(frozen_account: ServedSandbox) -> None:
+def test_check_atlas_batch_among_sensible_batches_names_its_kind(frozen_account: ServedSandbox) -> None:
     sandbox, _ = frozen_account
     documents = sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})])
     sandbox.sensible.add_document_type("claims")
@@ -60,7 +60,7 @@ def test_check_of_a_batch_id_of_atlas_among_those_of_sensible_says_so(frozen_acc
 
 
 @pytest.mark.parametrize("is_named", [True, False])
-def test_check_of_a_classification_id_among_extraction_ids_says_where_it_belongs(
+def test_check_classification_id_among_extraction_ids_names_the_right_setting(
     frozen_account: ServedSandbox, is_named: bool
 ) -> None:
     sandbox, _ = frozen_account
@@ -74,7 +74,7 @@ def test_check_of_a_classification_id_among_extraction_ids_says_where_it_belongs
     assert expected_text.endswith(" It is named in extracta.classification_ids, too.") == is_named
 
 
-def test_check_of_an_extraction_id_among_classification_ids_says_where_it_belongs(
+def test_check_extraction_id_among_classification_ids_names_the_right_setting(
     frozen_account: ServedSandbox,
 ) -> None:
     template = frozen_account[0].extracta.create("Invoices", ["vendor"])
@@ -91,13 +91,13 @@ def test_check_unknown_template_reports_only_that(frozen_account: ServedSandbox)
     assert expected_text.endswith(".)")
 
 
-def test_check_of_a_known_batch_whose_id_looks_like_another_one_says_nothing(frozen_account: ServedSandbox) -> None:
+def test_check_known_batch_with_an_id_of_another_form_succeeds(frozen_account: ServedSandbox) -> None:
     frozen_account[0].atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})], batch_id=PUSH_ID)
 
     assert check_connection(frozen_account, {"atlas": {"batch_ids": [PUSH_ID]}}) == ""
 
 
-def test_check_of_many_batches_asks_for_ten_at_most(frozen_account: ServedSandbox) -> None:
+def test_check_many_batches_fetches_at_most_ten(frozen_account: ServedSandbox) -> None:
     ids = [f"BATCH-1-NOBODY-202611190{number:05}" for number in range(500)]
 
     expected_text = check_connection(frozen_account, {"atlas": {"batch_ids": ids}})
@@ -107,7 +107,7 @@ def test_check_of_many_batches_asks_for_ten_at_most(frozen_account: ServedSandbo
 
 
 @pytest.mark.parametrize(
-    ("malformed_id", "product", "expected_text"),
+    ("id_text", "product", "expected_text"),
     [
         (PUSH_ID, "atlas", "It looks like the id of a template of Extracta.ai."),
         (PUSH_ID, "extracta", ""),
@@ -118,11 +118,11 @@ def test_check_of_many_batches_asks_for_ten_at_most(frozen_account: ServedSandbo
         ("batch of May", "atlas", ""),
     ],
 )
-def test_a_hint_names_only_what_has_a_form_of_its_own(malformed_id: str, product: str, expected_text: str) -> None:
-    assert build_hint(malformed_id, IdKind(product, "batch"), {}) == expected_text
+def test_build_hint_names_only_unmistakable_formats(id_text: str, product: str, expected_text: str) -> None:
+    assert build_hint(id_text, IdKind(product, "batch"), {}) == expected_text
 
 
-def test_a_hint_names_every_other_setting_that_has_the_id() -> None:
+def test_build_hint_id_in_other_settings_names_them() -> None:
     settings = Settings.parse(
         {
             "extracta": {"api_key": "12345678", "classification_batches": ["c1/b1"], "extraction_ids": ["c1"]},

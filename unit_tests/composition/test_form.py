@@ -1,4 +1,4 @@
-"""Airbyte's form on the spec: each provider can be set up alone, and what the form sends is checked and read."""
+"""Tests of Airbyte's form on the spec: each provider can be set up alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ USE_TITLES = {
     "atlas": "Use Atlas",
     "batch_registry": "Use a batch registry",
 }
-HIDDEN_DEFAULTS = {"lookback_days": 3, "give_up_after_days": 30, "max_in_flight": 10, "keep_urls": True, "typed_tables": False,
-          "table_names": []}  # fmt: skip
+SAVED_DEFAULTS = {
+    "lookback_days": 3,
+    "give_up_after_days": 30,
+    "max_in_flight": 10,
+    "keep_urls": True,
+    "typed_tables": False,
+    "table_names": [],
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +43,19 @@ def form_sandbox() -> Iterator[tuple[Sandbox, str]]:
         yield sandbox, url
 
 
-def test_an_empty_form_uses_nothing_and_demands_nothing() -> None:
+def test_form_untouched_submits_unused_sections_and_is_valid() -> None:
     form = Form(SPEC)
 
     assert form.list_invalid_fields() == []
-    assert form.get_submitted_values() == {**{name: {"use": "no"} for name in USE_TITLES}, **HIDDEN_DEFAULTS}
+    assert form.get_submitted_values() == {**{name: {"use": "no"} for name in USE_TITLES}, **SAVED_DEFAULTS}
 
 
 @pytest.mark.parametrize("name", USE_TITLES)
-def test_each_section_is_a_choice_that_begins_with_not_used(name: str) -> None:
+def test_form_section_offers_not_used_first(name: str) -> None:
     assert Form(SPEC).list_options(name) == ["Not used", USE_TITLES[name]]
 
 
-def test_the_form_shows_the_sections_and_the_start_date_at_once() -> None:
+def test_form_untouched_shows_sections_and_start_date() -> None:
     assert Form(SPEC).list_visible_labels() == [
         "Extracta.ai",
         "DocMap",
@@ -79,9 +85,7 @@ def test_the_form_shows_the_sections_and_the_start_date_at_once() -> None:
         ("batch_registry", ["Address", "Credentials"]),
     ],
 )
-def test_a_section_that_is_used_shows_its_keys_and_what_names_templates_and_batches(
-    name: str, labels: list[str]
-) -> None:
+def test_form_used_section_shows_keys_templates_and_batches(name: str, labels: list[str]) -> None:
     form = Form(SPEC)
 
     form.choose(name, USE_TITLES[name])
@@ -90,7 +94,7 @@ def test_a_section_that_is_used_shows_its_keys_and_what_names_templates_and_batc
 
 
 @pytest.mark.parametrize(
-    ("name", "demanded"),
+    ("name", "required_keys"),
     [
         ("extracta", ["extracta.api_key"]),
         ("docmap", ["docmap.api_key"]),
@@ -99,15 +103,15 @@ def test_a_section_that_is_used_shows_its_keys_and_what_names_templates_and_batc
         ("batch_registry", ["batch_registry.url"]),
     ],
 )
-def test_a_section_that_is_used_demands_its_own_keys_alone(name: str, demanded: list[str]) -> None:
+def test_form_used_section_requires_only_its_own_keys(name: str, required_keys: list[str]) -> None:
     form = Form(SPEC)
 
     form.choose(name, USE_TITLES[name])
 
-    assert form.list_invalid_fields() == demanded
+    assert form.list_invalid_fields() == required_keys
 
 
-def test_no_default_of_a_hidden_setting_is_saved() -> None:
+def test_form_submission_has_no_default_of_a_hidden_setting() -> None:
     form = Form(SPEC)
     for name, title in USE_TITLES.items():
         form.choose(name, title)
@@ -117,10 +121,10 @@ def test_no_default_of_a_hidden_setting_is_saved() -> None:
 
     hidden = {"base_url", "seconds_between_requests"}
     assert not any(hidden & submitted[name].keys() for name in USE_TITLES)
-    assert submitted["extracta"]["follow_links"] is True  # one that is seen is saved
+    assert submitted["extracta"]["follow_links"] is True  # the form shows it, so it saves its default
 
 
-def test_a_section_that_is_no_longer_used_keeps_nothing() -> None:
+def test_form_section_switched_off_drops_its_values() -> None:
     form = Form(SPEC)
     form.choose("docmap", "Use DocMap")
     form.values["docmap"]["api_key"] = "dm_live_0123456789"
@@ -130,13 +134,13 @@ def test_a_section_that_is_no_longer_used_keeps_nothing() -> None:
     assert form.get_submitted_values()["docmap"] == {"use": "no"}
 
 
-@pytest.mark.parametrize(("date_text", "is_fine"), [("2026-01-01T00:00:00Z", True), ("", True), ("2026-01-01", False)])
-def test_the_start_date_is_looked_at(date_text: str, is_fine: bool) -> None:
+@pytest.mark.parametrize(("date_text", "is_valid"), [("2026-01-01T00:00:00Z", True), ("", True), ("2026-01-01", False)])
+def test_form_start_date_is_validated(date_text: str, is_valid: bool) -> None:
     form = Form(SPEC)
 
     form.values["start_date"] = date_text
 
-    assert form.list_invalid_fields() == ([] if is_fine else ["start_date"])
+    assert form.list_invalid_fields() == ([] if is_valid else ["start_date"])
 
 
 def fill_extracta(sandbox: Sandbox, _folder: Path) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def fill_atlas(sandbox: Sandbox, _folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fill", [fill_extracta, fill_docmap, fill_sensible, fill_atlas], ids=REQUIREMENTS_BY_PROVIDER)
-def test_one_provider_that_is_filled_in_alone_is_checked_and_read(
+def test_form_one_provider_alone_passes_check_and_read(
     fill: Callable[[Sandbox, Path], dict[str, Any]], form_sandbox: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
     sandbox, url = form_sandbox
@@ -173,7 +177,7 @@ def test_one_provider_that_is_filled_in_alone_is_checked_and_read(
 
     submitted = form.get_submitted_values()
     jsonschema.validate(submitted, SPEC)
-    submitted[name]["base_url"] = sandbox.get_base_urls(url)[name]  # which the form hides
+    submitted[name]["base_url"] = sandbox.get_base_urls(url)[name]  # the form hides this setting
     checked = run_connector(tmp_path, "check", submitted)
     read = run_connector(tmp_path, "read", submitted)
 
@@ -188,7 +192,7 @@ def test_one_provider_that_is_filled_in_alone_is_checked_and_read(
     assert not [line for line in read.log_texts if "Unknown settings" in line]
 
 
-def test_atlas_with_a_registry_alone_is_checked_and_read(form_sandbox: tuple[Sandbox, str], tmp_path: Path) -> None:
+def test_form_atlas_with_registry_only_passes_read(form_sandbox: tuple[Sandbox, str], tmp_path: Path) -> None:
     sandbox, url = form_sandbox
     [batch] = fill_atlas(sandbox, tmp_path)["batch_ids"]
     (tmp_path / "batches.csv").write_text(to_csv([{"provider": "atlas", "batch_id": batch}]))
@@ -207,17 +211,17 @@ def test_atlas_with_a_registry_alone_is_checked_and_read(form_sandbox: tuple[San
     assert f"{batch}/1" in {record["id"] for record in read.records}
 
 
-def test_what_the_form_sends_before_anything_is_chosen_is_refused_in_words(tmp_path: Path) -> None:
+def test_form_untouched_submission_fails_check_with_an_explanation(tmp_path: Path) -> None:
     checked = run_connector(tmp_path, "check", Form(SPEC).get_submitted_values())
 
     assert "No provider is set up" in checked.stdout
 
 
 class TestTheFormItself:
-    """The imitation does what made a choice necessary."""
+    """The imitated form has the behaviour that made the choices necessary."""
 
     def remove_choice(self, name: str) -> dict[str, Any]:
-        """Return the spec with one section as an optional object, as it once was."""
+        """Return the spec with one section as a plain optional object, without the choice."""
         spec = deepcopy(SPEC)
         used = spec["properties"][name]["oneOf"][1]
         used["properties"].pop("use")
@@ -225,24 +229,24 @@ class TestTheFormItself:
         return spec
 
     @pytest.mark.parametrize(
-        ("name", "demanded"),
+        ("name", "required_keys"),
         [("docmap", ["docmap.api_key"]), ("atlas", ["atlas.client_id", "atlas.client_secret"])],
     )
-    def test_form_optional_object_demands_its_required_keys(self, name: str, demanded: list[str]) -> None:
+    def test_form_optional_object_requires_its_keys(self, name: str, required_keys: list[str]) -> None:
         form = Form(self.remove_choice(name))
         form.choose("sensible", "Use Sensible")
         form.values["sensible"]["api_key"] = "key-0123456789"
 
-        assert form.list_invalid_fields() == demanded
+        assert form.list_invalid_fields() == required_keys
 
-    def test_a_choice_whose_entries_have_no_constant_in_common_cannot_be_drawn(self) -> None:
+    def test_form_choice_without_common_constant_is_an_error(self) -> None:
         spec = json.loads(json.dumps(SPEC))
         del spec["properties"]["docmap"]["oneOf"][1]["properties"]["use"]["const"]
 
         with pytest.raises(FormError):
             Form(spec)
 
-    def test_a_hidden_default_would_be_saved(self) -> None:
+    def test_form_hidden_default_is_saved(self) -> None:
         spec = json.loads(json.dumps(SPEC))
         spec["properties"]["docmap"]["oneOf"][1]["properties"]["base_url"]["default"] = "https://old.example"
         form = Form(spec)

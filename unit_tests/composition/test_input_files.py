@@ -1,4 +1,4 @@
-"""The files that the command line names, right and wrong."""
+"""Tests of the files that the command line names, valid and invalid."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ EXPECTED_CONTENTS = {
 
 
 def get_error_message(kind: str, path: Path) -> str:
-    """What a reader says of a file."""
-    with pytest.raises(AirbyteTracedException) as refused:
+    """Return the error message for an invalid file."""
+    with pytest.raises(AirbyteTracedException) as exc_info:
         READERS_BY_KIND[kind](str(path))
-    assert refused.value.failure_type is FailureType.config_error
-    return str(refused.value)
+    assert exc_info.value.failure_type is FailureType.config_error
+    return str(exc_info.value)
 
 
 @pytest.mark.parametrize("kind", READERS_BY_KIND)
@@ -53,7 +53,7 @@ def get_error_message(kind: str, path: Path) -> str:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_file_that_cannot_be_read_is_refused_by_its_name(
+def test_read_invalid_file_error_names_file_and_fix(
     tmp_path: Path, kind: str, content: bytes | None, problem: str
 ) -> None:
     path = tmp_path / "given.json"
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize("kind", READERS_BY_KIND)
-def test_a_folder_in_place_of_a_file_is_refused_by_its_name(tmp_path: Path, kind: str) -> None:
+def test_read_folder_error_names_it(tmp_path: Path, kind: str) -> None:
     assert f"The {kind} file {tmp_path} cannot be read (Is a directory)." in get_error_message(kind, tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_a_folder_in_place_of_a_file_is_refused_by_its_name(tmp_path: Path, kind
     [CATALOG_LINE, f"{json.dumps({'type': 'LOG'})}\n{CATALOG_LINE}\n", json.dumps({"streams": [STREAM]})],
     ids=["a line", "lines", "the catalog alone"],
 )
-def test_catalog_that_discover_printed_is_refused_with_the_way_to_a_right_one(tmp_path: Path, content: str) -> None:
+def test_read_catalog_output_of_discover_error_names_the_catalog_verb(tmp_path: Path, content: str) -> None:
     (tmp_path / "catalog.json").write_text(content)
 
     expected_text = get_error_message("catalog", tmp_path / "catalog.json")
@@ -90,13 +90,13 @@ def test_catalog_that_discover_printed_is_refused_with_the_way_to_a_right_one(tm
 @pytest.mark.parametrize(
     "catalog", [[], {}, {"streams": 1}, {"streams": [1]}, {"streams": [{"stream": STREAM}]}, {"streams": [MODES]}]
 )
-def test_catalog_of_another_shape_is_refused(tmp_path: Path, catalog: Any) -> None:
+def test_read_catalog_of_another_shape_is_an_error(tmp_path: Path, catalog: Any) -> None:
     (tmp_path / "catalog.json").write_text(json.dumps(catalog))
 
     assert "source-docextract catalog prints one." in get_error_message("catalog", tmp_path / "catalog.json")
 
 
-def test_catalog_with_streams_is_taken(tmp_path: Path) -> None:
+def test_read_catalog_configured_catalog_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "catalog.json").write_text(json.dumps({"streams": [{"stream": STREAM, **MODES}]}))
 
     [chosen] = SourceDocextract.read_catalog(str(tmp_path / "catalog.json")).streams
@@ -109,7 +109,7 @@ def test_catalog_with_streams_is_taken(tmp_path: Path) -> None:
     [STATE, {"version": 3, "open": {}}, {"atlas_files": {"version": 3}}, [{"version": 3}], [1], [{"stream": {}}]],
     ids=["one state", "what is in a state", "by stream", "a list of that", "numbers", "no descriptor"],
 )
-def test_state_of_another_shape_is_refused(tmp_path: Path, state: Any) -> None:
+def test_read_state_of_another_shape_is_an_error(tmp_path: Path, state: Any) -> None:
     (tmp_path / "state.json").write_text(json.dumps(state))
 
     expected_text = get_error_message("state", tmp_path / "state.json")
@@ -122,7 +122,7 @@ def read_stream_states(path: Path) -> list[AirbyteStreamState]:
     return [state.stream for state in SourceDocextract.read_state(str(path)) if state.stream]
 
 
-def test_state_is_taken_as_a_list_or_as_lines_that_a_read_printed(tmp_path: Path) -> None:
+def test_read_state_list_or_printed_lines_is_loaded(tmp_path: Path) -> None:
     message = {"type": "STATE", "state": STATE}
     record = {"type": "RECORD", "record": {"stream": "atlas_files", "data": {"type": "STATE"}, "emitted_at": 1}}
     contents = [
@@ -142,7 +142,7 @@ def test_state_is_taken_as_a_list_or_as_lines_that_a_read_printed(tmp_path: Path
     assert SourceDocextract.read_state(None) == []
 
 
-def test_state_whose_line_was_cut_short_is_refused_by_its_number(tmp_path: Path) -> None:
+def test_read_state_truncated_line_error_names_its_number(tmp_path: Path) -> None:
     lines = [json.dumps({"type": "STATE", "state": STATE})] * 2
     (tmp_path / "state.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
 
@@ -150,8 +150,8 @@ def test_state_whose_line_was_cut_short_is_refused_by_its_number(tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["settings", "catalog", "state"])
-def test_process_with_a_missing_file_ends_in_a_config_error_that_names_it(tmp_path: Path, kind: str) -> None:
-    """Given a read whose files are there but for one, when it runs, then its last message is a sentence on that one."""
+def test_process_missing_file_ends_in_a_config_error_that_names_it(tmp_path: Path, kind: str) -> None:
+    """Given a `read` with a missing file, then its last message names that file."""
     atlas = {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]}
     missing = tmp_path / f"missing-{kind}.json"
     option = {"settings": "--config", "catalog": "--catalog", "state": "--state"}[kind]
@@ -165,8 +165,8 @@ def test_process_with_a_missing_file_ends_in_a_config_error_that_names_it(tmp_pa
     assert process_result.stderr == ""
 
 
-def test_process_writes_its_settings_nowhere_and_needs_no_temporary_folder(tmp_path: Path) -> None:
-    """Given a machine without a usable temporary folder, when `discover` runs, then it prints the streams."""
+def test_process_without_temporary_folder_runs_discover(tmp_path: Path) -> None:
+    """Given no usable temporary folder, then `discover` prints the streams."""
     atlas = {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]}
     code = (
         "import sys, tempfile\n"

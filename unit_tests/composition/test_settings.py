@@ -1,4 +1,4 @@
-"""Settings: what is accepted, what a default is, and that each mistake is told in one plain sentence."""
+"""Tests of the settings: accepted values, defaults and error sentences."""
 
 import logging
 import math
@@ -157,21 +157,24 @@ UNENCRYPTED_MESSAGE = "would send the key unencrypted; begin it with https://"
         ),
     ],
 )
-def test_bad_setting_is_reported_in_one_sentence(config: Mapping[str, Any], sentence: str) -> None:
+def test_parse_invalid_setting_error_is_one_sentence_without_secrets(config: Mapping[str, Any], sentence: str) -> None:
     message = get_error_message(config)
     assert message == sentence
     assert "s3cr3t" not in message
 
 
 class TestUnknownNames:
-    """A name that is no setting does not stop a sync: a newer version may have written it."""
+    """Tests of unknown names, which do not stop a sync.
 
-    def warnings(self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture) -> list[str]:
+    A newer version of the connector may have written them.
+    """
+
+    def collect_warnings(self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture) -> list[str]:
         Settings.parse(config, logging.getLogger("airbyte.test"))
         return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
     @pytest.mark.parametrize(
-        ("config", "named"),
+        ("config", "names_text"),
         [
             (full_config(keep_url=False), "keep_url (did you mean keep_urls?)"),
             (full_config(extrcta={"api_key": KEY}), "extrcta (did you mean extracta?)"),
@@ -184,10 +187,12 @@ class TestUnknownNames:
             (full_config(**{"x" * number: number for number in range(1, 26)}), f"{', '.join('x' * number for number in range(1, 21))}, and 5 more"),
         ],
     )  # fmt: skip
-    def test_parse_with_unknown_names_gives_one_warning_that_names_each(
-        self, config: Mapping[str, Any], named: str, caplog: pytest.LogCaptureFixture
+    def test_parse_unknown_names_cause_one_warning_that_lists_them(
+        self, config: Mapping[str, Any], names_text: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert self.warnings(config, caplog) == [f"Unknown settings are ignored: {named}. Correct or remove them."]
+        assert self.collect_warnings(config, caplog) == [
+            f"Unknown settings are ignored: {names_text}. Correct or remove them."
+        ]
 
     @pytest.mark.parametrize(
         "config",
@@ -198,22 +203,22 @@ class TestUnknownNames:
             {**extracta_config(use="yes"), "docmap": {"use": "no"}},
         ],
     )
-    def test_parse_with_names_that_are_null_unused_or_the_platforms_gives_no_warning(
+    def test_parse_null_unused_or_platform_names_cause_no_warning(
         self, config: Mapping[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert self.warnings(config, caplog) == []
+        assert self.collect_warnings(config, caplog) == []
 
-    def test_parse_with_unknown_names_gives_the_settings_without_them(self) -> None:
+    def test_parse_unknown_names_are_ignored(self) -> None:
         config = {**extracta_config(lookback_checks="thinning"), "zzzzzz": {"a": 1}}
 
         assert Settings.parse(config) == Settings.parse(extracta_config())
 
-    def test_parse_with_another_error_tells_that_alone(self) -> None:
+    def test_parse_unknown_name_beside_another_error_is_not_mentioned(self) -> None:
         assert get_error_message(full_config(keep_url=False, lookback_days=-1)) == "lookback_days must be at least 0."
 
 
 class TestUse:
-    """Each provider, and the registry, can be switched off, and is used where nothing is said."""
+    """Tests of sections that are switched off; without `use` a section is on."""
 
     SECTIONS: ClassVar = {
         **extracta_config(),
@@ -225,7 +230,7 @@ class TestUse:
 
     @pytest.mark.parametrize("name", SECTIONS)
     @pytest.mark.parametrize("use_value", [{}, {"use": "yes"}, {"use": None}], ids=str)
-    def test_an_object_without_use_means_yes(self, name: str, use_value: dict[str, Any]) -> None:
+    def test_parse_section_without_use_is_switched_on(self, name: str, use_value: dict[str, Any]) -> None:
         config = {**full_config(), name: {**use_value, **self.SECTIONS[name]}}
 
         settings = Settings.parse(config)
@@ -239,7 +244,7 @@ class TestUse:
         [{}, {"api_key": None}, {"base_url": "ftp://x", "api_key": 7, "batch_ids": "B", "url": []}, {"zzzzzz": 1}],
         ids=str,
     )
-    def test_an_object_with_use_no_is_absent_whatever_else_it_holds(self, name: str, leftovers: dict[str, Any]) -> None:
+    def test_parse_section_with_use_no_is_absent(self, name: str, leftovers: dict[str, Any]) -> None:
         others = remove_setting(self.SECTIONS, name)
 
         settings = Settings.parse({**others, name: {**self.SECTIONS[name], **leftovers, "use": "no"}})
@@ -247,16 +252,16 @@ class TestUse:
         assert getattr(settings, name) is None
         assert settings == Settings.parse(others)
 
-    def test_settings_in_which_nothing_is_used_are_refused(self) -> None:
+    def test_parse_all_sections_with_use_no_is_an_error(self) -> None:
         assert get_error_message({name: {**section, "use": "no"} for name, section in self.SECTIONS.items()}) == (
             "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas."
         )
 
 
 class TestNull:
-    """Null counts as not set, everywhere."""
+    """A null counts as not set, in every section."""
 
-    def test_null_counts_as_not_set_wherever_there_is_a_default(self) -> None:
+    def test_parse_null_for_an_optional_setting_gives_its_default(self) -> None:
         plain = {name: section for name, section in TestUse.SECTIONS.items() if name != "batch_registry"}
         nulls = {
             name: {**dict.fromkeys(type(getattr(Settings.parse(plain), name)).model_fields), **section}
@@ -276,7 +281,7 @@ class TestNull:
             ("batch_registry", "url"),
         ],
     )
-    def test_null_counts_as_missing_where_there_is_none(self, section: str, name: str) -> None:
+    def test_parse_null_for_a_required_setting_is_missing(self, section: str, name: str) -> None:
         config = {**TestUse.SECTIONS, section: {**TestUse.SECTIONS[section], name: None}}
 
         assert get_error_message(config) == f"{section}.{name} is missing; add it."
@@ -314,7 +319,7 @@ TAKEN_NAME_MESSAGE = "whose table name is that of another stream; choose another
         ("docmap/48291=extracta_classification_batches", TAKEN_NAME_MESSAGE),
     ],
 )
-def test_bad_table_name_is_reported_by_its_index(entry: str, reason: str) -> None:
+def test_parse_invalid_table_name_error_has_its_position(entry: str, reason: str) -> None:
     message = get_error_message(full_config(table_names=["docmap/1=good", entry]))
 
     assert message == f"table_names holds an entry (number 2) {reason}."
@@ -327,11 +332,11 @@ def test_bad_table_name_is_reported_by_its_index(entry: str, reason: str) -> Non
         (["docmap/1=a", "docmap/%31=b"], "gives one template or document type two names; remove one of them"),
     ],
 )
-def test_each_table_has_one_name_and_each_name_one_table(names: list[str], sentence: str) -> None:
+def test_parse_ambiguous_table_names_is_an_error(names: list[str], sentence: str) -> None:
     assert get_error_message(full_config(table_names=names)) == f"table_names {sentence}."
 
 
-def test_a_name_for_a_table_is_decoded() -> None:
+def test_parse_table_name_entry_is_decoded() -> None:
     entries = [" docmap / 48291 = bills ", "atlas/A%2FB%3DC%25=a_b", "sensible/tax forms=_1"]
 
     settings = Settings.parse(full_config(table_names=entries))
@@ -345,7 +350,7 @@ def test_a_name_for_a_table_is_decoded() -> None:
 
 @pytest.mark.parametrize("path", ["t1", "t1/", "/b1", "t1/b1/f1/x", "", "t1//f1", "t1/b1/"])
 @pytest.mark.parametrize("setting", ["extraction_batches", "classification_batches"])
-def test_a_batch_that_is_not_written_as_a_path_is_shown(setting: str, path: str) -> None:
+def test_parse_invalid_batch_path_error_has_its_position(setting: str, path: str) -> None:
     assert get_error_message(extracta_config(**{setting: [path]})) == (
         f"extracta.{setting} holds an entry (number 1) that is not <template id>/<batch id>[/<file id>]; "
         "write a / inside an id as %2F."
@@ -378,14 +383,14 @@ def test_a_batch_that_is_not_written_as_a_path_is_shown(setting: str, path: str)
         ("http://[2001:db8::1]", UNENCRYPTED_MESSAGE),
     ],
 )
-def test_an_address_that_could_lose_the_key_is_refused(url: str, reason: str) -> None:
+def test_parse_unsafe_base_url_is_an_error(url: str, reason: str) -> None:
     configs = {"extracta": extracta_config, "sensible": sensible_config, "atlas": atlas_config}
     for name, config in ((name, config(base_url=url)) for name, config in configs.items()):
         assert get_error_message(config) == f"{name}.base_url {reason}."
 
 
 @pytest.mark.parametrize(
-    ("url", "taken"),
+    ("url", "expected"),
     [
         ("https://eu.example.com/api/", "https://eu.example.com/api"),
         ("https://example.com:8443", "https://example.com:8443"),
@@ -396,24 +401,24 @@ def test_an_address_that_could_lose_the_key_is_refused(url: str, reason: str) ->
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_https_is_accepted_anywhere_and_http_on_this_machine(url: str, taken: str) -> None:
+def test_parse_base_url_https_or_local_http_is_accepted(url: str, expected: str) -> None:
     settings = Settings.parse(
         {**extracta_config(base_url=url), **sensible_config(base_url=url), **atlas_config(base_url=url)}
     )
     assert settings.extracta is not None
     assert settings.sensible is not None
     assert settings.atlas is not None
-    assert settings.extracta.base_url == settings.sensible.base_url == settings.atlas.base_url == taken
+    assert settings.extracta.base_url == settings.sensible.base_url == settings.atlas.base_url == expected
 
 
-def test_several_bad_settings_are_each_reported_once() -> None:
+def test_parse_several_invalid_settings_have_one_sentence_each() -> None:
     config = {**extracta_config(api_key="", extraction_ids=[1, 2]), "max_in_flight": 99}
     assert get_error_message(config) == (
         f"extracta.api_key {TOO_SHORT_MESSAGE}. extracta.extraction_ids {TEXT}. max_in_flight must be at most 50."
     )
 
 
-def test_the_defaults_are_those_of_the_contract() -> None:
+def test_parse_minimal_config_gives_the_documented_defaults() -> None:
     settings = Settings.parse({**extracta_config(), "docmap": {"api_key": KEY}, **sensible_config(), **atlas_config()})
     assert settings.extracta is not None
     assert settings.docmap is not None
@@ -452,7 +457,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     }
 
 
-def test_each_environment_may_be_named_and_ids_are_taken_without_the_blanks_around_them() -> None:
+def test_parse_environments_are_accepted_and_ids_stripped() -> None:
     config = sensible_config(
         environments=["DEVELOPMENT", "PRODUCTION"], batch_ids=[" b1 "], document_types=["tax forms "]
     )
@@ -466,7 +471,7 @@ def test_each_environment_may_be_named_and_ids_are_taken_without_the_blanks_arou
     "url",
     ["https://x.example/list.csv?sig=1", "s3://bucket/list.jsonl", "gs://b/l.csv", "/data/list.csv", "http://[::1]/l"],
 )
-def test_a_registry_is_read_from_anywhere_safe(url: str) -> None:
+def test_parse_registry_url_safe_address_is_accepted(url: str) -> None:
     assert Settings.parse(full_config(batch_registry={"url": url})).batch_registry is not None
 
 
@@ -479,7 +484,7 @@ def test_a_registry_is_read_from_anywhere_safe(url: str) -> None:
         ("  ", "is no address that can be read; write one with https://, s3:// or gs://"),
     ],
 )
-def test_a_registry_elsewhere_is_refused(url: str, reason: str) -> None:
+def test_parse_registry_url_other_address_is_an_error(url: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"batch_registry.url {reason}"):
         Settings.parse(full_config(batch_registry={"url": url}))
 
@@ -494,30 +499,30 @@ def test_a_registry_elsewhere_is_refused(url: str, reason: str) -> None:
         ("2026-01-02", datetime(2026, 1, 2, tzinfo=timezone.utc)),
     ],
 )
-def test_a_start_date_is_read_in_each_usual_form(raw_value: str, expected: datetime) -> None:
+def test_parse_start_date_each_iso_form_is_utc(raw_value: str, expected: datetime) -> None:
     start = Settings.parse(full_config(start_date=raw_value)).start_date
     assert start == expected
     assert start is not None
     assert start.tzinfo is timezone.utc
 
 
-def test_nothing_secret_is_in_the_looks_of_settings() -> None:
+def test_settings_repr_and_json_hold_no_secret() -> None:
     settings = Settings.parse({**extracta_config(), **sensible_config(), **atlas_config()})
-    for looks in (repr(settings), str(settings), settings.model_dump_json()):
-        assert "s3cr3t" not in looks
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "s3cr3t" not in text
 
 
-def test_a_key_is_taken_without_the_blanks_around_it() -> None:
+def test_parse_api_key_is_stripped() -> None:
     settings = Settings.parse(extracta_config(api_key=f" {KEY}\n"))
     assert settings.extracta is not None
     assert settings.extracta.api_key.get_secret_value() == KEY
 
 
-def test_keys_that_begin_with_an_underscore_are_the_platforms_own() -> None:
+def test_parse_keys_with_leading_underscore_are_ignored() -> None:
     assert Settings.parse(full_config(_limit=1, __injected={"a": 1})) == Settings.parse(full_config())
 
 
-def test_each_provider_has_a_settings_object_of_its_name() -> None:
+def test_requirements_each_provider_has_a_section() -> None:
     assert set(REQUIREMENTS_BY_PROVIDER) <= set(Settings.model_fields)
 
 
@@ -530,7 +535,7 @@ def test_each_provider_has_a_settings_object_of_its_name() -> None:
         ("-OPXQ~a/8p%23", PartitionRef("-OPXQ~a", "8p#", is_explicit=True)),
     ],
 )
-def test_a_batch_named_by_hand_is_decoded(path: str, ref: PartitionRef) -> None:
+def test_parse_partition_refs_path_is_decoded(path: str, ref: PartitionRef) -> None:
     settings = Settings.parse(extracta_config(extraction_batches=[f" {path} "]))
     assert settings.extracta is not None
     assert parse_partition_refs(settings.extracta.extraction_batches) == [ref]
@@ -547,7 +552,7 @@ def test_a_batch_named_by_hand_is_decoded(path: str, ref: PartitionRef) -> None:
         ({"classification_ids": ["c"], "extraction_ids": ["t"], "follow_links": False}, True, True, False),
     ],
 )
-def test_streams_follow_from_what_is_named(
+def test_extracta_settings_named_ids_decide_the_products(
     more: Mapping[str, Any], classification: bool, extraction: bool, follows: bool
 ) -> None:
     settings = Settings.parse({"extracta": {"api_key": KEY, **more}}).extracta

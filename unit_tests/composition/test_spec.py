@@ -1,4 +1,4 @@
-"""The spec: that Airbyte's form builder can draw it, and that it says what the settings do."""
+"""Tests of the spec: supported by Airbyte's form, in line with the models."""
 
 import json
 import re
@@ -29,7 +29,10 @@ MODELS = {
 
 
 def list_nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every schema in the spec, by its path. That of a choice's entry has its number in brackets."""
+    """Yield every schema in the spec with its path.
+
+    An entry of a choice has its number in brackets.
+    """
     yield path, node
     for name, child in node.get("properties", {}).items():
         yield from list_nodes(child, (*path, name))
@@ -44,17 +47,20 @@ def list_properties() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
 
 
 def to_dotted_path(path: tuple[str, ...]) -> str:
-    """The path as settings have it: without the numbers of entries."""
+    """Return a path as settings write it, without the numbers of entries."""
     return ".".join(part for part in path if part[0] != "[")
 
 
 def find_flagged(flag: str) -> set[str]:
-    """Whatever has the flag, items of a list included: there, the CDK's filter would not find a secret."""
+    """Return the settings with a flag, including items of lists.
+
+    The CDK's filter would not find a secret in an item.
+    """
     return {to_dotted_path(path) for path, node in list_nodes(SPEC) if node.get(flag)}
 
 
 def get_used_option(name: str) -> dict[str, Any]:
-    """The entry of a choice that is taken where the section is used."""
+    """Return the entry of a section's choice that stands for its use."""
     option: dict[str, Any] = SPEC["properties"][name]["oneOf"][1]
     return option
 
@@ -73,13 +79,13 @@ def collect_keys(value: Any) -> Iterator[str]:
             yield from collect_keys(item)
 
 
-def test_only_built_providers_are_in_it() -> None:
+def test_spec_choices_are_the_providers_and_the_registry() -> None:
     choices = [to_dotted_path(path) for path, node in list_properties() if "oneOf" in node]
     assert choices == [*REQUIREMENTS_BY_PROVIDER, "batch_registry", "batch_registry.credentials"]
     assert list(REQUIREMENTS_BY_PROVIDER) == ["extracta", "docmap", "sensible", "atlas"]
 
 
-def test_it_has_exactly_the_settings_of_the_contract() -> None:
+def test_spec_settings_are_exactly_the_documented_ones() -> None:
     constants = {to_dotted_path(path) for path, node in list_properties() if "const" in node}
     uses = {f"{name}.use" for name in (*REQUIREMENTS_BY_PROVIDER, "batch_registry")}
     assert constants == {*uses, "batch_registry.credentials.type"}
@@ -130,13 +136,13 @@ def test_it_has_exactly_the_settings_of_the_contract() -> None:
     ]
 
 
-def test_nothing_in_it_confuses_the_form_builder() -> None:
+def test_spec_has_no_unsupported_keywords() -> None:
     forbidden = {"$ref", "$defs", "definitions", "anyOf", "allOf", "not", "additionalProperties", "writeOnly"}
     assert forbidden.isdisjoint(collect_keys(SPEC))
 
 
 @pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
-def test_every_part_is_made_of_words_that_the_form_builder_knows(node: dict[str, Any]) -> None:
+def test_spec_node_has_only_keywords_of_the_form_builder(node: dict[str, Any]) -> None:
     assert node.keys() <= {
         "$schema",
         "type",
@@ -164,14 +170,14 @@ def test_every_part_is_made_of_words_that_the_form_builder_knows(node: dict[str,
 
 
 @pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
-def test_every_part_has_one_plain_type(node: dict[str, Any]) -> None:
+def test_spec_node_has_one_simple_type(node: dict[str, Any]) -> None:
     assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
     assert node["type"] != "object" or node.get("properties") or node.get("oneOf")
     assert node["type"] != "array" or node["items"]["type"] == "string"
 
 
 @pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
-def test_every_setting_has_a_title_and_a_description(path: tuple[str, ...], node: dict[str, Any]) -> None:
+def test_spec_setting_has_title_and_description(path: tuple[str, ...], node: dict[str, Any]) -> None:
     assert node["title"].strip()
     assert node["title"] != path[-1]
     assert node["description"].strip().endswith(".")
@@ -180,7 +186,7 @@ def test_every_setting_has_a_title_and_a_description(path: tuple[str, ...], node
 @pytest.mark.parametrize(
     "node", [node for _, node in list_nodes(SPEC) if "properties" in node], ids=lambda n: n["title"]
 )
-def test_the_settings_of_an_object_are_numbered_without_gaps(node: dict[str, Any]) -> None:
+def test_spec_order_of_an_object_has_no_gaps(node: dict[str, Any]) -> None:
     assert [child["order"] for child in node["properties"].values()] == list(range(len(node["properties"])))
 
 
@@ -201,10 +207,10 @@ def test_spec_sections_are_choices_with_a_constant(name: str) -> None:
     assert name not in SPEC.get("required", ())
 
 
-def test_nothing_is_required_inside_an_object_that_is_no_choice() -> None:
-    demanding = [path for path, node in list_nodes(SPEC) if node.get("required")]
+def test_spec_required_occurs_only_inside_choices() -> None:
+    paths_with_required = [path for path, node in list_nodes(SPEC) if node.get("required")]
 
-    assert all(path[-1][0] == "[" for path in demanding)
+    assert all(path[-1][0] == "[" for path in paths_with_required)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +227,11 @@ def test_nothing_is_required_inside_an_object_that_is_no_choice() -> None:
     ],
     ids=str,
 )
-def test_a_validator_takes_what_the_connector_takes(config: dict[str, Any], is_valid: bool) -> None:
+def test_spec_validation_agrees_with_the_connector(config: dict[str, Any], is_valid: bool) -> None:
     assert jsonschema.Draft7Validator(SPEC).is_valid(config) is is_valid
 
 
-def test_each_secret_is_marked_and_nothing_else() -> None:
+def test_spec_secrets_are_marked() -> None:
     assert find_flagged("airbyte_secret") == {
         "extracta.api_key",
         "docmap.api_key",
@@ -251,14 +257,14 @@ def test_spec_rare_settings_are_hidden() -> None:
     }
 
 
-def test_what_is_hidden_can_be_left_out_and_has_no_default_that_the_form_would_save() -> None:
+def test_spec_hidden_settings_are_optional_without_default() -> None:
     for path in find_flagged("airbyte_hidden"):
         section, name = path.split(".")
         assert name not in get_used_option(section)["required"]
         assert "default" not in get_used_option(section)["properties"][name]
 
 
-def test_what_names_templates_and_batches_and_the_start_date_are_always_shown() -> None:
+def test_spec_template_and_batch_settings_are_always_shown() -> None:
     assert find_flagged("always_show") == {
         "extracta.extraction_ids",
         "extracta.extraction_batches",
@@ -281,14 +287,17 @@ def test_what_names_templates_and_batches_and_the_start_date_are_always_shown() 
         ("atlas", "https://docs.helloatlas.in/authentication"),
     ],
 )
-def test_each_key_says_with_a_link_where_it_is_found(name: str, address: str) -> None:
+def test_spec_key_description_links_to_its_page(name: str, address: str) -> None:
     [key] = [field for field in get_used_option(name)["properties"].values() if field["order"] == 1]
     assert f'<a href="{address}">' in key["description"]
 
 
 @pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
-def test_the_form_can_draw_each_description(path: tuple[str, ...], node: dict[str, Any]) -> None:
-    """It takes links and code; any other < would be taken for a tag and dropped with what follows."""
+def test_spec_description_has_only_supported_html(path: tuple[str, ...], node: dict[str, Any]) -> None:
+    """The form supports links and code.
+
+    It takes any other `<` for a tag, and drops the text after it.
+    """
     plain_text = re.sub(r'<a href="https://[^"<>]+">[^<>]+</a>|<code>[^<>]+</code>', "", node["description"])
     assert "<" not in plain_text, path
 
@@ -296,15 +305,17 @@ def test_the_form_can_draw_each_description(path: tuple[str, ...], node: dict[st
 @pytest.mark.parametrize(
     "node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC) if "properties" in node]
 )
-def test_what_may_be_left_out_says_what_happens_then(node: dict[str, Any]) -> None:
+def test_spec_optional_setting_describes_its_default(node: dict[str, Any]) -> None:
     for name, field in node["properties"].items():
-        is_said = re.search("[Ii]f (this is )?left out|If empty|^Off: |^On: |On: .*Off: ", field["description"])
-        assert is_said or name in node.get("required", ()) or "oneOf" in field or "const" in field, name
+        has_default_text = re.search(
+            "[Ii]f (this is )?left out|If empty|^Off: |^On: |On: .*Off: ", field["description"]
+        )
+        assert has_default_text or name in node.get("required", ()) or "oneOf" in field or "const" in field, name
 
 
 @pytest.mark.parametrize("name", [*REQUIREMENTS_BY_PROVIDER, "batch_registry"])
 @pytest.mark.parametrize("use", [{}, {"use": "yes"}, {"use": "no"}], ids=str)
-def test_secrets_inside_a_choice_are_found_by_the_cdk(name: str, use: dict[str, str]) -> None:
+def test_spec_secrets_inside_a_choice_are_found_by_the_cdk(name: str, use: dict[str, str]) -> None:
     secrets = [
         field_name for field_name, field in get_used_option(name)["properties"].items() if field.get("airbyte_secret")
     ]
@@ -313,7 +324,7 @@ def test_secrets_inside_a_choice_are_found_by_the_cdk(name: str, use: dict[str, 
     assert sorted(get_secrets(SPEC, config)) == sorted(f"s3cr3t-{field_name}" for field_name in secrets)
 
 
-def test_a_date_says_how_it_is_written() -> None:
+def test_spec_date_has_a_pattern_and_valid_examples() -> None:
     dates = {path: node for path, node in list_nodes(SPEC) if "format" in node}
     assert set(dates) == {("start_date",)}
     [date] = dates.values()
@@ -321,13 +332,13 @@ def test_a_date_says_how_it_is_written() -> None:
     assert date["pattern_descriptor"] == "YYYY-MM-DDTHH:mm:ssZ"
     for example in (*date["examples"], "2026-01-01T00:00:00.123Z"):
         jsonschema.validate(example, date)
-    for wrong in ("2026-01-01", "2026-01-01 00:00:00", "2026-01-01T00:00:00", "x2026-01-01T00:00:00Z"):
+    for invalid_date in ("2026-01-01", "2026-01-01 00:00:00", "2026-01-01T00:00:00", "x2026-01-01T00:00:00Z"):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(wrong, date)
+            jsonschema.validate(invalid_date, date)
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: ".".join(path) or "top")
-def test_what_is_required_and_what_is_the_default_is_as_in_the_models(path: tuple[str, ...]) -> None:
+def test_spec_required_and_defaults_match_the_models(path: tuple[str, ...]) -> None:
     node, model = get_schema(path), MODELS[path]
     assert list(node["properties"]) == list(model.model_fields)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
@@ -340,7 +351,7 @@ def test_what_is_required_and_what_is_the_default_is_as_in_the_models(path: tupl
         assert ("default" in node["properties"][name]) == (default is not None)
 
 
-def test_defaults_alone_are_accepted_by_what_draws_them() -> None:
+def test_spec_defaults_are_valid() -> None:
     jsonschema.Draft7Validator.check_schema(SPEC)
     for _, node in list_properties():
         if "default" in node:
@@ -357,7 +368,7 @@ def test_defaults_alone_are_accepted_by_what_draws_them() -> None:
         (["STAGING"], False),
     ],
 )
-def test_the_form_knows_the_environments(environments: list[str], is_valid: bool) -> None:
+def test_spec_environments_are_an_enum(environments: list[str], is_valid: bool) -> None:
     node = get_used_option("sensible")["properties"]["environments"]
     assert node["items"] == {"type": "string", "enum": ["PRODUCTION", "DEVELOPMENT"]}
     assert node["default"] == ["PRODUCTION"]
@@ -372,6 +383,6 @@ def test_the_form_knows_the_environments(environments: list[str], is_valid: bool
         ("max_in_flight", {0: False, 1: True, 50: True, 51: False}),
     ],
 )
-def test_the_form_knows_the_bounds_of_the_contract(setting: str, values: dict[int, bool]) -> None:
+def test_spec_numbers_have_the_documented_bounds(setting: str, values: dict[int, bool]) -> None:
     validator = jsonschema.Draft7Validator(SPEC["properties"][setting])
     assert {value: validator.is_valid(value) for value in values} == values

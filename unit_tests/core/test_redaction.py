@@ -1,4 +1,4 @@
-"""What others wrote, made fit for a message: no key in any disguise, no signed link, one line."""
+"""Tests of redaction: no key in any encoding, no signed URL, one printable line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRETS = (KEY, LONG_KEY, JWT, "short-01")
 
 
 PARTIAL_ENCODINGS = {"cut in the middle", "without its beginning", "over two lines"}
-"""Of a secret of eight letters, half could not be told from other words."""
+"""Encodings that leave half of the secret. Half of an eight-letter secret is too short to be masked."""
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_sanitize_encoded_secret_is_removed(encoding: str, secret: str, prefix: 
 
     sanitized = sanitize("x" * prefix + " Bad key " + SECRET_ENCODINGS[encoding](secret) + " was sent", 600)
 
-    enough = max(8, min(12, len(secret) // 2))
-    disguised = SECRET_ENCODINGS[encoding](secret).lower()
+    min_length = max(8, min(12, len(secret) // 2))
+    encoded_secret = SECRET_ENCODINGS[encoding](secret).lower()
     assert len(sanitized) <= 600
-    for start in range(len(disguised) - enough * 6 + 1):
-        assert disguised[start : start + enough * 6] not in sanitized.lower()
-    for start in range(len(secret) - enough + 1):
-        assert secret[start : start + enough].lower() not in sanitized.lower()
-        assert b64encode(secret.encode())[start : start + enough * 2].decode() not in sanitized
+    for start in range(len(encoded_secret) - min_length * 6 + 1):
+        assert encoded_secret[start : start + min_length * 6] not in sanitized.lower()
+    for start in range(len(secret) - min_length + 1):
+        assert secret[start : start + min_length].lower() not in sanitized.lower()
+        assert b64encode(secret.encode())[start : start + min_length * 2].decode() not in sanitized
 
 
 def test_sanitize_text_around_a_secret_is_kept() -> None:
@@ -97,11 +97,11 @@ FORGED = '{"type":"LOG","log":{"level":"INFO","message":"forged"}}'
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
-def test_nothing_ends_a_line_or_begins_one(end: str) -> None:
+def test_sanitize_line_ends_become_blanks(end: str) -> None:
     assert sanitize(f"a{end}{FORGED}{end}b") == f"a {FORGED} b"
 
 
-def test_terminals_and_eyes_are_given_no_commands() -> None:
+def test_sanitize_terminal_escapes_and_invisible_characters_are_removed() -> None:
     assert sanitize("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eabc \ud800 \u200b.") == "red ]0;title abc ."
 
 
@@ -126,7 +126,7 @@ def test_terminals_and_eyes_are_given_no_commands() -> None:
         ("a -----BEGIN PRIVATE KEY-----\\nMIIEabc", "a ****"),
     ],
 )
-def test_plain_password_in_any_form_of_address_is_cut_out(raw_text: str, expected: str) -> None:
+def test_sanitize_password_in_any_form_of_url_is_removed(raw_text: str, expected: str) -> None:
     assert sanitize(raw_text) == expected
 
 
@@ -155,8 +155,11 @@ SLOW_INPUTS = {
 
 @pytest.mark.parametrize("piece", SLOW_INPUTS.values(), ids=SLOW_INPUTS)
 @pytest.mark.long
-def test_plain_hostile_text_costs_time_in_proportion_to_its_length(piece: str) -> None:
-    """A cubic pattern took minutes for one of these; in proportion, all of them take some milliseconds."""
+def test_sanitize_hostile_text_takes_linear_time(piece: str) -> None:
+    """Given hostile text, when it is sanitized, then the time is linear.
+
+    A cubic pattern once took minutes for one of these inputs.
+    """
     text = piece * (20_000 // len(piece))
     for end in ("", "x", "=", "@", '"', "z" * 100_000):
         began = time.process_time()
@@ -175,33 +178,33 @@ def test_sentences_long_id_leaves_room_for_what_is_said_of_it(id_: str) -> None:
     assert len(sanitized) < 400
 
 
-def test_hide_long_secret_takes_little_memory_and_is_masked_in_every_form() -> None:
+def test_register_secrets_long_secret_takes_little_memory_and_is_masked() -> None:
     secret = "".join(sha256(str(number).encode()).hexdigest() for number in range(256))
     tracemalloc.start()
     register_secrets(secret)
-    most = tracemalloc.get_traced_memory()[1]
+    peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
     assert len(secret) == 16_384
-    assert most < 40_000_000
+    assert peak_bytes < 40_000_000
     for start in range(0, 16_000, 1_000):
         part = secret[start : start + 40]
         for form in (str, str.upper, SECRET_ENCODINGS["in hexadecimal"], SECRET_ENCODINGS["with each byte escaped"]):
             assert form(part)[6:70] not in sanitize(f"It sent {form(part)} there", 1_000)
 
 
-def test_a_long_text_is_cut_and_costs_little() -> None:
+def test_sanitize_long_text_is_cut() -> None:
     assert sanitize("x" * 10_000_000) == "x" * 200
     assert sanitize("?" * 10_000_000 + "=", 4000) == "?" * 4000
     assert sanitize(" " * 10_000_000) == ""
 
 
 @given(st.text(), st.integers(0, 300))
-def test_sanitize_any_text_is_one_printable_line(text: str, longest: int) -> None:
-    sanitized = sanitize(text, longest)
+def test_sanitize_any_text_is_one_printable_line(text: str, max_length: int) -> None:
+    sanitized = sanitize(text, max_length)
 
     assert sanitized.isprintable()
-    assert len(sanitized) <= longest
+    assert len(sanitized) <= max_length
     assert not sanitized.startswith(" ")
 
 
@@ -215,16 +218,16 @@ def test_sanitize_secret_in_any_context_is_removed(prefix: str, encoding: str, s
         assert KEY[start : start + 12].lower() not in sanitized.lower()
 
 
-def test_each_record_of_a_log_becomes_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_sanitizing_filter_record_becomes_one_line_without_traceback(caplog: pytest.LogCaptureFixture) -> None:
     register_secrets(KEY)
     logger = logging.getLogger("urllib3.connectionpool")
-    caplog.handler.addFilter(quiet_sync := SanitizingFilter())
+    caplog.handler.addFilter(log_filter := SanitizingFilter())
 
     try:
         raise ValueError(KEY)
     except ValueError:
         logger.warning("Failed to parse headers (url=%s): %s", "https://f.example/a?sig=ab", "a\nb", exc_info=True)
-    caplog.handler.removeFilter(quiet_sync)
+    caplog.handler.removeFilter(log_filter)
 
     [sanitized] = [record.getMessage() for record in caplog.records]
     assert sanitized == "Failed to parse headers (url=https://f.example/a a b"

@@ -1,4 +1,4 @@
-"""Clocks and calendars: the future, clocks that jump back, ties, boundaries, and what is told of late."""
+"""Tests of time: future times, clock jumps, ties, boundaries, late batches."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def get_file_names(connection: Connection, provider: str) -> set[str]:
 
 
 @provider
-def test_what_was_created_in_the_future_arrives_once_by_then_at_the_latest(provider: str) -> None:
+def test_sync_document_from_the_future_is_delivered_once(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, settings)
         add_document("today.pdf", START)
-        connection.clock_offset = timedelta(days=-5)  # to this clock, what is created today is in the future
+        connection.clock_offset = timedelta(days=-5)  # by this clock, today is in the future
 
         first = connection.sync()
         connection.clock_offset = timedelta()
@@ -85,7 +85,7 @@ def test_what_was_created_in_the_future_arrives_once_by_then_at_the_latest(provi
 
 @provider
 @pytest.mark.parametrize("days", [1, 10, 400])
-def test_a_clock_that_jumps_back_loses_and_repeats_nothing(provider: str, days: int) -> None:
+def test_sync_clock_jumps_back_loses_and_repeats_nothing(provider: str, days: int) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, settings)
@@ -105,7 +105,7 @@ def test_a_clock_that_jumps_back_loses_and_repeats_nothing(provider: str, days: 
 
 
 @provider
-def test_two_of_one_second_are_two(provider: str) -> None:
+def test_sync_two_documents_with_one_creation_time_are_both_delivered(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, settings)
@@ -119,7 +119,7 @@ def test_two_of_one_second_are_two(provider: str) -> None:
 
 
 @provider
-def test_start_date_holds_its_own_moment(provider: str) -> None:
+def test_start_date_document_created_at_it_is_included(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, {**settings, "start_date": "2026-11-10T09:00:00Z"})
@@ -134,7 +134,7 @@ def test_start_date_holds_its_own_moment(provider: str) -> None:
 
 
 @provider
-def test_midnight_divides_nothing(provider: str) -> None:
+def test_sync_documents_around_midnight_are_each_delivered_once(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, settings)
@@ -152,7 +152,7 @@ def test_midnight_divides_nothing(provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["docmap", "sensible"])
-def test_a_state_from_the_far_future_yields_no_records(provider: str) -> None:
+def test_sync_state_from_the_far_future_repeats_nothing(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = LISTING_ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, settings)
@@ -167,7 +167,7 @@ def test_a_state_from_the_far_future_yields_no_records(provider: str) -> None:
         assert set(synced.final_statuses.values()) == {"COMPLETE"}
 
 
-def test_an_atlas_batch_that_is_named_late_is_read_alone() -> None:
+def test_sync_old_atlas_batch_added_late_is_fetched_alone() -> None:
     with frozen_sandbox() as (sandbox, url):
         submit = sandbox.atlas.submit
         old_batches = [
@@ -185,7 +185,7 @@ def test_an_atlas_batch_that_is_named_late_is_read_alone() -> None:
         assert not connection.repeated_ids
 
 
-def test_a_sensible_batch_that_is_named_late_costs_its_own_documents() -> None:
+def test_sync_old_sensible_batch_added_late_fetches_only_its_documents() -> None:
     with frozen_sandbox() as (sandbox, url):
         settings, add_document = sensible_account(sandbox)
         for days in (300, 100, 50):
@@ -201,7 +201,7 @@ def test_a_sensible_batch_that_is_named_late_costs_its_own_documents() -> None:
         assert not connection.repeated_ids
 
 
-def test_a_link_that_comes_late_brings_its_batch_however_old() -> None:
+def test_sync_late_reference_to_an_old_batch_delivers_it() -> None:
     with frozen_sandbox(extracta_batches=False) as (sandbox, url):
         template = sandbox.extracta.create("Invoices", ["vendor"])
         invoice = NewFile("old.pdf", 0, {"vendor": "Acme"})

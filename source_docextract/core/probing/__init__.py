@@ -1,1 +1,1 @@
-"""What a probe is made of: assumptions, findings and shapes of values. Pure."""
+"""The parts of a probe: assumptions, findings and shapes of values. Pure."""

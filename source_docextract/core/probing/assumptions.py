@@ -1,8 +1,9 @@
-"""The assumptions about the providers, in one table. Pure data.
+"""The form of assumptions about providers and of a probe's responses. Pure.
 
-No API could be called while the connector was written, so each reading of what a provider leaves open stands here:
-what is assumed, how sure it is, which other variants are handled, and what to do about anything else. The command
-`source-docextract probe` checks the table against an account; `docs/assumptions.md` is written from it.
+No API could be called while the connector was written. So the table of assumptions has an entry for each point that a
+provider's documentation leaves open: the assumed variant, its evidence, the other variants that the connector handles,
+and advice for anything else. The command `source-docextract probe` checks the table against the user's account;
+`docs/assumptions.md` is generated from it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from .shapes import describe_shape
 SwitchValue = bool | int | str | None
 
 REPORT_ADVICE = "Report it with this page: the connector may have to learn another form."
-"""What a user can do about most contradictions."""
+"""The advice for most contradictions."""
 
 
 class Evidence(str, Enum):
-    """How sure a fact is, from the surest to the least."""
+    """The evidence for a fact, from the strongest to the weakest."""
 
     ORIGINAL_PAGES = "documented on the pages that the connector was first written from"
     DOCUMENTED = "documented by the provider elsewhere"
@@ -32,12 +33,12 @@ class Evidence(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One reading of what a provider leaves open; the connector handles it.
+    """One possible behaviour of a provider, which the connector handles.
 
     Attributes:
-        name: unique in its assumption; part of the report.
-        sentence: what the provider does, in the present tense.
-        switches: the sandbox's switches that make it do the same; empty where it does so by default, or cannot.
+        name: its name, unique in the assumption; part of the report.
+        sentence: the provider's behaviour, in the present tense.
+        switches: the switches that make the sandbox behave alike; empty where it does so by default, or cannot.
     """
 
     name: str
@@ -47,13 +48,14 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """What the connector relies on, of one provider.
+    """An assumption about one provider that the connector relies on.
 
     Attributes:
-        id: `<provider>.<name>`; it never changes its meaning, since reports are compared by it.
-        variants: the assumed one first; the others are handled as well.
-        contradicted: what a user should do where an account shows none of them.
-        is_visible: whether a probe can see it. Some facts show over weeks only, or when something is deleted.
+        id: `<provider>.<name>`. Its meaning never changes, since reports are compared by it.
+        evidence: the evidence for the assumed variant.
+        variants: the assumed variant first, then the others that the connector handles.
+        advice: the action for a user whose account shows none of the variants.
+        is_visible: whether a probe can observe it. Some facts show only over weeks, or after a deletion.
     """
 
     id: str
@@ -64,20 +66,28 @@ class Assumption:
 
     @property
     def provider(self) -> str:
-        """The provider, as its settings object is called."""
+        """The name of the provider's settings object."""
         return self.id.split(".", maxsplit=1)[0]
 
     @property
     def assumed_variant(self) -> Variant:
+        """The variant that the connector expects."""
         return self.variants[0]
 
     def get_variant(self, name: str) -> Variant:
-        """Return the variant of that name; KeyError where there is none."""
+        """Return the variant with a name.
+
+        Raises:
+            KeyError: if there is none.
+        """
         return {variant.name: variant for variant in self.variants}[name]
 
 
 def build_rate_limit_assumption(provider: str) -> Assumption:
-    """Return the assumption that no header speaks of a limit. The command checks it, for all providers alike."""
+    """Return the assumption that no header states a rate limit.
+
+    The command checks it, for all providers alike.
+    """
     return Assumption(
         f"{provider}.rate_limit_headers",
         Evidence.GUESS,
@@ -90,7 +100,10 @@ def build_rate_limit_assumption(provider: str) -> Assumption:
 
 
 def build_keys_assumption(provider: str, evidence: Evidence, sentence: str) -> Assumption:
-    """Return the assumption that answers have known keys alone; `Findings.see_keys` checks it."""
+    """Return the assumption that responses have known keys only.
+
+    `Findings.observe_keys` checks it.
+    """
     return Assumption(
         f"{provider}.keys",
         evidence,
@@ -107,13 +120,15 @@ THROTTLED_STATUS = 429
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """One answer, or that there was none.
+    """The response to one request of a probe, or the reason why there is none.
 
     Attributes:
-        status: the HTTP status, 0 where no answer came.
-        headers: as they came; names are compared whatever letters they are written in.
-        body: the parsed JSON, None where it is none.
-        trouble: why no answer came, in words that hold no secret.
+        status: the HTTP status; 0 where no response came.
+        headers: the headers as sent; names are compared without regard to case.
+        body: the parsed JSON; None where the body is not JSON.
+        is_json: whether the body is JSON; it distinguishes a JSON null from text.
+        is_html: whether the body is a page of HTML.
+        error: why no response came, sanitized.
     """
 
     status: int
@@ -125,15 +140,22 @@ class ProbeResponse:
 
     @property
     def is_ok(self) -> bool:
+        """Whether the request succeeded, with JSON."""
         return 200 <= self.status < 300 and self.is_json
 
     @property
     def is_about_request(self) -> bool:
-        """Whether it says something of what was asked for, and not of the key, the rate or a trouble in between."""
+        """Whether the response concerns the request itself.
+
+        Other responses concern the key, the rate, a proxy or a server error.
+        """
         return 200 <= self.status < 500 and self.status not in {401, 407, 408, THROTTLED_STATUS}
 
     def describe_outcome(self, documented_keys: Iterable[str] = ()) -> str:
-        """Return the status and the shape of the answer, in words. Keys that are `documented` are shown."""
+        """Return a phrase with the status and the shape of the body.
+
+        Documented keys are named in it.
+        """
         if not self.status:
             return self.error
         if self.is_json:
@@ -142,7 +164,9 @@ class ProbeResponse:
 
 
 NO_RESPONSE = ProbeResponse(0, error="the limit of requests was reached")
-"""What a probe is sent for a request that was not made, since the limit was reached."""
+"""The response to a request that was not made, because the probe had reached its limit of requests."""
 
 ProbeFlow = Generator[Request, ProbeResponse, None]
-"""Yields one request at a time and is sent its answer. It never fails: what cannot be had is not seen."""
+"""A generator that yields one request at a time and is sent its response. It never fails: an assumption without a
+usable response counts as not seen.
+"""

@@ -1,4 +1,4 @@
-"""What an account shows of the assumptions. Pure."""
+"""Findings: what a user's account shows about each assumption. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .shapes import describe_shape, describe_status, list_unknown_keys
 
 
 class Verdict(str, Enum):
-    """What became of an assumption."""
+    """The outcome of checking one assumption against an account."""
 
     AS_ASSUMED = "as assumed"
     HANDLED = "another variant, handled"
@@ -22,6 +22,8 @@ class Verdict(str, Enum):
 
 @dataclass(slots=True)
 class _Observations:
+    """The observations about one assumption. Dicts serve as ordered sets."""
+
     variants: dict[str, None] = field(default_factory=dict)
     unexpected_shapes: dict[str, None] = field(default_factory=dict)
     details: dict[str, None] = field(default_factory=dict)
@@ -30,11 +32,14 @@ class _Observations:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One assumption, and what an account shows of it.
+    """The result for one assumption.
 
     Attributes:
-        variants: names of the variants that were seen, in the order in which they were.
-        detail: shapes and counts, in words; what was seen instead where it is contradicted.
+        assumption: the checked assumption.
+        verdict: the outcome.
+        variants: names of the observed variants, in order of observation.
+        detail: shapes and counts as text; where the assumption is contradicted, the unexpected shape first.
+        measured_switches: sandbox switches with values measured in the account.
     """
 
     assumption: Assumption
@@ -45,7 +50,10 @@ class Finding:
 
     @property
     def switches(self) -> Mapping[str, SwitchValue]:
-        """The sandbox's switches that reproduce what was seen; `measured` ones go before those of a variant."""
+        """The sandbox's switches that reproduce the observations.
+
+        Measured values override those of a variant.
+        """
         variant_switches: dict[str, SwitchValue] = {}
         for name in self.variants:
             variant_switches.update(self.assumption.get_variant(name).switches)
@@ -53,22 +61,28 @@ class Finding:
 
 
 class Findings:
-    """Collects what the answers of one provider show.
+    """The collected observations about one provider.
 
     Args:
-        assumptions: those of this provider; anything else is refused, so that no sighting goes astray.
+        assumptions: the provider's assumptions. An observation about any other raises KeyError, so that none is lost.
+
+    Attributes:
+        notes: sentences about the account that belong to no assumption, such as an endpoint that was out of reach; a
+            dict that serves as an ordered set.
     """
 
     def __init__(self, assumptions: Iterable[Assumption]) -> None:
         self._assumptions = {assumption.id: assumption for assumption in assumptions}
         self._observations: dict[str, _Observations] = {name: _Observations() for name in self._assumptions}
         self.notes: dict[str, None] = {}
-        """Sentences about the account that belong to no assumption, such as an endpoint that could not be asked."""
 
     def observe(
         self, assumption_id: str, variant_name: str, detail: str = "", switches: Mapping[str, SwitchValue] | None = None
     ) -> None:
-        """Note that an answer shows this variant. `detail` and `switches` must hold no value of the account."""
+        """Record that a response shows a variant.
+
+        `detail` and `switches` must hold no value of the account.
+        """
         observations = self._observations[assumption_id]
         observations.variants[self._assumptions[assumption_id].get_variant(variant_name).name] = None
         observations.switches.update(switches or {})
@@ -76,16 +90,22 @@ class Findings:
             observations.details[detail] = None
 
     def contradict(self, assumption_id: str, shape: str) -> None:
-        """Note that an answer shows something that no variant covers. `shape` must hold no value of the account."""
+        """Record a shape that no variant covers.
+
+        `shape` must hold no value of the account.
+        """
         self._observations[assumption_id].unexpected_shapes[shape] = None
 
     def observe_keys(self, assumption_id: str, json_object: Mapping[str, Json], documented_keys: Iterable[str]) -> None:
-        """Note whether an object has keys beyond the documented ones (variants `known` and `more`)."""
+        """Record whether an object has undocumented keys (variants `known` and `more`)."""
         unknown_keys = list_unknown_keys(json_object, documented_keys)
         self.observe(assumption_id, "more" if unknown_keys else "known", ", ".join(unknown_keys))
 
     def observe_status(self, assumption_id: str, status: Json, documented_statuses: Collection[str]) -> None:
-        """Note whether a status is documented (variants `known` and `unknown`); what is no text contradicts."""
+        """Record whether a status is documented (variants `known` and `unknown`).
+
+        A status that is no text contradicts the assumption.
+        """
         if not isinstance(status, str):
             self.contradict(assumption_id, f"`status` is {describe_shape(status)}")
         elif status in documented_statuses:
@@ -94,10 +114,11 @@ class Findings:
             self.observe(assumption_id, "unknown", f"`{describe_status(status)}`")
 
     def add_note(self, sentence: str) -> None:
+        """Add a sentence about the account that belongs to no assumption."""
         self.notes[sentence] = None
 
     def build_findings(self) -> list[Finding]:
-        """Return one finding for each assumption, in the order of the table."""
+        """Return one finding for each assumption, in the order of the assumptions."""
         return [
             self._build_finding(assumption, self._observations[name]) for name, assumption in self._assumptions.items()
         ]

@@ -1,7 +1,7 @@
-"""Describes values of an account by their shape, never by themselves. Pure.
+"""Descriptions of an account's values by shape, never by value. Pure.
 
-A report is meant to be sent to strangers. So a value is described by its type, a time by its format, a key by its name
-only if it is documented, or is made of words as keys are and ids are not.
+Users send the probe's report to strangers. So a value is described by its type and a time by its format; a key is
+named only if it is documented, or if it is made of words, as keys are and ids are not.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _MAX_NAME_LENGTH = 32
 _NAME_PATTERN = re.compile(
     r"[a-z]{1,15}(?:_[a-z]{1,15}){0,3}|[a-z]{1,15}(?:[A-Z][a-z]{1,14}){0,3}|[A-Z]{2,15}(?:_[A-Z]{1,15}){0,3}"
 )
-"""snake_case, camelCase or CAPITALS, of letters alone: random ids have digits or change case within a word."""
+"""snake_case, camelCase or CAPITALS, of letters only: random ids have digits or change case within a word."""
 
 _MIXED_CASE = re.compile(r"(?:[A-Z][a-z]?){4,}")
 
 _CONSONANTS = re.compile(r"(?i)[b-df-hj-np-tv-xz]{6,}")
-"""Neither is found in words: case that changes with every letter or two, and six consonants in a row."""
+"""Signs of a random id, like the pattern above: six consonants in a row, or a change of case every letter or two."""
 
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
 
@@ -34,13 +34,16 @@ _ISO_TIME = re.compile(
 
 
 def is_word(name: str) -> bool:
-    """Return whether a name looks like an identifier that people wrote, and not like an id or a value."""
+    """Return whether a name looks like an identifier, and not like an id or a value."""
     is_made_of_words = len(name) <= _MAX_NAME_LENGTH and bool(_NAME_PATTERN.fullmatch(name))
     return is_made_of_words and not _CONSONANTS.search(name) and (name.isupper() or not _MIXED_CASE.search(name))
 
 
 def get_type_name(value: Json) -> str:
-    """Return the JSON type of a value: `text`, `number`, `true or false`, `null`, `list`, `object`."""
+    """Return the JSON type of a value.
+
+    It is one of `text`, `number`, `true or false`, `null`, `list` and `object`.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -53,7 +56,10 @@ def get_type_name(value: Json) -> str:
 
 
 def describe_shape(value: Json, documented_keys: Iterable[str] = ()) -> str:
-    """Return a sentence part such as `object with the keys data, hasMore and 2 others`."""
+    """Return a phrase such as `object with the keys data, hasMore and 2 others`.
+
+    Keys that are neither documented nor words are counted, not named.
+    """
     if isinstance(value, list):
         type_names = sorted({get_type_name(item) for item in value})
         return f"list of {len(value)} ({', '.join(type_names)})" if type_names else "empty list"
@@ -64,35 +70,36 @@ def describe_shape(value: Json, documented_keys: Iterable[str] = ()) -> str:
     known_keys = set(documented_keys)
     visible_keys = sorted(name for name in value if name in known_keys or is_word(name))[:_MAX_KEYS]
     hidden_count = len(value) - len(visible_keys)
-    keys_text = ", ".join(visible_keys)
     if not visible_keys:
         return f"object with {hidden_count} keys"
-    return f"object with the keys {keys_text}" + (f" and {hidden_count} others" if hidden_count else "")
+    others_text = f" and {hidden_count} others" if hidden_count else ""
+    return f"object with the keys {', '.join(visible_keys)}{others_text}"
 
 
 def list_unknown_keys(json_object: Mapping[str, Json], documented_keys: Iterable[str]) -> list[str]:
-    """Return `name (type)` for each key that is not documented; a name that could be a value is left out."""
+    """Return `name (type)` for each undocumented key.
+
+    Names that could be values are counted only.
+    """
     known_keys = set(documented_keys)
     unknown_keys = [name for name in json_object if name not in known_keys]
-    visible_keys = [f"{name} ({get_type_name(json_object[name])})" for name in unknown_keys if is_word(name)][
-        :_MAX_KEYS
-    ]
+    visible_keys = [name for name in unknown_keys if is_word(name)][:_MAX_KEYS]
+    key_texts = [f"{name} ({get_type_name(json_object[name])})" for name in visible_keys]
     hidden_count = len(unknown_keys) - len(visible_keys)
-    return [*visible_keys, f"{hidden_count} whose names may be values"] if hidden_count else visible_keys
+    return [*key_texts, f"{hidden_count} whose names may be values"] if hidden_count else key_texts
 
 
 def describe_status(value: Json) -> str:
-    """Return a status as it was sent, if it is one word of letters; else only its type."""
+    """Return a status as sent if it is one word of letters, else its type."""
     if isinstance(value, str) and is_word(value):
         return value
     return f"a {get_type_name(value)} that is no word"
 
 
 def describe_time_format(value: Json) -> str:
-    """Return the format of a time.
+    """Return the format of a time, or the value's type where it is no time.
 
-    Such as `ISO 8601 with a zone`, `milliseconds`, `seconds as text`, `an HTTP date` or `missing`; the value's type
-    where it is no time.
+    Formats are `ISO 8601 with a zone`, `milliseconds`, `seconds as text`, `an HTTP date`, `missing` and the like.
     """
     if value is None or value == "":
         return "missing"
@@ -114,7 +121,10 @@ def _describe_time_text(text: str) -> str:
 
 
 def _describe_epoch_unit(number: float) -> str:
-    """Return the unit of a time since 1970 that lies between 2001 and 2100."""
+    """Return the unit of a number that counts the time since 1970.
+
+    The time has to lie between 2001 and 2100.
+    """
     for unit, lower, upper in (
         ("seconds", 1e9, 4.2e9),
         ("milliseconds", 1e12, 4.2e12),
@@ -127,7 +137,10 @@ def _describe_epoch_unit(number: float) -> str:
 
 
 def parse_time(value: Json) -> datetime | None:
-    """Return an ISO time with its zone, None where it is none; for comparing, never for showing."""
+    """Return the time of ISO 8601 text, else None.
+
+    It serves comparisons and never becomes part of a report.
+    """
     if not isinstance(value, str) or not _ISO_TIME.fullmatch(value.strip()):
         return None
     try:
