@@ -252,7 +252,8 @@ def _add_credentials(params: dict[str, Any], credentials: Credentials | None) ->
     if isinstance(credentials, HeaderCredentials):
         value = credentials.value.get_secret_value()
         register_secrets(value, *value.split())
-        params["session"].secret_header = credentials.name
+        session: _RestrictedSession = params["session"]  # typed, so that mypy checks the attribute's name
+        session.secret_header_name = credentials.name
         # smart-open's own header, which keeps the file from being compressed on its way, is replaced by these.
         return {**params, "headers": {"Accept-Encoding": "identity", credentials.name: value}}
     return params
