@@ -1,1 +1,1 @@
-"""Requests to one provider: spaced, retried, logged in, and their answers made safe to read."""
+"""The HTTP wing: sends the requests of one provider and classifies its responses."""

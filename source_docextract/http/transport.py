@@ -1,7 +1,8 @@
 """The transport: one HTTP request and its response, and errors that carry no text of the HTTP library.
 
-Only this module sends requests with aiohttp. The CDK's `HttpClient` is not used, for three reasons: its waits cannot be cancelled, it
-logs what it sends, and one request costs as much CPU as all later work on the fifty documents of the response.
+Only this module sends requests with aiohttp. The CDK's `HttpClient` is not used, for three reasons: its waits cannot be
+cancelled, it logs what it sends, and one request costs as much CPU as all later work on the fifty documents of the
+response.
 """
 
 from __future__ import annotations
