@@ -1,1 +1,1 @@
-"""The HTTP wing: sends the requests of one provider and classifies its responses."""
+"""The HTTP wing: requests to one provider, and the meaning of its responses."""

@@ -1,4 +1,7 @@
-"""The token of a provider with a login: obtained once, shared by all requests, renewed when it expires."""
+"""The token of a provider with a login, shared by all requests.
+
+The token is renewed when it expires, with one login however many requests find it expired.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from ..core.errors import ConnectorError, CredentialsError, RequestRejected
 
 _MIN_LIFETIME, _MAX_LIFETIME = 60.0, 86_400.0
-"""Bounds for the lifetime of a token, in seconds, whatever the login response says.
+"""Bounds in seconds for the lifetime of a token that a login response states.
 
 A token used beyond its life costs one refusal and one renewal. A lifetime of zero would cost a login for each request.
 """
@@ -65,7 +68,9 @@ class TokenProvider:
             return token
 
     async def replace_token(self, token: Token, refusal: CredentialsError) -> Token:
-        """Return a new token for one that the provider refused. All requests with that token get the same new one.
+        """Return a new token for one that the provider refused.
+
+        All requests with the refused token get the same new token.
 
         Args:
             token: the refused token.

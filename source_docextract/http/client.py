@@ -145,7 +145,9 @@ class Client:
         self._event_loop.submit(release_slot, lambda _: None)
 
     def log_in(self) -> None:
-        """Obtain a token, to prove the credentials. Does nothing for a provider without a login.
+        """Obtain a token, to prove the credentials.
+
+        For a provider without a login, this does nothing.
 
         Raises:
             ConnectorError: the login failed.
@@ -191,7 +193,10 @@ class Client:
             await self._sleep(delay)
 
     def _record_retry(self, request: Request, error: RetryableError, delay: float, next_try: int) -> None:
-        """Count a retry, block the lane if it is throttled, and log the wait once for all requests that share it."""
+        """Count a retry, block a throttled lane, and log the wait.
+
+        Requests that wait at the same time share one log line.
+        """
         limiter = self._get_limiter(request.lane)
         if error.is_throttled:
             limiter.block(delay)
@@ -224,7 +229,7 @@ class Client:
         return self._limiters[lane]
 
     async def _send_with_token(self, header_name: str, token_provider: TokenProvider, request: Request) -> Json:
-        """Send a request with the current token, and renew a token that the provider refuses.
+        """Send a request with the current token; renew it if the provider refuses it.
 
         Concurrent requests share one renewal. Atlas documents a 401 on a data call for an expired token.
         """

@@ -1,4 +1,4 @@
-"""An event loop in a thread, which runs all requests of one provider beside the thread that syncs.
+"""An event loop in a thread of its own, for all requests of one provider.
 
 One thread for each request has two drawbacks. A sync takes more than twice the CPU time, because the threads share one
 interpreter. A thread that waits for a response cannot be stopped, whereas a task can be cancelled anywhere.

@@ -1,4 +1,6 @@
-"""Lenient JSON decoding, with values that orjson, the state and destinations can all hold. Pure.
+"""Lenient JSON decoding. Pure.
+
+The values are such that orjson, the state and every destination can hold them.
 
 Providers send JSON that a strict parser rejects: a name cut in the middle of an emoji, a NaN from a calculation, an
 account number of 20 digits as a number. With a strict parser such a batch would fail at every sync. So this module
@@ -22,8 +24,8 @@ from ..core.json_types import Json
 _LONG_DIGIT_RUN = b"0" * 19
 """The shortest run of digits that may not fit into 64 bits, with each digit as `_DIGITS_TO_ZEROS` maps it."""
 
-# One `translate` and one search over the bytes cost far less than a slow parse. Only the rare response with a long run
-# of digits, in a number or in a string, is parsed a second time.
+# orjson turns integers beyond 64 bits into floats, which would change an account number. Only a response with a long
+# run of digits, in a number or in a string, is parsed a second time, by the slower parser.
 _DIGITS_TO_ZEROS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else byte for byte in range(256))
 
 _CHARSET_PARAMETER = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([^\s;\"']+)")
@@ -82,7 +84,9 @@ def parse_json(content: bytes, content_type: str = "") -> Json:
 
 @lru_cache(maxsize=64)
 def find_charset(content_type: str) -> str:
-    """Return Python's name of the charset in a `Content-Type`, or empty text for UTF-8 and for an unknown one.
+    """Return Python's name of the charset in a `Content-Type` header.
+
+    The name is empty for UTF-8, for an unknown charset, and for a header without a charset.
 
     The JSON standard prescribes UTF-8 and defines no charset parameter. With an unknown name, such as `utf8mb4`, that
     rule stays in force, and bytes that are not UTF-8 are an error.
@@ -94,7 +98,7 @@ def find_charset(content_type: str) -> str:
             return ""
         if codec_name.startswith(_UTF_PREFIXES):
             return codec_name
-        # Codecs such as EBCDIC's or rot13 cannot be meant: in them the brackets of JSON would be other characters.
+        # A charset such as EBCDIC (cp037) cannot be meant: its bytes for the brackets of JSON differ from ASCII.
         keeps_ascii = _PRINTABLE_ASCII.decode(codec_name) == _PRINTABLE_ASCII.decode("ascii")
         return codec_name if keeps_ascii else ""
     except (LookupError, ValueError):
@@ -102,7 +106,7 @@ def find_charset(content_type: str) -> str:
 
 
 def decode_text(content: bytes, content_type: str) -> str:
-    """Return the text of an error body for a message, with U+FFFD for each invalid byte."""
+    """Return the text of an error body, with U+FFFD for each invalid byte."""
     return content.decode(find_charset(content_type) or json.detect_encoding(content), "replace")
 
 
@@ -126,7 +130,7 @@ def _parse_lenient_json(text: str) -> Json:
         json_text = json.dumps(value, ensure_ascii=False)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    # Joins escaped surrogate halves that form a pair, and replaces lone ones with U+FFFD.
+    # Replaces lone surrogates with U+FFFD. UTF-16 can carry them this far, UTF-8 cannot.
     return orjson.loads(json_text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 

@@ -22,7 +22,9 @@ gap at the provider at least as long as it demands. DESIGN.md, section 6, allows
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The limits on tries and waits of one request. Waits double from try to try, with jitter.
+    """The limits on the tries and waits of one request.
+
+    Waits double from try to try, with jitter.
 
     Attributes:
         max_tries: tries of one request, the first one included.
@@ -41,15 +43,18 @@ class RetryPolicy:
     max_response_seconds: float = 300.0
 
     def compute_wait(self, failed_tries: int) -> float:
-        """Return the seconds to wait before the next try, if the provider asks for no longer wait."""
+        """Return the seconds to wait before the next try.
+
+        A longer `Retry-After` goes before it.
+        """
         upper_bound = min(self.max_wait, self.first_wait * 2.0 ** (failed_tries - 1))
         return upper_bound * random.uniform(0.5, 1)  # noqa: S311 (spreads the tries; nothing secret)
 
 
 class RateLimiter:
-    """The rate limiter of one lane: it lets one request pass at a time, `interval` seconds apart.
+    """The rate limiter of one lane, for the coroutines of one event loop.
 
-    It belongs to one event loop.
+    It lets one request pass at a time, at least `interval` seconds apart.
 
     Attributes:
         pending_slots: one slot for each request that waits for its turn, for its response or for its next try.
@@ -69,10 +74,13 @@ class RateLimiter:
         self._turn_lock = asyncio.Lock()  # held while waiting for a turn
 
     async def acquire(self, in_flight_slots: asyncio.Semaphore) -> float:
-        """Wait for the lane's turn and for a slot of the provider, and return the seconds waited for the turn.
+        """Wait for a turn in the lane and then for a slot of the provider.
 
         Args:
             in_flight_slots: one slot for each request that the provider may receive at once. The caller releases it.
+
+        Returns:
+            The seconds waited for the turn.
         """
         async with self._turn_lock:
             entered_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""The classification of responses: a parsed body, a retryable error, or one of the connector's errors."""
+"""The classification of responses: a parsed body, or the error to raise."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class ResponseClassifier:
             self._error_format.extract_reason(body) if is_json else decode_text(body_start, response.content_type)
         )
         status_text = f" ({status}{f': {reason}' if reason else ''})"
-        # Sensible and DocMap answer 429 for a throttled request and for a used-up monthly quota. Only the reason
+        # Sensible and DocMap return 429 for a throttled request and for a used-up monthly quota. Only the reason
         # distinguishes them, and a retry would not bring the quota back.
         if status == _TOO_MANY_REQUESTS and self._error_format.is_quota_reason(reason):
             message = (
@@ -223,9 +223,10 @@ class ResponseClassifier:
         return RequestRejected(f"{name} refused the request{status_text}. {advice}", status, body)
 
     def _parse_retry_after(self, response: RawResponse) -> float | None:
-        """Return the seconds that a `Retry-After` header asks for, or None without a readable one.
+        """Return the seconds that a `Retry-After` header asks for.
 
-        RFC 9110 allows a whole number of seconds or an HTTP date. A fraction of a second is accepted as well.
+        The result is None for a missing or unreadable header. RFC 9110 allows a whole number of seconds or an HTTP
+        date. A fraction of a second is accepted as well.
         """
         header = response.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
@@ -237,14 +238,15 @@ class ResponseClassifier:
 
     @staticmethod
     def _sanitize_reason(text: str | None) -> str:
-        """Return a provider's error text, sanitized for messages; empty text for an HTML page."""
+        """Return a provider's error text for messages, empty for an HTML page."""
         return "" if not text or _is_html_page(text) else sanitize(text).rstrip(".")
 
 
 def _get_plain_text(response: RawResponse) -> str | None:
-    """Return the text of a response that is not JSON, or None for the HTML page of a gateway or firewall.
+    """Return the text of a response that is not JSON, or None for an HTML page.
 
-    Sensible's documented errors are plain text, so this text may prove that an id is unknown.
+    A page comes from a gateway or firewall. Sensible's documented errors are plain text, so the text may prove that an
+    id is unknown.
     """
     text = response.content.decode(errors="replace").strip()
     is_declared_html = "html" in response.headers.get("Content-Type", "").lower()

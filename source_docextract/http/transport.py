@@ -1,4 +1,6 @@
-"""The transport: one HTTP request and its response, and errors that carry no text of the HTTP library.
+"""The transport: sends one HTTP request and returns its response.
+
+Its errors carry no text of the HTTP library, which may quote a key or a signed URL.
 
 Only this module sends requests with aiohttp. The CDK's `HttpClient` is not used, for three reasons: its waits cannot be
 cancelled, it logs what it sends, and one request costs as much CPU as all later work on the fifty documents of the
@@ -243,7 +245,13 @@ async def _call_on_sent(_session: aiohttp.ClientSession, trace_context: SimpleNa
 
 
 def _find_proxy(url: str) -> tuple[str | None, str]:
-    """Return the proxy for a URL and the environment variable that names it, or `(None, "")` without a proxy."""
+    """Return the proxy for a URL, and the environment variable that names it.
+
+    Without a proxy, the result is `(None, "")`.
+
+    Raises:
+        ConfigError: the variable names a proxy that does not speak HTTP, or an invalid URL.
+    """
     # The functions of requests, so that NO_PROXY means here what it means to the CDK and to other Python programs.
     proxy_value = select_proxy(url, get_environ_proxies(url))
     if not proxy_value:
