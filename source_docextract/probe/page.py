@@ -1,7 +1,7 @@
 """The report of a probe: Markdown, with one line of JSON for programs. Pure.
 
-DESIGN.md, section 9, promises that a report shows shapes only: names of documented keys, types, counts and statuses. The
-probes keep that promise, since this module writes each detail and note as it is.
+DESIGN.md, section 9, promises that a report shows shapes only: names of documented keys, types, counts and statuses.
+The probes keep that promise; this module writes each detail and note unchanged.
 """
 
 from __future__ import annotations
