@@ -35,10 +35,10 @@ class Token:
 
 
 class TokenProvider:
-    """A provider of the current token, for the coroutines of one event loop."""
+    """The current token, shared by the coroutines of one event loop."""
 
     def __init__(self, log_in: Callable[[], Awaitable[tuple[str, float]]], credential_settings: str) -> None:
-        """Create a provider without a token; the first `get_token` logs in.
+        """Start without a token; the first `get_token` logs in.
 
         Args:
             log_in: returns a new token and its lifetime in seconds.

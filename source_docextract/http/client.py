@@ -91,7 +91,7 @@ class Client:
             max_in_flight: requests that may be on their way at once.
             retry_policy: how often and how long to retry.
             now: returns the current time, to read dates in `Retry-After`.
-            logger: receives retries at INFO and requests at DEBUG; by default Airbyte's logger.
+            logger: receives waits at INFO and requests at DEBUG; by default Airbyte's logger.
 
         Raises:
             ConfigError: the CA certificates cannot be read, or the proxy does not speak HTTP.
@@ -132,7 +132,7 @@ class Client:
             request: the request; the spacing of its lane applies.
             on_done: called once, in the client's thread. Receives the parsed body of a 2xx response, or a ConfigError,
                 TransientError, UnreadableResponse or RequestRejected after the last try. Receives SyncStopped if the
-                client is closed before the request ends.
+                client is closed before the request ends, or in the caller's thread if it is closed already.
         """
         self._event_loop.submit(partial(self._send_in_lane, request), on_done)
 
@@ -183,7 +183,7 @@ class Client:
             except RetryableError as error:
                 delay = max(error.retry_after or 0.0, self._retry_policy.compute_wait(try_count))
                 is_last_try = try_count >= self._retry_policy.max_tries
-                # All waits of one request count, or five waits of ten minutes would hold the sync for an hour.
+                # All waits of one request count, or five waits of ten minutes would hold the sync for 50.
                 if is_last_try or total_delay + delay > self._retry_policy.max_retry_after:
                     provider_name = self.error_format.provider_name
                     message = f"{provider_name} {error}, {try_count} times in a row. {error.advice}".rstrip()
@@ -218,6 +218,7 @@ class Client:
 
     async def _sleep(self, seconds: float) -> None:
         started_at = time.monotonic()
+        # A `finally`, so that the summary of a stopped sync counts the part of a wait that has passed.
         try:
             await asyncio.sleep(seconds)
         finally:

@@ -75,7 +75,7 @@ class EventLoopThread:
         return outcome
 
     def close(self) -> None:
-        """Cancel all tasks and end the thread. Further calls do nothing."""
+        """Cancel all tasks and end the thread. A second call is harmless."""
         with self._lock:
             if not self._is_closed and self._loop:
                 self._loop.call_soon_threadsafe(self._loop.stop)

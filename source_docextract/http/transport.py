@@ -203,6 +203,7 @@ class Transport:
             and error.status not in _RETRYABLE_PROXY_STATUSES
         ):
             raise ProxyRefusedError(error.status, self._proxy_setting) from None
+        # The order matters: aiohttp derives its timeouts from `asyncio.TimeoutError` and from ClientConnectionError.
         for error_class, reason in (
             (aiohttp.ClientSSLError, "has a certificate that cannot be trusted"),
             (aiohttp.ConnectionTimeoutError, f"did not take the connection within {TIMEOUT[0]} s"),
@@ -272,7 +273,11 @@ def _find_proxy(url: str) -> tuple[str | None, str]:
 
 
 def _create_ssl_context() -> ssl.SSLContext:
-    """Return a TLS context with the CA certificates that requests and curl would use."""
+    """Return a TLS context with the CA certificates that requests and curl would use.
+
+    Raises:
+        ConfigError: the certificates cannot be read.
+    """
     ca_path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
     try:
         if Path(ca_path).is_dir():

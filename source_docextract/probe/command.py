@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _choose_exit_code(reports: Sequence[ProviderReport], changes: Sequence[str] 
     # A probe without responses comes first: its findings are all "not seen", which must not pass as agreement.
     if not all(report.has_answers for report in reports):
         return EXIT_CANNOT_PROBE
-    findings = [finding for report in reports for finding in report.findings]
+    findings = chain.from_iterable(report.findings for report in reports)
     if any(finding.verdict is Verdict.CONTRADICTED for finding in findings):
         return EXIT_CONTRADICTED
     return EXIT_CHANGED if changes else EXIT_AGREES

@@ -120,11 +120,9 @@ def parse_report(text: str) -> EarlierReport:
                 f"and this version reads format {REPORT_FORMAT}. Make a new one."
             )
         findings = report_json["findings"]
-        return EarlierReport(
-            {name: Verdict(finding["verdict"]) for name, finding in findings.items()},
-            {name: tuple(finding["variants"]) for name, finding in findings.items()},
-            report_json["switches"],
-        )
+        verdicts = {assumption_id: Verdict(finding["verdict"]) for assumption_id, finding in findings.items()}
+        variants = {assumption_id: tuple(finding["variants"]) for assumption_id, finding in findings.items()}
+        return EarlierReport(verdicts, variants, report_json["switches"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("The file of --against holds no report. Name one that probe wrote.") from None
 
@@ -191,11 +189,11 @@ def format_switch(value: SwitchValue) -> str:
 def _render_json_line(
     reports: Iterable[ProviderReport], version: str, created_at: datetime, switches: Mapping[str, SwitchValue]
 ) -> str:
-    findings = {
-        finding.assumption.id: {"verdict": finding.verdict.value, "variants": list(finding.variants)}
-        for report in reports
-        for finding in report.findings
-    }
+    findings = {}
+    for report in reports:
+        for finding in report.findings:
+            finding_json = {"verdict": finding.verdict.value, "variants": list(finding.variants)}
+            findings[finding.assumption.id] = finding_json
     report_json = {
         _MARKER_KEY: REPORT_FORMAT,
         "version": version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ..core.probing.assumptions import Assumption, ProbeFlow
@@ -55,7 +56,7 @@ PROBES: Mapping[str, Probe] = {
 }
 """The probe of each provider, by the name of the provider's settings."""
 
-ASSUMPTIONS: tuple[Assumption, ...] = tuple(assumption for probe in PROBES.values() for assumption in probe.assumptions)
+ASSUMPTIONS: tuple[Assumption, ...] = tuple(chain.from_iterable(probe.assumptions for probe in PROBES.values()))
 """All assumptions, in the order of the report."""
 
 

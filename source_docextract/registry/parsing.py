@@ -62,7 +62,7 @@ def _parse_json_line(line: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
-        return None
+        return None  # no object, so `_parse_batch` reports the line with the others
 
 
 def build_registry(rows: Iterable[tuple[int, Any]], products: Collection[str], registry_label: str) -> Registry:
@@ -121,8 +121,9 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
     created_at, expected_files = _parse_created_at(cells["created_at"]), cells["expected_files"]
     if expected_files and not (expected_files.isascii() and expected_files.isdigit() and len(expected_files) < 10):
         raise ValueError("has an expected_files that is no whole number")
+    template_id = cells["template_id"] if NEEDS_TEMPLATE[product] else None
     return product, PartitionRef(
-        template_id=cells["template_id"] if NEEDS_TEMPLATE[product] else None,
+        template_id=template_id,
         batch_id=cells["batch_id"],
         created_at=created_at,
         approx_created_at=created_at,
