@@ -1,1 +1,1 @@
-"""Requests to one provider: spaced, retried, logged in, and their answers made safe to read."""
+"""The HTTP wing: requests to one provider, and the meaning of its responses."""

@@ -1,4 +1,7 @@
-"""A token traded for credentials: one login for all requests, however many find the token expired."""
+"""The token of a provider with a login, shared by all requests.
+
+The token is renewed when it expires, with one login however many requests find it expired.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +13,51 @@ from dataclasses import dataclass
 from ..core.errors import ConnectorError, CredentialsError, RequestRejected
 
 _MIN_LIFETIME, _MAX_LIFETIME = 60.0, 86_400.0
-"""Seconds that a token is used at least and at most, whatever its login says of it: where it has expired before, its
-provider says so, and it is renewed. A login for each request would double them all."""
+"""Bounds in seconds for the lifetime of a token that a login response states.
+
+A token used beyond its life costs one refusal and one renewal. A lifetime of zero would cost a login for each request.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """One login's: another is another token, even if it has the same value. `expires` is of the monotonic clock."""
+    """The token of one login.
+
+    Tokens are compared by identity (`eq=False`): a renewed token counts as another one even if its value is the same.
+
+    Attributes:
+        value: the text that requests carry.
+        expires_at: the end of its life, in seconds of the monotonic clock.
+    """
 
     value: str
     expires_at: float
 
 
 class TokenProvider:
-    """The current token. Belongs to one event loop.
-
-    Args:
-        log_in: gives a new token and the seconds it lives.
-        credentials: the settings to check when the login is refused.
-    """
+    """The current token, shared by the coroutines of one event loop."""
 
     def __init__(self, log_in: Callable[[], Awaitable[tuple[str, float]]], credential_settings: str) -> None:
+        """Start without a token; the first `get_token` logs in.
+
+        Args:
+            log_in: returns a new token and its lifetime in seconds.
+            credential_settings: the settings that the user has to check if the login is refused.
+        """
         self._log_in = log_in
         self._credential_settings = credential_settings
         self._token: Token | None = None
         self._login_error: ConnectorError | None = None
-        self._unconfirmed_logins = 0  # logins since a token was last taken
+        self._unconfirmed_logins = 0  # logins since the provider last accepted a token
+        # Held during a login, so that all requests that need a token share one. The CDK's authenticator makes one login
+        # for each thread with an expired token (8 for 8 threads).
         self._lock = asyncio.Lock()
 
     async def get_token(self) -> Token:
-        """The token; a new one where there is none or it has expired.
+        """Return the current token; log in first if there is none or it has expired.
 
-        A login that failed for good is not tried again: all who ask for a token are told why.
+        Raises:
+            ConnectorError: the login failed. It is not tried again, and every later call raises the same error.
         """
         async with self._lock:
             if self._login_error:
@@ -52,12 +68,21 @@ class TokenProvider:
             return token
 
     async def replace_token(self, token: Token, refusal: CredentialsError) -> Token:
-        """A new token for one that was refused, the same for all who held that one.
+        """Return a new token for one that the provider refused.
 
-        Where two in a row were never taken, it is not the token that is wrong, and all are told of the refusal.
+        All requests with the refused token get the same new token.
+
+        Args:
+            token: the refused token.
+            refusal: the error that refused it.
+
+        Raises:
+            CredentialsError: `refusal`, if the provider accepted neither of two tokens in a row.
+            ConnectorError: the login failed.
         """
         async with self._lock:
             if self._token is token:
+                # A fresh token that is refused as well has not expired, so a further login would not help.
                 if self._unconfirmed_logins > 1:
                     self._login_error = self._login_error or refusal
                     raise self._login_error
@@ -65,15 +90,15 @@ class TokenProvider:
         return await self.get_token()
 
     def confirm_token(self) -> None:
-        """A token was taken."""
+        """Note that the provider accepted a token."""
         self._unconfirmed_logins = 0
 
     async def _request_token(self) -> Token:
         try:
             value, lifetime = await self._log_in()
         except RequestRejected as refusal:
-            # An error body with 400 (documented for incomplete credentials) or 422 is about what was sent; a 402 or a
-            # page says nothing of it.
+            # Atlas documents 400 for incomplete credentials; a JSON body with 400 or 422 is about the request. A 402 or
+            # a page of HTML proves nothing about the credentials.
             is_about_credentials = refusal.status in {400, 422} and isinstance(refusal.body, Mapping)
             self._login_error = (
                 CredentialsError(f"{refusal} Check {self._credential_settings}.") if is_about_credentials else refusal
@@ -83,6 +108,6 @@ class TokenProvider:
             self._login_error = error
             raise
         self._unconfirmed_logins += 1
-        # The least for what is no number, too: nothing compares to it.
+        # NaN compares as false, so it gets the shortest lifetime.
         capped_lifetime = min(lifetime, _MAX_LIFETIME) if lifetime > _MIN_LIFETIME else _MIN_LIFETIME
         return Token(value, time.monotonic() + capped_lifetime)

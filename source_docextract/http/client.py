@@ -1,7 +1,9 @@
-"""Requests to one provider: spaced, retried, logged in.
+"""The HTTP client of one provider: spacing, retries, authentication and logging.
 
-When to try again is decided here: a throttled endpoint holds up all requests to it, not only the one that was told so,
-and a wait that is longer than a sync is worth is left for the next one.
+The client alone decides when to retry:
+
+- A throttled response delays every request of its lane, not only the one that was throttled.
+- A wait beyond `RetryPolicy.max_retry_after` ends in an error, and the next sync tries again.
 """
 
 from __future__ import annotations
@@ -33,15 +35,21 @@ from .responses import ResponseClassifier, RetryableError
 from .transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError, Transport
 
 _MAX_TOKEN_RENEWALS = 2
-"""Tokens that may expire under one request, before it is the request that is refused."""
+"""Token renewals for one request. A request refused with a third token raises the refusal."""
 
 _MAX_LOGGED_WAITS = 20
-"""Waits that are told of in one sync; a provider that is in trouble all day must not bury the log."""
+"""Waits that one client logs. A provider that fails all day must not bury the rest of the log."""
 
 
 @dataclass(slots=True)
 class RequestStats:
-    """What a client has done so far. Seconds waited: for spacing, for `Retry-After` and between tries."""
+    """The request counts and waiting time of one client.
+
+    Attributes:
+        requests: requests sent, with logins and retries.
+        retries: requests sent again after a retryable error.
+        waited_seconds: seconds spent on spacing, on `Retry-After` and between tries, added up over all requests.
+    """
 
     requests: int = 0
     retries: int = 0
@@ -49,14 +57,14 @@ class RequestStats:
 
 
 class Client:
-    """Sends requests to one provider. May be used by all threads; what it does, it does in one of its own.
+    """A client that sends the requests of one provider.
 
-    Args:
-        spacing: seconds between requests, by lane; a lane that is not named has none.
-        now: the wall clock, for `Retry-After` dates.
+    Every method may be called from any thread. The requests run in one event loop, in a thread of the client.
 
-    Raises:
-        ConfigError: where the certificates to trust cannot be read, or the proxy is of another kind.
+    Attributes:
+        error_format: how the provider reports errors.
+        stats: request counts and waiting time so far.
+        max_in_flight: requests that may be on their way at once.
     """
 
     def __init__(
@@ -72,6 +80,22 @@ class Client:
         now: Callable[[], datetime] | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
+        """Create a client. The connection is opened by the first request.
+
+        Args:
+            error_format: how the provider reports errors.
+            base_url: the URL that every request path is appended to.
+            headers: sent with each request; they may carry the API key.
+            login: how to obtain a token, for a provider that needs one.
+            spacing: seconds between two requests, by lane. A lane without an entry has no spacing.
+            max_in_flight: requests that may be on their way at once.
+            retry_policy: how often and how long to retry.
+            now: returns the current time, to read dates in `Retry-After`.
+            logger: receives waits at INFO and requests at DEBUG; by default Airbyte's logger.
+
+        Raises:
+            ConfigError: the CA certificates cannot be read, or the proxy does not speak HTTP.
+        """
         self.error_format = error_format
         self.stats = RequestStats()
         self.max_in_flight = max_in_flight
@@ -82,6 +106,7 @@ class Client:
         self._in_flight_slots = asyncio.Semaphore(max_in_flight)
         self._retry_policy = retry_policy or RetryPolicy()
         self._logger = logger or logging.getLogger("airbyte")
+        # Providers and proxies quote request headers in error bodies, so no message may hold a header's value.
         register_secrets(*(value.removeprefix("Bearer ") for value in self._headers.values()))
         self._send: Callable[[Request], Awaitable[Json]] = self._send_once
         self._token_provider: TokenProvider | None = None
@@ -98,17 +123,21 @@ class Client:
         self._event_loop = EventLoopThread(error_format.provider_name, on_close=self._transport.close)
 
     def submit(self, request: Request, on_done: Callable[[Json | Exception], None]) -> None:
-        """Sends a request when its turn has come. `tell` is called in another thread, with the parsed body of a 2xx
-        answer or with an error: ConfigError, TransientError, BadAnswer or Refused, as their names say, with passing
-        troubles already retried; Stopped where the client was closed before.
+        """Queue a request and pass its outcome to `on_done`.
 
-        After an error its place in the lane stays taken until `go_on` is called: what waits for that is not sent before
-        it is decided whether more is to be sent at all.
+        After an error, the request keeps its slot in the lane until the caller calls `release_lane`. Until then no
+        request that waits for this slot is sent, so that the caller can abort the provider first.
+
+        Args:
+            request: the request; the spacing of its lane applies.
+            on_done: called once, in the client's thread. Receives the parsed body of a 2xx response, or a ConfigError,
+                TransientError, UnreadableResponse or RequestRejected after the last try. Receives SyncStopped if the
+                client is closed before the request ends, or in the caller's thread if it is closed already.
         """
         self._event_loop.submit(partial(self._send_in_lane, request), on_done)
 
     def release_lane(self, lane: str) -> None:
-        """What has failed was heard of, and more is to be sent nevertheless."""
+        """Release the lane slot of a failed request, so that the next request is sent."""
 
         async def release_slot() -> None:
             self._get_limiter(lane).pending_slots.release()
@@ -116,19 +145,33 @@ class Client:
         self._event_loop.submit(release_slot, lambda _: None)
 
     def log_in(self) -> None:
-        """Proves the credentials, where the provider has a login."""
+        """Obtain a token, to prove the credentials.
+
+        For a provider without a login, this does nothing.
+
+        Raises:
+            ConnectorError: the login failed.
+        """
         if self._token_provider:
             self._event_loop.run(self._token_provider.get_token)
 
     def close(self) -> None:
-        """Ends every wait at once, also for an answer, and lets no further request out."""
+        """Cancel all requests and waits, and send no further request.
+
+        DESIGN.md promises that a stopped sync ends within 5 seconds.
+        """
         self._event_loop.close()
 
     async def _send_in_lane(self, request: Request) -> Json:
-        """No more of a lane at once than can be on their way: who asks for a token does so just before it is used."""
+        """Send a request once the lane has a free slot.
+
+        The slots limit the requests that have a token but wait for their turn: a token fetched early may expire there.
+        """
         pending_slots = self._get_limiter(request.lane).pending_slots
         await pending_slots.acquire()
         body = await self._send_with_retries(request, self._send)
+        # Not in a `finally`: after an error the slot stays taken until `release_lane`. Three failures in a row abort
+        # the provider, and no further request may leave before the caller has counted this one.
         pending_slots.release()
         return body
 
@@ -139,18 +182,21 @@ class Client:
                 return await send(request)
             except RetryableError as error:
                 delay = max(error.retry_after or 0.0, self._retry_policy.compute_wait(try_count))
-                if (
-                    try_count >= self._retry_policy.max_tries
-                    or total_delay + delay > self._retry_policy.max_retry_after
-                ):
-                    message = f"{self.error_format.provider_name} {error}, {try_count} times in a row. {error.advice}".rstrip()
+                is_last_try = try_count >= self._retry_policy.max_tries
+                # All waits of one request count, or five waits of ten minutes would hold the sync for 50.
+                if is_last_try or total_delay + delay > self._retry_policy.max_retry_after:
+                    provider_name = self.error_format.provider_name
+                    message = f"{provider_name} {error}, {try_count} times in a row. {error.advice}".rstrip()
                     raise TransientError(message, error.status, error.body) from None
                 try_count, total_delay = try_count + 1, total_delay + delay
                 self._record_retry(request, error, delay, try_count)
             await self._sleep(delay)
 
     def _record_retry(self, request: Request, error: RetryableError, delay: float, next_try: int) -> None:
-        """One log line a wait, however many requests share it. A throttled lane is held for all its requests."""
+        """Count a retry, block a throttled lane, and log the wait.
+
+        Requests that wait at the same time share one log line.
+        """
         limiter = self._get_limiter(request.lane)
         if error.is_throttled:
             limiter.block(delay)
@@ -172,6 +218,7 @@ class Client:
 
     async def _sleep(self, seconds: float) -> None:
         started_at = time.monotonic()
+        # A `finally`, so that the summary of a stopped sync counts the part of a wait that has passed.
         try:
             await asyncio.sleep(seconds)
         finally:
@@ -183,7 +230,10 @@ class Client:
         return self._limiters[lane]
 
     async def _send_with_token(self, header_name: str, token_provider: TokenProvider, request: Request) -> Json:
-        """With a token; one that is refused is renewed once, by one request for all."""
+        """Send a request with the current token; renew it if the provider refuses it.
+
+        Concurrent requests share one renewal. Atlas documents a 401 on a data call for an expired token.
+        """
         token, renewals = await token_provider.get_token(), 0
         while True:
             try:
@@ -203,9 +253,10 @@ class Client:
         except UnreadableResponse as error:
             raise UnreadableLogin(str(error)) from None
         if len(token) > MAX_TOKEN_LENGTH:
+            provider_name = self.error_format.provider_name
             raise UnreadableLogin(
-                f"{self.error_format.provider_name} gave a token of {len(token):,} characters, which no header can hold. Check "
-                f"base_url; if it is right, report this to {self.error_format.provider_name}."
+                f"{provider_name} gave a token of {len(token):,} characters, which no header can hold. Check "
+                f"base_url; if it is right, report this to {provider_name}."
             )
         register_secrets(token)
         return token, lifetime
@@ -231,6 +282,7 @@ class Client:
         finally:
             self._in_flight_slots.release()
         if self._logger.isEnabledFor(logging.DEBUG):
+            # The path alone: a query may hold a token, and DESIGN.md keeps secrets out of logs at any level.
             self._logger.debug(
                 "%s %s %s: %d in %.0f ms", self.error_format.provider_name, request.method, sanitize(request.path),
                 response.status, (time.monotonic() - started_at) * 1000,

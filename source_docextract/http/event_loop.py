@@ -1,7 +1,7 @@
-"""A thread of its own for what mostly waits: an event loop beside the program that uses it.
+"""An event loop in a thread of its own, for all requests of one provider.
 
-One thread carries all requests of a provider. With a thread for each of them a sync costs more than twice as much, for
-they share one interpreter; and nothing wakes a thread that waits for an answer, whereas a task can be ended anywhere.
+One thread for each request has two drawbacks. A sync takes more than twice the CPU time, because the threads share one
+interpreter. A thread that waits for a response cannot be stopped, whereas a task can be cancelled anywhere.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from ..core.errors import SyncStopped
 T = TypeVar("T")
 
 _JOIN_TIMEOUT = 2.0
-"""Seconds to wait for the end of the thread. It may still look up an address, which nothing can end."""
+"""Seconds to wait for the end of the thread, which may be in a DNS lookup that cannot be cancelled.
+
+DESIGN.md promises that a stopped sync ends within 5 seconds.
+"""
 
 
 class EventLoopThread:
-    """Does work, all pieces side by side, and tells what came of it. May be used by all threads.
+    """An event loop in a daemon thread. Every method may be called from any thread.
 
-    The thread starts with the first piece. It is a daemon: it does not hold up the end of a program that has left a
-    sync in the middle.
-
-    Args:
-        at_end: what is left to do when all work has been ended.
+    The first task starts the thread. As a daemon, it does not keep a program alive that abandons a sync.
     """
 
     def __init__(self, name: str, on_close: Callable[[], Awaitable[None]]) -> None:
+        """Create an event loop without starting its thread.
+
+        Args:
+            name: the name of the thread.
+            on_close: awaited in the event loop by `close`, after all tasks are cancelled.
+        """
         self._name = name
         self._on_close = on_close
         self._lock = threading.Lock()
@@ -40,17 +45,28 @@ class EventLoopThread:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, work: Callable[[], Awaitable[T]], on_done: Callable[[T | Exception], None]) -> None:
-        """Has a piece of work done. `tell` is called in the other thread, with its result or with its error; with
-        Stopped where it was ended before, or came too late."""
+        """Run `work` as a task and pass its outcome to `on_done`.
+
+        Args:
+            work: returns the awaitable to run.
+            on_done: called once with the result or the exception, in the event loop's thread. Receives SyncStopped if
+                `close` cancels the task. If the loop is already closed, it is called at once, in the caller's thread.
+        """
         with self._lock:
             if not self._is_closed:
-                # In the order of the calls: what is taken in before the end is ended by it, and told.
+                # The loop runs callbacks in the order in which they are added. So `close`, which adds its own under the
+                # same lock, cancels every task submitted before it, and no caller waits for an outcome forever.
                 self._ensure_running().call_soon_threadsafe(self._start_task, work, on_done)
                 return
         on_done(SyncStopped("The sync was stopped."))
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What a piece of work comes to, or raises."""
+        """Run `work` as a task and wait for its outcome.
+
+        Raises:
+            SyncStopped: the loop is closed before the task ends.
+            Exception: the exception of `work`.
+        """
         outcomes: SimpleQueue[T | Exception] = SimpleQueue()
         self.submit(work, outcomes.put)
         outcome = outcomes.get()
@@ -59,12 +75,13 @@ class EventLoopThread:
         return outcome
 
     def close(self) -> None:
-        """Ends all work at once, and the thread."""
+        """Cancel all tasks and end the thread. A second call is harmless."""
         with self._lock:
             if not self._is_closed and self._loop:
                 self._loop.call_soon_threadsafe(self._loop.stop)
             self._is_closed = True
             thread = self._thread
+        # An `on_done` callback may call `close` too, and a thread cannot join itself.
         if thread and thread is not threading.current_thread():
             thread.join(_JOIN_TIMEOUT)
 
@@ -101,5 +118,7 @@ async def _run_and_report(work: Callable[[], Awaitable[Any]], on_done: Callable[
     except asyncio.CancelledError:
         outcome = SyncStopped("The sync was stopped.")
     except Exception as error:
-        outcome = error.with_traceback(None)  # or it would hold the work, and the work would hold it
+        # The traceback refers to the frames of `work`, and they refer to the error: a cycle that would keep the memory
+        # of a failed request until the garbage collector runs.
+        outcome = error.with_traceback(None)
     on_done(outcome)

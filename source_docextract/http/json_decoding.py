@@ -1,8 +1,13 @@
-"""The JSON of an answer, in such a way that all that comes after can hold it. Pure.
+"""Lenient JSON decoding. Pure.
 
-Providers are not always strict: a name cut in the middle of an emoji, a NaN out of a calculation, an account number
-that was sent as a number. A batch that holds such a thing would be unreadable at every sync; so it is read as near to
-what was sent as can be. Only letters are not guessed: what fits no charset would be another name in the warehouse.
+The values are such that orjson, the state and every destination can hold them.
+
+Providers send JSON that a strict parser rejects: a name cut in the middle of an emoji, a NaN from a calculation, an
+account number of 20 digits as a number. With a strict parser such a batch would fail at every sync. So this module
+keeps each value as close to the sent text as possible.
+
+Characters are never guessed. A byte that its charset does not have is an error: a replacement character would put a
+different name into the warehouse (DESIGN.md, section 5).
 """
 
 from __future__ import annotations
@@ -16,23 +21,32 @@ import orjson
 
 from ..core.json_types import Json
 
-_LONG_DIGIT_RUN = b"0" * 19  # the fewest that may be too many for 64 bits
+_LONG_DIGIT_RUN = b"0" * 19
+"""The shortest run of digits that may not fit into 64 bits, with each digit as `_DIGITS_TO_ZEROS` maps it."""
 
+# orjson turns integers beyond 64 bits into floats, which would change an account number. Only a response with a long
+# run of digits, in a number or in a string, is parsed a second time, by the slower parser.
 _DIGITS_TO_ZEROS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else byte for byte in range(256))
 
 _CHARSET_PARAMETER = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([^\s;\"']+)")
 
-_UTF_PREFIXES = ("utf-16", "utf-32")  # the order of their bytes is seen in the text itself, as JSON begins with ASCII
+_UTF_PREFIXES = ("utf-16", "utf-32")  # JSON begins with ASCII, so the text itself shows the byte order
 
 _UNUSABLE_CODECS = frozenset({"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"})
-"""Python's ways to write text in ASCII. The first two take a time that grows with the square of the text."""
+"""Python codecs that are no charsets of documents. Decoding the first two takes quadratic time."""
 
 _PRINTABLE_ASCII = bytes(range(0x20, 0x7F))
-"""Decodes to itself in every charset that JSON may come in."""
+"""The bytes that decode to themselves in every charset that JSON may use."""
 
 
 class BadByteError(Exception):
-    """JSON that holds a byte which is no letter in its charset. `charset` is the name by which it was read."""
+    """A JSON text with a byte that its charset does not have.
+
+    Attributes:
+        charset: the charset in which the text was decoded, by Python's name.
+        byte: the value of the byte.
+        position: the position of the byte in the text, counted from 1.
+    """
 
     def __init__(self, charset: str, byte: int, position: int) -> None:
         super().__init__(charset, byte, position)
@@ -44,17 +58,19 @@ class BadByteError(Exception):
 def parse_json(content: bytes, content_type: str = "") -> Json:
     """Return the value of a JSON text.
 
-    Numbers that do not fit into 64 bits, and such as JSON does not know (NaN, Infinity), become text, each digit as it
-    was sent. Escaped lone halves of surrogate pairs become U+FFFD: no UTF-8 can hold them. Bare control characters are
-    taken as they are meant. Of members with one name the last counts.
+    - Numbers that do not fit into 64 bits, and NaN and Infinity, become text, digit for digit as sent.
+    - Escaped lone surrogates become U+FFFD, because UTF-8 cannot hold them.
+    - Control characters inside strings are kept, although JSON requires escapes for them.
+    - If two members of an object have the same name, the last one counts.
 
     Args:
-        content_type: the header, whose charset is obeyed. Without one, or where its name means nothing, it is UTF-8,
-            UTF-16 or UTF-32, with a byte order mark or without.
+        content: the bytes of the JSON text.
+        content_type: the `Content-Type` header. Its charset is obeyed if Python knows it. Otherwise the text is UTF-8,
+            UTF-16 or UTF-32, with or without a byte order mark.
 
     Raises:
-        BadByteError: where a byte is no letter.
-        ValueError: where it is no JSON, or nested too deeply.
+        BadByteError: a byte is invalid in the charset.
+        ValueError: the text is not JSON, or it is nested too deeply.
     """
     charset = find_charset(content_type)
     if charset:
@@ -68,33 +84,34 @@ def parse_json(content: bytes, content_type: str = "") -> Json:
 
 @lru_cache(maxsize=64)
 def find_charset(content_type: str) -> str:
-    """Return Python's name of the charset of a `Content-Type`, empty for UTF-8 and where it names none that is known.
+    """Return Python's name of the charset in a `Content-Type` header.
 
-    JSON is UTF-8 by its standard, which knows no charset. So a name that means nothing, such as `utf8mb4`, leaves that
-    rule in force, and what is not UTF-8 then is an error.
+    The name is empty for UTF-8, for an unknown charset, and for a header without a charset.
+
+    The JSON standard prescribes UTF-8 and defines no charset parameter. With an unknown name, such as `utf8mb4`, that
+    rule stays in force, and bytes that are not UTF-8 are an error.
     """
     match = _CHARSET_PARAMETER.search(content_type)
     try:
         codec_name = codecs.lookup(match[1]).name if match else "utf-8"
         if codec_name.replace("-", "_") in _UNUSABLE_CODECS or codec_name in {"utf-8", "utf-8-sig", *_UTF_PREFIXES}:
             return ""
-        return (
-            codec_name
-            if codec_name.startswith(_UTF_PREFIXES)
-            or _PRINTABLE_ASCII.decode(codec_name) == _PRINTABLE_ASCII.decode("ascii")
-            else ""
-        )
+        if codec_name.startswith(_UTF_PREFIXES):
+            return codec_name
+        # A charset such as EBCDIC (cp037) cannot be meant: its bytes for the brackets of JSON differ from ASCII.
+        keeps_ascii = _PRINTABLE_ASCII.decode(codec_name) == _PRINTABLE_ASCII.decode("ascii")
+        return codec_name if keeps_ascii else ""
     except (LookupError, ValueError):
         return ""
 
 
 def decode_text(content: bytes, content_type: str) -> str:
-    """Return text for a message, in which a byte that is no letter may be told by U+FFFD."""
+    """Return the text of an error body, with U+FFFD for each invalid byte."""
     return content.decode(find_charset(content_type) or json.detect_encoding(content), "replace")
 
 
 def _decode_json(content: bytes, charset: str) -> Json:
-    # A mark of the byte order says more than a header, which may be a web server's default for all files.
+    # A byte order mark outweighs the header, which may be a web server's default for all files.
     has_byte_order_mark = content.startswith(
         (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
     )
@@ -102,7 +119,8 @@ def _decode_json(content: bytes, charset: str) -> Json:
     try:
         return _parse_lenient_json(content.decode(codec_name))
     except UnicodeDecodeError as error:
-        _parse_lenient_json(content.decode(codec_name, "replace"))  # what is no JSON either is worth another try
+        # A body that is not JSON at all raises ValueError here, which is retryable; a bad byte inside JSON is not.
+        _parse_lenient_json(content.decode(codec_name, "replace"))
         raise BadByteError(codec_name, content[error.start], error.start + 1) from None
 
 
@@ -112,6 +130,7 @@ def _parse_lenient_json(text: str) -> Json:
         json_text = json.dumps(value, ensure_ascii=False)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    # Replaces lone surrogates with U+FFFD. UTF-16 can carry them this far, UTF-8 cannot.
     return orjson.loads(json_text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 

@@ -1,7 +1,8 @@
-"""When a request may leave: the spacing of an endpoint, and how long to wait between tries.
+"""The rate limiter of a lane, and the retry policy of a client.
 
-The CDK's call rate policies keep gaps too, but sleep where nothing can wake them and log each wait; a sync that is
-told to stop must end within seconds, and a spaced endpoint would fill the log. A lane belongs to one event loop.
+A lane is a group of endpoints that share one spacing. The CDK's call rate policies keep gaps as well, but they sleep
+without a way to wake them, and they log each wait. A stopped sync must end within 5 seconds, and the waits of a spaced
+endpoint would fill the log.
 """
 
 from __future__ import annotations
@@ -12,15 +13,27 @@ import time
 from dataclasses import dataclass
 
 SPACING_MARGIN = 1.01
-"""Arrivals jitter on the way: 1 % more keeps every gap the provider sees at least as long as it asks for."""
+"""The factor applied to every spacing.
+
+Requests take different times to arrive: gaps of 1.997 s were measured for a spacing of 2 s. One percent more keeps each
+gap at the provider at least as long as it demands. DESIGN.md, section 6, allows up to 5 %.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to keep trying: exponential from `first_wait` to `longest_wait` seconds, jittered.
+    """The limits on the tries and waits of one request.
 
-    What would have to wait for more than `longest_asked` seconds (`Retry-After`), in one go or in all, is left for the
-    next sync. An answer that takes more than `longest_answer` seconds to its last byte is given up like a broken one.
+    Waits double from try to try, with jitter.
+
+    Attributes:
+        max_tries: tries of one request, the first one included.
+        first_wait: the upper bound of the wait after the first try, in seconds.
+        max_wait: the upper bound of any wait that the provider does not ask for, in seconds.
+        max_retry_after: the upper bound of one `Retry-After`, and of all waits of a request together, in seconds.
+            A request that would have to wait longer fails, and the next sync sends it again.
+        max_response_seconds: seconds from sending a request to the last byte of its response. A slower response is
+            retried like a broken connection.
     """
 
     max_tries: int = 6
@@ -30,18 +43,30 @@ class RetryPolicy:
     max_response_seconds: float = 300.0
 
     def compute_wait(self, failed_tries: int) -> float:
-        """Seconds before the next try, where the provider does not say how long."""
+        """Return the seconds to wait before the next try.
+
+        A longer `Retry-After` goes before it.
+        """
         upper_bound = min(self.max_wait, self.first_wait * 2.0 ** (failed_tries - 1))
         return upper_bound * random.uniform(0.5, 1)  # noqa: S311 (spreads the tries; nothing secret)
 
 
 class RateLimiter:
-    """The line before an endpoint: entered one at a time, at least `interval` seconds apart.
+    """The rate limiter of one lane, for the coroutines of one event loop.
 
-    `places` are for those who stand in it, or whose answer or next try is still to come.
+    It lets one request pass at a time, at least `interval` seconds apart.
+
+    Attributes:
+        pending_slots: one slot for each request that waits for its turn, for its response or for its next try.
     """
 
     def __init__(self, interval: float, max_pending: int = 1) -> None:
+        """Create a rate limiter whose first request may leave at once.
+
+        Args:
+            interval: the spacing in seconds, before `SPACING_MARGIN`.
+            max_pending: the number of `pending_slots`.
+        """
         self.pending_slots = asyncio.Semaphore(max_pending)
         self._interval = interval * SPACING_MARGIN
         self._next_send_at = 0.0
@@ -49,29 +74,43 @@ class RateLimiter:
         self._turn_lock = asyncio.Lock()  # held while waiting for a turn
 
     async def acquire(self, in_flight_slots: asyncio.Semaphore) -> float:
-        """Waits for its turn and for one of the provider's `slots`; gives the seconds waited for the turn.
+        """Wait for a turn in the lane and then for a slot of the provider.
 
-        The slot is taken before the moment is noted: otherwise a full house would shorten the gap behind it.
+        Args:
+            in_flight_slots: one slot for each request that the provider may receive at once. The caller releases it.
+
+        Returns:
+            The seconds waited for the turn.
         """
         async with self._turn_lock:
             entered_at = time.monotonic()
+            # A loop, because a throttled response may extend the wait during the sleep (`block`).
             while (delay := self._next_send_at - time.monotonic()) > 0:
                 await asyncio.sleep(delay)
             waited_seconds = time.monotonic() - entered_at
+            # The slot first: the next gap counts from the moment at which the request can leave. Otherwise the wait for
+            # a slot would shorten the gap behind this request.
             await in_flight_slots.acquire()
             self.record_sent()
             return waited_seconds
 
     def record_sent(self) -> None:
-        """A request has left just now; told once more when it is really out, for a connection takes time to make."""
+        """Start the gap before the next request now.
+
+        The transport calls this again when the request has really left, since opening a connection takes time.
+        """
         self._delay_until(time.monotonic() + self._interval)
 
     def block(self, seconds: float) -> None:
-        """Lets nobody in for so long."""
+        """Let no request pass for `seconds`."""
         self._delay_until(time.monotonic() + seconds)
 
     def should_log_wait(self, seconds: float) -> bool:
-        """Whether a wait of so long is worth telling: not as part of one that is going on and was told already."""
+        """Return whether to log a wait of `seconds`, and count it as logged if so.
+
+        A throttled lane makes all its requests wait at once. A wait during a logged one is therefore not logged, unless
+        it is more than twice as long as the rest of that one.
+        """
         now = time.monotonic()
         remaining = max(0.0, self._logged_until - now)
         if remaining and seconds <= 2 * remaining + 1:

@@ -1,4 +1,4 @@
-"""What an answer means: a body, a trouble that may pass, or one of our errors in plain words."""
+"""The classification of responses: a parsed body, or the error to raise."""
 
 from __future__ import annotations
 
@@ -28,17 +28,23 @@ _TOO_MANY_REQUESTS = 429
 
 _FIREWALL_STATUSES = frozenset({401, 403})
 
-_MAX_CONTENT_TYPE_LENGTH = 1_000  # characters
+_MAX_CONTENT_TYPE_LENGTH = 1_000  # characters; `find_charset` keeps the headers it has seen in a cache
 
-_MAX_REASON_BYTES = 100_000  # bytes of an answer that may be somebody's words
+_MAX_REASON_BYTES = 100_000  # the part of an error body that is searched for a reason
 
-_HTML_SNIFF_BYTES = 1_000  # bytes
+_HTML_SNIFF_BYTES = 1_000  # the part of a body in which an HTML page shows itself
 
 _RETRYABLE_REASONS = {_TOO_MANY_REQUESTS: "is asked too often", 503: "is down"}
 
 
 class RawResponse(NamedTuple):
-    """An answer as it came. The names of headers are compared whatever letters they are written in."""
+    """A complete HTTP response.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the response headers; their names are case-insensitive.
+        content: the decompressed body.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -46,17 +52,28 @@ class RawResponse(NamedTuple):
 
     @property
     def content_type(self) -> str:
+        """Return the `Content-Type` header, or empty text without one."""
         return self.headers.get("Content-Type", "")[:_MAX_CONTENT_TYPE_LENGTH]
 
     @property
     def is_html_page(self) -> bool:
-        """Whether it is a page for a browser, whatever its header says: frameworks send plain words as HTML, too."""
+        """Return whether the body looks like an HTML page.
+
+        The header does not decide: web frameworks also send plain error text as `text/html`.
+        """
         return self.content[:_HTML_SNIFF_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 class RetryableError(Exception):
-    """A try failed in a way that may pass. `asked` are the seconds that the provider asked to wait, `advice` is a
-    sentence about what to do if it stays."""
+    """A failed try that another try may overcome.
+
+    Attributes:
+        status: the HTTP status, None without a response.
+        body: the parsed JSON body, None without one.
+        is_throttled: whether the provider asks for fewer requests (429, or a `Retry-After` header).
+        retry_after: the seconds that the provider asks to wait, None if it names none.
+        advice: a sentence for the user in case every try fails.
+    """
 
     def __init__(
         self,
@@ -77,24 +94,30 @@ class RetryableError(Exception):
 
 
 class ResponseClassifier:
-    """Tells answers apart, for one provider.
-
-    Args:
-        longest_asked: seconds of `Retry-After` that are worth waiting for.
-        now: the wall clock, for `Retry-After` dates.
-    """
+    """A classifier for the responses of one provider."""
 
     def __init__(self, error_format: ErrorFormat, max_retry_after: float, now: Callable[[], datetime]) -> None:
+        """Create a classifier.
+
+        Args:
+            error_format: how the provider reports errors.
+            max_retry_after: the longest `Retry-After` in seconds that the connector waits for.
+            now: returns the current time, to read dates in `Retry-After`.
+        """
         self._error_format = error_format
         self._max_retry_after = max_retry_after
         self._now = now
 
     def parse_body(self, response: RawResponse) -> Json:
-        """The parsed body of a 2xx answer.
+        """Return the parsed body of a 2xx response, and raise an error for any other.
 
         Raises:
-            Again: where another try may help.
-            ConfigError, TransientError, BadAnswer, Refused: where it would not.
+            RetryableError: another try may help.
+            ConfigError: the user has to change a setting, such as the key (CredentialsError) or `base_url`.
+            TransientError: only a later sync can help: the quota is used up (QuotaError), or `Retry-After` is too long.
+            UnreadableResponse: the body has a byte that its charset does not have, or the status is 501.
+            ResourceUnavailable: the provider returns its documented error for an unknown id.
+            RequestRejected: any other 4xx. It proves nothing about the requested id.
         """
         status = response.status
         try:
@@ -102,11 +125,13 @@ class ResponseClassifier:
         except ValueError:
             body, is_json = None, False
         except BadByteError as byte_error:
+            # Only documents must be exact. An error body with a bad byte keeps the meaning of its status.
             if 200 <= status < 300:
                 raise self._build_bad_byte_error(byte_error) from None
             body, is_json = None, False
         if 200 <= status < 300:
             if not is_json:
+                # A cut body or a gateway's page: DESIGN.md, section 5, promises retries for both.
                 raise RetryableError("answered with something that is not JSON")
             return body
         body_start = response.content[:_MAX_REASON_BYTES]
@@ -114,11 +139,14 @@ class ResponseClassifier:
             self._error_format.extract_reason(body) if is_json else decode_text(body_start, response.content_type)
         )
         status_text = f" ({status}{f': {reason}' if reason else ''})"
+        # Sensible and DocMap return 429 for a throttled request and for a used-up monthly quota. Only the reason
+        # distinguishes them, and a retry would not bring the quota back.
         if status == _TOO_MANY_REQUESTS and self._error_format.is_quota_reason(reason):
             message = (
                 "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
             )
             raise QuotaError(f"{self._error_format.provider_name} {message}{status_text}.", status, body)
+        # A page of HTML with 401 or 403 is a firewall's, so it must not be reported as a wrong key.
         is_intermediary = status == PROXY_AUTH_REQUIRED or (status in _FIREWALL_STATUSES and response.is_html_page)
         if (
             400 <= status < 500
@@ -135,15 +163,20 @@ class ResponseClassifier:
             error.retry_after = self._parse_retry_after(response)
             error.is_throttled = status == _TOO_MANY_REQUESTS or error.retry_after is not None
             if (error.retry_after or 0) > self._max_retry_after:
-                message = f"{self._error_format.provider_name} asks to come back in {_format_duration(error.retry_after or 0)}{status_text}."
+                provider_name, duration = self._error_format.provider_name, _format_duration(error.retry_after or 0)
+                message = f"{provider_name} asks to come back in {duration}{status_text}."
                 raise TransientError(message, status, body)
         raise error
 
     def build_too_large_error(self, max_bytes: int) -> UnreadableResponse:
-        """The error for an answer of more than so many bytes, which is not read to its end."""
+        """Return the error for a response body larger than `max_bytes`.
+
+        It is not retryable: each try would download as much again.
+        """
         name = self._error_format.provider_name
+        megabytes = f"{max_bytes / 1_000_000:g} MB"
         return UnreadableResponse(
-            f"{name} sent an answer of more than {max_bytes / 1_000_000:g} MB ({max_bytes:,} bytes). Split the batch into "
+            f"{name} sent an answer of more than {megabytes} ({max_bytes:,} bytes). Split the batch into "
             f"smaller ones; if it is small, something else answers in {name}'s place: check base_url."
         )
 
@@ -156,7 +189,10 @@ class ResponseClassifier:
         )
 
     def _build_intermediary_error(self, status: int) -> Exception:
-        """What answers in the provider's place says nothing of the key, nor of what was asked for."""
+        """Return the error for the response of a proxy or a firewall.
+
+        Such a response proves nothing about the key or the requested id.
+        """
         if status == PROXY_AUTH_REQUIRED:
             return build_proxy_error(self._error_format.provider_name, status)
         return RetryableError(
@@ -170,8 +206,10 @@ class ResponseClassifier:
         if status in self._error_format.final_messages:
             return ConfigError(f"{name} {self._error_format.final_messages[status]}{status_text}.")
         if status in self._error_format.key_rejection_statuses:
+            # Statuses differ by provider: DocMap's 403 is about a row of another user, not about the key.
             return CredentialsError(f"{name} refused the credentials{status_text}. Check {credential_settings}.")
         if 300 <= status < 400:
+            # Redirects are not followed: the key would go to an address that no setting names.
             return ConfigError(
                 f"{name} points to another address{status_text}; the key is not sent there. Check base_url."
             )
@@ -185,7 +223,11 @@ class ResponseClassifier:
         return RequestRejected(f"{name} refused the request{status_text}. {advice}", status, body)
 
     def _parse_retry_after(self, response: RawResponse) -> float | None:
-        """Seconds out of a `Retry-After` header, which is a number or a date."""
+        """Return the seconds that a `Retry-After` header asks for.
+
+        The result is None for a missing or unreadable header. RFC 9110 allows a whole number of seconds or an HTTP
+        date. A fraction of a second is accepted as well.
+        """
         header = response.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
             return float(header)
@@ -196,16 +238,19 @@ class ResponseClassifier:
 
     @staticmethod
     def _sanitize_reason(text: str | None) -> str:
-        """A provider's own words, fit for a log; nothing of a page that was meant for a browser."""
+        """Return a provider's error text for messages, empty for an HTML page."""
         return "" if not text or _is_html_page(text) else sanitize(text).rstrip(".")
 
 
 def _get_plain_text(response: RawResponse) -> str | None:
-    """Return the text of an answer that is no JSON; None for a page, which a gateway or a firewall has written."""
+    """Return the text of a response that is not JSON, or None for an HTML page.
+
+    A page comes from a gateway or firewall. Sensible's documented errors are plain text, so the text may prove that an
+    id is unknown.
+    """
     text = response.content.decode(errors="replace").strip()
-    return (
-        None if not text or _is_html_page(text) or "html" in response.headers.get("Content-Type", "").lower() else text
-    )
+    is_declared_html = "html" in response.headers.get("Content-Type", "").lower()
+    return None if not text or is_declared_html or _is_html_page(text) else text
 
 
 def _is_html_page(text: str) -> bool:

@@ -1,7 +1,10 @@
-"""One exchange with a provider: what goes out, what comes back, and in plain words why nothing did.
+"""The transport: sends one HTTP request and returns its response.
 
-Nothing else knows which library carries it. The CDK's client is not used: its waits cannot be ended, it logs what it
-sends, and a request costs it as much as all that is done afterwards with the fifty documents of the answer.
+Its errors carry no text of the HTTP library, which may quote a key or a signed URL.
+
+Only this module sends requests with aiohttp. The CDK's `HttpClient` is not used, for three reasons: its waits cannot be
+cancelled, it logs what it sends, and one request costs as much CPU as all later work on the fifty documents of the
+response.
 """
 
 from __future__ import annotations
@@ -29,33 +32,42 @@ from ..core.requests import TIMEOUT
 from .responses import RawResponse, RetryableError
 
 _MAX_HEADER_BYTES = 65_536
-"""Bytes of a header. What sits in front of a provider may be talkative."""
+"""The longest response header. Gateways in front of a provider may send long ones; aiohttp's default is 8,190 bytes."""
 
 _READ_BUFFER_BYTES = 262_144
-"""Bytes of an answer that wait to be read before the sender is slowed down."""
+"""Bytes of a response that aiohttp buffers before it stops reading from the connection."""
 
 MAX_RESPONSE_BYTES = 256_000_000
-"""Bytes of an answer, unpacked. A page holds a hundred documents at most, and one of them 100,000 characters: what is
-larger than this is no answer, but a body without end, or a few bytes that unpack to as many as one likes."""
+"""The largest response body, decompressed.
+
+A page holds at most a hundred documents of up to 100,000 characters. A larger body is endless, or a decompression bomb.
+"""
 
 _LARGE_RESPONSE_BYTES = 16_000_000
-"""Bytes beyond which one answer at a time is read on, or fifty of them would take fifty times the memory of one."""
+"""The body size beyond which responses are read one at a time, so that 50 of them do not fill the memory."""
 
 _MAX_ERROR_BODY_BYTES = 1_000_000
-"""Bytes of an answer that is none, of which the status says enough; the rest is not read."""
+"""The part of an error body that is read. The status says enough, and the rest is discarded."""
 
 _CONNECTION_FAILED = "could not be reached or broke the connection"
 
 _RETRYABLE_PROXY_STATUSES = frozenset({408, 425, 429})
-"""Statuses below 500 with which a proxy does not refuse for good."""
+"""The 4xx statuses of a proxy that another try may overcome."""
 
 
 class InvalidRequestError(Exception):
-    """Something is wrong with a request itself. Its own words are not repeated: they may quote a key."""
+    """A request that cannot be sent, such as one with a line break in a header.
+
+    The message is the name of the library's exception. The exception's text may quote a key.
+    """
 
 
 class ResponseTooLargeError(Exception):
-    """An answer is larger than any is. `largest` is what it might have."""
+    """A response body above the size limit.
+
+    Attributes:
+        max_bytes: the limit.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes)
@@ -63,7 +75,12 @@ class ResponseTooLargeError(Exception):
 
 
 class ProxyRefusedError(Exception):
-    """A proxy lets nothing through. `status` is what it answered, `setting` the variable that names it."""
+    """A proxy that refuses the connection to the provider.
+
+    Attributes:
+        status: the HTTP status that the proxy returned.
+        setting: the environment variable that names the proxy.
+    """
 
     def __init__(self, status: int, setting: str) -> None:
         super().__init__(status, setting)
@@ -72,41 +89,53 @@ class ProxyRefusedError(Exception):
 
 
 class Transport:
-    """The connections to one provider. All of it but the making belongs to one event loop.
+    """The connections to one provider.
 
-    Args:
-        base_url: what all addresses begin with.
-        longest_answer: seconds from a request to the last byte of its answer: a byte now and then is no silence.
-        tells: whether `when_out` is called, which costs something.
-
-    Raises:
-        ConfigError: where the certificates to trust cannot be read, or the proxy is of another kind.
+    The constructor may be called anywhere; `send` and `close` belong to one event loop.
     """
 
     def __init__(self, base_url: str, max_response_seconds: float, *, has_sent_callback: bool) -> None:
+        """Find the proxy and load the CA certificates. No connection is opened yet.
+
+        Args:
+            base_url: the beginning of every URL that is requested.
+            max_response_seconds: seconds from sending a request to the last byte of its response. The read timeout
+                alone does not end a response that arrives a byte at a time.
+            has_sent_callback: whether `send` calls `on_sent`. The callback costs CPU time for each request.
+
+        Raises:
+            ConfigError: the CA certificates cannot be read, or the proxy does not speak HTTP.
+        """
         self._base_url = base_url
         self._max_response_seconds = max_response_seconds
         self._has_sent_callback = has_sent_callback
         is_encrypted = base_url.lower().startswith("https:")
         self._ssl = _create_ssl_context() if is_encrypted else True
-        # What is not encrypted stays on this machine, whatever proxies there are.
+        # Plain http is accepted for loopback alone (DESIGN.md, section 2), so its traffic must not leave the machine
+        # through a proxy.
         self._proxy, self._proxy_setting = _find_proxy(base_url) if is_encrypted else (None, "")
         self._open_session: aiohttp.ClientSession | None = None
-        self._large_response_lock = asyncio.Lock()  # of those whose answers are large
+        self._large_response_lock = asyncio.Lock()  # held by the one large response that is being read
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: Json, on_sent: Callable[[], None]
     ) -> RawResponse:
-        """Sends one request, once, and receives the whole answer, whatever it says; redirects are answers.
+        """Send a request once and return the complete response.
+
+        A response with any status is returned, redirects included: to follow one could send the key to another server.
 
         Args:
-            url: as it goes out, nothing is escaped any more.
-            when_out: called as the request leaves, with its connection made.
+            method: the HTTP method.
+            url: the URL, already percent-encoded.
+            headers: the request headers.
+            body: the JSON body, or None for no body.
+            on_sent: called when the request has left over an open connection.
 
         Raises:
-            Again: where nothing came back, or not all of it.
-            CannotBeSentError: where nothing went out, and nothing would.
-            RefusedByProxyError, TooLargeError: as their names say.
+            RetryableError: no response came, or only a part of one.
+            InvalidRequestError: the request cannot be sent.
+            ProxyRefusedError: the proxy refuses the connection.
+            ResponseTooLargeError: the body of a 2xx response is larger than `MAX_RESPONSE_BYTES`.
         """
         try:
             request = self._get_session().request(
@@ -119,7 +148,10 @@ class Transport:
             self._raise_translated(error)
 
     async def _read_content(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body of an answer, unpacked. At most a buffer of it is unpacked before it is counted."""
+        """Return the decompressed body, at most `MAX_RESPONSE_BYTES` of it.
+
+        The body is counted chunk by chunk, so that a decompression bomb never unpacks more than one buffer too many.
+        """
         is_success = 200 <= response.status < 300
         max_bytes = MAX_RESPONSE_BYTES if is_success else _MAX_ERROR_BODY_BYTES
         chunks, size, is_large = [], 0, False
@@ -128,9 +160,10 @@ class Transport:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > max_bytes:
-                    response.close()  # what is still to come is not worth a connection
+                    response.close()  # to keep the connection, the rest would have to be read
                     if is_success:
-                        chunks.clear()  # the error holds this frame for as long as a stream holds the error
+                        # A stream keeps the error until the sync ends, and the error's traceback keeps this frame.
+                        chunks.clear()
                         raise ResponseTooLargeError(max_bytes)
                     break
                 if size > _LARGE_RESPONSE_BYTES and not is_large:
@@ -139,16 +172,17 @@ class Transport:
             return b"".join(chunks)
 
     async def close(self) -> None:
+        """Close all connections."""
         if self._open_session:
             await self._open_session.close()
 
     def _get_session(self) -> aiohttp.ClientSession:
         if self._open_session is None:
-            URL(self._base_url)  # finds out what can be no address; what is sent is not looked at any more
+            URL(self._base_url)  # raises ValueError for an invalid URL; `send` passes URLs on without a check
             trace_config = aiohttp.TraceConfig()
             trace_config.on_request_headers_sent.append(_call_on_sent)
             self._open_session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0),  # the client limits the requests in flight
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "source-docextract"},
                 max_field_size=_MAX_HEADER_BYTES,
@@ -169,6 +203,7 @@ class Transport:
             and error.status not in _RETRYABLE_PROXY_STATUSES
         ):
             raise ProxyRefusedError(error.status, self._proxy_setting) from None
+        # The order matters: aiohttp derives its timeouts from `asyncio.TimeoutError` and from ClientConnectionError.
         for error_class, reason in (
             (aiohttp.ClientSSLError, "has a certificate that cannot be trusted"),
             (aiohttp.ConnectionTimeoutError, f"did not take the connection within {TIMEOUT[0]} s"),
@@ -180,6 +215,7 @@ class Transport:
             if isinstance(error, error_class):
                 is_proxy = isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError))
                 advice = f"Check the proxy that {self._proxy_setting} names." if is_proxy else ""
+                # `from None`, here and below: the library's text may quote the URL with a signed query, or a key.
                 raise RetryableError(reason, advice=advice) from None
         if isinstance(error, aiohttp.ClientPayloadError):
             is_decoding_error = isinstance(error.__cause__, ContentEncodingError)
@@ -192,7 +228,11 @@ class Transport:
 async def _prevent_library_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keeps the library from trying again by itself: tries are counted, and spaced, elsewhere."""
+    """Turn a broken connection into an error that aiohttp does not retry.
+
+    By default aiohttp sends an idempotent request again when a kept-alive connection breaks. The repeated request would
+    be neither counted nor spaced.
+    """
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -206,19 +246,26 @@ async def _call_on_sent(_session: aiohttp.ClientSession, trace_context: SimpleNa
 
 
 def _find_proxy(url: str) -> tuple[str | None, str]:
-    """The one that the environment names for an address, and in which variable. Many write it without `http://`."""
+    """Return the proxy for a URL, and the environment variable that names it.
+
+    Without a proxy, the result is `(None, "")`.
+
+    Raises:
+        ConfigError: the variable names a proxy that does not speak HTTP, or an invalid URL.
+    """
+    # The functions of requests, so that NO_PROXY means here what it means to the CDK and to other Python programs.
     proxy_value = select_proxy(url, get_environ_proxies(url))
     if not proxy_value:
         return None, ""
     setting = find_proxy_setting(proxy_value)
-    proxy = proxy_value if "://" in proxy_value else f"http://{proxy_value}"
+    proxy = proxy_value if "://" in proxy_value else f"http://{proxy_value}"  # many write `host:port` alone
     if not proxy.lower().startswith(("http:", "https:")):
         raise ConfigError(f"{setting} names a proxy that does not speak HTTP; name another one, or unset it.")
     password = proxy.rpartition("@")[0].partition("://")[2].partition(":")[2]
     register_secrets(password, unquote(password))
     try:
         is_valid = bool(URL(proxy).host)
-    except ValueError:  # its words quote the address
+    except ValueError:  # its text quotes the URL, which may hold a password
         is_valid = False
     if not is_valid:
         raise ConfigError(f"{setting} names a proxy by what is no address; write it like http://host:80.")
@@ -226,7 +273,11 @@ def _find_proxy(url: str) -> tuple[str | None, str]:
 
 
 def _create_ssl_context() -> ssl.SSLContext:
-    """Trusts whom requests and curl would trust."""
+    """Return a TLS context with the CA certificates that requests and curl would use.
+
+    Raises:
+        ConfigError: the certificates cannot be read.
+    """
     ca_path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
     try:
         if Path(ca_path).is_dir():

@@ -1,6 +1,11 @@
-"""Checks what the connector assumes about each provider against the user's own account.
+"""The `probe` command: compares a provider's behaviour with the assumptions.
 
-`assumptions` is the table, `findings` collects what an account shows, `shapes` describes values without showing them,
-`asking` sends a bounded number of requests, `page` writes and reads the report, `command` is the command line. What
-to ask a provider, and how its answers are read, stands beside that provider's reader.
+- `asking` sends a bounded number of requests.
+- `table` lists the probe of each provider, and all assumptions.
+- `page` writes and parses the report.
+- `command` is the command line.
+- `catalogue` writes docs/assumptions.md.
+
+`core.probing` defines assumptions, findings and shapes. The requests of a probe and the reading of its responses are in
+the folder of each provider.
 """

@@ -1,7 +1,7 @@
-"""Sends the few requests of a probe: one at a time, spaced, at most thirty a provider.
+"""The client of a probe: sends one request at a time, spaced, at most thirty.
 
-A probe looks at statuses and headers, which a sync's client keeps to itself, so it speaks to the same transport
-directly. It retries a throttled request a few times and nothing else: a refusal is what it wants to see.
+A probe needs statuses and headers, which the client of a sync does not return. So this client uses the transport
+directly. It retries throttled requests only, since the probe is there to see other errors.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ..http.responses import RetryableError
 from ..http.transport import InvalidRequestError, Transport
 
 MAX_REQUESTS = 30
-"""Requests to one provider, retries included."""
+"""Requests to one provider, retries included. DESIGN.md, section 9, promises this limit."""
 
 DEFAULT_SPACING = 1.0
-"""Seconds between two requests to one provider, where its settings ask for no more."""
+"""Seconds between two requests to a provider without a spacing in its settings."""
 
 _MAX_ATTEMPTS = 3
 
 _RESPONSE_TIMEOUT = 120.0  # seconds
 
-_MAX_RETRY_DELAY = 20.0  # seconds of a `Retry-After` that are worth waiting for
+_MAX_RETRY_DELAY = 20.0  # seconds; the wait for a longer `Retry-After` is cut, since a user waits for the report
 
 
 class ProbeClient:
-    """Runs the probe of one provider.
+    """A client that runs the probe of one provider.
 
-    Args:
-        headers: sent with each request; they carry the key.
-        spacing: seconds between two requests.
-        progress: called before each request, with its number.
-        sleep: waits; injected by tests.
+    Attributes:
+        request_count: requests sent.
+        response_count: responses about the request itself, not about the key, the rate or a failure on the way.
+        throttled_count: requests that were throttled first, and then succeeded after a wait.
+        limit_headers: the lowercase names of response headers about rate limits, in the order of their appearance.
     """
 
     def __init__(
@@ -51,13 +51,22 @@ class ProbeClient:
         report_progress: Callable[[int], None] = lambda _number: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Create a client. The first request opens the connection.
+
+        Args:
+            base_url: the URL that every request path is appended to.
+            headers: sent with each request; they carry the key.
+            spacing: seconds between two requests.
+            report_progress: called before each request, with its number.
+            sleep: waits; injected by tests.
+
+        Raises:
+            ConfigError: the CA certificates cannot be read, or the proxy does not speak HTTP.
+        """
         self.request_count = 0
         self.response_count = 0
-        """Answers that say something of what was asked for."""
         self.throttled_count = 0
-        """Requests that were throttled, and answered after a wait."""
         self.limit_headers: dict[str, None] = {}
-        """Names of headers that speak of limits, in small letters."""
         self._base_url = base_url
         self._headers = dict(headers)
         self._spacing = spacing
@@ -66,10 +75,10 @@ class ProbeClient:
         self._transport = Transport(base_url, _RESPONSE_TIMEOUT, has_sent_callback=False)
 
     async def run(self, flow: ProbeFlow) -> None:
-        """Run a probe to its end.
+        """Run a probe to its end, and close the connections.
 
         Raises:
-            ConfigError: where nothing can be sent to the address at all.
+            ConfigError: a request cannot be sent, for example because `base_url` is invalid.
         """
         try:
             request = next(flow)
@@ -89,7 +98,8 @@ class ProbeClient:
                 await self._sleep(self._spacing)
             response = await self._send(request)
             if response.status != THROTTLED_STATUS:
-                self.throttled_count += attempt > 1  # it passed, so it was the rate and no quota
+                # The wait helped, so the 429 was about the rate. A used-up monthly quota would return 429 again.
+                self.throttled_count += attempt > 1
                 return response
             if attempt < _MAX_ATTEMPTS:
                 await self._sleep(_get_retry_delay(response))
@@ -100,7 +110,8 @@ class ProbeClient:
         self._report_progress(self.request_count)
         query = f"?{urlencode(request.params)}" if request.params else ""
         url = f"{self._base_url}{request.path}{query}"
-        register_secrets(*request.headers.values())  # those of one request carry a login or its token
+        # The headers of a single request carry Atlas's login or its token.
+        register_secrets(*request.headers.values())
         headers = {**self._headers, **request.headers}
         try:
             raw_response = await self._transport.send(request.method, url, headers, request.json, lambda: None)
@@ -114,6 +125,7 @@ class ProbeClient:
             if "ratelimit" in name.lower().replace("-", "") or name.lower() == "retry-after":
                 self.limit_headers[name.lower()] = None
         response = _parse_response(raw_response.status, raw_response.headers, raw_response.content)
+        # Most providers refuse a key with 403, and a firewall's page has the same status: neither shows any behaviour.
         self.response_count += response.is_about_request and response.status != 403
         return response
 

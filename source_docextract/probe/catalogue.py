@@ -1,4 +1,7 @@
-"""Writes docs/assumptions.md from the table: `python -m source_docextract.probe.catalogue > docs/assumptions.md`."""
+"""The text of docs/assumptions.md, written from the assumptions.
+
+Run `python -m source_docextract.probe.catalogue > docs/assumptions.md` after each change of an assumption.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ in an account can be played on any machine, and becomes a test.
 
 
 def render_catalogue() -> str:
-    """Return the page."""
+    """Return the page: an introduction, then a section for each assumption."""
     parts = [_INTRODUCTION]
     for probe in PROBES.values():
         parts.append(f"## {probe.name}\n")

@@ -1,4 +1,4 @@
-"""`source-docextract probe`: checks what the connector assumes against an account, and writes a page about it."""
+"""The command line of `source-docextract probe`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .page import ProviderReport, compare_reports, parse_report, render_page
 from .table import PROBES, Probe, get_configured_settings
 
 EXIT_AGREES, EXIT_CONTRADICTED, EXIT_CANNOT_PROBE, EXIT_CHANGED = 0, 1, 2, 3
-"""Exit codes; where several hold, the one that stands first in `_EPILOG`."""
+"""The exit codes. If several apply, the command returns the first in the order of `_EPILOG`."""
 
 _DESCRIPTION = """\
 Ask each provider in the settings a few harmless questions, and report whether it behaves as the connector assumes.
@@ -50,7 +51,13 @@ def main(
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> int:
-    """Run the command and return its exit code."""
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: the command line after `probe`.
+        now: returns the current time, for the date of the report; injected by tests.
+        sleep: waits between requests; injected by tests.
+    """
     options = _build_parser().parse_args(arguments)
     try:
         earlier_report = parse_report(_read_earlier_report(options.against)) if options.against else None
@@ -64,13 +71,14 @@ def main(
         return EXIT_CANNOT_PROBE
     for report in reports:
         print(report.summary, file=sys.stderr)
-    return _exit_code(reports, changes)
+    return _choose_exit_code(reports, changes)
 
 
-def _exit_code(reports: Sequence[ProviderReport], changes: Sequence[str] | None) -> int:
+def _choose_exit_code(reports: Sequence[ProviderReport], changes: Sequence[str] | None) -> int:
+    # A probe without responses comes first: its findings are all "not seen", which must not pass as agreement.
     if not all(report.has_answers for report in reports):
         return EXIT_CANNOT_PROBE
-    findings = [finding for report in reports for finding in report.findings]
+    findings = chain.from_iterable(report.findings for report in reports)
     if any(finding.verdict is Verdict.CONTRADICTED for finding in findings):
         return EXIT_CONTRADICTED
     return EXIT_CHANGED if changes else EXIT_AGREES
@@ -92,7 +100,7 @@ def _build_parser() -> argparse.ArgumentParser:
 def _read_earlier_report(file_name: str) -> str:
     try:
         return Path(file_name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError):
+    except (OSError, UnicodeDecodeError, ValueError):  # ValueError: the name holds a null byte
         raise ConfigError(
             f"The file {sanitize(file_name)} of --against cannot be read. Name a report that probe wrote."
         ) from None
@@ -110,13 +118,12 @@ def _write_page(page: str, file_name: str | None) -> None:
 
 
 async def _probe_all(settings: Settings, sleep: Callable[[float], Awaitable[None]]) -> list[ProviderReport]:
-    """Probe all providers side by side."""
-    probes = [
-        (PROBES[name], provider_settings) for name, provider_settings in get_configured_settings(settings).items()
+    """Probe all configured providers concurrently."""
+    probe_runs = [
+        _probe_provider(PROBES[name], provider_settings, sleep)
+        for name, provider_settings in get_configured_settings(settings).items()
     ]
-    return list(
-        await asyncio.gather(*(_probe_provider(probe, provider_settings, sleep) for probe, provider_settings in probes))
-    )
+    return list(await asyncio.gather(*probe_runs))
 
 
 async def _probe_provider(
@@ -124,6 +131,7 @@ async def _probe_provider(
 ) -> ProviderReport:
     findings = Findings(probe.assumptions)
     headers = probe.build_headers(provider_settings)
+    # Before the first request: the notes of a report quote errors, and DESIGN.md promises reports without a key.
     register_secrets(*(value.removeprefix("Bearer ") for value in headers.values()))
     client = ProbeClient(
         provider_settings.base_url,
@@ -135,8 +143,10 @@ async def _probe_provider(
     try:
         await client.run(probe.build_flow(provider_settings, findings))
     except ConfigError as error:
+        # A note in the report, so that the probes of the other providers still end.
         findings.add_note(str(error))
     provider = probe.assumptions[0].provider
+    # Only the client sees rate limit headers and throttling, so the command adds these observations to the probe's own.
     if client.response_count:
         header_names = ", ".join(client.limit_headers)
         findings.observe(f"{provider}.rate_limit_headers", "present" if header_names else "none", header_names)

@@ -1,8 +1,13 @@
-"""The report of a probe: a page of Markdown that people read and send, with a line that programs read. Pure."""
+"""The report of a probe: Markdown, with one line of JSON for programs. Pure.
+
+DESIGN.md, section 9, promises that a report shows shapes only: names of documented keys, types, counts and statuses.
+The probes keep that promise; this module writes each detail and note unchanged.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,18 +17,22 @@ from ..core.probing.assumptions import SwitchValue
 from ..core.probing.findings import Finding, Verdict
 
 REPORT_FORMAT = 1
+"""The format of the JSON line. `parse_report` refuses any other, so a change of the line needs a new number."""
 
 _MARKER_KEY = "docextract_probe"
+"""The first key of the JSON line, by which a program finds it in the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """What the account of one provider shows.
+    """The findings of one probe.
 
     Attributes:
-        name: the provider as a user knows it.
-        has_answers: whether any request succeeded.
-        notes: sentences about what could not be asked.
+        name: the provider's product name, such as "Extracta.ai".
+        requests: requests sent.
+        has_answers: whether the provider returned any response about a request itself.
+        findings: one finding for each assumption about the provider.
+        notes: sentences about requests that could not be sent.
     """
 
     name: str
@@ -34,13 +43,21 @@ class ProviderReport:
 
     @property
     def summary(self) -> str:
-        counts = [(verdict, sum(finding.verdict is verdict for finding in self.findings)) for verdict in Verdict]
-        return f"{self.name}: {', '.join(f'{count} {verdict.value}' for verdict, count in counts if count)}."
+        """Return one sentence with the number of assumptions for each verdict."""
+        counts = Counter(finding.verdict for finding in self.findings)
+        verdict_texts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
+        return f"{self.name}: {', '.join(verdict_texts)}."
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierReport:
-    """A report that was written earlier, as far as programs read it."""
+    """The content of the JSON line of an earlier report.
+
+    Attributes:
+        verdicts: the verdict for each assumption id.
+        variants: the names of the variants seen, for each assumption id.
+        switches: the sandbox's switches that reproduce the account.
+    """
 
     verdicts: Mapping[str, Verdict]
     variants: Mapping[str, tuple[str, ...]]
@@ -48,7 +65,7 @@ class EarlierReport:
 
 
 def collect_switches(reports: Iterable[ProviderReport]) -> dict[str, SwitchValue]:
-    """Return the sandbox's switches that reproduce what was seen."""
+    """Return the sandbox's switches that reproduce the accounts."""
     switches: dict[str, SwitchValue] = {}
     for report in reports:
         for finding in report.findings:
@@ -59,7 +76,14 @@ def collect_switches(reports: Iterable[ProviderReport]) -> dict[str, SwitchValue
 def render_page(
     reports: Sequence[ProviderReport], *, version: str, created_at: datetime, changes: Sequence[str] | None
 ) -> str:
-    """Return the page. `changes` are sentences of what differs from an earlier report, None where there is none."""
+    """Return the report as a page of Markdown.
+
+    Args:
+        reports: one report for each provider, in the order of the page.
+        version: the version of the connector.
+        created_at: the time of the probe; the page shows its date.
+        changes: sentences about differences from an earlier report, None without an earlier report.
+    """
     parts = [
         f"# Probe of {created_at.date().isoformat()}, source-docextract {version}",
         "This page compares an account with what the connector assumes. It holds shapes, counts and names of "
@@ -82,33 +106,31 @@ def render_page(
 
 
 def parse_report(text: str) -> EarlierReport:
-    """Read a report that `written` made.
+    """Parse a report that `render_page` wrote.
 
     Raises:
-        ConfigError: where the text is none.
+        ConfigError: the text holds no report, or one in another format.
     """
     line = next((line for line in text.splitlines() if line.startswith(f'{{"{_MARKER_KEY}"')), "")
     try:
         report_json = json.loads(line)
         if report_json[_MARKER_KEY] != REPORT_FORMAT:
             raise ConfigError(
-                f"The report of --against has format {report_json[_MARKER_KEY]!r}, and this version reads format {REPORT_FORMAT}. "
-                "Make a new one."
+                f"The report of --against has format {report_json[_MARKER_KEY]!r}, "
+                f"and this version reads format {REPORT_FORMAT}. Make a new one."
             )
         findings = report_json["findings"]
-        return EarlierReport(
-            {name: Verdict(finding["verdict"]) for name, finding in findings.items()},
-            {name: tuple(finding["variants"]) for name, finding in findings.items()},
-            report_json["switches"],
-        )
+        verdicts = {assumption_id: Verdict(finding["verdict"]) for assumption_id, finding in findings.items()}
+        variants = {assumption_id: tuple(finding["variants"]) for assumption_id, finding in findings.items()}
+        return EarlierReport(verdicts, variants, report_json["switches"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("The file of --against holds no report. Name one that probe wrote.") from None
 
 
 def compare_reports(earlier: EarlierReport, reports: Iterable[ProviderReport]) -> list[str]:
-    """Return a sentence for each assumption of which an account now shows something else.
+    """Return a sentence for each assumption whose finding has changed.
 
-    What was not seen before or is not seen now is no change: an account does not always hold an example.
+    An assumption that either report has not seen counts as unchanged: an account does not always hold an example.
     """
     changes = []
     for report in reports:
@@ -118,11 +140,10 @@ def compare_reports(earlier: EarlierReport, reports: Iterable[ProviderReport]) -
             if Verdict.NOT_SEEN in {earlier_verdict, finding.verdict}:
                 continue
             variants = earlier.variants.get(assumption_id, ())
+            # Sets: the order in which an account shows the variants means nothing.
             if (earlier_verdict, set(variants)) != (finding.verdict, set(finding.variants)):
-                earlier_state, current_state = (
-                    _describe_state(earlier_verdict, variants),
-                    _describe_state(finding.verdict, finding.variants),
-                )
+                earlier_state = _describe_state(earlier_verdict, variants)
+                current_state = _describe_state(finding.verdict, finding.variants)
                 changes.append(f"`{assumption_id}` was {earlier_state}, and is now {current_state}.")
     return changes
 
@@ -136,7 +157,8 @@ def _render_provider(report: ProviderReport) -> list[str]:
     actions = []
     for finding in report.findings:
         sentences = " ".join(finding.assumption.get_variant(name).sentence for name in finding.variants)
-        cell_text = " ".join(filter(None, (sentences, f"({finding.detail})" if finding.detail else "")))
+        detail_text = f"({finding.detail})" if finding.detail else ""
+        cell_text = " ".join(filter(None, (sentences, detail_text)))
         if finding.verdict is Verdict.NOT_SEEN:
             cell_text = f"Assumed: {finding.assumption.assumed_variant.sentence}"
             if not finding.assumption.is_visible:
@@ -153,22 +175,25 @@ def _render_provider(report: ProviderReport) -> list[str]:
 
 
 def _escape_cell(text: str) -> str:
+    # A pipe or a line break would end the cell.
     return " ".join(text.replace("|", "\\|").split())
 
 
 def format_switch(value: SwitchValue) -> str:
-    """Return a switch's value as it is written on the command line."""
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    """Return the value of a switch as the sandbox's command line expects it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _render_json_line(
     reports: Iterable[ProviderReport], version: str, created_at: datetime, switches: Mapping[str, SwitchValue]
 ) -> str:
-    findings = {
-        finding.assumption.id: {"verdict": finding.verdict.value, "variants": list(finding.variants)}
-        for report in reports
-        for finding in report.findings
-    }
+    findings = {}
+    for report in reports:
+        for finding in report.findings:
+            finding_json = {"verdict": finding.verdict.value, "variants": list(finding.variants)}
+            findings[finding.assumption.id] = finding_json
     report_json = {
         _MARKER_KEY: REPORT_FORMAT,
         "version": version,

@@ -1,9 +1,10 @@
-"""The probes of all providers, and all assumptions together."""
+"""The table of all probes, and the assumptions about all providers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ..core.probing.assumptions import Assumption, ProbeFlow
@@ -19,12 +20,14 @@ from .asking import DEFAULT_SPACING
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How to probe one provider.
+    """The description of a probe of one provider.
 
     Attributes:
-        name: the provider as a user knows it.
-        script: what to ask, and what the answers show.
-        spacing: seconds between requests, out of the provider's settings.
+        name: the provider's product name, such as "Extracta.ai".
+        assumptions: the assumptions about the provider.
+        build_flow: returns the generator that yields the requests and adds to the findings, for the settings.
+        build_headers: returns the headers of all requests, for the settings.
+        get_spacing: returns the seconds between two requests, for the settings.
     """
 
     name: str
@@ -48,14 +51,16 @@ PROBES: Mapping[str, Probe] = {
     ),
     "docmap": Probe("DocMap", docmap_probe.ASSUMPTIONS, docmap_probe.probe_docmap, _build_bearer_headers),
     "sensible": Probe("Sensible", sensible_probe.ASSUMPTIONS, sensible_probe.probe_sensible, _build_bearer_headers),
+    # Atlas's key travels in the login request alone, so its requests have no headers in common.
     "atlas": Probe("Atlas", atlas_probe.ASSUMPTIONS, atlas_probe.probe_atlas, lambda _settings: {}),
 }
-"""By the name of the provider's settings object."""
+"""The probe of each provider, by the name of the provider's settings."""
 
-ASSUMPTIONS: tuple[Assumption, ...] = tuple(assumption for probe in PROBES.values() for assumption in probe.assumptions)
-"""All of them, in the order of the report."""
+ASSUMPTIONS: tuple[Assumption, ...] = tuple(chain.from_iterable(probe.assumptions for probe in PROBES.values()))
+"""All assumptions, in the order of the report."""
 
 
 def get_configured_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings of each provider that is set up, by its name."""
-    return {name: provider_settings for name in PROBES if (provider_settings := getattr(settings, name))}
+    """Return the settings of each provider that is set up, by the provider's name."""
+    settings_by_name = {name: getattr(settings, name) for name in PROBES}
+    return {name: provider_settings for name, provider_settings in settings_by_name.items() if provider_settings}

@@ -1,1 +1,1 @@
-"""Batches named in a file that the user keeps: CSV or JSON Lines."""
+"""The registry wing: batches that a user names in a CSV or JSON Lines file."""

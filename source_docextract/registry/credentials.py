@@ -1,4 +1,7 @@
-"""Settings of the registry: its address and the credentials that open it."""
+"""The settings of the registry: its URL and the credentials that open it.
+
+The docstrings of these classes are descriptions in Airbyte's form, as the titles and descriptions of the fields are.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ class S3Credentials(Section):
     access_key_id: Secret = Field(
         title="Access key id",
         description="The id of the access key; see "
-        f"{html_link('Access keys', 'docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html')}. It needs "
-        "the permission s3:GetObject for the file, and no other.",
+        f"{html_link('Access keys', 'docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html')}. "
+        "It needs the permission s3:GetObject for the file, and no other.",
         json_schema_extra=SECRET,
     )
     secret_access_key: Secret = Field(
@@ -100,6 +103,7 @@ class RegistrySettings(OptionalSection):
         description="What opens the file. A connector in Airbyte runs on a machine that has no credentials of yours.",
     )
 
+    # Checked here, not when the file is opened: a client would ignore the credentials, and then fail without a reason.
     @model_validator(mode="after")
     def _check_credentials_scheme(self) -> RegistrySettings:
         scheme = urlsplit(self.url).scheme
@@ -113,4 +117,4 @@ _CREDENTIALS_BY_SCHEME = {
     "https": MachineCredentials | BasicCredentials | HeaderCredentials,
     "http": MachineCredentials | BasicCredentials | HeaderCredentials,
 }
-"""By the scheme of an address. Others are opened with what the machine has."""
+"""The credentials that fit a URL, by its scheme. URLs with another scheme are opened with the machine's credentials."""

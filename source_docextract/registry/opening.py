@@ -1,14 +1,21 @@
-"""Batches named in a file that the user keeps anyway: CSV or JSON Lines, from https, s3, gs or a local path.
+"""The registry file: opened from https, s3, gs or a path, and read within limits.
 
-Columns `provider`, `template_id`, `batch_id`, and optional `created_at`, `expected_files`; others are passed over. No
-error repeats what the file holds: whoever may set its address is not thereby allowed to read any file. Nor is whoever
-keeps it: it may not lead on to addresses inside a network, and it has an end.
+The file is CSV or JSON Lines. Its columns are `provider`, `template_id` and `batch_id`, and optionally `created_at` and
+`expected_files`. Other columns are ignored.
 
-A storage that falls silent ends the sync instead of holding it. It is given the seconds that a provider is given; s3 is
-asked twice, and gs again while those seconds last. (What s3 breaks off in the middle, smart-open resumes, five times.)
-One that sends a byte now and then is never silent, so there is a time for all of it as well. That nobody can keep who
-reads by himself: the libraries wait for whole buffers. So a thread reads, and the one that syncs waits for it.
-smart-open is imported where there is a registry: with it come the clients of all storages that are installed, 16 MB.
+Protection:
+    The person who sets the URL may not be allowed to read every file on the machine, so no error quotes the content of
+    the file. The person who keeps the file may not be allowed to reach every host of the network, so a redirect to a
+    private address is refused, and the size of the file is limited.
+
+Timeouts:
+    A storage gets the timeouts that a provider gets (`core.requests.TIMEOUT`). S3 is tried twice, and Google Cloud
+    Storage is retried within the read timeout. If S3 breaks the connection in the middle of the file, smart-open
+    resumes up to five times. A storage that sends a byte now and then never reaches the read timeout, so there is also
+    a deadline for the whole file. The libraries wait for whole buffers and cannot keep a deadline: a thread reads the
+    file, and the thread that syncs waits for it.
+
+smart-open is imported only for a sync with a registry. It imports the clients of all installed storages (16 MB).
 """
 
 from __future__ import annotations
@@ -38,21 +45,22 @@ from .parsing import build_registry, parse_rows
 _MAX_LINE_LENGTH, _MAX_LINES, _MAX_CHARACTERS = 10_000, 500_000, 100_000_000  # characters, lines, characters
 
 _READ_DEADLINE = 300.0
-"""Seconds for the whole registry: 100 MB over a line of 3 Mbit/s."""
+"""Seconds to read the whole registry, enough for 100 MB at 3 Mbit/s."""
 
 _WHOLE_FILE_STATUSES = frozenset({200, 203})
-"""Statuses with which a web server sends a whole file. With 204, say, it sends none, and that names no batches."""
+"""The statuses with which a web server sends a whole file. A 204, for example, is no empty file: it has no body."""
 
 
 def read_registry(url: str, products: Collection[str], credentials: Credentials | None = None) -> Registry:
-    """Reads the whole registry.
+    """Read the registry and return the batches that it names.
 
     Args:
-        products: those that are set up; rows of others are only counted.
-        credentials: what opens it; by default what the machine has.
+        url: the URL or local path of the file.
+        products: the products that are set up; rows of other products are only counted.
+        credentials: the credentials that open the file; by default the machine's.
 
     Raises:
-        ConfigError: where it cannot be opened, or a row cannot be read (it names the lines).
+        ConfigError: the file cannot be opened, or it has invalid rows (the message names their lines).
     """
     has_credentials = not isinstance(credentials, MachineCredentials | None)
     register_secrets(_extract_password(url), unquote(_extract_password(url)))
@@ -75,8 +83,9 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
         problem = f"needs more to be installed: pip install 'source-docextract[{urlsplit(url).scheme}]'."
     except UnicodeDecodeError:
         problem = "is not text in UTF-8; unpack it, if it is compressed."
-    except Exception as error:  # each kind of storage has errors of its own, and all mean the same here
-        error_name = type(error.__cause__ or error).__name__  # smart-open makes an OSError of all that S3 says
+    except Exception as error:  # each storage library has its own errors, and the advice is the same for all
+        # The name alone: the text may quote the URL or a key. smart-open wraps each error of S3 in an OSError.
+        error_name = type(error.__cause__ or error).__name__
         problem = f"cannot be read ({error_name}). Check batch_registry.url."
         if has_credentials:
             problem = f"cannot be read ({error_name}). Check batch_registry.url and batch_registry.credentials."
@@ -87,12 +96,17 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
             )
     finally:
         stop_event.set()
-    # Not while another error is dealt with, which quotes the address.
+    # Raised outside the `except` blocks, so that no traceback shows the original error, which quotes the URL.
     raise proxy_error or ConfigError(f"{registry_label} {problem}")
 
 
 def _run_with_deadline(read: Callable[[], Registry]) -> Registry:
-    """What is read, or raised, by a thread that nobody waits for any longer than that; else Empty."""
+    """Run `read` in a thread and return its result.
+
+    Raises:
+        Empty: the thread needs longer than `_READ_DEADLINE`.
+        BaseException: the exception of `read`.
+    """
     outcomes: SimpleQueue[Registry | BaseException] = SimpleQueue()
 
     def run_and_report() -> None:
@@ -117,13 +131,15 @@ def _open_and_parse(
     with import_module("smart_open").open(
         url, encoding="utf-8-sig", newline="", compression="disable", transport_params=params
     ) as lines:
-        return build_registry(
-            parse_rows(_limit_lines(lines, registry_label, stop_event), registry_label), products, registry_label
-        )
+        rows = parse_rows(_limit_lines(lines, registry_label, stop_event), registry_label)
+        return build_registry(rows, products, registry_label)
 
 
 def _is_special_file(url: str) -> bool:
-    """Whether it is something on this machine that is no file: a device, a pipe, a folder."""
+    """Return whether a local path is a device, a pipe or a folder.
+
+    Opening a pipe may block forever, and a device may be endless.
+    """
     if urlsplit(url).scheme not in {"", "file"}:
         return False
     path = Path(import_module("smart_open.local_file").extract_local_path(url))
@@ -131,12 +147,16 @@ def _is_special_file(url: str) -> bool:
 
 
 def _limit_lines(lines: IO[str], registry_label: str, stop_event: Event) -> Iterator[str]:
-    """The lines of something that may have no end, for as long as somebody waits for them."""
+    """Yield the lines of a file that may be endless, until `stop_event` is set.
+
+    Raises:
+        ConfigError: the file exceeds a limit.
+    """
     size = 0
     for line_number in range(1, _MAX_LINES + 2):
         if stop_event.is_set():
             return
-        line = lines.readline(_MAX_LINE_LENGTH + 1)
+        line = lines.readline(_MAX_LINE_LENGTH + 1)  # bounded: iteration would read an endless line into memory
         size += len(line)
         if not line:
             return
@@ -152,11 +172,15 @@ def _limit_lines(lines: IO[str], registry_label: str, stop_event: Event) -> Iter
 
 
 class _ForbiddenRedirect(Exception):
-    """A web server points to where its user did not."""
+    """A redirect to another server without https, or at a private address."""
 
 
 class _NotAFileError(Exception):
-    """A web server answers with something that is no file."""
+    """A 2xx response without a whole file.
+
+    Attributes:
+        status: its HTTP status.
+    """
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -164,14 +188,25 @@ class _NotAFileError(Exception):
 
 
 class _RestrictedSession(requests.Session):
-    """Follows to the same server, and to public addresses by https. Takes nothing but whole files."""
+    """A session that accepts whole files only, and restricts redirects.
+
+    It follows a redirect to the same server, or to a public address with https.
+
+    Attributes:
+        secret_header_name: the header with the credentials. Like `Authorization`, it is sent to the server of the URL
+            alone. requests removes only `Authorization` when a redirect leads to another server.
+    """
 
     secret_header_name: str | None = None
-    """Is sent to the server of the address alone, as requests does it with Authorization."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request and refuse a 2xx response without a whole file.
+
+        Raises:
+            _NotAFileError: the response has another 2xx status than 200 and 203.
+        """
         response = super().send(request, **options)
-        is_resumed_part = response.status_code == 206 and "Range" in request.headers  # what was broken off is resumed
+        is_resumed_part = response.status_code == 206 and "Range" in request.headers  # after a broken connection
         if (
             response.ok
             and not response.is_redirect
@@ -183,6 +218,7 @@ class _RestrictedSession(requests.Session):
         return response
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Remove the credentials from a request that a redirect leads to another server."""
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
         source_url, target_url = response.request.url or "", prepared_request.url or ""
         is_other_server = self.should_strip_auth(source_url, target_url)  # type: ignore[no-untyped-call]
@@ -190,6 +226,11 @@ class _RestrictedSession(requests.Session):
             prepared_request.headers.pop(self.secret_header_name, None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return the target of a redirect, or None for a response that is no redirect.
+
+        Raises:
+            _ForbiddenRedirect: the target is on another server, and not at a public https address.
+        """
         target = super().get_redirect_target(resp)
         if target:
             source_parts, target_parts = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
@@ -200,13 +241,17 @@ class _RestrictedSession(requests.Session):
             )
             if not is_same_server and not (target_parts.scheme == "https" and _is_public(target_parts.hostname or "")):
                 raise _ForbiddenRedirect
-            resp.raw.close()  # it may have no end, and would be read to it
+            # requests would read the body of the redirect to its end, and it may be endless.
+            resp.raw.close()
             resp.raw = None
         return target
 
 
 def _is_public(host: str) -> bool:
-    """Whether all its addresses are; a name that nobody knows here is left to a proxy that may."""
+    """Return whether all addresses of a host are public.
+
+    A name without an address here counts as public: only a proxy can resolve it.
+    """
     try:
         addresses = [ipaddress.ip_address(address_info[4][0]) for address_info in socket.getaddrinfo(host, None)]
     except (OSError, UnicodeError):
@@ -215,11 +260,16 @@ def _is_public(host: str) -> bool:
 
 
 def _build_transport_params(url: str) -> dict[str, Any]:
-    """What smart-open hands on to the client of a storage. The clients come with the extras, so they may be missing."""
+    """Return the timeouts and retries that smart-open passes to a storage client.
+
+    Raises:
+        ImportError: the extra with the client is not installed.
+    """
     scheme = urlsplit(url).scheme
     if scheme in {"https", "http"}:
         session = _RestrictedSession()
-        session.trust_env = scheme == "https"  # what is not encrypted stays on this machine, whatever proxies there are
+        # Plain http is accepted for loopback alone (DESIGN.md, section 2), so it must not leave through a proxy.
+        session.trust_env = scheme == "https"
         return {"timeout": TIMEOUT, "session": session}
     if scheme == "s3":
         connect_timeout, read_timeout = TIMEOUT
@@ -236,7 +286,7 @@ def _build_transport_params(url: str) -> dict[str, Any]:
 
 
 def _add_credentials(params: dict[str, Any], credentials: Credentials | None) -> dict[str, Any]:
-    """Return what smart-open hands on to the client of a storage, with the credentials of the settings."""
+    """Return the parameters for smart-open with the credentials of the settings added."""
     if isinstance(credentials, S3Credentials):
         key, secret = credentials.access_key_id.get_secret_value(), credentials.secret_access_key.get_secret_value()
         token = credentials.session_token.get_secret_value() if credentials.session_token else None
@@ -252,14 +302,15 @@ def _add_credentials(params: dict[str, Any], credentials: Credentials | None) ->
     if isinstance(credentials, HeaderCredentials):
         value = credentials.value.get_secret_value()
         register_secrets(value, *value.split())
-        params["session"].secret_header = credentials.name
-        # smart-open's own header, which keeps the file from being compressed on its way, is replaced by these.
+        session: _RestrictedSession = params["session"]  # typed, so that mypy checks the attribute's name
+        session.secret_header_name = credentials.name
+        # These headers replace smart-open's default, which asks for an uncompressed file, so it is repeated here.
         return {**params, "headers": {"Accept-Encoding": "identity", credentials.name: value}}
     return params
 
 
 def _redact_url(url: str) -> str:
-    """An address as it may be told: without user, password and query."""
+    """Return a URL for messages: without user, password and query."""
     parts = urlsplit(url)
     if parts.scheme in {"https", "http"}:
         parts = urlsplit(strip_password(url))
@@ -268,11 +319,16 @@ def _redact_url(url: str) -> str:
         return strip_password(url)
     bucket_path = f"{parts.netloc}{parts.path}"
     user_info, _, path_after_user = bucket_path.partition("@")
-    return f"{parts.scheme}://{path_after_user if ':' in user_info else bucket_path}"  # key:secret@bucket; a secret may hold slashes
+    # The form `key:secret@bucket`. A secret may hold slashes, so `netloc` may end inside it.
+    return f"{parts.scheme}://{path_after_user if ':' in user_info else bucket_path}"
 
 
 def _extract_password(url: str) -> str:
-    """What stands between a user and the last @, whatever signs it holds; of s3 and gs before the first, as they do."""
+    """Return the password in a URL, or empty text without one.
+
+    A password may hold any character, so it ends at the last `@`. For s3 and gs it ends at the first, as smart-open and
+    its clients read it.
+    """
     address = url.partition("//")[2] or url
     is_bucket = url.startswith(("s3:", "gs:"))
     user, _, password = (address.partition("@") if is_bucket else address.rpartition("@"))[0].partition(":")

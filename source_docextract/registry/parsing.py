@@ -1,4 +1,4 @@
-"""Rows of a registry, CSV or JSON Lines, read into batches. Pure."""
+"""The parser of the registry: CSV or JSON Lines to batches. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,25 @@ from ..core.timestamps import to_utc
 
 _COLUMNS = ("provider", "template_id", "batch_id", "created_at", "expected_files")
 
-_MAX_REPORTED_ROWS = 5  # bad rows named in the error; the rest is counted
+_MAX_REPORTED_ROWS = 5  # invalid rows that the error names; it counts the others
 
 
 def parse_rows(lines: Iterable[str], registry_label: str) -> Iterator[tuple[int, Any]]:
-    """Line numbers and rows. JSON Lines begin with a brace; anything else is CSV with a line of names."""
+    """Yield the rows of a registry with their line numbers.
+
+    A file that begins with a brace is JSON Lines. Any other file is CSV with a header line.
+
+    Args:
+        lines: the lines of the file, with their line ends.
+        registry_label: the registry as error messages name it.
+
+    Yields:
+        The line number, from 1, and the row: a dict of CSV cells or a JSON value, None for a line of invalid JSON. For
+        a CSV row of several lines, the number of its last line.
+
+    Raises:
+        ConfigError: the file is empty, or its header has no `provider` or no `batch_id`.
+    """
     numbered_lines = enumerate(lines, start=1)
     first_entry = next(((line_number, line) for line_number, line in numbered_lines if line.strip()), None)
     if first_entry is None:
@@ -49,10 +63,22 @@ def _parse_json_line(line: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
-        return None
+        return None  # no object, so `_parse_batch` reports the line with the others
 
 
 def build_registry(rows: Iterable[tuple[int, Any]], products: Collection[str], registry_label: str) -> Registry:
+    """Return the batches of the configured products.
+
+    Rows of other products are only counted, for one warning.
+
+    Args:
+        rows: line numbers and rows, as `parse_rows` yields them.
+        products: the products that are set up.
+        registry_label: the registry as error messages name it.
+
+    Raises:
+        ConfigError: some rows are invalid. The message names the first lines, so that one sync shows several mistakes.
+    """
     batches: defaultdict[str, list[PartitionRef]] = defaultdict(list)
     skipped_rows: Counter[str] = Counter()
     reported_rows: list[str] = []
@@ -61,8 +87,10 @@ def build_registry(rows: Iterable[tuple[int, Any]], products: Collection[str], r
         try:
             product, ref = _parse_batch(row)
         except ValueError as reason:
-            unreported_count += len(reported_rows) == _MAX_REPORTED_ROWS
-            reported_rows.extend([f"line {line_number} {reason}"] if len(reported_rows) < _MAX_REPORTED_ROWS else ())
+            if len(reported_rows) < _MAX_REPORTED_ROWS:
+                reported_rows.append(f"line {line_number} {reason}")
+            else:
+                unreported_count += 1
             continue
         if product in products:
             batches[product].append(ref)
@@ -75,10 +103,10 @@ def build_registry(rows: Iterable[tuple[int, Any]], products: Collection[str], r
 
 
 def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
-    """One row.
+    """Return the product and the batch that a row names.
 
     Raises:
-        ValueError: what is wrong with it, to be read after "line 7".
+        ValueError: the row is invalid. The message continues a sentence that begins with "line 7".
     """
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
@@ -94,12 +122,13 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
     created_at, expected_files = _parse_created_at(cells["created_at"]), cells["expected_files"]
     if expected_files and not (expected_files.isascii() and expected_files.isdigit() and len(expected_files) < 10):
         raise ValueError("has an expected_files that is no whole number")
+    template_id = cells["template_id"] if NEEDS_TEMPLATE[product] else None
     return product, PartitionRef(
-        template_id=cells["template_id"] if NEEDS_TEMPLATE[product] else None,
+        template_id=template_id,
         batch_id=cells["batch_id"],
         created_at=created_at,
         approx_created_at=created_at,
-        is_explicit=True,
+        is_explicit=True,  # DESIGN.md promises to read a batch in the registry regardless of `start_date`
         expected_files=int(expected_files) if expected_files else None,
     )
 
@@ -110,7 +139,7 @@ _EPOCH_NUMBER = re.compile(r"\d{9,13}(?:\.\d{1,9})?", re.ASCII)
 
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:.+)?", re.ASCII)
 
-_TIME_ADAPTER = TypeAdapter(datetime)  # the same forms on each Python, other than `datetime.fromisoformat`
+_TIME_ADAPTER = TypeAdapter(datetime)  # `datetime.fromisoformat` accepts other formats on each version of Python
 
 _MAX_EPOCH_SECONDS = 1e11  # the year 5138 in seconds, 1973 in milliseconds
 
@@ -118,10 +147,14 @@ _YEAR_1970, _YEAR_2000 = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in 
 
 
 def _parse_created_at(cell: str) -> datetime | None:
-    """Return the time that a cell of `created_at` holds, UTC where it names no zone; None if the cell is empty.
+    """Return the time in a `created_at` cell, or None for an empty cell.
 
-    Eight and fourteen digits are a day and a stamp, as in Atlas's ids, and never a number: 20261128 seconds would be
-    a day of 1970, the batch would count as settled long ago, and no correction of it would ever arrive.
+    A time without a zone is UTC. Eight digits are a day, and 14 digits are a timestamp, the format in Atlas's batch
+    ids. They are never seconds since 1970: 20261128 seconds would be a day of 1970, the batch would count as settled,
+    and its edits would never arrive.
+
+    Raises:
+        ValueError: the cell holds no time in a known format, or seconds or milliseconds of a time before 2000.
     """
     if not cell:
         return None
@@ -137,15 +170,21 @@ def _parse_created_at(cell: str) -> datetime | None:
                 return created_at
         elif _ISO_TIME.fullmatch(cell):
             return to_utc(_TIME_ADAPTER.validate_python(cell))
-    except (ValueError, OverflowError):  # a month 13; before the year 1 in UTC
+    except (ValueError, OverflowError):  # such as month 13, or a time before the year 1 in UTC
         pass
     raise ValueError("has a created_at that is no time; write it like 2026-01-01T00:00:00Z")
 
 
 def _parse_cell(name: str, value: Any) -> str:
+    """Return a cell as stripped text, empty for null.
+
+    Raises:
+        ValueError: the cell is an object, a list or a boolean, or it holds invisible characters.
+    """
     if value is not None and type(value) not in {str, int, float}:
         raise ValueError(f"has a {name} that is no text")
     cell = "" if value is None else str(value).strip()
+    # The provider does not know an id with an invisible character, and the user could not see the mistake.
     if not cell.isprintable():
         raise ValueError(f"has a {name} with characters that cannot be seen")
     return cell
