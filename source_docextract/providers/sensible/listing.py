@@ -13,7 +13,7 @@ from ...core.errors import TooManyPages, UnreadableResponse
 from ...core.json_types import Json
 from ...core.provider import RequestFlow
 from ...core.requests import Request
-from .. import listing as lists
+from .. import listing as shared_listing
 from .reading import parse_page
 
 
@@ -43,9 +43,9 @@ class ListPager:
             BadAnswer: for a token that comes again.
             TooManyPages: for a list without an end.
         """
-        if self._page_count >= lists.MAX_PAGES:
+        if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"Sensible's list of extractions goes on after {lists.MAX_PAGES} pages. The next sync asks again."
+                f"Sensible's list of extractions goes on after {shared_listing.MAX_PAGES} pages. The next sync asks again."
             )
         self._page_count += 1
         token_params = {"continuation_token": self._next_token} if self._next_token else {}
