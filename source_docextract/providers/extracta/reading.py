@@ -115,8 +115,8 @@ _TIME_KEYS = frozenset({"startTime"})
 def parse_listed_batch(template_id: str, template_name: str | None, batch_id: str, batch_info: Json) -> PartitionRef:
     """Return a reference to a batch from its entry in a template's `batches`.
 
-    The fingerprint is `filesNo`: files can be added to a finished batch (page "Upload files"), and their number is the
-    only sign of that. The unit of `startTime` is not documented; `parse_time` accepts seconds, milliseconds and text.
+    The fingerprint is `filesNo`: files can be added to a finished batch (page "Upload files"), so a changed number
+    makes the batch due again. The unit of `startTime` is not documented; `parse_time` accepts seconds and milliseconds.
     """
     batch_info = batch_info if isinstance(batch_info, Mapping) else {"status": batch_info}
     created_at = parse_time(batch_info.get("startTime"))
@@ -248,7 +248,7 @@ def _parse_reference(file: Mapping[str, Json]) -> PartitionRef | None:
     """Return the extraction batch that a classified file refers to, None if it refers to none.
 
     "Get results" shows `extraction: {extractionId, batchId, fileId}` for a document type that is linked to an
-    extraction template. No list names these batches.
+    extraction template.
     """
     reference = require_object(file.get("extraction") or {}, "A link")
     template_id, batch_id = (
