@@ -1,4 +1,4 @@
-"""Requests to Atlas (helloatlas.in), the bulk service, and how its error responses are classified.
+"""Requests to Atlas's bulk service, and the classification of its error responses.
 
 Sources: Atlas's pages "Bulk processing", "Get extracts" and "Error codes".
 
@@ -121,12 +121,12 @@ def _parse_token(body: Json) -> tuple[str, float]:
 
 
 def _check() -> RequestFlow[None]:
-    """Send nothing: the login that precedes any request already proves the credentials."""
+    """Send no request: the login already proves the credentials."""
     yield []
 
 
 def _build_ref(batch_id: str) -> PartitionRef:
-    """Return a reference to a batch, with the approximate creation time that its id carries.
+    """Return a reference to a batch, with the creation time that its id carries.
 
     The time orders batches and measures their age. No column shows it, because its time zone is unknown.
     """
@@ -142,7 +142,7 @@ def _build_ref(batch_id: str) -> PartitionRef:
 
 
 def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[DiscoveredTemplates]:
-    """Return the documented document types and those on the first pages of the newest batches."""
+    """Return the document types that are documented or found in recent batches."""
     unique_refs = {ref.key: ref for ref in explicit_refs}.values()
     newest_first = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)
     newest_refs = newest_first[:_SAMPLED_BATCHES]

@@ -1,6 +1,6 @@
-"""Reading of Atlas's responses: pages of a batch become one snapshot. No I/O.
+"""Reading of Atlas's responses: the pages of a batch become one snapshot.
 
-Sources: Atlas's pages "Get extracts", "Supported documents" and, for document errors, "Quickstart".
+No I/O. Sources: Atlas's pages "Get extracts", "Supported documents" and, for document errors, "Quickstart".
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ class Page:
 
     @property
     def last_page(self) -> int:
-        """Number of the last page, 0 where `total_pages` is missing or contradicts `total_items`."""
+        """Number of the last page, 0 unless `total_pages` agrees with `total_items`."""
         total_pages, total_items = as_number(self.body.get("total_pages")) or 0, self.total_items or 0
         return total_pages if total_pages == math.ceil(total_items / PER_PAGE) else 0
 
     @property
     def document_ids(self) -> tuple[str | None, ...]:
-        """Document ids in the order of the page; two pages with the same ids are one page sent twice."""
+        """Document ids in their order. Pages with the same ids are one page sent twice."""
         return tuple(as_text(row.get("document_id")) for row in self.rows)
 
 

@@ -1,4 +1,4 @@
-"""Paging through DocMap's list, newest first, by cursors taken from the rows already read.
+"""Paging through DocMap's list, newest first, by the creation times of its rows.
 
 "List Extractions" documents the cursor as the `createdAt` of the last row of the previous page. It does not document
 whether the next page begins with the rows of that time or after them, nor whether other times work. Each page
@@ -67,7 +67,8 @@ class ListPager:
         """
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"DocMap's list of extractions goes on after {shared_listing.MAX_PAGES} pages. The next sync asks again."
+                f"DocMap's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
+                "The next sync asks again."
             )
         self._page_count += 1
         stuck_refs: list[PartitionRef] = []
@@ -94,7 +95,10 @@ class ListPager:
         raise UnreadableResponse(self._explain_stuck(stuck_refs))
 
     def _skip_to_end(self, end: datetime) -> RequestFlow[list[PartitionRef]]:
-        """Return the rows before the end of the range; none if a time that no row has does not work as a cursor."""
+        """Return the rows before the end of the range.
+
+        The end is the time of no row. Where DocMap accepts only times of rows as cursors, there are no rows to return.
+        """
         [body] = yield [self._build_request(cursor=format_rfc3339(end))]
         rows, has_more = parse_page(body)
         page_refs = parse_each(rows, parse_ref)
@@ -126,7 +130,7 @@ class ListPager:
                     yield {"cursor": format_rfc3339(timestamp) or ""}
 
     def _is_continuation(self, page_refs: list[PartitionRef]) -> bool:
-        """Return whether a page repeats a row of the time at which the previous page ended."""
+        """Return whether a page repeats a row with the time of the last known row."""
         return any(
             ref.approx_created_at == self.last_created_at and ref.batch_id in self.refs_by_id for ref in page_refs
         )

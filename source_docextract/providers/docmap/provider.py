@@ -1,4 +1,4 @@
-"""Requests to DocMap.io, and how its error responses are classified.
+"""Requests to DocMap.io, and the classification of its error responses.
 
 Sources: DocMap's pages "List Extractions", "Get Extraction", "Running Extractions" and "Errors".
 
@@ -100,7 +100,10 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
 
 
 def _parse_reason(body: Json) -> str | None:
-    """Return the code and the message of `{"error": {"code", "message"}}` (page "Errors")."""
+    """Return the code and the message of an error response.
+
+    "Errors" documents `{"error": {"code", "message"}}`.
+    """
     error = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(error, Mapping):
         return as_text(error)
@@ -128,12 +131,12 @@ def _is_about_id(status: int, body: Json) -> bool:
 
 
 def _check() -> RequestFlow[None]:
-    """Read the usage of the month, the cheapest request that needs a valid key (page "Usage")."""
+    """Read the usage of the month (page "Usage"), which proves the key."""
     yield [Request("GET", "/usage")]
 
 
 def _build_list_request(scope: str, **params: str | int) -> Request:
-    """Return a request to the list of a template, or of all templates where `scope` is empty."""
+    """Return a request to the list of a template, or of all if `scope` is empty."""
     return Request("GET", "/extractions", params={**({"templateId": scope} if scope else {}), **params})
 
 
@@ -158,7 +161,7 @@ def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
 
 @dataclass(frozen=True, slots=True)
 class _CarriedRows:
-    """Rows after the end of one window, which the responses for that window already held.
+    """Rows of the next window that the responses for a window already held.
 
     Attributes:
         start: End of that window and start of the next.
@@ -179,7 +182,11 @@ class _SyncFlows:
     """
 
     def __init__(self, is_by_template: bool) -> None:
-        """Start without memory; `is_by_template` is set where each template has a list of its own."""
+        """Start without memory.
+
+        Args:
+            is_by_template: Whether the settings name templates, so that each has a scope of its own.
+        """
         self._is_by_template = is_by_template
         self._read_start_by_scope: dict[str, datetime] = {}
         self._carried_by_scope: dict[str, _CarriedRows] = {}
@@ -206,9 +213,9 @@ class _SyncFlows:
             return (yield from self._read_listing(window, ""))
 
     def _read_listing(self, window: Window, template_id: str) -> RequestFlow[ListedRows]:
-        """Return the rows of a window from the list of a template, or of all templates where `template_id` is empty.
+        """Return the rows of a window from one list.
 
-        Rows after the window are kept for the next one, which is then read down to them only.
+        The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are kept for the next one, which is then read down to them only.
         """
         # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
         # side, and the creation time of a row decides to which window it belongs.
@@ -247,7 +254,7 @@ class _SyncFlows:
         self._carried_by_scope[window.scope] = _CarriedRows(window.end, newest_created_at, rows)
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one extraction: from its row in the list, or by its id where no list shows it any more.
+        """Return one extraction: from its row in the list, else by its id.
 
         Raises:
             UnreadableResponse: The response is about another extraction, or has no readable row.
@@ -265,7 +272,10 @@ class _SyncFlows:
         return self._build_snapshot(replace(listed_ref, template_id=ref.template_id))
 
     def _build_snapshot(self, ref: PartitionRef) -> Snapshot:
-        """Return the snapshot of one extraction from its row, with a reference to its run if the run may be due."""
+        """Return the snapshot of one extraction from its row.
+
+        It refers to the run of the extraction unless the run was read in this sync with the extraction as it is now.
+        """
         document = parse_document(ref.listed_row or {}, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
         references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else ()
@@ -280,7 +290,7 @@ class _SyncFlows:
         )
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """Return the extractions of a run that the registry names, and keep them for the run's own row."""
+        """Return the extractions of a named run, and keep them for the run's own row."""
         listed_rows = self._rows_by_run[ref.batch_id] = yield from _list_run(ref)
         return listed_rows.refs
 

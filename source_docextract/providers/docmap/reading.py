@@ -1,6 +1,6 @@
-"""Reading of DocMap's responses: extractions, which are complete in their list rows, and runs. No I/O.
+"""Reading of DocMap's responses: extractions and runs.
 
-Sources: DocMap's pages "Get Extraction", "List Extractions" and "Schemas".
+No I/O. Sources: DocMap's pages "Get Extraction", "List Extractions" and "Schemas".
 """
 
 from __future__ import annotations
@@ -130,7 +130,10 @@ def _add_milliseconds(created_at: datetime | None, milliseconds: int | None) -> 
 
 
 def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
-    """Return the snapshot of a run from the rows of its extractions; a run without any is missing."""
+    """Return the snapshot of a run from the rows of its extractions.
+
+    A run without extractions is missing: DocMap has no object for it.
+    """
     rows = [member_ref.listed_row or {} for member_ref in listed_rows.refs]
     if not rows and not listed_rows.error:
         return Snapshot(ref, PartitionStatus.MISSING, error="DocMap has no extraction of this run.")

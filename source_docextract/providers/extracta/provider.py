@@ -1,4 +1,4 @@
-"""Requests to Extracta.ai (extraction and classification), and how its error responses are classified.
+"""Requests to Extracta.ai, and the classification of its error responses.
 
 Sources: the pages "Get results" of both products, and the other pages where a comment names them.
 
@@ -127,7 +127,9 @@ def _may_be_unknown_id(error: TransientError) -> bool:
 
 
 def _check(stream_groups: Sequence[StreamGroup]) -> RequestFlow[None]:
-    """Request each template, which also proves the key; without templates, request the credits ("Get credits").
+    """Request each template, which also proves the key; else the credits.
+
+    "Get credits" documents the request that is sent where the settings name no template.
 
     Raises:
         UnknownTemplate: The product does not know a template; the message says so where the other product does.
@@ -153,7 +155,10 @@ def _check(stream_groups: Sequence[StreamGroup]) -> RequestFlow[None]:
 
 
 def _has_template(api: Api, template_id: str) -> RequestFlow[bool]:
-    """Return whether a product knows a template; the ids of both products have the same form."""
+    """Return whether a product knows a template.
+
+    The ids of both products have the same form, so a user easily puts one under the wrong setting.
+    """
     try:
         [body] = yield [_build_view_request(api, template_id)]
     except (ResourceUnavailable, TransientError):

@@ -1,6 +1,6 @@
-"""Reading of Extracta.ai's responses: listed batches, and files with their results. No I/O.
+"""Reading of Extracta.ai's responses: listed batches, files and results.
 
-Sources: Extracta.ai's pages "Get results" of both products, "Upload files" and "Webhook event types".
+No I/O. Sources: Extracta.ai's pages "Get results" of both products, "Upload files" and "Webhook event types".
 """
 
 from __future__ import annotations
@@ -204,9 +204,9 @@ def _get_files(ref: PartitionRef, response: Mapping[str, Json]) -> list[Json] | 
 
 
 def _parse_file(requested_file: tuple[Json, str | None]) -> Mapping[str, Json]:
-    """Check that a file can be read, and add the id it was requested by if the response leaves it out.
+    """Check that a file can be read, and add its id if the response lacks it.
 
-    "Get results" shows no `fileId` in the files of an extraction batch, while public clients read one.
+    A file that was requested alone has the id it was requested by. "Get results" shows no `fileId` in the files of an extraction batch, while public clients read one.
 
     Raises:
         UnreadableResponse: The file is no object, or its id or its reference to an extraction batch cannot be read.
@@ -245,7 +245,7 @@ def _parse_document(api: Api, file: Mapping[str, Json], key_assigner: FileKeyAss
 
 
 def _parse_reference(file: Mapping[str, Json]) -> PartitionRef | None:
-    """Return the extraction batch that a classified file refers to, None if it refers to none.
+    """Return the extraction batch that a classified file refers to, if any.
 
     "Get results" shows `extraction: {extractionId, batchId, fileId}` for a document type that is linked to an
     extraction template.

@@ -48,7 +48,8 @@ class ListPager:
         """
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"Sensible's list of extractions goes on after {shared_listing.MAX_PAGES} pages. The next sync asks again."
+                f"Sensible's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
+                "The next sync asks again."
             )
         self._page_count += 1
         token_params = {"continuation_token": self._next_token} if self._next_token else {}

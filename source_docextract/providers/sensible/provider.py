@@ -120,9 +120,9 @@ def _parse_reason(body: Json) -> str | None:
 
 
 def _is_quota(reason: str) -> bool:
-    """Return whether a 429 is about the monthly quota, so that a retry within the sync is useless.
+    """Return whether the monthly quota is used up.
 
-    The quota message reads "Free accounts are limited to 150 API calls per month", the throttle's "Attempt limit
+    A retry within the sync is then useless. The quota message reads "Free accounts are limited to 150 API calls per month", the throttle's "Attempt limit
     exceeded". Both are plain text, without a code to tell them apart.
     """
     return "per month" in reason.lower()
@@ -140,19 +140,28 @@ def _is_about_id(status: int, body: Json) -> bool:
 
 
 def _may_have_type(ref: PartitionRef, document_type: str) -> bool:
-    """Return whether an extraction may be of a document type; without a summary, any type is possible."""
+    """Return whether an extraction may be of a document type.
+
+    Without a summary, any type is possible.
+    """
     summary_types = list_type_names(ref.listed_row or {})
     return not summary_types or document_type in summary_types
 
 
 def _list_wider_scopes(scope: str) -> Sequence[str]:
-    """Return the scopes whose lists hold all rows of a scope: for one document type, all types of its environment."""
+    """Return the scopes whose lists hold all rows of a scope.
+
+    For one document type, that is the list of all types in its environment.
+    """
     environment, type_name = scope.split("/", 1)
     return (f"{environment}/",) if type_name else ()
 
 
 def _list_row_scopes(scope: str, ref: PartitionRef) -> Sequence[str]:
-    """Return all scopes in which a row of one scope's list stands; a portfolio has several document types."""
+    """Return all scopes that a row of one scope's list belongs to.
+
+    A portfolio has several document types, and so belongs to several scopes.
+    """
     environment = scope.split("/", 1)[0]
     type_scopes = [f"{environment}/{type_name}" for type_name in list_type_names(ref.listed_row or {})]
     return (scope, f"{environment}/", *type_scopes)
@@ -165,7 +174,7 @@ class _SyncFlows:
     """
 
     def __init__(self, settings: SensibleSettings) -> None:
-        """Start without memory, with one scope for each environment and document type of the settings."""
+        """Start without memory, with the scopes that the settings select."""
         self._type_names = tuple(dict.fromkeys(settings.document_types))
         self._environments = tuple(dict.fromkeys(settings.environments))
         self.scopes = tuple(
@@ -178,7 +187,7 @@ class _SyncFlows:
         self._batch_responses: dict[str, Mapping[str, Json] | ResourceUnavailable] = {}
 
     def check(self) -> RequestFlow[None]:
-        """Request the document types, which proves the key, and look up each one that the settings name."""
+        """Prove the key, and that Sensible has the document types of the settings."""
         for type_name in self._type_names or ("",):
             yield from self._resolve_type_id(type_name, always_fetch=True)
 
@@ -213,7 +222,7 @@ class _SyncFlows:
         return type_ids[type_name]
 
     def discover_templates(self) -> RequestFlow[DiscoveredTemplates]:
-        """Return the document types that the settings name, or all, with the fields of recent documents."""
+        """Return the selected document types, with the fields of recent documents."""
         yield from self._resolve_type_id("", always_fetch=True)
         type_ids = self._type_ids or {}
         return (yield from discover_templates(self._type_names or tuple(type_ids), type_ids, self._environments))
@@ -245,7 +254,7 @@ class _SyncFlows:
         return (yield from find_oldest_day(request_newest, parse_created_at))
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """Return the summaries of a window, without those that the list of an earlier document type holds as well.
+        """Return the summaries of a window, each portfolio in one scope only.
 
         A portfolio stands in the list of each of its document types. The first of them in the settings delivers it.
         """
@@ -269,7 +278,7 @@ class _SyncFlows:
         return ListedRows(list(refs_by_id.values()), error, duplicate_count)
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one extraction, with what its summary shows if its document cannot be had."""
+        """Return one extraction, from its summary if its document cannot be had."""
         try:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
@@ -277,7 +286,7 @@ class _SyncFlows:
         return build_snapshot(ref, require_object(body, f"Sensible's answer about {ref.batch_id}"))
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """Return the documents of a named batch, and keep the response for the batch's own row."""
+        """Return the documents of a named batch, and keep the response for its row."""
         response = yield from self._request_batch(ref)
         self._batch_responses[ref.batch_id] = response
         if isinstance(response, ResourceUnavailable):
@@ -285,7 +294,7 @@ class _SyncFlows:
         return [build_member_ref(member_id) for member_id in parse_member_ids(response)]
 
     def fetch_batch(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one batch, with references to the documents whose status is not known yet."""
+        """Return one batch, with references to its documents of unknown status."""
         response = self._batch_responses.pop(ref.batch_id, None) or (yield from self._request_batch(ref))
         if isinstance(response, ResourceUnavailable):
             return Snapshot(ref, PartitionStatus.MISSING, error=str(response))

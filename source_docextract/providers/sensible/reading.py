@@ -1,8 +1,8 @@
-"""Reading of Sensible's responses: summaries, documents, portfolios and batches. No I/O.
+"""Reading of Sensible's responses: summaries, documents and batches. No I/O.
 
 Sources: Sensible's pages "Group extractions by batch ID", "List extractions", "Human review", "Portfolio",
-"Postprocessor" and "Verbosity", and its OpenAPI specification. Some examples write keys in camelCase where the
-specification has snake_case, so both are accepted.
+"Postprocessor" and "Verbosity", and its OpenAPI specification. An example of "Portfolio" writes keys in camelCase where
+the specification has snake_case, so both are accepted.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ WRAPPER_FORMAT = WrapperFormat(
 
 
 def parse_page(body: Json, full_page_size: float = inf) -> tuple[list[Json], str | None]:
-    """Return the rows of a list page and the token of the next page, None on the last one.
+    """Return the rows of a list page and the token of the next page.
+
+    The token of the last page is None.
 
     Args:
         body: The response.
@@ -103,7 +105,7 @@ def parse_ref(item: Json) -> PartitionRef:
 
 
 def _get_in_either_case(row: Mapping[str, Json], key: str) -> Json:
-    """Return a value by its documented snake_case key, or by the same key in camelCase (example of "Portfolio")."""
+    """Return a value by its snake_case key, or by the same key in camelCase."""
     first_part, *other_parts = key.split("_")
     return row[key] if key in row else row.get(first_part + "".join(map(str.title, other_parts)))
 
@@ -186,7 +188,9 @@ def _select_data(output: Mapping[str, Json]) -> tuple[Json, frozenset[str]]:
 
 
 def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
-    """Return a complete document with its extractions: one, or one for each document of a portfolio.
+    """Return a complete document with its extractions.
+
+    A portfolio has one for each document that Sensible found in it, any other document has one.
 
     Raises:
         UnreadableResponse: The response is neither a single document nor a readable portfolio.
@@ -244,9 +248,9 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
 
 
 def _parse_review_statuses(row: Mapping[str, Json]) -> list[str | None]:
-    """Return the review statuses: one, or one for each document of a portfolio; none outside of review.
+    """Return the review statuses, none where no review is needed.
 
-    The specification types `reviewStatuses` as a text in the list and as an array with nulls in a portfolio.
+    A portfolio has one for each of its documents. The specification types `reviewStatuses` as a text in the list and as an array with nulls in a portfolio.
     """
     review_value = next((row[key] for key in _REVIEW_KEYS if row.get(key) is not None), None)
     return [as_text(review_status) for review_status in _as_list(review_value)]
@@ -285,7 +289,9 @@ def build_snapshot(ref: PartitionRef, row: Mapping[str, Json]) -> Snapshot:
 
 
 def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) -> Snapshot:
-    """Return the snapshot of a document that cannot be had, from its summary if there is one.
+    """Return the snapshot of a document that Sensible refuses to return.
+
+    It is made from the summary, if there is one.
 
     - Where the summary shows it as finished, the document is failed. A document that is too large stays failed, since
       that is documented as final; any other one is requested again.
@@ -311,7 +317,7 @@ def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) ->
 
 
 def _build_batch_references(document: Document, batch_id: str) -> tuple[PartitionRef, ...]:
-    """Return a reference to the batch of a document, if it has one, with the status of the document."""
+    """Return a reference to the batch of a document, with the document's status."""
     if not batch_id:
         return ()
     member_statuses = {document.file_id or "": document.status}
