@@ -215,7 +215,8 @@ class _SyncFlows:
     def _read_listing(self, window: Window, template_id: str) -> RequestFlow[ListedRows]:
         """Return the rows of a window from one list.
 
-        The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are kept for the next one, which is then read down to them only.
+        The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are kept
+        for the next one, which is then read down to them only.
         """
         # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
         # side, and the creation time of a row decides to which window it belongs.

@@ -206,7 +206,8 @@ def _get_files(ref: PartitionRef, response: Mapping[str, Json]) -> list[Json] | 
 def _parse_file(requested_file: tuple[Json, str | None]) -> Mapping[str, Json]:
     """Check that a file can be read, and add its id if the response lacks it.
 
-    A file that was requested alone has the id it was requested by. "Get results" shows no `fileId` in the files of an extraction batch, while public clients read one.
+    A file that was requested alone has the id it was requested by. "Get results" shows no `fileId` in the files of an
+    extraction batch, while public clients read one.
 
     Raises:
         UnreadableResponse: The file is no object, or its id or its reference to an extraction batch cannot be read.

@@ -250,7 +250,8 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
 def _parse_review_statuses(row: Mapping[str, Json]) -> list[str | None]:
     """Return the review statuses, none where no review is needed.
 
-    A portfolio has one for each of its documents. The specification types `reviewStatuses` as a text in the list and as an array with nulls in a portfolio.
+    A portfolio has one for each of its documents. The specification types `reviewStatuses` as a text in the list and as
+    an array with nulls in a portfolio.
     """
     review_value = next((row[key] for key in _REVIEW_KEYS if row.get(key) is not None), None)
     return [as_text(review_status) for review_status in _as_list(review_value)]
