@@ -1,4 +1,4 @@
-"""Section of the settings for DocMap, with the titles and descriptions of the form."""
+"""Settings section of DocMap: fields, defaults, and the texts of Airbyte's form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section of the settings for Extracta.ai, with the titles and descriptions of the form."""
+"""Settings section of Extracta.ai: fields, defaults, and the texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class ExtractaSettings(OptionalSection):
         title="Extraction templates",
         description="Ids of extraction templates, such as -OPXQuIrkHuA2QZkY-44, whose batches are all found and "
         "synced. The id is in the response of createExtraction; see "
-        f"{html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If empty, only batches are synced that are named below, in the batch registry, or by classification results.",
+        f"{html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If empty, only batches are synced that are named "
+        "below, in the batch registry, or by classification results.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     extraction_batches: tuple[BatchPath, ...] = Field(
