@@ -1,4 +1,4 @@
-"""Settings section of DocMap: fields, defaults, and the texts of Airbyte's form."""
+"""Settings section of DocMap: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 

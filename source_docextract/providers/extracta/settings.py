@@ -1,4 +1,4 @@
-"""Settings section of Extracta.ai: fields, defaults, and the texts of Airbyte's form."""
+"""Settings section of Extracta.ai: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ExtractaSettings(OptionalSection):
 
     @property
     def has_extraction(self) -> bool:
-        """Whether the section names extraction templates or batches, or follows references to batches."""
+        """Whether the section names or may lead to extraction batches."""
         return bool(self.extraction_ids or self.extraction_batches) or self.follows_references
 
     @property

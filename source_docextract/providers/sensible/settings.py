@@ -1,4 +1,4 @@
-"""Settings section of Sensible: fields, defaults, and the texts of Airbyte's form."""
+"""Settings section of Sensible: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
