@@ -48,6 +48,7 @@ def find_oldest_day(
     created_at = parse_created_at(body)
     if created_at is None:
         return None
+    # Invariant: no row is as old as `empty_day`, and there is a row on `oldest_known_day`.
     empty_day, oldest_known_day = OLDEST_CONCEIVABLE, max(truncate_to_day(created_at), OLDEST_CONCEIVABLE)
     while oldest_known_day - empty_day > _DAY:
         middle_day = truncate_to_day(empty_day + (oldest_known_day - empty_day) / 2)
@@ -78,5 +79,6 @@ def select_for_window(window: Window, ref: PartitionRef, margin: timedelta = _DA
     loses `approx_created_at`, and keeps `created_at` for the column.
     """
     if ref.approx_created_at is None or not is_near_window(window, ref.approx_created_at, margin):
+        # The provider selected the row for this window. Leaving it out for want of a plausible time would lose it.
         return replace(ref, approx_created_at=None)
     return ref if window.start <= ref.approx_created_at < window.end else None

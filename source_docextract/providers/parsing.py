@@ -113,7 +113,7 @@ def as_identifier(value: Json, label: str) -> str | None:
     Raises:
         UnreadableResponse: The value is neither text nor a whole number. Its JSON would be an id of nothing.
     """
-    if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):
+    if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):  # bool is a subclass of int
         return as_text(value)
     raise UnreadableResponse(f"{label} is neither text nor a whole number.")
 
@@ -150,6 +150,7 @@ def as_number(value: Json) -> int | None:
 
 def unknown_keys(row: Mapping[str, Any], known_keys: frozenset[str]) -> dict[str, Json]:
     """Return the entries that no column holds, for `provider_data`."""
+    # Most rows have known keys only, and `issuperset` finds that out without a loop in Python.
     return {} if known_keys.issuperset(row) else {key: value for key, value in row.items() if key not in known_keys}
 
 

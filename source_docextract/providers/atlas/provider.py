@@ -64,6 +64,7 @@ def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) 
             "atlas.client_id and atlas.client_secret",
             extract_reason=_parse_reason,
             is_unavailable=_is_about_id,
+            # "Error codes" documents 410 for a version of the API that is no longer supported: no retry helps.
             final_messages={
                 410: "no longer serves this version of its API; set atlas.base_url to the address Atlas gave you"
             },
@@ -147,10 +148,10 @@ def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[Di
     newest_first = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)
     newest_refs = newest_first[:_SAMPLED_BATCHES]
     bodies = yield from gather_tolerant([_build_page_request(ref.batch_id, 1) for ref in newest_refs])
-    sampled_pages = [
-        (ref, body) for ref, body in zip(newest_refs, bodies, strict=True) if not isinstance(body, ResourceUnavailable)
-    ]
-    rows = [row for ref, body in sampled_pages for row in Page(ref, 1, body).rows]
+    rows: list[Mapping[str, Json]] = []
+    for ref, body in zip(newest_refs, bodies, strict=True):
+        if not isinstance(body, ResourceUnavailable):  # an unknown batch must not cost the tables of the others
+            rows += Page(ref, 1, body).rows
     documents = parse_each(rows, lambda row: parse_document(row, FileKeyAssigner()))
     extractions = [extraction for document in documents for extraction in document.extractions]
     return infer_templates(extractions, WRAPPER_FORMAT)

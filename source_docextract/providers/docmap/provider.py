@@ -10,7 +10,7 @@ Sources: DocMap's pages "List Extractions", "Get Extraction", "Running Extractio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -58,12 +58,12 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
         stream_kinds=("files", "results", "fields"),
         fetch=flows.fetch_extraction,
         referenced_group="docmap_runs",
-        change_detection=ChangeDetection.LISTING,
+        change_detection=ChangeDetection.LISTING,  # each row of the list is complete, so it shows every change
         scopes=tuple(dict.fromkeys(settings.template_ids)) or ("",),
         find_oldest=_find_oldest,
         read_window=flows.read_window,
-        wider_scopes=lambda scope: ("",) if scope else (),
-        row_scopes=lambda _scope, ref: ("", ref.template_id) if ref.template_id else ("",),
+        wider_scopes=_list_wider_scopes,
+        row_scopes=_list_row_scopes,
         list_members=flows.list_members,
         typed_tables=TypedTables(
             lambda: discover_templates(settings.template_ids, partial(_build_list_request, limit=PER_PAGE)),
@@ -81,7 +81,7 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
         explicit_settings=list_explicit_settings("", (), registry_refs),
         fetch=flows.fetch_run,
         referenced_group=extractions.name,
-        change_detection=ChangeDetection.REFERENCE,
+        change_detection=ChangeDetection.REFERENCE,  # no endpoint lists runs: a changed extraction makes its run due
     )
     return ProviderSpec(
         error_format=ErrorFormat(
@@ -138,6 +138,19 @@ def _check() -> RequestFlow[None]:
 def _build_list_request(scope: str, **params: str | int) -> Request:
     """Return a request to the list of a template, or of all if `scope` is empty."""
     return Request("GET", "/extractions", params={**({"templateId": scope} if scope else {}), **params})
+
+
+def _list_wider_scopes(scope: str) -> Sequence[str]:
+    """Return the scopes whose lists hold all rows of a scope.
+
+    For a template, that is the list of all templates.
+    """
+    return ("",) if scope else ()
+
+
+def _list_row_scopes(_scope: str, ref: PartitionRef) -> Sequence[str]:
+    """Return all scopes that a row belongs to."""
+    return ("", ref.template_id) if ref.template_id else ("",)
 
 
 def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
@@ -268,8 +281,10 @@ class _SyncFlows:
             return missing_document(ref, str(error))
         label = f"DocMap's answer about {ref.batch_id}"
         listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
+        # Taking over another extraction would deliver its data under this one's id.
         if listed_ref.batch_id != ref.batch_id:
             raise UnreadableResponse(f"{label} is about another extraction.")
+        # The reference keeps the key under which the extraction is known to the state.
         return self._build_snapshot(replace(listed_ref, template_id=ref.template_id))
 
     def _build_snapshot(self, ref: PartitionRef) -> Snapshot:
@@ -279,13 +294,16 @@ class _SyncFlows:
         """
         document = parse_document(ref.listed_row or {}, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
-        references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else ()
+        references: tuple[PartitionRef, ...] = ()
+        is_in_run_as_is = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
+        if run_id and not is_in_run_as_is:
+            references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),)
         return Snapshot(
             ref,
             PartitionStatus.OPEN if document.status is FileStatus.PENDING else PartitionStatus.COMPLETE,
             documents=(document,),
             completed_at=document.completed_at,
-            references=() if self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint else references,
+            references=references,
             uncertain_times=find_uncertain_times(ref.listed_row or {}, createdAt=document.created_at),
             unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
         )

@@ -140,9 +140,10 @@ def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
     key_assigner = FileKeyAssigner()
     documents = tuple(parse_document(row, key_assigner) for row in rows)
     id_name_pairs = {(as_text(row.get("templateId")), as_text(row.get("templateName"))) for row in rows}
-    # A run may mix templates, and a template may be renamed: `templateName` is the name at the time of the extraction
-    # (page "Schemas"). The row of the run then names neither.
+    # A run may mix templates: its row then names none. A template may also be renamed, since `templateName` is the name
+    # at the time of the extraction (page "Schemas"): the row then has its id alone.
     template_ids = {template_id for template_id, _ in id_name_pairs}
+    template_id = min(template_ids, key=str) if len(template_ids) == 1 else None
     template_name = None
     if len(id_name_pairs) == 1:
         template_name = min(name or "" for _, name in id_name_pairs) or None
@@ -152,7 +153,7 @@ def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
         PartitionStatus.OPEN if is_open else PartitionStatus.COMPLETE,
         documents=documents,
         error=listed_rows.error or None,
-        template_id=min(template_ids, key=str) if len(template_ids) == 1 else None,
+        template_id=template_id,
         template_name=template_name,
         read_error=listed_rows.error,
     )

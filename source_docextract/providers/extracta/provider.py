@@ -82,7 +82,7 @@ def _build_group(
         explicit_settings=list_explicit_settings(api.batches_setting, explicit_refs, registry_refs),
         discover=lambda template_id: _discover(api, template_id),
         fetch=lambda ref: _fetch(api, ref),
-        lane=api.results_path,
+        lane=api.results_path,  # the pages ask for spacing of these requests alone; templates are read without it
     )
 
 
@@ -134,19 +134,18 @@ def _check(stream_groups: Sequence[StreamGroup]) -> RequestFlow[None]:
     Raises:
         UnknownTemplate: The product does not know a template; the message says so where the other product does.
     """
-    api_templates = [
-        (api, template_id)
-        for stream_group in stream_groups
-        for api in (EXTRACTION, CLASSIFICATION)
-        for template_id in stream_group.template_ids
-        if api.product == stream_group.name
-    ]
+    apis_by_product = {api.product: api for api in (EXTRACTION, CLASSIFICATION)}
+    api_templates: list[tuple[Api, str]] = []
+    for stream_group in stream_groups:
+        api = apis_by_product[stream_group.name]
+        api_templates += [(api, template_id) for template_id in stream_group.template_ids]
     if not api_templates:
         yield [Request("GET", "/credits")]
     for api, template_id in api_templates:
         try:
             yield from _discover(api, template_id)
         except UnknownTemplate as error:
+            # A second request, sent after a refusal only, turns "unknown template" into the setting to use instead.
             other_api = CLASSIFICATION if api is EXTRACTION else EXTRACTION
             if not (yield from _has_template(other_api, template_id)):
                 raise
@@ -232,6 +231,6 @@ def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
 
 def _build_results_request(api: Api, ref: PartitionRef, file_id: str | None) -> Request:
     body = {api.template_id_key: ref.template_id, "batchId": ref.batch_id}
-    return Request(
-        "POST", api.results_path, json={**body, "fileId": file_id} if file_id else body, lane=api.results_path
-    )
+    if file_id:
+        body["fileId"] = file_id
+    return Request("POST", api.results_path, json=body, lane=api.results_path)

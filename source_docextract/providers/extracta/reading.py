@@ -146,11 +146,9 @@ def build_snapshot(api: Api, ref: PartitionRef, responses: list[Mapping[str, Jso
         UnreadableResponse: A response holds an error, or files that are no list.
     """
     files_by_response = [_get_files(ref, response) for response in responses]
-    requested_files = [
-        (file, requested_id)
-        for response_files, requested_id in zip(files_by_response, ref.file_ids or (None,), strict=True)
-        for file in response_files or ()
-    ]
+    requested_files: list[tuple[Json, str | None]] = []
+    for response_files, requested_id in zip(files_by_response, ref.file_ids or (None,), strict=True):
+        requested_files += [(file, requested_id) for file in response_files or ()]
     files = parse_each(requested_files, _parse_file)
     error = describe_unreadable(len(requested_files) - len(files), f"the files of {ref.key} in Extracta.ai's answer")
     # "Get results" shows a ready response without `status`; public clients read one, so it is used where it is sent.
@@ -168,11 +166,12 @@ def build_snapshot(api: Api, ref: PartitionRef, responses: list[Mapping[str, Jso
     if not documents:
         provider_statuses = [status for status in statuses if status]
     references = {reference.key: reference for reference in map(_parse_reference, files) if reference}
+    has_no_files_yet = None in files_by_response and not documents
     last_response = responses[-1]
     return Snapshot(
         ref,
         PartitionStatus.COMPLETE if is_finished else PartitionStatus.OPEN,
-        documents=None if None in files_by_response and not documents else documents,
+        documents=None if has_no_files_yet else documents,  # None: unknown files, which is not the same as no files
         provider_status=statuses[-1],
         error=as_text(last_response.get("error")) or error or None,
         provider_data=unknown_keys(last_response, _RESPONSE_KEYS | {api.template_id_key}),
@@ -230,7 +229,11 @@ def _parse_document(api: Api, file: Mapping[str, Json], key_assigner: FileKeyAss
         as_text(file.get("status")),
     )
     status = _FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
-    parsed_extraction = api.parse_result(file) if status is FileStatus.PROCESSED else None
+    document_type: str | None = None
+    extractions: tuple[Extraction, ...] = ()
+    if status is FileStatus.PROCESSED:
+        extraction = api.parse_result(file)
+        document_type, extractions = extraction.document_type, (extraction,)
     return Document(
         key=key_assigner.assign(file_id, file_name),
         status=status,
@@ -238,10 +241,10 @@ def _parse_document(api: Api, file: Mapping[str, Json], key_assigner: FileKeyAss
         file_name=file_name,
         provider_status=provider_status,
         error=as_text(file.get("error")),
-        document_type=parsed_extraction.document_type if parsed_extraction else None,
+        document_type=document_type,
         url=as_text(file.get("url")),
         provider_data=unknown_keys(file, _FILE_KEYS),
-        extractions=(parsed_extraction,) if parsed_extraction else (),
+        extractions=extractions,
     )
 
 

@@ -67,6 +67,7 @@ def _discover_templates(
 ) -> RequestFlow[DiscoveredTemplates]:
     referenced_ids = yield from _fetch_referenced_ids(referencing_ids)
     template_ids = list(dict.fromkeys([*explicit_ids, *referenced_ids]))
+    # An unknown template is named in an error and must not cost the tables of the others.
     bodies = yield from gather_tolerant(
         [Request("POST", VIEW_EXTRACTION, json={"extractionId": template_id}) for template_id in template_ids]
     )

@@ -68,7 +68,7 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         wrapper_format=WRAPPER_FORMAT,
         fetch=flows.fetch_extraction,
         referenced_group="sensible_batches",
-        change_detection=ChangeDetection.LISTING,
+        change_detection=ChangeDetection.LISTING,  # summaries show that a document has changed, reviews included
         scopes=flows.scopes,
         find_oldest=flows.find_oldest,
         read_window=flows.read_window,
@@ -94,7 +94,7 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         explicit_settings=list_explicit_settings("sensible.batch_ids", settings.batch_ids, registry_refs),
         fetch=flows.fetch_batch,
         referenced_group=extractions.name,
-        change_detection=ChangeDetection.REFERENCE,
+        change_detection=ChangeDetection.REFERENCE,  # no endpoint lists batches: a document names its batch
     )
     return ProviderSpec(
         error_format=ErrorFormat(
@@ -201,6 +201,7 @@ class _SyncFlows:
             UnreadableResponse: The types, or the only one in question, cannot be read.
         """
         if self._type_ids is None and (type_name or always_fetch):
+            # The specification declares the response as an array without pages.
             [body] = yield [Request("GET", build_path("document_types"))]
             if not isinstance(body, list):
                 raise UnreadableResponse("Sensible's document types are not a list.")

@@ -138,6 +138,8 @@ def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
     status = _FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
     created_at, completed_at = parse_time(row.get("created")), parse_time(row.get("completed"))
     uncertain_times = find_uncertain_times(row, created=created_at, completed=completed_at)
+    # A complete document may have `errors` too, about single fields. Only those of a failed one are the reason for it.
+    error = _join_errors(row) if status is FileStatus.FAILED else None
     # "Group extractions by batch ID" writes `batchId` in its example and "batchID" in its text.
     batch_id = next((row[key] for key in ("batchId", "batchID", "batch_id") if row.get(key)), None)
     return Document(
@@ -146,7 +148,7 @@ def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
         file_id=extraction_id,
         file_name=as_text(_get_in_either_case(row, "document_name")),
         provider_status=provider_status,
-        error=_join_errors(row) if status is FileStatus.FAILED else None,
+        error=error,
         document_type=as_text(row.get("type")),
         page_count=as_number(_get_in_either_case(row, "page_count")),
         url=as_text(_get_in_either_case(row, "download_url")),
