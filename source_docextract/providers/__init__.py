@@ -6,5 +6,5 @@ of the assumptions) and, where the API has a list ordered by time, `listing` (it
 JSON of an API.
 
 A provider does no I/O. Its request flows are generators: they yield requests and receive the parsed responses. The
-sync engine can therefore run them side by side, space them and retry them, and a test can answer in place of the API.
+sync engine can therefore run them side by side, space them and retry them, and a test can take the place of the API.
 """

@@ -48,7 +48,7 @@ def find_oldest_day(
     created_at = parse_created_at(body)
     if created_at is None:
         return None
-    # Invariant: no row is as old as `empty_day`, and there is a row on `oldest_known_day`.
+    # Invariant: all rows are later than `empty_day`, and the oldest one is not later than `oldest_known_day`.
     empty_day, oldest_known_day = OLDEST_CONCEIVABLE, max(truncate_to_day(created_at), OLDEST_CONCEIVABLE)
     while oldest_known_day - empty_day > _DAY:
         middle_day = truncate_to_day(empty_day + (oldest_known_day - empty_day) / 2)

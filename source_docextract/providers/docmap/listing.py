@@ -87,7 +87,8 @@ class ListPager:
                 return page_refs
             if not self._has_started:
                 break
-            stuck_refs = page_refs if is_continuation else stuck_refs
+            if is_continuation:
+                stuck_refs = page_refs
         if self._end and self.last_created_at and self._end < self.last_created_at:
             page_refs = yield from self._skip_to_end(self._end)
             if page_refs:
@@ -97,7 +98,8 @@ class ListPager:
     def _skip_to_end(self, end: datetime) -> RequestFlow[list[PartitionRef]]:
         """Return the rows before the end of the range.
 
-        The end is the time of no row. Where DocMap accepts only times of rows as cursors, there are no rows to return.
+        The end is a midnight, not the time of a row. If DocMap accepts only times of rows as cursors, the response does
+        not begin there, and no rows are returned.
         """
         [body] = yield [self._build_request(cursor=format_rfc3339(end))]
         rows, has_more = parse_page(body)

@@ -295,8 +295,8 @@ class _SyncFlows:
         document = parse_document(ref.listed_row or {}, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
         references: tuple[PartitionRef, ...] = ()
-        is_in_run_as_is = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
-        if run_id and not is_in_run_as_is:
+        is_known_from_run = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
+        if run_id and not is_known_from_run:
             references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),)
         return Snapshot(
             ref,

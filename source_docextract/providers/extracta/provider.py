@@ -109,7 +109,8 @@ def _is_about_id(status: int, body: Json) -> bool:
     """Return whether Extracta.ai refuses the template, batch or file id itself.
 
     Each page "Get results" documents one 400: `{"error"}` for extraction, `{"status": "error", "message"}` for
-    classification. No other 4xx says anything about the batch, so none makes it `missing`.
+    classification. No other 4xx says anything about the batch, so none makes it `missing`. The message "Internal server
+    error" is no refusal at first: the client retries it.
     """
     if status != 400 or not isinstance(body, Mapping) or _is_server_error(status, body):
         return False
@@ -204,7 +205,7 @@ def _build_unknown_error(api: Api, template_id: str, error: Exception) -> Unknow
 
 
 def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
-    """Request a whole batch once, or each file that is named alone once.
+    """Read a batch with one request, or with one for each file that is named alone.
 
     A batch is missing where no request finds it. A file that is not found is a failed document beside the others.
     """

@@ -1,4 +1,4 @@
-"""Requests to Sensible.so, and how its error responses are classified.
+"""Requests to Sensible.so, and the classification of its error responses.
 
 Sources: Sensible's pages "Group extractions by batch ID", "List extractions" and "Human review", and its OpenAPI
 specification.
@@ -194,7 +194,7 @@ class _SyncFlows:
     def _resolve_type_id(self, type_name: str, *, always_fetch: bool = False) -> RequestFlow[str]:
         """Return the id of a document type by its name, empty for an empty name.
 
-        The list filters by id, the settings name types as users know them. One request a sync answers for all types.
+        The list filters by id, while the settings name types as users know them. One request a sync returns all types.
 
         Raises:
             ConfigError: Sensible has no such document type.
@@ -279,7 +279,7 @@ class _SyncFlows:
         return ListedRows(list(refs_by_id.values()), error, duplicate_count)
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one extraction, from its summary if its document cannot be had."""
+        """Return one extraction, from its summary if Sensible refuses the document."""
         try:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
@@ -306,7 +306,7 @@ class _SyncFlows:
         return snapshot
 
     def _request_batch(self, ref: PartitionRef) -> RequestFlow[Mapping[str, Json] | ResourceUnavailable]:
-        """Return the response about a batch, or the error that it cannot be had."""
+        """Return the response for a batch, or the error if Sensible refuses its id."""
         try:
             [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
         except ResourceUnavailable as error:

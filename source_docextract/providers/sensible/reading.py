@@ -124,7 +124,8 @@ _FILE_KEYS = frozenset(
     {
         "id", "created", "completed", "status", "type", "document_name", "documentName", "page_count", "pageCount",
         "download_url", "downloadUrl", "parsed_document", "parsedDocument", "documents", "batchId", "batchID",
-        "batch_id", *_REVIEW_KEYS,    }
+        "batch_id", *_REVIEW_KEYS,
+    }
 )  # fmt: skip
 
 _PART_KEYS = frozenset({"documentType", "document_type", "output"})
@@ -229,7 +230,7 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
             output = require_object(item_object.get("output"), "The output of a portfolio of Sensible's")
         raw_data, data_keys = _select_data(output)
         data = as_object(raw_data)
-        # Review statuses stand in the output of each document, or for all of them in one list, with nulls.
+        # The review status stands in the output of each document, or in one list for all of them.
         item_statuses = _parse_review_statuses(output) or review_statuses[index : index + 1]
         document_type = _get_in_either_case(item_object, "document_type") or item_object.get("documentType")
         extractions.append(
