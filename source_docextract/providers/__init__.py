@@ -1,5 +1,10 @@
-"""One folder per API: how to discover, ask and read it. Nothing else knows its JSON.
+"""Document-extraction APIs, one folder each, and the parsing that they share.
 
-A provider does no I/O. What it wants to know it writes as a script: a generator that yields requests and is sent their
-answers, so that the engine may run them side by side, space and retry them, and tests may play the provider.
+Each folder holds the same modules: `settings` (the section of the connector's settings), `provider` (which requests to
+send), `reading` (how responses become snapshots), `templates` (fields and types for typed tables), `probe` (checks
+of the assumptions) and, where the API has a list ordered by time, `listing` (its pages). No other module knows the
+JSON of an API.
+
+A provider does no I/O. Its request flows are generators: they yield requests and receive the parsed responses. The
+sync engine can therefore run them side by side, space them and retry them, and a test can take the place of the API.
 """

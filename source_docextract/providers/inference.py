@@ -1,4 +1,4 @@
-"""What a template or document type is to a typed table: its fields, and of what type each of them is. Pure."""
+"""Inference of fields and their types, for typed tables. No I/O."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ _DECLARED_TYPES: Mapping[str, ValueType] = {
     "currency": ValueType.NUMBER,
     "list": ValueType.ARRAY,
 }
-"""What templates call the types of their fields; not all of these words are documented."""
+"""Type names in templates, lower case. Extracta.ai's page "Fields" documents string, object and array, DocMap's "Get
+Extraction" shows string; the others are a precaution, since DocMap's list of type names is not known."""
 
 
 def parse_declared_type(type_name: Json) -> ValueType | None:
-    """The type that a template gives a field; None for a word that is not known here."""
+    """Return the type that a template declares for a field, None if unknown."""
     return _DECLARED_TYPES.get(type_name.lower()) if isinstance(type_name, str) else None
 
 
 def build_unselected_finder(selected_keys: Iterable[str]) -> FindUnselected:
-    """Return the templates that the settings do not list; an empty list means all templates."""
+    """Return a request flow that finds the templates which the settings do not select.
+
+    Args:
+        selected_keys: Templates that the settings list; an empty list selects all.
+    """
     selected = frozenset(selected_keys)
 
     def find_unselected(template_keys: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
@@ -38,9 +43,13 @@ def build_unselected_finder(selected_keys: Iterable[str]) -> FindUnselected:
 
 
 def infer_fields(documents: Iterable[JsonObject], wrapper_format: WrapperFormat) -> tuple[Field, ...]:
-    """The fields that stand in some extracted data, in the order in which they come up.
+    """Return the fields of some extracted data, in order of first appearance.
 
-    A field has the type that most of its values have; one that is null everywhere has none yet, and is left out.
+    A field has the type of most of its values. A field that is null everywhere has no type yet and is left out.
+
+    Args:
+        documents: Extracted data, one object a document.
+        wrapper_format: The objects around values, whose other parts become columns of their own.
     """
     type_counts: defaultdict[str, Counter[ValueType]] = defaultdict(Counter)
     parts_by_field: defaultdict[str, set[FieldPart]] = defaultdict(set)
@@ -51,23 +60,28 @@ def infer_fields(documents: Iterable[JsonObject], wrapper_format: WrapperFormat)
             value, meta = unwrap(wrapped_value, wrapper_format)
             value_type = get_value_type(value)
             type_counts[name].update([value_type] if value_type else [])
-            parts_by_field[name].update(
-                part for part, meta_value in get_meta_by_part(meta).items() if meta_value is not None
-            )
+            meta_by_part = get_meta_by_part(meta)
+            parts_by_field[name].update(part for part, meta_value in meta_by_part.items() if meta_value is not None)
+    fields = []
+    for name, counts in type_counts.items():
+        if counts:
+            meta_parts = tuple(part for part in FieldPart if part in parts_by_field[name])
+            fields.append(Field(name, _find_most_common(counts), meta_parts))
+    return tuple(fields)
+
+
+def _find_most_common(counts: Counter[ValueType]) -> ValueType:
+    """Return the most common type, in case of a tie the first of ValueType."""
+    # The tie must not depend on the order of the rows, or a column would change its type between two syncs.
     type_order = list(ValueType)
-    return tuple(
-        Field(
-            name,
-            max(counts, key=lambda value_type: (counts[value_type], -type_order.index(value_type))),
-            tuple(part for part in FieldPart if part in parts_by_field[name]),
-        )
-        for name, counts in type_counts.items()
-        if counts
-    )
+    return max(counts, key=lambda value_type: (counts[value_type], -type_order.index(value_type)))
 
 
 def merge_fields(preferred_fields: Iterable[Field], other_fields: Iterable[Field]) -> tuple[Field, ...]:
-    """All of the first, with what is told of them in either, and those that only the others have."""
+    """Return the preferred fields, then those that only the others have.
+
+    A field in both has the type of the preferred one and the wrapper parts of either.
+    """
     fields_by_name = {field.name: field for field in preferred_fields}
     for field in other_fields:
         known_field = fields_by_name.get(field.name, field)

@@ -1,4 +1,4 @@
-"""What the lists by time of all providers share. Pure."""
+"""Reading of lists ordered by creation time, for DocMap and Sensible. No I/O."""
 
 from __future__ import annotations
 
@@ -13,30 +13,42 @@ from ..core.requests import Request
 from ..core.timestamps import truncate_to_day
 
 OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
+"""Earliest plausible creation time of a row."""
 
 NEWEST_CONCEIVABLE = datetime(2100, 1, 1, tzinfo=timezone.utc)
+"""Latest plausible creation time of a row."""
 
 _DAY = timedelta(days=1)
 
 MAX_PAGES = 1000
-"""Pages that one listing may have: of full pages that is 100,000 rows, and the shortest window of a list is a day."""
+"""Upper limit of the pages of one listing: 100,000 rows in full pages, where the shortest window of a list is a day."""
 
 
 def find_oldest_day(
     request_newest: Callable[[datetime | None], Request], parse_created_at: Callable[[Json], datetime | None]
 ) -> RequestFlow[datetime | None]:
-    """The day of the oldest row of a list that is newest first, by halving: a dozen requests, once.
+    """Find the day of the oldest row in a list that is newest first.
+
+    Neither API returns the oldest row, and paging down to it would read the whole list. Halving the range of days takes
+    about a dozen requests, once for each list.
 
     Args:
-        newest: asks for one row, the newest that was created on a day or before; None for the newest of all.
-        created: when the row of an answer was created, None where it holds none and there is none; where a row does
-            not tell, the oldest time that is conceivable, so that nothing is taken for read; where there is more and
-            none is shown, the newest that is conceivable: there may be some on that day or before.
+        request_newest: Returns a request for one row, the newest created on a day or before; None means no limit.
+        parse_created_at: Returns the creation time in a response.
+
+            - The response holds no row and announces no more: None.
+            - The row has no readable time: OLDEST_CONCEIVABLE, so that no day counts as empty by mistake.
+            - The response holds no row and announces more: NEWEST_CONCEIVABLE, since there may be rows on that day or
+              before.
+
+    Returns:
+        A day, not before OLDEST_CONCEIVABLE; None if the list is empty.
     """
     [body] = yield [request_newest(None)]
     created_at = parse_created_at(body)
     if created_at is None:
         return None
+    # Invariant: all rows are later than `empty_day`, and the oldest one is not later than `oldest_known_day`.
     empty_day, oldest_known_day = OLDEST_CONCEIVABLE, max(truncate_to_day(created_at), OLDEST_CONCEIVABLE)
     while oldest_known_day - empty_day > _DAY:
         middle_day = truncate_to_day(empty_day + (oldest_known_day - empty_day) / 2)
@@ -50,15 +62,23 @@ def find_oldest_day(
 
 
 def is_near_window(window: Window, approx_created_at: datetime, margin: timedelta = _DAY) -> bool:
-    """Whether it can be true of a row in the answer about a window, which may show so much more on each side."""
+    """Return whether a row with this creation time can stand in a response.
+
+    Args:
+        window: The requested window.
+        approx_created_at: The creation time that the row states.
+        margin: How far beyond the window the response may reach on each side.
+    """
     return window.start - approx_created_at <= margin and approx_created_at - window.end < margin
 
 
 def select_for_window(window: Window, ref: PartitionRef, margin: timedelta = _DAY) -> PartitionRef | None:
-    """A row out of the answer about a window; None where it belongs to the window before or after.
+    """Return a row if it belongs to a window, None if to the one before or after.
 
-    A time that is none, or cannot be true, decides nothing: it is only kept for the column.
+    A row without a creation time, or with an implausible one, belongs to the window in whose response it stands. It
+    loses `approx_created_at`, and keeps `created_at` for the column.
     """
     if ref.approx_created_at is None or not is_near_window(window, ref.approx_created_at, margin):
+        # The provider selected the row for this window. Leaving it out for want of a plausible time would lose it.
         return replace(ref, approx_created_at=None)
     return ref if window.start <= ref.approx_created_at < window.end else None

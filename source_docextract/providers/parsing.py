@@ -1,4 +1,4 @@
-"""What the readers of all providers share: tolerant parsing of values. Pure."""
+"""Tolerant parsing of JSON values, shared by all providers. No I/O."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ from ..core.urls import strip_file_urls
 
 
 def require_object(value: Json, label: str) -> Mapping[str, Json]:
+    """Return a value that has to be a JSON object.
+
+    Raises:
+        UnreadableResponse: The value is anything else; `label` names it in the message.
+    """
     if not isinstance(value, dict):
         raise UnreadableResponse(f"{label} is not a JSON object.")
     return value
 
 
 def parse_each(rows: Sequence[Json], parse: Callable[[Json], T]) -> list[T]:
-    """What `read` makes of the rows, without those of which it makes a BadAnswer: one must not cost the others."""
+    """Return the parsed rows, without those that are unreadable.
+
+    A row is left out if `parse` raises UnreadableResponse: one unreadable row must not cost the others. Callers compare
+    the lengths and report the difference with `describe_unreadable`.
+    """
     parsed = []
     for row in rows:
         try:
@@ -36,10 +45,15 @@ def parse_each(rows: Sequence[Json], parse: Callable[[Json], T]) -> list[T]:
 
 
 def compute_fingerprint(row: Mapping[str, Json], *, has_urls: bool = False) -> str:
-    """Changes when a list tells something new, links to files aside if it has any.
+    """Return a digest of a listed row, which changes with any part of it.
+
+    Args:
+        row: The row as sent.
+        has_urls: Whether the row may hold URLs of files. They are left out, since they are signed anew in each
+            response.
 
     Raises:
-        BadAnswer: where the row is nested too deeply to be written anywhere.
+        UnreadableResponse: The row is nested too deeply to be serialized.
     """
     try:
         return compute_content_digest(dump_sorted_json(strip_file_urls(row) if has_urls else row))
@@ -48,12 +62,15 @@ def compute_fingerprint(row: Mapping[str, Json], *, has_urls: bool = False) -> s
 
 
 def describe_unreadable(count: int, label: str) -> str:
-    """Says so where something could not be read."""
+    """Return a sentence about the rows that cannot be read, empty if none."""
     return f"{count} of {label} cannot be read; the rest was delivered." if count else ""
 
 
 def missing_document(ref: PartitionRef, reason: str) -> Snapshot:
-    """An extraction of which its provider tells no more than why not, not even its batch."""
+    """Return the snapshot of an extraction that the provider refuses to return.
+
+    Its document is failed with `reason`. The batch that it belongs to is unknown.
+    """
     document = Document(
         key=escape_id_part(ref.batch_id),
         status=FileStatus.FAILED,
@@ -65,7 +82,13 @@ def missing_document(ref: PartitionRef, reason: str) -> Snapshot:
 
 
 def as_text(value: Json) -> str | None:
-    """A value that is meant to be text: numbers become text, nothing and emptiness become None."""
+    """Return a value as text.
+
+    Null and the empty text become None. Numbers, lists and objects become their JSON.
+
+    Raises:
+        UnreadableResponse: The value is nested too deeply to be serialized.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -77,24 +100,32 @@ def as_text(value: Json) -> str | None:
 
 
 def as_text_or_none(value: Json) -> str | None:
-    """Return a value as text, None where it is nested too deeply: for what a list says beside the ids in it."""
+    """Return a value as text, None where it is nested too deeply.
+
+    For optional parts of a list entry, such as a name: they must not cost the entry.
+    """
     return next(iter(parse_each([value], as_text)), None)
 
 
 def as_identifier(value: Json, label: str) -> str | None:
-    """An id as text, None where there is none.
+    """Return an id as text, None for null and the empty text.
 
     Raises:
-        BadAnswer: for what cannot be one, such as a list: written as text, it would name something that is not there.
+        UnreadableResponse: The value is neither text nor a whole number. Its JSON would be an id of nothing.
     """
-    if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):
+    if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):  # bool is a subclass of int
         return as_text(value)
     raise UnreadableResponse(f"{label} is neither text nor a whole number.")
 
 
 def find_uncertain_times(row: Mapping[str, Json], **parsed_times: datetime | None) -> frozenset[str]:
-    """Return those keys under which something was sent that was not `read` as a time."""
-    if None not in parsed_times.values():
+    """Return the keys that hold a value which could not be parsed as a time.
+
+    Args:
+        row: The row as sent.
+        parsed_times: Parsed times by key.
+    """
+    if None not in parsed_times.values():  # the usual case, checked first because this runs for each document
         return _NO_KEYS
     return frozenset(key for key, time in parsed_times.items() if time is None and row.get(key))
 
@@ -103,29 +134,40 @@ _NO_KEYS: frozenset[str] = frozenset()
 
 
 def as_number(value: Json) -> int | None:
-    """A whole number, also where it was sent as text or as 2.0."""
+    """Return a value as a whole number, None where it is none.
+
+    The text "2" and the number 2.0 count as 2.
+    """
     if isinstance(value, bool):
         return None
     try:
         integer = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return integer if abs(integer) < 2**63 else None  # more fits into no warehouse, and into no JSON written here
+    # No larger integer fits into the columns of a warehouse, or into the JSON that the connector writes.
+    return integer if abs(integer) < 2**63 else None
 
 
 def unknown_keys(row: Mapping[str, Any], known_keys: frozenset[str]) -> dict[str, Json]:
-    """The keys that no column holds."""
+    """Return the entries that no column holds, for `provider_data`."""
+    # Most rows have known keys only, and `issuperset` finds that out without a loop in Python.
     return {} if known_keys.issuperset(row) else {key: value for key, value in row.items() if key not in known_keys}
 
 
 def as_object(value: Json) -> Mapping[str, Json]:
-    """Extracted data as an object: nothing is `{}`, what is no object stands under `value`."""
+    """Return extracted data as an object.
+
+    Null becomes `{}`, and what is no object becomes `{"value": ...}`.
+    """
     if value is None:
         return {}
     return value if isinstance(value, dict) else {"value": value}
 
 
 def build_extraction(data: Json, **columns: Any) -> Extraction:
-    """An Extraction whose data holds no links to files."""
+    """Return an extraction all of whose data counts for its digest.
+
+    For APIs whose extracted data holds no signed URLs, such as Extracta.ai.
+    """
     data_object = as_object(data)
     return Extraction(data=data_object, hashable_data=data_object, **columns)

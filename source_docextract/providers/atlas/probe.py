@@ -1,9 +1,13 @@
-"""What an account of Atlas shows of what is assumed. Facts: the pages "Bulk processing" and "Error codes"."""
+"""Assumptions about Atlas, and the requests that check them.
+
+Sources: Atlas's pages "Get extracts", "Bulk processing" and "Error codes". The table also holds the readings of what
+these pages leave open.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ...core.json_types import Json
 from ...core.probing.assumptions import (
@@ -22,11 +26,12 @@ from ...core.requests import MAX_TOKEN_LENGTH, Request
 from .settings import AtlasSettings
 
 _MAX_BATCHES = 6
+"""Number of batches to read. With the login and two more requests, this stays below the limit of 30 a provider."""
 
 _PER_PAGE = 50
 
 _UNKNOWN_BATCH_ID = "BATCH-00000-PROBE-20200101000000"
-"""No batch of anybody: what Atlas answers about it shows the form of its answers about unknown ids."""
+"""A batch id that does not exist: the response shows the form in which Atlas refuses an id."""
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -178,7 +183,7 @@ _ROW_KEYS = frozenset({"document_id", "file_data", "error_code", "error_message"
 
 
 def probe_atlas(settings: AtlasSettings, findings: Findings) -> ProbeFlow:
-    """Log in, read the first page of a few batches, then a page past the end and a batch that nobody has."""
+    """Log in, then read a few batches, a page past the end and an unknown batch."""
     credentials = {
         "Client-Id": settings.client_id.get_secret_value(),
         "Client-Secret": settings.client_secret.get_secret_value(),
@@ -192,7 +197,8 @@ def probe_atlas(settings: AtlasSettings, findings: Findings) -> ProbeFlow:
     newest_ids = sorted(dict.fromkeys(settings.batch_ids), key=_get_time_stamp, reverse=True)[:_MAX_BATCHES]
     for batch_id in newest_ids:
         findings.observe("atlas.batch_time", "stamp" if _get_time_stamp(batch_id) else "none")
-    for batch_id in newest_ids:  # young batches are the ones of which the least is known
+    # Newest first: no page documents how Atlas returns a batch that it still processes.
+    for batch_id in newest_ids:
         response = yield _build_page_request(token, batch_id, 1)
         unknown_flags.append(response.status == 400)
         row_count = _read_page(findings, response)
@@ -209,7 +215,7 @@ def probe_atlas(settings: AtlasSettings, findings: Findings) -> ProbeFlow:
 
 
 def _get_time_stamp(batch_id: str) -> str:
-    """Return the time at the end of a batch id, as text that sorts; empty where it has none."""
+    """Return the creation time at the end of a batch id as text, empty if none."""
     stamp_match = re.search(r"-(\d{14})$", batch_id)
     return stamp_match[1] if stamp_match else ""
 
@@ -220,7 +226,7 @@ def _build_page_request(token: str, batch_id: str, page_number: int) -> Request:
 
 
 def _read_login(findings: Findings, response: ProbeResponse) -> str:
-    """Return the token, empty where there is none."""
+    """Record the findings about the login; return the token, empty if unusable."""
     body = response.body if isinstance(response.body, Mapping) else {}
     token = body.get("access_token")
     if not response.is_ok or not isinstance(token, str) or not token:
@@ -247,7 +253,11 @@ def _read_login(findings: Findings, response: ProbeResponse) -> str:
 
 
 def _read_page(findings: Findings, response: ProbeResponse) -> int | None:
-    """Return how many rows the first page of a batch has, None where it cannot be read."""
+    """Record the findings about the first page of a batch.
+
+    Returns:
+        Number of its rows, None where it cannot be read.
+    """
     body = response.body
     rows = body.get("data") if isinstance(body, Mapping) else None
     if not response.is_ok or not isinstance(body, Mapping) or not isinstance(rows, list):
@@ -263,6 +273,7 @@ def _read_page(findings: Findings, response: ProbeResponse) -> int | None:
         findings.contradict("atlas.total_items", f"`total_items` is {describe_shape(total_items)}")
         return len(rows)
     if rows:
+        # Rows without data or error may count for `total_items`: the batch then looks whole before it is extracted.
         has_empty = any(not row.get("file_data") and not _has_error(row) for row in documents)
         findings.observe("atlas.total_items", "empty_rows" if has_empty else "all_rows")
         if total_items < len(rows) or (total_items > len(rows) and body.get("has_next") is False):
@@ -276,6 +287,7 @@ def _has_error(row: Mapping[str, Json]) -> bool:
 
 
 def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
+    """Record the findings about one document."""
     findings.observe_keys("atlas.keys", row, _ROW_KEYS)
     data = row.get("file_data")
     is_failed_inside = isinstance(data, Mapping) and isinstance(data.get("error_code"), str)
@@ -291,20 +303,18 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
 
 
 def _read_fields(findings: Findings, values: Sequence[Json]) -> None:
+    """Record the form and the confidence of the extracted fields of one document."""
     wrappers = [value for value in values if isinstance(value, Mapping) and "confidence_score" in value]
     if values:
         findings.observe("atlas.nested_fields", "wrapped" if len(wrappers) == len(values) else "bare")
-    for score in _iter_scores(wrappers):
+    for wrapper in wrappers:
+        score = wrapper.get("confidence_score")
         if isinstance(score, (int, float)) and not isinstance(score, bool):
             findings.observe("atlas.confidence", "fraction" if 0 <= score <= 1 else "percent")
         elif isinstance(score, str) and _is_fraction(score):
             findings.observe("atlas.confidence", "text")
         elif score is not None:
             findings.contradict("atlas.confidence", f"`confidence_score` is {get_type_name(score)}")
-
-
-def _iter_scores(wrappers: Sequence[Mapping[str, Json]]) -> Iterator[Json]:
-    return (wrapper.get("confidence_score") for wrapper in wrappers)
 
 
 def _is_fraction(text: str) -> bool:
@@ -315,11 +325,13 @@ def _is_fraction(text: str) -> bool:
 
 
 def _count_pages(first_response: ProbeResponse) -> int:
+    """Return the number of a batch's pages, by its number of documents, at least one."""
     total_items = first_response.body.get("total_items")
     return max(1, -(-total_items // _PER_PAGE)) if isinstance(total_items, int) else 1
 
 
 def _read_past_the_end(findings: Findings, first_response: ProbeResponse, response: ProbeResponse) -> None:
+    """Record how Atlas answers a request for a page past the last one."""
     assumption_id = "atlas.page_past_the_end"
     rows = response.body.get("data") if isinstance(response.body, Mapping) else None
     if 400 <= response.status < 500:
@@ -337,11 +349,13 @@ def _read_past_the_end(findings: Findings, first_response: ProbeResponse, respon
 
 
 def _list_document_ids(rows: Json) -> list[Json]:
-    """Return the document ids of a page; its links are signed anew in each answer."""
+    """Return the document ids of a page, by which two pages are compared."""
+    # The pages themselves differ even if they are the same: URLs are signed anew in each response.
     return [row.get("document_id") for row in rows if isinstance(row, Mapping)]
 
 
 def _read_unknown(findings: Findings, response: ProbeResponse) -> None:
+    """Record the form in which Atlas refuses an unknown batch id."""
     body = response.body if isinstance(response.body, Mapping) else {}
     if response.status == 400 and "error_code" in body:
         findings.observe("atlas.unknown_batch", "error_code")

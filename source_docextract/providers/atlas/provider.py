@@ -1,9 +1,12 @@
-"""Atlas (helloatlas.in), the bulk service.
+"""Requests to Atlas's bulk service, and the classification of its error responses.
 
-Facts are from Atlas's pages on bulk processing. Credentials are traded for a token; documents come in pages of up to
-50, with `has_next` and `total_pages`. No list of batches, no status, no time: a batch is finished when it has as many
-documents as it says (`total_items`, more than none). Only a batch's id carries a time (`…-20260309081408`), of a zone
-that nobody tells.
+Sources: Atlas's pages "Bulk processing", "Get extracts" and "Error codes".
+
+- The login exchanges the client credentials for a token that expires.
+- A batch is read in pages of up to 50 documents, with `has_next`, `total_pages` and `total_items`.
+- Atlas documents no list of batches, so the settings or the batch registry have to name them.
+- Atlas sends neither a status nor a time. A batch counts as finished once it holds `total_items` documents, at least
+  one. Only the batch id ends in a creation time (`…-20260309081408`), in a time zone that no page documents.
 """
 
 from __future__ import annotations
@@ -32,17 +35,20 @@ from .reading import PER_PAGE, WRAPPER_FORMAT, Page, build_snapshot, parse_docum
 from .settings import AtlasSettings
 from .templates import infer_templates
 
-_MAX_PARALLEL_PAGES = 1000  # pages that are asked for because one says that they are there
+_MAX_PARALLEL_PAGES = 1000
+"""Upper limit of the pages requested at once because one response announces them."""
 
-_SAMPLED_BATCHES = 20  # batches, for the document types in them
+_SAMPLED_BATCHES = 20
+"""Number of batches, newest first, whose first pages are read to find document types."""
 
 _EARLIEST_TIME = datetime.min.replace(tzinfo=timezone.utc)
 
 _ZONE_MARGIN = timedelta(days=1)
-"""The time in a batch id is taken for a day later than it reads, so that no zone makes a batch look too old."""
+"""Time added to the creation time in a batch id, so that no time zone makes a batch look older than it is."""
 
 
 def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) -> ProviderSpec:
+    """Describe how to sync the Atlas batches named in the settings or the registry."""
     registry_refs = registry.get_batches("atlas") if registry else ()
     explicit_refs = (
         *map(_build_ref, settings.batch_ids),
@@ -58,6 +64,7 @@ def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) 
             "atlas.client_id and atlas.client_secret",
             extract_reason=_parse_reason,
             is_unavailable=_is_about_id,
+            # "Error codes" documents 410 for a version of the API that is no longer supported: no retry helps.
             final_messages={
                 410: "no longer serves this version of its API; set atlas.base_url to the address Atlas gave you"
             },
@@ -80,12 +87,19 @@ def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) 
 
 
 def _parse_reason(body: Json) -> str | None:
-    """`{"error_code", "error_message"}`, or `{"error"}` from the login."""
+    """Return the sentence of an error response.
+
+    "Error codes" documents `{"error_code", "error_message"}`, "Authentication" `{"error"}`.
+    """
     return as_text(body.get("error_message")) or as_text(body.get("error")) if isinstance(body, Mapping) else None
 
 
 def _is_about_id(status: int, body: Json) -> bool:
-    """A batch_id that is "missing or invalid" gets 400 (page "Get extracts") with `error_code` and `error_message`."""
+    """Return whether Atlas refuses the batch id itself.
+
+    "Get extracts" documents status 400 for a batch_id that is "missing or invalid"; the body is that of "Error codes".
+    """
+    # Both keys are required: any other 400 (a gateway's) says nothing about the batch and must not make it `missing`.
     return (
         status == 400
         and isinstance(body, Mapping)
@@ -95,20 +109,28 @@ def _is_about_id(status: int, body: Json) -> bool:
 
 
 def _parse_token(body: Json) -> tuple[str, float]:
+    """Return the token of a login response and the seconds until it expires.
+
+    Raises:
+        UnreadableResponse: The response holds no token.
+    """
     response = require_object(body, "Atlas's answer to the login")
     token = as_text(response.get("access_token"))
     if not token:
         raise UnreadableResponse("Atlas's answer to the login holds no access_token.")
-    return token, float(as_number(response.get("expires_in")) or 3600)
+    return token, float(as_number(response.get("expires_in")) or 3600)  # "Bulk processing" documents an hour
 
 
 def _check() -> RequestFlow[None]:
-    """The login, which comes before any request, proves all there is to prove."""
+    """Send no request: the login already proves the credentials."""
     yield []
 
 
 def _build_ref(batch_id: str) -> PartitionRef:
-    """A batch by its id; the time in it is for inside use only."""
+    """Return a reference to a batch, with the creation time that its id carries.
+
+    The time orders batches and measures their age. No column shows it, because its time zone is unknown.
+    """
     stamp_match = re.search(r"-(\d{14})$", batch_id)
     try:
         stamp_time = (
@@ -121,20 +143,18 @@ def _build_ref(batch_id: str) -> PartitionRef:
 
 
 def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[DiscoveredTemplates]:
-    """What the first pages of the newest batches show, beside what is known."""
+    """Return the document types that are documented or found in recent batches."""
     unique_refs = {ref.key: ref for ref in explicit_refs}.values()
-    newest_refs = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)[
-        :_SAMPLED_BATCHES
-    ]
+    newest_first = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)
+    newest_refs = newest_first[:_SAMPLED_BATCHES]
     bodies = yield from gather_tolerant([_build_page_request(ref.batch_id, 1) for ref in newest_refs])
-    sampled_pages = [
-        (ref, body) for ref, body in zip(newest_refs, bodies, strict=True) if not isinstance(body, ResourceUnavailable)
-    ]
-    rows = [row for ref, body in sampled_pages for row in Page(ref, 1, body).rows]
+    rows: list[Mapping[str, Json]] = []
+    for ref, body in zip(newest_refs, bodies, strict=True):
+        if not isinstance(body, ResourceUnavailable):  # an unknown batch must not cost the tables of the others
+            rows += Page(ref, 1, body).rows
     documents = parse_each(rows, lambda row: parse_document(row, FileKeyAssigner()))
-    return infer_templates(
-        [extraction for document in documents for extraction in document.extractions], WRAPPER_FORMAT
-    )
+    extractions = [extraction for document in documents for extraction in document.extractions]
+    return infer_templates(extractions, WRAPPER_FORMAT)
 
 
 def _build_page_request(batch_id: str, page_number: int) -> Request:
@@ -142,12 +162,18 @@ def _build_page_request(batch_id: str, page_number: int) -> Request:
 
 
 def _fetch(ref: PartitionRef) -> RequestFlow[Snapshot]:
-    """Page 1 tells how many there are; those go side by side; then on for as long as the last one has a next."""
+    """Read all pages of a batch.
+
+    The first page announces their number, and the others are requested side by side. Reading goes on while the last
+    page has a next one.
+    """
     try:
         [response] = yield [_build_page_request(ref.batch_id, 1)]
     except ResourceUnavailable as error:
         return Snapshot(ref, PartitionStatus.MISSING, error=str(error))
     pages = [Page(ref, 1, response)]
+    # `has_next` decides, as "Get extracts" documents. `total_pages` only allows requesting several pages at once: a
+    # batch may grow while it is read, and then has more pages than the first response announced.
     while pages[-1].has_next:
         last_number = max(len(pages) + 1, min(len(pages) + _MAX_PARALLEL_PAGES, pages[-1].last_page))
         page_numbers = range(len(pages) + 1, last_number + 1)
@@ -160,6 +186,7 @@ def _fetch(ref: PartitionRef) -> RequestFlow[Snapshot]:
 
 
 def _batch_exists(ref: PartitionRef) -> RequestFlow[bool]:
+    """Return whether Atlas knows a batch, by its first page alone."""
     try:
         yield [_build_page_request(ref.batch_id, 1)]
     except ResourceUnavailable:

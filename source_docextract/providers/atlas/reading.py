@@ -1,4 +1,7 @@
-"""What Atlas's answers mean. Pure."""
+"""Reading of Atlas's responses: the pages of a batch become one snapshot.
+
+No I/O. Sources: Atlas's pages "Get extracts", "Supported documents" and, for document errors, "Quickstart".
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,36 @@ from ..parsing import (
 )
 
 PER_PAGE = 50
+"""Documents requested a page; "Get extracts" documents 50 as the maximum."""
 
 _SIGNED_URL_KEY = "redact_url"
+"""Key of the URL of a redacted image (page "Supported documents"), which is signed anew in each response."""
 
 WRAPPER_FORMAT = WrapperFormat(
     marker_key="confidence_score",
     marker_types=SCALAR_TYPES,
     confidence_key="confidence_score",
-    ignored_keys=frozenset({"document_type"}),  # it stands in its own column
+    ignored_keys=frozenset({"document_type"}),  # it has a column of its own
 )
+"""`{"value": "1234 5678 9012", "confidence_score": 0.99}`, as in the example of "Get extracts"."""
 
 
 class Page:
-    """One answer of /extracts."""
+    """One response of `GET /extracts`.
+
+    Attributes:
+        body: The whole response.
+        rows: The documents that can be read, as sent.
+        unreadable_count: Number of documents that cannot be read.
+        total_items: Number of documents in the batch; None where the response does not state it.
+    """
 
     def __init__(self, ref: PartitionRef, page_number: int, body: Json) -> None:
+        """Check the response to the request for one page.
+
+        Raises:
+            UnreadableResponse: The response holds no list, or is another page than the requested one.
+        """
         self._page_number = page_number
         self.body = require_object(body, f"Atlas's page {page_number} of {ref.batch_id}")
         self._label = f"page {page_number} of {ref.batch_id}"
@@ -46,6 +64,7 @@ class Page:
             raise UnreadableResponse(f"Atlas's {self._label} holds no list of documents.")
         self.rows = parse_each(rows, _parse_row)
         self.unreadable_count = len(rows) - len(self.rows)
+        # A wrong page would pass for the right one, and its documents would be lost or delivered twice.
         if as_number(self.body.get("page")) not in {page_number, None}:
             raise UnreadableResponse(
                 f"Atlas sent another page instead of {self._label}; the batch is left for the next sync."
@@ -54,6 +73,7 @@ class Page:
 
     @property
     def has_next(self) -> bool:
+        """Whether another page follows; where the flag is missing, `total_pages` decides."""
         has_next_flag = self.body.get("has_next")
         return (
             has_next_flag
@@ -63,24 +83,29 @@ class Page:
 
     @property
     def last_page(self) -> int:
-        """The last page so far as this one tells, and tells it soundly; 0 otherwise."""
+        """Number of the last page, 0 unless `total_pages` agrees with `total_items`."""
         total_pages, total_items = as_number(self.body.get("total_pages")) or 0, self.total_items or 0
         return total_pages if total_pages == math.ceil(total_items / PER_PAGE) else 0
 
     @property
     def document_ids(self) -> tuple[str | None, ...]:
-        """What it has in common with a page that it repeats: its documents, in their order."""
+        """Document ids in their order. Pages with the same ids are one page sent twice."""
         return tuple(as_text(row.get("document_id")) for row in self.rows)
 
 
 def _parse_row(item: Json) -> Mapping[str, Json]:
+    """Check that a document is an object whose id can be written as text."""
     row = require_object(item, "A document")
     as_identifier(row.get("document_id"), "A document_id")
     return row
 
 
 def reject_repeated_pages(pages: list[Page]) -> None:
-    """A server that goes round in circles would be asked for ever."""
+    """Reject pages that add no documents while `has_next` promises more.
+
+    Raises:
+        UnreadableResponse: A page repeats an earlier one, or is empty and announces another. Reading would never end.
+    """
     seen_ids = set()
     for page_number, page in enumerate(pages, start=1):
         document_ids = page.document_ids
@@ -94,16 +119,24 @@ _ENVELOPE_KEYS = frozenset({"data", "page", "per_page", "total_pages", "total_it
 
 
 def build_snapshot(ref: PartitionRef, pages: list[Page]) -> Snapshot:
+    """Return the snapshot of a batch from all of its pages.
+
+    Atlas sends no status, so the batch is complete when it holds `total_items` documents, at least one, and each of
+    them has data or an error.
+    """
     rows = [row for page in pages for row in page.rows]
     totals = {page.total_items for page in pages}
     if len(totals) > 1:
-        # The batch grew while it was read, and pages may have moved: what came twice is one document.
+        # The batch grew between two pages and documents may have moved to the next one: the same id is one document.
+        # In a batch that did not grow, rows of the same id stay apart, so that neither is lost.
         rows = list({as_text(row.get("document_id")) or index: row for index, row in enumerate(rows)}.values())
     key_assigner = FileKeyAssigner()
     documents = tuple(parse_document(row, key_assigner) for row in rows)
     error = describe_unreadable(
         sum(page.unreadable_count for page in pages), f"the documents of {ref.batch_id} in Atlas's answer"
     )
+    # An empty batch is a young one: newer pages describe `total_items` as documents *extracted* so far. The lookback
+    # reads a batch again that only looked whole, and `expected_files` keeps it open.
     is_whole = len(totals) == 1 and (pages[-1].total_items or 0) == len(documents) > 0 and not error
     is_finished = is_whole and all(document.status is not FileStatus.PENDING for document in documents)
     return Snapshot(
@@ -122,9 +155,10 @@ _ROW_KEYS = frozenset({"document_id", "file_data"})
 
 
 def parse_document(row: Mapping[str, Json], key_assigner: FileKeyAssigner) -> Document:
-    """A row without data or error is in work.
+    """Return a document; one without data and without an error is pending.
 
-    Atlas documents the codes INVALID_DOC and UNRECOGNISED, and not where they stand: on the row or inside its data.
+    "Quickstart" documents the codes INVALID_DOC and UNRECOGNISED, but not their place, so they are accepted on the row
+    and inside its data.
     """
     document_id, data = as_text(row.get("document_id")), row.get("file_data")
     provider_data = unknown_keys(row, _ROW_KEYS)
@@ -132,10 +166,16 @@ def parse_document(row: Mapping[str, Json], key_assigner: FileKeyAssigner) -> Do
     document_type = as_text(data.get("document_type")) if isinstance(data, dict) else None
     if not error and isinstance(data, dict) and not _ERROR_KEYS.isdisjoint(data):
         error = _take_error(data, {})
-    status = FileStatus.FAILED if error else FileStatus.PROCESSED if data else FileStatus.PENDING
-    extractions = (_build_extraction(as_object(data), document_type),) if status is FileStatus.PROCESSED else ()
+    extractions: tuple[Extraction, ...] = ()
+    if error:
+        status = FileStatus.FAILED
+    elif data:
+        status = FileStatus.PROCESSED
+        extractions = (_build_extraction(as_object(data), document_type),)
+    else:
+        status = FileStatus.PENDING
     if error and data:
-        provider_data["file_data"] = data  # what was extracted nevertheless is no result, but not lost either
+        provider_data["file_data"] = data  # a failed document has no result, but its data is not dropped
     return Document(
         key=key_assigner.assign(document_id, None),
         status=status,
@@ -151,12 +191,16 @@ _ERROR_KEYS = frozenset(_ERROR_KEY_ORDER)
 
 
 def _take_error(source: Mapping[str, Json], row: dict[str, Json]) -> str | None:
-    """The reason of a failed document, taken out of its `row`.
+    """Return the reason why a document failed, and remove its keys from `row`.
 
-    Inside of data a field may have any of these names: there it takes a code in plain words, or nothing else beside.
+    Args:
+        source: The row or its data, whichever holds the reason.
+        row: The keys to keep as `provider_data`.
     """
     error_values = {key: source[key] for key in _ERROR_KEY_ORDER if key in source}
     if source is not row:
+        # An extracted field may be called "error". Inside the data these keys count as an error only if `error_code`
+        # holds a bare value (a field is wrapped) or if nothing but the document type stands beside them.
         is_alone = source.keys() <= _ERROR_KEYS | WRAPPER_FORMAT.ignored_keys
         error_values = {key: value for key, value in error_values.items() if value and type(value) in {int, str}}
         if not (is_alone or "error_code" in error_values):
@@ -167,8 +211,10 @@ def _take_error(source: Mapping[str, Json], row: dict[str, Json]) -> str | None:
 
 
 def _build_extraction(data: Mapping[str, Json], document_type: str | None) -> Extraction:
-    """Few documents have signed links, and looking for the word in what the digest is made of is cheap."""
+    """Return an extraction whose digest ignores signed URLs."""
     hashable_data, serialized = data, dump_sorted_json(data)
+    # Few documents hold a signed URL. Searching the bytes, which the digest needs anyway, spares the walk through the
+    # data of all others.
     if _SIGNED_URL_KEY.encode() in serialized:
         hashable_data = _remove_signed_urls(data)
         serialized = dump_sorted_json(hashable_data)

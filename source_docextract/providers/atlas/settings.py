@@ -1,4 +1,4 @@
-"""Settings of Atlas."""
+"""Settings section of Atlas: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class AtlasSettings(OptionalSection):
         default=(),
         title="Batches",
         description="Ids of batches, such as BATCH-69469-BBRSS-20260309081408, from the response of multiupload; see "
-        f"{html_link('Bulk processing', 'docs.helloatlas.in/guides/bulk-processing')}. If empty, the batches in the batch "
-        "registry are synced, and there has to be one.",
+        f"{html_link('Bulk processing', 'docs.helloatlas.in/guides/bulk-processing')}. If empty, the batches in the "
+        "batch registry are synced, and there has to be one.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     base_url: BaseUrl = Field(
@@ -41,4 +41,5 @@ class AtlasSettings(OptionalSection):
 
     @property
     def has_targets(self) -> bool:
+        """Whether the section names anything to sync."""
         return bool(self.batch_ids)

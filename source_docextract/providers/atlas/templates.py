@@ -1,6 +1,7 @@
-"""Atlas's document types, for typed tables: those whose fields are documented, and what recent batches show.
+"""Atlas's document types and their fields, for typed tables.
 
-Facts are from Atlas's page "Supported documents". No endpoint tells of types; there are more than that page shows.
+No endpoint returns document types. Their fields come from Atlas's page "Supported documents" and from recent batches,
+since other pages name types beyond those of that page.
 """
 
 from __future__ import annotations
@@ -24,32 +25,32 @@ _KNOWN_FIELD_NAMES = {
     ),
     "GST_CERT": "gst_number legal_name address formatted_address date_of_issue constitution_of_business",
 }
+"""Fields by document type, as "Supported documents" lists them. Typed tables have them before any document arrives."""
 
 _OBJECT_FIELDS = frozenset({"formatted_address"})
+"""Fields that hold an object. All others are text in the documented examples, dates included."""
 
 
 def infer_templates(extractions: Sequence[Extraction], wrapper_format: WrapperFormat) -> DiscoveredTemplates:
-    """The types that are known, and those of some extractions, whose fields count before those that are known."""
+    """Return the documented document types and those of some extractions.
+
+    The fields that were extracted come first, with the types of their values; documented fields are added.
+    """
     data_by_type: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for extraction in extractions:
         if extraction.document_type:
             data_by_type[extraction.document_type].append(extraction.hashable_data)
-    return DiscoveredTemplates(
-        [
-            Template(
-                type_name,
-                type_name,
-                merge_fields(infer_fields(data_by_type[type_name], wrapper_format), _list_known_fields(type_name)),
-            )
-            for type_name in dict.fromkeys([*_KNOWN_FIELD_NAMES, *sorted(data_by_type)])
-        ]
-    )
+    templates = []
+    for type_name in dict.fromkeys([*_KNOWN_FIELD_NAMES, *sorted(data_by_type)]):
+        found_fields = infer_fields(data_by_type[type_name], wrapper_format)
+        templates.append(Template(type_name, type_name, merge_fields(found_fields, _list_known_fields(type_name))))
+    return DiscoveredTemplates(templates)
 
 
 def _list_known_fields(type_name: str) -> list[Field]:
-    return [
-        Field(
-            field_name, ValueType.OBJECT if field_name in _OBJECT_FIELDS else ValueType.STRING, (FieldPart.CONFIDENCE,)
-        )
-        for field_name in _KNOWN_FIELD_NAMES.get(type_name, "").split()
-    ]
+    """Return the documented fields of a document type, each with a confidence."""
+    fields = []
+    for field_name in _KNOWN_FIELD_NAMES.get(type_name, "").split():
+        value_type = ValueType.OBJECT if field_name in _OBJECT_FIELDS else ValueType.STRING
+        fields.append(Field(field_name, value_type, (FieldPart.CONFIDENCE,)))
+    return fields

@@ -1,1 +1,1 @@
-"""DocMap."""
+"""DocMap.io."""

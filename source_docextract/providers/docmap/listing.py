@@ -1,8 +1,8 @@
-"""DocMap's list, page by page: newest first, each page by a cursor out of the ones before.
+"""Paging through DocMap's list, newest first, by the creation times of its rows.
 
-A cursor is documented as the `createdAt` of the last row of a page. Whether the next page begins with rows of that
-very time, and whether any other time works, is not. So a page has to show again what is known of the time that it goes
-on from: then nothing lies between the pages, whatever the cursor means.
+"List Extractions" documents the cursor as the `createdAt` of the last row of the previous page. It does not document
+whether the next page begins with the rows of that time or after them, nor whether other times work. Each page
+therefore has to repeat a row of the page before it: no row can then lie between the two, with either meaning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...core.model import PartitionRef
 from ...core.provider import RequestFlow
 from ...core.requests import Request
 from ...core.timestamps import format_rfc3339
-from .. import listing as lists
+from .. import listing as shared_listing
 from ..parsing import parse_each
 from .reading import parse_page, parse_ref
 
@@ -23,19 +23,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class ListPager:
-    """The pages of one list.
-
-    Args:
-        ask: asks for a page with more parameters of the query.
-        is_credible: whether a time can be true of a row of this list. Others decide nothing.
-        end: where what is wanted ends. Rows from there on are passed over where the list does not get on among them.
+    """Pages of one list.
 
     Attributes:
-        found: all rows so far, by id.
-        unreadable: how many rows cannot be read.
-        is_over: the list says that there is no more.
-        last: the time of the last row.
-        has_passed_over: some rows from `end` on were not shown.
+        refs_by_id: All rows read so far, by extraction id.
+        unreadable_count: Number of rows that cannot be read.
+        is_done: Whether the list has no further page.
+        last_created_at: Creation time of the last row with a plausible one.
+        has_skipped_rows: Whether rows from `end` on were left out.
     """
 
     def __init__(
@@ -44,6 +39,13 @@ class ListPager:
         is_plausible: Callable[[datetime], bool],
         end: datetime | None = None,
     ) -> None:
+        """Start before the first page.
+
+        Args:
+            build_request: Returns the request for a page, given additional query parameters.
+            is_plausible: Returns whether a creation time can be true of a row in this list. Other times are ignored.
+            end: End of the wanted range. If paging gets stuck among later rows, they are skipped.
+        """
         self.refs_by_id: dict[str, PartitionRef] = {}
         self.unreadable_count = 0
         self.is_done = False
@@ -57,15 +59,16 @@ class ListPager:
         self._is_plausible = is_plausible
 
     def read_page(self) -> RequestFlow[list[PartitionRef]]:
-        """Return the rows of the next page, those that it shows again included.
+        """Return the rows of the next page, including those that it repeats.
 
         Raises:
-            BadAnswer: where none of the cursors that could be meant brings anything new.
-            TooManyPages: for a list without an end.
+            UnreadableResponse: None of the possible cursors leads to new rows.
+            TooManyPages: The list does not end.
         """
-        if self._page_count >= lists.MAX_PAGES:
+        if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"DocMap's list of extractions goes on after {lists.MAX_PAGES} pages. The next sync asks again."
+                f"DocMap's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
+                "The next sync asks again."
             )
         self._page_count += 1
         stuck_refs: list[PartitionRef] = []
@@ -75,6 +78,8 @@ class ListPager:
             page_refs = parse_each(rows, parse_ref)
             is_new = any(ref.batch_id not in self.refs_by_id for ref in page_refs)
             is_continuation = self._is_continuation(page_refs)
+            # A page is taken only if nothing can lie between it and the page before, and if it brings paging forward.
+            # A list that repeats its pages would otherwise be read for ever.
             if (is_continuation or not self._has_started) and (is_new or not has_more):
                 self.unreadable_count += len(rows) - len(page_refs)
                 self._add_page(page_refs)
@@ -82,7 +87,8 @@ class ListPager:
                 return page_refs
             if not self._has_started:
                 break
-            stuck_refs = page_refs if is_continuation else stuck_refs
+            if is_continuation:
+                stuck_refs = page_refs
         if self._end and self.last_created_at and self._end < self.last_created_at:
             page_refs = yield from self._skip_to_end(self._end)
             if page_refs:
@@ -90,7 +96,11 @@ class ListPager:
         raise UnreadableResponse(self._explain_stuck(stuck_refs))
 
     def _skip_to_end(self, end: datetime) -> RequestFlow[list[PartitionRef]]:
-        """Return the rows before a moment, which is the time of no row: none where that does not work as a cursor."""
+        """Return the rows before the end of the range.
+
+        The end is a midnight, not the time of a row. If DocMap accepts only times of rows as cursors, the response does
+        not begin there, and no rows are returned.
+        """
         [body] = yield [self._build_request(cursor=format_rfc3339(end))]
         rows, has_more = parse_page(body)
         page_refs = parse_each(rows, parse_ref)
@@ -104,14 +114,15 @@ class ListPager:
         return page_refs
 
     def has_reached(self, timestamp: datetime) -> bool:
-        """Return whether all rows from a moment on have been shown."""
+        """Return whether all rows from a time on have been read."""
         return self.last_created_at is not None and self.last_created_at < timestamp
 
     def _iter_cursors(self) -> Iterator[dict[str, str]]:
-        """Yield the cursors of the next page, each of them for where the one before leads nowhere.
+        """Yield the cursors to try for the next page, in order of preference.
 
-        First a time that was seen, the earliest one later than the last row: it shows the last row again, inclusive or
-        not. Where too many rows have that time, a tick after the last row; at last the cursor as it is documented.
+        1. The earliest known time after the last row. The page repeats the last row, inclusive cursor or not.
+        2. A millisecond after the last row, for when too many rows share the first time.
+        3. The time of the last row, the documented cursor.
         """
         if not self._has_started:
             yield {}
@@ -121,6 +132,7 @@ class ListPager:
                     yield {"cursor": format_rfc3339(timestamp) or ""}
 
     def _is_continuation(self, page_refs: list[PartitionRef]) -> bool:
+        """Return whether a page repeats a row with the time of the last known row."""
         return any(
             ref.approx_created_at == self.last_created_at and ref.batch_id in self.refs_by_id for ref in page_refs
         )
@@ -135,26 +147,31 @@ class ListPager:
         ]
         if not times:
             return
-        newer_times = [*times, self.last_created_at, self._next_newer_time]
         last_time = times[-1]
-        self._next_newer_time = min(
-            (timestamp for timestamp in newer_times if timestamp and timestamp > last_time), default=None
-        )
+        known_times = [*times, self.last_created_at, self._next_newer_time]
+        newer_times = [timestamp for timestamp in known_times if timestamp and timestamp > last_time]
+        self._next_newer_time = min(newer_times, default=None)
         self.last_created_at = last_time
 
     def _explain_stuck(self, page_refs: list[PartitionRef]) -> str:
-        """Say why it does not get on; `shown` is a page that has shown again what was known, and nothing else."""
+        """Return why paging is stuck.
+
+        Args:
+            page_refs: Rows of a page that repeated known rows only; empty if no page did.
+        """
         if not self._has_started:
             return "DocMap's list of extractions shows nothing and says that there is more. The next sync asks again."
         if self.last_created_at is None:
             return "DocMap's list of extractions has more rows, and no time to go on from. The next sync asks again."
         last_time_text = format_rfc3339(self.last_created_at)
         if page_refs and all(ref.approx_created_at == self.last_created_at for ref in page_refs):
+            # A cursor is a time alone, so it cannot lead past a full page of rows with the same time. Passing over
+            # them would lose rows; the list of one template has fewer rows of that time.
             return (
                 f"DocMap has more extractions of {last_time_text} than a page holds; name their templates in "
                 "docmap.template_ids to read them apart."
             )
         return (
-            f"DocMap's list of extractions does not get on from {last_time_text} (its cursor brings nothing that follows). "
-            "The next sync asks again."
+            f"DocMap's list of extractions does not get on from {last_time_text} (its cursor brings nothing that "
+            "follows). The next sync asks again."
         )

@@ -1,4 +1,8 @@
-"""What an account of DocMap shows of what is assumed. Facts: "List extractions", "Schemas" and "Errors"."""
+"""Assumptions about DocMap, and the requests that check them.
+
+Sources: DocMap's pages "Get Extraction", "List Extractions", "Schemas" and "Errors". The table also holds the readings
+of what these pages leave open.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +28,20 @@ from ...core.urls import build_path
 from .settings import DocmapSettings
 
 _UNKNOWN_ID = "extract_made_up_by_the_probe"
-"""No extraction of anybody: what DocMap answers about it shows the form of its answers about unknown ids."""
+"""An extraction id that does not exist: the response shows the form in which DocMap refuses an id."""
 
 _PER_PAGE = 100
 
 _MAX_DAYS = 6
+"""Number of days requested to find out their time zone."""
 
 _EARLY_DATE = "2014-12-31"
+"""A day before any plausible extraction: a list that still has rows there has no end."""
 
 _HOUR = timedelta(hours=1)
 
 _UTC_TOLERANCE = 3 * _HOUR
-"""How near to UTC the days have to be shown to be, for them to be called days of UTC."""
+"""Precision, on each side of midnight UTC, that the rows must allow before days are reported as days of UTC."""
 
 _DAY = timedelta(days=1)
 
@@ -242,7 +248,7 @@ _VARIABLE_TYPES = frozenset({"string", "number", "currency", "boolean", "date", 
 
 
 def probe_docmap(settings: DocmapSettings, findings: Findings) -> ProbeFlow:
-    """Look at the newest page, at how cursor and days cut it, at one run, one extraction, and an unknown id."""
+    """Read the newest page, then check paging, cursor, days, a run and single rows."""
     scope = {"templateId": settings.template_ids[0]} if settings.template_ids else {}
     response = yield _build_list_request(scope, limit=_PER_PAGE)
     rows = _read_list(findings, response)
@@ -267,7 +273,10 @@ def _build_list_request(scope: Mapping[str, str], **params: str | int) -> Reques
 
 
 def _parse_rows(body: Json) -> tuple[list[Mapping[str, Json]] | None, Json, str]:
-    """Return the rows of a list, its `hasMore`, and which form it has; None where it has none of the known ones."""
+    """Return the rows of a list page, its `hasMore`, and the form of the response.
+
+    The rows are None and the form is empty where the response has none of the known forms.
+    """
     if not isinstance(body, Mapping):
         return None, None, ""
     data, has_more, list_form = body.get("data"), body.get("hasMore"), "data"
@@ -280,6 +289,7 @@ def _parse_rows(body: Json) -> tuple[list[Mapping[str, Json]] | None, Json, str]
 
 
 def _read_list(findings: Findings, response: ProbeResponse) -> list[Mapping[str, Json]]:
+    """Record the findings about a list page, and return its rows."""
     if not response.is_ok:
         findings.add_note(f"The list could not be read ({response.describe_outcome(_LIST_KEYS)}).")
         return []
@@ -310,11 +320,13 @@ def _read_list(findings: Findings, response: ProbeResponse) -> list[Mapping[str,
 
 
 def _parse_created_at(row: Mapping[str, Json]) -> datetime | None:
+    """Return the creation time of a row; without a zone, UTC is assumed as in a sync."""
     created_at = parse_time(row.get("createdAt"))
     return created_at.replace(tzinfo=timezone.utc) if created_at and created_at.tzinfo is None else created_at
 
 
 def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
+    """Record the findings about one extraction."""
     findings.observe_keys("docmap.keys", row, _ROW_KEYS)
     time_form = describe_time_format(row.get("createdAt"))
     if time_form.startswith("ISO 8601"):
@@ -339,6 +351,7 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
 
 
 def _read_variables(findings: Findings, variables: Json) -> None:
+    """Record the findings about the types of a row's variables."""
     for variable in variables if isinstance(variables, list) else ():
         type_name = variable.get("type") if isinstance(variable, Mapping) else None
         if isinstance(type_name, str) and type_name.lower() in _VARIABLE_TYPES:
@@ -350,7 +363,11 @@ def _read_variables(findings: Findings, variables: Json) -> None:
 
 
 def _probe_cursor(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
-    """Ask from a row's own time on, of which no other row is: does the page begin with that row, or after it?"""
+    """Check whether a cursor is inclusive, and whether it may be the time of no row.
+
+    The first cursor is the creation time of a row that shares it with no other: the response holds the row or begins
+    after it. The second is a millisecond later.
+    """
     creation_times = [row.get("createdAt") for row in rows]
     row = next(
         (row for row in rows if isinstance(row.get("createdAt"), str) and creation_times.count(row["createdAt"]) == 1),
@@ -377,7 +394,7 @@ def _probe_cursor(findings: Findings, scope: Mapping[str, str], rows: Sequence[M
 def _probe_paging(
     findings: Findings, scope: Mapping[str, str], first_response: ProbeResponse, rows: Sequence[Mapping[str, Json]]
 ) -> ProbeFlow:
-    """Ask for the next page, and for the time before there was a DocMap."""
+    """Check that the next page moves on, and that the list ends before 2015."""
     _, has_more, _ = _parse_rows(first_response.body)
     cursor = next((row["createdAt"] for row in reversed(rows) if isinstance(row.get("createdAt"), str)), None)
     if has_more is True and not rows:
@@ -398,10 +415,10 @@ def _probe_paging(
 
 
 def _probe_days(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
-    """Ask for single days, and see how far from UTC they can begin.
+    """Narrow down the time zone of `dateFrom` and `dateTo` with single days.
 
-    A day that begins `offset` before midnight UTC holds a row exactly if the row lies in the 24 hours from there. Rows
-    that are close to midnight show most.
+    A day that begins `offset` before midnight UTC holds the rows of the 24 hours from there. Each row in the response
+    for a day limits the possible offsets, and rows close to midnight limit them most.
     """
     times_by_id = {
         row.get("id"): created_at.astimezone(timezone.utc) for row in rows if (created_at := _parse_created_at(row))
@@ -446,13 +463,16 @@ def _format_hours(duration: timedelta) -> str:
 
 
 def _build_zone_name(offset: timedelta) -> str:
-    """Return a zone of whole hours, at least as far from UTC as `offset`; POSIX counts them the other way round."""
+    """Return a time zone of whole hours, at least as far from UTC as `offset`.
+
+    The sign in its name is reversed: POSIX counts hours west of Greenwich as positive.
+    """
     hours = math.ceil(offset / _HOUR) if offset > timedelta() else math.floor(offset / _HOUR)
     return f"Etc/GMT{-hours:+d}"
 
 
 def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
-    """Ask for a run of several extractions with a limit of one."""
+    """Check that a run of several extractions ignores a limit of one."""
     run_ids = [row.get("runId") for row in rows]
     run_id = next(
         (candidate for candidate in run_ids if isinstance(candidate, str) and run_ids.count(candidate) > 1), None
@@ -470,6 +490,7 @@ def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeF
 
 
 def _read_single(findings: Findings, response: ProbeResponse) -> None:
+    """Record the form of the response for one extraction."""
     if response.is_ok and isinstance(response.body, Mapping) and isinstance(response.body.get("data"), Mapping):
         findings.observe("docmap.single", "data")
     elif response.is_ok:
@@ -479,6 +500,7 @@ def _read_single(findings: Findings, response: ProbeResponse) -> None:
 
 
 def _read_unknown(findings: Findings, response: ProbeResponse) -> None:
+    """Record the form in which DocMap refuses an unknown extraction id."""
     error = response.body.get("error") if isinstance(response.body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
     if response.status == 404 and code == "NOT_FOUND":

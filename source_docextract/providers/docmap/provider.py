@@ -1,14 +1,16 @@
-"""DocMap.io.
+"""Requests to DocMap.io, and the classification of its error responses.
 
-Facts are from DocMap's pages "Get Extraction" and "List Extractions". All extractions of the key's user stand in one
-list, newest first, with whole rows; a page is asked for by the creation time of a row of the one before. A run
-(`runId`) is a label that its user chooses and may use again at any time; it has no object of its own. Finished
-extractions do not change.
+Sources: DocMap's pages "List Extractions", "Get Extraction", "Running Extractions" and "Errors".
+
+- One list holds all extractions of the user whose key it is, newest first, each as a complete row.
+- The cursor of a page is the creation time of the last row of the page before.
+- A run (`runId`) is a label that the submitter chooses and may reuse at any time. DocMap documents no object for it.
+- No page describes a change of a finished extraction other than its deletion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -44,25 +46,25 @@ _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 
 _WINDOW_MARGIN = timedelta(days=2)
-"""So much more than a window may be shown on each side: the day that is asked for beyond it, in whatever zone."""
+"""How far beyond a window on each side a response may reach: the additional day, plus a day for its time zone."""
 
 
 def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None) -> ProviderSpec:
-    """The plan for the extractions, and for the runs that they belong to."""
+    """Describe how to sync DocMap's extractions and the runs that they belong to."""
     registry_refs = registry.get_batches("docmap") if registry else ()
-    reader = _Reader(bool(settings.template_ids))
+    flows = _SyncFlows(bool(settings.template_ids))
     extractions = StreamGroup(
         name="docmap",
         stream_kinds=("files", "results", "fields"),
-        fetch=reader.fetch_extraction,
+        fetch=flows.fetch_extraction,
         referenced_group="docmap_runs",
-        change_detection=ChangeDetection.LISTING,
+        change_detection=ChangeDetection.LISTING,  # each row of the list is complete, so it shows every change
         scopes=tuple(dict.fromkeys(settings.template_ids)) or ("",),
         find_oldest=_find_oldest,
-        read_window=reader.read_window,
-        wider_scopes=lambda scope: ("",) if scope else (),
-        row_scopes=lambda _scope, ref: ("", ref.template_id) if ref.template_id else ("",),
-        list_members=reader.list_members,
+        read_window=flows.read_window,
+        wider_scopes=_list_wider_scopes,
+        row_scopes=_list_row_scopes,
+        list_members=flows.list_members,
         typed_tables=TypedTables(
             lambda: discover_templates(settings.template_ids, partial(_build_list_request, limit=PER_PAGE)),
             get_template_key,
@@ -77,16 +79,16 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
         stream_kinds=("batches",),
         explicit_partitions=registry_refs,
         explicit_settings=list_explicit_settings("", (), registry_refs),
-        fetch=reader.fetch_run,
+        fetch=flows.fetch_run,
         referenced_group=extractions.name,
-        change_detection=ChangeDetection.REFERENCE,
+        change_detection=ChangeDetection.REFERENCE,  # no endpoint lists runs: a changed extraction makes its run due
     )
     return ProviderSpec(
         error_format=ErrorFormat(
             "DocMap",
             "docmap.api_key",
             extract_reason=_parse_reason,
-            key_rejection_statuses=frozenset({401}),
+            key_rejection_statuses=frozenset({401}),  # "Errors" documents 403 for a row of another user, not for a key
             is_quota_reason=_is_quota,
             is_unavailable=_is_about_id,
         ),
@@ -98,7 +100,10 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
 
 
 def _parse_reason(body: Json) -> str | None:
-    """`{"error": {"code", "message"}}`; the code is stable, the message may change."""
+    """Return the code and the message of an error response.
+
+    "Errors" documents `{"error": {"code", "message"}}`.
+    """
     error = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(error, Mapping):
         return as_text(error)
@@ -106,26 +111,51 @@ def _parse_reason(body: Json) -> str | None:
 
 
 def _is_quota(reason: str) -> bool:
-    """Documented of submissions only, each month's count begins anew on the 1st, UTC."""
+    """Return whether the monthly quota is used up.
+
+    "Errors" documents this code for submissions alone. The count starts again on the 1st of the month, UTC, so a
+    retry within the sync is useless.
+    """
     return reason.startswith("USAGE_LIMIT_EXCEEDED")
 
 
 def _is_about_id(status: int, body: Json) -> bool:
-    """404 NOT_FOUND, or 403 FORBIDDEN for a row of another user (page "Errors", where the codes are stable)."""
+    """Return whether DocMap refuses the extraction id itself.
+
+    "Errors" documents 404 NOT_FOUND, and 403 FORBIDDEN for an extraction of another user. It calls the codes stable.
+    """
+    # The code is required: a 404 of a gateway carries none, and must not turn an extraction into a failed one.
     error = body.get("error") if isinstance(body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
     return (status, code) in {(404, "NOT_FOUND"), (403, "FORBIDDEN")} if isinstance(code, str) else False
 
 
 def _check() -> RequestFlow[None]:
+    """Read the usage of the month (page "Usage"), which proves the key."""
     yield [Request("GET", "/usage")]
 
 
 def _build_list_request(scope: str, **params: str | int) -> Request:
+    """Return a request to the list of a template, or of all if `scope` is empty."""
     return Request("GET", "/extractions", params={**({"templateId": scope} if scope else {}), **params})
 
 
+def _list_wider_scopes(scope: str) -> Sequence[str]:
+    """Return the scopes whose lists hold all rows of a scope.
+
+    For a template, that is the list of all templates.
+    """
+    return ("",) if scope else ()
+
+
+def _list_row_scopes(_scope: str, ref: PartitionRef) -> Sequence[str]:
+    """Return all scopes that a row belongs to."""
+    return ("", ref.template_id) if ref.template_id else ("",)
+
+
 def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
+    """Find the day from which to read a list on, None where the list is empty."""
+
     def request_newest(day: datetime | None) -> Request:
         return _build_list_request(scope, limit=1, **({"dateTo": _format_day(day)} if day else {}))
 
@@ -137,26 +167,39 @@ def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
         return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
 
     first_day = yield from find_oldest_day(request_newest, parse_created_at)
-    return first_day and first_day - _DAY  # a day that ends ahead of UTC does not hold all of that day
+    # `dateTo` counts days in an undocumented time zone. In a zone ahead of UTC such a day ends before the UTC day
+    # does, so the oldest row may stand on the day before the one found.
+    return first_day and first_day - _DAY
 
 
 @dataclass(frozen=True, slots=True)
 class _CarriedRows:
-    """What the last window's answers have shown of the one after it: all from `start` to `top`."""
+    """Rows of the next window that the responses for a window already held.
+
+    Attributes:
+        start: End of that window and start of the next.
+        newest_created_at: Creation time of the newest row; all rows from `start` to this time are here.
+        rows: The rows by extraction id.
+    """
 
     start: datetime
     newest_created_at: datetime
     rows: Mapping[str, PartitionRef]
 
 
-class _Reader:
-    """Asks for extractions and runs, during one sync.
+class _SyncFlows:
+    """The request flows of one sync, with what they remember between requests.
 
-    A run is asked for by its id, which tells all of it at once. What it told is remembered for as long as it may be
-    met in the list again: an extraction that is the same there is no reason to ask for the run once more.
+    A run is requested by its id, in one response. The fingerprints of its extractions are remembered for as long as
+    the list may show them again. An unchanged extraction then gives no reason to request its run a second time.
     """
 
     def __init__(self, is_by_template: bool) -> None:
+        """Start without memory.
+
+        Args:
+            is_by_template: Whether the settings name templates, so that each has a scope of its own.
+        """
         self._is_by_template = is_by_template
         self._read_start_by_scope: dict[str, datetime] = {}
         self._carried_by_scope: dict[str, _CarriedRows] = {}
@@ -164,7 +207,12 @@ class _Reader:
         self._rows_by_run: dict[str, ListedRows] = {}
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """All rows of a window."""
+        """Return all rows of a window.
+
+        Raises:
+            TooManyPages: The list does not end.
+            UnreadableResponse: Neither the list of the template nor that of all templates can be read to its end.
+        """
         self._read_start_by_scope[window.scope] = window.start
         try:
             return (yield from self._read_listing(window, window.scope))
@@ -173,16 +221,18 @@ class _Reader:
         except UnreadableResponse:
             if not window.scope:
                 raise
-            # Where rows are filtered after they were paged, the list of a template may be short of rows to go on from.
-            # The list of all is not; what has a page full of one time fails there as well.
+            # No page documents whether DocMap filters by template before it cuts pages. If it filters afterwards, a
+            # page of a template may hold no row to go on from, and the list of all templates does.
             return (yield from self._read_listing(window, ""))
 
     def _read_listing(self, window: Window, template_id: str) -> RequestFlow[ListedRows]:
-        """The rows of a window out of the list of a template, or of all.
+        """Return the rows of a window from one list.
 
-        In which zone days are counted is not told, so a day more is asked for on each side, and rows tell by their
-        times where they belong. Those after the window are kept for the next one, which is then read down to them.
+        The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are kept
+        for the next one, which is then read down to them only.
         """
+        # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
+        # side, and the creation time of a row decides to which window it belongs.
         carried = self._carried_by_scope.get(window.scope)
         lower_bound = carried.newest_created_at if carried and carried.start == window.start else window.start
         day_params = {
@@ -207,18 +257,22 @@ class _Reader:
         )
 
     def _carry_over(self, window: Window, refs_by_id: Mapping[str, PartitionRef]) -> None:
-        rows = {
-            key: ref
-            for key, ref in refs_by_id.items()
-            if ref.approx_created_at
-            and window.end <= ref.approx_created_at
-            and is_near_window(window, ref.approx_created_at, _WINDOW_MARGIN)
-        }
-        creation_times = [ref.approx_created_at for ref in rows.values() if ref.approx_created_at]
-        self._carried_by_scope[window.scope] = _CarriedRows(window.end, max(creation_times, default=window.end), rows)
+        """Remember the rows that follow a window, with a time that can be true of them."""
+        rows: dict[str, PartitionRef] = {}
+        newest_created_at = window.end
+        for key, ref in refs_by_id.items():
+            created_at = ref.approx_created_at
+            if created_at and window.end <= created_at and is_near_window(window, created_at, _WINDOW_MARGIN):
+                rows[key] = ref
+                newest_created_at = max(newest_created_at, created_at)
+        self._carried_by_scope[window.scope] = _CarriedRows(window.end, newest_created_at, rows)
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """One extraction: out of its row in the list, or asked for where it is in no list any more."""
+        """Return one extraction: from its row in the list, else by its id.
+
+        Raises:
+            UnreadableResponse: The response is about another extraction, or has no readable row.
+        """
         if ref.listed_row is not None:
             return self._build_snapshot(ref)
         try:
@@ -227,31 +281,40 @@ class _Reader:
             return missing_document(ref, str(error))
         label = f"DocMap's answer about {ref.batch_id}"
         listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
+        # Taking over another extraction would deliver its data under this one's id.
         if listed_ref.batch_id != ref.batch_id:
             raise UnreadableResponse(f"{label} is about another extraction.")
+        # The reference keeps the key under which the extraction is known to the state.
         return self._build_snapshot(replace(listed_ref, template_id=ref.template_id))
 
     def _build_snapshot(self, ref: PartitionRef) -> Snapshot:
+        """Return the snapshot of one extraction from its row.
+
+        It refers to the run of the extraction unless the run was read in this sync with the extraction as it is now.
+        """
         document = parse_document(ref.listed_row or {}, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
-        references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else ()
+        references: tuple[PartitionRef, ...] = ()
+        is_known_from_run = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
+        if run_id and not is_known_from_run:
+            references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),)
         return Snapshot(
             ref,
             PartitionStatus.OPEN if document.status is FileStatus.PENDING else PartitionStatus.COMPLETE,
             documents=(document,),
             completed_at=document.completed_at,
-            references=() if self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint else references,
+            references=references,
             uncertain_times=find_uncertain_times(ref.listed_row or {}, createdAt=document.created_at),
             unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
         )
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """The extractions of a run that is named in the registry."""
+        """Return the extractions of a named run, and keep them for the run's own row."""
         listed_rows = self._rows_by_run[ref.batch_id] = yield from _list_run(ref)
         return listed_rows.refs
 
     def fetch_run(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """A run's counts."""
+        """Return a run with its extractions, from which its counts are made."""
         listed_rows = self._rows_by_run.pop(ref.batch_id, None) or (yield from _list_run(ref))
         self._run_fingerprints.update(
             (member_ref.batch_id, member_ref.fingerprint)
@@ -261,7 +324,10 @@ class _Reader:
         return build_run_snapshot(ref, listed_rows)
 
     def _may_be_listed_again(self, ref: PartitionRef) -> bool:
-        """Whether the list may still show it in this sync. A run is asked for when the next window is being read."""
+        """Return whether the list may still show an extraction in this sync.
+
+        A run is requested while the next window is being read, so the start of that window is the limit.
+        """
         read_start = self._read_start_by_scope.get(ref.template_id or "" if self._is_by_template else "")
         return read_start is None or ref.approx_created_at is None or ref.approx_created_at >= read_start
 
@@ -271,7 +337,8 @@ def _format_day(timestamp: datetime) -> str:
 
 
 def _list_run(ref: PartitionRef) -> RequestFlow[ListedRows]:
-    """A run's extractions, all in one answer."""
+    """Return the extractions of a run."""
+    # "List Extractions" documents that a request by `runId` returns all matches at once and ignores limit and cursor.
     [body] = yield [_build_list_request("", runId=ref.batch_id)]
     rows, _ = parse_page(body)
     refs = parse_each(rows, parse_ref)

@@ -1,4 +1,7 @@
-"""DocMap's extractions: rows that tell all, and runs, which are their rows."""
+"""Reading of DocMap's responses: extractions and runs.
+
+No I/O. Sources: DocMap's pages "Get Extraction", "List Extractions" and "Schemas".
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from ..parsing import (
 )
 
 PER_PAGE = 100
+"""Rows requested a page; "List Extractions" documents 100 as the maximum."""
 
 FILE_STATUSES = {
     "processing": FileStatus.PENDING,
@@ -32,9 +36,13 @@ FILE_STATUSES = {
 
 
 def parse_page(body: Json) -> tuple[list[Json], bool]:
-    """`{"data": [...], "hasMore": ...}`, or the same one level down, which the pages leave open.
+    """Return the rows of a list page, and whether more pages follow.
 
-    Where it does not say whether there is more, a full page does.
+    The documented form is not fully known: `{"data": [...], "hasMore": ...}` and the same inside of `data`, with the
+    rows at `extractions`, are both accepted. Where `hasMore` is missing, a full page means that more rows follow.
+
+    Raises:
+        UnreadableResponse: The response holds no list.
     """
     response = require_object(body, "DocMap's list of extractions")
     data = response.get("data")
@@ -47,7 +55,11 @@ def parse_page(body: Json) -> tuple[list[Json], bool]:
 
 
 def parse_ref(item: Json) -> PartitionRef:
-    """One extraction, with the row that tells all about it."""
+    """Return a reference to an extraction, with its complete row.
+
+    Raises:
+        UnreadableResponse: The row has no id, or an id that cannot be written as text.
+    """
     row = require_object(item, "A row of DocMap's list")
     extraction_id, template_id, _ = (
         as_identifier(row.get(key), f"The {key} of a row of DocMap's list") for key in ("id", "templateId", "runId")
@@ -74,10 +86,15 @@ _ROW_KEYS = frozenset(
 
 
 def parse_document(row: Mapping[str, Json], key_assigner: FileKeyAssigner) -> Document:
-    """`completed_at` is computed: createdAt + processingTimeMs. Keys of extractedData beyond the variables are kept."""
+    """Return the document of an extraction's row.
+
+    DocMap sends no completion time: `completed_at` is computed as createdAt + processingTimeMs. `extractedData` may
+    hold keys beyond the template's variables, as in the example of "Get Extraction", and all of them are kept.
+    """
     extraction_id, provider_status = as_text(row.get("id")), as_text(row.get("status"))
     status = FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
     created_at, processing_ms = parse_time(row.get("createdAt")), as_number(row.get("processingTimeMs"))
+    # An unknown status counts as unfinished, so its processing time is not the final one.
     completed_at = _add_milliseconds(created_at, processing_ms) if status is not FileStatus.PENDING else None
     extractions: tuple[Extraction, ...] = ()
     if status is FileStatus.PROCESSED:
@@ -113,20 +130,30 @@ def _add_milliseconds(created_at: datetime | None, milliseconds: int | None) -> 
 
 
 def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
+    """Return the snapshot of a run from the rows of its extractions.
+
+    A run without extractions is missing: DocMap has no object for it.
+    """
     rows = [member_ref.listed_row or {} for member_ref in listed_rows.refs]
     if not rows and not listed_rows.error:
         return Snapshot(ref, PartitionStatus.MISSING, error="DocMap has no extraction of this run.")
     key_assigner = FileKeyAssigner()
     documents = tuple(parse_document(row, key_assigner) for row in rows)
     id_name_pairs = {(as_text(row.get("templateId")), as_text(row.get("templateName"))) for row in rows}
+    # A run may mix templates: its row then names none. A template may also be renamed, since `templateName` is the name
+    # at the time of the extraction (page "Schemas"): the row then has its id alone.
     template_ids = {template_id for template_id, _ in id_name_pairs}
+    template_id = min(template_ids, key=str) if len(template_ids) == 1 else None
+    template_name = None
+    if len(id_name_pairs) == 1:
+        template_name = min(name or "" for _, name in id_name_pairs) or None
     is_open = listed_rows.error or any(document.status is FileStatus.PENDING for document in documents)
     return Snapshot(
         ref,
         PartitionStatus.OPEN if is_open else PartitionStatus.COMPLETE,
         documents=documents,
         error=listed_rows.error or None,
-        template_id=min(template_ids, key=str) if len(template_ids) == 1 else None,
-        template_name=min(name or "" for _, name in id_name_pairs) or None if len(id_name_pairs) == 1 else None,
+        template_id=template_id,
+        template_name=template_name,
         read_error=listed_rows.error,
     )

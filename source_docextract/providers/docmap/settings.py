@@ -1,4 +1,4 @@
-"""Settings of DocMap."""
+"""Settings section of DocMap: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class DocmapSettings(OptionalSection):
     api_key: ApiKey = Field(
         title="API key",
         description="A key, which begins with dm_live_. Create it in DocMap under Settings > API Keys; see "
-        f"{html_link('Managing API keys', 'docs.docmap.io/guides/managing-api-keys')}. It shows the extractions of its own "
-        "user only.",
+        f"{html_link('Managing API keys', 'docs.docmap.io/guides/managing-api-keys')}. It shows the extractions of its "
+        "own user only.",
         json_schema_extra=SECRET,
     )
     template_ids: tuple[Id, ...] = Field(
@@ -36,4 +36,5 @@ class DocmapSettings(OptionalSection):
 
     @property
     def has_targets(self) -> bool:
+        """Always true: DocMap lists all extractions."""
         return True

@@ -1,13 +1,15 @@
-"""DocMap's templates, for typed tables: no endpoint lists them, so they are known by the extractions that they made.
+"""DocMap's templates and their fields, for typed tables.
 
-A row has the template's `variables` of that time, `{name, type, description}`, and data that may have keys beyond them.
+No endpoint returns templates, so they are inferred from extractions. "Schemas" documents that a row holds the
+`variables` of its template at that time, each `{name, type, description}`. The example of "Get Extraction" has
+extracted data with keys beyond the variables, so a template has the fields of both.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from ...core.errors import UnreadableResponse
@@ -27,19 +29,20 @@ from .listing import ListPager
 from .reading import parse_document, parse_page, parse_ref
 
 _SAMPLE_SIZE = 950
-"""So many of the newest extractions are looked at, where no templates are named: ten pages, if they are full."""
+"""Number of newest extractions to read where the settings name no templates: ten full pages."""
 
 _SAMPLED_MONTHS = 24
-"""Of so many months before these one page each, so that a template that is seldom used is not missed."""
+"""Number of months before these of which one page each is read, to find templates that are seldom used."""
 
 
 def discover_templates(
     template_ids: Sequence[str], build_request: Callable[..., Request]
 ) -> RequestFlow[DiscoveredTemplates]:
-    """The templates with these ids; all that can be found, if there are none.
+    """Return the templates with these ids, or all that can be found if there are none.
 
     Args:
-        ask: asks for a page of the list: of a template, or of all with an empty id; with parameters of the query.
+        template_ids: Templates that the settings name.
+        build_request: Returns a request for a page, given a template id (empty for all templates) and query parameters.
     """
     sampled_refs: list[PartitionRef] = []
     if not template_ids:
@@ -48,31 +51,31 @@ def discover_templates(
     if template_ids:
         pages = yield [build_request(template_id) for template_id in template_ids]
         page_refs = [ref for body in pages for ref in _parse_refs(body)]
-        # A page that is empty and no end says nothing of its template: what was read before, or the list of all, does.
-        unclear_ids = {
-            template_id for template_id, body in zip(template_ids, pages, strict=True) if _is_empty_with_more(body)
-        }
+        # If DocMap filters after paging, a template's first page may be empty and not the last. It says nothing about
+        # the template then; the extractions read before, or the list of all templates, have to.
+        ids_and_bodies = zip(template_ids, pages, strict=True)
+        unclear_ids = {template_id for template_id, body in ids_and_bodies if _is_empty_with_more(body)}
         if unclear_ids and not sampled_refs:
             sampled_refs, _ = yield from _sample_refs(build_request)
         sampled_refs = [*page_refs, *(ref for ref in sampled_refs if ref.template_id in unclear_ids)]
     rows_by_template = _group_by_template(sampled_refs)
-    return DiscoveredTemplates(
-        [_infer_template(template_id, template_rows) for template_id, template_rows in rows_by_template.items()],
-        [
-            f"DocMap has no extraction of the template {sanitize(template_id)} yet; it has no typed table before it has."
-            for template_id in template_ids
-            if template_id not in rows_by_template
-        ],
-    )
+    templates = [_infer_template(template_id, rows) for template_id, rows in rows_by_template.items()]
+    errors = [
+        f"DocMap has no extraction of the template {sanitize(template_id)} yet; it has no typed table before it has."
+        for template_id in template_ids
+        if template_id not in rows_by_template
+    ]
+    return DiscoveredTemplates(templates, errors)
 
 
 def _is_empty_with_more(body: Json) -> bool:
+    """Return whether a page has no rows but announces more."""
     rows, has_more = parse_page(body)
     return has_more and not rows
 
 
 def _sample_refs(build_request: Callable[..., Request]) -> RequestFlow[tuple[list[PartitionRef], bool]]:
-    """Rows out of all over the list, and whether these are all there are."""
+    """Return a sample of the list of all templates, and whether it is the whole list."""
     pager = ListPager(
         partial(build_request, ""),
         lambda approx_created_at: OLDEST_CONCEIVABLE < approx_created_at < NEWEST_CONCEIVABLE,
@@ -81,18 +84,18 @@ def _sample_refs(build_request: Callable[..., Request]) -> RequestFlow[tuple[lis
         while not pager.is_done and len(pager.refs_by_id) < _SAMPLE_SIZE:
             yield from pager.read_page()
     except UnreadableResponse:
+        # A sample may be incomplete, so a list that gets stuck costs only what follows.
         if not pager.refs_by_id:
             raise
     if pager.is_done:
         return list(pager.refs_by_id.values()), True
-    last_created_at = pager.last_created_at
-    days = (
-        [truncate_to_day(last_created_at) - timedelta(days=30 * month) for month in range(1, _SAMPLED_MONTHS + 1)]
-        if last_created_at
-        else []
-    )
+    days: list[datetime] = []
+    if pager.last_created_at:
+        last_day = truncate_to_day(pager.last_created_at)
+        days = [last_day - timedelta(days=30 * month) for month in range(1, _SAMPLED_MONTHS + 1)]
     pages = yield [build_request("", dateTo=day.date().isoformat()) for day in days]
-    return [*pager.refs_by_id.values(), *(ref for body in pages for ref in _parse_refs(body))], False
+    older_refs = [ref for body in pages for ref in _parse_refs(body)]
+    return [*pager.refs_by_id.values(), *older_refs], False
 
 
 def _parse_refs(body: Json) -> list[PartitionRef]:
@@ -108,23 +111,27 @@ def _group_by_template(refs: Iterable[PartitionRef]) -> dict[str, list[JsonObjec
 
 
 def _infer_template(template_id: str, rows: Sequence[JsonObject]) -> Template:
-    """Variables come before what data looks like, newer ones before older ones. Rows are newest first."""
+    """Return a template with its variables, then the other keys of extracted data.
+
+    Rows are newest first, and the type of a variable is that of its newest row: a template may be edited.
+    """
     variables: dict[str, Field] = {}
-    for name, value_type in (variable for row in rows for variable in _parse_variables(row)):
-        if value_type:
-            variables.setdefault(name, Field(name, value_type))
-    data = [variable.data for row in rows for variable in parse_document(row, FileKeyAssigner()).extractions]
-    name = next(filter(None, (as_text(row.get("templateName")) for row in rows)), template_id)
-    return Template(template_id, name, merge_fields(variables.values(), infer_fields(data, NO_WRAPPERS)))
+    for row in rows:
+        for name, value_type in _parse_variables(row):
+            if value_type:
+                variables.setdefault(name, Field(name, value_type))
+    documents = [parse_document(row, FileKeyAssigner()) for row in rows]
+    data = [extraction.data for document in documents for extraction in document.extractions]
+    template_name = next(filter(None, (as_text(row.get("templateName")) for row in rows)), template_id)
+    return Template(template_id, template_name, merge_fields(variables.values(), infer_fields(data, NO_WRAPPERS)))
 
 
 def _parse_variables(row: JsonObject) -> list[tuple[str, ValueType | None]]:
+    """Return the names and types of a row's variables; an unknown type is None."""
     variables = row.get("variables")
-    variable_objects = (
-        [variable for variable in variables if isinstance(variable, Mapping)] if isinstance(variables, list) else []
-    )
-    return [
-        (name, parse_declared_type(variable.get("type")))
-        for variable in variable_objects
-        if (name := as_text(variable.get("name")))
-    ]
+    names_and_types = []
+    for variable in variables if isinstance(variables, list) else ():
+        name = as_text(variable.get("name")) if isinstance(variable, Mapping) else None
+        if name:
+            names_and_types.append((name, parse_declared_type(variable.get("type"))))
+    return names_and_types

@@ -1,4 +1,8 @@
-"""What an account of Extracta.ai shows of what is assumed. Facts: the pages "Get results" and "View extraction"."""
+"""Assumptions about Extracta.ai, and the requests that check them.
+
+Sources: Extracta.ai's pages "Get results" of both products and "View extraction", and public clients. The table also
+holds the readings of what these leave open.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +28,10 @@ from .settings import ExtractaSettings
 _MAX_TEMPLATES = 3
 
 _MAX_BATCHES = 4
+"""Batches to read of each product. With the templates and the unknown ids, this stays below 30 requests in all."""
 
 _UNKNOWN_ID = "-MadeUpByTheProbe0000"
-"""No id of anybody: what Extracta.ai answers about it shows the form of its answers about unknown ids."""
+"""An id that does not exist: the response shows the form in which Extracta.ai refuses an id."""
 
 _START_TIME_VARIANTS = {
     "milliseconds": "ms",
@@ -252,7 +257,7 @@ _KNOWN_STATUSES = frozenset({"processed", "processing", "waiting", "failed", "er
 
 
 def probe_extracta(settings: ExtractaSettings, findings: Findings) -> ProbeFlow:
-    """Look at a few templates and batches of each product, and at ids that nobody has."""
+    """Read a few templates and batches of each product, and unknown ids."""
     unknown_count = 0
     extraction_ids = list(dict.fromkeys(settings.extraction_ids))[:_MAX_TEMPLATES]
     batches = _parse_batch_paths(settings.extraction_batches)
@@ -298,24 +303,29 @@ def _build_results_request(template_id: str, batch_id: str) -> Request:
 
 
 def _parse_batch_paths(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (template, batch) of each batch that is named in the settings."""
+    """Return (template id, batch id) of each batch that the settings name."""
     path_parts = [batch_path.split("/") for batch_path in paths]
     return [(template_id, batch_id) for template_id, batch_id, *_ in path_parts]
 
 
 def _select_batches(batches: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return a few batches from both ends: old ones are finished, new ones may not be."""
+    """Return a few of the oldest and of the newest batches.
+
+    Old batches are finished and new ones may not be, so together they show both forms of a response.
+    """
     unique_batches = list(dict.fromkeys(batches))
+    if len(unique_batches) <= _MAX_BATCHES:
+        return unique_batches
     half_count = _MAX_BATCHES // 2
-    return (
-        unique_batches
-        if len(unique_batches) <= _MAX_BATCHES
-        else [*unique_batches[:half_count], *unique_batches[-half_count:]]
-    )
+    return [*unique_batches[:half_count], *unique_batches[-half_count:]]
 
 
 def _read_view(findings: Findings, product: str, template_id: str, response: ProbeResponse) -> list[tuple[str, str]]:
-    """Return (template, batch) of the batches that are listed, oldest first where they tell a time."""
+    """Record the findings about a template.
+
+    Returns:
+        (template id, batch id) of its listed batches, oldest first where they have a start time.
+    """
     if not response.is_ok or not isinstance(response.body, Mapping):
         findings.add_note(
             f"A template could not be looked at ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)})."
@@ -335,13 +345,12 @@ def _read_view(findings: Findings, product: str, template_id: str, response: Pro
     findings.observe(assumption_id, "listed", f"{len(listed_batches)} batches")
     for batch in listed_batches.values():
         _read_listed(findings, batch)
-    return [
-        (template_id, str(batch))
-        for batch in sorted(listed_batches, key=lambda batch_id: _get_start_time(listed_batches[batch_id]))
-    ]
+    batch_ids = sorted(listed_batches, key=lambda batch_id: _get_start_time(listed_batches[batch_id]))
+    return [(template_id, str(batch_id)) for batch_id in batch_ids]
 
 
 def _get_start_time(batch: Json) -> float:
+    """Return the start time of a listed batch to sort by, 0 if it is no number."""
     start_time = batch.get("startTime") if isinstance(batch, Mapping) else None
     try:
         return float(start_time or 0)
@@ -350,6 +359,7 @@ def _get_start_time(batch: Json) -> float:
 
 
 def _read_listed(findings: Findings, batch: Json) -> None:
+    """Record the findings about one entry of a template's `batches`."""
     if not isinstance(batch, Mapping):
         findings.contradict("extracta.batch_status", f"a listed batch is {describe_shape(batch)}")
         return
@@ -374,6 +384,7 @@ def _read_listed(findings: Findings, batch: Json) -> None:
 
 
 def _read_results(findings: Findings, response: ProbeResponse, *, is_classification: bool) -> None:
+    """Record the findings about the response for one batch."""
     if not response.is_ok or not isinstance(response.body, Mapping):
         findings.add_note(f"A batch could not be read ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)}).")
         return
@@ -407,6 +418,7 @@ def _read_results(findings: Findings, response: ProbeResponse, *, is_classificat
 
 
 def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classification: bool) -> None:
+    """Record the findings about one file of a batch."""
     findings.observe_keys("extracta.keys", file, _FILE_KEYS)
     if not is_classification:
         findings.observe("extracta.file_ids", "present" if file.get("fileId") else "absent")
@@ -428,7 +440,10 @@ def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classificatio
 
 
 def _read_unknown(findings: Findings, assumption_id: str, response: ProbeResponse) -> None:
-    """Extraction: documented is 400 with `{"error": "…"}`."""
+    """Record how extraction refuses an unknown id.
+
+    "Get results" documents status 400 with `{"error": "…"}`.
+    """
     if response.status == 400 and isinstance(response.body, Mapping) and isinstance(response.body.get("error"), str):
         findings.observe(assumption_id, "error")
     elif response.is_about_request:
@@ -436,7 +451,10 @@ def _read_unknown(findings: Findings, assumption_id: str, response: ProbeRespons
 
 
 def _read_unknown_classification(findings: Findings, response: ProbeResponse) -> None:
-    """Classification: documented is 400 with `{"status": "error", "message": "…"}`."""
+    """Record how classification refuses an unknown id.
+
+    "Get results" documents status 400 with `{"status": "error", "message": "…"}`.
+    """
     assumption_id = "extracta.unknown_classification_batch"
     if response.status == 400 and isinstance(response.body, Mapping) and isinstance(response.body.get("message"), str):
         findings.observe(assumption_id, "message")

@@ -1,10 +1,12 @@
-"""Extracta.ai: data extraction, and document classification.
+"""Requests to Extracta.ai, and the classification of its error responses.
 
-Facts are from Extracta's pages "Get results" of both products unless said otherwise. All files of a batch come in one
-answer. While a batch is in work the answer is `{"status": "waiting"}` without `files`. A batch can be added to, so it
-may re-open. Batches are listed by viewExtraction's `batches`, an object by batch id of `filesNo`, `origin`,
-`startTime`, `status`, any of which may be absent (seen in public clients, not documented); whether viewClassification
-has one is unknown.
+Sources: the pages "Get results" of both products, and the other pages where a comment names them.
+
+- One response holds all files of a batch. While the batch is in work it is `{"status": "waiting"}` without `files`.
+- "Upload files" documents that files can be added to an existing batch, so a finished batch may open again.
+- viewExtraction returns `batches`, an object by batch id of `filesNo`, `origin`, `startTime` and `status`. Public
+  clients read it, no page documents it, and any of its keys may be absent. Whether viewClassification returns one too
+  is unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from .templates import add_typed_tables
 
 
 def build_extracta_spec(settings: ExtractaSettings, registry: Registry | None = None) -> ProviderSpec:
-    """The plan for both products, with one key. A registry may name batches of either."""
+    """Describe how to sync the batches of both Extracta products, which share one key.
+
+    A registry may name batches of either product, so with a registry both have streams.
+    """
     stream_groups: list[StreamGroup] = []
     batch_registry = registry or Registry()
     if settings.has_classification or registry:
@@ -58,6 +63,7 @@ def build_extracta_spec(settings: ExtractaSettings, registry: Registry | None = 
         stream_groups=tuple(stream_groups),
         check=lambda: _check(stream_groups),
         headers=build_bearer_headers(settings.api_key.get_secret_value()),
+        # Each page "Get results" asks for 2 seconds between consecutive requests to its own endpoint.
         spacing={api.results_path: settings.seconds_between_requests for api in (EXTRACTION, CLASSIFICATION)},
     )
 
@@ -68,6 +74,7 @@ def _build_group(
     explicit_refs: Sequence[PartitionRef],
     registry_refs: Sequence[PartitionRef],
 ) -> StreamGroup:
+    """Return the streams of one product."""
     return StreamGroup(
         name=api.product,
         template_ids=tuple(dict.fromkeys(template_ids)),
@@ -75,24 +82,36 @@ def _build_group(
         explicit_settings=list_explicit_settings(api.batches_setting, explicit_refs, registry_refs),
         discover=lambda template_id: _discover(api, template_id),
         fetch=lambda ref: _fetch(api, ref),
-        lane=api.results_path,
+        lane=api.results_path,  # the pages ask for spacing of these requests alone; templates are read without it
     )
 
 
 def _parse_reason(body: Json) -> str | None:
-    """`{"error": ...}` on extraction, `{"message": ...}` on classification; clients have met both on either."""
+    """Return the sentence of an error response.
+
+    "Get results" documents `{"error": ...}` for extraction and `{"message": ...}` for classification. Public clients
+    handle both for either.
+    """
     if not isinstance(body, Mapping):
         return None
     return as_text(body.get("error")) or as_text(body.get("message"))
 
 
 def _is_server_error(status: int, body: Json) -> bool:
-    """Classification answers 400 to what is a trouble of the server's own, by its words."""
+    """Return whether a 400 is worth another try.
+
+    Classification's "Get results" documents status 400 with the message "Internal server error".
+    """
     return status == 400 and isinstance(body, Mapping) and body.get("message") == SERVER_ERROR_MESSAGE
 
 
 def _is_about_id(status: int, body: Json) -> bool:
-    """`{"error"}` on extraction, `{"status": "error", "message"}` on classification: each page documents one 400."""
+    """Return whether Extracta.ai refuses the template, batch or file id itself.
+
+    Each page "Get results" documents one 400: `{"error"}` for extraction, `{"status": "error", "message"}` for
+    classification. No other 4xx says anything about the batch, so none makes it `missing`. The message "Internal server
+    error" is no refusal at first: the client retries it.
+    """
     if status != 400 or not isinstance(body, Mapping) or _is_server_error(status, body):
         return False
     return isinstance(body.get("error"), str) or (
@@ -101,25 +120,33 @@ def _is_about_id(status: int, body: Json) -> bool:
 
 
 def _may_be_unknown_id(error: TransientError) -> bool:
-    """Whether what classification calls a server error may as well be an id that it does not know."""
+    """Return whether classification's "Internal server error" may mean an unknown id.
+
+    It is the only 400 that "Get results" documents for classification.
+    """
     return error.status is not None and _is_server_error(error.status, error.body)
 
 
 def _check(stream_groups: Sequence[StreamGroup]) -> RequestFlow[None]:
-    """Looks at each template, which proves the key as well; without templates, asks for the credits left."""
-    api_templates = [
-        (api, template_id)
-        for stream_group in stream_groups
-        for api in (EXTRACTION, CLASSIFICATION)
-        for template_id in stream_group.template_ids
-        if api.product == stream_group.name
-    ]
+    """Request each template, which also proves the key; else the credits.
+
+    "Get credits" documents the request that is sent where the settings name no template.
+
+    Raises:
+        UnknownTemplate: The product does not know a template; the message says so where the other product does.
+    """
+    apis_by_product = {api.product: api for api in (EXTRACTION, CLASSIFICATION)}
+    api_templates: list[tuple[Api, str]] = []
+    for stream_group in stream_groups:
+        api = apis_by_product[stream_group.name]
+        api_templates += [(api, template_id) for template_id in stream_group.template_ids]
     if not api_templates:
         yield [Request("GET", "/credits")]
     for api, template_id in api_templates:
         try:
             yield from _discover(api, template_id)
         except UnknownTemplate as error:
+            # A second request, sent after a refusal only, turns "unknown template" into the setting to use instead.
             other_api = CLASSIFICATION if api is EXTRACTION else EXTRACTION
             if not (yield from _has_template(other_api, template_id)):
                 raise
@@ -128,7 +155,10 @@ def _check(stream_groups: Sequence[StreamGroup]) -> RequestFlow[None]:
 
 
 def _has_template(api: Api, template_id: str) -> RequestFlow[bool]:
-    """Return whether the other product knows a template. The ids of both have the same form."""
+    """Return whether a product knows a template.
+
+    The ids of both products have the same form, so a user easily puts one under the wrong setting.
+    """
     try:
         [body] = yield [_build_view_request(api, template_id)]
     except (ResourceUnavailable, TransientError):
@@ -137,6 +167,12 @@ def _has_template(api: Api, template_id: str) -> RequestFlow[bool]:
 
 
 def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
+    """List the batches of a template; none where the response has no `batches`.
+
+    Raises:
+        UnknownTemplate: Extracta.ai does not know the template.
+        UnreadableResponse: The response or its `batches` is no JSON object.
+    """
     try:
         [body] = yield [_build_view_request(api, template_id)]
     except (ResourceUnavailable, TransientError) as error:
@@ -144,10 +180,10 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
             raise _build_unknown_error(api, template_id, error) from None
         raise
     response = require_object(body, f"Extracta.ai's answer about {template_id}")
-    details_value = response.get(api.details_key)
-    details = (
-        response if details_value is None else require_object(details_value, f"What Extracta.ai tells of {template_id}")
-    )
+    details = response
+    if response.get(api.details_key) is not None:
+        details = require_object(response[api.details_key], f"What Extracta.ai tells of {template_id}")
+    # Public clients read `batches` inside the details. A map beside them is accepted too, since no page documents it.
     batches = details.get("batches", response.get("batches"))
     if batches is None:
         return []
@@ -155,8 +191,7 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
         raise UnreadableResponse(f"Extracta.ai's list of the batches of {template_id} is not a JSON object.")
     name = as_text_or_none(details.get("name"))
     return [
-        parse_listed_batch(template_id, name, str(batch_id), details_value)
-        for batch_id, details_value in batches.items()
+        parse_listed_batch(template_id, name, str(batch_id), batch_info) for batch_id, batch_info in batches.items()
     ]
 
 
@@ -170,7 +205,10 @@ def _build_unknown_error(api: Api, template_id: str, error: Exception) -> Unknow
 
 
 def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
-    """Ask once for a whole batch, or once for each file that is named alone."""
+    """Read a batch with one request, or with one for each file that is named alone.
+
+    A batch is missing where no request finds it. A file that is not found is a failed document beside the others.
+    """
     responses: list[Mapping[str, Json]] = []
     errors: list[ResourceUnavailable | TransientError] = []
     for file_id in ref.file_ids or (None,):
@@ -178,14 +216,15 @@ def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
             [body] = yield [_build_results_request(api, ref, file_id)]
             responses.append(require_object(body, f"Extracta.ai's answer about {ref.key}"))
         except (ResourceUnavailable, TransientError) as error:
+            # Only a named batch may turn `missing` on a server error; a batch that Extracta.ai itself lists exists.
             if isinstance(error, TransientError) and not (ref.is_explicit and _may_be_unknown_id(error)):
                 raise
             errors.append(error)
             responses.append({"files": [{"fileId": file_id, "status": "failed", "error": str(error)}]})
     if any(isinstance(error, TransientError) for error in errors):
-        yield [
-            _build_view_request(api, ref.template_id or "")
-        ]  # where its template answers, it is the batch that is not there
+        # The server error may also be a real one. If the template can still be read, the batch or file is unknown;
+        # if not, the error of this request fails the batch.
+        yield [_build_view_request(api, ref.template_id or "")]
     if len(errors) == len(responses):
         return Snapshot(ref, PartitionStatus.MISSING, error=str(errors[0]))
     return replace(build_snapshot(api, ref, responses), has_unknown_files=bool(errors))
@@ -193,6 +232,6 @@ def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
 
 def _build_results_request(api: Api, ref: PartitionRef, file_id: str | None) -> Request:
     body = {api.template_id_key: ref.template_id, "batchId": ref.batch_id}
-    return Request(
-        "POST", api.results_path, json={**body, "fileId": file_id} if file_id else body, lane=api.results_path
-    )
+    if file_id:
+        body["fileId"] = file_id
+    return Request("POST", api.results_path, json=body, lane=api.results_path)

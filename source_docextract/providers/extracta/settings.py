@@ -1,4 +1,4 @@
-"""Settings of Extracta.ai."""
+"""Settings section of Extracta.ai: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class ExtractaSettings(OptionalSection):
         default=(),
         title="Extraction templates",
         description="Ids of extraction templates, such as -OPXQuIrkHuA2QZkY-44, whose batches are all found and "
-        f"synced. The id is in the response of createExtraction; see {html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If "
-        "empty, only batches are synced that are named below, in the batch registry, or by classification results.",
+        "synced. The id is in the response of createExtraction; see "
+        f"{html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If empty, only batches are synced that are named "
+        "below, in the batch registry, or by classification results.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     extraction_batches: tuple[BatchPath, ...] = Field(
@@ -77,16 +78,20 @@ class ExtractaSettings(OptionalSection):
 
     @property
     def has_classification(self) -> bool:
+        """Whether the section names classification templates or batches."""
         return bool(self.classification_ids or self.classification_batches)
 
     @property
     def follows_references(self) -> bool:
+        """Whether classification results may lead to extraction batches."""
         return self.follow_links and self.has_classification
 
     @property
     def has_extraction(self) -> bool:
+        """Whether the section names or may lead to extraction batches."""
         return bool(self.extraction_ids or self.extraction_batches) or self.follows_references
 
     @property
     def has_targets(self) -> bool:
+        """Whether the section names anything to sync."""
         return self.has_extraction or self.has_classification

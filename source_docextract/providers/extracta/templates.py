@@ -1,8 +1,9 @@
-"""Extracta's templates and their fields, for typed tables.
+"""Extracta.ai's templates and their fields, for typed tables.
 
-A field is `{key, type?, properties?, items?}`, its type `string` (also where none is told), `object` or `array` (page
-"Fields"). Types of a classification template may be linked to an extraction template by `extractionId`; their batches
-are found through it, and so is the template.
+- "Fields" documents a field as `{key, type?, properties?, items?}`, of type `string` (the default), `object` or
+  `array`.
+- "Document types" documents that a type of a classification template may name an extraction template by
+  `extractionId`. Classification results then refer to batches of that template, so it needs a typed table too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ VIEW_CLASSIFICATION = "/documentClassification/viewClassification"
 
 
 def add_typed_tables(extraction_group: StreamGroup, other_groups: Sequence[StreamGroup]) -> StreamGroup:
-    """A product with tables of all templates that are named, or that templates of the others link to."""
+    """Return the extraction streams with typed tables of their templates.
+
+    These are the templates that the settings or the registry name, and those that classification templates refer to.
+    """
     referencing_ids = [
         template_id
         for stream_group in other_groups
@@ -44,12 +48,16 @@ def add_typed_tables(extraction_group: StreamGroup, other_groups: Sequence[Strea
 
 
 def _find_unselected(template_ids: frozenset[str], referencing_ids: Sequence[str]) -> RequestFlow[frozenset[str]]:
-    """Return the templates that no classification template links to. Only these can still bring batches of one."""
+    """Return the templates that no classification template refers to.
+
+    A template that the settings do not name can get new batches only through classification results.
+    """
     referenced_ids = (yield from _fetch_referenced_ids(referencing_ids)) if template_ids else ()
     return template_ids.difference(referenced_ids)
 
 
 def _list_explicit_ids(stream_group: StreamGroup) -> list[str]:
+    """Return the templates that are named, by themselves or as part of a batch."""
     explicit_ids = [ref.template_id for ref in stream_group.explicit_partitions if ref.template_id]
     return list(dict.fromkeys([*stream_group.template_ids, *explicit_ids]))
 
@@ -59,38 +67,30 @@ def _discover_templates(
 ) -> RequestFlow[DiscoveredTemplates]:
     referenced_ids = yield from _fetch_referenced_ids(referencing_ids)
     template_ids = list(dict.fromkeys([*explicit_ids, *referenced_ids]))
+    # An unknown template is named in an error and must not cost the tables of the others.
     bodies = yield from gather_tolerant(
         [Request("POST", VIEW_EXTRACTION, json={"extractionId": template_id}) for template_id in template_ids]
     )
-    bodies_by_id = list(zip(template_ids, bodies, strict=True))
-    return DiscoveredTemplates(
-        [
-            _parse_template(template_id, body)
-            for template_id, body in bodies_by_id
-            if not isinstance(body, ResourceUnavailable)
-        ],
-        [
-            f"Extracta.ai does not know the template {sanitize(template_id)}; it has no typed table. ({body})"
-            for template_id, body in bodies_by_id
-            if isinstance(body, ResourceUnavailable)
-        ],
-    )
+    templates: list[Template] = []
+    errors: list[str] = []
+    for template_id, body in zip(template_ids, bodies, strict=True):
+        if isinstance(body, ResourceUnavailable):
+            errors.append(
+                f"Extracta.ai does not know the template {sanitize(template_id)}; it has no typed table. ({body})"
+            )
+        else:
+            templates.append(_parse_template(template_id, body))
+    return DiscoveredTemplates(templates, errors)
 
 
 def _fetch_referenced_ids(referencing_ids: Sequence[str]) -> RequestFlow[list[str]]:
-    """Return the extraction templates that the document types of some classification templates link to."""
-    bodies = yield from gather_tolerant(
-        [
-            Request("POST", VIEW_CLASSIFICATION, json={"classificationId": template_id})
-            for template_id in referencing_ids
-        ]
-    )
-    return [
-        template_id
-        for body in bodies
-        if not isinstance(body, ResourceUnavailable)
-        for template_id in _parse_referenced_ids(body)
+    """Return the extraction templates that some classification templates refer to."""
+    requests = [
+        Request("POST", VIEW_CLASSIFICATION, json={"classificationId": template_id}) for template_id in referencing_ids
     ]
+    bodies = yield from gather_tolerant(requests)
+    readable_bodies = [body for body in bodies if not isinstance(body, ResourceUnavailable)]
+    return [template_id for body in readable_bodies for template_id in _parse_referenced_ids(body)]
 
 
 def _parse_referenced_ids(body: Json) -> list[str]:
@@ -106,22 +106,19 @@ def _parse_referenced_id(document_type: Json) -> str | None:
 
 
 def _parse_template(template_id: str, body: Json) -> Template:
+    """Return an extraction template with its fields."""
     details = _get_details(body, "extractionDetails")
     fields = details.get("fields")
     rows = parse_each(fields, lambda row: require_object(row, "A field")) if isinstance(fields, list) else []
     rows_by_key = {as_text(row.get("key")): row for row in rows}
-    return Template(
-        template_id,
-        as_text(details.get("name")) or template_id,
-        tuple(
-            Field(key, parse_declared_type(row.get("type")) or ValueType.STRING)
-            for key, row in rows_by_key.items()
-            if key
-        ),
-    )
+    template_fields = [
+        Field(key, parse_declared_type(row.get("type")) or ValueType.STRING) for key, row in rows_by_key.items() if key
+    ]
+    return Template(template_id, as_text(details.get("name")) or template_id, tuple(template_fields))
 
 
 def _get_details(body: Json, key: str) -> Mapping[str, Json]:
+    """Return the details of a template, or the whole response if it has none."""
     response = require_object(body, "Extracta.ai's answer about a template")
     details = response.get(key)
     return details if isinstance(details, Mapping) else response

@@ -1,7 +1,8 @@
-"""Sensible's list, page by page.
+"""Paging through Sensible's list by continuation tokens.
 
-Dates are filtered before paging and the rest after it, and a page ends after some time. So a page may be short or
-empty, the first one too: only a missing token ends the list.
+The OpenAPI specification documents that rows found by date "may then be removed by other filters": Sensible filters by
+date before paging and by everything else afterwards. Its release notes add that a page ends after some time. A page,
+the first one included, may therefore be short or empty. Only a missing token ends the list.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ from ...core.errors import TooManyPages, UnreadableResponse
 from ...core.json_types import Json
 from ...core.provider import RequestFlow
 from ...core.requests import Request
-from .. import listing as lists
+from .. import listing as shared_listing
 from .reading import parse_page
 
 
 class ListPager:
-    """The pages of one list.
-
-    Args:
-        page: asks for the first page.
-        full: rows of a full page, which has to say whether it is the last.
+    """Pages of one list.
 
     Attributes:
-        is_over: the list has no further page.
+        is_done: Whether the list has no further page.
     """
 
     def __init__(self, first_request: Request, full_page_size: float = inf) -> None:
+        """Start before the first page.
+
+        Args:
+            first_request: The request for the first page; the others add a token to it.
+            full_page_size: Number of rows of a full page, which has to state whether it is the last.
+        """
         self.is_done = False
         self._first_request = first_request
         self._full_page_size = full_page_size
@@ -40,12 +43,13 @@ class ListPager:
         """Return the rows of the next page.
 
         Raises:
-            BadAnswer: for a token that comes again.
-            TooManyPages: for a list without an end.
+            UnreadableResponse: A token comes again, so that the list would be read for ever.
+            TooManyPages: The list does not end.
         """
-        if self._page_count >= lists.MAX_PAGES:
+        if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"Sensible's list of extractions goes on after {lists.MAX_PAGES} pages. The next sync asks again."
+                f"Sensible's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
+                "The next sync asks again."
             )
         self._page_count += 1
         token_params = {"continuation_token": self._next_token} if self._next_token else {}

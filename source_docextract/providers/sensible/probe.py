@@ -1,4 +1,8 @@
-"""What an account of Sensible shows of what is assumed. Facts: "List extractions", and its specifications."""
+"""Assumptions about Sensible, and the requests that check them.
+
+Sources: Sensible's pages "Group extractions by batch ID" and "List extractions", and its OpenAPI specification. The
+table also holds the readings of what these leave open.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +26,18 @@ from ...core.urls import build_path
 from .settings import SensibleSettings
 
 _UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
-"""No id of anybody: what Sensible answers about it shows the form of its answers about unknown ids."""
+"""An id that does not exist: the response shows the form in which Sensible refuses an id."""
 
 _PER_PAGE = 100
 
 _LARGE_LIMIT = 1000
+"""A limit beyond a page of the connector: no page documents the maximum."""
 
 _SMALL_LIMIT = 5
+"""A limit at which an account with few extractions still has several pages."""
 
 _EARLY_DATE = "2014-12-31T00:00:00Z"
+"""A time before any plausible extraction: a list that still has rows there has no end."""
 
 _MAX_PAGES = 4
 
@@ -308,7 +315,7 @@ _KNOWN_STATUSES = frozenset({"WAITING", "PROCESSING", "COMPLETE", "FAILED"})
 
 
 def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
-    """Look at pages of the list, at a few documents and a batch, and at ids that nobody has."""
+    """Read pages of the list, a few documents and batches, and unknown ids."""
     scope = {"environments": ",".join(settings.environments)}
     response = yield _build_list_request(scope, limit=_PER_PAGE)
     rows = _read_list(findings, response, _PER_PAGE)
@@ -335,7 +342,11 @@ def _build_list_request(scope: Mapping[str, str], **params: str | int) -> Reques
 
 
 def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[Mapping[str, Json]] | None:
-    """Return the rows of a page, None where there are none to be had."""
+    """Record the findings about a list page, and return its rows.
+
+    Returns:
+        The summaries, None where the page cannot be read.
+    """
     if response.status == 429:
         findings.observe("sensible.throttling", "quota")
     body = response.body
@@ -355,6 +366,7 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
         findings.observe("sensible.last_token", "null" if "continuation_token" in body else "absent")
     creation_times = [created_at for row in summaries if (created_at := parse_time(row.get("created")))]
     has_one_form = len({created_at.tzinfo is None for created_at in creation_times}) == 1
+    # Times with and without a zone cannot be compared, so a page that mixes them says nothing about the order.
     if len(creation_times) > 1 and has_one_form:
         if creation_times == sorted(creation_times, reverse=True):
             findings.observe("sensible.order", "newest_first")
@@ -366,6 +378,7 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
 
 
 def _read_summary(findings: Findings, row: Mapping[str, Json]) -> None:
+    """Record the findings about one summary."""
     findings.observe_keys("sensible.keys", row, _SUMMARY_KEYS)
     time_form = describe_time_format(row.get("created"))
     if time_form.startswith("ISO 8601"):
@@ -389,7 +402,14 @@ def _read_summary(findings: Findings, row: Mapping[str, Json]) -> None:
 def _probe_pages(
     findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]], *, is_short: bool
 ) -> ProbeFlow:
-    """Ask for more than a page can hold, then for a few small pages in a row."""
+    """Check the largest limit, a few small pages in a row, and the end of the list.
+
+    Args:
+        findings: Collects the findings.
+        scope: Query parameters of the list.
+        rows: Summaries of the first page.
+        is_short: Whether that page was short although it is not the last one.
+    """
     response = yield _build_list_request(scope, limit=_LARGE_LIMIT)
     page_rows = response.body.get("extractions") if isinstance(response.body, Mapping) else None
     if 400 <= response.status < 500 and response.status != 429:
@@ -427,7 +447,7 @@ def _probe_pages(
 
 
 def _probe_dates(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
-    """Ask for the very time of one row, as both the first and the last."""
+    """Check that both dates are inclusive, by the creation time of one row as both."""
     row = next((row for row in rows if isinstance(row.get("created"), str)), None)
     if row is None:
         return
@@ -443,12 +463,15 @@ def _probe_dates(findings: Findings, scope: Mapping[str, str], rows: Sequence[Ma
 
 
 def _select_documents(rows: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
-    """Return a few extractions that differ: finished, oldest, portfolio, reviewed, unfinished, failed."""
+    """Return a few extractions that differ, to see as many forms as possible.
+
+    They are finished, oldest, portfolio, reviewed, unfinished and with a batch.
+    """
     completed_rows = [row for row in rows if row.get("status") == "COMPLETE"]
     groups = (
         completed_rows[:1],
         completed_rows[len(completed_rows) // 3 :][:1],
-        completed_rows[-1:],  # the oldest, and most likely to be purged or in a finished batch
+        completed_rows[-1:],  # the oldest one: the most likely to be purged, or to be in a finished batch
         [row for row in completed_rows if row.get("types") or row.get("documents")][:1],
         [row for row in rows if row.get("reviewStatuses")][:1],
         [row for row in rows if row.get("status") not in {"COMPLETE", "FAILED"}][:1],
@@ -459,7 +482,7 @@ def _select_documents(rows: Sequence[Mapping[str, Json]]) -> list[Mapping[str, J
 
 
 def _probe_documents(findings: Findings, rows: Sequence[Mapping[str, Json]], batch_ids: list[str]) -> ProbeFlow:
-    """Read a few documents, and add the batches that they are in to `batches`."""
+    """Read a few documents, and add their batches to `batch_ids`."""
     for row in rows:
         response = yield Request("GET", build_path("documents", str(row.get("id"))))
         is_finished = row.get("status") == "COMPLETE"
@@ -479,6 +502,7 @@ def _probe_documents(findings: Findings, rows: Sequence[Mapping[str, Json]], bat
 
 
 def _read_document(findings: Findings, document: Mapping[str, Json]) -> None:
+    """Record the findings about one document or portfolio."""
     findings.observe_keys("sensible.keys", document, _DOCUMENT_KEYS)
     findings.observe("sensible.batch_id_key", "batchId" if document.get("batchId") else "none")
     parts = document.get("documents")
@@ -502,6 +526,7 @@ def _read_document(findings: Findings, document: Mapping[str, Json]) -> None:
 
 
 def _read_part(findings: Findings, part: Json) -> None:
+    """Record the findings about one document of a portfolio."""
     output = part.get("output") if isinstance(part, Mapping) else None
     if not isinstance(output, Mapping):
         findings.observe("sensible.portfolios", "no_output")
@@ -516,6 +541,7 @@ def _read_part(findings: Findings, part: Json) -> None:
 
 
 def _read_confidences(findings: Findings, parsed: Json) -> None:
+    """Record the types of the confidences in extracted data."""
     for confidence in _iter_confidences(parsed):
         if isinstance(confidence, (int, float)) and not isinstance(confidence, bool):
             findings.observe("sensible.value_confidence", "fraction" if 0 <= confidence <= 1 else "percent")
@@ -526,7 +552,8 @@ def _read_confidences(findings: Findings, parsed: Json) -> None:
 
 
 def _iter_confidences(value: Json) -> Iterator[Json]:
-    """Yield each `valueConfidence` in what was extracted, however deep, without recursion."""
+    """Yield each `valueConfidence` in extracted data, at any depth."""
+    # Without recursion, since the depth of extracted data has no limit.
     pending = [value]
     while pending:
         node = pending.pop()
@@ -539,6 +566,7 @@ def _iter_confidences(value: Json) -> Iterator[Json]:
 
 
 def _read_batch(findings: Findings, response: ProbeResponse) -> None:
+    """Record the findings about one batch."""
     body = response.body
     if not response.is_ok or not isinstance(body, Mapping):
         findings.add_note(f"A batch could not be read ({response.describe_outcome(_BATCH_KEYS)}).")
@@ -554,7 +582,10 @@ def _read_batch(findings: Findings, response: ProbeResponse) -> None:
 
 
 def _read_unknown(findings: Findings, assumption_id: str, response: ProbeResponse) -> None:
-    """Errors are documented as text; a body of JSON is read as well."""
+    """Record the form in which Sensible refuses an unknown id.
+
+    The specification declares errors as plain text. A JSON body is a variant of the assumption.
+    """
     if response.status in {400, 404} and not response.is_html:
         findings.observe(assumption_id, "json" if response.is_json else "text", f"status {response.status}")
     elif response.is_about_request:

@@ -1,9 +1,12 @@
-"""Sensible.so.
+"""Requests to Sensible.so, and the classification of its error responses.
 
-Facts are from Sensible's pages "Group extractions by batch ID", "List extractions" and its OpenAPI files. All
-extractions of the account stand in one list of summaries, newest first; what was extracted, and the batch it belongs
-to, is told by each document alone (`GET /documents/{id}`). A batch lists its documents' ids. There is no list of
-batches. People review extractions: a review that is decided is final.
+Sources: Sensible's pages "Group extractions by batch ID", "List extractions" and "Human review", and its OpenAPI
+specification.
+
+- One list holds summaries of all extractions of the account, newest first.
+- Only `GET /documents/{id}` returns the extracted data and the batch of a document.
+- A batch returns the ids of its documents. No endpoint lists batches.
+- Reviewers edit extractions that need a review. A decided review is final.
 """
 
 from __future__ import annotations
@@ -50,29 +53,30 @@ from .settings import SensibleSettings
 from .templates import discover_templates
 
 _PER_PAGE = 100
+"""Summaries requested a page, the number in the example of "List extractions"; no maximum is documented."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = None) -> ProviderSpec:
-    """The plan for the extractions, and for the batches that they belong to."""
+    """Describe how to sync Sensible's extractions and the batches that they belong to."""
     registry_refs = registry.get_batches("sensible") if registry else ()
-    reader = _Reader(settings)
+    flows = _SyncFlows(settings)
     extractions = StreamGroup(
         name="sensible",
         stream_kinds=("files", "results", "fields"),
         wrapper_format=WRAPPER_FORMAT,
-        fetch=reader.fetch_extraction,
+        fetch=flows.fetch_extraction,
         referenced_group="sensible_batches",
-        change_detection=ChangeDetection.LISTING,
-        scopes=reader.scopes,
-        find_oldest=reader.find_oldest,
-        read_window=reader.read_window,
+        change_detection=ChangeDetection.LISTING,  # summaries show that a document has changed, reviews included
+        scopes=flows.scopes,
+        find_oldest=flows.find_oldest,
+        read_window=flows.read_window,
         wider_scopes=_list_wider_scopes,
         row_scopes=_list_row_scopes,
-        list_members=reader.list_members,
+        list_members=flows.list_members,
         typed_tables=TypedTables(
-            reader.discover_templates,
+            flows.discover_templates,
             get_document_type_key,
             _may_have_type,
             build_unselected_finder(settings.document_types),
@@ -88,9 +92,9 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
             *registry_refs,
         ),
         explicit_settings=list_explicit_settings("sensible.batch_ids", settings.batch_ids, registry_refs),
-        fetch=reader.fetch_batch,
+        fetch=flows.fetch_batch,
         referenced_group=extractions.name,
-        change_detection=ChangeDetection.REFERENCE,
+        change_detection=ChangeDetection.REFERENCE,  # no endpoint lists batches: a document names its batch
     )
     return ProviderSpec(
         error_format=ErrorFormat(
@@ -102,57 +106,75 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         ),
         base_url=settings.base_url,
         stream_groups=(extractions, batches),
-        check=reader.check,
+        check=flows.check,
         headers=build_bearer_headers(settings.api_key.get_secret_value()),
     )
 
 
 def _parse_reason(body: Json) -> str | None:
-    """Errors are plain text; a sentence that happens to be JSON, or an object around it, is taken as well."""
+    """Return the sentence of an error response.
+
+    The specification declares all errors as plain text. A sentence in a JSON string or object is accepted as well.
+    """
     return as_text(body.get("message") or body.get("error")) if isinstance(body, Mapping) else as_text(body)
 
 
 def _is_quota(reason: str) -> bool:
-    """`Free accounts are limited to 150 API calls per month`, where a throttle says `Attempt limit exceeded`."""
+    """Return whether the monthly quota is used up.
+
+    A retry within the sync is then useless. The quota message reads "Free accounts are limited to 150 API calls per
+    month", the throttle's "Attempt limit exceeded". Both are plain text, without a code to tell them apart.
+    """
     return "per month" in reason.lower()
 
 
 def _is_about_id(status: int, body: Json) -> bool:
-    """404 or 400 for an unknown id (which of them is not documented), 413 for a document that is too large to be sent.
+    """Return whether Sensible refuses the extraction or batch id itself.
 
-    Sensible writes all errors as text: an object or a page comes from something in between.
+    No page documents the status for an unknown id, so both 404 and 400 are accepted. "Verbosity" documents 413 for a
+    document whose output is too large to send.
     """
+    # The specification declares all errors as plain text. An object or a page of HTML comes from a gateway, which
+    # says nothing about the id.
     return status in {400, 404, TOO_LARGE_STATUS} and isinstance(body, str) and bool(body.strip())
 
 
 def _may_have_type(ref: PartitionRef, document_type: str) -> bool:
-    """Whether an extraction may be of a type, as far as its summary tells: one that is asked for by its id has none."""
+    """Return whether an extraction may be of a document type.
+
+    Without a summary, any type is possible.
+    """
     summary_types = list_type_names(ref.listed_row or {})
     return not summary_types or document_type in summary_types
 
 
 def _list_wider_scopes(scope: str) -> Sequence[str]:
-    """Of one document type, the list of all types in the same environment."""
+    """Return the scopes whose lists hold all rows of a scope.
+
+    For one document type, that is the list of all types in its environment.
+    """
     environment, type_name = scope.split("/", 1)
     return (f"{environment}/",) if type_name else ()
 
 
 def _list_row_scopes(scope: str, ref: PartitionRef) -> Sequence[str]:
+    """Return all scopes that a row of one scope's list belongs to.
+
+    A portfolio has several document types, and so belongs to several scopes.
+    """
     environment = scope.split("/", 1)[0]
-    return (
-        scope,
-        f"{environment}/",
-        *(f"{environment}/{type_name}" for type_name in list_type_names(ref.listed_row or {})),
-    )
+    type_scopes = [f"{environment}/{type_name}" for type_name in list_type_names(ref.listed_row or {})]
+    return (scope, f"{environment}/", *type_scopes)
 
 
-class _Reader:
-    """Asks for extractions and batches, during one sync.
+class _SyncFlows:
+    """The request flows of one sync, with what they remember between requests.
 
-    A scope of the list is one environment, and one document type where types are named: `PRODUCTION/claims`.
+    A scope is one environment and, where the settings name document types, one of these: `PRODUCTION/claims`.
     """
 
     def __init__(self, settings: SensibleSettings) -> None:
+        """Start without memory, with the scopes that the settings select."""
         self._type_names = tuple(dict.fromkeys(settings.document_types))
         self._environments = tuple(dict.fromkeys(settings.environments))
         self.scopes = tuple(
@@ -165,12 +187,21 @@ class _Reader:
         self._batch_responses: dict[str, Mapping[str, Json] | ResourceUnavailable] = {}
 
     def check(self) -> RequestFlow[None]:
+        """Prove the key, and that Sensible has the document types of the settings."""
         for type_name in self._type_names or ("",):
             yield from self._resolve_type_id(type_name, always_fetch=True)
 
     def _resolve_type_id(self, type_name: str, *, always_fetch: bool = False) -> RequestFlow[str]:
-        """A document type's id, by its name. One request a sync, where types are named."""
+        """Return the id of a document type by its name, empty for an empty name.
+
+        The list filters by id, while the settings name types as users know them. One request a sync returns all types.
+
+        Raises:
+            ConfigError: Sensible has no such document type.
+            UnreadableResponse: The types, or the only one in question, cannot be read.
+        """
         if self._type_ids is None and (type_name or always_fetch):
+            # The specification declares the response as an array without pages.
             [body] = yield [Request("GET", build_path("document_types"))]
             if not isinstance(body, list):
                 raise UnreadableResponse("Sensible's document types are not a list.")
@@ -180,36 +211,42 @@ class _Reader:
             return ""
         type_ids = self._type_ids or {}
         if not type_ids.get(type_name):
+            # An unreadable type may be the one that is named, so the settings are not to blame.
             if self._has_unreadable_types:
                 raise UnreadableResponse(
                     f"Some of Sensible's document types cannot be read; {type_name!r} is none of the others."
                 )
             raise ConfigError(
-                f"Sensible has no document type {type_name!r}. Name one of {sanitize(', '.join(sorted(type_ids))) or 'none'} in "
-                "sensible.document_types."
+                f"Sensible has no document type {type_name!r}. Name one of "
+                f"{sanitize(', '.join(sorted(type_ids))) or 'none'} in sensible.document_types."
             )
         return type_ids[type_name]
 
     def discover_templates(self) -> RequestFlow[DiscoveredTemplates]:
+        """Return the selected document types, with the fields of recent documents."""
         yield from self._resolve_type_id("", always_fetch=True)
         type_ids = self._type_ids or {}
         return (yield from discover_templates(self._type_names or tuple(type_ids), type_ids, self._environments))
 
     def _build_list_request(self, scope: str, **params: str | int) -> RequestFlow[Request]:
+        """Return a request to the list of a scope."""
         environment, type_name = scope.split("/", 1)
         type_id = yield from self._resolve_type_id(type_name)
         type_params = {"document_type_ids": type_id} if type_id else {}
         return Request("GET", build_path("extractions"), params={"environments": environment, **type_params, **params})
 
     def find_oldest(self, scope: str) -> RequestFlow[datetime | None]:
+        """Find the day of the oldest extraction in a scope, None where it has none."""
         request = yield from self._build_list_request(scope, limit=1)
 
         def request_newest(day: datetime | None) -> Request:
+            # "List extractions" documents both dates as inclusive: the last millisecond of the day ends it.
             end_params = {"end_date": _format_time(day + timedelta(days=1) - _MILLISECOND)} if day else {}
             return Request(request.method, request.path, params={**request.params, **end_params})
 
         def parse_created_at(body: Json) -> datetime | None:
             rows, token = parse_page(body)
+            # A page may be empty and not the last, because Sensible filters after paging (see ListPager).
             if not rows:
                 return NEWEST_CONCEIVABLE if token else None
             refs = parse_each(rows[:1], parse_ref)
@@ -218,7 +255,10 @@ class _Reader:
         return (yield from find_oldest_day(request_newest, parse_created_at))
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """The summaries of a window, without those that an earlier type's list has as well (portfolios)."""
+        """Return the summaries of a window, each portfolio in one scope only.
+
+        A portfolio stands in the list of each of its document types. The first of them in the settings delivers it.
+        """
         first_request = yield from self._build_list_request(
             window.scope, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
         )
@@ -239,6 +279,7 @@ class _Reader:
         return ListedRows(list(refs_by_id.values()), error, duplicate_count)
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
+        """Return one extraction, from its summary if Sensible refuses the document."""
         try:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
@@ -246,25 +287,26 @@ class _Reader:
         return build_snapshot(ref, require_object(body, f"Sensible's answer about {ref.batch_id}"))
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """The documents of a batch that is named by hand. Its answer is kept for its row."""
+        """Return the documents of a named batch, and keep the response for its row."""
         response = yield from self._request_batch(ref)
         self._batch_responses[ref.batch_id] = response
-        return (
-            []
-            if isinstance(response, ResourceUnavailable)
-            else [build_member_ref(member_id) for member_id in parse_member_ids(response)]
-        )
+        if isinstance(response, ResourceUnavailable):
+            return []
+        return [build_member_ref(member_id) for member_id in parse_member_ids(response)]
 
     def fetch_batch(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
+        """Return one batch, with references to its documents of unknown status."""
         response = self._batch_responses.pop(ref.batch_id, None) or (yield from self._request_batch(ref))
         if isinstance(response, ResourceUnavailable):
             return Snapshot(ref, PartitionStatus.MISSING, error=str(response))
         snapshot = build_batch_snapshot(ref, response)
         if snapshot.references:
-            self._batch_responses[ref.batch_id] = response  # more of it may be told in this sync
+            # The referenced documents are read in this sync and make the batch due again; its ids do not change.
+            self._batch_responses[ref.batch_id] = response
         return snapshot
 
     def _request_batch(self, ref: PartitionRef) -> RequestFlow[Mapping[str, Json] | ResourceUnavailable]:
+        """Return the response for a batch, or the error if Sensible refuses its id."""
         try:
             [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
         except ResourceUnavailable as error:
@@ -273,7 +315,11 @@ class _Reader:
 
 
 def _parse_document_type(item: Json) -> tuple[str, str]:
-    """Its name and its id."""
+    """Return the name and the id of a document type.
+
+    Raises:
+        UnreadableResponse: One of them is missing.
+    """
     row = require_object(item, "A document type of Sensible's")
     name, type_id = (
         as_identifier(row.get(key), f"The {key} of a document type of Sensible's") for key in ("name", "id")

@@ -1,4 +1,9 @@
-"""Sensible's extractions: summaries in its list, and whole documents."""
+"""Reading of Sensible's responses: summaries, documents and batches. No I/O.
+
+Sources: Sensible's pages "Group extractions by batch ID", "List extractions", "Human review", "Portfolio",
+"Postprocessor" and "Verbosity", and its OpenAPI specification. An example of "Portfolio" writes keys in camelCase where
+the specification has snake_case, so both are accepted.
+"""
 
 from __future__ import annotations
 
@@ -36,15 +41,16 @@ _FILE_STATUSES = {
 }
 
 TOO_LARGE_STATUS = 413
-"""Documented for a document whose output is over 6 MB; asking again is no use."""
+"""Status that "Verbosity" documents for an output of more than 6 MB. It is final: a retry has the same output."""
 
 _DECIDED_REVIEWS = frozenset({"APPROVED", "REJECTED"})
+"""Review statuses after which "Human review" allows no change."""
 
 _NEEDS_REVIEW = "NEEDS_REVIEW"
 
 WRAPPER_FORMAT = WrapperFormat(
     marker_key="type",
-    marker_types=(str,),  # in a section there may be fields of these names, which are wrapped themselves or null
+    marker_types=(str,),  # a section may hold fields named "type" and "value", which are wrapped themselves or null
     confidence_key="valueConfidence",
     signal_key="confidenceSignal",
     unit_key="unit",
@@ -54,8 +60,17 @@ WRAPPER_FORMAT = WrapperFormat(
 
 
 def parse_page(body: Json, full_page_size: float = inf) -> tuple[list[Json], str | None]:
-    """Rows, and the token of the next page. A page that is full, `of` so many rows, has to say whether it is the last:
-    what is not read now never will be.
+    """Return the rows of a list page and the token of the next page.
+
+    The token of the last page is None.
+
+    Args:
+        body: The response.
+        full_page_size: Number of rows of a full page. A full page without the key of the token is not taken for the
+            last: rows that are passed over now are never read.
+
+    Raises:
+        UnreadableResponse: The response holds no list, or a full page does not state whether it is the last.
     """
     response = require_object(body, "Sensible's list of extractions")
     rows = response.get("extractions")
@@ -67,7 +82,14 @@ def parse_page(body: Json, full_page_size: float = inf) -> tuple[list[Json], str
 
 
 def parse_ref(item: Json) -> PartitionRef:
-    """One extraction, by its summary. All of that makes its signature: which parts change with what is not told."""
+    """Return a reference to an extraction, with its summary.
+
+    The fingerprint covers the whole summary except URLs of files, because no page documents which parts of a summary
+    change together with the document.
+
+    Raises:
+        UnreadableResponse: The row has no id, or an id that cannot be written as text.
+    """
     row = require_object(item, "A row of Sensible's list")
     extraction_id, created_at = as_identifier(row.get("id"), "An id in Sensible's list"), parse_time(row.get("created"))
     if not extraction_id:
@@ -83,23 +105,27 @@ def parse_ref(item: Json) -> PartitionRef:
 
 
 def _get_in_either_case(row: Mapping[str, Json], key: str) -> Json:
-    """A value by its key as documented, or in the other style of writing keys, which one example has."""
+    """Return a value by its snake_case key, or by the same key in camelCase."""
     first_part, *other_parts = key.split("_")
     return row[key] if key in row else row.get(first_part + "".join(map(str.title, other_parts)))
 
 
 def list_type_names(row: Mapping[str, Json]) -> list[str]:
+    """Return the document types of a summary: `types` of a portfolio, else `type`."""
     types = row.get("types")
-    return [str(type_name) for type_name in (*(types if isinstance(types, list) else ()), row.get("type")) if type_name]
+    type_names = [*types, row.get("type")] if isinstance(types, list) else [row.get("type")]
+    return [str(type_name) for type_name in type_names if type_name]
 
 
 _REVIEW_KEYS = ("reviewStatus", "reviewStatuses", "review_status", "review_statuses")
+"""The specification has the singular for a document and the plural for lists and portfolios, with either type."""
 
 _FILE_KEYS = frozenset(
     {
         "id", "created", "completed", "status", "type", "document_name", "documentName", "page_count", "pageCount",
         "download_url", "downloadUrl", "parsed_document", "parsedDocument", "documents", "batchId", "batchID",
-        "batch_id", *_REVIEW_KEYS,    }
+        "batch_id", *_REVIEW_KEYS,
+    }
 )  # fmt: skip
 
 _PART_KEYS = frozenset({"documentType", "document_type", "output"})
@@ -108,11 +134,14 @@ _OUTPUT_KEYS = frozenset({"parsed_document", "parsedDocument", *_REVIEW_KEYS})
 
 
 def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
-    """A document, or the summary of one, but for what was extracted."""
+    """Return the document of a response or of a summary, without extractions."""
     provider_status = as_text(row.get("status"))
     status = _FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
     created_at, completed_at = parse_time(row.get("created")), parse_time(row.get("completed"))
     uncertain_times = find_uncertain_times(row, created=created_at, completed=completed_at)
+    # A complete document may have `errors` too, about single fields. Only those of a failed one are the reason for it.
+    error = _join_errors(row) if status is FileStatus.FAILED else None
+    # "Group extractions by batch ID" writes `batchId` in its example and "batchID" in its text.
     batch_id = next((row[key] for key in ("batchId", "batchID", "batch_id") if row.get(key)), None)
     return Document(
         key=FileKeyAssigner().assign(extraction_id, None),
@@ -120,7 +149,7 @@ def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
         file_id=extraction_id,
         file_name=as_text(_get_in_either_case(row, "document_name")),
         provider_status=provider_status,
-        error=_join_errors(row) if status is FileStatus.FAILED else None,
+        error=error,
         document_type=as_text(row.get("type")),
         page_count=as_number(_get_in_either_case(row, "page_count")),
         url=as_text(_get_in_either_case(row, "download_url")),
@@ -132,26 +161,27 @@ def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
 
 
 def _join_errors(row: Mapping[str, Json]) -> str | None:
-    """`errors` is a list of `{message, …}`."""
-    errors = row.get("errors")
-    messages = [
-        as_text(error_item.get("message")) if isinstance(error_item, Mapping) else as_text(error_item)
-        for error_item in _as_list(errors)
-    ]
+    """Return the messages of `errors`, a list of `{message, …}`, as one text."""
+    messages = []
+    for error in _as_list(row.get("errors")):
+        message = error.get("message") if isinstance(error, Mapping) else error
+        messages.append(as_text(message))
     return " ".join(filter(None, messages)) or None
 
 
 def _as_list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
 
 
 _POSTPROCESSED_KEYS = frozenset({"postprocessorOutput", "postprocessor_output"})
 
 
 def _select_data(output: Mapping[str, Json]) -> tuple[Json, frozenset[str]]:
-    """What was extracted, and the keys that hold it.
+    """Return the extracted data, and the keys that are no `provider_data`.
 
-    A configuration with `keepParsedDocument: false` leaves its postprocessor's output alone.
+    "Postprocessor" documents `keepParsedDocument: false`, which leaves the output of the postprocessor alone.
     """
     parsed = _get_in_either_case(output, "parsed_document")
     if parsed is not None:
@@ -161,15 +191,19 @@ def _select_data(output: Mapping[str, Json]) -> tuple[Json, frozenset[str]]:
 
 
 def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
-    """A complete document with what was extracted: one result, or one for each document of a portfolio.
+    """Return a complete document with its extractions.
 
-    In a portfolio nothing may have been found, or nothing in one of its documents: it has `errors` then. An empty list
-    says so by itself; where there is none at all, the errors have to.
+    A portfolio has one for each document that Sensible found in it, any other document has one.
+
+    Raises:
+        UnreadableResponse: The response is neither a single document nor a readable portfolio.
     """
     created_at, completed_at = document.created_at, document.completed_at
     review_statuses = _parse_review_statuses(row)
     portfolio = row.get("documents")
     is_single = not portfolio and row.get("types") is None and (portfolio is None or row.get("type") is not None)
+    # A portfolio in which Sensible found no documents has `errors` and an empty or absent `documents`. Without errors,
+    # an absent list means a response that cannot be read: taking it for an empty portfolio would lose its results.
     if not isinstance(portfolio, (list, NoneType)) or (portfolio is None and not is_single and not _join_errors(row)):
         raise UnreadableResponse("A portfolio of Sensible's holds no list of documents.")
     if is_single:
@@ -190,49 +224,55 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
     extractions = []
     for index, portfolio_item in enumerate(portfolio or ()):
         item_object = require_object(portfolio_item, "A document of a portfolio of Sensible's")
-        is_empty = "output" in item_object and item_object["output"] is None
-        output = (
-            {} if is_empty else require_object(item_object.get("output"), "The output of a portfolio of Sensible's")
-        )
+        output: Mapping[str, Json] = {}
+        # An `output` that is null is a document in which nothing was found. An absent one is an unreadable response.
+        if item_object.get("output", "") is not None:
+            output = require_object(item_object.get("output"), "The output of a portfolio of Sensible's")
         raw_data, data_keys = _select_data(output)
         data = as_object(raw_data)
-        item_statuses = _parse_review_statuses(output)
+        # The review status stands in the output of each document, or in one list for all of them.
+        item_statuses = _parse_review_statuses(output) or review_statuses[index : index + 1]
+        document_type = _get_in_either_case(item_object, "document_type") or item_object.get("documentType")
         extractions.append(
             Extraction(
                 data=data,
                 hashable_data=data,
                 document_index=index,
-                document_type=as_text(
-                    _get_in_either_case(item_object, "document_type") or item_object.get("documentType")
-                ),
-                review_status=item_statuses[0]
-                if item_statuses
-                else review_statuses[index]
-                if index < len(review_statuses)
-                else None,
+                document_type=as_text(document_type),
+                review_status=item_statuses[0] if item_statuses else None,
                 created_at=created_at,
                 completed_at=completed_at,
                 provider_data={**unknown_keys(item_object, _PART_KEYS), **unknown_keys(output, data_keys)},
             )
         )
+    # "Portfolio" shows `errors` in complete documents too. They explain an empty result and are no error elsewhere.
     is_incomplete = not extractions or any(extraction.data == {} for extraction in extractions)
     return document._replace(extractions=tuple(extractions), error=_join_errors(row) if is_incomplete else None)
 
 
 def _parse_review_statuses(row: Mapping[str, Json]) -> list[str | None]:
-    """Review statuses: one, or one for each document; written as text, as a list with nulls, or not at all."""
+    """Return the review statuses, none where no review is needed.
+
+    A portfolio has one for each of its documents. The specification types `reviewStatuses` as a text in the list and as
+    an array with nulls in a portfolio.
+    """
     review_value = next((row[key] for key in _REVIEW_KEYS if row.get(key) is not None), None)
     return [as_text(review_status) for review_status in _as_list(review_value)]
 
 
 def build_snapshot(ref: PartitionRef, row: Mapping[str, Json]) -> Snapshot:
-    """What is under review is complete, and watched until that is decided."""
+    """Return the snapshot of one extraction.
+
+    An extraction under review stays open after it completed: reviewers change its data without a new time, and only
+    a decision ends that ("Human review").
+    """
     document = _parse_document(row, ref.batch_id)
     if document.status is FileStatus.PROCESSED:
         document = _add_extractions(document, row)
     listed_status = _FILE_STATUSES.get(as_text((ref.listed_row or {}).get("status")) or "", FileStatus.PENDING)
     if document.status is FileStatus.PENDING and listed_status is not FileStatus.PENDING:
-        # Its summary is ahead of it and will not change any more: without this, nothing would make it due again.
+        # The summary shows the extraction as finished before the document does, and will not change again. Without the
+        # fingerprint, the next sync sees a difference and requests the document once more.
         ref = replace(ref, fingerprint="")
     review_statuses = set(filter(None, _parse_review_statuses(row)))
     review_statuses |= {extraction.review_status for extraction in document.extractions if extraction.review_status}
@@ -253,10 +293,13 @@ def build_snapshot(ref: PartitionRef, row: Mapping[str, Json]) -> Snapshot:
 
 
 def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) -> Snapshot:
-    """Return what is known of a document that cannot be had, by its summary if it has one.
+    """Return the snapshot of a document that Sensible refuses to return.
 
-    Its list shows it as finished: it has failed, and stays so if it is too large, which is documented to be final; else
-    it is asked for again, as it may come yet. Its list shows it as unfinished: it is pending, as the list says.
+    It is made from the summary, if there is one.
+
+    - Where the summary shows it as finished, the document is failed. A document that is too large stays failed, since
+      that is documented as final; any other one is requested again.
+    - Where the summary shows it as unfinished, the document is pending, and open.
     """
     if ref.listed_row is None:
         return missing_document(ref, str(error))
@@ -278,18 +321,17 @@ def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) ->
 
 
 def _build_batch_references(document: Document, batch_id: str) -> tuple[PartitionRef, ...]:
-    """To the batch of a document, with what that tells of itself."""
+    """Return a reference to the batch of a document, with the document's status."""
+    if not batch_id:
+        return ()
     member_statuses = {document.file_id or "": document.status}
-    return (
-        (PartitionRef(None, batch_id, is_explicit=True, is_referenced=True, member_statuses=member_statuses),)
-        if batch_id
-        else ()
-    )
+    return (PartitionRef(None, batch_id, is_explicit=True, is_referenced=True, member_statuses=member_statuses),)
 
 
 _BATCH_KEYS = frozenset({"id", "description", "extraction_ids"})
 
 _COUNTER_KEYS = frozenset({"waiting", "processing", "complete", "completed", "failed"})
+"""Counters of a batch: "Group extractions by batch ID" shows `waiting`, the others are a precaution."""
 
 _STATUS_LETTERS = {FileStatus.PENDING: "w", FileStatus.PROCESSED: "p", FileStatus.FAILED: "f"}
 
@@ -297,11 +339,16 @@ _UNKNOWN_LETTER = "?"
 
 
 def parse_member_ids(response: Mapping[str, Json]) -> list[str]:
+    """Return the ids of a batch's documents that can be read.
+
+    Raises:
+        UnreadableResponse: `extraction_ids` is missing or no list.
+    """
     return parse_each(_get_members(response), _parse_member_id)
 
 
 def _get_members(response: Mapping[str, Json]) -> list[Json]:
-    members = response.get("extraction_ids", "none told")
+    members = response.get("extraction_ids", "missing")  # a missing list is unreadable, a null is an empty list
     if not isinstance(members, (list, NoneType)):
         raise UnreadableResponse("Sensible's answer about a batch holds no list of extraction_ids.")
     return members or []
@@ -314,58 +361,58 @@ def _parse_member_id(item: Json) -> str:
 
 
 def build_member_ref(extraction_id: str) -> PartitionRef:
+    """Return a reference to a document of a batch."""
     return PartitionRef(None, extraction_id, is_explicit=True, is_referenced=True)
 
 
 def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Snapshot:
-    """A batch, whose answer tells no more of its documents than their ids; their order never changes.
+    """Return the snapshot of a batch.
 
-    What they have told of themselves is written down by one letter each. What none has told so far is asked for.
+    Sensible returns only the ids of a batch's documents. `provider_state` holds a letter for the status of each, in
+    the order of the ids. "Group extractions by batch ID" fixes that order when the batch is created. The snapshot
+    refers to the documents without a known status, so that the connector reads them.
     """
     extraction_ids = parse_member_ids(response)
     error = describe_unreadable(
         len(_get_members(response)) - len(extraction_ids), f"the extraction_ids of {ref.batch_id} in Sensible's answer"
     )
     known_letters = _expand_letters(ref.provider_state)
-    if len(known_letters) != len(extraction_ids):
+    if len(known_letters) != len(extraction_ids):  # the first reading, or an order that no longer holds
         known_letters = _UNKNOWN_LETTER * len(extraction_ids)
-    letters = "".join(
-        _STATUS_LETTERS[ref.member_statuses[extraction_id]] if extraction_id in ref.member_statuses else letter
-        for extraction_id, letter in zip(extraction_ids, known_letters, strict=True)
-    )
     statuses_by_letter = {letter: status for status, letter in _STATUS_LETTERS.items()}
     key_assigner = FileKeyAssigner()
-    documents = tuple(
-        Document(
-            key_assigner.assign(extraction_id, None),
-            statuses_by_letter.get(letter, FileStatus.PENDING),
-            file_id=extraction_id,
-        )
-        for extraction_id, letter in zip(extraction_ids, letters, strict=True)
-    )
+    letters: list[str] = []
+    documents: list[Document] = []
+    unknown_members: list[PartitionRef] = []
+    for extraction_id, known_letter in zip(extraction_ids, known_letters, strict=True):
+        status = ref.member_statuses.get(extraction_id)
+        letter = _STATUS_LETTERS[status] if status else known_letter
+        letters.append(letter)
+        if letter == _UNKNOWN_LETTER:
+            unknown_members.append(build_member_ref(extraction_id))
+        document_status = statuses_by_letter.get(letter, FileStatus.PENDING)
+        documents.append(Document(key_assigner.assign(extraction_id, None), document_status, file_id=extraction_id))
+    # The counters do not decide: no page documents all of them, nor whether `waiting` is sent when it is 0.
     is_open = not extraction_ids or error or any(document.status is FileStatus.PENDING for document in documents)
     return Snapshot(
         ref,
         PartitionStatus.OPEN if is_open else PartitionStatus.COMPLETE,
-        documents=documents,
+        documents=tuple(documents),
         description=as_text(response.get("description")),
         error=error or None,
         provider_data=unknown_keys(response, _BATCH_KEYS | _COUNTER_KEYS),
         volatile_data={key: response[key] for key in sorted(_COUNTER_KEYS & response.keys())},
-        references=tuple(
-            build_member_ref(extraction_id)
-            for extraction_id, letter in zip(extraction_ids, letters, strict=True)
-            if letter == _UNKNOWN_LETTER
-        ),
-        provider_state=_compress_letters(letters),
+        references=tuple(unknown_members),
+        provider_state=_compress_letters("".join(letters)),
         read_error=error,
     )
 
 
 def _compress_letters(letters: str) -> str:
-    """`pppppw` as `p5w`."""
-    return re.sub(r"(.)\1+", lambda run_match: f"{run_match[1]}{len(run_match[0])}", letters)
+    """Write repeated letters as a letter and a number: `pppppw` as `p5w`."""
+    return re.sub(r"(.)\1+", lambda match: f"{match[1]}{len(match[0])}", letters)
 
 
 def _expand_letters(provider_state: str) -> str:
+    """Return the letters that `_compress_letters` has written."""
     return "".join(letter * int(repeat_count or 1) for letter, repeat_count in re.findall(r"(\D)(\d*)", provider_state))

@@ -1,4 +1,4 @@
-"""Settings of Sensible."""
+"""Settings section of Sensible: fields, defaults, texts of Airbyte's form."""
 
 from __future__ import annotations
 
@@ -51,4 +51,5 @@ class SensibleSettings(OptionalSection):
 
     @property
     def has_targets(self) -> bool:
+        """Always true: Sensible lists all extractions."""
         return True

@@ -1,13 +1,14 @@
-"""Sensible's document types, for typed tables: their fields are those of recent documents.
+"""Sensible's document types and their fields, for typed tables.
 
-Configurations would tell fields as well, but a type has several of them, each in a language of its own; what they made
-of documents is what there is to deliver.
+The fields are those of recent documents. The API also returns configurations, but a document type has several of them,
+each written in Sensible's query language. The documents show what they extract.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from ...core.errors import ResourceUnavailable
 from ...core.json_types import Json, JsonObject
@@ -24,48 +25,47 @@ from .reading import WRAPPER_FORMAT, build_snapshot, parse_ref
 _LIST_LIMIT = 100
 
 _SAMPLE_SIZE = 20
-"""So many documents of each type are looked into, of all its configurations alike."""
+"""Number of documents of each type to read, spread evenly over its configurations."""
 
 
 def discover_templates(
     type_names: Sequence[str], type_ids: Mapping[str, str], environments: Sequence[str]
 ) -> RequestFlow[DiscoveredTemplates]:
-    """The document types with these names, whose ids are `ids`."""
+    """Return document types with the fields of their recent documents.
+
+    Args:
+        type_names: Names of the document types.
+        type_ids: Ids of Sensible's document types by name.
+        environments: Environments whose documents are read.
+    """
     known_names = [name for name in type_names if type_ids.get(name)]
     data_by_type: defaultdict[str, dict[str, list[JsonObject]]] = defaultdict(dict)
     for name in known_names:
         refs = _select_sample((yield from _list_newest(_build_list_request(type_ids[name], environments))))
         responses = yield from gather_tolerant([Request("GET", build_path("documents", ref.batch_id)) for ref in refs])
         for ref, response in zip(refs, responses, strict=True):
-            if not isinstance(response, ResourceUnavailable):
-                for type_name, document_data in _extract_data_by_type(ref, response).items():
-                    data_by_type[type_name][ref.batch_id] = document_data
-    return DiscoveredTemplates(
-        [
-            Template(
-                name,
-                name,
-                infer_fields(
-                    (
-                        extracted_data
-                        for document_data in data_by_type[name].values()
-                        for extracted_data in document_data
-                    ),
-                    WRAPPER_FORMAT,
-                ),
-            )
-            for name in known_names
-        ],
-        [
-            f"Sensible has no document type {name!r}; it has no typed table."
-            for name in type_names
-            if not type_ids.get(name)
-        ],
-    )
+            if isinstance(response, ResourceUnavailable):
+                continue
+            # By extraction id: a portfolio is in the sample of each of its types, and must count once.
+            for type_name, data_objects in _extract_data_by_type(ref, response).items():
+                data_by_type[type_name][ref.batch_id] = data_objects
+    templates = []
+    for name in known_names:
+        fields = infer_fields(chain.from_iterable(data_by_type[name].values()), WRAPPER_FORMAT)
+        templates.append(Template(name, name, fields))
+    errors = [
+        f"Sensible has no document type {name!r}; it has no typed table."
+        for name in type_names
+        if not type_ids.get(name)
+    ]
+    return DiscoveredTemplates(templates, errors)
 
 
 def _list_newest(first_request: Request) -> RequestFlow[list[PartitionRef]]:
-    """Summaries, enough of them to choose from, or all there are: a page may be empty and not the last."""
+    """Return summaries, newest first, from as many pages as a sample needs.
+
+    One page may not suffice, because a page may be short or empty and not the last (see ListPager).
+    """
     refs: list[PartitionRef] = []
     pager = ListPager(first_request)
     while not pager.is_done and len(refs) < _SAMPLE_SIZE:
@@ -74,7 +74,7 @@ def _list_newest(first_request: Request) -> RequestFlow[list[PartitionRef]]:
 
 
 def _build_list_request(type_id: str, environments: Sequence[str]) -> Request:
-    """Newest first."""
+    """Return a request for complete extractions of one document type."""
     scope_params = {"document_type_ids": type_id, "environments": ",".join(environments)}
     return Request(
         "GET", build_path("extractions"), params={**scope_params, "statuses": "COMPLETE", "limit": _LIST_LIMIT}
@@ -82,7 +82,7 @@ def _build_list_request(type_id: str, environments: Sequence[str]) -> Request:
 
 
 def _select_sample(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
-    """The newest of each configuration, then the second newest of each, and so on."""
+    """Return the newest extraction of each configuration, then the second newest."""
     rank_by_configuration: Counter[str | None] = Counter()
     ranked_refs = []
     for ref in refs:
@@ -93,9 +93,13 @@ def _select_sample(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
 
 
 def _extract_data_by_type(ref: PartitionRef, response: Json) -> dict[str, list[JsonObject]]:
-    """What was extracted from a document, or from each of a portfolio, by document type."""
+    """Return the extracted data of a document or portfolio by document type.
+
+    A document that cannot be read gives none: a sample may be incomplete.
+    """
     data_by_type: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for snapshot in parse_each([response], lambda row: build_snapshot(ref, require_object(row, "A document"))):
-        for extraction in (extraction for document in snapshot.documents or () for extraction in document.extractions):
-            data_by_type[extraction.document_type or ""].append(extraction.data)
+        for document in snapshot.documents or ():
+            for extraction in document.extractions:
+                data_by_type[extraction.document_type or ""].append(extraction.data)
     return data_by_type
