@@ -1,1 +1,1 @@
-"""One sync: all providers side by side, one thread that writes."""
+"""The wing of one sync: the providers run side by side, and one thread emits all messages."""
