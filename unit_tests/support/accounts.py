@@ -91,7 +91,7 @@ class ExtractaAccount(Account):
         )
 
     def is_open(self, batch: str) -> bool:
-        return not self.world.batch(batch).is_finished
+        return not self.world.get_batch(batch).is_finished
 
     def finish(self, pick: int = 0, variant: int = 0) -> None:
         batch = self.pick_batch(pick) if variant % 2 else None
@@ -101,7 +101,7 @@ class ExtractaAccount(Account):
         """A person corrects what was read."""
         batch = self.pick_batch(pick)
         if batch and (self.sees_all_changes or self.is_open(batch)) and batch not in self.exempt_ids:
-            files = self.world.batch(batch).files
+            files = self.world.get_batch(batch).files
             if files and not files[variant % len(files)].error:
                 self.world.edit(batch, files[variant % len(files)].name, self.make_correction())
 
@@ -111,7 +111,7 @@ class ExtractaAccount(Account):
     def delete(self, pick: int, variant: int) -> None:
         batch = self.pick_batch(pick)
         if batch and self.sees_all_changes and batch not in self.exempt_ids:
-            files = self.world.batch(batch).files
+            files = self.world.get_batch(batch).files
             key = f"{self.template}/{batch}"
             if variant % 2 or len(files) < 2:
                 self.exempt_ids |= {key, batch, *(f"{key}/{new_file.file_id}" for new_file in files)}
@@ -126,8 +126,8 @@ class ExtractaAccount(Account):
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
         rows = {}
         for template in self.world.template_ids:
-            for batch in self.world.batch_ids(template):
-                for new_file in self.world.batch(batch).files:
+            for batch in self.world.list_batch_ids(template):
+                for new_file in self.world.get_batch(batch).files:
                     row = ("failed", None) if new_file.error else ("processed", new_file.result)
                     rows[f"{template}/{batch}/{new_file.file_id}"] = row
         return rows

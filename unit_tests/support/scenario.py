@@ -49,7 +49,7 @@ def _list_extracta_files(sandbox: Sandbox) -> Iterator[ExpectedFile]:
     worlds: dict[str, Any] = {"extracta": sandbox.extracta, "extracta_classification": sandbox.classification}
     for product, world in worlds.items():
         for template in world.template_ids:
-            for batch in map(world.batch, world.batch_ids(template)):
+            for batch in map(world.get_batch, world.list_batch_ids(template)):
                 for file in batch.files if batch.is_finished else ():  # a batch in work shows none
                     key = f"{template}/{batch.batch_id}/{file.file_id}"
                     yield ExpectedFile(
