@@ -1,7 +1,7 @@
-"""Made-up accounts with each provider: what may happen in them, and what is true of them then.
+"""Fake accounts with each provider: the events that may happen in them, and the rows that follow from these.
 
-In an account with a short lookback nothing happens to what may be settled already, unless a list tells of it: nobody
-could see it. With a long one anything may.
+With a short lookback, no event changes what may be settled already, unless a list shows the change: the connector could
+not see it. With a lookback that covers the whole schedule, any event may happen.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from docextract_sandbox import DocumentType, NewDocument, NewExtraction, NewFile
 HOUR = 3600.0
 ENVIRONMENTS = ["PRODUCTION", "DEVELOPMENT"]
 ExpectedRow = tuple[str, Any]
-"""A file's status, and the data of its result or None."""
+"""The status of a file, and the data of its result or None."""
 
 
 @dataclass
 class Account:
-    """One product's documents.
+    """The documents of one product.
 
     Attributes:
-        anything: whatever happens is seen, whenever it does.
-        gone: ids of files, and of batches, of which the rows may stay as they were.
-        costs_again: something came to what may have been read and summed up, so that rows may come a second time.
-        batches_again: settings have asked for less and then for more: a batch of which some was read before is asked
-            for once more, and its row comes whether or not that changes it.
+        sandbox: the sandbox that holds them.
+        settings: the settings of the connection; the account adds its own.
+        sees_all_changes: the lookback covers the whole schedule, so the connector sees every change.
+        product: the product, as in the names of its streams.
+        events: the methods that a schedule may call, each with two numbers that choose among the possibilities.
+        exempt_ids: ids of files and batches whose rows may be out of date, such as deleted ones.
+        may_repeat_rows: documents were added to days that may be compacted already, so rows may be repeated.
+        may_repeat_batches: settings were narrowed and widened again. A batch that was read in part is fetched once more
+            then, and its row is emitted even if it did not change.
     """
 
     sandbox: Sandbox
@@ -45,32 +49,36 @@ class Account:
         self.set_up()
 
     def set_up(self) -> None:
+        """Create the templates, and add the settings of the account."""
         raise NotImplementedError
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
-        """By file id, what the warehouse should hold once all is finished."""
+        """Return the rows that the warehouse must hold once everything is finished, by file id."""
         raise NotImplementedError
 
     def finish(self, _pick: int = 0, _variant: int = 0) -> None:
+        """Finish a batch, or everything."""
         raise NotImplementedError
 
     def choose(self, pick: int, variant: int) -> None:
-        """Settings ask for less, for something else, or for all."""
+        """Narrow, change or widen the settings."""
 
     def choose_all(self) -> None:
-        """Settings ask for all that there is."""
+        """Let the settings select everything."""
 
     @property
     def host(self) -> str:
+        """Return the provider of the product: both products of Extracta have the same."""
         return self.product.removesuffix("_classification")
 
     def next_number(self) -> int:
+        """Return a number that no document of the account has."""
         self.counter += 1
         return self.counter
 
 
 class ExtractaAccount(Account):
-    """What both products of Extracta have in common."""
+    """The common part of both products of Extracta."""
 
     template: str
 
@@ -98,7 +106,7 @@ class ExtractaAccount(Account):
         self.world.finish(None if batch in self.exempt_ids else batch)
 
     def edit(self, pick: int, variant: int) -> None:
-        """A person corrects what was read."""
+        """Correct the data of a file, as a reviewer would."""
         batch = self.pick_batch(pick)
         if batch and (self.sees_all_changes or self.is_open(batch)) and batch not in self.exempt_ids:
             files = self.world.get_batch(batch).files
@@ -154,20 +162,24 @@ class ExtractionAccount(ExtractaAccount):
         return {"vendor": f"edited {self.next_number()}"}
 
     def more(self, pick: int, variant: int) -> None:
-        """Files are added to a batch, however old."""
+        """Add a file to a batch, however old."""
         batch = self.pick_batch(pick)
         if batch and batch not in self.exempt_ids:
             self.may_repeat_rows = self.may_repeat_rows or not self.sees_all_changes
             self.world.upload(self.template, [self.new_file(variant)], batch)
 
     def late(self, pick: int, variant: int) -> None:
-        """A batch is listed long after it was created. Where days are summed up, one more costs its whole day."""
+        """Create a batch that is listed long after its creation.
+
+        If its day is compacted already, the whole day is read again.
+        """
         self.may_repeat_rows = True
         started_at = self.sandbox.clock.now() - timedelta(days=1 + variant * 5)
         files = [self.new_file(variant + number) for number in range(1 + pick % 3)]
         batch = self.world.upload(self.template, files, started_at=started_at)
         if not self.sees_all_changes or variant > 0:
-            return  # settled since its creation, if it is finished already: too long ago to see what happens to it
+            # A finished batch counts as settled since its creation: later changes may fall out of the lookback.
+            return
         self.batches.append(batch)
 
 
@@ -223,7 +235,7 @@ class AtlasAccount(Account):
         return NewDocument(f"{self.counter}", (0, HOUR)[kind % 2], data, error_code=error)
 
     def new(self, pick: int, variant: int) -> None:
-        # What counts only what is extracted looks whole as soon as the first document is.
+        # If `total_items` counts extracted documents only, a batch looks complete once the first one is extracted.
         same_kind = not self.sees_all_changes and self.sandbox.switches.atlas_total_counts_extracted
         documents = [
             self.new_document(variant if same_kind else variant + number) for number in range((1, 3, 60)[pick % 3])
@@ -232,7 +244,7 @@ class AtlasAccount(Account):
         self.settings["atlas"]["batch_ids"] = ["BATCH-0", *self.batches]
 
     def pick_changeable_batch(self, pick: int) -> str | None:
-        """A batch in which what happens will be seen: any, or one that says itself that it is unfinished."""
+        """Return a batch whose changes the connector sees: any, or with a short lookback one that is unfinished."""
         batch = self.batches[pick % len(self.batches)] if self.batches else None
         if batch is None or self.sees_all_changes:
             return batch
@@ -273,7 +285,7 @@ class DocmapAccount(Account):
         self.templates = [self.sandbox.docmap.put_template(name) for name in ("Invoices", "Notes")]
 
     def new(self, pick: int, variant: int) -> None:
-        """In no run, a new one, or one that there is already."""
+        """Add extractions without a run, in a new run, or in one that exists."""
         files = [
             NewExtraction(
                 f"{self.next_number()}.pdf",
@@ -284,7 +296,7 @@ class DocmapAccount(Account):
             for number in range(1 + pick % 4)
         ]
         run = (None, "r1", "r2", f"run {self.counter}")[(pick + variant) % 4]
-        # What is made in one moment differs by milliseconds: short pages could not tell more of one from each other.
+        # Each call has a `createdAt` of its own: a short page could not hold all rows that share one.
         created_at = self.sandbox.clock.now() - timedelta(milliseconds=self.counter)
         self.sandbox.docmap.add_extractions(self.templates[variant % 2], files, run, created_at=created_at)
 
@@ -304,7 +316,7 @@ class DocmapAccount(Account):
         if ids:
             extraction_id = ids[pick % len(ids)]
             view = self.sandbox.docmap.get_extraction(extraction_id)
-            # Nobody tells of what is deleted after it was read: its run keeps counting it until it is asked for again.
+            # No response mentions a deleted extraction: its run keeps counting it until the run is fetched again.
             self.exempt_ids |= {extraction_id, view.run_id or extraction_id}
             self.sandbox.docmap.delete(extraction_id)
 
@@ -377,12 +389,12 @@ class SensibleAccount(Account):
             self.sandbox.sensible.review(views[pick % len(views)].extraction_id, status, parsed)
 
     def purge(self, pick: int, _variant: int) -> None:
-        """A document is deleted while it is read."""
+        """Delete a document while the provider processes it."""
         if views := self.find_views(lambda view: view.status.value == "PROCESSING"):
             self.sandbox.sensible.purge(views[pick % len(views)].extraction_id)
 
     def name(self, pick: int, _variant: int) -> None:
-        """A batch is named by hand, early or late."""
+        """Name a batch in the settings, early or late."""
         if batches := self.sandbox.sensible.batch_ids:
             self.may_repeat_rows = True
             batch_ids = self.settings["sensible"].setdefault("batch_ids", [])
@@ -395,7 +407,7 @@ class SensibleAccount(Account):
             status = {"COMPLETE": "processed", "FAILED": "failed"}.get(view.status.value, "pending")
             rows[view.extraction_id] = ("failed" if is_lost else status, None if is_lost else self.expected_data(view))
             if is_lost:
-                # Its name and its batch are told by some answers only.
+                # Only some responses have its name and its batch, so its row may lack them.
                 self.exempt_ids |= {
                     view.extraction_id,
                     *({view.batch_id} if self._is_batch_unknown(view.batch_id) else ()),
@@ -403,14 +415,14 @@ class SensibleAccount(Account):
         return rows
 
     def expected_data(self, view: Any) -> Any:
-        """What is extracted of a document, or of the first of a portfolio."""
+        """Return the data of a document, or of the first document in a portfolio."""
         portfolios = self.sandbox.switches.sensible_portfolios
         if not view.is_portfolio or view.parsed is None or portfolios == "whole":
             return view.parsed
         return {} if portfolios == "no_output" else None
 
     def _is_batch_unknown(self, batch: str | None) -> bool:
-        """Whether no document is left that could tell of the batch."""
+        """Return whether no readable document of a batch names it."""
         ids = self.sandbox.sensible.get_batch(batch).extraction_ids if batch else ()
         views = [self.sandbox.sensible.get_document(document_id) for document_id in ids]
         return all(view.is_too_large or view.is_purged for view in views)

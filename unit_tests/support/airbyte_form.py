@@ -2,8 +2,8 @@
 
 Written after the code of airbyte-platform, August 2026 (`useBuildForm`, `schemaToFormBlock`, `schemaToYup`,
 `ConditionSection`, `useGroupsAndSections`, `removeEmptyProperties`): defaults are filled in everywhere, objects that
-are not wanted included; a choice takes its first entry; what is required inside an object is demanded even where the
-object is optional, but of a choice only what belongs to the chosen entry; names that the spec has not are left out.
+are not wanted included; a choice takes its first entry; the required fields of an object are demanded even if the
+object is optional, but of a choice only those of the chosen entry; names that the spec does not have are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ Values = dict[str, Any]
 
 
 class FormError(Exception):
-    """The form cannot be drawn."""
+    """A spec of which the form cannot be drawn."""
 
 
 class Form:
-    """An empty form, to be filled in by a user."""
+    """A form that a user fills in.
+
+    Attributes:
+        values: the values so far, with the defaults.
+    """
 
     def __init__(self, spec: Schema) -> None:
         self._spec = spec
@@ -30,11 +34,11 @@ class Form:
         _fill_defaults(spec, self.values, keep_existing=False)
 
     def list_options(self, name: str) -> list[str]:
-        """Return what the drop-down of a choice shows."""
+        """Return the titles in the drop-down of a choice."""
         return [option["title"] for option in self._find_choice(name)["oneOf"]]
 
     def choose(self, name: str, title: str) -> None:
-        """Choose an entry of a drop-down; what was filled in before and belongs to it stays."""
+        """Choose an entry of a drop-down; values that belong to it stay."""
         choice, values = self._find_choice(name), self._find_values(name)
         option = choice["oneOf"][self.list_options(name).index(title)]
         key = _find_selector(choice)
