@@ -1,4 +1,4 @@
-"""What two promises make of each other: keys of another account, lists by time, refusals and settings that change."""
+"""The combinations of two promises: changed keys, lists, rejections and changed settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All providers in one sync: none waits for another, and one that is slow or down holds up nobody."""
+"""All providers in one sync: none waits for another, and a slow or failing one delays no other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDPOINTS = {"extracta.getBatchResults", "extracta.getResults"}
 
 
 def test_a_spaced_provider_holds_up_no_other() -> None:
-    """All that they have is read while Extracta waits for its second turn, at each of its two result endpoints."""
+    """Read the other providers to the end while Extracta waits for its second request."""
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_sandbox(sandbox))
         ended: dict[str, str] = {}

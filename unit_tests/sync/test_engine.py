@@ -1,4 +1,4 @@
-"""The engine with made-up products, where no provider could be made to do what is tested."""
+"""The engine with fake products, for situations that no provider of the sandbox can produce."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 def make_silent_flow(result: Callable[[], Any]) -> Generator[Any, Any, Any]:
-    """A script that asks nothing."""
+    """Return a request flow that sends no request."""
     return result()
     yield
 
@@ -41,7 +41,7 @@ def make_snapshot(ref: PartitionRef, data: dict[str, Any]) -> Snapshot:
 
 
 def run_sync(*products: StreamGroup) -> tuple[list[AirbyteMessage], list[Stream]]:
-    """A sync of the results streams of one provider."""
+    """Run a sync of the results streams of one provider."""
     plan = ProviderSpec(
         ErrorFormat("Acme", "acme.key", lambda _: None),
         "http://127.0.0.1:9",

@@ -1,4 +1,4 @@
-"""Whole syncs through bad weather: every endpoint that a sync calls, every way in which its answers can fail."""
+"""Whole syncs under faults: every endpoint of a sync, and every way in which its responses can fail."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LASTING_FAULTS = {
 
 
 def _build_rounds() -> list[tuple[str, ...]]:
-    """One endpoint of each provider at a time: providers never meet."""
+    """Return rounds with one endpoint of each provider, since faults of one do not affect another."""
     by_host: dict[str, list[str]] = {}
     for endpoint in PRODUCTS_BY_ENDPOINT:
         by_host.setdefault(endpoint.split(".")[0], []).append(endpoint)
@@ -136,7 +136,10 @@ def test_sync_answers_in_another_charset_say_the_same(fault_world: FaultScenario
 
 
 def combine_with_rounds(names: Iterable[Any], *short: Any) -> list[Any]:
-    """Every one of these with every round. Of the most, `make test` has one round, the longer proofs the others."""
+    """Combine each name with each round.
+
+    `make test` runs one round of most of them, `make test-long` all.
+    """
     return [
         pytest.param(
             name,
@@ -246,7 +249,7 @@ STORM_FAULTS = {
 
 
 def run_storm(fault_world: FaultScenario, seed: int, share: float, *faults: Fault) -> None:
-    """Several syncs while a share of all calls meets one of the faults; then the sun comes out."""
+    """Sync several times while a share of all requests meets one of the faults, then once without faults."""
     is_new = seed % 2 == 1
     connection = fault_world.new_connection() if is_new else fault_world.first_day_connection()
     fault_world.sandbox.faults.random.seed(seed)
@@ -304,7 +307,7 @@ CHECK_ENDPOINTS = {
 
 
 def run_checks(fault_world: FaultScenario) -> list[tuple[str, str]]:
-    """What `check` says of all providers, and of Extracta without templates; errors in sentences."""
+    """Run `check` of all providers, and of Extracta without templates; return the error messages."""
     by_hand = fault_world.settings["extracta"]["extraction_batches"]
     check_results = []
     for settings in (fault_world.settings, {"extracta": {"extraction_batches": by_hand}}):

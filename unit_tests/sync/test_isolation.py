@@ -1,4 +1,4 @@
-"""What one trouble costs: itself. All else is delivered, and the next sync asks for exactly what was missing."""
+"""One failure costs itself alone: all else is delivered, and the next sync asks for what was missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTS = ("extracta", "docmap", "sensible", "atlas")
 
 @pytest.fixture(scope="module")
 def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
-    """Nothing that is settled is looked back at, so that requests are for what is open or missing alone."""
+    """Yield a scenario without lookback, so that requests are for open and missing partitions alone."""
     with fault_scenario(tmp_path_factory.mktemp("weather"), lookback_days=0) as scenario:
         yield scenario
 
@@ -38,7 +38,7 @@ def filter_requests(provider: str, requests: dict[str, int]) -> dict[str, int]:
 
 
 def wait_for_requests(fault_world: FaultScenario) -> None:
-    """What was on its way when a provider was given up is not to be counted in the next sync."""
+    """Wait for requests that were in flight when a provider was aborted; the next sync must not count them."""
     previous_counts: dict[str, int] = {}
     while previous_counts != (previous_counts := dict(fault_world.sandbox.journal.count_requests())):
         time.sleep(0.1)
@@ -74,13 +74,15 @@ def test_a_provider_that_is_down_is_left_for_the_next_sync_and_asked_for_what_wa
 
 @dataclass(frozen=True)
 class PermanentFailure:
-    """One batch, run or document that always fails.
+    """A batch, run or document that always fails.
 
     Attributes:
-        endpoint, about: how it is asked for.
-        products: whose streams it concerns, or `only` their batches.
-        lost: the batches and documents whose rows are missing for as long as it fails.
-        more: what the sync that reads it asks for beside what a quiet one does.
+        endpoint: the endpoint that fails.
+        fault_target: a text; requests that contain it fail.
+        products: the products whose streams are affected.
+        affected_ids: the batches and documents whose rows are absent while it fails.
+        extra_requests: the requests of the sync that reads it, beyond those of a quiet sync.
+        exclusive_kinds: the only kind of stream that is affected, or empty for all.
     """
 
     endpoint: str
@@ -228,10 +230,12 @@ def test_a_key_that_is_refused_is_a_wrong_setting_and_costs_its_provider_alone(
 
 @dataclass(frozen=True)
 class SixBatches:
-    """Six batches of one product, in the order in which they are asked for.
+    """Six batches of one product, in the order of their requests.
 
     Attributes:
-        ids: by which a request for one of them is told.
+        endpoint: the endpoint that fetches them.
+        settings: the settings that sync them.
+        ids: their ids, by which a test recognizes their requests.
     """
 
     endpoint: str
@@ -411,7 +415,7 @@ def test_visit_with_an_account_that_is_not_paid_asks_three_times(six_batches: tu
 def test_visit_with_a_login_that_cannot_be_read_gives_the_provider_up(
     six_batches: tuple[SixBatches, Connection], response: dict[str, Any]
 ) -> None:
-    """Unlike the answer about a batch it speaks of all that is still to be asked for."""
+    """Abort the provider: unlike a batch's response, a login's concerns all further requests."""
     _, connection = six_batches
     with connection.sandbox.faults.apply_only(Fault("status", "atlas.authtoken", **response)):
         synced = connection.sync()
@@ -450,7 +454,7 @@ def test_visit_after_three_failures_in_a_row_asks_for_them_last(
 
 @pytest.mark.parametrize("product", ["docmap", "sensible"])
 def test_visit_with_failing_documents_in_the_first_window_reads_the_later_ones(product: str) -> None:
-    """A window is read when all of the one before is delivered: what fails in one must not keep the others away."""
+    """Read on: a window begins when the one before is delivered, so its failures must not stop the others."""
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
         sandbox.sensible.add_document_type("claims")
@@ -541,7 +545,7 @@ def test_batch_that_fails_in_the_sync_in_which_its_documents_finish_is_complete_
 
 
 def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -> None:
-    """What comes last in a sync still comes before the row of its batch."""
+    """Fetch a document that comes last in a sync before the row of its batch."""
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
         batch = sandbox.sensible.add_batch([SensibleDocument(f"{number}.pdf", 0) for number in range(2)], "claims")
@@ -561,7 +565,7 @@ def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -
 
 
 def count_requests(connection: Connection, many: SixBatches, batch_id: str) -> int:
-    """How often the last sync asked for it."""
+    """Return how often the last sync requested a batch."""
     entries = [entry for entry in connection.sandbox.journal.entries if entry.endpoint == many.endpoint]
     word = batch_id.rsplit(":", maxsplit=1)[-1].strip('"')
     return sum(

@@ -1,4 +1,4 @@
-"""Whole syncs over answers of an odd shape, faults of the connector's own, and clocks: each costs itself alone."""
+"""Whole syncs with odd responses, bugs of the connector and odd clocks: each costs itself alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def get_incomplete_streams(synced: SyncResult) -> set[str]:
 
 @contextmanager
 def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
-    """Atlas with three batches, of whose documents one says "bad"; DocMap beside it."""
+    """Add three batches of Atlas, with a document named "bad" in one of them, and DocMap beside it."""
     with frozen_sandbox(**switches) as (sandbox, url):
         ids = []
         for name in ("first", "bad", "last"):
@@ -47,7 +47,7 @@ def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
 
 
 def inject_bug(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, is_bad: Callable[..., bool]) -> None:
-    """Has a function raise what none of the connector's own errors is, with words that nobody may see."""
+    """Let a function raise an unexpected exception whose text must not appear anywhere."""
     original = getattr(target, name)
 
     def raise_for_bad(*arguments: Any, **more: Any) -> Any:
@@ -102,7 +102,7 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
 
 
 def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than are made before the first is delivered: what was out by then comes again."""
+    """Fail after the first thousand records: rows that were emitted by then are emitted again."""
     with add_three_batches(rows=1_600) as connection:
         with monkeypatch.context() as patch:
             inject_bug(patch, tables, "format_scalar", lambda value: value == "bad")
@@ -301,7 +301,7 @@ def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(
 
 
 def test_registry_row_of_a_run_is_kept_when_a_later_extraction_asks_for_the_run(tmp_path: Path) -> None:
-    """A settled run that an extraction makes due is asked for without its registry row in hand."""
+    """Apply the registry's row to a settled run that an extraction makes due."""
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
         sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, {"n": 1})], "run")

@@ -1,15 +1,16 @@
-"""Answers that are good JSON with something wrong in it: never a crash, nothing dropped, nothing wrongly done.
+"""Responses that are valid JSON with corrupted content: no crash, no dropped document, no false completion.
 
-What a spoilt answer says may be delivered where it is consistent in itself; nobody could tell. So this is promised:
+A corrupted response that is consistent in itself cannot be recognized, so its content may be delivered. The connector
+promises this:
 
-1. Each stream ends with one status; those that are incomplete tell why in sentences.
-2. A stream that is complete has not dropped a document: of a batch that it calls complete it has as many files as there
-   are, and of a list by time all that it shows.
-3. When the answers are good again, one sync later no row of good weather is missing, and each is as it should be, but
-   for what is never asked for again because it was settled (`_may_stay`). The next sync delivers nothing.
-4. What is there beside has been delivered under what a spoilt answer gave for its name (`_is_misnamed`).
+1. Each stream ends with one status, and incomplete streams give the reason in sentences.
+2. A complete stream has not dropped a document: each batch that it calls complete has all its files, and a list by
+   creation time has all its rows.
+3. One sync after the responses are good again, no row of the baseline is absent and each has its content, except what
+   is settled and never requested again (`_may_remain`). The next sync emits nothing.
+4. Further rows were emitted under an id that a corrupted response gave (`_has_wrong_id`).
 
-Parts of a document of Sensible's are as its answer told when that said that it is complete (`_is_as_once_told`).
+The parts of a Sensible document stay as in the response that called it complete (`_matches_wrong_response`).
 """
 
 from __future__ import annotations
@@ -229,7 +230,10 @@ def assert_recovered(fault_world: FaultScenario, connection: Connection, corrupt
 
 
 def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set[str]) -> bool:
-    """What a document of Sensible's told wrongly of itself when it said that it is complete: it is not asked again."""
+    """Return whether a row is part of a document that a corrupted response called complete.
+
+    Sensible's documents are not requested again then.
+    """
     is_part = stream == "sensible_fields" or (stream == "sensible_results" and row["document_index"])
     return bool(is_part) and row["file_key"] in requested_ids
 
@@ -237,7 +241,7 @@ def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set
 def _may_remain(
     fault_world: FaultScenario, stream: str, row: dict[str, Any], stored_row: dict[str, Any], requested_ids: set[str]
 ) -> bool:
-    """What is settled by one answer, which is never asked for again: its list says nothing new."""
+    """Return whether one corrupted response settled a row for good, since its list shows no change."""
     if stream in {"docmap_batches", "sensible_batches"}:
         return row["batch_id"] in requested_ids
     if stream.startswith("docmap"):
@@ -250,9 +254,9 @@ def _may_remain(
 
 
 def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: str, row: dict[str, Any]) -> bool:
-    """Rows under another name than their own: a number for an id, or the file name, or none, where that is missing.
+    """Return whether a row has an id that a corrupted response gave: a number, a file name or none.
 
-    Fields of what was read before are known by their digest.
+    Field rows that were read before are recognized by their digest.
     """
     product, kind = stream.rsplit("_", 1)
     files, results = (connection.warehouse[f"{product}_{table_kind}"] for table_kind in ("files", "results"))

@@ -1,4 +1,4 @@
-"""What a sync says at INFO: little, and in the end one line for each provider with all that matters."""
+"""The log of a sync at INFO: few lines, with one summary for each provider at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUMMARY_PATTERN = re.compile(
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[tuple[Sandbox, str, dict[str, Any]]]:
-    """Some 20 batches with 300 documents, of all products."""
+    """Yield a connection to some 20 batches with 300 documents of all products."""
     with frozen_sandbox() as (sandbox, url):
         named = fill(sandbox)
         [template] = named["extracta"]["extraction_ids"]
@@ -43,7 +43,7 @@ def account() -> Iterator[tuple[Sandbox, str, dict[str, Any]]]:
 
 
 def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
-    """By the provider; no provider has two."""
+    """Return the summaries by provider; fail if a provider has two."""
     matches = [match for match in map(SUMMARY_PATTERN.fullmatch, lines) if match]
     assert len({match["name"] for match in matches}) == len(matches)
     return {HOSTS[match["name"]]: match for match in matches}

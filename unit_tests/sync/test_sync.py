@@ -1,4 +1,4 @@
-"""What holds for every provider: statuses, states, isolation, streams that come and go, giving up, spacing."""
+"""The rules for every provider: statuses, states, isolation, changing streams, giving up and spacing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_file(name: str, seconds: float = 0) -> NewFile:
 
 @pytest.fixture
 def two_products(served_sandbox: ServedSandbox) -> Connection:
-    """Three batches of Extracta, two of Atlas, all finished."""
+    """Return a connection to three batches of Extracta and two of Atlas, all finished."""
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     for number in range(3):
@@ -368,7 +368,7 @@ class TestTime:
 
 
 class TestSpacing:
-    """Real time, read from the sandbox's log of arrivals, which a busy machine writes some milliseconds late."""
+    """Real time, read from the sandbox's journal, which a busy machine writes some milliseconds late."""
 
     JITTER = 0.05
 

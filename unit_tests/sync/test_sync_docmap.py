@@ -323,7 +323,7 @@ def test_runs_that_are_done_leave_nothing_in_the_state(served_sandbox: ServedSan
 
 
 def get_single_run(connection: Connection) -> str:
-    """Some run that has been delivered long ago."""
+    """Return a run that was delivered long ago."""
     return min(connection.warehouse["docmap_batches"])
 
 

@@ -26,7 +26,7 @@ def pending_file(name: str) -> NewFile:
 
 
 def connect(served_sandbox: ServedSandbox, *files: NewFile, **settings: Any) -> tuple[Connection, str, str]:
-    """A template with one batch, found through the template."""
+    """Return a connection to a template with one batch, which the template lists."""
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     batch = sandbox.extracta.upload(template, files)
@@ -300,7 +300,7 @@ def test_start_date_leaves_out_what_a_list_tells_is_older_but_not_what_is_named(
 
 
 class TestLinks:
-    """Classification results that point at extraction batches."""
+    """Classification results that refer to extraction batches."""
 
     def connect(self, served_sandbox: ServedSandbox, **settings: Any) -> tuple[Connection, str, str]:
         sandbox, url = served_sandbox

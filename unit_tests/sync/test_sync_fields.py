@@ -1,4 +1,4 @@
-"""Whole syncs of fields streams: what an edit leaves behind, what comes again, and what is remembered of them."""
+"""Whole syncs of fields streams: rows left over from edits, repeated rows, and their state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def wrap(value: Any, **more: Any) -> dict[str, Any]:
 
 
 def select_current_fields(connection: Connection, provider: str) -> list[dict[str, Any]]:
-    """What a user asks for: the fields whose digest is that of their result."""
+    """Return the rows that a user queries: those whose digest is that of their result."""
     digests = {row["id"]: row["digest"] for row in connection.warehouse[f"{provider}_results"].values()}
     return [
         row

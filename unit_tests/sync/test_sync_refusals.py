@@ -1,4 +1,4 @@
-"""Whole syncs in which a provider says no: what proves nothing is asked for again, and so is what it does not know."""
+"""Whole syncs with rejected requests and unknown ids: the connector asks for both again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused_sandbox() -> Iterator[ServedSandbox]:
 
 @pytest.fixture
 def demo() -> Iterator[Connection]:
-    """The documents of twelve weeks, of all products."""
+    """Serve the documents of twelve weeks, of all products."""
     with frozen_sandbox() as (sandbox, url):
         sandbox.fill_demo()
         yield Connection(sandbox, url, sandbox.build_settings(url))
@@ -81,7 +81,7 @@ def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
 
 
 def add_explicit_batches(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
-    """Batches that are old, finished and named by hand or in the registry, of all products."""
+    """Add old, finished batches of all products, named in the settings or the registry."""
     ago = START - timedelta(days=20)
     template = sandbox.extracta.create("Invoices", ["vendor"])
     mail = sandbox.classification.create("Mail", [DocumentType("other")])

@@ -32,7 +32,7 @@ def days_ago(days: float) -> Any:
 
 @pytest.fixture
 def claims(served_sandbox: ServedSandbox) -> Sandbox:
-    """An account with one document type."""
+    """Return an account with one document type."""
     sandbox, _ = served_sandbox
     sandbox.sensible.add_document_type("claims")
     return sandbox

@@ -1,4 +1,4 @@
-"""Typed tables against the sandbox: what is discovered, what is read, and what is asked for."""
+"""Whole syncs of typed tables: discovery, rows and requests."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def make_field(name: str, kind: str, **more: Any) -> dict[str, Any]:
 
 
 def wrap_sensible(value: Any, kind: str = "string", **more: Any) -> dict[str, Any]:
-    """As Sensible wraps a value."""
+    """Return a value in Sensible's wrapper."""
     return {"value": value, "type": kind, **more}
 
 
 def wrap_atlas(value: Any, confidence: float = 0.9) -> dict[str, Any]:
-    """As Atlas wraps a value."""
+    """Return a value in Atlas's wrapper."""
     return {"value": value, "confidence_score": confidence}
 
 
@@ -42,13 +42,13 @@ def connect(served_sandbox: ServedSandbox, settings: Settings, **more: Any) -> C
 
 
 def get_typed_schemas(connection: Connection) -> dict[str, dict[str, Any]]:
-    """The schemas of the typed tables, by their names."""
+    """Return the schemas of the typed tables by name."""
     streams = connection.source.discover(log, connection.settings).streams
     return {stream.name: stream.json_schema for stream in streams if "x-docextract" in stream.json_schema}
 
 
 def get_column_types(schema: dict[str, Any]) -> dict[str, str]:
-    """Of the columns that are not those of all typed tables."""
+    """Return the types of the columns that not all typed tables have."""
     return {
         name: column_schema["type"][1]
         for name, column_schema in schema["properties"].items()
@@ -78,7 +78,7 @@ def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def add_extracta(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dict[str, Any]]]:
-    """Settings, the table, the types of its columns, and its rows."""
+    """Add a document; return the settings, the table, the types of its columns, and its rows."""
     lines = make_field("lines", "array", items={"type": "object", "properties": [make_field("n", "string")]})
     fields = [
         "vendor",
@@ -512,13 +512,13 @@ def test_a_table_that_is_given_to_another_template_is_read_from_its_beginning(
 
 
 def get_kept_catalog(connection: Connection, *streams: str) -> ConfiguredAirbyteCatalog:
-    """The catalog that Airbyte keeps until the schema is refreshed: through JSON, and of no object of the source."""
+    """Return the catalog that Airbyte keeps until the schema is refreshed, as a copy through JSON."""
     document = ConfiguredAirbyteCatalogSerializer.dump(build_catalog(connection, *streams))
     return ConfiguredAirbyteCatalogSerializer.load(json.loads(json.dumps(document)))
 
 
 def add_two_templates(sandbox: Sandbox) -> tuple[str, str]:
-    """Of one name and the same fields, each with a document."""
+    """Add two templates with one name and the same fields, each with a document."""
     first, second = (sandbox.extracta.create("Invoices", ["total"]) for _ in range(2))
     for template in (first, second):
         sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"total": template})])
