@@ -1,1 +1,1 @@
-"""The wing of one sync: the providers run side by side, and one thread emits all messages."""
+"""One sync: all providers run side by side, and one thread emits all messages."""

@@ -1,4 +1,4 @@
-"""The decision when to emit the states of the streams, and the limit of their size."""
+"""The decision when to emit the states of the streams, and their size limit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ The difference is for what the platform puts around the states."""
 
 
 class StateSizeMonitor:
-    """The size of the newest states of all streams together, with one warning when it is too large.
+    """The total size of all streams' newest states, with a warning if too large.
 
     Args:
         logger: takes the warning.
@@ -45,7 +45,7 @@ class StateSizeMonitor:
         self._has_warned = False
 
     def record_size(self, stream_name: str, size: int) -> None:
-        """Record the bytes of a stream's newest state, and warn once if all states together are too large."""
+        """Record the size of a stream's newest state, and warn once above the limit."""
         self._bytes_by_stream[stream_name] = size
         total_size = sum(self._bytes_by_stream.values())
         if total_size > STATE_SIZE_WARNING_BYTES and not self._has_warned:
@@ -101,7 +101,10 @@ class Checkpoints:
             yield from self._emit(changed_only=True)
 
     def emit_if_overdue(self) -> Iterator[AirbyteMessage]:
-        """Emit all states if the last ones are older than `MAX_SECONDS_BETWEEN_STATES`, also unchanged ones."""
+        """Emit all states, also unchanged ones, if the last ones are too old.
+
+        Too old is more than `MAX_SECONDS_BETWEEN_STATES`.
+        """
         if self._monotonic() - self._last_emitted_at >= MAX_SECONDS_BETWEEN_STATES:
             yield from self._emit()
 
@@ -125,5 +128,5 @@ class Checkpoints:
             yield messages.make_state_message(self._state_manager, stream.name, state_json)
 
     def _estimate_size(self, stream: Stream) -> float:
-        """Estimate the bytes of a stream's state from the bytes an entry had in its last one."""
+        """Estimate the bytes of a stream's state from the bytes per entry in its last one."""
         return self._bytes_per_entry[stream.name] * len(stream.state)

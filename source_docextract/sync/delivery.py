@@ -48,7 +48,9 @@ class Emitter:
         self._unsaved_count = 0
 
     def emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
-        """Emit the rows of a snapshot, register its references, and emit states if they are worth their size.
+        """Emit the rows of a snapshot and the states that follow.
+
+        The references of the snapshot are registered before the states are emitted.
 
         Raises:
             ConnectorError: if no rows can be made of the snapshot. Then no ledger records a row that was not emitted.
@@ -87,13 +89,13 @@ class Emitter:
             yield from self.emit_due_states()
 
     def emit_due_states(self) -> Iterator[AirbyteMessage]:
-        """Emit states, if the snapshots emitted since the last ones make them worth their size."""
+        """Emit states if the snapshots since the last ones make them worth their size."""
         if self._unsaved_count:
             yield from self._checkpoints.emit_if_affordable(self._unsaved_count)
         self._unsaved_count = 0
 
     def _register_references(self, product_sync: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-        """Register the references of a snapshot; return whether one of them is due because of it."""
+        """Register a snapshot's references; return whether one of them is due by that."""
         target = self._product_syncs.get(product_sync.stream_group.referenced_group or "")
         if target is None or target.queue is None:
             return False

@@ -61,7 +61,7 @@ def _emit_messages(
 
 
 def _isolate_errors(provider_sync: ProviderSync, messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
-    """Yield the messages of one step; an unexpected error aborts this provider and no other.
+    """Yield the messages of one step; an unexpected error aborts its provider alone.
 
     Not caught: SystemExit, by which a requested shutdown ends the sync.
     """

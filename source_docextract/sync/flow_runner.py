@@ -1,4 +1,4 @@
-"""The execution of request flows: generators that yield requests and return what they have read.
+"""The execution of request flows, which yield requests and return their results.
 
 The thread that calls `start` and `handle_completion` advances the flows, so parsers, ledgers and output need no locks.
 The client sends the requests in another thread.
@@ -101,7 +101,9 @@ class FlowRunner:
         return self._advance(Job(task, flow, next(self._start_numbers)))
 
     def handle_completion(self, completion: Completion) -> Job[Any] | None:
-        """Hand one ended request to its flow, which advances when all requests of the step have ended.
+        """Hand one ended request to its flow.
+
+        The flow advances when all requests of its step have ended.
 
         Returns:
             The finished job if this ended the flow, else None.

@@ -51,7 +51,7 @@ def count_records(message: AirbyteMessage) -> int:
 
 
 def escape_line_separators(json_lines: bytes) -> bytes:
-    """Escape all line separators in lines of JSON except the line feed between the lines."""
+    """Escape all line separators in lines of JSON, except the line feeds between them."""
     for separator, escape in _LINE_SEPARATORS.items() if not json_lines.isascii() else ():
         json_lines = json_lines.replace(separator, escape)
     return json_lines
@@ -104,7 +104,10 @@ def make_error_message(stream_name: str, error: ConnectorError) -> AirbyteMessag
 def as_traced_exception(
     error: ConnectorError, stream_descriptor: StreamDescriptor | None = None
 ) -> AirbyteTracedException:
-    """Convert an error of the connector into the CDK's; its message is all that users and maintainers see."""
+    """Convert an error of the connector into the CDK's.
+
+    Its message is fit for users, and there is no further internal one.
+    """
     return AirbyteTracedException(
         message=str(error),
         internal_message=str(error),

@@ -1,4 +1,4 @@
-"""The work of one sync for one product: its lists, its queue and the streams it feeds.
+"""The work of one sync for one product: its lists, its queue and its streams.
 
 Only the engine's thread touches these objects, so nothing here is locked. The module sends no request: `provider_sync`
 starts the request flows of the partitions that are queued here.
@@ -85,7 +85,7 @@ class ProductSync:
 
     @property
     def stream_ledgers(self) -> list[tuple[Stream, Ledger]]:
-        """Return each stream that reads this product, with what it remembers of the product."""
+        """Return each stream that reads this product, with its ledger of the product."""
         return [(stream, stream.get_ledger(self.stream_group.name)) for stream in (*self.streams, *self.target_streams)]
 
     @property
@@ -113,7 +113,10 @@ class ProductSync:
         return [stream for stream, ledger in self.stream_ledgers if ledger.tracks(ref)]
 
     def enqueue(self, refs: Iterable[PartitionRef]) -> None:
-        """Append partitions to the queue. The first call marks the product as planned, even without partitions."""
+        """Append partitions to the queue.
+
+        The first call marks the product as planned, even without partitions.
+        """
         if self.queue is None:
             self.queue = deque()
         self.queue.extend(refs)
@@ -141,7 +144,7 @@ class ProductSync:
         return [Snapshot(ref, PartitionStatus.MISSING, error=error_text) for ref in vanished_by_key.values()]
 
     def plan_window(self, cursor: WindowCursor, window: Window, window_listing: ListedRows, now: datetime) -> None:
-        """Queue the rows of a listed window for each stream that has not read this window yet.
+        """Queue the rows of a listed window for each stream that has not read it yet.
 
         A window with unreadable rows is not recorded as read, so the next sync lists it again.
         """
@@ -168,7 +171,7 @@ class ProductSync:
         return [ref for ref in refs if not ledger.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)]
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
-        """Register the documents of a batch that the user names, and queue those that came with a listed row.
+        """Register the documents of a named batch, and queue those with a listed row.
 
         A document without a listed row is fetched by id after all windows (`plan_unlisted`), unless a window shows it.
         """
@@ -182,7 +185,10 @@ class ProductSync:
     def _plan_listed_rows(
         self, refs_by_ledger: Collection[tuple[Ledger, Sequence[PartitionRef]]], now: datetime
     ) -> None:
-        """Queue the listed partitions that are due for any stream; each ledger comes with the rows shown to it."""
+        """Queue the listed partitions that are due for any stream.
+
+        Each ledger comes with the rows that are shown to it.
+        """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         for ledger, refs in refs_by_ledger:
             listing = Listing()
@@ -196,7 +202,7 @@ class ProductSync:
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
 
     def plan_unlisted(self, now: datetime) -> bool:
-        """Queue the partitions that need a request by id, because no list of this sync covers them.
+        """Queue the partitions that no list of this sync covers, to be fetched by id.
 
         When none is left, queue the partitions that the previous sync failed to read (`refs_to_retry`).
 
@@ -216,7 +222,7 @@ class ProductSync:
         return bool(next_refs)
 
     def list_open_references(self, member_statuses: Mapping[str, FileStatus]) -> list[PartitionRef]:
-        """Return references to all open batches, each with the given statuses of documents by their id."""
+        """Return references to all open batches, with the given document statuses by id."""
         open_keys: dict[PartitionKey, None] = {}  # a dict, since a set would lose the order
         for stream in self.streams:
             open_keys.update(dict.fromkeys(stream.state.ledger.open_keys))

@@ -1,4 +1,4 @@
-"""The sync of one provider: it plans each product, starts its request flows and handles their results.
+"""The sync of one provider: it plans its products and runs their request flows.
 
 Each request flow carries a task (`ListBatchesTask`, `FetchBatchTask`, ...) that says what its result is for.
 """
@@ -56,7 +56,7 @@ class FindMembersTask:
 
 @dataclass(frozen=True, slots=True)
 class QueryListTask:
-    """The reading of one window of a list, or the search for the creation time of its oldest row."""
+    """The reading of one window of a list, or the search for its oldest row."""
 
     product_sync: ProductSync
     cursor: WindowCursor
@@ -171,7 +171,7 @@ class ProviderSync:
 
     @property
     def is_done(self) -> bool:
-        """Return whether no product has work left, or the sync of this provider was aborted."""
+        """Return whether no product has work left, or the provider was aborted."""
         return self._is_aborted or not any(product_sync.has_work for product_sync in self._product_syncs.values())
 
     def handle_response(self, completion: Completion) -> Iterator[AirbyteMessage]:
@@ -257,7 +257,9 @@ class ProviderSync:
             yield from self._start_task(product_sync.stream_group.fetch(ref), FetchBatchTask(product_sync, ref))
 
     def _iterate_stages(self, product_sync: ProductSync) -> Iterator[Iterable[AirbyteMessage]]:
-        """Yield the stages of a product with a list; each begins when the previous one is delivered.
+        """Yield the stages of a product with a list.
+
+        Each begins when everything that the previous one started is delivered.
 
         1. Look up the documents of the batches that the user names.
         2. For each window, oldest first: fetch its changed rows while the next window is listed, then the batches of
@@ -379,7 +381,7 @@ class ProviderSync:
             self._handle_failure(FetchBatchTask(product_sync, snapshot.ref), error)
 
     def _handle_failure(self, task: Task, error: ConnectorError) -> None:
-        """Record a failed task: what it covers stays due, and the streams concerned end incomplete."""
+        """Record a failed task: its partitions stay due, its streams end incomplete."""
         product_sync, now = task.product_sync, self._now()
         if isinstance(task, QueryListTask) and task.cursor.handle_failure(task.query, error):
             return  # the cursor asks for this window again, in smaller ones
@@ -427,7 +429,7 @@ class ProviderSync:
         return isinstance(error, (UnreadableLogin, ConfigError, TransientError)) or is_refused
 
     def abort_on_unexpected_error(self, error: ConnectorError) -> None:
-        """End the sync of this provider after an unexpected error; no further state is emitted.
+        """Abort the provider after an unexpected error; no further state is emitted.
 
         Args:
             error: the reason that all streams of the provider report.

@@ -1,4 +1,4 @@
-"""The references between the products of one provider, and the work that follows from them.
+"""The references between the products of a provider, and the work that follows.
 
 The handler is chosen by how the referenced product detects changes:
 
@@ -39,7 +39,9 @@ def _enqueue_referenced_batches(
 
 
 def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-    """Mark the batch of a changed document; it is fetched when all documents of the window have been read.
+    """Mark the batch of a changed document.
+
+    It is fetched when all documents of the window have been read.
 
     A document that does not name its batch concerns all open batches if it was unfinished before: it is in one of them.
 
@@ -71,7 +73,7 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
 
 
 def _request_members(product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-    """Flag the documents that a batch names for a request by id at the end of the sync.
+    """Flag a batch's documents for a request by id at the end of the sync.
 
     The batch is deferred if one of them was not requested by id yet: its counts depend on their statuses, so it is
     fetched again after them.
@@ -96,7 +98,7 @@ REFERENCE_HANDLERS = {
 
 
 def hash_references(reference_ledger: Ledger, snapshot: Snapshot, now: datetime) -> list[str]:
-    """Return one hash for each reference of a snapshot, over its key and the statuses of the documents.
+    """Return one hash for each reference, over its key and the documents' statuses.
 
     The ledger keeps these hashes like row hashes. They differ from the recorded ones when the snapshot has news for the
     batches that it refers to.

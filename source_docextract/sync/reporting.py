@@ -19,7 +19,9 @@ _MAX_LENGTH = 1000  # characters of one warning
 
 
 class WarningLimiter:
-    """The warnings about one provider, a few of each kind: a thousand broken batches must not bury the log.
+    """The warnings about one provider, limited to a few of each kind.
+
+    A thousand broken batches must not bury the log.
 
     Args:
         logger: takes the warnings.
@@ -33,7 +35,7 @@ class WarningLimiter:
         self._logged_by_kind: defaultdict[str, set[str]] = defaultdict(set)
 
     def warn(self, kind: str, message: str) -> None:
-        """Log a warning, unless the same one was logged before or its kind has reached the limit."""
+        """Log a warning, unless it was logged before or its kind has reached the limit."""
         logged_messages = self._logged_by_kind[kind]
         if message in logged_messages:
             return
@@ -54,7 +56,7 @@ class WarningLimiter:
 def summarize(
     provider_name: str, request_stats: RequestStats, product_syncs: Iterable[ProductSync], streams: Sequence[Stream]
 ) -> str:
-    """Return the summary: requests, open and settled batches, rows of each stream, seconds waited.
+    """Return the summary line: requests, batches, rows by stream, seconds waited.
 
     Of extractions that come from a list only the open ones are counted: the ledger forgets settled ones.
     """
@@ -91,7 +93,7 @@ def _format_batch_counts(product_syncs: Iterable[ProductSync]) -> list[str]:
 
 
 def build_unknown_account_message(provider_spec: ProviderSpec) -> str:
-    """Return the warning for a provider that knows none of the batches in the settings."""
+    """Return the warning for a provider that knows none of the named batches."""
     settings = " or ".join(
         dict.fromkeys(setting for group in provider_spec.stream_groups for setting in group.explicit_settings)
     )

@@ -1,4 +1,4 @@
-"""The selected streams of one sync, and the messages that each of them makes of a snapshot."""
+"""The selected streams of one sync, and the messages they make of a snapshot."""
 
 from __future__ import annotations
 
@@ -66,11 +66,14 @@ class Stream:
     has_ended: bool = False
 
     def get_ledger(self, product_name: str) -> Ledger:
-        """Return the ledger of a product: of the stream's own, or of the one that is read for its references."""
+        """Return this stream's ledger of its own product, or of the referring one."""
         return self.state.ledger if product_name == self.product_name else self.state.reference_ledger
 
     def fail(self, error: ConnectorError, *, is_final: bool = False) -> None:
-        """Mark the stream as incomplete; the first reason stays, unless `is_final` replaces it."""
+        """Mark the stream as incomplete.
+
+        The first reason stays, unless `is_final` replaces it.
+        """
         if self.error is None or is_final:
             self.error = error
 
@@ -137,7 +140,7 @@ class Stream:
         ledger.record(snapshot, prepared.row_hashes if prepared else None, now)
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
-        """Emit the terminal status, once, preceded by the reason if the stream is incomplete."""
+        """Emit the terminal status once, after the reason if the stream is incomplete."""
         if self.has_ended:
             return
         self.has_ended = True

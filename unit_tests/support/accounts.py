@@ -1,4 +1,4 @@
-"""Fake accounts with each provider: the events that may happen in them, and the rows that follow from these.
+"""Fake accounts with each provider: possible events, and the expected rows.
 
 With a short lookback, no event changes what may be settled already, unless a list shows the change: the connector could
 not see it. With a lookback that covers the whole schedule, any event may happen.
@@ -53,7 +53,7 @@ class Account:
         raise NotImplementedError
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
-        """Return the rows that the warehouse must hold once everything is finished, by file id."""
+        """Return the rows that the warehouse must hold in the end, by file id."""
         raise NotImplementedError
 
     def finish(self, _pick: int = 0, _variant: int = 0) -> None:
@@ -244,7 +244,10 @@ class AtlasAccount(Account):
         self.settings["atlas"]["batch_ids"] = ["BATCH-0", *self.batches]
 
     def pick_changeable_batch(self, pick: int) -> str | None:
-        """Return a batch whose changes the connector sees: any, or with a short lookback one that is unfinished."""
+        """Return a batch whose changes the connector sees.
+
+        That is any, or with a short lookback one that is unfinished.
+        """
         batch = self.batches[pick % len(self.batches)] if self.batches else None
         if batch is None or self.sees_all_changes:
             return batch

@@ -49,7 +49,7 @@ class Form:
         values.update(kept_values)
 
     def list_visible_labels(self, name: str = "") -> list[str]:
-        """Return the labels that are seen without unfolding "Optional fields", in their order."""
+        """Return the labels outside "Optional fields", in their order."""
         schema = (_find_chosen_option(self._find_choice(name), self._find_values(name)) if name else self._spec) or {}
         fields = [(field_name, field) for field_name, field in schema["properties"].items() if "const" not in field]
         visible_labels = [
@@ -71,7 +71,7 @@ class Form:
         return _cast(self._spec, _remove_empty(self.values))
 
     def _find_choice(self, name: str) -> Schema:
-        """Return the schema of a choice, by its dotted path through the entries that are chosen."""
+        """Return the schema of a choice, by its dotted path through the chosen entries."""
         *parents, leaf_name = name.split(".")
         schema = (
             _find_chosen_option(self._find_choice(".".join(parents)), self._find_values(".".join(parents)))
@@ -93,7 +93,7 @@ def _is_always_expanded(field: Schema) -> bool:
 
 
 def _find_selector(choice: Schema) -> str:
-    """Return the name of the constant that marks the entries of a choice: the first that all have."""
+    """Return the name of the first constant that all entries of a choice have."""
     if choice.get("type") != "object":
         raise FormError("the entries of a choice take its type, and have to be objects")
     constants = [

@@ -77,7 +77,9 @@ def run_connector(
     options_last: bool = False,
     program_text: str = "",
 ) -> ProcessResult:
-    """Run one verb in a process with a frozen clock and short retries; `read` reads all streams.
+    """Run one verb in a process with a frozen clock and short retries.
+
+    `read` reads all streams.
 
     Args:
         folder: where the files for the process are written.

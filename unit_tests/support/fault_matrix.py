@@ -1,4 +1,4 @@
-"""A sandbox with all kinds of partitions, synced once, and syncs of what came later under faults."""
+"""A scenario of two days, whose second day is synced under faults."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ class FaultScenario:
     def assert_recovered(
         self, connection: Connection, expected_sync: SyncResult | None = None, repeatable_batch_key: str = ""
     ) -> None:
-        """Check that no row was lost or repeated, and that a quiet sync sends its usual requests.
+        """Check that no row was lost or repeated.
+
+        A quiet sync afterwards must send its usual requests.
 
         Args:
             connection: a connection that was synced under faults, and once more without.
@@ -121,7 +123,7 @@ class FaultScenario:
         assert (quiet_sync.counts, quiet_sync.requests) == ({}, (expected_sync or self.quiet_sync).requests)
 
     def find_false_losses(self, connection: Connection) -> list[tuple[str, str]]:
-        """Return the rows with the status missing or failed that have another one in the baseline."""
+        """Return the missing or failed rows that have another status in the baseline."""
         return [
             (stream, key)
             for stream, rows in connection.warehouse.items()
@@ -131,7 +133,7 @@ class FaultScenario:
         ]
 
     def assert_rows_explained(self, connection: Connection, stream: str) -> None:
-        """Check that missing or failed rows of the provider give a reason if rows of the baseline are absent.
+        """Check that absent rows are explained by the errors of missing or failed ones.
 
         A batch that only its documents or a classification refer to stays unknown while these are unread.
         """
@@ -148,7 +150,7 @@ class FaultScenario:
 
 
 def collect_stream_errors(result: SyncResult, *failure_types: FailureType) -> dict[str, str]:
-    """Return the error of each incomplete stream, after checking that it is fit for users."""
+    """Return the error of each incomplete stream, after checking its text."""
     errors = [
         message.trace.error for message in result.messages if message.trace and message.trace.type is TraceType.ERROR
     ]
@@ -190,7 +192,10 @@ def under_faults(scenario: FaultScenario, *faults: Fault) -> Iterator[None]:
 
 @contextmanager
 def fault_scenario(folder: Path, **settings: Any) -> Iterator[FaultScenario]:
-    """Yield a scenario whose lists have pages of three rows, so that a small sandbox fills several."""
+    """Yield a scenario whose lists have pages of three rows.
+
+    So a small sandbox fills several pages.
+    """
     with (
         pytest.MonkeyPatch.context() as patch,
         frozen_sandbox(classification_batches=True, atlas_total_counts_extracted=False) as (sandbox, url),

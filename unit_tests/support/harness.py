@@ -1,4 +1,4 @@
-"""A connection like Airbyte's: settings, the last state of each stream, a warehouse that upserts by id."""
+"""A connection like Airbyte's: settings, states, and a warehouse that upserts."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Connection:
         return result
 
     def sync_and_kill(self, *streams: str, message_count: int) -> None:
-        """Run one sync in a process, and kill it when it has written so many records and states."""
+        """Run a sync in a process, and kill it after so many records and states."""
         with self.start_process(*streams) as process:
             assert process.stdout
             for line in process.stdout:
@@ -184,7 +184,10 @@ class Connection:
 
     @contextmanager
     def start_process(self, *streams: str, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        """Start a sync in a process whose lines the caller reads; kill it at the end of the block."""
+        """Start a sync in a process whose lines the caller reads.
+
+        The process is killed at the end of the block.
+        """
         self._begin_sync()
         with TemporaryDirectory() as folder:
             contents_by_name = {
@@ -260,7 +263,7 @@ class Connection:
 
 @contextmanager
 def frozen_sandbox(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Iterator[tuple[Sandbox, str]]:
-    """Serve a sandbox whose clock stands still until the test moves it; yield it and its URL."""
+    """Serve a sandbox with a clock that the test moves; yield it and its URL."""
     sandbox = Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
     with serve(sandbox) as url:
         yield sandbox, url

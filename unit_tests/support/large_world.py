@@ -16,7 +16,10 @@ from docextract_sandbox import (
 
 
 def fill(sandbox: Sandbox) -> dict[str, Any]:
-    """Add documents of all five products, more than a pipe holds; return the settings that sync them."""
+    """Add documents of all five products; return the settings that sync them.
+
+    Their messages are more than a pipe holds.
+    """
     template = sandbox.extracta.create("Invoices", ["vendor"])
     batches = [
         sandbox.extracta.upload(template, [NewFile(f"{n}-{k}.pdf", 0, {"vendor": "Acme"}) for k in range(5)])

@@ -1,4 +1,4 @@
-"""An independent flattening of extracted data: all JSON Pointers, then without those of wrappers."""
+"""An independent flattening of extracted data into JSON Pointers and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random corruptions of JSON: unusual values, missing and renamed keys, odd encodings."""
+"""Random corruptions of JSON: unusual values, renamed keys, odd encodings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def list_locations(body: Json) -> list[JsonLocation]:
 
 
 def corrupt_json(body: Json, random: Random) -> Json:
-    """Corrupt a good body in one to four places, and return it; the argument itself is changed."""
+    """Corrupt a good body in one to four places, and return it.
+
+    The argument itself is changed.
+    """
     holder = [body]
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4))):
         locations = list_locations(holder)
@@ -116,7 +119,7 @@ _CORRUPTIONS = (_replace, _replace, _replace, _remove, _remove, _rename, _repeat
 
 
 def encode_corrupted(body: Json, random: Random) -> bytes:
-    """Encode a corrupted body: sometimes in another charset, cut off, or with a repeated key."""
+    """Encode a corrupted body: at times in another charset, cut, or with a double key."""
     text = json.dumps(body, ensure_ascii=random.random() < 0.5)
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         text = json.dumps(body)  # no charset can encode a lone surrogate, so it has to be escaped

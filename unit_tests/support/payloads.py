@@ -46,7 +46,10 @@ class SpoilingConnection:
 
 @contextmanager
 def spoiling_connection(fill: Callable[[Sandbox], dict[str, Any]]) -> Iterator[SpoilingConnection]:
-    """Serve a sandbox behind such a proxy; `fill` adds its documents and returns the settings."""
+    """Serve a sandbox behind a proxy that changes some responses.
+
+    `fill` adds its documents and returns the settings.
+    """
     with frozen_sandbox() as (sandbox, url):
 
         def respond(request: ReceivedRequest) -> StubResponse:

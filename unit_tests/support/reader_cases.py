@@ -1,4 +1,4 @@
-"""The request flows of all APIs, each with good responses, and the entries that a flow must not lose."""
+"""The request flows of all APIs, with good responses and their entries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ class Reader:
         return sum(self.is_unusable(entry) for entry in self.list_entries(bodies))
 
     def count_expected_ids(self, bodies: Sequence[Json]) -> Counter[str]:
-        """Count the ids of the entries that must be delivered; a missing id counts as an empty one."""
+        """Count the ids of the entries that must be delivered.
+
+        A missing id counts as an empty one.
+        """
         expected_entries = [
             item
             for item in self.list_entries(bodies)
@@ -87,7 +90,7 @@ def count_delivered_ids(result: Any) -> Counter[str]:
 
 
 def entries_at(*keys: str) -> Callable[[Json], list[Json] | None]:
-    """Return a function that returns the list under a path of keys, None if there is none."""
+    """Return a function that returns the list under a path of keys, or None."""
 
     def entries(body: Json) -> list[Json] | None:
         for key in keys:
@@ -119,7 +122,7 @@ def _is_unusable_summary(entry: Json) -> bool:
 
 
 def _is_unusable_file(entry: Json) -> bool:
-    """Return whether a file is unusable; it is also if its reference to a batch cannot be read.
+    """Return whether a file is unusable, or its reference to a batch unreadable.
 
     Delivered without its reference, it would hide the batch that it refers to for good.
     """
@@ -167,7 +170,7 @@ def build_readers() -> Mapping[str, Reader]:
 
 
 def _fill_sandbox(sandbox: Sandbox) -> dict[str, str]:
-    """Add documents of all kinds: finished, pending, failed, referenced, under review, in a portfolio."""
+    """Add documents of all kinds, such as failed, referenced and reviewed ones."""
     template = sandbox.extracta.create("Invoices", ["vendor"])
     files = [NewFile(f"{number}.pdf", 0, {"vendor": f"{number}", "lines": [{"sku": number}]}) for number in range(3)]
     files.append(NewFile("bad.pdf", 0, {}, error="unreadable"))

@@ -42,7 +42,10 @@ class Storage:
 
 @pytest.fixture(autouse=True)
 def isolated_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hide credentials and proxies of the machine, and fail a test that looks up an address outside it."""
+    """Hide credentials and proxies of the machine.
+
+    A test that looks up an address outside the machine fails.
+    """
     for name in list(os.environ):
         if name.startswith(("AWS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "STORAGE_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""A small sandbox with all kinds of partitions: the documents of a first day, and those of nine days later.
+"""A small sandbox with partitions of all kinds, and more of them nine days later.
 
 It holds open and finished batches, named and listed ones, failed files, several pages, runs, a portfolio, a review, a
 document that is too large, and references from classification to extraction.
@@ -157,7 +157,7 @@ def add_first_day(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
 
 
 def add_second_day(sandbox: Sandbox, settings: dict[str, Any]) -> None:
-    """Add more of everything, so that a sync requests each page and each kind of response again."""
+    """Add more of everything, so that a sync requests each kind of response again."""
     now = sandbox.clock.now()
     [listed_template] = settings["extracta"]["extraction_ids"]
     [listed_classifier] = settings["extracta"]["classification_ids"]

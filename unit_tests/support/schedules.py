@@ -1,4 +1,4 @@
-"""Random schedules of events in all accounts, with syncs in between that may be interrupted at any message.
+"""Random schedules of events in all accounts, with interrupted syncs in between.
 
 The sandbox counts days in any time zone, its pages are short, and settings are narrowed and widened in between. At the
 end everything finishes. Then one more sync must make the warehouse equal to the sandbox, for every stream of every
@@ -158,7 +158,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(streams=STREAM_SUBSETS, endpoint=st.sampled_from(ID_ENDPOINTS), times=st.integers(1, 12))
     def sync_with_unknown_ids(self, streams: set[str], endpoint: str, times: int) -> None:
-        """Sync while ids are unknown: what is still named or listed must be asked for again later."""
+        """Sync while ids are unknown: named or listed partitions must be retried later."""
         self.had_unknown_ids = True
         with self.sandbox.faults.apply_only(Fault("unknown id", endpoint, times=times)):
             self.sync(streams)
@@ -211,7 +211,7 @@ class Schedule(RuleBasedStateMachine):
             assert key not in actual_rows or actual_rows[key][0] == row[0] or key in account.exempt_ids, key
 
     def check_fields(self, account: Account) -> None:
-        """Compare the field rows of every result with its values, by an independent flattening."""
+        """Compare the field rows of every result with an independent flattening."""
         values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for row in select_current_fields(self.connection, account.product).values():
             values[row["result_key"]][row["path"]] = get_original_value(row)
@@ -243,7 +243,10 @@ class Schedule(RuleBasedStateMachine):
 
 
 def select_current_fields(connection: Connection, product: str) -> dict[str, dict[str, Any]]:
-    """Return the field rows whose digest is that of their result; the others are left over from before an edit."""
+    """Return the field rows whose digest is that of their result.
+
+    The others are left over from before an edit.
+    """
     results = connection.warehouse[f"{product}_results"]
     rows = connection.warehouse[f"{product}_fields"]
     digests = {key: row["digest"] for key, row in results.items()}
@@ -251,7 +254,10 @@ def select_current_fields(connection: Connection, product: str) -> dict[str, dic
 
 
 class KilledSchedule(Schedule):
-    """A schedule whose interrupted syncs are killed processes; one more is killed at the end."""
+    """A schedule whose interrupted syncs are killed processes.
+
+    One more is killed at the end.
+    """
 
     kill_process = True
 
@@ -267,7 +273,10 @@ class KilledSchedule(Schedule):
 
 
 class TypedSchedule(Schedule):
-    """A schedule with typed tables, discovered before each sync; if that fails, the last known ones are used."""
+    """A schedule with typed tables, discovered before each sync.
+
+    If the discovery fails, the last known tables are used.
+    """
 
     extra_settings: ClassVar[dict[str, Any]] = {"typed_tables": True}
 
@@ -293,7 +302,7 @@ class TypedSchedule(Schedule):
         super().check()
 
     def check_columns(self, account: Account, fresh_connection: Connection) -> None:
-        """Compare typed tables as well, in the columns that each row had when it was emitted."""
+        """Compare typed tables as well, in the columns each row had when emitted."""
         super().check_columns(account, fresh_connection)
         for stream in fresh_connection.warehouse.keys() - STREAMS:
             if stream.startswith(f"{account.product}_") and account.product != "extracta_classification":

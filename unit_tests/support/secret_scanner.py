@@ -102,7 +102,7 @@ class SecretScanner:
         self.secrets |= {secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH}
 
     def scan(self, source: str, text: str) -> None:
-        """Look for secrets in a text; `source` names its origin in the description of a leak."""
+        """Look for secrets in a text; `source` names its origin in a leak's description."""
         self.scanned_characters += len(text)
         if hash(text) in self._scanned_hashes:
             return
@@ -122,7 +122,10 @@ class SecretScanner:
             self.scan_line(orjson.dumps(AirbyteMessageSerializer.dump(message)).decode(), is_record=False)
 
     def scan_line(self, text: str, *, is_record: bool) -> None:
-        """Look for secrets in a line; a record may hold signed URLs, but no keys and tokens."""
+        """Look for secrets in a line.
+
+        A record may hold signed URLs, but no keys and tokens.
+        """
         if not is_record:
             self.scan("message", text)
             return
@@ -143,7 +146,10 @@ class SecretScanner:
 
 
 def _format_exception(error: traceback.TracebackException) -> str:
-    """Format an error as Python prints it, without the lines of the tests, which may hold secrets."""
+    """Format an error as Python prints it, without the lines of the tests.
+
+    These may hold secrets.
+    """
     error.stack = traceback.StackSummary.from_list([frame for frame in error.stack if "_tests" not in frame.filename])
     for linked_error in (error.__cause__, error.__context__):
         if linked_error:

@@ -1,4 +1,4 @@
-"""An HTTP server with prepared responses, and a driver of request flows, for the tests of the client."""
+"""An HTTP server with prepared responses, and a driver of request flows."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def ok_response(body: Any, **headers: str) -> StubResponse:
 
 
 def respond_in_turn(*responses: StubResponse) -> Callable[[ReceivedRequest], StubResponse]:
-    """Return a function that gives the responses in turn, and then the last one for ever."""
+    """Return a function that gives the responses in turn, the last one for ever."""
     remaining = list(responses)
     lock = threading.Lock()
 
@@ -213,7 +213,7 @@ def serve_responses(*responses: StubResponse, **options: Any) -> Iterator[tuple[
 
 
 def run_concurrently(send: Callable[[Request], Any], requests: Sequence[Request]) -> list[Any]:
-    """Send requests at once, each in a thread; return the bodies or errors in the same order."""
+    """Send requests at once, each in a thread; return bodies or errors in order."""
 
     def get_outcome(request: Request) -> Any:
         try:
@@ -226,7 +226,10 @@ def run_concurrently(send: Callable[[Request], Any], requests: Sequence[Request]
 
 
 def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Thread], list[Any]]:
-    """Start calls in threads; return the threads, and a list that their results or errors are added to."""
+    """Start calls in threads; return the threads and a growing list of outcomes.
+
+    An outcome is a result or an exception.
+    """
     outcomes: list[Any] = []
 
     def run(call: Callable[[], Any]) -> None:
@@ -250,7 +253,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
 
 
 class TokenServer:
-    """A responder that issues the tokens token-1, token-2, ... and accepts only the last one.
+    """A responder that issues the tokens token-1, token-2, ..., the last one valid.
 
     Args:
         lifetime: the seconds that it says a token lives.
