@@ -78,7 +78,7 @@ def get_ids(messages: list[AirbyteMessage]) -> list[str]:
     return [message.record.data["id"] for message in messages if message.record]
 
 
-def test_scripts_that_ask_nothing_are_read_at_once() -> None:
+def test_flows_without_requests_are_read_at_once() -> None:
     product = StreamGroup(
         name="acme",
         template_ids=("t",),

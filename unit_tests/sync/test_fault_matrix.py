@@ -162,15 +162,15 @@ def test_a_fault_that_stays_costs_its_own_streams_and_the_next_sync_picks_them_u
         synced = connection.sync()
 
     reasons = collect_stream_errors(synced, failure)
-    concerned = fault_world.get_product_streams(
+    affected_streams = fault_world.get_product_streams(
         *set().union(*(PRODUCTS_BY_ENDPOINT[endpoint] for endpoint in endpoints))
     )
     # Of a provider that is given up, what had not been asked for by then is missing as well.
     given_up = {
         stream for stream, expected_text in reasons.items() if "failed 3 times in a row" in expected_text
-    } - concerned
-    assert reasons.keys() - given_up == concerned
-    assert set(map(get_provider, given_up)) <= set(map(get_provider, concerned))
+    } - affected_streams
+    assert reasons.keys() - given_up == affected_streams
+    assert set(map(get_provider, given_up)) <= set(map(get_provider, affected_streams))
     fault_world.assert_complete(connection, synced.final_statuses.keys() - reasons.keys())
     recovery_sync = connection.sync()
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
@@ -208,10 +208,12 @@ def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everythi
             if synced.final_statuses[stream] == "COMPLETE":
                 fault_world.assert_rows_explained(connection, stream)
         if name != "unknown id":
-            concerned = fault_world.get_product_streams(
+            affected_streams = fault_world.get_product_streams(
                 *set().union(*(PRODUCTS_BY_ENDPOINT[endpoint] for endpoint in endpoints))
             )
-            assert {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"} >= concerned
+            assert {
+                stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"
+            } >= affected_streams
             assert not fault_world.find_false_losses(connection)
     recovery_sync = connection.sync()
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
@@ -325,7 +327,7 @@ def test_check_calls_what_is_checked_here(fault_world: FaultScenario) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PASSING_FAULTS if name != "stall"])
-def test_check_waits_for_what_passes_and_says_in_words_what_stays(fault_world: FaultScenario, name: str) -> None:
+def test_check_retries_transient_faults_and_reports_lasting_ones(fault_world: FaultScenario, name: str) -> None:
     with under_faults(
         fault_world, *(replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint in CHECK_ENDPOINTS)
     ):
@@ -342,7 +344,7 @@ def test_check_waits_for_what_passes_and_says_in_words_what_stays(fault_world: F
 
 @pytest.mark.parametrize("endpoint", sorted(CHECK_ENDPOINTS))
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
-def test_check_says_in_words_what_is_refused(fault_world: FaultScenario, name: str, endpoint: str) -> None:
+def test_check_reports_rejections_in_sentences(fault_world: FaultScenario, name: str, endpoint: str) -> None:
     with under_faults(fault_world, replace(REFUSED_ENDPOINTS[name], endpoint=endpoint)):
         refused = run_checks(fault_world)
 

@@ -32,13 +32,13 @@ def fill_sandbox(sandbox: Sandbox, url: str) -> dict[str, Any]:
     sandbox.sensible.extract(
         [SensibleDocument(FORGED_TEXT, 0, error=FORGED_TEXT), SensibleDocument(FORGED_TEXT, 0, {"a": None})], "claims"
     )
-    named = {
+    settings = {
         "extracta": {"extraction_ids": [template]},
         "docmap": {},
         "sensible": {},
         "atlas": {"batch_ids": [sandbox.atlas.submit([NewDocument(FORGED_TEXT, 0, error_code=FORGED_TEXT)])]},
     }
-    return Connection(sandbox, url, named).settings
+    return Connection(sandbox, url, settings).settings
 
 
 FORGED_BODY = {"files": [{"fileName": FORGED_TEXT, "status": FORGED_TEXT}], "status": FORGED_TEXT}
@@ -82,4 +82,4 @@ def test_no_line_is_printed_that_the_connector_did_not_write(
         names = {row["file_name"] for row in ran.records if "file_name" in row and row["provider"] != "atlas"}
         assert FORGED_TEXT in names
     elif trouble != "a page":
-        assert any("forged" in line for line in ran.log_texts)  # it is quoted, in a line of somebody else
+        assert any("forged" in line for line in ran.log_texts)  # quoted within another line

@@ -32,7 +32,7 @@ from unit_tests.support.harness import START, Connection, frozen_sandbox
 PACKAGE = str(Path(source_docextract.__file__).parent)
 MONTHS = timedelta(days=200)
 BYTES_PER_OPEN_BATCH = 130
-"""Bytes of one stream's state: its id, when it was first seen, and what its list told."""
+"""Bytes of one stream's state: its id, its first sighting and its listed signature."""
 
 
 def spread_times(count: int, days: int) -> Iterator[Any]:
@@ -143,7 +143,7 @@ class TestState:
 
             sizes = [measure_state(message.state) for message in synced.messages if message.state]
             last = sum(map(measure_state, connection.state.values()))
-            list_overhead = 400 * 2  # lists by time tell of documents and of batches
+            list_overhead = 400 * 2  # lists by time bring entries for documents and batches
             assert len(sizes) >= len(connection.state)
             assert sum(sizes) - last < 64_000 + 40 * list_overhead * len(connection.state)
 

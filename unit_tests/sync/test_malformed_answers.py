@@ -72,7 +72,7 @@ def count_rows(synced: SyncResult) -> dict[str, int]:
 
 
 def get_incomplete_streams(synced: SyncResult) -> set[str]:
-    return {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"}
+    return {stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"}
 
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)
@@ -169,7 +169,7 @@ def test_a_row_whose_time_cannot_be_read_is_delivered_once(product: str, raw_tim
 
 
 @pytest.mark.parametrize("bad", [None, "", 0, True, [], [1], {"id": "e1"}], ids=repr)
-def test_a_batch_that_names_one_without_an_id_is_told_and_stays_open(bad: Any) -> None:
+def test_batch_with_a_member_without_id_is_reported_and_stays_open(bad: Any) -> None:
     with spoiling_connection(fill_sensible) as spoiler:
         spoiler.corrupt("/extract/batch/", insert_item("extraction_ids", bad))
 

@@ -28,7 +28,7 @@ REPORT_BUG_TEXT = "This is a bug in the connector: please report it."
 
 
 def get_incomplete_streams(synced: SyncResult) -> set[str]:
-    return {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"}
+    return {stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"}
 
 
 @contextmanager
@@ -87,8 +87,8 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
         assert REPORT_BUG_TEXT in str(synced.error)
         assert "KeyError at " in str(synced.error)
         assert "4929" not in str(synced.error)
-        held = {row["batch_id"] for row in connection.warehouse["atlas_results"].values()}
-        assert held >= {"first", "last"}
+        stored_ids = {row["batch_id"] for row in connection.warehouse["atlas_results"].values()}
+        assert stored_ids >= {"first", "last"}
         assert get_incomplete_streams(second_sync) == get_incomplete_streams(synced)
         assert second_sync.requests["atlas.extracts"] == 3
         recovery_sync = connection.sync()
@@ -116,7 +116,7 @@ def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(mo
         assert connection.sync("atlas_fields").counts == {}
 
 
-def test_visit_with_an_unexpected_exception_in_its_plan_leaves_the_other_providers_complete(
+def test_provider_sync_bug_while_planning_leaves_other_providers_complete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with add_three_batches() as connection:
@@ -137,7 +137,7 @@ def test_visit_with_an_unexpected_exception_in_its_plan_leaves_the_other_provide
 
 
 @pytest.mark.parametrize("step", ["compact_and_prune", "as_json"])
-def test_visit_with_an_unexpected_exception_at_its_end_leaves_the_other_providers_complete(
+def test_provider_sync_bug_at_its_end_leaves_other_providers_complete(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with add_three_batches() as connection:
@@ -518,7 +518,7 @@ def test_atlas_document_with_an_error_code_is_a_failed_document(code: str, is_in
         ({"error_code": ""}, "processed", None),
     ],
 )
-def test_atlas_data_with_a_field_that_is_called_like_an_error_is_told_apart(
+def test_atlas_data_with_a_field_named_like_an_error_is_no_error(
     data: dict[str, Any], status: str, error: str | None
 ) -> None:
     with frozen_sandbox() as (sandbox, url):

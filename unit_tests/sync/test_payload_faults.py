@@ -102,7 +102,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("endpoint", "fault_target", "body", "expected_text"), UNREADABLE)
-def test_an_answer_that_cannot_be_read_safely_fails_in_words(
+def test_unreadable_response_fails_with_a_sentence(
     fault_world: FaultScenario, endpoint: str, fault_target: str, body: Any, expected_text: str
 ) -> None:
     connection = fault_world.first_day_connection()
@@ -151,17 +151,17 @@ def test_sync_corrupted_responses_lose_no_rows(
     for attempt in range(times):
         fault_world.sandbox.faults.random.seed(f"{endpoint} {kind} {attempt}")
         connection = fault_world.first_day_connection()
-        connection.settings["max_in_flight"] = 1  # so that the same answer is spoilt the same way each time
+        connection.settings["max_in_flight"] = 1  # so that each run corrupts the same responses in the same way
         with under_faults(fault_world, Fault(kind, endpoint)):
             synced = connection.sync()
-        spoilt = [entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind]
+        corrupted_entries = [entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind]
 
-        assert spoilt
+        assert corrupted_entries
         assert_orderly(synced)
         assert_nothing_dropped(fault_world, connection, synced)
         recovery_sync = connection.sync()
         assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
-        assert_recovered(fault_world, connection, spoilt)
+        assert_recovered(fault_world, connection, corrupted_entries)
         assert connection.sync().counts == {}
 
 
@@ -175,23 +175,23 @@ def test_sync_after_days_of_corrupted_responses_is_complete(fault_world: FaultSc
     connection.settings["max_in_flight"] = 1
     endpoints = ("extracta.*", "docmap.*", "sensible.*", "atlas.*")[seed % 4]
     share = (0.2, 0.3, 0.4)[seed % 3] / len(PAYLOAD_FAULTS)
-    spoilt: list[JournalEntry] = []
+    corrupted_entries: list[JournalEntry] = []
     for _ in range(3):
         with under_faults(fault_world, *(Fault(kind, endpoints, share=share) for kind in PAYLOAD_FAULTS)):
             assert_orderly(connection.sync())
-        spoilt += (entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind)
+        corrupted_entries += (entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind)
 
-    assert spoilt
+    assert corrupted_entries
     assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
-    assert_recovered(fault_world, connection, spoilt)
+    assert_recovered(fault_world, connection, corrupted_entries)
     assert connection.sync().counts == {}
 
 
 def assert_orderly(synced: SyncResult) -> None:
-    ends = [statuses[-1] for statuses in synced.statuses.values()]
-    assert set(ends) <= {"COMPLETE", "INCOMPLETE"}
+    final_statuses = [statuses[-1] for statuses in synced.statuses.values()]
+    assert set(final_statuses) <= {"COMPLETE", "INCOMPLETE"}
     assert all(len({"COMPLETE", "INCOMPLETE"} & {*statuses[:-1]}) == 0 for statuses in synced.statuses.values())
-    assert (synced.error is not None) == ("INCOMPLETE" in ends)
+    assert (synced.error is not None) == ("INCOMPLETE" in final_statuses)
     if synced.error:
         collect_stream_errors(synced, *FailureType)
 
@@ -201,32 +201,34 @@ def assert_nothing_dropped(fault_world: FaultScenario, connection: Connection, s
         product, kind = stream.rsplit("_", 1)
         if kind != "files" or end != "COMPLETE":
             continue
-        expected, held = fault_world.baseline.warehouse[stream], connection.warehouse[stream]
+        expected, stored_rows = fault_world.baseline.warehouse[stream], connection.warehouse[stream]
         if product in {"docmap", "sensible"}:
-            assert expected.keys() <= held.keys()
+            assert expected.keys() <= stored_rows.keys()
             continue
         batches = connection.warehouse[f"{product}_batches"].values()
         complete = {row["id"] for row in batches if row["status"] == "complete"}
-        files, there_are = (Counter(row["batch_key"] for row in rows.values()) for rows in (held, expected))
-        assert all(files[batch] >= there_are[batch] for batch in complete), stream
+        files, expected_counts = (
+            Counter(row["batch_key"] for row in rows.values()) for rows in (stored_rows, expected)
+        )
+        assert all(files[batch] >= expected_counts[batch] for batch in complete), stream
 
 
 def assert_recovered(fault_world: FaultScenario, connection: Connection, corrupted_sync: list[JournalEntry]) -> None:
     requested_ids = {word for entry in corrupted_sync for word in (*entry.path_params.values(), *entry.query.values())}
     for stream, expected in fault_world.baseline.warehouse.items():
-        held = connection.warehouse[stream]
+        stored_rows = connection.warehouse[stream]
         for key, row in expected.items():
-            if key not in held:
+            if key not in stored_rows:
                 assert _matches_wrong_response(stream, row, requested_ids), (stream, row)
                 continue
-            assert has_same_content(held[key], row) or _may_remain(
-                fault_world, stream, row, held[key], requested_ids
-            ), (stream, held[key], row)
-        for key in held.keys() - expected.keys():
-            is_made_up = _matches_wrong_response(stream, held[key], requested_ids) or _has_wrong_id(
-                fault_world, connection, stream, held[key]
+            assert has_same_content(stored_rows[key], row) or _may_remain(
+                fault_world, stream, row, stored_rows[key], requested_ids
+            ), (stream, stored_rows[key], row)
+        for key in stored_rows.keys() - expected.keys():
+            is_made_up = _matches_wrong_response(stream, stored_rows[key], requested_ids) or _has_wrong_id(
+                fault_world, connection, stream, stored_rows[key]
             )
-            assert is_made_up, (stream, held[key])
+            assert is_made_up, (stream, stored_rows[key])
 
 
 def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set[str]) -> bool:
@@ -266,6 +268,7 @@ def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: st
     if kind == "fields" and results.get(row["result_key"], {}).get("digest") != row["digest"]:
         return True
     healthy = fault_world.baseline.warehouse["atlas_files"].get(file.get("id", ""), {})
-    if healthy.get("status") == "pending":  # a spoilt answer said of one that is not extracted yet what was read
+    # A corrupted response gave data of a document that is not extracted yet.
+    if healthy.get("status") == "pending":
         return True
     return "7" in re.split(r"[/#]", row["id"])

@@ -36,10 +36,10 @@ SUMMARY_PATTERN = re.compile(
 def account() -> Iterator[tuple[Sandbox, str, dict[str, Any]]]:
     """Yield a connection to some 20 batches with 300 documents of all products."""
     with frozen_sandbox() as (sandbox, url):
-        named = fill(sandbox)
-        [template] = named["extracta"]["extraction_ids"]
+        settings = fill(sandbox)
+        [template] = settings["extracta"]["extraction_ids"]
         sandbox.extracta.upload(template, [NewFile("slow.pdf", inf)])
-        yield sandbox, url, named
+        yield sandbox, url, settings
 
 
 def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
@@ -52,10 +52,10 @@ def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
 def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
     account: tuple[Sandbox, str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    sandbox, url, named = account
+    sandbox, url, settings = account
     sandbox.journal.clear()
 
-    ran = run_connector(tmp_path, "read", Connection(sandbox, url, named).settings)
+    ran = run_connector(tmp_path, "read", Connection(sandbox, url, settings).settings)
 
     summaries = parse_summaries(ran.log_texts)
     assert summaries.keys() == set(HOSTS.values())
@@ -82,8 +82,8 @@ def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
 def test_it_counts_what_was_tried_again(
     account: tuple[Sandbox, str, dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    sandbox, url, named = account
-    connection = Connection(sandbox, url, named)
+    sandbox, url, settings = account
+    connection = Connection(sandbox, url, settings)
     troubles = [
         Fault("status", f"{host}.*", status=503, times=number) for number, host in enumerate(OTHER_PROVIDERS, start=1)
     ]

@@ -242,7 +242,7 @@ class TestEcho:
     """Providers that repeat the key, the token or the whole request."""
 
     @pytest.mark.parametrize("disguise", SECRET_ENCODINGS)
-    def test_in_no_disguise_is_a_key_told(self, disguise: str) -> None:
+    def test_key_in_any_encoding_is_not_output(self, disguise: str) -> None:
         def make_response(key: str, request: ReceivedRequest) -> StubResponse:
             status = STATUSES[sum(map(ord, request.path)) % len(STATUSES)]
             message_text = (
@@ -260,7 +260,9 @@ class TestEcho:
 
     @pytest.mark.parametrize("status", [200, 301, 302, 307, *STATUSES])
     @pytest.mark.parametrize("kind", ["json", "text", "page", "nested"])
-    def test_with_no_status_is_a_key_told(self, status: int, kind: str, leak_scanner: SecretScanner) -> None:
+    def test_key_in_a_response_of_any_status_is_not_output(
+        self, status: int, kind: str, leak_scanner: SecretScanner
+    ) -> None:
         leak_scanner.unscanned_types = {Type.RECORD, Type.STATE}  # what is sent as data is data
 
         def make_response(key: str, seen: ReceivedRequest) -> StubResponse:
@@ -276,7 +278,7 @@ class TestEcho:
         with serve_echo(make_response) as url:
             assert_no_partial_secrets(collect_output(make_settings(url)))
 
-    def test_a_status_or_an_id_that_is_the_key_is_not_told(self, leak_scanner: SecretScanner) -> None:
+    def test_key_as_status_or_id_is_not_output(self, leak_scanner: SecretScanner) -> None:
         leak_scanner.unscanned_types = {Type.RECORD, Type.STATE}
 
         def make_response(key: str, _request: ReceivedRequest) -> StubResponse:
@@ -292,7 +294,7 @@ class TestEcho:
         assert any("cannot be read" in message_text for message_text in output)
         assert_no_partial_secrets(output)
 
-    def test_at_debug_the_command_line_tells_none_either(self, tmp_path: Path) -> None:
+    def test_command_line_at_debug_outputs_no_key(self, tmp_path: Path) -> None:
         def make_response(key: str, request: ReceivedRequest) -> StubResponse:
             status = STATUSES[len(request.path) % len(STATUSES)]
             return status, {"Set-Cookie": f"key={key}"}, {"error": f"{key} {quote(key)} {key.upper()} {key[:20]}"}
@@ -366,7 +368,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("bug", [ValueError, RuntimeError, AssertionError, KeyError, OSError])
     @pytest.mark.parametrize("bug_location", ["reader", "rows", "ledger"])
-    def test_a_bug_is_told_by_its_place_and_not_by_its_words(
+    def test_bug_is_reported_by_place_without_its_text(
         self,
         bug_location: str,
         bug: type[Exception],
@@ -451,11 +453,13 @@ class TestSettings:
         [
             ("apikey",), ("api_key",), ("extracta",), ("extracta", "apikey"), ("extracta", "extraction_ids"),
             ("extracta", "extraction_batches"), ("extracta", "extraction_batches", 0), ("extracta", "base_url"),
-            ("extracta", "follow_links"), ("extracta", "seconds_between_requests"), ("docmap",), ("docmap", CANARY_SECRET),
+            ("extracta", "follow_links"), ("extracta", "seconds_between_requests"), ("docmap",),
+            ("docmap", CANARY_SECRET),
             ("docmap", "template_ids"), ("sensible", "environments"), ("sensible", "environments", 0),
             ("sensible", "base_url"), ("atlas", "client_id", "secret"), ("atlas", "batch_ids"), ("atlas", "key"),
             ("batch_registry",), ("batch_registry", "url"), ("batch_registry", "key"), ("start_date",),
-            ("lookback_days",), ("max_in_flight",), ("keep_urls",), (CANARY_SECRET,), (CANARY_SECRET, "a"), ("_canary", CANARY_SECRET),
+            ("lookback_days",), ("max_in_flight",), ("keep_urls",), (CANARY_SECRET,), (CANARY_SECRET, "a"),
+            ("_canary", CANARY_SECRET),
         ],
         ids=str,
     )  # fmt: skip

@@ -78,9 +78,9 @@ class StopScenario:
         last = connection.sync()
         assert set(last.final_statuses.values()) == {"COMPLETE"}, last.error
         for stream, rows in self.warehouse.warehouse.items():
-            held = connection.warehouse[stream]
-            assert held.keys() == rows.keys(), stream
-            assert all(has_same_content(held[key], row) for key, row in rows.items()), stream
+            stored_rows = connection.warehouse[stream]
+            assert stored_rows.keys() == rows.keys(), stream
+            assert all(has_same_content(stored_rows[key], row) for key, row in rows.items()), stream
         assert not any(connection.repeated_ids.values())
         assert connection.sync().counts == {}
 
@@ -120,7 +120,7 @@ def test_a_consumer_may_close_at_any_moment(stop_scenario: StopScenario, number:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_consumer_may_walk_away_without_a_word(stop_scenario: StopScenario, host: str) -> None:
+def test_consumer_drops_the_generator_ends_the_sync(stop_scenario: StopScenario, host: str) -> None:
     connection = stop_scenario.new_connection()
     existing_threads = set(threading.enumerate())
     with stop_scenario.slow_host(connection, "silent", host):
@@ -206,10 +206,10 @@ def stop_process(
 
 
 EXIT_CODES = {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT, None: 1}
-hows = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGTERM", "SIGINT", "closed pipe"])
+each_stop_signal = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGTERM", "SIGINT", "closed pipe"])
 
 
-@hows
+@each_stop_signal
 @pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 2 else []) for n in range(30)])
 def test_a_process_may_be_stopped_at_any_moment(
     stop_scenario: StopScenario, number: int, stop_signal: signal.Signals | None
@@ -233,7 +233,7 @@ def test_a_process_may_be_stopped_at_any_moment(
     stop_scenario.assert_resumable(connection)
 
 
-@hows
+@each_stop_signal
 def test_a_stop_may_come_before_the_first_record(
     stop_scenario: StopScenario, stop_signal: signal.Signals | None
 ) -> None:
@@ -253,15 +253,17 @@ def test_a_stop_may_come_before_the_first_record(
         assert stopped.terminal_status_counts == dict.fromkeys(connection.streams, 1)
 
 
-@hows
-def test_a_stop_may_come_after_the_last_word(stop_scenario: StopScenario, stop_signal: signal.Signals | None) -> None:
+@each_stop_signal
+def test_stop_after_the_last_status_exits_cleanly(
+    stop_scenario: StopScenario, stop_signal: signal.Signals | None
+) -> None:
     connection = stop_scenario.new_connection()
 
     def read(lines: IO[str]) -> list[AirbyteMessage]:
-        ended: list[AirbyteMessage] = []
-        while StoppedProcess(0, 0, ended, "").terminal_status_counts.total() < len(connection.streams):
-            ended.append(connection.handle_line(lines.readline()))
-        return ended
+        messages: list[AirbyteMessage] = []
+        while StoppedProcess(0, 0, messages, "").terminal_status_counts.total() < len(connection.streams):
+            messages.append(connection.handle_line(lines.readline()))
+        return messages
 
     stopped = stop_process(connection, stop_signal, read)
 

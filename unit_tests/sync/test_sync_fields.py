@@ -63,7 +63,7 @@ EDITORS_BY_PROVIDER = {
 
 
 @pytest.mark.parametrize("provider", EDITORS_BY_PROVIDER)
-def test_an_edited_result_tells_all_its_fields_again_and_what_is_gone_has_the_digest_of_before(
+def test_edited_result_emits_all_fields_again_and_old_rows_keep_the_old_digest(
     served_sandbox: ServedSandbox, provider: str
 ) -> None:
     settings, edit = EDITORS_BY_PROVIDER[provider](served_sandbox[0])

@@ -205,7 +205,7 @@ def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connec
 class TestEndless:
     @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
     @pytest.mark.parametrize("provider", ["docmap", "sensible"])
-    def test_a_list_without_an_end_fails_in_words_and_the_others_go_on(
+    def test_endless_list_fails_with_a_sentence_and_the_others_go_on(
         self, provider: str, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listing, "MAX_PAGES", 20)

@@ -66,8 +66,10 @@ def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
     with demo.sandbox.faults.apply_only(*faults):
         synced = demo.sync()
 
-    ends = {stream.split("_")[0]: end for stream, end in synced.final_statuses.items() if stream.endswith("_results")}
-    assert (ends["extracta"], ends["sensible"], ends["atlas"]) == ("INCOMPLETE",) * 3
+    final_statuses = {
+        stream.split("_")[0]: status for stream, status in synced.final_statuses.items() if stream.endswith("_results")
+    }
+    assert (final_statuses["extracta"], final_statuses["sensible"], final_statuses["atlas"]) == ("INCOMPLETE",) * 3
     assert synced.error is not None
     assert "refused the request" in str(synced.error.message)
     statuses = {row["status"] for stream, rows in synced.records.items() for row in rows if stream.endswith("_batches")}

@@ -69,7 +69,7 @@ def test_state_names_its_stream(atlas: Connection) -> None:
     assert {name: atlas.get_state_json(name)["stream"] for name in ROWS} == {name: name for name in ROWS}
 
 
-def test_state_of_another_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     states = dict(atlas.state)
     states["atlas_files"].stream.stream_state = states["atlas_results"].stream.stream_state
 
@@ -98,7 +98,7 @@ def test_state_with_a_namespace_is_continued(atlas: Connection, namespace: str) 
     assert {state.stream.stream_descriptor.namespace for state in atlas.state.values()} == {None}
 
 
-def test_state_with_two_namespaces_for_one_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_with_two_namespaces_for_one_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     doubled = deepcopy(atlas.state["atlas_files"])
     doubled.stream.stream_descriptor.namespace = "docextract"
 
@@ -136,7 +136,7 @@ def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connec
     assert "shared_state" in read_refusal(atlas, states({"cdc": 1}))
 
 
-def test_state_that_names_no_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_that_names_no_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 2}})
 
     assert "names no stream" in read_refusal(atlas, [legacy])

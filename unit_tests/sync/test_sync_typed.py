@@ -202,7 +202,10 @@ def add_atlas(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dic
             "name": "string", "name_confidence": "number", "address": "object", "address_confidence": "number",
             "bare": "number",
         },
-        [expected_rows, {**dict.fromkeys(expected_rows), "name_confidence": 0.9, "type_errors": ["name"]}, expected_rows],
+        [
+            expected_rows, {**dict.fromkeys(expected_rows), "name_confidence": 0.9, "type_errors": ["name"]},
+            expected_rows,
+        ],
     )  # fmt: skip
 
 
@@ -291,15 +294,15 @@ def test_templates_are_known_by_batches_links_and_the_registry_too(
     served_sandbox: ServedSandbox, tmp_path: Path
 ) -> None:
     sandbox, _ = served_sandbox
-    referenced_template, named, registered, unrelated = (
+    referenced_template, explicit_template, registered, unrelated = (
         sandbox.extracta.create(name, ["a"]) for name in ("Li", "Na", "Re", "Un")
     )
-    batch = sandbox.extracta.upload(named, [NewFile("a.pdf", 0, {"a": "1"})])
+    batch = sandbox.extracta.upload(explicit_template, [NewFile("a.pdf", 0, {"a": "1"})])
     mail = sandbox.classification.create(
         "Mail", [DocumentType("Invoice", extraction_id=referenced_template), DocumentType("Letter")]
     )
     (tmp_path / "batches.csv").write_text(f"provider,template_id,batch_id\nextracta,{registered},b\n", encoding="utf-8")
-    section = {"extraction_batches": [f"{named}/{batch}"], "classification_ids": [mail]}
+    section = {"extraction_batches": [f"{explicit_template}/{batch}"], "classification_ids": [mail]}
     settings = {"extracta": section, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
 
     assert set(get_typed_schemas(connect(served_sandbox, settings))) == {"extracta_li", "extracta_na", "extracta_re"}
@@ -461,7 +464,7 @@ def test_what_fails_for_one_template_leaves_the_table_of_another_complete(served
     assert connection.sync(catalog=catalog).counts == {"extracta_bad": 1}
 
 
-def test_the_user_names_tables_and_a_name_that_fits_nothing_is_told(
+def test_user_names_tables_and_an_unmatched_name_is_reported(
     served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings, *_ = add_docmap(served_sandbox[0])
@@ -526,7 +529,7 @@ def add_two_templates(sandbox: Sandbox) -> tuple[str, str]:
 
 
 class TestATemplateThatIsNoLongerNamed:
-    def test_extracta_whose_setting_goes_to_another_template_is_incomplete_in_words(
+    def test_extracta_setting_names_another_template_is_incomplete(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         first, second = add_two_templates(served_sandbox[0])
@@ -599,7 +602,7 @@ class TestATemplateThatIsNoLongerNamed:
         assert synced.counts == {"extracta_linked": 1}
         assert connection.sync(catalog=catalog).final_statuses == {"extracta_linked": "COMPLETE"}
 
-    def test_a_name_that_goes_to_another_template_is_incomplete_in_words(self, served_sandbox: ServedSandbox) -> None:
+    def test_table_name_goes_to_another_template_is_incomplete(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         templates = [sandbox.docmap.put_template(name) for name in ("One", "Two")]
         for template in templates:
@@ -723,7 +726,7 @@ def test_typed_stream_without_discovered_schema_is_incomplete(served_sandbox: Se
 
 
 class TestDiscover:
-    def test_what_a_provider_does_not_know_is_told_and_left_out(
+    def test_unknown_template_is_reported_and_left_out(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox, _ = served_sandbox
