@@ -115,6 +115,7 @@ class Checkpoints:
     def _emit(self, changed_only: bool = False) -> Iterator[AirbyteMessage]:
         self._last_emitted_at = self._monotonic()
         for stream in self._streams:
+            # A new object each time: the CDK keeps a reference to the state that it was given.
             state_json = stream.state.as_json()
             serialized_state = orjson.dumps(state_json)
             if changed_only and serialized_state == self._last_serialized[stream.name]:

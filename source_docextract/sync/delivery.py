@@ -63,6 +63,7 @@ class Emitter:
 
     def _emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
+        # The registry's `expected_files` keep a batch open that has fewer, however its provider calls it.
         snapshot = snapshot.reopen_if_files_missing()
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))

@@ -36,6 +36,7 @@ def run(
     """
     try:
         shutdown.raise_if_requested()
+        # Checked between messages only: a stop never cuts a line in two.
         for message in _emit_messages(provider_syncs, completions, shutdown):
             yield message
             shutdown.raise_if_requested()

@@ -109,8 +109,10 @@ class FlowRunner:
             The finished job if this ended the flow, else None.
         """
         job = completion.job
+        # The next requests go out before this response is parsed: the transport must not wait for rows to be made.
         self._submitted[completion.lane] -= 1
         self._fill_lane(completion.lane)
+        # The flow advances only when all requests of its step have ended, so only the first of several errors counts.
         if isinstance(completion.outcome, Exception):
             job.error = job.error or self._as_connector_error(completion.outcome)
         else:
@@ -148,6 +150,7 @@ class FlowRunner:
         if not requests:
             return self._advance(job)
         job.responses, job.pending_responses = [None] * len(requests), len(requests)
+        # Ordered by the start of the flows: a long flow ends, and frees its memory, before later ones begin.
         for index, request in enumerate(requests):
             heapq.heappush(self._queues[request.lane], (job.start_number, index, job, request))
         for lane in {request.lane for request in requests}:

@@ -182,6 +182,7 @@ class ProviderSync:
 
     def finalize(self) -> Iterator[AirbyteMessage]:
         """Compact the ledgers, emit the last states and log the summary of the sync."""
+        # Counted before the compaction, which prunes what the settings and lists no longer name.
         summary_text = summarize(self._provider_name, self._client.stats, self._product_syncs.values(), self._streams)
         self._warn_if_all_unknown()
         self._warnings.log_suppressed_counts()
@@ -227,6 +228,7 @@ class ProviderSync:
             product_sync.listing.add(stream_group.explicit_partitions)
             if stream_group.discover is not None:
                 product_sync.pending_listings = len(stream_group.template_ids)
+                # Lists that failed in the previous sync come last: three of them at the start would abort the provider.
                 failed_template_ids = {
                     candidate_id
                     for candidate_id in stream_group.template_ids
@@ -242,6 +244,7 @@ class ProviderSync:
             if product_sync.queue is not None or product_sync.pending_listings or self._is_aborted:
                 continue
             if product_sync.stream_group.read_window:
+                # Planned from here on: references may be registered, and the stages fill the queue.
                 product_sync.enqueue([])
                 product_sync.stages = self._iterate_stages(product_sync)
                 continue
@@ -345,6 +348,7 @@ class ProviderSync:
 
     def _handle_finished_job(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
         """Handle the result or the error of a finished job; do nothing if `job` is None."""
+        # Responses that were in flight when the provider was aborted are dropped: the next sync asks again.
         if job is None or self._is_aborted:
             return
         task: Task = job.task
@@ -407,6 +411,7 @@ class ProviderSync:
                 batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
                 batch_sync.record_failure(task.ref, now)
                 batch_sync.deferred.pop(task.ref.key, None)
+        # After these two, no further request to this provider can succeed in this sync.
         if isinstance(error, (CredentialsError, QuotaError)):
             self._abort(error)
         elif self._is_provider_failure(task, error):
@@ -425,6 +430,7 @@ class ProviderSync:
             # failed in the previous sync too, while other requests succeed.
             is_known_failure = self._has_succeeded and PartitionKey(task.template_id, "") in self._previously_failed
             return isinstance(error, TransientError) and not is_known_failure
+        # An unreadable login counts, since each further request would ask for another one.
         is_refused = isinstance(error, RequestRejected) and error.status == _PAYMENT_REQUIRED
         return isinstance(error, (UnreadableLogin, ConfigError, TransientError)) or is_refused
 
@@ -442,6 +448,7 @@ class ProviderSync:
     def _abort(self, error: ConnectorError) -> None:
         self._is_aborted = True
         self._warnings.warn("given up", str(error))
+        # Products without work left are complete: all that they cover was read before.
         for product_sync in self._product_syncs.values():
             if product_sync.has_work:
                 product_sync.fail(error, is_final=True)

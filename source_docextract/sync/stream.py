@@ -87,6 +87,7 @@ class Stream:
         ledger = self.state.ledger
         if not ledger.tracks(snapshot.ref) or not self.table.is_reported(snapshot):
             return None
+        # The provider calls the batch unfinished; the row says that the connector has given it up.
         is_stalling = ledger.is_stalling(snapshot, now)
         effective_snapshot = replace(snapshot, status=PartitionStatus.STALLED) if is_stalling else snapshot
         return list(self.table.build_rows(effective_snapshot, self.render_options))
@@ -99,6 +100,7 @@ class Stream:
         """
         rows = self.build_rows(snapshot, now)
         row_hashes = None if rows is None else [row.row_hash for row in rows]
+        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
         delivered_hashes = self.state.ledger.get_delivered_hashes(snapshot, row_hashes)
         # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
@@ -133,6 +135,7 @@ class Stream:
         if prepared and prepared.first_messages:
             self.state.observed_at = prepared.observed_at
         for message in chain(prepared.first_messages, prepared.later_messages) if prepared else ():
+            # Airbyte's order of statuses: RUNNING comes right before a stream's first record.
             if not self.record_count:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
