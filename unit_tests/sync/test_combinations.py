@@ -1,4 +1,4 @@
-"""The combinations of two promises: changed keys, lists, rejections and changed settings."""
+"""Combinations of promises: changed keys, lists, rejections and settings."""
 
 from __future__ import annotations
 

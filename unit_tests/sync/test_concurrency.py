@@ -1,4 +1,4 @@
-"""All providers in one sync: none waits for another, and a slow or failing one delays no other."""
+"""All providers in one sync: a slow or failing one delays no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine with fake products, for situations that no provider of the sandbox can produce."""
+"""The engine with fake products, for what no provider of the sandbox can produce."""
 
 from __future__ import annotations
 

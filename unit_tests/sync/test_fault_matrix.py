@@ -1,4 +1,4 @@
-"""Whole syncs under faults: every endpoint of a sync, and every way in which its responses can fail."""
+"""Whole syncs under faults: every endpoint, and every kind of failure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ LASTING_FAULTS = {
 
 
 def _build_rounds() -> list[tuple[str, ...]]:
-    """Return rounds with one endpoint of each provider, since faults of one do not affect another."""
+    """Return rounds with one endpoint of each provider.
+
+    A fault of one provider does not affect another, so one sync can test four.
+    """
     by_host: dict[str, list[str]] = {}
     for endpoint in PRODUCTS_BY_ENDPOINT:
         by_host.setdefault(endpoint.split(".")[0], []).append(endpoint)
@@ -251,7 +254,7 @@ STORM_FAULTS = {
 
 
 def run_storm(fault_world: FaultScenario, seed: int, share: float, *faults: Fault) -> None:
-    """Sync several times while a share of all requests meets one of the faults, then once without faults."""
+    """Sync several times while a share of all requests fails, then without faults."""
     is_new = seed % 2 == 1
     connection = fault_world.new_connection() if is_new else fault_world.first_day_connection()
     fault_world.sandbox.faults.random.seed(seed)
@@ -309,7 +312,11 @@ CHECK_ENDPOINTS = {
 
 
 def run_checks(fault_world: FaultScenario) -> list[tuple[str, str]]:
-    """Run `check` of all providers, and of Extracta without templates; return the error messages."""
+    """Run `check` of all providers, and of Extracta without templates.
+
+    Returns:
+        The error messages.
+    """
     by_hand = fault_world.settings["extracta"]["extraction_batches"]
     check_results = []
     for settings in (fault_world.settings, {"extracta": {"extraction_batches": by_hand}}):

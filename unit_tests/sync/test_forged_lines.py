@@ -1,4 +1,4 @@
-"""Text from a provider cannot start a line of its own in the output, nor pass for a message."""
+"""Text from a provider cannot start a line of the output, nor pass for a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = {"LOG", "DEBUG", "TRACE", "RECORD", "STATE", "CONNECTION_STATUS"}
 
 
 def fill_sandbox(sandbox: Sandbox, url: str) -> dict[str, Any]:
-    """Add documents whose names and error reasons are forged lines; return the settings."""
+    """Add documents whose names and errors are forged lines; return the settings."""
     template = sandbox.extracta.create(FORGED_TEXT, ["vendor"])
     sandbox.extracta.upload(
         template, [NewFile(FORGED_TEXT, 0, error=FORGED_TEXT), NewFile("a", 0, {FORGED_TEXT: FORGED_TEXT})], FORGED_TEXT

@@ -1,4 +1,4 @@
-"""Limits on the cost of a sync that hold on every machine: requests, state, memory and calls.
+"""Machine-independent limits of a sync: requests, state, memory and calls.
 
 `make bench` measures the time.
 """
@@ -160,7 +160,10 @@ class TestState:
 
 
 def measure_largest_state(provider: str, batches: int) -> int:
-    """Return the bytes of the largest state after a first sync of batches within a hundred days."""
+    """Return the bytes of the largest state after a first sync.
+
+    The batches lie within a hundred days.
+    """
     with connect(provider, batches) as connection:
         connection.sync()
         return max(map(measure_state, connection.state.values()))
@@ -207,7 +210,7 @@ class TestCalls:
 
 
 def count_calls(documents: int) -> int:
-    """Count the calls of the connector's own functions for a batch of so many documents.
+    """Count the calls of the connector's functions for a batch of so many documents.
 
     Only the thread that parses and emits is counted, with the records of the command line.
     """

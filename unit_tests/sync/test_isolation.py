@@ -1,4 +1,4 @@
-"""One failure costs itself alone: all else is delivered, and the next sync asks for what was missing."""
+"""One failure costs itself alone, and the next sync asks for what was missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ HOSTS = ("extracta", "docmap", "sensible", "atlas")
 
 @pytest.fixture(scope="module")
 def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
-    """Yield a scenario without lookback, so that requests are for open and missing partitions alone."""
+    """Yield a scenario without lookback.
+
+    So requests are for open and missing partitions alone.
+    """
     with fault_scenario(tmp_path_factory.mktemp("weather"), lookback_days=0) as scenario:
         yield scenario
 
@@ -38,7 +41,7 @@ def filter_requests(provider: str, requests: dict[str, int]) -> dict[str, int]:
 
 
 def wait_for_requests(fault_world: FaultScenario) -> None:
-    """Wait for requests that were in flight when a provider was aborted; the next sync must not count them."""
+    """Wait for requests in flight, so that the next sync does not count them."""
     previous_counts: dict[str, int] = {}
     while previous_counts != (previous_counts := dict(fault_world.sandbox.journal.count_requests())):
         time.sleep(0.1)
@@ -415,7 +418,7 @@ def test_provider_sync_unpaid_account_sends_three_requests(six_batches: tuple[Si
 def test_provider_sync_unreadable_login_aborts(
     six_batches: tuple[SixBatches, Connection], response: dict[str, Any]
 ) -> None:
-    """Abort the provider: unlike a batch's response, a login's concerns all further requests."""
+    """Abort the provider: the login concerns all further requests."""
     _, connection = six_batches
     with connection.sandbox.faults.apply_only(Fault("status", "atlas.authtoken", **response)):
         synced = connection.sync()
@@ -454,7 +457,10 @@ def test_provider_sync_after_three_failures_retries_them_last(
 
 @pytest.mark.parametrize("product", ["docmap", "sensible"])
 def test_provider_sync_failing_first_window_reads_the_later_ones(product: str) -> None:
-    """Read on: a window begins when the one before is delivered, so its failures must not stop the others."""
+    """Read on after a window with failures.
+
+    A window begins when the one before is delivered, so failures must not hold it up.
+    """
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
         sandbox.sensible.add_document_type("claims")

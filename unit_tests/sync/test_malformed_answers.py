@@ -1,4 +1,4 @@
-"""Whole syncs with unreadable entries in responses: each is reported, costs itself alone, and is retried."""
+"""Whole syncs with unreadable entries, which are reported and retried."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_json_that_is_not_strict_is_read_as_it_is_meant(writer_name: str) -> Non
 
 
 def print_records(stream: str, rows: Iterable[dict[str, Any]], emitted_at: int) -> Iterator[AirbyteMessage]:
-    """Make messages of records one by one, each printable as the command line prints it."""
+    """Make messages of single records, as the command line prints them."""
     for row in rows:
         list(make_record_lines(stream, [row], emitted_at))
         yield from make_record_messages(stream, [row], emitted_at)

@@ -1,4 +1,4 @@
-"""Records as the command line prints them: the same lines as the CDK's, many in one write."""
+"""Records as the command line prints them: the CDK's lines, many in one write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole syncs with odd responses, bugs of the connector and odd clocks: each costs itself alone."""
+"""Whole syncs with odd responses, bugs and odd clocks: each costs itself alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def get_incomplete_streams(synced: SyncResult) -> set[str]:
 
 @contextmanager
 def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
-    """Add three batches of Atlas, with a document named "bad" in one of them, and DocMap beside it."""
+    """Add three batches of Atlas and documents of DocMap.
+
+    One document in one of the batches is named "bad".
+    """
     with frozen_sandbox(**switches) as (sandbox, url):
         ids = []
         for name in ("first", "bad", "last"):
@@ -47,7 +50,7 @@ def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
 
 
 def inject_bug(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, is_bad: Callable[..., bool]) -> None:
-    """Let a function raise an unexpected exception whose text must not appear anywhere."""
+    """Let a function raise an exception whose text must not appear anywhere."""
     original = getattr(target, name)
 
     def raise_for_bad(*arguments: Any, **more: Any) -> Any:
@@ -102,7 +105,7 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
 
 
 def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail after the first thousand records: rows that were emitted by then are emitted again."""
+    """Fail after the first thousand records, which are emitted again."""
     with add_three_batches(rows=1_600) as connection:
         with monkeypatch.context() as patch:
             inject_bug(patch, tables, "format_scalar", lambda value: value == "bad")

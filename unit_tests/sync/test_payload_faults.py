@@ -1,4 +1,4 @@
-"""Responses that are valid JSON with corrupted content: no crash, no dropped document, no false completion.
+"""Valid JSON with corrupted content: no crash, and no dropped document.
 
 A corrupted response that is consistent in itself cannot be recognized, so its content may be delivered. The connector
 promises this:
@@ -232,7 +232,7 @@ def assert_recovered(fault_world: FaultScenario, connection: Connection, corrupt
 
 
 def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set[str]) -> bool:
-    """Return whether a row is part of a document that a corrupted response called complete.
+    """Return whether a corrupted response called the row's document complete.
 
     Sensible's documents are not requested again then.
     """
@@ -243,7 +243,10 @@ def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set
 def _may_remain(
     fault_world: FaultScenario, stream: str, row: dict[str, Any], stored_row: dict[str, Any], requested_ids: set[str]
 ) -> bool:
-    """Return whether one corrupted response settled a row for good, since its list shows no change."""
+    """Return whether one corrupted response settled a row for good.
+
+    Its list shows no change, so nothing makes it due again.
+    """
     if stream in {"docmap_batches", "sensible_batches"}:
         return row["batch_id"] in requested_ids
     if stream.startswith("docmap"):
@@ -256,7 +259,9 @@ def _may_remain(
 
 
 def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: str, row: dict[str, Any]) -> bool:
-    """Return whether a row has an id that a corrupted response gave: a number, a file name or none.
+    """Return whether a row has an id from a corrupted response.
+
+    That is a number, a file name or none.
 
     Field rows that were read before are recognized by their digest.
     """

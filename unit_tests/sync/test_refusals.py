@@ -1,4 +1,4 @@
-"""The meaning of a 4xx: the documented answer about an unknown id counts for a while, any other not at all."""
+"""The meaning of a 4xx: only the documented answer says that an id is unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def classify_response(status: int, content: bytes, content_type: str) -> RequestRejected:
-    """Classify a response of an API whose 404 as text and 400 as JSON are about unknown ids."""
+    """Classify a response of an API with documented answers about unknown ids.
+
+    These are 404 as text and 400 as JSON.
+    """
     dialect = ErrorFormat(
         "Acme",
         "acme.key",

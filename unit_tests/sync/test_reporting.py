@@ -1,4 +1,4 @@
-"""The log of a sync at INFO: few lines, with one summary for each provider at the end."""
+"""The log of a sync at INFO: few lines, with one summary for each provider."""
 
 from __future__ import annotations
 

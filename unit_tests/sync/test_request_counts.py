@@ -1,4 +1,4 @@
-"""The number of requests of a sync: each page once, however many streams of a provider are selected."""
+"""The number of requests: each page once, however many streams are selected."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RequestAccount:
     only_batches: tuple[str, tuple[int, int, int]] = ("", (0, 0, 0))
 
     def get_expected_requests(self, subset: tuple[str, ...]) -> list[Requests]:
-        """Return the expected requests of a first, a quiet and a third sync of some streams."""
+        """Return the expected requests of a first, a quiet and a third sync."""
         name, counts = self.only_batches
         return [
             {endpoint: count for endpoint, count in (Counter(requests) - Counter({name: spared})).items() if count}

@@ -1,4 +1,4 @@
-"""No output holds a key, token, signed URL or password, and the scanner that proves it finds them."""
+"""No output holds a key, token, signed URL or password; the scanner proves it."""
 
 from __future__ import annotations
 

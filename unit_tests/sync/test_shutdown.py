@@ -1,4 +1,4 @@
-"""Syncs that are stopped at random moments: they end at once, leave nothing behind, and can be resumed."""
+"""Syncs that are stopped at random moments end at once and can be resumed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ class StopScenario:
         connection.settings = original_settings
 
     def assert_resumable(self, connection: Connection) -> None:
-        """Check that a sync from the last states completes the rows without repeating any, and then is quiet."""
+        """Check that a sync from the last states completes the rows.
+
+        It repeats none, and the sync after it is quiet.
+        """
         last = connection.sync()
         assert set(last.final_statuses.values()) == {"COMPLETE"}, last.error
         for stream, rows in self.warehouse.warehouse.items():
@@ -95,7 +98,7 @@ KINDS = ("calm", "spaced", "silent", "trickling", "throttled", "down")
 
 
 def pick_moment(stop_scenario: StopScenario, name: str) -> tuple[str, str, int]:
-    """Pick at random a kind of delay, the delayed host, and the number of records before the stop."""
+    """Pick a kind of delay, the delayed host and the records before the stop."""
     random = Random(name)
     kind = random.choice(KINDS)
     host = "extracta" if kind == "spaced" else random.choice(HOSTS)
@@ -167,7 +170,10 @@ def test_a_program_ends_though_a_sync_was_left_in_the_middle(stop_scenario: Stop
 
 @dataclass
 class StoppedProcess:
-    """The end of a process: its exit code (negative for a signal), the seconds that it took, and the output."""
+    """The end of a process.
+
+    It holds the exit code (negative for a signal), the seconds it took, and the output.
+    """
 
     exit_code: int
     seconds: float
@@ -331,7 +337,10 @@ cli.main()
 
 
 def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
-    """Stop a process whose main thread is in C code, such as a name lookup, where no signal handler runs."""
+    """Stop a process whose main thread is in C code, where no signal handler runs.
+
+    A name lookup is such a case.
+    """
     with subprocess.Popen(
         [sys.executable, "-c", IGNORED_SIGNAL_SCRIPT, "spec"], stdout=subprocess.PIPE, text=True
     ) as process:

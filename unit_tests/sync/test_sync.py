@@ -1,4 +1,4 @@
-"""The rules for every provider: statuses, states, isolation, changing streams, giving up and spacing."""
+"""The rules for every provider: statuses, states, isolation, missing batches."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ class TestTime:
 
 
 class TestSpacing:
-    """Real time, read from the sandbox's journal, which a busy machine writes some milliseconds late."""
+    """Real time, which a busy machine records some milliseconds late."""
 
     JITTER = 0.05
 

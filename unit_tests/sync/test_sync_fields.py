@@ -1,4 +1,4 @@
-"""Whole syncs of fields streams: rows left over from edits, repeated rows, and their state."""
+"""Whole syncs of fields streams: edits, repeated rows and their state."""
 
 from __future__ import annotations
 

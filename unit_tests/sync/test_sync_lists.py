@@ -1,4 +1,4 @@
-"""Lists by creation time: days of any zone, pages of any size or without end, changing settings."""
+"""Lists by creation time: time zones, sparse and endless pages, changed settings."""
 
 from __future__ import annotations
 
@@ -186,7 +186,10 @@ class TestSparsePages:
 
 @contextmanager
 def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connection]]:
-    """Return a connection to two scopes, the first with an endless list, and to another provider."""
+    """Return a connection to two scopes, the first with an endless list.
+
+    Another provider stands beside it.
+    """
     with frozen_sandbox(**{f"{provider}_endless": kind}) as (sandbox, url):
         first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
         for template in (first_template, second_template):
@@ -306,7 +309,10 @@ class ChangingConnection:
         return self.connection.sync(*streams, stop_after=stop_after)
 
     def assert_complete(self) -> None:
-        """All that a new connection reads is here, and came once; a further sync brings nothing."""
+        """Check that the warehouse equals that of a new connection, without repeats.
+
+        A further sync must emit nothing.
+        """
         fresh = Connection(self.sandbox, self.url, self.connection.settings)
         fresh.sync()
         for stream, rows in fresh.warehouse.items():

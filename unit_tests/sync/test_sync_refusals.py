@@ -1,4 +1,4 @@
-"""Whole syncs with rejected requests and unknown ids: the connector asks for both again."""
+"""Whole syncs with rejected requests and unknown ids, which are retried."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
 
 
 def add_explicit_batches(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
-    """Add old, finished batches of all products, named in the settings or the registry."""
+    """Add old, finished batches of all products, which the user names."""
     ago = START - timedelta(days=20)
     template = sandbox.extracta.create("Invoices", ["vendor"])
     mail = sandbox.classification.create("Mail", [DocumentType("other")])

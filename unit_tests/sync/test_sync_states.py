@@ -1,4 +1,4 @@
-"""The states that a sync starts from: of other streams, in other forms, of other modes, and too large."""
+"""The states that a sync starts from: foreign, odd, of other modes, too large."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_state_in_which_the_cdk_remembers_nothing_is_that_of_a_new_stream(atlas:
 def test_state_of_a_full_refresh_serves_no_incremental_sync(
     atlas: Connection, sync_id: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Follow an interrupted full refresh by an incremental sync, which reads all rows and says why.
+    """Read all rows in an incremental sync after an interrupted full refresh.
 
     The platform drops the rows of the interrupted refresh.
     """

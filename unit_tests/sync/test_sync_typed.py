@@ -78,7 +78,7 @@ def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def add_extracta(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dict[str, Any]]]:
-    """Add a document; return the settings, the table, the types of its columns, and its rows."""
+    """Add a document; return the settings, the table, its columns and its rows."""
     lines = make_field("lines", "array", items={"type": "object", "properties": [make_field("n", "string")]})
     fields = [
         "vendor",
@@ -515,7 +515,7 @@ def test_a_table_that_is_given_to_another_template_is_read_from_its_beginning(
 
 
 def get_kept_catalog(connection: Connection, *streams: str) -> ConfiguredAirbyteCatalog:
-    """Return the catalog that Airbyte keeps until the schema is refreshed, as a copy through JSON."""
+    """Return a copy of the catalog through JSON, as Airbyte keeps it."""
     document = ConfiguredAirbyteCatalogSerializer.dump(build_catalog(connection, *streams))
     return ConfiguredAirbyteCatalogSerializer.load(json.loads(json.dumps(document)))
 
