@@ -270,13 +270,12 @@ class AtlasAccount(Account):
         self.sandbox.atlas.finish(self.batches[pick % len(self.batches)] if variant % 2 and self.batches else None)
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
-        return {
-            f"{batch}/{document.document_id}": (
-                ("failed", None) if document.error_code else ("processed", document.file_data)
-            )
-            for batch in self.batches
-            for document in self.sandbox.atlas.get_batch(batch).documents
-        }
+        rows: dict[str, ExpectedRow] = {}
+        for batch in self.batches:
+            for document in self.sandbox.atlas.get_batch(batch).documents:
+                row = ("failed", None) if document.error_code else ("processed", document.file_data)
+                rows[f"{batch}/{document.document_id}"] = row
+        return rows
 
 
 class DocmapAccount(Account):
@@ -411,10 +410,9 @@ class SensibleAccount(Account):
             rows[view.extraction_id] = ("failed" if is_lost else status, None if is_lost else self.expected_data(view))
             if is_lost:
                 # Only some responses have its name and its batch, so its row may lack them.
-                self.exempt_ids |= {
-                    view.extraction_id,
-                    *({view.batch_id} if self._is_batch_unknown(view.batch_id) else ()),
-                }
+                self.exempt_ids.add(view.extraction_id)
+                if self._is_batch_unknown(view.batch_id):
+                    self.exempt_ids.add(view.batch_id)
         return rows
 
     def expected_data(self, view: Any) -> Any:

@@ -50,15 +50,17 @@ class Form:
 
     def list_visible_labels(self, name: str = "") -> list[str]:
         """Return the labels outside "Optional fields", in their order."""
-        schema = (_find_chosen_option(self._find_choice(name), self._find_values(name)) if name else self._spec) or {}
+        schema: Schema = self._spec
+        if name:
+            schema = _find_chosen_option(self._find_choice(name), self._find_values(name)) or {}
         fields = [(field_name, field) for field_name, field in schema["properties"].items() if "const" not in field]
-        visible_labels = [
-            field["title"]
-            for field_name, field in sorted(fields, key=lambda item: item[1]["order"])
-            if not field.get("airbyte_hidden")
-            and (field_name in schema.get("required", ()) or field.get("always_show") or _is_always_expanded(field))
-        ]
         assert all("order" in field for _, field in fields)
+        visible_labels = []
+        for field_name, field in sorted(fields, key=lambda item: item[1]["order"]):
+            is_required = field_name in schema.get("required", ())
+            is_shown = is_required or field.get("always_show") or _is_always_expanded(field)
+            if is_shown and not field.get("airbyte_hidden"):
+                visible_labels.append(field["title"])
         return visible_labels
 
     def list_invalid_fields(self) -> list[str]:
@@ -73,11 +75,10 @@ class Form:
     def _find_choice(self, name: str) -> Schema:
         """Return the schema of a choice, by its dotted path through the chosen entries."""
         *parents, leaf_name = name.split(".")
-        schema = (
-            _find_chosen_option(self._find_choice(".".join(parents)), self._find_values(".".join(parents)))
-            if parents
-            else self._spec
-        ) or {}
+        schema: Schema = self._spec
+        if parents:
+            parent_name = ".".join(parents)
+            schema = _find_chosen_option(self._find_choice(parent_name), self._find_values(parent_name)) or {}
         choice: Schema = schema["properties"][leaf_name]
         return choice
 
@@ -96,10 +97,10 @@ def _find_selector(choice: Schema) -> str:
     """Return the name of the first constant that all entries of a choice have."""
     if choice.get("type") != "object":
         raise FormError("the entries of a choice take its type, and have to be objects")
-    constants = [
-        [name for name, field in option["properties"].items() if field.get("const")] for option in choice["oneOf"]
-    ]
-    common_names = [name for name in constants[0] if all(name in names for names in constants)]
+    properties_by_option = [option["properties"] for option in choice["oneOf"]]
+    common_names = [name for name, field in properties_by_option[0].items() if field.get("const")]
+    for properties in properties_by_option:
+        common_names = [name for name in common_names if properties.get(name, {}).get("const")]
     if not common_names:
         raise FormError("the entries of a choice have no constant of one name")
     return common_names[0]

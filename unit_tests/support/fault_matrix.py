@@ -124,13 +124,13 @@ class FaultScenario:
 
     def find_false_losses(self, connection: Connection) -> list[tuple[str, str]]:
         """Return the missing or failed rows that have another status in the baseline."""
-        return [
-            (stream, key)
-            for stream, rows in connection.warehouse.items()
-            for key, row in rows.items()
-            if row.get("status") in {"missing", "failed"}
-            if row["status"] != self.baseline.warehouse[stream].get(key, {}).get("status")
-        ]
+        false_losses = []
+        for stream, rows in connection.warehouse.items():
+            for key, row in rows.items():
+                expected_status = self.baseline.warehouse[stream].get(key, {}).get("status")
+                if row.get("status") in {"missing", "failed"} and row["status"] != expected_status:
+                    false_losses.append((stream, key))
+        return false_losses
 
     def assert_rows_explained(self, connection: Connection, stream: str) -> None:
         """Check that absent rows are explained by the errors of missing or failed ones.
@@ -138,13 +138,11 @@ class FaultScenario:
         A batch that only its documents or a classification refer to stays unknown while these are unread.
         """
         if self.baseline.warehouse[stream].keys() - connection.warehouse[stream].keys():
-            reasons = [
-                row["error"]
-                for name in connection.streams
-                for key, row in connection.warehouse[name].items()
-                if get_provider(name) == get_provider(stream) and row.get("status") in {"missing", "failed"}
-                if row["status"] != self.baseline.warehouse[name][key]["status"]
-            ]
+            reasons = []
+            for name, key in self.find_false_losses(connection):
+                if get_provider(name) == get_provider(stream):
+                    assert key in self.baseline.warehouse[name], (name, key)
+                    reasons.append(connection.warehouse[name][key]["error"])
             assert reasons, stream
             assert all(reasons), stream
 
