@@ -88,17 +88,21 @@ class ExtractaAccount(Account):
 
     @property
     def world(self) -> Any:
+        """Return the sandbox's part for this product."""
         raise NotImplementedError
 
     def new_file(self, kind: int) -> NewFile:
+        """Return a new file; `kind` decides on its content and duration."""
         raise NotImplementedError
 
     def new(self, pick: int, variant: int) -> None:
+        """Upload a batch of one to three files."""
         self.batches.append(
             self.world.upload(self.template, [self.new_file(variant + number) for number in range(1 + pick % 3)])
         )
 
     def is_open(self, batch: str) -> bool:
+        """Return whether a batch has unfinished files."""
         return not self.world.get_batch(batch).is_finished
 
     def finish(self, pick: int = 0, variant: int = 0) -> None:
@@ -114,9 +118,11 @@ class ExtractaAccount(Account):
                 self.world.edit(batch, files[variant % len(files)].name, self.make_correction())
 
     def make_correction(self) -> dict[str, Any]:
+        """Return new data for a file."""
         raise NotImplementedError
 
     def delete(self, pick: int, variant: int) -> None:
+        """Delete a batch, or one of its files."""
         batch = self.pick_batch(pick)
         if batch and self.sees_all_changes and batch not in self.exempt_ids:
             files = self.world.get_batch(batch).files
@@ -129,6 +135,7 @@ class ExtractaAccount(Account):
                 self.world.delete(self.template, batch, files[0].file_id)
 
     def pick_batch(self, pick: int) -> str | None:
+        """Return one of the batches, None if there are none."""
         return self.batches[pick % len(self.batches)] if self.batches else None
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
@@ -142,6 +149,8 @@ class ExtractaAccount(Account):
 
 
 class ExtractionAccount(ExtractaAccount):
+    """The batches of one extraction template, which lists them."""
+
     product = "extracta"
     events = ("new", "new", "more", "late", "finish", "edit", "delete")
 
@@ -184,6 +193,11 @@ class ExtractionAccount(ExtractaAccount):
 
 
 class ClassificationAccount(ExtractaAccount):
+    """The batches of one classification, listed by it or named in the settings.
+
+    Files of the type `invoice` are handed on to the extraction template.
+    """
+
     product = "extracta_classification"
     events = ("new", "new", "more", "finish", "edit", "delete")
 
@@ -214,6 +228,7 @@ class ClassificationAccount(ExtractaAccount):
         return {"documentType": "other", "confidence": self.next_number() / 1000}
 
     def more(self, pick: int, variant: int) -> None:
+        """Add a file to a batch whose changes the connector sees."""
         batch = self.pick_batch(pick)
         if batch and batch not in self.exempt_ids and (self.sees_all_changes or self.is_listed or self.is_open(batch)):
             self.may_repeat_rows = self.may_repeat_rows or not self.sees_all_changes
@@ -221,6 +236,8 @@ class ClassificationAccount(ExtractaAccount):
 
 
 class AtlasAccount(Account):
+    """Batches of Atlas, all named in the settings; one name is unknown to Atlas."""
+
     product = "atlas"
     events = ("new", "new", "more", "finish", "edit")
 
@@ -229,6 +246,7 @@ class AtlasAccount(Account):
         self.settings["atlas"] = {"batch_ids": ["BATCH-0"]}
 
     def new_document(self, kind: int) -> NewDocument:
+        """Return a new document; `kind` decides on its duration and error."""
         name = {"value": f"{self.next_number()}", "confidence_score": 0.5}
         error = "INVALID_DOC" if kind % 5 == 4 else None
         data = {"document_type": "PAN", "name": name}
@@ -236,6 +254,7 @@ class AtlasAccount(Account):
 
     def new(self, pick: int, variant: int) -> None:
         # If `total_items` counts extracted documents only, a batch looks complete once the first one is extracted.
+        """Submit a batch of 1, 3 or 60 documents: the last has several pages."""
         same_kind = not self.sees_all_changes and self.sandbox.switches.atlas_total_counts_extracted
         documents = [
             self.new_document(variant if same_kind else variant + number) for number in range((1, 3, 60)[pick % 3])
@@ -256,10 +275,12 @@ class AtlasAccount(Account):
         return batch if is_completeness_known and not all(document.is_extracted for document in documents) else None
 
     def more(self, pick: int, variant: int) -> None:
+        """Add a document to a batch."""
         if batch := self.pick_changeable_batch(pick):
             self.sandbox.atlas.add_documents(batch, [self.new_document(variant)])
 
     def edit(self, pick: int, variant: int) -> None:
+        """Change the data of a document."""
         if batch := self.pick_changeable_batch(pick):
             documents = self.sandbox.atlas.get_batch(batch).documents
             if documents:
@@ -279,6 +300,8 @@ class AtlasAccount(Account):
 
 
 class DocmapAccount(Account):
+    """Extractions of two DocMap templates, in runs and without."""
+
     product = "docmap"
     events = ("new", "new", "new", "finish", "delete", "choose")
 
@@ -314,6 +337,7 @@ class DocmapAccount(Account):
         self.sandbox.docmap.finish()
 
     def delete(self, pick: int, _variant: int) -> None:
+        """Delete an extraction."""
         ids = self.sandbox.docmap.extraction_ids
         if ids:
             extraction_id = ids[pick % len(ids)]
@@ -332,6 +356,8 @@ class DocmapAccount(Account):
 
 
 class SensibleAccount(Account):
+    """Documents of two types and two environments, single, in batches and portfolios."""
+
     product = "sensible"
     events = ("new", "batch", "batch", "upload", "upload", "finish", "review", "purge", "name", "choose")
 
@@ -341,6 +367,7 @@ class SensibleAccount(Account):
             self.sandbox.sensible.add_document_type(name)
 
     def new_documents(self, pick: int, variant: int) -> list[SensibleDocument]:
+        """Return one to four new documents."""
         return [
             SensibleDocument(
                 f"{self.next_number()}.pdf",
@@ -355,6 +382,7 @@ class SensibleAccount(Account):
         ]
 
     def new(self, pick: int, variant: int) -> None:
+        """Send single documents."""
         environment = ("production", "production", "development")[variant % 3]
         self.sandbox.sensible.extract(self.new_documents(pick, variant), "claims", environment=environment)
 
@@ -381,10 +409,12 @@ class SensibleAccount(Account):
         self.sandbox.sensible.finish()
 
     def find_views(self, predicate: Callable[[Any], bool]) -> list[Any]:
+        """Return the documents that a predicate accepts."""
         views = map(self.sandbox.sensible.get_document, self.sandbox.sensible.extraction_ids)
         return [view for view in views if predicate(view)]
 
     def review(self, pick: int, variant: int) -> None:
+        """Approve or reject a document, with or without a correction."""
         if views := self.find_views(lambda view: any(part.review == "NEEDS_REVIEW" for part in view.parts)):
             parsed = {"edited": {"value": self.next_number(), "type": "number"}} if variant % 2 else None
             status = ("APPROVED", "REJECTED")[variant // 2 % 2]

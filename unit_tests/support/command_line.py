@@ -50,21 +50,26 @@ class ProcessResult:
 
     @property
     def lines(self) -> list[str]:
+        """Return the lines of standard output that are not empty."""
         return [line for line in self.stdout.splitlines() if line]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
+        """Return the messages as JSON."""
         return [json.loads(line) for line in self.lines]
 
     def filter_messages(self, message_type: str) -> list[dict[str, Any]]:
+        """Return the messages of one type."""
         return [message for message in self.messages if message["type"] == message_type]
 
     @property
     def log_texts(self) -> list[str]:
+        """Return the texts of the log messages."""
         return [message["log"]["message"] for message in self.filter_messages("LOG")]
 
     @property
     def records(self) -> list[dict[str, Any]]:
+        """Return the data of all records."""
         return [message["record"]["data"] for message in self.filter_messages("RECORD")]
 
 

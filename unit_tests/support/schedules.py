@@ -80,6 +80,7 @@ class Schedule(RuleBasedStateMachine):
 
     @initialize(sees_all_changes=st.booleans(), short_lookback=st.sampled_from((0, 1, 3)), switches=SWITCHES)
     def begin(self, sees_all_changes: bool, short_lookback: int, switches: dict[str, Any]) -> None:
+        """Serve a sandbox with random switches, and create the accounts."""
         sandbox_context = frozen_sandbox(**switches)
         self.sandbox, url = self._stack.enter_context(sandbox_context)
         settings: dict[str, Any] = {
@@ -97,11 +98,13 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(event=st.sampled_from(EVENTS), pick=NUMBERS, variant=NUMBERS)
     def apply_event(self, event: tuple[int, str], pick: int, variant: int) -> None:
+        """Let one event happen in one account."""
         account_index, name = event
         getattr(self.accounts[account_index], name)(pick, variant)
 
     @rule(hours=st.integers(1, 30), days=st.sampled_from((0, 0, 1, 4, 9)))
     def advance_clock(self, hours: int, days: int) -> None:
+        """Let time pass, within the lookback where every edit must be seen."""
         if self.sees_all_changes and self.elapsed_days + days + 2 > _MAX_ELAPSED_DAYS:
             return
         self.elapsed_days += days + hours // 24 + 1
@@ -123,10 +126,12 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(streams=STREAM_SUBSETS)
     def sync_streams(self, streams: set[str]) -> None:
+        """Sync some streams."""
         self.sync(streams)
 
     @rule(streams=STREAM_SUBSETS, stop_after=st.integers(1, 150))
     def interrupt_sync(self, streams: set[str], stop_after: int) -> None:
+        """Sync some streams, and interrupt the sync after some messages."""
         if self.kill_process:
             self.connection.sync_and_kill(*self.filter_available(streams), message_count=stop_after)
         else:
@@ -139,6 +144,7 @@ class Schedule(RuleBasedStateMachine):
         status=st.sampled_from(FAULT_STATUSES),
     )
     def sync_with_faults(self, streams: set[str], host: str, times: int, status: int) -> None:
+        """Sync while half of one provider's requests fail."""
         fault = Fault("status", f"{host}.*", times=times, share=0.5, status=status, body=[] if status == 200 else "")
         with self.sandbox.faults.apply_only(fault):
             self.sync(streams)
@@ -164,18 +170,22 @@ class Schedule(RuleBasedStateMachine):
             self.sync(streams)
 
     def sync(self, streams: set[str], stop_after: int | None = None) -> None:
+        """Sync those of the streams that exist."""
         self.connection.sync(*self.filter_available(streams), stop_after=stop_after)
 
     def filter_available(self, streams: set[str]) -> list[str]:
+        """Return those of the streams that exist, at least one."""
         matches = [stream for stream in self.connection.streams if stream in streams]
         return matches or self.connection.streams[:1]
 
     def teardown(self) -> None:
+        """Check the promises at the end of the schedule."""
         with self._stack:
             if hasattr(self, "accounts"):
                 self.check()
 
     def check(self) -> None:
+        """Finish everything, sync, and compare the warehouse with the sandbox."""
         self.connection.settings.pop("start_date", None)
         for account in self.accounts:
             account.choose_all()
@@ -263,6 +273,7 @@ class KilledSchedule(Schedule):
 
     @initialize(kill_after=st.integers(1, 40))
     def choose_kill_time(self, kill_after: int) -> None:
+        """Choose after how many messages the last process is killed."""
         self.kill_after = kill_after
 
     def check(self) -> None:
@@ -294,6 +305,7 @@ class TypedSchedule(Schedule):
         )
 
     def is_typed(self, name: str, hosts: Collection[str]) -> bool:
+        """Return whether a stream is a typed table of one of the hosts."""
         return name not in STREAMS and name.split("_", maxsplit=1)[0] in hosts
 
     def check(self) -> None:
