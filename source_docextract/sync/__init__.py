@@ -1,1 +1,1 @@
-"""One sync: all providers side by side, one thread that writes."""
+"""One sync: all providers run side by side, and one thread emits all messages."""

@@ -1,4 +1,4 @@
-"""When the states of the streams are written."""
+"""The decision when to emit the states of the streams, and their size limit."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ from . import messages
 from .stream import Stream
 
 MAX_SECONDS_BETWEEN_STATES = 240.0
-"""Seconds after which states are written whatever they cost; Airbyte wants one at least every 300."""
+"""Seconds after which states are emitted whatever they cost; Airbyte expects one at least every 300."""
 
 _INITIAL_STATE_BYTES = 64_000
+"""Bytes that a sync may spend on states from the start on."""
 
 _STATE_BYTES_PER_BATCH = 40
-"""A sync may spend so many bytes on states before its end: some at first, then some for each batch and stream. Small
-states are written after each batch, large ones as seldom as adds up to no more than the last one, which always is."""
+"""Bytes that each batch adds to that budget, for each stream.
+
+By this a small state is emitted after each batch, and a large one so seldom that all of them together are no larger
+than the last one, which is always emitted."""
 
 STATE_SIZE_WARNING_BYTES = 8_000_000
-"""Bytes of all states together from which on a user is warned. Airbyte's platform sends the newest states of all
-streams in one request, and its server takes 10 MB (docs/state.md); the rest is for what is put around the states."""
+"""Bytes of all states together above which the connector warns.
+
+Airbyte's platform sends the newest states of all streams in one request, and its server takes 10 MB (docs/state.md).
+The difference is for what the platform puts around the states."""
 
 
 class StateSizeMonitor:
-    """How large the newest states of all streams of a sync are together; a warning when that is too much."""
+    """The total size of all streams' newest states, with a warning if too large.
+
+    Args:
+        logger: takes the warning.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -36,6 +45,7 @@ class StateSizeMonitor:
         self._has_warned = False
 
     def record_size(self, stream_name: str, size: int) -> None:
+        """Record the size of a stream's newest state, and warn once above the limit."""
         self._bytes_by_stream[stream_name] = size
         total_size = sum(self._bytes_by_stream.values())
         if total_size > STATE_SIZE_WARNING_BYTES and not self._has_warned:
@@ -50,11 +60,15 @@ class StateSizeMonitor:
 
 
 class Checkpoints:
-    """Writes the states of streams that are fed together: seldom enough to stay small, often enough to lose little.
+    """The states of one provider's streams, which are emitted together.
+
+    States are emitted seldom enough to cost little, and often enough that a killed sync repeats little.
 
     Args:
-        size: is given the size of each state that is written.
-        now: seconds of a clock that never goes back.
+        streams: the streams of one provider.
+        state_manager: the CDK's store of states, which makes the messages.
+        size_monitor: records the size of each state that is emitted.
+        monotonic: returns the seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -69,27 +83,39 @@ class Checkpoints:
         self._size_monitor = size_monitor
         self._last_serialized = {stream.name: b"" for stream in streams}
         self._bytes_per_entry = {stream.name: float(_STATE_BYTES_PER_BATCH) for stream in streams}
-        # What was known before is worth writing again early: else a sync that is always broken off would never get on.
+        # The states of previous syncs count as paid for. Otherwise a sync with a large state that is always killed
+        # early would never reach its first checkpoint, and never make progress.
         self._byte_budget = _INITIAL_STATE_BYTES + sum(map(self._estimate_size, streams))
         self._monotonic = monotonic
         self._last_emitted_at = monotonic()
 
     def emit_if_affordable(self, batch_count: int) -> Iterator[AirbyteMessage]:
-        """To be called when all rows of some batches are out. Writes the states that have changed."""
+        """Emit the states that have changed, if the byte budget allows it.
+
+        Args:
+            batch_count: number of batches (or single documents) whose rows were emitted since the last call. All their
+                rows must be out: a state must never come before the records that it covers.
+        """
         self._byte_budget += _STATE_BYTES_PER_BATCH * len(self._streams) * batch_count
         if self._byte_budget >= sum(map(self._estimate_size, self._streams)):
             yield from self._emit(changed_only=True)
 
     def emit_if_overdue(self) -> Iterator[AirbyteMessage]:
+        """Emit all states, also unchanged ones, if the last ones are too old.
+
+        Too old is more than `MAX_SECONDS_BETWEEN_STATES`.
+        """
         if self._monotonic() - self._last_emitted_at >= MAX_SECONDS_BETWEEN_STATES:
             yield from self._emit()
 
     def emit_final(self) -> Iterator[AirbyteMessage]:
+        """Emit all states, also unchanged ones: each stream ends with one."""
         yield from self._emit()
 
     def _emit(self, changed_only: bool = False) -> Iterator[AirbyteMessage]:
         self._last_emitted_at = self._monotonic()
         for stream in self._streams:
+            # A new object each time: the CDK keeps a reference to the state that it was given.
             state_json = stream.state.as_json()
             serialized_state = orjson.dumps(state_json)
             if changed_only and serialized_state == self._last_serialized[stream.name]:
@@ -103,5 +129,5 @@ class Checkpoints:
             yield messages.make_state_message(self._state_manager, stream.name, state_json)
 
     def _estimate_size(self, stream: Stream) -> float:
-        """Bytes its state would have now: as many for each thing that is written down as in the last one."""
+        """Estimate the bytes of a stream's state from the bytes per entry in its last one."""
         return self._bytes_per_entry[stream.name] * len(stream.state)

@@ -1,4 +1,4 @@
-"""What becomes of a reading: rows to the streams that want them, links to where they lead, states where worth it."""
+"""The emission of a snapshot: its rows, its references and the states that follow."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from .product_sync import ProductSync
 from .references import REFERENCE_HANDLERS, hash_references
 from .reporting import WarningLimiter
 
-_SNAPSHOTS_PER_STATE = 100  # documents of one window
+_SNAPSHOTS_PER_STATE = 100
+"""Snapshots between two states while windows of a list are read: there, a snapshot is a single document."""
 
 
 class Emitter:
-    """The way out, for one provider during one sync.
+    """The output of one provider during one sync.
 
     Args:
-        name: the provider as a user knows it.
-        now: the clock.
+        provider_name: the provider's name in messages to users.
+        product_syncs: the provider's product syncs, by product name.
+        checkpoints: emits the states of the provider's streams.
+        warnings: logs the warnings about the provider.
+        now: returns the current time, aware and in UTC.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class Emitter:
         self._unsaved_count = 0
 
     def emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
-        """All that a reading leads to.
+        """Emit the rows of a snapshot and the states that follow.
+
+        The references of the snapshot are registered before the states are emitted.
 
         Raises:
-            BadAnswer: where it cannot be read. Nothing is written down then that has not been delivered, and up to a
-                thousand rows of a stream nothing is delivered.
+            ConnectorError: if no rows can be made of the snapshot. Then no ledger records a row that was not emitted.
+                A fault in the first thousand records of a stream is raised before any row is emitted.
         """
         try:
             yield from self._emit(product_sync, snapshot)
@@ -57,6 +63,7 @@ class Emitter:
 
     def _emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
+        # The registry's `expected_files` keep a batch open that has fewer, however its provider calls it.
         snapshot = snapshot.reopen_if_files_missing()
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))
@@ -64,10 +71,11 @@ class Emitter:
             if stream.state.ledger.tracks(snapshot.ref)
         ]
         self._warn_about_snapshot(product_sync, snapshot, now)
-        # Before the batch that names them may settle, in the same state: no stop in between can lose a link.
+        # References are registered before the batch that holds them may settle, and both appear in the same state. So
+        # no kill in between loses a referenced batch.
         has_changes = self._register_references(product_sync, snapshot, now)
-        # What will be told anew at the end of this sync is not told yet: a row comes once in each. Were the sync broken
-        # off before, the next one has to tell it.
+        # This batch is fetched again at the end of the sync, so its rows are held back: each sync emits a row once. The
+        # flag makes the next sync fetch the batch if this one is killed before.
         is_fetched_again = snapshot.ref.key in product_sync.deferred
         for stream, prepared in prepared_by_stream:
             for message in stream.emit(snapshot, None if is_fetched_again else prepared, now):
@@ -76,24 +84,27 @@ class Emitter:
             if is_fetched_again and stream.state.ledger.tracks(snapshot.ref):
                 stream.state.ledger.flag_for_reread(snapshot.ref, now)
         self._unsaved_count += has_changes
+        # While windows are read, a snapshot is a single document: states follow every hundred, and each whole window.
         is_reading_windows = any(other_sync.stages for other_sync in self._product_syncs.values())
         if has_changes and (not is_reading_windows or self._unsaved_count >= _SNAPSHOTS_PER_STATE):
             yield from self.emit_due_states()
 
     def emit_due_states(self) -> Iterator[AirbyteMessage]:
-        """States, if what was delivered since the last ones makes them worth their size."""
+        """Emit states if the snapshots since the last ones make them worth their size."""
         if self._unsaved_count:
             yield from self._checkpoints.emit_if_affordable(self._unsaved_count)
         self._unsaved_count = 0
 
     def _register_references(self, product_sync: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-        """Has the links of a reading read as well; true if one of them is due by that."""
+        """Register a snapshot's references; return whether one of them is due by that."""
         target = self._product_syncs.get(product_sync.stream_group.referenced_group or "")
         if target is None or target.queue is None:
             return False
         has_due_reference = REFERENCE_HANDLERS[target.stream_group.change_detection](
             product_sync, target, snapshot, now
         )
+        # The streams that follow the references record this reading in their own states: they need it even where no
+        # stream of the referring product is selected.
         for stream in product_sync.target_streams:
             reference_ledger = stream.state.reference_ledger
             if reference_ledger.tracks(snapshot.ref):
@@ -108,7 +119,10 @@ class Emitter:
     def _warn_about_snapshot(self, product_sync: ProductSync, snapshot: Snapshot, now: datetime) -> None:
         ref = snapshot.ref
         for status in sorted(snapshot.unknown_statuses):
-            message = f"{self._provider_name} sent the status {sanitize(status)!r}, which is not known here; it counts as unfinished."
+            message = (
+                f"{self._provider_name} sent the status {sanitize(status)!r}, which is not known here; "
+                "it counts as unfinished."
+            )
             self._warnings.warn("unknown status", message)
         for key in sorted(snapshot.uncertain_times):
             message = (

@@ -1,7 +1,8 @@
-"""One sync: discover, plan, fetch, deliver; every provider at its own pace, one thread that writes.
+"""The loop of one sync over all providers.
 
-All providers run side by side. Whatever arrives first is read and delivered first; a batch is fetched once, whichever
-of the selected streams need it, and each stream takes from it what is news to it.
+The providers run side by side, and the responses are handled in the order in which they arrive. The thread that
+iterates over `run` plans, parses and emits; other threads only send requests. So the ledgers and the output need no
+locks. A partition is fetched once for all selected streams, and each stream emits the rows that are new to it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,31 @@ from .flow_runner import Completion
 from .provider_sync import ProviderSync
 from .shutdown import Shutdown
 
-_HEARTBEAT_SECONDS = 5.0  # seconds between looks at the clock while nothing arrives
+_HEARTBEAT_SECONDS = 5.0
+"""The longest wait for a response; after it, states that are overdue are emitted all the same."""
 
 
 def run(
     provider_syncs: Sequence[ProviderSync], completions: SimpleQueue[Completion], shutdown: Shutdown
 ) -> Iterator[AirbyteMessage]:
-    """Delivers everything that is due. Ends all waits on every way out, also when the consumer walks away."""
+    """Sync all providers, and yield the messages of their streams.
+
+    Args:
+        provider_syncs: the providers, not started yet.
+        completions: the queue in which all of them report ended requests.
+        shutdown: the request to stop; it is checked after each message.
+
+    Raises:
+        SystemExit: if a shutdown is requested.
+    """
     try:
         shutdown.raise_if_requested()
+        # Checked between messages only: a stop never cuts a line in two.
         for message in _emit_messages(provider_syncs, completions, shutdown):
             yield message
             shutdown.raise_if_requested()
     finally:
+        # Also when the consumer drops the generator: a thread that waits for a response would keep the process alive.
         for provider_sync in provider_syncs:
             provider_sync.flow_runner.close()
 
@@ -49,7 +62,10 @@ def _emit_messages(
 
 
 def _isolate_errors(provider_sync: ProviderSync, messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
-    """Take a step of one provider; an error that nothing in it expects ends the visit to this provider alone."""
+    """Yield the messages of one step; an unexpected error aborts its provider alone.
+
+    Not caught: SystemExit, by which a requested shutdown ends the sync.
+    """
     try:
         yield from messages
     except Exception as error:
@@ -63,6 +79,7 @@ def _handle_next_completion(
 ) -> Iterator[AirbyteMessage]:
     completion = _wait_for_completion(completions, shutdown)
     for provider_sync in active_syncs:
+        # A completion of a provider that is done (aborted) is dropped: nothing waits for it.
         if completion and completion.runner is provider_sync.flow_runner:
             yield from _isolate_errors(provider_sync, provider_sync.handle_response(completion))
         if not provider_sync.is_done:
@@ -71,7 +88,7 @@ def _handle_next_completion(
 
 def _wait_for_completion(completions: SimpleQueue[Completion], shutdown: Shutdown) -> Completion | None:
     if not completions.empty():
-        return completions.get()  # nobody else takes any
+        return completions.get()  # cannot block: this thread is the only consumer
     with shutdown.interruptible_wait():
         try:
             return completions.get(timeout=_HEARTBEAT_SECONDS)

@@ -1,9 +1,11 @@
-"""Runs the scripts of one provider: sends their requests side by side, hands them the answers, collects the results.
+"""The execution of request flows, which yield requests and return their results.
 
-A script is always stepped by the thread that calls `start` and `arrived`, so that readers, ledger and output need no
-locks; only requests are sent elsewhere. A lane (`Request.lane`) is given some more than the `max_in_flight` that can be
-on their way, so that the wire has work while rows are made; those of scripts started earlier come first: many short
-scripts run side by side, and of long ones few are held in memory at once.
+The thread that calls `start` and `handle_completion` advances the flows, so parsers, ledgers and output need no locks.
+The client sends the requests in another thread.
+
+A lane (`Request.lane`) is handed more requests than can be in flight, so that the transport has work while rows are
+made. The requests of flows that started earlier go first: many short flows run side by side, and few long ones are held
+in memory at once.
 """
 
 from __future__ import annotations
@@ -25,25 +27,43 @@ from ..http.client import Client
 T = TypeVar("T")
 
 _SUBMITTED_PER_SLOT = 2
-"""Requests that a lane is given for each one that can be on its way."""
+"""Requests that are handed to a lane for each one that can be in flight."""
 
 
 @dataclass(slots=True)
 class Job(Generic[T]):
-    """One script on its way. `tag` says what it is for; at its end it has a `result` or an `error`."""
+    """One started request flow, with its state.
+
+    Attributes:
+        task: the purpose of the flow, as its starter describes it.
+        flow: the generator.
+        start_number: the position in the order of starts.
+        pending_responses: number of requests of the current step that have not ended.
+        responses: the bodies of the current step, in the order of its requests; None before the first step.
+        error: the first error of the current step; at the end, the error that ended the flow, or None.
+        result: the value that the flow returned.
+    """
 
     task: T
     flow: RequestFlow[Any]
     start_number: int
     pending_responses: int = 0
-    responses: Any = None  # a generator is started by sending it None
+    responses: Any = None  # sent into the flow at each step; a generator is started by sending None
     error: ConnectorError | None = None
     result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One request has ended, with an answer or an error. `scripts` are those that want to hear of it."""
+    """One ended request.
+
+    Attributes:
+        runner: the runner to hand it to.
+        job: the flow that yielded the request.
+        index: the position of the request among those of its step.
+        lane: the lane in which it was sent.
+        outcome: the parsed body, or the error.
+    """
 
     runner: FlowRunner
     job: Job[Any]
@@ -53,11 +73,11 @@ class Completion:
 
 
 class FlowRunner:
-    """The scripts of one provider that are on their way.
+    """The running request flows of one provider.
 
     Args:
         client: sends the requests.
-        arrivals: where ended requests are reported, in common with other providers.
+        completions: the queue in which ended requests are reported; other providers may share it.
     """
 
     def __init__(self, client: Client, completions: SimpleQueue[Completion]) -> None:
@@ -69,18 +89,30 @@ class FlowRunner:
         self._start_numbers = itertools.count()
 
     def has_room(self, lane: str) -> bool:
-        """Whether the line is short enough to start another script."""
+        """Return whether a lane can take the requests of another flow at once."""
         return not self._queues[lane] and self._submitted[lane] < self._max_submitted
 
     def start(self, flow: RequestFlow[Any], task: T) -> Job[T] | None:
-        """Runs a script up to its first requests; gives its job where it ended right there."""
+        """Run a flow up to its first requests.
+
+        Returns:
+            The finished job if the flow ended without a request, else None.
+        """
         return self._advance(Job(task, flow, next(self._start_numbers)))
 
     def handle_completion(self, completion: Completion) -> Job[Any] | None:
-        """Takes in one answer; gives the job where that ended it."""
+        """Hand one ended request to its flow.
+
+        The flow advances when all requests of its step have ended.
+
+        Returns:
+            The finished job if this ended the flow, else None.
+        """
         job = completion.job
+        # The next requests go out before this response is parsed: the transport must not wait for rows to be made.
         self._submitted[completion.lane] -= 1
         self._fill_lane(completion.lane)
+        # The flow advances only when all requests of its step have ended, so only the first of several errors counts.
         if isinstance(completion.outcome, Exception):
             job.error = job.error or self._as_connector_error(completion.outcome)
         else:
@@ -89,12 +121,16 @@ class FlowRunner:
         return None if job.pending_responses else self._advance(job)
 
     def resume_lane(self, completion: Completion) -> None:
-        """What comes of an answer is decided. After an error its lane waits for that: the provider may be given up."""
+        """Let a lane go on after a failed request.
+
+        Until then the client keeps its slot taken. So nothing more is sent before the failure is handled, which may
+        abort the provider.
+        """
         if isinstance(completion.outcome, Exception):
             self._client.release_lane(completion.lane)
 
     def close(self) -> None:
-        """Ends all waits."""
+        """Close the client, which ends all waits for slots and responses."""
         self._client.close()
 
     def _advance(self, job: Job[T]) -> Job[T] | None:
@@ -108,12 +144,13 @@ class FlowRunner:
         except ConnectorError as flow_error:
             job.error = flow_error
             return job
-        except Exception as exception:  # whatever it is, it costs this job and not the sync
+        except Exception as exception:  # a bug in a parser fails this flow, not the sync
             job.error = build_batch_error(self._client.error_format.provider_name, exception)
             return job
         if not requests:
             return self._advance(job)
         job.responses, job.pending_responses = [None] * len(requests), len(requests)
+        # Ordered by the start of the flows: a long flow ends, and frees its memory, before later ones begin.
         for index, request in enumerate(requests):
             heapq.heappush(self._queues[request.lane], (job.start_number, index, job, request))
         for lane in {request.lane for request in requests}:
@@ -131,23 +168,29 @@ class FlowRunner:
         self._completions.put(Completion(self, job, index, lane, outcome))
 
     def _as_connector_error(self, error: Exception) -> ConnectorError:
-        """What nobody foresaw costs its batch, never the sync. It is told without its words: they may quote a key."""
+        """Return an error of the connector for any exception of a request.
+
+        An unexpected exception fails its partition, never the sync. Its text is left out: it may quote a key.
+        """
         if isinstance(error, ConnectorError):
             return error
+        provider_name = self._client.error_format.provider_name
         return BugError(
-            f"A request to {self._client.error_format.provider_name} ended in an unexpected error ({type(error).__name__}). "
+            f"A request to {provider_name} ended in an unexpected error ({type(error).__name__}). "
             "This is a bug in the connector: please report it."
         )
 
 
 def run_flow(flow: RequestFlow[T], client: Client, *, must_log_in: bool = False) -> T:
-    """What a script returns. The client is closed afterwards.
+    """Run one flow to its end, close the client, and return the flow's result.
 
     Args:
-        log_in: also where the script asks for nothing.
+        flow: the request flow.
+        client: sends the requests; it cannot be used afterwards.
+        must_log_in: prove the credentials by a login first, even if the flow sends no request.
 
     Raises:
-        ConnectorError: where it ends in one.
+        ConnectorError: if the login fails, or the flow ends in an error.
     """
     completions: SimpleQueue[Completion] = SimpleQueue()
     runner = FlowRunner(client, completions)

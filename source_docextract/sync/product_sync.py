@@ -1,4 +1,8 @@
-"""What a visit to a provider has to do for each product, and for whom."""
+"""The work of one sync for one product: its lists, its queue and its streams.
+
+Only the engine's thread touches these objects, so nothing here is locked. The module sends no request: `provider_sync`
+starts the request flows of the partitions that are queued here.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +24,47 @@ from .stream import Stream
 
 @dataclass(eq=False, slots=True)
 class ProductSync:
-    """One product on a visit.
+    """One product (a `StreamGroup`) during one sync.
+
+    A product sync goes through these states. `ProviderSync` moves it from one to the next:
+
+        listing    `queue` is None. The lists of the templates are on their way (`pending_listings`), and `listing`
+                   collects the partitions that they and the settings name.
+        fetching   `queue` holds the partitions that are due and not started; `running_tasks` counts the request flows
+                   that are started and not finished (`is_busy`).
+        done       `has_work` is False: nothing is queued, nothing is running, no stage is left.
+
+    Planning is the step from listing to fetching. It depends on how the product detects changes:
+
+        POLLING    `plan_batches` queues all due batches at once (Extracta, Atlas).
+        LISTING    The queue starts empty. `stages` fills it several times: once per window of the list, then with the
+                   partitions that no list shows (DocMap's and Sensible's extractions).
+        REFERENCE  The queue starts empty. Batches named by the user wait in `deferred`, batches with a changed
+                   document in `changed_batches`; the stages of the documents' product queue both (DocMap's runs,
+                   Sensible's batches).
+
+    A failed task does not stop its product: the streams concerned end incomplete, and the next sync asks again.
 
     Attributes:
-        streams: selected streams of this product.
-        followers: selected streams of the product that its links lead to.
-        lists_missing: templates whose list is still on its way.
-        queue: what is due and not started; None until the lists are read.
-        running: what has been asked for and is not answered.
-        stages: of a product with a list by time, how it goes on once all that was started is delivered.
-        listed: a window that has been listed, and whose rows are not queued yet.
-        held: of a product that is watched by links: what is due because it is named, asked for at the end.
-        due: of the same: batches of which a document has told news; others may follow.
-        homeless: of the same: documents that do not tell which batch they are in, with their status.
-        asked: what has been asked for by its id in this sync, of a product with a list.
-        late: what a list shows and the last try could not read: it is asked for after all windows.
-        cut_short: the list was not read to its end, so that what was not seen may still be there.
+        stream_group: the product, as its provider describes it.
+        streams: the selected streams of this product.
+        target_streams: the selected streams of the product that this one's references lead to. Their states hold what
+            they have read here in `reference_ledger`.
+        listing: the partitions that the settings, the registry and the templates' lists name in this sync.
+        pending_listings: number of templates whose list has not arrived yet.
+        queue: the partitions that are due and not started, oldest first; None until the product is planned.
+        running_tasks: number of request flows that are started and not finished.
+        stages: LISTING only: the remaining stages of the sync. The next one begins when everything that the previous
+            one started has been delivered.
+        listed_window: LISTING only: the rows of a window that has been listed and whose rows are not queued yet.
+        deferred: REFERENCE only: the due batches that are fetched at the end of the sync, by key.
+        changed_batches: REFERENCE only: the batches of changed documents that have been read, by key. They wait for the
+            other documents of their window, so that each batch is fetched once.
+        orphan_documents: REFERENCE only: the statuses of documents that do not name their batch, by document id.
+        requested_by_id: LISTING only: the partitions that this sync has fetched by id, or failed to read.
+        refs_to_retry: LISTING only: listed partitions that the previous sync failed to read. They are fetched after all
+            windows.
+        listing_incomplete: a list was not read to its end, so a partition that it did not show may still exist.
     """
 
     stream_group: StreamGroup
@@ -56,43 +85,55 @@ class ProductSync:
 
     @property
     def stream_ledgers(self) -> list[tuple[Stream, Ledger]]:
+        """Return each stream that reads this product, with its ledger of the product."""
         return [(stream, stream.get_ledger(self.stream_group.name)) for stream in (*self.streams, *self.target_streams)]
 
     @property
     def failed_keys(self) -> set[PartitionKey]:
-        """What the last try could not read, for any of the readers."""
+        """Return the partitions whose last reading failed, for any stream."""
         return set().union(*(ledger.failed_keys for _, ledger in self.stream_ledgers))
 
     @property
     def is_busy(self) -> bool:
+        """Return whether anything is queued or running."""
         return bool(self.queue) or self.running_tasks > 0
 
     @property
     def is_fully_listed(self) -> bool:
-        """Whether all that it lists has been listed."""
+        """Return whether the product is planned and all its lists were read to their end."""
         return self.queue is not None and self.stages is None and not self.listing_incomplete
 
     @property
     def has_work(self) -> bool:
+        """Return whether the product is not done yet."""
         return self.queue is None or self.is_busy or self.stages is not None
 
     def find_tracking_streams(self, ref: PartitionRef) -> list[Stream]:
-        """The readers to whom a reading of this batch is of any use."""
+        """Return the streams to which a reading of this partition is of use."""
         return [stream for stream, ledger in self.stream_ledgers if ledger.tracks(ref)]
 
     def enqueue(self, refs: Iterable[PartitionRef]) -> None:
+        """Append partitions to the queue.
+
+        The first call marks the product as planned, even without partitions.
+        """
         if self.queue is None:
             self.queue = deque()
         self.queue.extend(refs)
 
     def plan_batches(self, now: datetime) -> list[Snapshot]:
-        """Queues what any of its readers needs, oldest first; gives the open batches that have vanished."""
+        """Queue the batches that any stream needs, oldest first.
+
+        Returns:
+            A snapshot with the status MISSING for each open batch that its template's list no longer names.
+        """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         vanished_by_key: dict[PartitionKey, PartitionRef] = {}
         for _, ledger in self.stream_ledgers:
             due_refs, vanished_refs = ledger.plan(self.listing, now)
             due_by_key.update((ref.key, ref) for ref in due_refs)
             vanished_by_key.update((ref.key, ref) for ref in vanished_refs)
+        # The batches that failed last time come last, so that they never keep the others from being read.
         failed_keys = self.failed_keys
         refs = sorted(due_by_key.values(), key=lambda ref: (ref.key in failed_keys, age_sort_key(ref)))
         if self.stream_group.change_detection is ChangeDetection.REFERENCE:
@@ -103,7 +144,10 @@ class ProductSync:
         return [Snapshot(ref, PartitionStatus.MISSING, error=error_text) for ref in vanished_by_key.values()]
 
     def plan_window(self, cursor: WindowCursor, window: Window, window_listing: ListedRows, now: datetime) -> None:
-        """Queues what a window shows to those of its readers that have not been past it."""
+        """Queue the rows of a listed window for each stream that has not read it yet.
+
+        A window with unreadable rows is not recorded as read, so the next sync lists it again.
+        """
         if window_listing.error:
             cursor.unreadable_windows.add(window)
             self.listing_incomplete = True
@@ -116,46 +160,61 @@ class ProductSync:
     def _skip_delivered_rows(
         self, ledger: Ledger, window: Window, refs: Sequence[PartitionRef]
     ) -> Sequence[PartitionRef]:
-        """Leave out rows that were delivered when another of their scopes, or the same one, was read before."""
+        """Return the rows without those that were delivered and pruned before.
+
+        They may have been delivered under another scope: an extraction stands in the list of its template and in the
+        list of all templates.
+        """
         if not ledger.has_pruned_rows(window.time_range):
             return refs
-        scopes_of = self.stream_group.row_scopes
-        return [ref for ref in refs if not ledger.is_pruned(ref, scopes_of(window.scope, ref), window.time_range)]
+        get_row_scopes = self.stream_group.row_scopes
+        return [ref for ref in refs if not ledger.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)]
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
-        """Expects what is in a batch that is named by hand, and queues what of it is told by rows like a list's."""
+        """Register the documents of a named batch, and queue those with a listed row.
+
+        A document without a listed row is fetched by id after all windows (`plan_unlisted`), unless a window shows it.
+        """
         ledgers = [stream.get_ledger(self.stream_group.name) for stream in streams]
         for ledger in ledgers:
             for ref in members:
                 ledger.register_reference(ref, now)
-        rows = [ref for ref in members if ref.listed_row is not None]
-        self._plan_listed_rows([(ledger, rows) for ledger in ledgers], now)
+        listed_members = [ref for ref in members if ref.listed_row is not None]
+        self._plan_listed_rows([(ledger, listed_members) for ledger in ledgers], now)
 
     def _plan_listed_rows(
-        self, rows_by_ledger: Collection[tuple[Ledger, Sequence[PartitionRef]]], now: datetime
+        self, refs_by_ledger: Collection[tuple[Ledger, Sequence[PartitionRef]]], now: datetime
     ) -> None:
+        """Queue the listed partitions that are due for any stream.
+
+        Each ledger comes with the rows that are shown to it.
+        """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
-        for ledger, rows in rows_by_ledger:
+        for ledger, refs in refs_by_ledger:
             listing = Listing()
-            listing.add(rows)
+            listing.add(refs)
             due_by_key.update((ref.key, ref) for ref in ledger.plan(listing, now)[0])
-        # What the last try could not read comes after all windows: it must not stand in the way of the rest.
+        # The partitions that failed last time come after all windows: however often they fail, they delay no other.
         self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & self.failed_keys))
-        expected_keys = {key for key in due_by_key if any(ledger.is_awaiting_read(key) for ledger, _ in rows_by_ledger)}
+        expected_keys: set[PartitionKey] = set()
+        for ledger, _ in refs_by_ledger:
+            expected_keys.update(filter(ledger.is_awaiting_read, due_by_key))
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
 
     def plan_unlisted(self, now: datetime) -> bool:
-        """Queues what is unfinished, in none of the lists and not asked for yet; then what is late. False if there is
-        nothing."""
+        """Queue the partitions that no list of this sync covers, to be fetched by id.
+
+        When none is left, queue the partitions that the previous sync failed to read (`refs_to_retry`).
+
+        Returns:
+            False if nothing was queued.
+        """
         excluded_keys = self.requested_by_id | {ref.key for ref in self.refs_to_retry}
-        refs = {
-            ref.key: ref
-            for _, ledger in self.stream_ledgers
-            for ref in ledger.find_unlisted(now)
-            if ref.key not in excluded_keys
-        }
+        refs_by_key: dict[PartitionKey, PartitionRef] = {}
+        for _, ledger in self.stream_ledgers:
+            refs_by_key.update((ref.key, ref) for ref in ledger.find_unlisted(now) if ref.key not in excluded_keys)
         failed_keys = self.failed_keys
-        next_refs = sorted(refs.values(), key=lambda ref: ref.key in failed_keys)
+        next_refs = sorted(refs_by_key.values(), key=lambda ref: ref.key in failed_keys)
         if not next_refs:
             next_refs, self.refs_to_retry = self.refs_to_retry, []
         self.requested_by_id.update(ref.key for ref in next_refs)
@@ -163,15 +222,21 @@ class ProductSync:
         return bool(next_refs)
 
     def list_open_references(self, member_statuses: Mapping[str, FileStatus]) -> list[PartitionRef]:
-        """To all batches that have something unfinished, to tell them something."""
-        open_keys = {key: None for stream in self.streams for key in stream.state.ledger.open_keys}
+        """Return references to all open batches, with the given document statuses by id."""
+        open_keys: dict[PartitionKey, None] = {}  # a dict, since a set would lose the order
+        for stream in self.streams:
+            open_keys.update(dict.fromkeys(stream.state.ledger.open_keys))
         return [
             PartitionRef(None, key.batch_id, is_explicit=True, is_referenced=True, member_statuses=member_statuses)
             for key in open_keys
         ]
 
     def enqueue_changed_batches(self, *, include_deferred: bool = False) -> None:
-        """Queues the batches of which all is told for now; those that are named only if `held`."""
+        """Queue the batches whose documents have changed.
+
+        Args:
+            include_deferred: also queue the deferred batches; for the end of the sync.
+        """
         refs = [ref for key, ref in self.changed_batches.items() if key not in self.deferred]
         refs += self.deferred.values() if include_deferred else ()
         self.changed_batches.clear()
@@ -185,7 +250,8 @@ class ProductSync:
             member_statuses = dict(
                 ChainMap(*(member_statuses for _, member_statuses in saved_states), self.orphan_documents)
             )
-            # What the registry says of a batch holds whoever asks for it: else its row would change to and fro.
+            # The registry's `created_at` and `expected_files` apply however the batch became due: otherwise its row
+            # would change back and forth between syncs.
             listed_ref = self.listing.refs.get(ref.key, ref)
             completed_ref = replace(
                 ref,
@@ -196,18 +262,20 @@ class ProductSync:
             self.enqueue([replace(completed_ref, provider_state=provider_state, member_statuses=member_statuses)])
 
     def is_unknown_to_provider(self, ref: PartitionRef) -> bool:
-        """Return whether the provider does not know a batch, as far as its readers remember it."""
+        """Return whether every stream that remembers a batch remembers it as missing."""
         entries = [ledger.entries[ref.key] for _, ledger in self.stream_ledgers if ref.key in ledger.entries]
         return bool(entries) and all(entry.status is PartitionStatus.MISSING for entry in entries)
 
     @property
     def has_pending_changes(self) -> bool:
+        """Return whether any batch waits for its documents, or for the end of the sync."""
         return bool(self.deferred or self.changed_batches)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
-        """Remember what could not be read: it comes last at the next try.
+        """Remember a partition that could not be read; the next sync asks for it last.
 
-        What stands in a list by time is asked for again whatever that list shows: it will soon be past it.
+        A partition of a LISTING product is also flagged for a request by id: the windows of the next sync may no longer
+        reach back to it.
         """
         self.requested_by_id.add(ref.key)
         for _, ledger in self.stream_ledgers:
@@ -218,12 +286,23 @@ class ProductSync:
                 ledger.flag_for_reread(ref, now)
 
     def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, is_final: bool = False) -> None:
+        """Mark streams as incomplete; by default all that read this product.
+
+        Args:
+            error: the reason that the streams report.
+            streams: the streams concerned; None for all.
+            is_final: replace a reason that was recorded before.
+        """
         for stream in (*self.streams, *self.target_streams) if streams is None else streams:
             stream.fail(error, is_final=is_final)
 
 
 def build_product_syncs(provider_spec: ProviderSpec, streams: Sequence[Stream]) -> dict[str, ProductSync]:
-    """By product: those with selected streams, and those that are read for links alone."""
+    """Return the product syncs of one provider, by product name.
+
+    A product without a selected stream is included where it has to be read for its references: Extracta's
+    classification results name extraction batches.
+    """
     syncs_by_product = {}
     for stream_group in provider_spec.stream_groups:
         product_streams = [stream for stream in streams if stream.product_name == stream_group.name]
@@ -242,13 +321,13 @@ def build_product_syncs(provider_spec: ProviderSpec, streams: Sequence[Stream]) 
 
 
 def _drop_unneeded_templates(stream_group: StreamGroup, streams: Sequence[Stream]) -> StreamGroup:
-    """A product without the templates that are no business of any of the streams."""
-    template_ids = stream_group.template_ids
-    return replace(
-        stream_group,
-        template_ids=tuple(
-            template_id
-            for template_id in template_ids
-            if any(stream.state.is_relevant(PartitionRef(template_id, "")) for stream in streams)
-        ),
-    )
+    """Return a product without the templates that are of no use to any of its streams.
+
+    Typed tables hold the data of one template each, so a sync of typed tables alone lists only theirs.
+    """
+    needed_ids = []
+    for template_id in stream_group.template_ids:
+        template_ref = PartitionRef(template_id, "")
+        if any(stream.state.is_relevant(template_ref) for stream in streams):
+            needed_ids.append(template_id)
+    return replace(stream_group, template_ids=tuple(needed_ids))

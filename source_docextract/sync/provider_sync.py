@@ -1,4 +1,7 @@
-"""What the jobs of a visit are for: each is tagged with one of these."""
+"""The sync of one provider: it plans its products and runs their request flows.
+
+Each request flow carries a task (`ListBatchesTask`, `FetchBatchTask`, ...) that says what its result is for.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ from .stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class ListBatchesTask:
-    """Lists the batches of one template."""
+    """The listing of one template's batches."""
 
     product_sync: ProductSync
     template_id: str
@@ -45,7 +48,7 @@ class ListBatchesTask:
 
 @dataclass(frozen=True, slots=True)
 class FindMembersTask:
-    """Asks which documents are in a batch that is named by hand."""
+    """The lookup of the documents in a batch that the user names."""
 
     product_sync: ProductSync
     ref: PartitionRef
@@ -53,7 +56,7 @@ class FindMembersTask:
 
 @dataclass(frozen=True, slots=True)
 class QueryListTask:
-    """Asks for a window of a list by time, or for where that list begins."""
+    """The reading of one window of a list, or the search for its oldest row."""
 
     product_sync: ProductSync
     cursor: WindowCursor
@@ -62,7 +65,7 @@ class QueryListTask:
 
 @dataclass(frozen=True, slots=True)
 class FetchBatchTask:
-    """Fetches one batch."""
+    """The fetching of one partition."""
 
     product_sync: ProductSync
     ref: PartitionRef
@@ -71,20 +74,47 @@ class FetchBatchTask:
 Task = ListBatchesTask | FindMembersTask | QueryListTask | FetchBatchTask
 
 MAX_CONSECUTIVE_FAILURES = 3
-"""After so many batches in a row that failed because the provider was out of reach or in trouble, the rest of it is not
-asked. Answers that cannot be read, and refusals, speak of one thing each, however many of them come first."""
+"""Consecutive failures after which the sync stops asking a provider.
+
+Only failures count that say that the provider is unreachable or in trouble. Unreadable responses and rejections concern
+one partition each, so they never stop the others, however many of them come first."""
 
 _PAYMENT_REQUIRED = 402
-"""A refusal that speaks of the whole account."""
+"""The HTTP status of a rejection that concerns the whole account, so it counts as a provider failure."""
 
 
 class ProviderSync:
     """One provider during one sync.
 
+    The engine drives it: it calls `start_due_work` until `is_done`, with one `handle_response` in between for each
+    response, then `finalize` and `emit_final_statuses`. A provider sync goes through these states:
+
+        created    Nothing has been requested.
+        listing    The first `start_due_work` starts the listings of all templates.
+        fetching   Each product is planned as soon as its own lists are in. Then partitions are fetched, as many at once
+                   as the lanes have room for, and each result becomes rows, references and state. New work comes from
+                   references and from the next stages of the products with a list. See `ProductSync` for its states.
+        done       No product has work left. `finalize` compacts the ledgers and emits the last states.
+        aborted    The provider is not asked any more, and `is_done` is true at once. Credentials that the provider
+                   rejects, a used-up quota, three provider failures in a row and an unexpected error lead here. The
+                   products with work left end incomplete. `finalize` still emits the states, except after an
+                   unexpected error.
+
+    The failure of one partition does not end the sync: its streams end incomplete, and the next sync asks for it again.
+
     Args:
+        provider_spec: how to reach the provider, and its products.
         streams: the selected streams of its products.
-        arrivals: where its requests are reported, in common with other visits.
-        now: the clock.
+        client: sends the requests; it is closed when the sync ends or is aborted.
+        completions: the queue in which the flow runners of all providers report ended requests.
+        checkpoints: emits the states of `streams`.
+        policy: the user's settings for due dates.
+        now: returns the current time, aware and in UTC.
+        logger: takes the warnings and the summary.
+
+    Attributes:
+        flow_runner: runs the request flows; a `Completion` names the runner that it belongs to.
+        checkpoints: as passed.
     """
 
     def __init__(
@@ -123,11 +153,12 @@ class ProviderSync:
         self._has_unexpected_error = False
 
     def start_due_work(self) -> Iterator[AirbyteMessage]:
-        """Starts what can be started: the lists at first, then as many batches as there is room for."""
+        """Start the listings at first, then as many due partitions as there is room for."""
         if not self._is_started:
             self._is_started = True
             yield from self._start_listings()
         yield from self._plan_products()
+        # A stage may queue nothing, or partitions that need no request. So this goes on until every product waits.
         is_moving = True
         while is_moving and not self._is_aborted:
             is_moving = False
@@ -140,31 +171,35 @@ class ProviderSync:
 
     @property
     def is_done(self) -> bool:
+        """Return whether no product has work left, or the provider was aborted."""
         return self._is_aborted or not any(product_sync.has_work for product_sync in self._product_syncs.values())
 
     def handle_response(self, completion: Completion) -> Iterator[AirbyteMessage]:
-        """Takes in one answer, and delivers what that completes."""
+        """Handle one ended request, and emit the messages of the task that it completes."""
         yield from self._handle_finished_job(self.flow_runner.handle_completion(completion))
+        # Only now: after a failure that aborts this provider, nothing more of the lane may be sent.
         self.flow_runner.resume_lane(completion)
 
     def finalize(self) -> Iterator[AirbyteMessage]:
-        """The last states, and a line of what was done."""
+        """Compact the ledgers, emit the last states and log the summary of the sync."""
+        # Counted before the compaction, which prunes what the settings and lists no longer name.
         summary_text = summarize(self._provider_name, self._client.stats, self._product_syncs.values(), self._streams)
         self._warn_if_all_unknown()
         self._warnings.log_suppressed_counts()
+        # An unexpected error may have interrupted an update of a ledger: the last checkpoint stays the state to resume.
         if not self._has_unexpected_error:
             self._compact_ledgers()
             yield from self.checkpoints.emit_final()
         self._logger.info("%s", summary_text)
 
     def emit_final_statuses(self) -> Iterator[AirbyteMessage]:
-        """One terminal status a stream."""
+        """Emit one terminal status for each stream."""
         for stream in self._streams:
             yield from stream.emit_final_status()
 
     def _compact_ledgers(self) -> None:
         for product_sync in self._product_syncs.values():
-            # What documents told is forgotten with their batches, so these are kept until all of them have been read.
+            # A batch's entry holds the statuses of its documents. So it is kept until all documents have been listed.
             document_sync = (
                 self._get_reference_target(product_sync)
                 if product_sync.stream_group.change_detection is ChangeDetection.REFERENCE
@@ -175,7 +210,10 @@ class ProviderSync:
                     ledger.compact_and_prune(self._now(), product_sync.stream_group.scopes)
 
     def _warn_if_all_unknown(self) -> None:
-        """Warn where the provider knows none of the batches that are named, as far as that is remembered."""
+        """Warn if the provider knows none of the batches that the user names.
+
+        The key may belong to another account, which no single response would show.
+        """
         explicit_batches = [
             (product_sync, ref)
             for product_sync in self._product_syncs.values()
@@ -190,6 +228,7 @@ class ProviderSync:
             product_sync.listing.add(stream_group.explicit_partitions)
             if stream_group.discover is not None:
                 product_sync.pending_listings = len(stream_group.template_ids)
+                # Lists that failed in the previous sync come last: three of them at the start would abort the provider.
                 failed_template_ids = {
                     candidate_id
                     for candidate_id in stream_group.template_ids
@@ -205,6 +244,7 @@ class ProviderSync:
             if product_sync.queue is not None or product_sync.pending_listings or self._is_aborted:
                 continue
             if product_sync.stream_group.read_window:
+                # Planned from here on: references may be registered, and the stages fill the queue.
                 product_sync.enqueue([])
                 product_sync.stages = self._iterate_stages(product_sync)
                 continue
@@ -214,17 +254,22 @@ class ProviderSync:
     def _fetch_due(self, product_sync: ProductSync) -> Iterator[AirbyteMessage]:
         target = self._get_reference_target(product_sync)
         if target and target.queue is None:
-            return  # only a planned product can tell whether a link leads to something new
+            return  # only a planned product can decide whether a reference is new
         while product_sync.queue and self.flow_runner.has_room(product_sync.stream_group.lane) and not self._is_aborted:
             ref = product_sync.queue.popleft()
             yield from self._start_task(product_sync.stream_group.fetch(ref), FetchBatchTask(product_sync, ref))
 
     def _iterate_stages(self, product_sync: ProductSync) -> Iterator[Iterable[AirbyteMessage]]:
-        """How a product with a list by time is read. Each stage begins when all of the one before is delivered.
+        """Yield the stages of a product with a list.
 
-        What is in the batches that are named by hand; then window by window, each with the batches its documents are
-        in, and with the list of the next; at last what is in no list, with the batches that are named. What the last
-        try could not read comes after all windows: however often it fails, it does not keep them from being read.
+        Each begins when everything that the previous one started is delivered.
+
+        1. Look up the documents of the batches that the user names.
+        2. For each window, oldest first: fetch its changed rows while the next window is listed, then the batches of
+           its documents, and record the window as read.
+        3. Look up the documents of the named batches that failed in the previous sync. However often they fail, they do
+           not delay the windows.
+        4. Fetch by id what no list covers, and with it the deferred batches.
         """
         stream_group, batch_sync = product_sync.stream_group, self._get_reference_target(product_sync)
         failed_refs: list[PartitionRef] = []
@@ -248,13 +293,13 @@ class ProviderSync:
             if window and product_sync.listed_window:
                 product_sync.plan_window(cursor, window, product_sync.listed_window, self._now())
             product_sync.listed_window, query = None, cursor.get_next_step()
-            yield self._start_list_query(
-                product_sync, cursor, query
-            )  # on its way while what has been listed is asked for
+            # The next window is listed while the partitions of this one are fetched.
+            yield self._start_list_query(product_sync, cursor, query)
             if window:
                 if batch_sync:
                     batch_sync.enqueue_changed_batches()
                     yield ()
+                # Every row of the window is delivered by now. Recorded any earlier, a killed sync would lose rows.
                 cursor.complete_window(window)
                 yield self._emitter.emit_due_states()
         if failed_refs:
@@ -302,7 +347,8 @@ class ProviderSync:
         yield from self._handle_finished_job(self.flow_runner.start(flow, task))
 
     def _handle_finished_job(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
-        """What follows from the end of a job; nothing while it goes on."""
+        """Handle the result or the error of a finished job; do nothing if `job` is None."""
+        # Responses that were in flight when the provider was aborted are dropped: the next sync asks again.
         if job is None or self._is_aborted:
             return
         task: Task = job.task
@@ -339,12 +385,12 @@ class ProviderSync:
             self._handle_failure(FetchBatchTask(product_sync, snapshot.ref), error)
 
     def _handle_failure(self, task: Task, error: ConnectorError) -> None:
-        """Nothing that a failure covers is taken for done, and those whom it concerns end incomplete."""
+        """Record a failed task: its partitions stay due, its streams end incomplete."""
         product_sync, now = task.product_sync, self._now()
         if isinstance(task, QueryListTask) and task.cursor.handle_failure(task.query, error):
-            return  # it is asked for again, in smaller pieces
+            return  # the cursor asks for this window again, in smaller ones
         if isinstance(task, FetchBatchTask):
-            # A batch that was not read may have held links: those who follow them are incomplete as well.
+            # An unread batch may hold references, so the streams that follow them are incomplete as well.
             product_sync.fail(error, product_sync.find_tracking_streams(task.ref))
             product_sync.record_failure(task.ref, now)
             self._warnings.warn(
@@ -365,26 +411,35 @@ class ProviderSync:
                 batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
                 batch_sync.record_failure(task.ref, now)
                 batch_sync.deferred.pop(task.ref.key, None)
+        # After these two, no further request to this provider can succeed in this sync.
         if isinstance(error, (CredentialsError, QuotaError)):
             self._abort(error)
         elif self._is_provider_failure(task, error):
             self._consecutive_failures += 1
             if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
-                abort_reason = f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row; the rest is left for the next sync."
+                abort_reason = (
+                    f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row; "
+                    "the rest is left for the next sync."
+                )
                 self._abort(error.reword(f"{abort_reason} {error}"))
 
     def _is_provider_failure(self, task: Task, error: ConnectorError) -> bool:
-        """Return whether a failure says that the provider is out of reach or in trouble."""
+        """Return whether a failure says that the provider is unreachable or in trouble."""
         if isinstance(task, ListBatchesTask):
-            # A template that nobody knows by its name in the settings says nothing of the others, nor does a list that
-            # could not be had the last time while others are.
+            # An unknown template id in the settings says nothing about the other templates. Neither does a list that
+            # failed in the previous sync too, while other requests succeed.
             is_known_failure = self._has_succeeded and PartitionKey(task.template_id, "") in self._previously_failed
             return isinstance(error, TransientError) and not is_known_failure
+        # An unreadable login counts, since each further request would ask for another one.
         is_refused = isinstance(error, RequestRejected) and error.status == _PAYMENT_REQUIRED
         return isinstance(error, (UnreadableLogin, ConfigError, TransientError)) or is_refused
 
     def abort_on_unexpected_error(self, error: ConnectorError) -> None:
-        """End the visit after an error that nothing in it expects. The states that are written stay the last ones."""
+        """Abort the provider after an unexpected error; no further state is emitted.
+
+        Args:
+            error: the reason that all streams of the provider report.
+        """
         self._has_unexpected_error = True
         self._abort(error)
         for stream in self._streams:
@@ -393,6 +448,7 @@ class ProviderSync:
     def _abort(self, error: ConnectorError) -> None:
         self._is_aborted = True
         self._warnings.warn("given up", str(error))
+        # Products without work left are complete: all that they cover was read before.
         for product_sync in self._product_syncs.values():
             if product_sync.has_work:
                 product_sync.fail(error, is_final=True)

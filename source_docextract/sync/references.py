@@ -1,4 +1,11 @@
-"""References between batches and documents of two products: who points at whom, and what follows."""
+"""The references between the products of a provider, and the work that follows.
+
+The handler is chosen by how the referenced product detects changes:
+
+    POLLING    An Extracta classification batch names extraction batches.
+    REFERENCE  An extraction of DocMap or Sensible names the run or batch that it belongs to.
+    LISTING    A run or batch names documents of which it does not say enough.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +22,14 @@ from .product_sync import ProductSync
 def _enqueue_referenced_batches(
     product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime
 ) -> bool:
-    """To batches that are asked for by themselves: to those that nobody has named so far."""
+    """Queue the referenced batches that no setting and no earlier reference has named.
+
+    Returns:
+        Whether a batch was queued.
+    """
     has_due_reference = False
     for reference in snapshot.references:
-        # Every follower has to hear of it, also after one that wants it.
+        # A list, not a generator: each stream has to register the reference, also after one for which it is due.
         streams = [stream for stream in product_sync.target_streams if stream.state.is_relevant(reference)]
         due_flags = [stream.state.ledger.register_reference(reference, now) for stream in streams]
         if any(due_flags):
@@ -28,14 +39,22 @@ def _enqueue_referenced_batches(
 
 
 def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-    """From a document to its batch, which is asked for when all have told of themselves, if one of them told news."""
+    """Mark the batch of a changed document.
+
+    It is fetched when all documents of the window have been read.
+
+    A document that does not name its batch concerns all open batches if it was unfinished before: it is in one of them.
+
+    Returns:
+        Whether any batch is marked.
+    """
     references = list(snapshot.references)
     if snapshot.batch_unknown:
         target.orphan_documents.update(
             (document.file_id or "", document.status) for document in snapshot.documents or ()
         )
         if any(stream.state.reference_ledger.is_open(snapshot.ref.key) for stream in product_sync.target_streams):
-            references = target.list_open_references(target.orphan_documents)  # it is in one of these
+            references = target.list_open_references(target.orphan_documents)
     for stream in product_sync.target_streams:
         reference_ledger = stream.state.reference_ledger
         has_changed = snapshot.batch_unknown or not reference_ledger.has_row_hashes(
@@ -44,7 +63,8 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         for reference in references:
             if (has_changed and reference_ledger.tracks(snapshot.ref)) or reference.key in target.deferred:
                 is_due = stream.state.ledger.register_reference(reference, now, has_changed=True)
-                target.changed_batches.update({reference.key: reference} if is_due else {})
+                if is_due:
+                    target.changed_batches[reference.key] = reference
     for stream in product_sync.streams:
         for reference in references:
             if reference.key in target.deferred and stream.state.reference_ledger.tracks(reference):
@@ -53,7 +73,14 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
 
 
 def _request_members(product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
-    """From a batch to documents of which it cannot tell enough: they are asked for at the end, and then it is told."""
+    """Flag a batch's documents for a request by id at the end of the sync.
+
+    The batch is deferred if one of them was not requested by id yet: its counts depend on their statuses, so it is
+    fetched again after them.
+
+    Returns:
+        False: nothing is due at once.
+    """
     if any(reference.key not in target.requested_by_id for reference in snapshot.references):
         product_sync.deferred[snapshot.ref.key] = replace(snapshot.ref, member_statuses={})
     for stream in product_sync.find_tracking_streams(snapshot.ref):
@@ -67,10 +94,15 @@ REFERENCE_HANDLERS = {
     ChangeDetection.REFERENCE: _mark_batches_changed,
     ChangeDetection.LISTING: _request_members,
 }
+"""The handler of a snapshot's references, by the change detection of the product that they lead to."""
 
 
 def hash_references(reference_ledger: Ledger, snapshot: Snapshot, now: datetime) -> list[str]:
-    """What a reading tells those it links to, by one mark for each link, as if these were rows."""
+    """Return one hash for each reference, over its key and the documents' statuses.
+
+    The ledger keeps these hashes like row hashes. They differ from the recorded ones when the snapshot has news for the
+    batches that it refers to.
+    """
     is_stalling = reference_ledger.is_stalling(snapshot, now)
     statuses = [document.status.value for document in snapshot.documents or ()]
     return [hash_row(repr((str(reference.key), statuses, is_stalling)).encode()) for reference in snapshot.references]

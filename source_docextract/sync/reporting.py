@@ -1,4 +1,4 @@
-"""Warnings of one provider during one sync, and the line that sums the sync up."""
+"""The warnings about one provider during one sync, and the summary of the sync."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from ..http.client import RequestStats
 from .product_sync import ProductSync
 from .stream import Stream
 
-_MAX_WARNINGS_PER_KIND = 5  # of one kind in one sync; beyond that they are counted
+_MAX_WARNINGS_PER_KIND = 5
+"""Warnings of one kind that are logged in one sync; further ones are only counted."""
 
-_MAX_LENGTH = 1000  # characters
+_MAX_LENGTH = 1000  # characters of one warning
 
 
 class WarningLimiter:
-    """Warnings, a few of each kind; a thousand broken batches must not bury the log.
+    """The warnings about one provider, limited to a few of each kind.
+
+    A thousand broken batches must not bury the log.
 
     Args:
-        name: the provider as a user knows it.
+        logger: takes the warnings.
+        provider_name: the provider's name in messages to users.
     """
 
     def __init__(self, logger: logging.Logger, provider_name: str) -> None:
@@ -31,7 +35,7 @@ class WarningLimiter:
         self._logged_by_kind: defaultdict[str, set[str]] = defaultdict(set)
 
     def warn(self, kind: str, message: str) -> None:
-        """Tells it, unless the same was told before or enough of its kind."""
+        """Log a warning, unless it was logged before or its kind has reached the limit."""
         logged_messages = self._logged_by_kind[kind]
         if message in logged_messages:
             return
@@ -41,6 +45,7 @@ class WarningLimiter:
             self._logger.warning("%s", sanitize_message(message, _MAX_LENGTH))
 
     def log_suppressed_counts(self) -> None:
+        """Log how many warnings of each kind were left out."""
         for kind, count in self._counts_by_kind.items():
             if count > _MAX_WARNINGS_PER_KIND:
                 self._logger.warning(
@@ -51,10 +56,9 @@ class WarningLimiter:
 def summarize(
     provider_name: str, request_stats: RequestStats, product_syncs: Iterable[ProductSync], streams: Sequence[Stream]
 ) -> str:
-    """Requests, what is finished and what is not, rows by stream, seconds waited.
+    """Return the summary line: requests, batches, rows by stream, seconds waited.
 
-    Batches are settled so far as they are remembered. Lists by time show extractions that are remembered only while
-    they may change, so of these the open ones are told.
+    Of extractions that come from a list only the open ones are counted: the ledger forgets settled ones.
     """
     request_text = f"{request_stats.requests} request{'' if request_stats.requests == 1 else 's'}"
     retry_text = f" ({request_stats.retries} tried again)" if request_stats.retries else ""
@@ -78,21 +82,23 @@ def _format_batch_counts(product_syncs: Iterable[ProductSync]) -> list[str]:
     extraction_ledgers = [ledger for is_listing, ledger in ledger_pairs if is_listing]
     parts = []
     if batch_ledgers:
+        open_count = sum(len(ledger.open_keys) for ledger in batch_ledgers)
+        settled_count = sum(ledger.settled_count for ledger in batch_ledgers)
         missing_count = sum(len(ledger.missing_keys) for ledger in batch_ledgers)
-        parts.append(
-            f"batches {sum(len(ledger.open_keys) for ledger in batch_ledgers)} open, {sum(ledger.settled_count for ledger in batch_ledgers)} settled"
-            f"{f', {missing_count} missing' if missing_count else ''}"
-        )
+        missing_text = f", {missing_count} missing" if missing_count else ""
+        parts.append(f"batches {open_count} open, {settled_count} settled{missing_text}")
     if extraction_ledgers:
         parts.append(f"extractions {sum(len(ledger.open_keys) for ledger in extraction_ledgers)} open")
     return parts
 
 
 def build_unknown_account_message(provider_spec: ProviderSpec) -> str:
-    """Return what to say where all named batches are unknown."""
+    """Return the warning for a provider that knows none of the named batches."""
     settings = " or ".join(
         dict.fromkeys(setting for group in provider_spec.stream_groups for setting in group.explicit_settings)
     )
     credential_settings = provider_spec.error_format.credential_settings
-    message = f"{provider_spec.error_format.provider_name} knows none of the batches that are named. Correct {settings}, or {credential_settings}"
-    return f"{message}, which may belong to another account."
+    return (
+        f"{provider_spec.error_format.provider_name} knows none of the batches that are named. "
+        f"Correct {settings}, or {credential_settings}, which may belong to another account."
+    )

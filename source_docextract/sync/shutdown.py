@@ -1,4 +1,4 @@
-"""A stop that is asked for from outside: by a signal, or by a reader who has closed the pipe."""
+"""The request to stop a sync: a signal, or a consumer that has closed the pipe."""
 
 from __future__ import annotations
 
@@ -7,42 +7,53 @@ from contextlib import contextmanager
 
 
 class Shutdown:
-    """Whether the thread that delivers has to end. It looks after each message, and is interrupted where it waits.
+    """The stop request for the thread that emits messages.
 
-    Nowhere else: what raised wherever a signal happens to strike would tear a line that is being written, and keep
-    streams from saying how they ended.
+    That thread checks for a request after each message, and is interrupted while it waits for a response. It is not
+    interrupted anywhere else: an exception at an arbitrary point would cut a line that is being written, and keep
+    streams from emitting their terminal statuses.
 
     Args:
-        before_waiting: called by that thread each time that it has nothing to do.
+        on_wait: called each time before that thread waits, for instance to flush the output.
     """
 
     def __init__(self, on_wait: Callable[[], None] = lambda: None) -> None:
         self.exit_code: int | None = None
-        """The exit code that was asked for."""
+        """The requested exit code; None while no stop is requested."""
         self._on_wait = on_wait
         self._is_waiting = False
 
     @property
     def signal_number(self) -> int | None:
-        """The signal that asked, which the exit code names as shells do: 128 more than its number."""
+        """Return the signal behind the exit code, which is 128 + its number, as in shells."""
         return self.exit_code - 128 if self.exit_code is not None and self.exit_code > 128 else None
 
     def request(self, exit_code: int) -> None:
-        """For a signal handler, which runs in the thread that delivers. The first who asks names the code."""
+        """Request a stop; the exit code of the first request stays.
+
+        Signal handlers call this. Python runs them in the main thread, which is the one that emits messages, so raising
+        here interrupts its wait.
+        """
         self.exit_code = exit_code if self.exit_code is None else self.exit_code
         if self._is_waiting:
             self.raise_if_requested()
 
     def raise_if_requested(self) -> None:
-        """Raises SystemExit if it has been asked for."""
+        """Raise SystemExit if a stop is requested.
+
+        Raises:
+            SystemExit: with the requested exit code.
+        """
         if self.exit_code is not None:
             raise SystemExit(self.exit_code)
 
     @contextmanager
     def interruptible_wait(self) -> Iterator[None]:
+        """Let a stop request interrupt the block, which waits and writes nothing."""
         self._on_wait()
         self._is_waiting = True
         try:
+            # A request that came between the last message and the line above would go unnoticed for a whole wait.
             self.raise_if_requested()
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The streams of one sync: the rows that each of them makes of a snapshot."""
+"""The selected streams of one sync, and the messages they make of a snapshot."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from ..tables.rows import Record, RenderOptions, Row, RowGroup, Table
 from . import messages
 
 _RECORDS_MADE_FIRST = 1000
-"""Records of one stream that are made before the first of a batch is given out."""
+"""Records of a snapshot that a stream makes before it emits the first one."""
 
 
 @dataclass(slots=True)
 class PreparedMessages:
-    """What one stream has to say about a snapshot.
+    """The messages that one stream has for a snapshot.
 
     Attributes:
-        marks: those of all its rows; None where the snapshot does not hold them.
-        observed_at: of its records.
-        ready, rest: its messages: those that are made, and then those that are still to be.
+        row_hashes: the hashes of all rows of the snapshot, also of unchanged ones; None where it does not hold any.
+        observed_at: the value of that column in the new records.
+        later_messages: makes the remaining messages; to be read after `first_messages`.
+        first_messages: the messages that are made already.
     """
 
     row_hashes: list[str] | None
@@ -39,14 +40,19 @@ class PreparedMessages:
 
 @dataclass(slots=True)
 class Stream:
-    """One configured stream.
+    """One selected stream.
 
     Attributes:
-        product: what feeds it.
-        view: how its rows are to look.
-        tell: makes messages of its records.
-        rows: records emitted so far.
-        trouble: why it will end incomplete: the first of all reasons, or that its provider was given up.
+        name: the name in Airbyte's catalog, such as `docmap_results`.
+        product_name: the product (`StreamGroup.name`) whose snapshots feed the stream.
+        table: the kind of stream: its columns, and the rows that it makes of a snapshot.
+        render_options: the options for the content of its rows.
+        state: its state, with the ledgers of its product and of the product that refers to it.
+        make_messages: makes messages of its records.
+        record_count: number of records emitted so far.
+        error: the reason why the stream will end incomplete, or None. The first reason stays, unless its provider is
+            aborted.
+        has_ended: whether its terminal status was emitted.
     """
 
     name: str
@@ -60,31 +66,43 @@ class Stream:
     has_ended: bool = False
 
     def get_ledger(self, product_name: str) -> Ledger:
-        """What this stream remembers of a product: of its own the batches, of another one the links."""
+        """Return this stream's ledger of its own product, or of the referring one."""
         return self.state.ledger if product_name == self.product_name else self.state.reference_ledger
 
     def fail(self, error: ConnectorError, *, is_final: bool = False) -> None:
+        """Mark the stream as incomplete.
+
+        The first reason stays, unless `is_final` replaces it.
+        """
         if self.error is None or is_final:
             self.error = error
 
     def build_rows(self, snapshot: Snapshot, now: datetime) -> list[Row | RowGroup] | None:
-        """All rows of a snapshot; None where it does not tell them, or is nothing this stream wants."""
+        """Return all rows of a snapshot.
+
+        Returns:
+            None if the provider does not report this kind of rows yet ("waiting"), or if the ledger does not track the
+            partition. An empty list means that there are none.
+        """
         ledger = self.state.ledger
         if not ledger.tracks(snapshot.ref) or not self.table.is_reported(snapshot):
             return None
+        # The provider calls the batch unfinished; the row says that the connector has given it up.
         is_stalling = ledger.is_stalling(snapshot, now)
         effective_snapshot = replace(snapshot, status=PartitionStatus.STALLED) if is_stalling else snapshot
         return list(self.table.build_rows(effective_snapshot, self.render_options))
 
     def prepare(self, snapshot: Snapshot, now: datetime) -> PreparedMessages:
-        """Make the messages of those rows of a snapshot that are new or changed.
+        """Make the messages of the new and changed rows of a snapshot.
 
-        The first thousand are made here, and serialised where they are to be printed: whatever goes wrong with one of
-        them does so before anything is delivered or written down. To make all of them first would take memory for each.
+        The first thousand records are made here, and serialized if they are to be printed. So a fault in one of them is
+        raised before anything is emitted or recorded. To make all of them here would take memory for each record.
         """
         rows = self.build_rows(snapshot, now)
         row_hashes = None if rows is None else [row.row_hash for row in rows]
+        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
         delivered_hashes = self.state.ledger.get_delivered_hashes(snapshot, row_hashes)
+        # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
         new_records = _stamp_records(
             [row for row in rows or () if row.row_hash not in delivered_hashes], format_rfc3339(observed_at)
@@ -101,10 +119,15 @@ class Stream:
         return prepared
 
     def emit(self, snapshot: Snapshot, prepared: PreparedMessages | None, now: datetime) -> Iterator[AirbyteMessage]:
-        """Give out what is prepared, and then write the batch down; that alone, where None is given.
+        """Emit the prepared messages, then record the snapshot in the ledger.
 
-        No state is written in between. So what goes wrong on the way, at whichever row, leaves the batch unread, and
-        what is out by then comes again.
+        No state is emitted in between. So after a fault at any row the batch counts as unread, and the next sync emits
+        all its rows again.
+
+        Args:
+            snapshot: the reading that was prepared.
+            prepared: the messages to emit; None to record the snapshot without emitting its rows.
+            now: the time of the reading.
         """
         ledger = self.state.ledger
         if not ledger.tracks(snapshot.ref):
@@ -112,6 +135,7 @@ class Stream:
         if prepared and prepared.first_messages:
             self.state.observed_at = prepared.observed_at
         for message in chain(prepared.first_messages, prepared.later_messages) if prepared else ():
+            # Airbyte's order of statuses: RUNNING comes right before a stream's first record.
             if not self.record_count:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
@@ -119,7 +143,7 @@ class Stream:
         ledger.record(snapshot, prepared.row_hashes if prepared else None, now)
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
-        """Its one terminal status, with the reason where it is incomplete."""
+        """Emit the terminal status once, after the reason if the stream is incomplete."""
         if self.has_ended:
             return
         self.has_ended = True

@@ -1,7 +1,7 @@
-"""Made-up accounts with each provider: what may happen in them, and what is true of them then.
+"""Fake accounts with each provider: possible events, and the expected rows.
 
-In an account with a short lookback nothing happens to what may be settled already, unless a list tells of it: nobody
-could see it. With a long one anything may.
+With a short lookback, no event changes what may be settled already, unless a list shows the change: the connector could
+not see it. With a lookback that covers the whole schedule, any event may happen.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from docextract_sandbox import DocumentType, NewDocument, NewExtraction, NewFile
 HOUR = 3600.0
 ENVIRONMENTS = ["PRODUCTION", "DEVELOPMENT"]
 ExpectedRow = tuple[str, Any]
-"""A file's status, and the data of its result or None."""
+"""The status of a file, and the data of its result or None."""
 
 
 @dataclass
 class Account:
-    """One product's documents.
+    """The documents of one product.
 
     Attributes:
-        anything: whatever happens is seen, whenever it does.
-        gone: ids of files, and of batches, of which the rows may stay as they were.
-        costs_again: something came to what may have been read and summed up, so that rows may come a second time.
-        batches_again: settings have asked for less and then for more: a batch of which some was read before is asked
-            for once more, and its row comes whether or not that changes it.
+        sandbox: the sandbox that holds them.
+        settings: the settings of the connection; the account adds its own.
+        sees_all_changes: the lookback covers the whole schedule, so the connector sees every change.
+        product: the product, as in the names of its streams.
+        events: the methods that a schedule may call, each with two numbers that choose among the possibilities.
+        exempt_ids: ids of files and batches whose rows may be out of date, such as deleted ones.
+        may_repeat_rows: documents were added to days that may be compacted already, so rows may be repeated.
+        may_repeat_batches: settings were narrowed and widened again. A batch that was read in part is fetched once more
+            then, and its row is emitted even if it did not change.
     """
 
     sandbox: Sandbox
@@ -45,32 +49,36 @@ class Account:
         self.set_up()
 
     def set_up(self) -> None:
+        """Create the templates, and add the settings of the account."""
         raise NotImplementedError
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
-        """By file id, what the warehouse should hold once all is finished."""
+        """Return the rows that the warehouse must hold in the end, by file id."""
         raise NotImplementedError
 
     def finish(self, _pick: int = 0, _variant: int = 0) -> None:
+        """Finish a batch, or everything."""
         raise NotImplementedError
 
     def choose(self, pick: int, variant: int) -> None:
-        """Settings ask for less, for something else, or for all."""
+        """Narrow, change or widen the settings."""
 
     def choose_all(self) -> None:
-        """Settings ask for all that there is."""
+        """Let the settings select everything."""
 
     @property
     def host(self) -> str:
+        """Return the provider of the product: both products of Extracta have the same."""
         return self.product.removesuffix("_classification")
 
     def next_number(self) -> int:
+        """Return a number that no document of the account has."""
         self.counter += 1
         return self.counter
 
 
 class ExtractaAccount(Account):
-    """What both products of Extracta have in common."""
+    """The common part of both products of Extracta."""
 
     template: str
 
@@ -80,38 +88,44 @@ class ExtractaAccount(Account):
 
     @property
     def world(self) -> Any:
+        """Return the sandbox's part for this product."""
         raise NotImplementedError
 
     def new_file(self, kind: int) -> NewFile:
+        """Return a new file; `kind` decides on its content and duration."""
         raise NotImplementedError
 
     def new(self, pick: int, variant: int) -> None:
+        """Upload a batch of one to three files."""
         self.batches.append(
             self.world.upload(self.template, [self.new_file(variant + number) for number in range(1 + pick % 3)])
         )
 
     def is_open(self, batch: str) -> bool:
-        return not self.world.batch(batch).is_finished
+        """Return whether a batch has unfinished files."""
+        return not self.world.get_batch(batch).is_finished
 
     def finish(self, pick: int = 0, variant: int = 0) -> None:
         batch = self.pick_batch(pick) if variant % 2 else None
         self.world.finish(None if batch in self.exempt_ids else batch)
 
     def edit(self, pick: int, variant: int) -> None:
-        """A person corrects what was read."""
+        """Correct the data of a file, as a reviewer would."""
         batch = self.pick_batch(pick)
         if batch and (self.sees_all_changes or self.is_open(batch)) and batch not in self.exempt_ids:
-            files = self.world.batch(batch).files
+            files = self.world.get_batch(batch).files
             if files and not files[variant % len(files)].error:
                 self.world.edit(batch, files[variant % len(files)].name, self.make_correction())
 
     def make_correction(self) -> dict[str, Any]:
+        """Return new data for a file."""
         raise NotImplementedError
 
     def delete(self, pick: int, variant: int) -> None:
+        """Delete a batch, or one of its files."""
         batch = self.pick_batch(pick)
         if batch and self.sees_all_changes and batch not in self.exempt_ids:
-            files = self.world.batch(batch).files
+            files = self.world.get_batch(batch).files
             key = f"{self.template}/{batch}"
             if variant % 2 or len(files) < 2:
                 self.exempt_ids |= {key, batch, *(f"{key}/{new_file.file_id}" for new_file in files)}
@@ -121,19 +135,22 @@ class ExtractaAccount(Account):
                 self.world.delete(self.template, batch, files[0].file_id)
 
     def pick_batch(self, pick: int) -> str | None:
+        """Return one of the batches, None if there are none."""
         return self.batches[pick % len(self.batches)] if self.batches else None
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
         rows = {}
         for template in self.world.template_ids:
-            for batch in self.world.batch_ids(template):
-                for new_file in self.world.batch(batch).files:
+            for batch in self.world.list_batch_ids(template):
+                for new_file in self.world.get_batch(batch).files:
                     row = ("failed", None) if new_file.error else ("processed", new_file.result)
                     rows[f"{template}/{batch}/{new_file.file_id}"] = row
         return rows
 
 
 class ExtractionAccount(ExtractaAccount):
+    """The batches of one extraction template, which lists them."""
+
     product = "extracta"
     events = ("new", "new", "more", "late", "finish", "edit", "delete")
 
@@ -154,24 +171,33 @@ class ExtractionAccount(ExtractaAccount):
         return {"vendor": f"edited {self.next_number()}"}
 
     def more(self, pick: int, variant: int) -> None:
-        """Files are added to a batch, however old."""
+        """Add a file to a batch, however old."""
         batch = self.pick_batch(pick)
         if batch and batch not in self.exempt_ids:
             self.may_repeat_rows = self.may_repeat_rows or not self.sees_all_changes
             self.world.upload(self.template, [self.new_file(variant)], batch)
 
     def late(self, pick: int, variant: int) -> None:
-        """A batch is listed long after it was created. Where days are summed up, one more costs its whole day."""
+        """Create a batch that is listed long after its creation.
+
+        If its day is compacted already, the whole day is read again.
+        """
         self.may_repeat_rows = True
         started_at = self.sandbox.clock.now() - timedelta(days=1 + variant * 5)
         files = [self.new_file(variant + number) for number in range(1 + pick % 3)]
         batch = self.world.upload(self.template, files, started_at=started_at)
         if not self.sees_all_changes or variant > 0:
-            return  # settled since its creation, if it is finished already: too long ago to see what happens to it
+            # A finished batch counts as settled since its creation: later changes may fall out of the lookback.
+            return
         self.batches.append(batch)
 
 
 class ClassificationAccount(ExtractaAccount):
+    """The batches of one classification, listed by it or named in the settings.
+
+    Files of the type `invoice` are handed on to the extraction template.
+    """
+
     product = "extracta_classification"
     events = ("new", "new", "more", "finish", "edit", "delete")
 
@@ -202,6 +228,7 @@ class ClassificationAccount(ExtractaAccount):
         return {"documentType": "other", "confidence": self.next_number() / 1000}
 
     def more(self, pick: int, variant: int) -> None:
+        """Add a file to a batch whose changes the connector sees."""
         batch = self.pick_batch(pick)
         if batch and batch not in self.exempt_ids and (self.sees_all_changes or self.is_listed or self.is_open(batch)):
             self.may_repeat_rows = self.may_repeat_rows or not self.sees_all_changes
@@ -209,6 +236,8 @@ class ClassificationAccount(ExtractaAccount):
 
 
 class AtlasAccount(Account):
+    """Batches of Atlas, all named in the settings; one name is unknown to Atlas."""
+
     product = "atlas"
     events = ("new", "new", "more", "finish", "edit")
 
@@ -217,13 +246,15 @@ class AtlasAccount(Account):
         self.settings["atlas"] = {"batch_ids": ["BATCH-0"]}
 
     def new_document(self, kind: int) -> NewDocument:
+        """Return a new document; `kind` decides on its duration and error."""
         name = {"value": f"{self.next_number()}", "confidence_score": 0.5}
         error = "INVALID_DOC" if kind % 5 == 4 else None
         data = {"document_type": "PAN", "name": name}
         return NewDocument(f"{self.counter}", (0, HOUR)[kind % 2], data, error_code=error)
 
     def new(self, pick: int, variant: int) -> None:
-        # What counts only what is extracted looks whole as soon as the first document is.
+        # If `total_items` counts extracted documents only, a batch looks complete once the first one is extracted.
+        """Submit a batch of 1, 3 or 60 documents: the last has several pages."""
         same_kind = not self.sees_all_changes and self.sandbox.switches.atlas_total_counts_extracted
         documents = [
             self.new_document(variant if same_kind else variant + number) for number in range((1, 3, 60)[pick % 3])
@@ -232,7 +263,10 @@ class AtlasAccount(Account):
         self.settings["atlas"]["batch_ids"] = ["BATCH-0", *self.batches]
 
     def pick_changeable_batch(self, pick: int) -> str | None:
-        """A batch in which what happens will be seen: any, or one that says itself that it is unfinished."""
+        """Return a batch whose changes the connector sees.
+
+        That is any, or with a short lookback one that is unfinished.
+        """
         batch = self.batches[pick % len(self.batches)] if self.batches else None
         if batch is None or self.sees_all_changes:
             return batch
@@ -241,10 +275,12 @@ class AtlasAccount(Account):
         return batch if is_completeness_known and not all(document.is_extracted for document in documents) else None
 
     def more(self, pick: int, variant: int) -> None:
+        """Add a document to a batch."""
         if batch := self.pick_changeable_batch(pick):
             self.sandbox.atlas.add_documents(batch, [self.new_document(variant)])
 
     def edit(self, pick: int, variant: int) -> None:
+        """Change the data of a document."""
         if batch := self.pick_changeable_batch(pick):
             documents = self.sandbox.atlas.get_batch(batch).documents
             if documents:
@@ -255,16 +291,17 @@ class AtlasAccount(Account):
         self.sandbox.atlas.finish(self.batches[pick % len(self.batches)] if variant % 2 and self.batches else None)
 
     def list_expected_rows(self) -> dict[str, ExpectedRow]:
-        return {
-            f"{batch}/{document.document_id}": (
-                ("failed", None) if document.error_code else ("processed", document.file_data)
-            )
-            for batch in self.batches
-            for document in self.sandbox.atlas.get_batch(batch).documents
-        }
+        rows: dict[str, ExpectedRow] = {}
+        for batch in self.batches:
+            for document in self.sandbox.atlas.get_batch(batch).documents:
+                row = ("failed", None) if document.error_code else ("processed", document.file_data)
+                rows[f"{batch}/{document.document_id}"] = row
+        return rows
 
 
 class DocmapAccount(Account):
+    """Extractions of two DocMap templates, in runs and without."""
+
     product = "docmap"
     events = ("new", "new", "new", "finish", "delete", "choose")
 
@@ -273,7 +310,7 @@ class DocmapAccount(Account):
         self.templates = [self.sandbox.docmap.put_template(name) for name in ("Invoices", "Notes")]
 
     def new(self, pick: int, variant: int) -> None:
-        """In no run, a new one, or one that there is already."""
+        """Add extractions without a run, in a new run, or in one that exists."""
         files = [
             NewExtraction(
                 f"{self.next_number()}.pdf",
@@ -284,7 +321,7 @@ class DocmapAccount(Account):
             for number in range(1 + pick % 4)
         ]
         run = (None, "r1", "r2", f"run {self.counter}")[(pick + variant) % 4]
-        # What is made in one moment differs by milliseconds: short pages could not tell more of one from each other.
+        # Each call has a `createdAt` of its own: a short page could not hold all rows that share one.
         created_at = self.sandbox.clock.now() - timedelta(milliseconds=self.counter)
         self.sandbox.docmap.add_extractions(self.templates[variant % 2], files, run, created_at=created_at)
 
@@ -300,11 +337,12 @@ class DocmapAccount(Account):
         self.sandbox.docmap.finish()
 
     def delete(self, pick: int, _variant: int) -> None:
+        """Delete an extraction."""
         ids = self.sandbox.docmap.extraction_ids
         if ids:
             extraction_id = ids[pick % len(ids)]
             view = self.sandbox.docmap.get_extraction(extraction_id)
-            # Nobody tells of what is deleted after it was read: its run keeps counting it until it is asked for again.
+            # No response mentions a deleted extraction: its run keeps counting it until the run is fetched again.
             self.exempt_ids |= {extraction_id, view.run_id or extraction_id}
             self.sandbox.docmap.delete(extraction_id)
 
@@ -318,6 +356,8 @@ class DocmapAccount(Account):
 
 
 class SensibleAccount(Account):
+    """Documents of two types and two environments, single, in batches and portfolios."""
+
     product = "sensible"
     events = ("new", "batch", "batch", "upload", "upload", "finish", "review", "purge", "name", "choose")
 
@@ -327,6 +367,7 @@ class SensibleAccount(Account):
             self.sandbox.sensible.add_document_type(name)
 
     def new_documents(self, pick: int, variant: int) -> list[SensibleDocument]:
+        """Return one to four new documents."""
         return [
             SensibleDocument(
                 f"{self.next_number()}.pdf",
@@ -341,6 +382,7 @@ class SensibleAccount(Account):
         ]
 
     def new(self, pick: int, variant: int) -> None:
+        """Send single documents."""
         environment = ("production", "production", "development")[variant % 3]
         self.sandbox.sensible.extract(self.new_documents(pick, variant), "claims", environment=environment)
 
@@ -367,22 +409,24 @@ class SensibleAccount(Account):
         self.sandbox.sensible.finish()
 
     def find_views(self, predicate: Callable[[Any], bool]) -> list[Any]:
+        """Return the documents that a predicate accepts."""
         views = map(self.sandbox.sensible.get_document, self.sandbox.sensible.extraction_ids)
         return [view for view in views if predicate(view)]
 
     def review(self, pick: int, variant: int) -> None:
+        """Approve or reject a document, with or without a correction."""
         if views := self.find_views(lambda view: any(part.review == "NEEDS_REVIEW" for part in view.parts)):
             parsed = {"edited": {"value": self.next_number(), "type": "number"}} if variant % 2 else None
             status = ("APPROVED", "REJECTED")[variant // 2 % 2]
             self.sandbox.sensible.review(views[pick % len(views)].extraction_id, status, parsed)
 
     def purge(self, pick: int, _variant: int) -> None:
-        """A document is deleted while it is read."""
+        """Delete a document while the provider processes it."""
         if views := self.find_views(lambda view: view.status.value == "PROCESSING"):
             self.sandbox.sensible.purge(views[pick % len(views)].extraction_id)
 
     def name(self, pick: int, _variant: int) -> None:
-        """A batch is named by hand, early or late."""
+        """Name a batch in the settings, early or late."""
         if batches := self.sandbox.sensible.batch_ids:
             self.may_repeat_rows = True
             batch_ids = self.settings["sensible"].setdefault("batch_ids", [])
@@ -395,22 +439,21 @@ class SensibleAccount(Account):
             status = {"COMPLETE": "processed", "FAILED": "failed"}.get(view.status.value, "pending")
             rows[view.extraction_id] = ("failed" if is_lost else status, None if is_lost else self.expected_data(view))
             if is_lost:
-                # Its name and its batch are told by some answers only.
-                self.exempt_ids |= {
-                    view.extraction_id,
-                    *({view.batch_id} if self._is_batch_unknown(view.batch_id) else ()),
-                }
+                # Only some responses have its name and its batch, so its row may lack them.
+                self.exempt_ids.add(view.extraction_id)
+                if self._is_batch_unknown(view.batch_id):
+                    self.exempt_ids.add(view.batch_id)
         return rows
 
     def expected_data(self, view: Any) -> Any:
-        """What is extracted of a document, or of the first of a portfolio."""
+        """Return the data of a document, or of the first document in a portfolio."""
         portfolios = self.sandbox.switches.sensible_portfolios
         if not view.is_portfolio or view.parsed is None or portfolios == "whole":
             return view.parsed
         return {} if portfolios == "no_output" else None
 
     def _is_batch_unknown(self, batch: str | None) -> bool:
-        """Whether no document is left that could tell of the batch."""
+        """Return whether no readable document of a batch names it."""
         ids = self.sandbox.sensible.get_batch(batch).extraction_ids if batch else ()
         views = [self.sandbox.sensible.get_document(document_id) for document_id in ids]
         return all(view.is_too_large or view.is_purged for view in views)

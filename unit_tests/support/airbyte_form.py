@@ -2,8 +2,8 @@
 
 Written after the code of airbyte-platform, August 2026 (`useBuildForm`, `schemaToFormBlock`, `schemaToYup`,
 `ConditionSection`, `useGroupsAndSections`, `removeEmptyProperties`): defaults are filled in everywhere, objects that
-are not wanted included; a choice takes its first entry; what is required inside an object is demanded even where the
-object is optional, but of a choice only what belongs to the chosen entry; names that the spec has not are left out.
+are not wanted included; a choice takes its first entry; the required fields of an object are demanded even if the
+object is optional, but of a choice only those of the chosen entry; names that the spec does not have are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ Values = dict[str, Any]
 
 
 class FormError(Exception):
-    """The form cannot be drawn."""
+    """A spec of which the form cannot be drawn."""
 
 
 class Form:
-    """An empty form, to be filled in by a user."""
+    """A form that a user fills in.
+
+    Attributes:
+        values: the values so far, with the defaults.
+    """
 
     def __init__(self, spec: Schema) -> None:
         self._spec = spec
@@ -30,11 +34,11 @@ class Form:
         _fill_defaults(spec, self.values, keep_existing=False)
 
     def list_options(self, name: str) -> list[str]:
-        """Return what the drop-down of a choice shows."""
+        """Return the titles in the drop-down of a choice."""
         return [option["title"] for option in self._find_choice(name)["oneOf"]]
 
     def choose(self, name: str, title: str) -> None:
-        """Choose an entry of a drop-down; what was filled in before and belongs to it stays."""
+        """Choose an entry of a drop-down; values that belong to it stay."""
         choice, values = self._find_choice(name), self._find_values(name)
         option = choice["oneOf"][self.list_options(name).index(title)]
         key = _find_selector(choice)
@@ -45,16 +49,18 @@ class Form:
         values.update(kept_values)
 
     def list_visible_labels(self, name: str = "") -> list[str]:
-        """Return the labels that are seen without unfolding "Optional fields", in their order."""
-        schema = (_find_chosen_option(self._find_choice(name), self._find_values(name)) if name else self._spec) or {}
+        """Return the labels outside "Optional fields", in their order."""
+        schema: Schema = self._spec
+        if name:
+            schema = _find_chosen_option(self._find_choice(name), self._find_values(name)) or {}
         fields = [(field_name, field) for field_name, field in schema["properties"].items() if "const" not in field]
-        visible_labels = [
-            field["title"]
-            for field_name, field in sorted(fields, key=lambda item: item[1]["order"])
-            if not field.get("airbyte_hidden")
-            and (field_name in schema.get("required", ()) or field.get("always_show") or _is_always_expanded(field))
-        ]
         assert all("order" in field for _, field in fields)
+        visible_labels = []
+        for field_name, field in sorted(fields, key=lambda item: item[1]["order"]):
+            is_required = field_name in schema.get("required", ())
+            is_shown = is_required or field.get("always_show") or _is_always_expanded(field)
+            if is_shown and not field.get("airbyte_hidden"):
+                visible_labels.append(field["title"])
         return visible_labels
 
     def list_invalid_fields(self) -> list[str]:
@@ -67,13 +73,12 @@ class Form:
         return _cast(self._spec, _remove_empty(self.values))
 
     def _find_choice(self, name: str) -> Schema:
-        """Return the schema of a choice, by its dotted path through the entries that are chosen."""
+        """Return the schema of a choice, by its dotted path through the chosen entries."""
         *parents, leaf_name = name.split(".")
-        schema = (
-            _find_chosen_option(self._find_choice(".".join(parents)), self._find_values(".".join(parents)))
-            if parents
-            else self._spec
-        ) or {}
+        schema: Schema = self._spec
+        if parents:
+            parent_name = ".".join(parents)
+            schema = _find_chosen_option(self._find_choice(parent_name), self._find_values(parent_name)) or {}
         choice: Schema = schema["properties"][leaf_name]
         return choice
 
@@ -89,13 +94,13 @@ def _is_always_expanded(field: Schema) -> bool:
 
 
 def _find_selector(choice: Schema) -> str:
-    """Return the name of the constant that marks the entries of a choice: the first that all have."""
+    """Return the name of the first constant that all entries of a choice have."""
     if choice.get("type") != "object":
         raise FormError("the entries of a choice take its type, and have to be objects")
-    constants = [
-        [name for name, field in option["properties"].items() if field.get("const")] for option in choice["oneOf"]
-    ]
-    common_names = [name for name in constants[0] if all(name in names for names in constants)]
+    properties_by_option = [option["properties"] for option in choice["oneOf"]]
+    common_names = [name for name, field in properties_by_option[0].items() if field.get("const")]
+    for properties in properties_by_option:
+        common_names = [name for name in common_names if properties.get(name, {}).get("const")]
     if not common_names:
         raise FormError("the entries of a choice have no constant of one name")
     return common_names[0]

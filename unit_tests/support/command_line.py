@@ -1,4 +1,4 @@
-"""The connector as a process, with the files that Airbyte would write for it."""
+"""The connector as a process, with the files that Airbyte writes for it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-"""A sitecustomize.py, which Python runs at its start: what a plain `pip install .` leaves out is not found."""
+"""A sitecustomize.py, which Python runs at its start: it hides a package that a plain `pip install .` leaves out."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """What a process wrote. A line ends where anything ends a line."""
+    """The output of an ended process.
+
+    Lines end at every separator that `str.splitlines` knows, not only at line feeds: no consumer may see a forged line.
+    """
 
     stdout: str
     stderr: str
@@ -47,21 +50,26 @@ class ProcessResult:
 
     @property
     def lines(self) -> list[str]:
+        """Return the lines of standard output that are not empty."""
         return [line for line in self.stdout.splitlines() if line]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
+        """Return the messages as JSON."""
         return [json.loads(line) for line in self.lines]
 
     def filter_messages(self, message_type: str) -> list[dict[str, Any]]:
+        """Return the messages of one type."""
         return [message for message in self.messages if message["type"] == message_type]
 
     @property
     def log_texts(self) -> list[str]:
+        """Return the texts of the log messages."""
         return [message["log"]["message"] for message in self.filter_messages("LOG")]
 
     @property
     def records(self) -> list[dict[str, Any]]:
+        """Return the data of all records."""
         return [message["record"]["data"] for message in self.filter_messages("RECORD")]
 
 
@@ -74,11 +82,18 @@ def run_connector(
     options_last: bool = False,
     program_text: str = "",
 ) -> ProcessResult:
-    """One verb, with the clock of the sandbox and little patience; `read` reads every stream that there is.
+    """Run one verb in a process with a frozen clock and short retries.
+
+    `read` reads all streams.
 
     Args:
-        last: whether the options come after those of the files, and so in their place.
-        code: a program to be run instead of the command line.
+        folder: where the files for the process are written.
+        verb: `spec`, `check`, `discover` or `read`.
+        settings: the configuration.
+        options: more options of the command line.
+        env: the environment; None for that of the tests.
+        options_last: put `options` after the options of the files, which they then override.
+        program_text: a Python program to run instead of the command line.
     """
     arguments = [verb, *(() if options_last else options)]
     if verb != "spec":
@@ -103,7 +118,7 @@ def run_connector(
 
 
 def build_catalog(settings: Mapping[str, Any]) -> ConfiguredAirbyteCatalog:
-    """Every stream that the settings give."""
+    """Return a configured catalog of all streams that the settings offer."""
     streams = SourceDocextract().discover(log, settings).streams
     modes = {"sync_mode": SyncMode.incremental, "destination_sync_mode": DestinationSyncMode.append_dedup}
     return ConfiguredAirbyteCatalog(streams=[ConfiguredAirbyteStream(stream=stream, **modes) for stream in streams])

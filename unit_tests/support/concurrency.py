@@ -1,4 +1,4 @@
-"""Worlds for syncs of all providers side by side."""
+"""A sandbox for syncs of all providers side by side."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from docextract_sandbox import DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 
 SPACING = 120.0
-"""Seconds between two requests to one of Extracta's result endpoints: more than all else takes on a busy machine."""
-
+"""Seconds between requests to one of Extracta's result endpoints: longer than all other work takes."""
 
 OTHERS = ("docmap", "sensible", "atlas")
+"""The providers without spacing."""
 
 
 def fill_sandbox(sandbox: Sandbox) -> dict[str, Any]:
-    """Documents of all five products, and the settings that bring them."""
+    """Add documents of all five products; return the settings that sync them."""
     template = sandbox.extracta.create("Invoices", ["vendor"])
     for number in range(4):
         sandbox.extracta.upload(template, [NewFile(f"{number}.pdf", 0, {"vendor": "Acme"})])

@@ -1,4 +1,4 @@
-"""Secrets in the forms in which libraries and providers repeat them."""
+"""The encodings in which libraries and providers repeat secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider over TLS, with a certificate of its own, and a proxy before it."""
+"""A server over TLS with a self-signed certificate, and a proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from cryptography.x509.oid import NameOID
 
 @contextmanager
 def serve_tls(prefix: bytes, folder: Path) -> Iterator[tuple[str, threading.Event]]:
-    """A server with a certificate of its own, which begins to answer and falls silent; its address, and when it has."""
+    """Serve the beginning of a response over TLS, then fall silent.
+
+    Args:
+        prefix: the bytes that are sent.
+        folder: where the certificate and its key are written.
+
+    Yields:
+        The URL, and an event that is set when `prefix` has been sent.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(timezone.utc)
@@ -38,7 +46,7 @@ def serve_tls(prefix: bytes, folder: Path) -> Iterator[tuple[str, threading.Even
 
     def serve() -> None:
         connection, _ = listener.accept()
-        # A client that does not trust it walks away.
+        # A client that does not trust the certificate closes the connection.
         with suppress(OSError), context.wrap_socket(connection, server_side=True) as tls_socket:
             tls_socket.recv(65_536)
             tls_socket.sendall(prefix)
@@ -54,7 +62,14 @@ def serve_tls(prefix: bytes, folder: Path) -> Iterator[tuple[str, threading.Even
 
 @contextmanager
 def serve_proxy(refusal: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
-    """One that opens tunnels, or refuses to; its address, and the heads of what it was asked, as they came."""
+    """Serve a proxy that opens tunnels.
+
+    Args:
+        refusal: a response to send instead of opening a tunnel.
+
+    Yields:
+        The URL, and the heads of the requests so far.
+    """
     request_heads: list[bytes] = []
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""A world with all that matters in it, synced once, and syncs of what came after that through bad weather."""
+"""A scenario of two days, whose second day is synced under faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXTRACTA_PRODUCTS = {product.name for product in PRODUCTS if product.provider ==
 PRODUCTS_BY_ENDPOINT = {
     "extracta.viewExtraction": {"extracta"},
     "extracta.getBatchResults": {"extracta"},
-    # What could not be classified may point at extraction batches.
+    # A classification that was not read may refer to extraction batches.
     "extracta.viewClassification": EXTRACTA_PRODUCTS,
     "extracta.getResults": EXTRACTA_PRODUCTS,
     "docmap.extractions": {"docmap"},
@@ -35,23 +35,29 @@ PRODUCTS_BY_ENDPOINT = {
     "atlas.authtoken": {"atlas"},
     "atlas.extracts": {"atlas"},
 }
-"""Every endpoint, and the products of which something is missing where it fails."""
+"""The products that are incomplete when an endpoint fails, by endpoint."""
 
 _PER_PAGE = 3
 
 
 def get_provider(stream: str) -> str:
-    """The provider of a stream, as its settings call it."""
+    """Return the provider of a stream, as the settings name it."""
     return stream.split("_", maxsplit=1)[0]
 
 
 class FaultScenario:
-    """A served world. What is asked of it is the same each time: its clock stands still and nobody changes it.
+    """A served sandbox after two days, with syncs of both days without faults.
+
+    Its clock stands still and its documents do not change, so each sync from one state sends the same requests.
 
     Attributes:
-        healthy: a connection after the syncs of two days in good weather.
-        second, quiet: its second sync, and one after that.
-        quiet_later: the same, of a connection that began on the second day.
+        sandbox: the sandbox.
+        url: its URL.
+        settings: the settings of a connection.
+        baseline: a connection after the syncs of both days, without faults.
+        second_sync: its sync of the second day.
+        quiet_sync: its sync after that, which has nothing new.
+        later_quiet_sync: the second sync of a connection that began on the second day.
     """
 
     def __init__(self, sandbox: Sandbox, url: str, folder: Path, **settings: Any) -> None:
@@ -71,11 +77,11 @@ class FaultScenario:
         self.later_quiet_sync = late_connection.sync()
 
     def new_connection(self) -> Connection:
-        """That has not been synced so far."""
+        """Return a connection that has not been synced."""
         return Connection(self.sandbox, self.url, self.settings)
 
     def first_day_connection(self) -> Connection:
-        """As it was after the first day."""
+        """Return a connection after the sync of the first day."""
         connection = self.new_connection()
         connection.state = deepcopy(self._first_connection.state)
         for stream, rows in self._first_connection.warehouse.items():
@@ -83,10 +89,11 @@ class FaultScenario:
         return connection
 
     def get_product_streams(self, *products: str) -> set[str]:
+        """Return the streams of some products."""
         return {stream for stream in self.baseline.streams if stream.rsplit("_", 1)[0] in products}
 
     def assert_complete(self, connection: Connection, streams: Collection[str]) -> None:
-        """These streams of a warehouse are as they are in good weather."""
+        """Check that some streams of a warehouse have the rows of the baseline."""
         for stream in streams:
             rows, expected_rows = connection.warehouse[stream], self.baseline.warehouse[stream]
             assert rows.keys() == expected_rows.keys(), stream
@@ -96,50 +103,52 @@ class FaultScenario:
     def assert_recovered(
         self, connection: Connection, expected_sync: SyncResult | None = None, repeatable_batch_key: str = ""
     ) -> None:
-        """Nothing is lost, nothing came twice, and nothing lingers: a quiet sync asks for what it always does.
+        """Check that no row was lost or repeated.
+
+        A quiet sync afterwards must send its usual requests.
 
         Args:
-            may_come_again: a batch whose rows may have come twice.
+            connection: a connection that was synced under faults, and once more without.
+            expected_sync: the quiet sync to compare with, `quiet_sync` by default.
+            repeatable_batch_key: a batch whose rows may have been repeated.
         """
         self.assert_complete(connection, self.baseline.streams)
         repeated_rows = [
             connection.warehouse[stream][key] for stream, keys in connection.repeated_ids.items() for key in keys
         ]
-        assert [
-            row for row in repeated_rows if row.get("batch_key") != repeatable_batch_key or not repeatable_batch_key
-        ] == []
+        if repeatable_batch_key:
+            repeated_rows = [row for row in repeated_rows if row.get("batch_key") != repeatable_batch_key]
+        assert repeated_rows == []
         quiet_sync = connection.sync()
         assert (quiet_sync.counts, quiet_sync.requests) == ({}, (expected_sync or self.quiet_sync).requests)
 
     def find_false_losses(self, connection: Connection) -> list[tuple[str, str]]:
-        """The rows that call something missing or failed which is not so in good weather."""
-        return [
-            (stream, key)
-            for stream, rows in connection.warehouse.items()
-            for key, row in rows.items()
-            if row.get("status") in {"missing", "failed"}
-            if row["status"] != self.baseline.warehouse[stream].get(key, {}).get("status")
-        ]
+        """Return the missing or failed rows that have another status in the baseline."""
+        false_losses = []
+        for stream, rows in connection.warehouse.items():
+            for key, row in rows.items():
+                expected_status = self.baseline.warehouse[stream].get(key, {}).get("status")
+                if row.get("status") in {"missing", "failed"} and row["status"] != expected_status:
+                    false_losses.append((stream, key))
+        return false_losses
 
     def assert_rows_explained(self, connection: Connection, stream: str) -> None:
-        """Each row of good weather is there, or others of its provider say why not, which are missing or failed.
+        """Check that absent rows are explained by the errors of missing or failed ones.
 
-        A batch that only its documents or a classification name is not known while they are not.
+        A batch that only its documents or a classification refer to stays unknown while these are unread.
         """
         if self.baseline.warehouse[stream].keys() - connection.warehouse[stream].keys():
-            reasons = [
-                row["error"]
-                for name in connection.streams
-                for key, row in connection.warehouse[name].items()
-                if get_provider(name) == get_provider(stream) and row.get("status") in {"missing", "failed"}
-                if row["status"] != self.baseline.warehouse[name][key]["status"]
-            ]
+            reasons = []
+            for name, key in self.find_false_losses(connection):
+                if get_provider(name) == get_provider(stream):
+                    assert key in self.baseline.warehouse[name], (name, key)
+                    reasons.append(connection.warehouse[name][key]["error"])
             assert reasons, stream
             assert all(reasons), stream
 
 
 def collect_stream_errors(result: SyncResult, *failure_types: FailureType) -> dict[str, str]:
-    """Why each incomplete stream is: in sentences that are fit for a log."""
+    """Return the error of each incomplete stream, after checking its text."""
     errors = [
         message.trace.error for message in result.messages if message.trace and message.trace.type is TraceType.ERROR
     ]
@@ -159,7 +168,7 @@ def collect_stream_errors(result: SyncResult, *failure_types: FailureType) -> di
 
 
 def is_plain_text(text: str) -> bool:
-    """Whether it is sentences, and nothing that only a programmer would understand."""
+    """Return whether a text consists of sentences without traces of code."""
     return bool(re.fullmatch(r"[A-Z0-9][^\n]*\.\)?", text)) and not re.search(
         r"Traceback|Exception|[a-z]Error\b|object at|<|\{", text
     )
@@ -167,8 +176,10 @@ def is_plain_text(text: str) -> bool:
 
 @contextmanager
 def under_faults(scenario: FaultScenario, *faults: Fault) -> Iterator[None]:
-    """Under these faults. Where some are silent, the connector waits a second for each answer, not a minute; where some
-    are too large, an answer may have 1 MB."""
+    """Inject faults during the block.
+
+    The read timeout is one second if a fault stalls, and the largest response 1 MB if a fault sends too much.
+    """
     with pytest.MonkeyPatch.context() as patch, scenario.sandbox.faults.apply_only(*faults):
         if any(fault.kind == "stall" for fault in faults):
             patch.setattr("source_docextract.http.transport.TIMEOUT", (5, 1))
@@ -179,7 +190,10 @@ def under_faults(scenario: FaultScenario, *faults: Fault) -> Iterator[None]:
 
 @contextmanager
 def fault_scenario(folder: Path, **settings: Any) -> Iterator[FaultScenario]:
-    """All lists come in pages of three, so that a small world has several."""
+    """Yield a scenario whose lists have pages of three rows.
+
+    So a small sandbox fills several pages.
+    """
     with (
         pytest.MonkeyPatch.context() as patch,
         frozen_sandbox(classification_batches=True, atlas_total_counts_extracted=False) as (sandbox, url),

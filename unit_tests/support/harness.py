@@ -1,4 +1,4 @@
-"""A connection as Airbyte keeps one: settings, the last state of each stream, and a warehouse that upserts by id."""
+"""A connection like Airbyte's: settings, states, and a warehouse that upserts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,23 @@ from source_docextract.http.rate_limit import RetryPolicy
 _SUBPROCESS_ENTRY = str(Path(__file__).parent / "subprocess_entry.py")
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+"""The time at which the clocks of all sandboxes in the tests start."""
+
 IMPATIENT = RetryPolicy(max_tries=3, first_wait=0.005, max_wait=0.01)
+"""Retries that cost the tests no time."""
 
 log = logging.getLogger("airbyte.test")
 
 
 @dataclass
 class SyncResult:
-    """What one sync printed and asked for."""
+    """The output of one sync, and its requests.
+
+    Attributes:
+        messages: all messages, in order.
+        requests: number of requests by endpoint.
+        error: the exception that ended the sync, or None.
+    """
 
     messages: list[AirbyteMessage] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
@@ -54,6 +63,7 @@ class SyncResult:
 
     @property
     def records(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the emitted rows by stream."""
         records: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for message in self.messages:
             if message.record:
@@ -62,15 +72,17 @@ class SyncResult:
 
     @property
     def counts(self) -> dict[str, int]:
+        """Return the number of emitted rows by stream; streams without rows are left out."""
         return {stream: len(rows) for stream, rows in self.records.items()}
 
     @property
     def states(self) -> list[str]:
-        """The streams of the STATE messages, in the order of the messages."""
+        """Return the streams of the STATE messages, in the order of the messages."""
         return [message.state.stream.stream_descriptor.name for message in self.messages if message.state]
 
     @property
     def statuses(self) -> dict[str, list[str]]:
+        """Return all statuses of each stream, in order."""
         statuses: defaultdict[str, list[str]] = defaultdict(list)
         for message in self.messages:
             trace = message.trace
@@ -80,15 +92,23 @@ class SyncResult:
 
     @property
     def final_statuses(self) -> dict[str, str]:
-        """The last status of each stream."""
+        """Return the last status of each stream."""
         return {stream: statuses[-1] for stream, statuses in self.statuses.items()}
 
     def ids(self, stream: str) -> list[str]:
+        """Return the ids of a stream's rows, in the order of emission."""
         return [row["id"] for row in self.records.get(stream, [])]
 
 
 class Connection:
-    """One connection to a served sandbox."""
+    """One connection to a served sandbox.
+
+    Attributes:
+        settings: the settings of the next sync, with the addresses and keys of the sandbox. Tests change them.
+        clock_offset: how far the connector's clock is ahead of the sandbox's.
+        state: the last state of each stream.
+        warehouse: the last row of each id, by stream.
+    """
 
     def __init__(self, sandbox: Sandbox, url: str, settings: dict[str, Any]) -> None:
         self.sandbox = sandbox
@@ -98,11 +118,11 @@ class Connection:
         self.state: dict[str, AirbyteStateMessage] = {}
         self.warehouse: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self.repeated_ids: defaultdict[str, set[str]] = defaultdict(set)
-        """Ids of rows that came again unchanged though the state that the sync started from covers them."""
+        """Ids of rows that were emitted again unchanged, although the state that the sync started from covers them."""
         self._uncovered_ids: defaultdict[str, set[str]] = defaultdict(set)
-        """Ids of rows that were delivered before this sync, and that no state covers."""
+        """Ids of rows that earlier syncs emitted and that no state covers."""
         self._emitted_ids: defaultdict[str, set[str]] = defaultdict(set)
-        """The same, of this sync."""
+        """Ids of rows that this sync emitted and that no state covers yet."""
         self.settings = deepcopy(settings)
         for provider, base_url in sandbox.get_base_urls(url).items():
             if provider in self.settings:
@@ -113,6 +133,7 @@ class Connection:
 
     @property
     def streams(self) -> list[str]:
+        """Return the streams that the current settings offer."""
         return [stream.name for stream in self.source.discover(log, self.settings).streams]
 
     def sync(
@@ -123,7 +144,15 @@ class Connection:
         sync_id: int | None = None,
         stop_after: int | None = None,
     ) -> SyncResult:
-        """Reads the streams, all by default. With `stop_after` the reader walks away after so many messages."""
+        """Run one sync in this process.
+
+        Args:
+            streams: the streams to select, all by default.
+            catalog: a configured catalog, in place of `streams`.
+            full_refresh: read in full instead of incrementally.
+            sync_id: the id that Airbyte gives to a full refresh.
+            stop_after: close the generator of messages after so many of them.
+        """
         result = SyncResult()
         self.sandbox.journal.clear()
         self._begin_sync()
@@ -144,7 +173,7 @@ class Connection:
         return result
 
     def sync_and_kill(self, *streams: str, message_count: int) -> None:
-        """Reads in a process of its own, which is killed when it has written so many messages."""
+        """Run a sync in a process, and kill it after so many records and states."""
         with self.start_process(*streams) as process:
             assert process.stdout
             for line in process.stdout:
@@ -155,7 +184,10 @@ class Connection:
 
     @contextmanager
     def start_process(self, *streams: str, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        """A sync in a process of its own, whose lines are to be taken; what is left of it in the end is killed."""
+        """Start a sync in a process whose lines the caller reads.
+
+        The process is killed at the end of the block.
+        """
         self._begin_sync()
         with TemporaryDirectory() as folder:
             contents_by_name = {
@@ -167,7 +199,7 @@ class Connection:
                 (Path(folder) / name).write_text(json.dumps(content))
             arguments = [f"--{name}={Path(folder) / name}" for name in contents_by_name]
             now = (self.sandbox.clock.now() + self.clock_offset).isoformat()
-            # On a Python that is no longer supported, the clients of Google's storage say so to standard error.
+            # The clients of Google's storage warn on standard error about Python versions that are out of support.
             command = [sys.executable, "-W", "ignore::FutureWarning", _SUBPROCESS_ENTRY, now, "read", *arguments]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
                 try:
@@ -176,6 +208,7 @@ class Connection:
                     process.kill()
 
     def handle_line(self, line: str) -> AirbyteMessage:
+        """Take in one line of a process, as the platform would."""
         message = AirbyteMessageSerializer.load(json.loads(line))
         self._handle_message(message)
         return message
@@ -183,6 +216,7 @@ class Connection:
     def catalog(
         self, *streams: str, mode: SyncMode = SyncMode.incremental, sync_id: int | None = None
     ) -> ConfiguredAirbyteCatalog:
+        """Return a configured catalog of the named streams, of all streams by default."""
         streams_found = self.source.discover(log, self.settings).streams
         return ConfiguredAirbyteCatalog(
             streams=[
@@ -198,7 +232,7 @@ class Connection:
         )
 
     def get_state_json(self, stream: str) -> dict[str, Any]:
-        """A stream's state as plain JSON."""
+        """Return a stream's state as plain JSON."""
         dumped: dict[str, Any] = AirbyteStateMessageSerializer.dump(self.state[stream])
         state_json: dict[str, Any] = dumped["stream"]["stream_state"]
         return state_json
@@ -207,14 +241,14 @@ class Connection:
         if message.type is Type.RECORD:
             self._store_row(message.record.stream, message.record.data)
         elif message.type is Type.STATE:
-            # As the platform does: through JSON, so that nothing is shared with the source.
+            # The platform keeps states as JSON. A copy that shares objects with the source would hide later changes.
             copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
             self.state[message.state.stream.stream_descriptor.name] = deepcopy(copy)
             covered_ids = self._emitted_ids.pop(message.state.stream.stream_descriptor.name, set())
             self._uncovered_ids[message.state.stream.stream_descriptor.name] -= covered_ids
 
     def _begin_sync(self) -> None:
-        """What no state covers may come again."""
+        """Note that rows which no state covers may be emitted again."""
         for stream, row_ids in self._emitted_ids.items():
             self._uncovered_ids[stream] |= row_ids
         self._emitted_ids.clear()
@@ -229,16 +263,17 @@ class Connection:
 
 @contextmanager
 def frozen_sandbox(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Iterator[tuple[Sandbox, str]]:
-    """A served sandbox whose clock stands still until it is moved."""
+    """Serve a sandbox with a clock that the test moves; yield it and its URL."""
     sandbox = Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
     with serve(sandbox) as url:
         yield sandbox, url
 
 
 def has_same_content(row: dict[str, Any], other_row: dict[str, Any]) -> bool:
-    """Whether two rows say the same: links to files aside, which are signed anew in each answer, and counters.
+    """Return whether two rows have the same content.
 
-    A null is as good as nothing: the command line leaves out columns that are null.
+    Not compared: `observed_at`, URLs of files, which are signed anew in each response, and Sensible's counter
+    `waiting`. A null equals an absent column, since the command line leaves out nulls.
     """
     return _stable_content(row) == _stable_content(other_row)
 
@@ -251,5 +286,6 @@ def _stable_content(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def single(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the only row; fail if there are none or several."""
     assert len(rows) == 1, rows
     return rows[0]

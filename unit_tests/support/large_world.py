@@ -1,4 +1,4 @@
-"""A world that is large enough to be stopped in the middle."""
+"""A sandbox that is large enough for a sync to be stopped in the middle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from docextract_sandbox import (
 
 
 def fill(sandbox: Sandbox) -> dict[str, Any]:
-    """Documents of all five products, more than a pipe holds, and the settings that bring them."""
+    """Add documents of all five products; return the settings that sync them.
+
+    Their messages are more than a pipe holds.
+    """
     template = sandbox.extracta.create("Invoices", ["vendor"])
     batches = [
         sandbox.extracta.upload(template, [NewFile(f"{n}-{k}.pdf", 0, {"vendor": "Acme"}) for k in range(5)])

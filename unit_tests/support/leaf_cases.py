@@ -1,4 +1,4 @@
-"""A second opinion on the values in extracted data: all JSON Pointers there are, then without those of wrappers."""
+"""An independent flattening of extracted data into JSON Pointers and values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 WRAPPER_MARKERS = {"atlas": "confidence_score", "sensible": "type"}
-"""By provider, the key that makes an object with a `value` a wrapper."""
+"""The key that makes an object with a `value` a wrapper, by provider."""
 
 
 def collect_leaves(data: dict[str, Any], provider: str) -> dict[str, Any]:
-    """By path, the values that are to be rows."""
+    """Return the values that must be field rows, by path."""
     flat = dict(_flatten(data, ""))
     wrappers = _find_wrappers(flat, WRAPPER_MARKERS[provider]) if provider in WRAPPER_MARKERS else set()
     values = {}
@@ -19,7 +19,7 @@ def collect_leaves(data: dict[str, Any], provider: str) -> dict[str, Any]:
             (wrapper for wrapper in wrappers if pointer.startswith(f"{wrapper}/")), key=len, default=None
         )
         if enclosing_wrapper is not None and pointer.removeprefix(enclosing_wrapper).split("/")[1] != "value":
-            continue  # what is told about a value
+            continue  # metadata of a value, such as its confidence
         values[pointer.removesuffix("/value") if pointer == f"{enclosing_wrapper}/value" else pointer] = value
     if provider == "atlas":
         values.pop("/document_type", None)
@@ -29,7 +29,7 @@ def collect_leaves(data: dict[str, Any], provider: str) -> dict[str, Any]:
 
 
 def get_original_value(row: dict[str, Any]) -> Any:
-    """The value of a fields row as its provider sent it."""
+    """Return the value of a field row as the provider sent it."""
     value = row.get("value")
     values_by_type = {"number": row.get("number_value"), "boolean": value == "true", "null": None, "string": value}
     return values_by_type[row["value_type"]]

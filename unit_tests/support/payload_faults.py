@@ -1,4 +1,4 @@
-"""Spoils JSON, at random places and in ways that have been seen or may be."""
+"""Random corruptions of JSON: unusual values, renamed keys, odd encodings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 Json = Any
 JsonLocation = tuple[Any, Any]
-"""A container, and the key or index of something in it."""
+"""A container, and the key or index of one of its values."""
 
 
 def nest_deeply(depth: int) -> Json:
+    """Return objects and lists inside each other, so many levels deep."""
     value: Json = "deep"
     for level in range(depth):
         value = {"a": value} if level % 2 else [value]
@@ -42,11 +43,13 @@ _KEYS = ("", "\ud800", "a\nb", "id", "ID", "Id", "files", "data", "status", "err
 
 
 def pick_unusual_value(random: Random) -> Json:
+    """Return a copy of one of the unusual values."""
     value = random.choice(UNUSUAL_VALUES)
     return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
 
 
 def list_locations(body: Json) -> list[JsonLocation]:
+    """Return the locations of all values in a body, at all levels."""
     locations: list[JsonLocation] = []
     pending = [body]
     while pending:
@@ -58,7 +61,10 @@ def list_locations(body: Json) -> list[JsonLocation]:
 
 
 def corrupt_json(body: Json, random: Random) -> Json:
-    """A good answer with one to four things wrong. What is given is changed."""
+    """Corrupt a good body in one to four places, and return it.
+
+    The argument itself is changed.
+    """
     holder = [body]
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4))):
         locations = list_locations(holder)
@@ -102,7 +108,7 @@ def _wrap(container: Any, key: Any, _locations: list[JsonLocation], random: Rand
 
 
 def _copy(container: Any, key: Any, locations: list[JsonLocation], random: Random) -> None:
-    """The value of something else: another's id, a number where text was."""
+    """Put in the value of another location, such as the id of another document."""
     source, source_key = random.choice(locations)
     if source_key in source if isinstance(source, dict) else source_key < len(source):
         value = source[source_key]
@@ -113,10 +119,10 @@ _CORRUPTIONS = (_replace, _replace, _replace, _remove, _remove, _rename, _repeat
 
 
 def encode_corrupted(body: Json, random: Random) -> bytes:
-    """JSON as some write it: with NaN, bare line ends, lone surrogates, another encoding; now and then broken off."""
+    """Encode a corrupted body: at times in another charset, cut, or with a double key."""
     text = json.dumps(body, ensure_ascii=random.random() < 0.5)
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        text = json.dumps(body)  # no charset has half a letter, so it can only be escaped
+        text = json.dumps(body)  # no charset can encode a lone surrogate, so it has to be escaped
     match random.randrange(40):
         case 0:
             return text.encode("utf-16")

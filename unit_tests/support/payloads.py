@@ -1,4 +1,4 @@
-"""Answers that are good but for one thing."""
+"""A connection whose responses are good except for one change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ JsonChange = Callable[[Any], Any]
 
 @dataclass
 class SpoilingConnection:
-    """A connection, and what becomes of the answers that have something to do with a word."""
+    """A connection behind a proxy that changes some responses.
+
+    Attributes:
+        connection: the connection.
+        sandbox: the sandbox behind the proxy.
+        marker: a text; responses to requests that contain it are changed.
+        change: the change of the parsed body, or None to pass responses unchanged.
+        write: encodes the changed body.
+    """
 
     connection: Connection
     sandbox: Sandbox
@@ -28,15 +36,20 @@ class SpoilingConnection:
     write: Callable[[Any], bytes] = lambda body: json.dumps(body).encode()
 
     def corrupt(self, marker: str, change: JsonChange) -> None:
+        """Change the responses to requests that contain `marker` from now on."""
         self.marker, self.change = marker, change
 
     def restore(self) -> None:
+        """Pass all responses unchanged from now on."""
         self.change = None
 
 
 @contextmanager
 def spoiling_connection(fill: Callable[[Sandbox], dict[str, Any]]) -> Iterator[SpoilingConnection]:
-    """`fill` gives the settings."""
+    """Serve a sandbox behind a proxy that changes some responses.
+
+    `fill` adds its documents and returns the settings.
+    """
     with frozen_sandbox() as (sandbox, url):
 
         def respond(request: ReceivedRequest) -> StubResponse:

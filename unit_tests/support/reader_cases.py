@@ -1,4 +1,4 @@
-"""The readers of all APIs, each with good answers of the sandbox, and what of an answer may not get lost."""
+"""The request flows of all APIs, with good responses and their entries."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ DAY = Window("", truncate_to_day(START), truncate_to_day(START) + timedelta(days
 
 @dataclass(frozen=True)
 class Reader:
-    """One script.
+    """One request flow, with good responses to it.
 
     Attributes:
-        start: a new run of it, as in a sync of its own.
-        product: what reads it.
-        answers: good ones, as JSON, in the order in which they are asked for.
-        entries: what an answer lists, None where it has no list.
-        id_key: where an entry has its id.
-        is_one: the answer is about one document, which is there whatever it says.
-        has_all: of two entries with one id, both are delivered.
-        is_lost: whether an entry cannot be told apart, or is not there to be told.
-        is_elsewhere: whether an entry of a list belongs to another window.
+        name: the name in test ids.
+        start: starts the flow anew, as in a sync of its own.
+        product: the product that it belongs to.
+        responses: good responses as JSON, in the order of the requests.
+        entries: returns the entries that a response lists, None if it has no list.
+        id_key: the key of an entry's id.
+        is_single: the response is about one document, which yields a file row whatever it says.
+        keeps_duplicates: two entries with one id are both delivered.
+        is_unusable: returns whether an entry cannot be identified, so that it is only counted.
+        is_outside_window: returns whether an entry of a list belongs to another window.
     """
 
     name: str
@@ -54,11 +55,14 @@ class Reader:
     is_outside_window: Callable[[Json], bool] = lambda _entry: False
 
     def count_unusable(self, bodies: Sequence[Json]) -> int:
-        """How many entries have to be told of."""
+        """Return the number of entries that the flow must report as unreadable."""
         return sum(self.is_unusable(entry) for entry in self.list_entries(bodies))
 
     def count_expected_ids(self, bodies: Sequence[Json]) -> Counter[str]:
-        """Of the entries that have to be delivered. Who has no id counts as well."""
+        """Count the ids of the entries that must be delivered.
+
+        A missing id counts as an empty one.
+        """
         expected_entries = [
             item
             for item in self.list_entries(bodies)
@@ -67,16 +71,18 @@ class Reader:
         return Counter(get_id(entry, self.id_key) for entry in expected_entries)
 
     def list_entries(self, bodies: Sequence[Json]) -> Iterable[Json]:
+        """Return the entries of all bodies."""
         return (entry for body in bodies for entry in self.entries(body) or ())
 
 
 def get_id(entry: Json, key: str = "id") -> str:
+    """Return the id of an entry as text, empty if it has none."""
     value = entry.get(key) if isinstance(entry, dict) else entry
     return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
 
 
 def count_delivered_ids(result: Any) -> Counter[str]:
-    """The ids of what a script has read."""
+    """Count the ids in the result of a flow."""
     if isinstance(result, ListedRows):
         return Counter(ref.batch_id for ref in result.refs)
     documents = result.documents or () if isinstance(result, Snapshot) else ()
@@ -84,6 +90,8 @@ def count_delivered_ids(result: Any) -> Counter[str]:
 
 
 def entries_at(*keys: str) -> Callable[[Json], list[Json] | None]:
+    """Return a function that returns the list under a path of keys, or None."""
+
     def entries(body: Json) -> list[Json] | None:
         for key in keys:
             body = body.get(key) if isinstance(body, dict) else None
@@ -101,7 +109,7 @@ def _has_no_id(entry: Json) -> bool:
 
 
 def _is_invalid_id(value: Json) -> bool:
-    """Whether it can be no id."""
+    """Return whether a value cannot be an id."""
     return value is not None and type(value) not in {str, int}
 
 
@@ -114,7 +122,10 @@ def _is_unusable_summary(entry: Json) -> bool:
 
 
 def _is_unusable_file(entry: Json) -> bool:
-    """One whose link cannot be read is not told either: what it leads to would never be."""
+    """Return whether a file is unusable, or its reference to a batch unreadable.
+
+    Delivered without its reference, it would hide the batch that it refers to for good.
+    """
     reference = entry.get("extraction") or {} if isinstance(entry, dict) else {}
     is_valid_reference = isinstance(reference, dict) and not any(
         _is_invalid_id(reference.get(key)) for key in ("extractionId", "batchId")
@@ -131,7 +142,10 @@ def _is_unusable_id(entry: Json) -> bool:
 
 
 def _in_adjacent_window(key: str) -> Callable[[Json], bool]:
-    """Near the window and not in it: where days are counted in another zone, the window beside it has the row."""
+    """Return a test for rows up to a day outside the window.
+
+    The provider may count days in another time zone, so the list shows them, and the adjacent window delivers them.
+    """
 
     def is_in_adjacent_window(entry: Json) -> bool:
         created_at = parse_time(entry.get(key))
@@ -144,7 +158,7 @@ def _in_adjacent_window(key: str) -> Callable[[Json], bool]:
 
 @cache
 def build_readers() -> Mapping[str, Reader]:
-    """Asks the sandbox once; what it answers is kept."""
+    """Return all readers by name; the sandbox is asked once for the responses."""
     with frozen_sandbox() as (sandbox, url):
         ids = _fill_sandbox(sandbox)
         base_urls = sandbox.get_base_urls(url).items()
@@ -156,7 +170,7 @@ def build_readers() -> Mapping[str, Reader]:
 
 
 def _fill_sandbox(sandbox: Sandbox) -> dict[str, str]:
-    """Something of everything: finished and not, failed, linked, under review, a portfolio."""
+    """Add documents of all kinds, such as failed, referenced and reviewed ones."""
     template = sandbox.extracta.create("Invoices", ["vendor"])
     files = [NewFile(f"{number}.pdf", 0, {"vendor": f"{number}", "lines": [{"sku": number}]}) for number in range(3)]
     files.append(NewFile("bad.pdf", 0, {}, error="unreadable"))
@@ -218,7 +232,7 @@ def _build_readers(settings: Settings, named_ids: Mapping[str, str]) -> Iterable
         name: str, product: str, start_flow: Callable[[Sequence[StreamGroup]], RequestFlow[Any]], **options: Any
     ) -> Reader:
         responses = _read_responses(start_flow(_order_products(settings, product)), _find_spec(settings, product))
-        start = lambda: start_flow(_order_products(settings, product))  # noqa: E731 (of a sync of its own each time)
+        start = lambda: start_flow(_order_products(settings, product))  # noqa: E731 (a sync of its own each time)
         return Reader(name, start, _order_products(settings, product)[0], tuple(responses), **options)
 
     def fetch(batch_id: str, template_id: str | None = None) -> Callable[[Sequence[StreamGroup]], RequestFlow[Any]]:
@@ -280,13 +294,13 @@ def _find_spec(settings: Settings, product: str) -> ProviderSpec:
 
 
 def _order_products(settings: Settings, product: str) -> list[StreamGroup]:
-    """Those of the plan, the wanted one first."""
+    """Return the products of one provider, the named one first."""
     products = _find_spec(settings, product).stream_groups
     return sorted(products, key=lambda product_group: product_group.name != product)
 
 
 def _read_responses(flow: RequestFlow[Any], plan: ProviderSpec) -> Iterable[bytes]:
-    """What the sandbox answers, in small pages."""
+    """Return the responses of the sandbox to a flow, in small pages."""
     client = BlockingClient(plan.error_format, plan.base_url, headers=plan.headers, login=plan.login)
     page_limits = {"limit": 3, "per_page": 2}
     try:
@@ -308,4 +322,4 @@ def _limit_page(request: Request, limits: Mapping[str, int]) -> Request:
 
 
 UNKNOWN_ID_ERROR = RequestRejected("Nobody knows.", 404, None)
-"""The answer to whatever a spoilt one leads to."""
+"""The response to all requests that a corrupted response leads to."""

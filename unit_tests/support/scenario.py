@@ -1,7 +1,7 @@
-"""A small world that holds all that matters: what there is on a first day, and what comes nine days later.
+"""A small sandbox with partitions of all kinds, and more of them nine days later.
 
-Open and finished batches, named ones and found ones, failed files, several pages, runs, a portfolio, a review, a
-document that is too large, links from classification to extraction.
+It holds open and finished batches, named and listed ones, failed files, several pages, runs, a portfolio, a review, a
+document that is too large, and references from classification to extraction.
 """
 
 from __future__ import annotations
@@ -24,10 +24,18 @@ from docextract_sandbox import (
 from unit_tests.support.harness import START
 
 NEVER = float("inf")
+"""Seconds after which a document finishes that stays pending."""
 
 
 class ExpectedFile(NamedTuple):
-    """One file of some product: its id, its status, and the data of its results by their ids."""
+    """One file that a sync must deliver.
+
+    Attributes:
+        product: its product.
+        key: the id of its row.
+        status: its status.
+        results: the data of its results, by the ids of their rows.
+    """
 
     product: str
     key: str
@@ -36,12 +44,12 @@ class ExpectedFile(NamedTuple):
 
 
 def list_expected_files(sandbox: Sandbox) -> Iterator[ExpectedFile]:
-    """What the sandbox's own worlds hold."""
+    """Return the files that the sandbox holds, read from the sandbox itself."""
     return chain(
-        *(
-            list_files(sandbox)
-            for list_files in (_list_extracta_files, _list_docmap_files, _list_sensible_files, _list_atlas_files)
-        )
+        _list_extracta_files(sandbox),
+        _list_docmap_files(sandbox),
+        _list_sensible_files(sandbox),
+        _list_atlas_files(sandbox),
     )
 
 
@@ -49,8 +57,8 @@ def _list_extracta_files(sandbox: Sandbox) -> Iterator[ExpectedFile]:
     worlds: dict[str, Any] = {"extracta": sandbox.extracta, "extracta_classification": sandbox.classification}
     for product, world in worlds.items():
         for template in world.template_ids:
-            for batch in map(world.batch, world.batch_ids(template)):
-                for file in batch.files if batch.is_finished else ():  # a batch in work shows none
+            for batch in map(world.get_batch, world.list_batch_ids(template)):
+                for file in batch.files if batch.is_finished else ():  # an open batch shows none
                     key = f"{template}/{batch.batch_id}/{file.file_id}"
                     yield ExpectedFile(
                         product, key, file.status.value, {} if file.result is None else {key: file.result}
@@ -87,7 +95,7 @@ def _list_atlas_files(sandbox: Sandbox) -> Iterator[ExpectedFile]:
 
 
 def add_first_day(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
-    """Documents of all products, and the settings that bring them."""
+    """Add documents of all products; return the settings that sync them."""
     day_before = START - timedelta(days=1)
     extracta, classification = sandbox.extracta, sandbox.classification
     listed_template, referenced_template, explicit_template = (
@@ -149,7 +157,7 @@ def add_first_day(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
 
 
 def add_second_day(sandbox: Sandbox, settings: dict[str, Any]) -> None:
-    """More of all, so that each page and each kind of answer is asked for once more."""
+    """Add more of everything, so that a sync requests each kind of response again."""
     now = sandbox.clock.now()
     [listed_template] = settings["extracta"]["extraction_ids"]
     [listed_classifier] = settings["extracta"]["classification_ids"]
@@ -222,7 +230,7 @@ def _new_sensible_document(name: str, seconds: float = 0, **options: Any) -> Sen
 def _add_sensible_batch(
     sandbox: Sandbox, name: str, type_name: str, documents: Sequence[SensibleDocument], created_at: datetime
 ) -> None:
-    """A batch whose documents have all been uploaded but that which is called late."""
+    """Add a batch whose documents are uploaded, except the one named late."""
     batch = sandbox.sensible.add_batch(documents, type_name, name, batch_id=name, created_at=created_at)
     for index, document in enumerate(documents):
         if document.name != "late.pdf":

@@ -1,9 +1,8 @@
-"""Schedules: what happens in all accounts, in any order, between syncs that break off anywhere.
+"""Random schedules of events in all accounts, with interrupted syncs in between.
 
-Days are counted in any zone, pages are short, and settings ask for less and for more in between.
-
-When the world falls quiet, one more sync makes the warehouse equal to the world, for every stream of every provider;
-the next one delivers nothing.
+The sandbox counts days in any time zone, its pages are short, and settings are narrowed and widened in between. At the
+end everything finishes. Then one more sync must make the warehouse equal to the sandbox, for every stream of every
+provider, and the sync after that must emit nothing.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ STREAMS = [f"{account.product}_{kind}" for account in ACCOUNTS for kind in STREA
 EVENTS = sorted({(account_index, event) for account_index, account in enumerate(ACCOUNTS) for event in account.events})
 NUMBERS = st.integers(0, 7)
 FAULT_STATUSES = (429, 500, 503, 501, 200)
-"""Statuses; with 200 comes an answer that nobody can read."""
+"""Statuses of the responses to inject; those with 200 have an unreadable body."""
 STREAM_SUBSETS = st.sets(st.sampled_from(STREAMS), min_size=1)
 HOSTS = ("extracta", "docmap", "sensible", "atlas")
 LISTING_HOSTS = ("docmap", "sensible")
-"""Those that are read out of lists by time."""
+"""The providers with lists by creation time."""
 ZONES = ("UTC", "Etc/GMT+8", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata", "America/New_York")
 SWITCHES = st.fixed_dictionaries(
     {
@@ -60,11 +59,16 @@ ID_ENDPOINTS = (
     "atlas.extracts",
 )
 _MAX_ELAPSED_DAYS = 24
-"""Days that pass at most where edits shall be seen for 30 days after."""
+"""The most days that pass in a schedule with a lookback of 30 days, so that every edit falls into it."""
 
 
 class Schedule(RuleBasedStateMachine):
-    """One sandbox, one connection, five accounts."""
+    """A random schedule over one sandbox, one connection and five accounts.
+
+    Attributes:
+        kill_process: interrupt syncs by killing a process, instead of closing the generator.
+        extra_settings: settings of the connection beside those of the accounts.
+    """
 
     kill_process: ClassVar[bool] = False
     extra_settings: ClassVar[dict[str, Any]] = {}
@@ -76,6 +80,7 @@ class Schedule(RuleBasedStateMachine):
 
     @initialize(sees_all_changes=st.booleans(), short_lookback=st.sampled_from((0, 1, 3)), switches=SWITCHES)
     def begin(self, sees_all_changes: bool, short_lookback: int, switches: dict[str, Any]) -> None:
+        """Serve a sandbox with random switches, and create the accounts."""
         sandbox_context = frozen_sandbox(**switches)
         self.sandbox, url = self._stack.enter_context(sandbox_context)
         settings: dict[str, Any] = {
@@ -93,11 +98,13 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(event=st.sampled_from(EVENTS), pick=NUMBERS, variant=NUMBERS)
     def apply_event(self, event: tuple[int, str], pick: int, variant: int) -> None:
+        """Let one event happen in one account."""
         account_index, name = event
         getattr(self.accounts[account_index], name)(pick, variant)
 
     @rule(hours=st.integers(1, 30), days=st.sampled_from((0, 0, 1, 4, 9)))
     def advance_clock(self, hours: int, days: int) -> None:
+        """Let time pass, within the lookback where every edit must be seen."""
         if self.sees_all_changes and self.elapsed_days + days + 2 > _MAX_ELAPSED_DAYS:
             return
         self.elapsed_days += days + hours // 24 + 1
@@ -105,7 +112,10 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from((None, 0, 2, 5, 40)))
     def move_start_date(self, days: int | None) -> None:
-        """The start date is moved, back or on. Where days are summed up, that costs a day."""
+        """Move `start_date` back or forward, or drop it.
+
+        A day that was compacted under another start date may be read once more, so its rows may be repeated.
+        """
         self.connection.settings.pop("start_date", None)
         if days is not None:
             start = self.sandbox.clock.now() - timedelta(days=days, minutes=1)
@@ -116,10 +126,12 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(streams=STREAM_SUBSETS)
     def sync_streams(self, streams: set[str]) -> None:
+        """Sync some streams."""
         self.sync(streams)
 
     @rule(streams=STREAM_SUBSETS, stop_after=st.integers(1, 150))
     def interrupt_sync(self, streams: set[str], stop_after: int) -> None:
+        """Sync some streams, and interrupt the sync after some messages."""
         if self.kill_process:
             self.connection.sync_and_kill(*self.filter_available(streams), message_count=stop_after)
         else:
@@ -132,47 +144,56 @@ class Schedule(RuleBasedStateMachine):
         status=st.sampled_from(FAULT_STATUSES),
     )
     def sync_with_faults(self, streams: set[str], host: str, times: int, status: int) -> None:
+        """Sync while half of one provider's requests fail."""
         fault = Fault("status", f"{host}.*", times=times, share=0.5, status=status, body=[] if status == 200 else "")
         with self.sandbox.faults.apply_only(fault):
             self.sync(streams)
 
     @rule(
-        streams=STREAM_SUBSETS, host=st.sampled_from(HOSTS), times=st.integers(1, 12), name=st.sampled_from(sorted(TRANSIENT_4XX_FAULTS)),
+        streams=STREAM_SUBSETS,
+        host=st.sampled_from(HOSTS),
+        times=st.integers(1, 12),
+        name=st.sampled_from(sorted(TRANSIENT_4XX_FAULTS)),
         share=st.sampled_from((0.3, 1.0)),
-    )  # fmt: skip
+    )
     def sync_with_refusals(self, streams: set[str], host: str, times: int, name: str, share: float) -> None:
-        """What is refused says nothing of what was asked for."""
+        """Sync while requests are rejected: a rejection proves nothing about a partition."""
         fault = replace(TRANSIENT_4XX_FAULTS[name], endpoint=f"{host}.*", times=times, share=share)
         with self.sandbox.faults.apply_only(fault):
             self.sync(streams)
 
     @rule(streams=STREAM_SUBSETS, endpoint=st.sampled_from(ID_ENDPOINTS), times=st.integers(1, 12))
     def sync_with_unknown_ids(self, streams: set[str], endpoint: str, times: int) -> None:
-        """The documented answer about an unknown id is no end either, while somebody names or lists it."""
+        """Sync while ids are unknown: named or listed partitions must be retried later."""
         self.had_unknown_ids = True
         with self.sandbox.faults.apply_only(Fault("unknown id", endpoint, times=times)):
             self.sync(streams)
 
     def sync(self, streams: set[str], stop_after: int | None = None) -> None:
+        """Sync those of the streams that exist."""
         self.connection.sync(*self.filter_available(streams), stop_after=stop_after)
 
     def filter_available(self, streams: set[str]) -> list[str]:
+        """Return those of the streams that exist, at least one."""
         matches = [stream for stream in self.connection.streams if stream in streams]
         return matches or self.connection.streams[:1]
 
     def teardown(self) -> None:
+        """Check the promises at the end of the schedule."""
         with self._stack:
             if hasattr(self, "accounts"):
                 self.check()
 
     def check(self) -> None:
+        """Finish everything, sync, and compare the warehouse with the sandbox."""
         self.connection.settings.pop("start_date", None)
         for account in self.accounts:
             account.choose_all()
-        for account in (*self.accounts, *self.accounts):  # what is classified may be handed on, and finish then
+        # Twice: a classification that finishes may hand its file on to an extraction, which has to finish too.
+        for account in (*self.accounts, *self.accounts):
             account.finish()
         if self.had_unknown_ids:
-            # What was not known is looked for ever more seldom: at the latest when its age has doubled.
+            # Missing partitions are polled at growing intervals: the next poll is due when their age has doubled.
             self.connection.sync()
             self.sandbox.clock.advance(days=self.elapsed_days + 2)
         last_sync = self.connection.sync()
@@ -187,7 +208,7 @@ class Schedule(RuleBasedStateMachine):
         assert self.connection.sync().counts == {}
 
     def check_rows(self, account: Account) -> None:
-        """Files and results, against the world itself."""
+        """Compare the rows of files and results with the sandbox itself."""
         expected_rows = account.list_expected_rows()
         files = self.connection.warehouse[f"{account.product}_files"]
         results = self.connection.warehouse[f"{account.product}_results"]
@@ -200,7 +221,7 @@ class Schedule(RuleBasedStateMachine):
             assert key not in actual_rows or actual_rows[key][0] == row[0] or key in account.exempt_ids, key
 
     def check_fields(self, account: Account) -> None:
-        """Every value of every result; what an edit has taken away has another digest."""
+        """Compare the field rows of every result with an independent flattening."""
         values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for row in select_current_fields(self.connection, account.product).values():
             values[row["result_key"]][row["path"]] = get_original_value(row)
@@ -209,7 +230,7 @@ class Schedule(RuleBasedStateMachine):
             assert key.split("#")[0] in account.exempt_ids or values[key] == expected, (key, values[key], expected)
 
     def check_columns(self, account: Account, fresh_connection: Connection) -> None:
-        """Every column of every stream, against what someone reads who comes new."""
+        """Compare every column of every stream with the warehouse of a new connection."""
         for kind in STREAM_KINDS:
             stream = f"{account.product}_{kind}"
             rows, expected_rows = self.connection.warehouse[stream], fresh_connection.warehouse[stream]
@@ -221,10 +242,9 @@ class Schedule(RuleBasedStateMachine):
                 assert key in exempt_keys or has_same_content(rows[key], row), (stream, rows[key], row)
 
     def check_repeats(self, account: Account) -> None:
-        """What came twice had been delivered after the state that the sync went on from."""
-        same_host_accounts = [
-            other for other in self.accounts if other.host == account.host
-        ]  # what is classified is handed on
+        """Check that no row was repeated unchanged, except where the events allow it."""
+        # All accounts of the host: a repeated classification hands its files on to the extractions.
+        same_host_accounts = [other for other in self.accounts if other.host == account.host]
         if not any(other.may_repeat_rows for other in same_host_accounts):
             for stream, keys in self.connection.repeated_ids.items():
                 is_batches = stream.endswith("_batches")
@@ -233,7 +253,10 @@ class Schedule(RuleBasedStateMachine):
 
 
 def select_current_fields(connection: Connection, product: str) -> dict[str, dict[str, Any]]:
-    """Those that belong to their result as it is now: the digest says so."""
+    """Return the field rows whose digest is that of their result.
+
+    The others are left over from before an edit.
+    """
     results = connection.warehouse[f"{product}_results"]
     rows = connection.warehouse[f"{product}_fields"]
     digests = {key: row["digest"] for key, row in results.items()}
@@ -241,12 +264,16 @@ def select_current_fields(connection: Connection, product: str) -> dict[str, dic
 
 
 class KilledSchedule(Schedule):
-    """The same, but what breaks off is a process of its own; at least one does, when all has been finished."""
+    """A schedule whose interrupted syncs are killed processes.
+
+    One more is killed at the end.
+    """
 
     kill_process = True
 
     @initialize(kill_after=st.integers(1, 40))
     def choose_kill_time(self, kill_after: int) -> None:
+        """Choose after how many messages the last process is killed."""
         self.kill_after = kill_after
 
     def check(self) -> None:
@@ -257,7 +284,10 @@ class KilledSchedule(Schedule):
 
 
 class TypedSchedule(Schedule):
-    """The same with typed tables, as they are discovered before each sync; in bad weather with those known before."""
+    """A schedule with typed tables, discovered before each sync.
+
+    If the discovery fails, the last known tables are used.
+    """
 
     extra_settings: ClassVar[dict[str, Any]] = {"typed_tables": True}
 
@@ -275,6 +305,7 @@ class TypedSchedule(Schedule):
         )
 
     def is_typed(self, name: str, hosts: Collection[str]) -> bool:
+        """Return whether a stream is a typed table of one of the hosts."""
         return name not in STREAMS and name.split("_", maxsplit=1)[0] in hosts
 
     def check(self) -> None:
@@ -283,7 +314,7 @@ class TypedSchedule(Schedule):
         super().check()
 
     def check_columns(self, account: Account, fresh_connection: Connection) -> None:
-        """Of typed tables those columns that the row had when it was sent."""
+        """Compare typed tables as well, in the columns each row had when emitted."""
         super().check_columns(account, fresh_connection)
         for stream in fresh_connection.warehouse.keys() - STREAMS:
             if stream.startswith(f"{account.product}_") and account.product != "extracta_classification":

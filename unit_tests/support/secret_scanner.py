@@ -1,9 +1,10 @@
-"""Listens to all that the connector says while a test runs, and finds the secrets in it.
+"""A scanner that finds secrets in all output of the connector while a test runs.
 
-All means: log records at DEBUG with their tracebacks, the messages that `spec`, `check`, `discover` and `read` give
-out, the errors that they and single requests end with, as Python would print them, and what processes of the connector
-write. What is secret is learned from what the connector is given: keys and tokens; and anything that looks like a
-signed link, which only the data of a record may hold.
+It scans log records at DEBUG with their tracebacks, the messages of `spec`, `check`, `discover` and `read`, the errors
+of these and of single requests as Python prints them, and the output of the connector's processes.
+
+Secrets are the keys and tokens that the connector is given, and anything that looks like a signed URL. Only the data of
+a record may hold signed URLs.
 """
 
 from __future__ import annotations
@@ -39,20 +40,19 @@ SECRET_PATTERNS = {
     for marker in ("signature", "sig", "credential", "security-token")
 }
 SECRET_PATTERNS["://"] = re.compile(r"://[^/\s\"'\\]*:[^/\s\"'\\]*@")
-SECRET_PATTERNS["eyj"] = re.compile(
-    r"\beyJ(?:hbGci|0eXAi|raWQi)[\w-]{8,}"
-)  # any "eyJ" would be found in the marks of a state
-"""What a signed link, an address with a password and a token look like, by what each must have in small letters."""
+# A token is matched by the start of a JWT's header, since a bare "eyJ" may occur in the row hashes of a state.
+SECRET_PATTERNS["eyj"] = re.compile(r"\beyJ(?:hbGci|0eXAi|raWQi)[\w-]{8,}")
+"""The patterns of signed URLs, URLs with a password and tokens, by a lower-case text that each match contains."""
 
 FAKE_SECRETS = ("s1gned", "passw0rd", "s3cr3t", "a-wrong-")
-"""Words that stand for secrets in these tests."""
+"""Parts of the fake secrets in the tests."""
 
-_MIN_SECRET_LENGTH = 8  # to be told from other words
+_MIN_SECRET_LENGTH = 8  # shorter ones occur in other words
 _SECRET_SETTINGS = ("api_key", "client_id", "client_secret")
 
 
 def find_leaks(text: str, secrets: Iterable[str]) -> list[str]:
-    """What in a text must not be there; links and made-up secrets included."""
+    """Return the secrets in a text, including signed URLs and fake secrets."""
     lowered = text.lower()
     matches = [
         match[0] for marker, pattern in SECRET_PATTERNS.items() if marker in lowered for match in pattern.finditer(text)
@@ -61,9 +61,9 @@ def find_leaks(text: str, secrets: Iterable[str]) -> list[str]:
 
 
 def find_secrets(text: str, secrets: Iterable[str]) -> list[str]:
-    """The secrets that a text holds in one form or another."""
+    """Return those of the given secrets that a text holds, in any of their encodings."""
     lowered = text.lower()
-    # A copy: a worker may learn of a token meanwhile.
+    # A copy: the client's thread may add a token meanwhile.
     return [secret for secret in tuple(secrets) if any(form in lowered for form in _encoded_forms(secret))]
 
 
@@ -77,24 +77,32 @@ def _encoded_forms(secret: str) -> set[str]:
 
 
 class SecretScanner:
-    """What was heard in one test."""
+    """The secrets known in one test, and the leaks that were found.
+
+    Attributes:
+        secrets: the keys and tokens in use.
+        leaks: a description of each leak.
+        scanned_characters: how much text was scanned.
+    """
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
         self.leaks: list[str] = []
         self.scanned_characters = 0
         self.discarded_outputs: list[IO[bytes]] = []
-        """What processes wrote that no test looks at."""
+        """Files with the output of processes that a test discards; they are scanned at its end."""
         self.unscanned_types: set[Type] = set()
-        """Messages that are not heard, where a provider sends secrets as data."""
+        """Types of messages that are not scanned, for tests in which a provider sends secrets as data."""
         self._scanned_errors: set[str] = set()
         self._scanned_hashes: set[int] = set()
 
     def add_secrets(self, *values: str) -> None:
+        """Add keys and tokens to look for."""
         secrets = {value.removeprefix("Bearer ") for value in values}
         self.secrets |= {secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH}
 
     def scan(self, source: str, text: str) -> None:
+        """Look for secrets in a text; `source` names its origin in a leak's description."""
         self.scanned_characters += len(text)
         if hash(text) in self._scanned_hashes:
             return
@@ -102,6 +110,7 @@ class SecretScanner:
         self.leaks.extend(f"{source}: {leak!r} in {text[:500]!r}" for leak in find_leaks(text, self.secrets))
 
     def scan_message(self, message: AirbyteMessage) -> None:
+        """Look for secrets in a message."""
         if message.type in self.unscanned_types:
             return
         if isinstance(message, RecordLines):
@@ -113,7 +122,10 @@ class SecretScanner:
             self.scan_line(orjson.dumps(AirbyteMessageSerializer.dump(message)).decode(), is_record=False)
 
     def scan_line(self, text: str, *, is_record: bool) -> None:
-        """A record may hold links, and nothing else that opens something."""
+        """Look for secrets in a line.
+
+        A record may hold signed URLs, but no keys and tokens.
+        """
         if not is_record:
             self.scan("message", text)
             return
@@ -121,10 +133,12 @@ class SecretScanner:
         self.leaks.extend(f"record: {secret!r} in {text[:500]!r}" for secret in find_secrets(text, self.secrets))
 
     def scan_output(self, text: str) -> None:
+        """Look for secrets in the output of a process."""
         for line in text.splitlines():
             self.scan_line(line, is_record=line.startswith('{"type":"RECORD"'))
 
     def scan_error(self, error: BaseException) -> None:
+        """Look for secrets in an error and its traceback."""
         if repr(error) not in self._scanned_errors:
             self._scanned_errors.add(repr(error))
             traceback_exception = traceback.TracebackException.from_exception(error)
@@ -132,7 +146,10 @@ class SecretScanner:
 
 
 def _format_exception(error: traceback.TracebackException) -> str:
-    """As Python prints it, but for the lines of the tests, which may be about a secret."""
+    """Format an error as Python prints it, without the lines of the tests.
+
+    These may hold secrets.
+    """
     error.stack = traceback.StackSummary.from_list([frame for frame in error.stack if "_tests" not in frame.filename])
     for linked_error in (error.__cause__, error.__context__):
         if linked_error:
@@ -146,7 +163,7 @@ class _ScanningHandler(logging.Handler):
         self.scanner = scanner
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Of others only warnings are printed, and as the command line prints them."""
+        """Scan a record; those of other loggers pass the filter of the command line first."""
         if not record.name.startswith("airbyte"):
             record = copy(record)
             SanitizingFilter().filter(record)
@@ -155,14 +172,14 @@ class _ScanningHandler(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def leak_scanner(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretScanner]:
-    """Fails the test in which the connector told a secret."""
+    """Fail a test in which the connector outputs a secret."""
     scanner = SecretScanner()
     handler, logger, root = _ScanningHandler(scanner), logging.getLogger("airbyte"), logging.getLogger()
     level = logger.level
     logger.setLevel(logging.DEBUG)
     for root_handler in root.handlers:
         if isinstance(root_handler.formatter, AirbyteLogFormatter):
-            root_handler.setLevel(logging.INFO)  # what is heard here need not be printed as well
+            root_handler.setLevel(logging.INFO)  # scanned here, so DEBUG records need not be printed too
     root.addHandler(handler)
     _scan_source(scanner, monkeypatch)
     _scan_clients(scanner, monkeypatch)
@@ -212,7 +229,7 @@ def _scan_source(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _scan_clients(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learns the keys and tokens in use, and hears every error that is made."""
+    """Collect the keys and tokens in use, and scan every error that is created."""
     original_init, original_log_in, original_error_init = Client.__init__, Client._log_in, ConnectorError.__init__
 
     def scanned_init(self: Client, *args: Any, **options: Any) -> None:
@@ -247,7 +264,7 @@ def _scan_clients(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> No
 
 def _scan_processes(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> None:
     class ScannedProcess(subprocess.Popen[Any]):
-        """One whose output is heard as well, also where the test throws it away."""
+        """A process whose output is scanned, also if the test discards it."""
 
         def __init__(self, args: Any, *positional: Any, **options: Any) -> None:
             if is_connector_process(args):
@@ -273,7 +290,7 @@ def _scan_processes(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class _Tee:
-    """A pipe whose lines are heard as they are read."""
+    """A pipe whose lines are scanned as they are read."""
 
     def __init__(self, pipe: Any, scanner: SecretScanner) -> None:
         self._pipe, self._scanner = pipe, scanner
@@ -300,6 +317,7 @@ class _Tee:
 
 
 def is_connector_process(args: Any) -> bool:
+    """Return whether a command line starts the connector."""
     return isinstance(args, list) and any(
         Path(str(argument)).name in {"source-docextract", "source_docextract", "subprocess_entry.py"}
         for argument in args
@@ -307,7 +325,7 @@ def is_connector_process(args: Any) -> bool:
 
 
 def _read_config_secrets(args: list[str]) -> Iterator[str]:
-    """Those in the settings that a process is started with."""
+    """Return the secrets in the settings that a process is started with."""
     arguments = " ".join(map(str, args)).replace("=", " ").split()
     for path in (argument for argument in arguments if argument.endswith("config") or argument.endswith("config.json")):
         if Path(path).is_file():

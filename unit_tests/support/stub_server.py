@@ -1,4 +1,4 @@
-"""A provider that answers from a script: an HTTP server on loopback for the client's tests, and a driver of scripts."""
+"""An HTTP server with prepared responses, and a driver of request flows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEY = "key-0123456789abcdef"
 QUICK = RetryPolicy(max_tries=3, first_wait=0.01, max_wait=0.02, max_retry_after=90)
 
 StubResponse = tuple[int, Mapping[str, str], Any]
-"""Status, headers, and a body: bytes as they are, other values as JSON, or a callable that answers by itself."""
+"""A status, headers and a body: bytes, a value to send as JSON, or a callable that writes the response."""
 
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One request as it arrived; `at` on the monotonic clock."""
+    """One request as it arrived; `received_at` is on the monotonic clock."""
 
     method: str
     path: str
@@ -41,7 +41,14 @@ class ReceivedRequest:
 
 @dataclass
 class StubServer:
-    """Answers by `answer`; remembers what it was asked, and how many requests were in work at once."""
+    """A server that answers by a function, and records the requests.
+
+    Attributes:
+        respond: returns the response to a request.
+        url: its URL.
+        received: the requests so far.
+        max_concurrent: the largest number of requests that were handled at once.
+    """
 
     respond: Callable[[ReceivedRequest], StubResponse]
     url: str = ""
@@ -51,6 +58,7 @@ class StubServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
+        """Record a request, and send the response to it."""
         request_body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         request = ReceivedRequest(handler.command, handler.path, handler.headers, request_body, time.monotonic())
         with self._lock:
@@ -71,17 +79,18 @@ class StubServer:
 
     @property
     def gaps(self) -> list[float]:
-        """Seconds between the requests, in the order of their arrival."""
+        """Return the seconds between the requests, in the order of their arrival."""
         times = sorted(request.received_at for request in self.received)
         return [later - earlier for earlier, later in pairwise(times)]
 
 
 def ok_response(body: Any, **headers: str) -> StubResponse:
+    """Return a response with the status 200."""
     return 200, headers, body
 
 
 def respond_in_turn(*responses: StubResponse) -> Callable[[ReceivedRequest], StubResponse]:
-    """One answer after the other, the last one for ever."""
+    """Return a function that gives the responses in turn, the last one for ever."""
     remaining = list(responses)
     lock = threading.Lock()
 
@@ -93,19 +102,22 @@ def respond_in_turn(*responses: StubResponse) -> Callable[[ReceivedRequest], Stu
 
 
 def reset_connection(handler: BaseHTTPRequestHandler) -> None:
-    """Breaks the connection without a word."""
+    """Reset the connection without a response."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
 
 
 def reset_after_partial_body(handler: BaseHTTPRequestHandler) -> None:
-    """Promises 1,000 bytes and breaks off after some."""
+    """Announce 1,000 bytes, and close the connection after some of them."""
     _send_head(handler, 200, {}, 1000)
     handler.wfile.write(b'{"files": [')
 
 
 def send_endlessly(prefix: bytes, filler: bytes = b"", pause: float = 0.01) -> Callable[[BaseHTTPRequestHandler], None]:
-    """An answer that begins so and never ends: it falls silent, or goes on by a byte now and then."""
+    """Return a writer of a response that begins with `prefix` and never ends.
+
+    It falls silent, or repeats `filler` with a pause of so many seconds.
+    """
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True
@@ -131,11 +143,12 @@ class _HttpServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that walks away is part of the story."""
+        """Ignore clients that close their connection: tests do so on purpose."""
 
 
 @contextmanager
 def serve_stub(respond: Callable[[ReceivedRequest], StubResponse]) -> Iterator[StubServer]:
+    """Serve on loopback until the end of the block."""
     server = StubServer(respond)
 
     class Handler(BaseHTTPRequestHandler):
@@ -145,7 +158,7 @@ def serve_stub(respond: Callable[[ReceivedRequest], StubResponse]) -> Iterator[S
         do_POST = do_GET  # noqa: N815 (a name that http.server looks for)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     http_server = _HttpServer(("127.0.0.1", 0), Handler)
     server.url = f"http://127.0.0.1:{http_server.server_address[1]}"
@@ -169,10 +182,10 @@ ACME = ErrorFormat(
 
 
 class BlockingClient(Client):
-    """One whose requests are waited for."""
+    """A client whose caller waits for each response."""
 
     def send(self, request: Request) -> Any:
-        """The parsed body, or raises what came instead."""
+        """Return the parsed body of the response, or raise the error."""
         outcomes: SimpleQueue[Any] = SimpleQueue()
         self.submit(request, outcomes.put)
         outcome = outcomes.get()
@@ -183,14 +196,14 @@ class BlockingClient(Client):
 
 
 def create_acme_client(url: str, **options: Any) -> BlockingClient:
-    """A client of an API that is called Acme, with a key and little patience."""
+    """Return a client of an API named Acme, with a key and short retries."""
     options = {"headers": {"Authorization": f"Bearer {KEY}"}, "retry_policy": QUICK, **options}
     return BlockingClient(ACME, url, **options)
 
 
 @contextmanager
 def serve_responses(*responses: StubResponse, **options: Any) -> Iterator[tuple[StubServer, BlockingClient]]:
-    """A server that gives these answers in turn, and a client of it."""
+    """Serve these responses in turn; yield the server and a client."""
     with serve_stub(respond_in_turn(*responses)) as server:
         client = create_acme_client(server.url, **options)
         try:
@@ -200,7 +213,7 @@ def serve_responses(*responses: StubResponse, **options: Any) -> Iterator[tuple[
 
 
 def run_concurrently(send: Callable[[Request], Any], requests: Sequence[Request]) -> list[Any]:
-    """What each of the requests gives, all sent at once by a thread each; an error stands for itself."""
+    """Send requests at once, each in a thread; return bodies or errors in order."""
 
     def get_outcome(request: Request) -> Any:
         try:
@@ -213,7 +226,10 @@ def run_concurrently(send: Callable[[Request], Any], requests: Sequence[Request]
 
 
 def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Thread], list[Any]]:
-    """Starts them; gives the threads and, as they end, what they gave or raised."""
+    """Start calls in threads; return the threads and a growing list of outcomes.
+
+    An outcome is a result or an exception.
+    """
     outcomes: list[Any] = []
 
     def run(call: Callable[[], Any]) -> None:
@@ -229,6 +245,7 @@ def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Threa
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait for a condition; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
@@ -236,7 +253,12 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
 
 
 class TokenServer:
-    """Gives out tokens token-1, token-2, ...; takes only the last one; answers in turn where it is told to."""
+    """A responder that issues the tokens token-1, token-2, ..., the last one valid.
+
+    Args:
+        lifetime: the seconds that it says a token lives.
+        login_responses: responses to logins, in turn, instead of tokens.
+    """
 
     def __init__(self, lifetime: float = 3600, *login_responses: StubResponse) -> None:
         self.lifetime = lifetime
@@ -265,7 +287,7 @@ LOGIN = Login(
 
 
 class RecordingLogger(logging.Logger):
-    """Keeps what it is told, as it would be printed."""
+    """A logger that keeps its lines."""
 
     def __init__(self, level: int = logging.INFO) -> None:
         super().__init__("scripted", level)
@@ -276,9 +298,14 @@ class RecordingLogger(logging.Logger):
 
 
 def play_flow(flow: Generator[Sequence[Request], Any, Any], *responses: Any) -> tuple[Any, list[list[Request]]]:
-    """Plays the provider of a script: one answer, or one error to throw in, for each time that it asks.
+    """Run a request flow with prepared responses.
 
-    Gives what the script returned, and what it asked for each time.
+    Args:
+        flow: the flow.
+        responses: for each step, the responses to send in or an error to throw in.
+
+    Returns:
+        The result of the flow, and its requests at each step.
     """
     requests_by_step: list[list[Request]] = []
     remaining = list(responses)

@@ -1,4 +1,4 @@
-"""The connector's command line with a clock that stands still: a process to be killed."""
+"""The connector's command line with a frozen clock: a process that tests may kill."""
 
 import sys
 from datetime import datetime

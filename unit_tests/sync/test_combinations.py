@@ -1,4 +1,4 @@
-"""What two promises make of each other: keys of another account, lists by time, refusals and settings that change."""
+"""Combinations of promises: changed keys, lists, rejections and settings."""
 
 from __future__ import annotations
 
@@ -225,7 +225,8 @@ class TestMissing:
             row = connection.warehouse["sensible_batches"][batch]
             assert (row["status"], row["files_processed"]) == ("complete", 2)
             if is_explicit and age > 3:
-                connection.repeated_ids.clear()  # a batch tells ids alone, and these are of documents forgotten long since
+                # A batch names ids alone, and the state no longer has their old documents, so these are repeated.
+                connection.repeated_ids.clear()
             assert_quiet(connection)
 
 

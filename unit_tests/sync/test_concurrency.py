@@ -1,4 +1,4 @@
-"""All providers in one sync: none waits for another, and one that is slow or down holds up nobody."""
+"""All providers in one sync: a slow or failing one delays no other."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ ENDPOINTS = {"extracta.getBatchResults", "extracta.getResults"}
 
 
 def test_a_spaced_provider_holds_up_no_other() -> None:
-    """All that they have is read while Extracta waits for its second turn, at each of its two result endpoints."""
+    """Read the other providers to the end while Extracta waits for its second request."""
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_sandbox(sandbox))
-        ended: dict[str, str] = {}
+        status_by_stream: dict[str, str] = {}
         others = {stream for stream in connection.streams if stream.startswith(OTHERS)}
         reading = connection.source.read(log, connection.settings, connection.catalog(), [])
         for message in reading:
             if message.trace and message.trace.stream_status:
                 status = message.trace.stream_status
-                ended[status.stream_descriptor.name] = status.status.value
-            is_read = all(ended.get(stream) == "COMPLETE" for stream in others)
+                status_by_stream[status.stream_descriptor.name] = status.status.value
+            is_read = all(status_by_stream.get(stream) == "COMPLETE" for stream in others)
             if is_read and len(ENDPOINTS & (requests := sandbox.journal.count_requests()).keys()) == 2:
                 break
         reading.close()
 
-    assert {stream for stream, status in ended.items() if status == "COMPLETE"} == others
+    assert {stream for stream, status in status_by_stream.items() if status == "COMPLETE"} == others
     assert requests["sensible.document"] == 250
     assert [requests[endpoint] for endpoint in ENDPOINTS] == [1, 1]
 
@@ -43,12 +43,12 @@ def test_a_provider_that_is_down_costs_its_own_streams_alone(down: str) -> None:
         with sandbox.faults.apply_only(Fault("status", f"{down}.*", status=503)):
             synced = connection.sync()
 
-        assert {stream.startswith(down) for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"} == {
-            True
-        }
-        assert {stream.startswith(down) for stream, end in synced.final_statuses.items() if end == "COMPLETE"} == {
-            False
-        }
+        assert {
+            stream.startswith(down) for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"
+        } == {True}
+        assert {
+            stream.startswith(down) for stream, status in synced.final_statuses.items() if status == "COMPLETE"
+        } == {False}
         assert all(stream.startswith(down) == (stream not in synced.counts) for stream in synced.final_statuses)
         recovery_sync = connection.sync()
         assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}

@@ -1,4 +1,4 @@
-"""The engine with made-up products, where no provider could be made to do what is tested."""
+"""The engine with fake products, for what no provider of the sandbox can produce."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 def make_silent_flow(result: Callable[[], Any]) -> Generator[Any, Any, Any]:
-    """A script that asks nothing."""
+    """Return a request flow that sends no request."""
     return result()
     yield
 
@@ -41,7 +41,7 @@ def make_snapshot(ref: PartitionRef, data: dict[str, Any]) -> Snapshot:
 
 
 def run_sync(*products: StreamGroup) -> tuple[list[AirbyteMessage], list[Stream]]:
-    """A sync of the results streams of one provider."""
+    """Run a sync of the results streams of one provider."""
     plan = ProviderSpec(
         ErrorFormat("Acme", "acme.key", lambda _: None),
         "http://127.0.0.1:9",
@@ -78,7 +78,7 @@ def get_ids(messages: list[AirbyteMessage]) -> list[str]:
     return [message.record.data["id"] for message in messages if message.record]
 
 
-def test_scripts_that_ask_nothing_are_read_at_once() -> None:
+def test_flows_without_requests_are_read_at_once() -> None:
     product = StreamGroup(
         name="acme",
         template_ids=("t",),

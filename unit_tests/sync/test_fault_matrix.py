@@ -1,4 +1,4 @@
-"""Whole syncs through bad weather: every endpoint that a sync calls, every way in which its answers can fail."""
+"""Whole syncs under faults: every endpoint, and every kind of failure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ LASTING_FAULTS = {
 
 
 def _build_rounds() -> list[tuple[str, ...]]:
-    """One endpoint of each provider at a time: providers never meet."""
+    """Return rounds with one endpoint of each provider.
+
+    A fault of one provider does not affect another, so one sync can test four.
+    """
     by_host: dict[str, list[str]] = {}
     for endpoint in PRODUCTS_BY_ENDPOINT:
         by_host.setdefault(endpoint.split(".")[0], []).append(endpoint)
@@ -136,7 +139,10 @@ def test_sync_answers_in_another_charset_say_the_same(fault_world: FaultScenario
 
 
 def combine_with_rounds(names: Iterable[Any], *short: Any) -> list[Any]:
-    """Every one of these with every round. Of the most, `make test` has one round, the longer proofs the others."""
+    """Combine each name with each round.
+
+    `make test` runs one round of most of them, `make test-long` all.
+    """
     return [
         pytest.param(
             name,
@@ -159,15 +165,15 @@ def test_a_fault_that_stays_costs_its_own_streams_and_the_next_sync_picks_them_u
         synced = connection.sync()
 
     reasons = collect_stream_errors(synced, failure)
-    concerned = fault_world.get_product_streams(
+    affected_streams = fault_world.get_product_streams(
         *set().union(*(PRODUCTS_BY_ENDPOINT[endpoint] for endpoint in endpoints))
     )
     # Of a provider that is given up, what had not been asked for by then is missing as well.
     given_up = {
         stream for stream, expected_text in reasons.items() if "failed 3 times in a row" in expected_text
-    } - concerned
-    assert reasons.keys() - given_up == concerned
-    assert set(map(get_provider, given_up)) <= set(map(get_provider, concerned))
+    } - affected_streams
+    assert reasons.keys() - given_up == affected_streams
+    assert set(map(get_provider, given_up)) <= set(map(get_provider, affected_streams))
     fault_world.assert_complete(connection, synced.final_statuses.keys() - reasons.keys())
     recovery_sync = connection.sync()
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
@@ -205,10 +211,12 @@ def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everythi
             if synced.final_statuses[stream] == "COMPLETE":
                 fault_world.assert_rows_explained(connection, stream)
         if name != "unknown id":
-            concerned = fault_world.get_product_streams(
+            affected_streams = fault_world.get_product_streams(
                 *set().union(*(PRODUCTS_BY_ENDPOINT[endpoint] for endpoint in endpoints))
             )
-            assert {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"} >= concerned
+            assert {
+                stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"
+            } >= affected_streams
             assert not fault_world.find_false_losses(connection)
     recovery_sync = connection.sync()
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
@@ -246,7 +254,7 @@ STORM_FAULTS = {
 
 
 def run_storm(fault_world: FaultScenario, seed: int, share: float, *faults: Fault) -> None:
-    """Several syncs while a share of all calls meets one of the faults; then the sun comes out."""
+    """Sync several times while a share of all requests fails, then without faults."""
     is_new = seed % 2 == 1
     connection = fault_world.new_connection() if is_new else fault_world.first_day_connection()
     fault_world.sandbox.faults.random.seed(seed)
@@ -304,7 +312,11 @@ CHECK_ENDPOINTS = {
 
 
 def run_checks(fault_world: FaultScenario) -> list[tuple[str, str]]:
-    """What `check` says of all providers, and of Extracta without templates; errors in sentences."""
+    """Run `check` of all providers, and of Extracta without templates.
+
+    Returns:
+        The error messages.
+    """
     by_hand = fault_world.settings["extracta"]["extraction_batches"]
     check_results = []
     for settings in (fault_world.settings, {"extracta": {"extraction_batches": by_hand}}):
@@ -322,7 +334,7 @@ def test_check_calls_what_is_checked_here(fault_world: FaultScenario) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PASSING_FAULTS if name != "stall"])
-def test_check_waits_for_what_passes_and_says_in_words_what_stays(fault_world: FaultScenario, name: str) -> None:
+def test_check_retries_transient_faults_and_reports_lasting_ones(fault_world: FaultScenario, name: str) -> None:
     with under_faults(
         fault_world, *(replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint in CHECK_ENDPOINTS)
     ):
@@ -339,7 +351,7 @@ def test_check_waits_for_what_passes_and_says_in_words_what_stays(fault_world: F
 
 @pytest.mark.parametrize("endpoint", sorted(CHECK_ENDPOINTS))
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
-def test_check_says_in_words_what_is_refused(fault_world: FaultScenario, name: str, endpoint: str) -> None:
+def test_check_reports_rejections_in_sentences(fault_world: FaultScenario, name: str, endpoint: str) -> None:
     with under_faults(fault_world, replace(REFUSED_ENDPOINTS[name], endpoint=endpoint)):
         refused = run_checks(fault_world)
 

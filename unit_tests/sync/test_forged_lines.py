@@ -1,4 +1,4 @@
-"""What a provider writes cannot begin a line of its own in what is printed, nor stand for what the connector says."""
+"""Text from a provider cannot start a line of the output, nor pass for a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = {"LOG", "DEBUG", "TRACE", "RECORD", "STATE", "CONNECTION_STATUS"}
 
 
 def fill_sandbox(sandbox: Sandbox, url: str) -> dict[str, Any]:
-    """Documents whose names and reasons are such words."""
+    """Add documents whose names and errors are forged lines; return the settings."""
     template = sandbox.extracta.create(FORGED_TEXT, ["vendor"])
     sandbox.extracta.upload(
         template, [NewFile(FORGED_TEXT, 0, error=FORGED_TEXT), NewFile("a", 0, {FORGED_TEXT: FORGED_TEXT})], FORGED_TEXT
@@ -32,13 +32,13 @@ def fill_sandbox(sandbox: Sandbox, url: str) -> dict[str, Any]:
     sandbox.sensible.extract(
         [SensibleDocument(FORGED_TEXT, 0, error=FORGED_TEXT), SensibleDocument(FORGED_TEXT, 0, {"a": None})], "claims"
     )
-    named = {
+    settings = {
         "extracta": {"extraction_ids": [template]},
         "docmap": {},
         "sensible": {},
         "atlas": {"batch_ids": [sandbox.atlas.submit([NewDocument(FORGED_TEXT, 0, error_code=FORGED_TEXT)])]},
     }
-    return Connection(sandbox, url, named).settings
+    return Connection(sandbox, url, settings).settings
 
 
 FORGED_BODY = {"files": [{"fileName": FORGED_TEXT, "status": FORGED_TEXT}], "status": FORGED_TEXT}
@@ -82,4 +82,4 @@ def test_no_line_is_printed_that_the_connector_did_not_write(
         names = {row["file_name"] for row in ran.records if "file_name" in row and row["provider"] != "atlas"}
         assert FORGED_TEXT in names
     elif trouble != "a page":
-        assert any("forged" in line for line in ran.log_texts)  # it is quoted, in a line of somebody else
+        assert any("forged" in line for line in ran.log_texts)  # quoted within another line

@@ -1,6 +1,6 @@
-"""What a sync may cost, as far as that is the same on every machine: requests, bytes of state, memory, and calls.
+"""Machine-independent limits of a sync: requests, state, memory and calls.
 
-How long it takes is measured by `make bench`.
+`make bench` measures the time.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from unit_tests.support.harness import START, Connection, frozen_sandbox
 PACKAGE = str(Path(source_docextract.__file__).parent)
 MONTHS = timedelta(days=200)
 BYTES_PER_OPEN_BATCH = 130
-"""Bytes of one stream's state: its id, when it was first seen, and what its list told."""
+"""Bytes of one stream's state: its id, its first sighting and its listed signature."""
 
 
 def spread_times(count: int, days: int) -> Iterator[Any]:
-    """Moments that are long past, evenly over so many days."""
+    """Return times long past, spread evenly over so many days."""
     return (START - MONTHS + timedelta(days=days * number / count) for number in range(count))
 
 
@@ -143,7 +143,7 @@ class TestState:
 
             sizes = [measure_state(message.state) for message in synced.messages if message.state]
             last = sum(map(measure_state, connection.state.values()))
-            list_overhead = 400 * 2  # lists by time tell of documents and of batches
+            list_overhead = 400 * 2  # lists by time bring entries for documents and batches
             assert len(sizes) >= len(connection.state)
             assert sum(sizes) - last < 64_000 + 40 * list_overhead * len(connection.state)
 
@@ -160,7 +160,10 @@ class TestState:
 
 
 def measure_largest_state(provider: str, batches: int) -> int:
-    """Its bytes after a first sync of batches that lie within a hundred days."""
+    """Return the bytes of the largest state after a first sync.
+
+    The batches lie within a hundred days.
+    """
     with connect(provider, batches) as connection:
         connection.sync()
         return max(map(measure_state, connection.state.values()))
@@ -179,7 +182,10 @@ class TestMemory:
 
 
 def measure_peak_memory(batches: int) -> int:
-    """Bytes that Python holds at most while batches of 50 documents are read from a server in another process."""
+    """Return the peak of Python's memory while batches of 50 documents are read.
+
+    The server runs in another process.
+    """
     with start_server("atlas", batches=batches, documents=50) as server, frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, {})
         connection.settings, connection.source = dict(server.selections["all"]), SourceDocextract()
@@ -204,8 +210,10 @@ class TestCalls:
 
 
 def count_calls(documents: int) -> int:
-    """Calls of the connector's own functions in the thread that reads and writes, for a batch of so many documents, as
-    the command line has them."""
+    """Count the calls of the connector's functions for a batch of so many documents.
+
+    Only the thread that parses and emits is counted, with the records of the command line.
+    """
     calls = 0
 
     def count_call(frame: FrameType, event: str, _argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""What one trouble costs: itself. All else is delivered, and the next sync asks for exactly what was missing."""
+"""One failure costs itself alone, and the next sync asks for what was missing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ HOSTS = ("extracta", "docmap", "sensible", "atlas")
 
 @pytest.fixture(scope="module")
 def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
-    """Nothing that is settled is looked back at, so that requests are for what is open or missing alone."""
+    """Yield a scenario without lookback.
+
+    So requests are for open and missing partitions alone.
+    """
     with fault_scenario(tmp_path_factory.mktemp("weather"), lookback_days=0) as scenario:
         yield scenario
 
 
 def get_incomplete_streams(synced: SyncResult) -> set[str]:
-    return {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"}
+    return {stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"}
 
 
 def filter_requests(provider: str, requests: dict[str, int]) -> dict[str, int]:
@@ -39,7 +42,7 @@ def filter_requests(provider: str, requests: dict[str, int]) -> dict[str, int]:
 
 
 def wait_for_requests(fault_world: FaultScenario) -> None:
-    """What was on its way when a provider was given up is not to be counted in the next sync."""
+    """Wait for requests in flight, so that the next sync does not count them."""
     previous_counts: dict[str, int] = {}
     while previous_counts != (previous_counts := dict(fault_world.sandbox.journal.count_requests())):
         time.sleep(0.1)
@@ -54,12 +57,12 @@ def test_a_provider_that_is_down_is_left_for_the_next_sync_and_asked_for_what_wa
         synced = connection.sync()
         wait_for_requests(fault_world)
 
-    concerned = {stream for stream in synced.final_statuses if get_provider(stream) == down}
-    assert get_incomplete_streams(synced) == concerned
-    fault_world.assert_complete(connection, synced.final_statuses.keys() - concerned)
+    affected_streams = {stream for stream in synced.final_statuses if get_provider(stream) == down}
+    assert get_incomplete_streams(synced) == affected_streams
+    fault_world.assert_complete(connection, synced.final_statuses.keys() - affected_streams)
     assert synced.error is not None
     assert synced.error.failure_type is FailureType.transient_error
-    assert not concerned & synced.counts.keys()
+    assert not affected_streams & synced.counts.keys()
     for other in HOSTS:
         assert other == down or filter_requests(other, synced.requests) == filter_requests(
             other, fault_world.second_sync.requests
@@ -75,13 +78,15 @@ def test_a_provider_that_is_down_is_left_for_the_next_sync_and_asked_for_what_wa
 
 @dataclass(frozen=True)
 class PermanentFailure:
-    """One batch, run or document that always fails.
+    """A batch, run or document that always fails.
 
     Attributes:
-        endpoint, about: how it is asked for.
-        products: whose streams it concerns, or `only` their batches.
-        lost: the batches and documents whose rows are missing for as long as it fails.
-        more: what the sync that reads it asks for beside what a quiet one does.
+        endpoint: the endpoint that fails.
+        fault_target: a text; requests that contain it fail.
+        products: the products whose streams are affected.
+        affected_ids: the batches and documents whose rows are absent while it fails.
+        extra_requests: the requests of the sync that reads it, beyond those of a quiet sync.
+        exclusive_kinds: the only kind of stream that is affected, or empty for all.
     """
 
     endpoint: str
@@ -131,12 +136,12 @@ def test_permanent_failure_affects_itself_until_fixed(fault_world: FaultScenario
         synced = connection.sync()
         second_sync = connection.sync()
 
-    concerned = set(filter(broken.affects, synced.final_statuses))
-    assert get_incomplete_streams(synced) == get_incomplete_streams(second_sync) == concerned
+    affected_streams = set(filter(broken.affects, synced.final_statuses))
+    assert get_incomplete_streams(synced) == get_incomplete_streams(second_sync) == affected_streams
     assert synced.error is not None
     expected_text = str(synced.error.message)
     assert expected_text.startswith(
-        f"{len(concerned)} of {len(synced.final_statuses)} streams are incomplete; all else was synced."
+        f"{len(affected_streams)} of {len(synced.final_statuses)} streams are incomplete; all else was synced."
     )
     lost = (
         {*broken.affected_ids, *find_referenced_batches(fault_world)}
@@ -145,7 +150,7 @@ def test_permanent_failure_affects_itself_until_fixed(fault_world: FaultScenario
     )
     missing = {
         stream: {key for key, row in rows.items() if lost & {*re.split("[/#]", key), row.get("batch_key")}}
-        if stream in concerned
+        if stream in affected_streams
         else set()
         for stream, rows in fault_world.baseline.warehouse.items()
     }
@@ -229,10 +234,12 @@ def test_a_key_that_is_refused_is_a_wrong_setting_and_costs_its_provider_alone(
 
 @dataclass(frozen=True)
 class SixBatches:
-    """Six batches of one product, in the order in which they are asked for.
+    """Six batches of one product, in the order of their requests.
 
     Attributes:
-        ids: by which a request for one of them is told.
+        endpoint: the endpoint that fetches them.
+        settings: the settings that sync them.
+        ids: their ids, by which a test recognizes their requests.
     """
 
     endpoint: str
@@ -375,7 +382,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ],
     indirect=["six_batches"],
 )
-def test_visit_with_unreadable_answers_first_in_line_delivers_all_others(
+def test_provider_sync_unreadable_responses_first_delivers_all_others(
     six_batches: tuple[SixBatches, Connection], product: str, response: str
 ) -> None:
     many, connection = six_batches
@@ -397,7 +404,7 @@ def test_visit_with_unreadable_answers_first_in_line_delivers_all_others(
 
 
 @pytest.mark.parametrize("six_batches", ["sensible"], indirect=True)
-def test_visit_with_an_account_that_is_not_paid_asks_three_times(six_batches: tuple[SixBatches, Connection]) -> None:
+def test_provider_sync_unpaid_account_sends_three_requests(six_batches: tuple[SixBatches, Connection]) -> None:
     many, connection = six_batches
     with connection.sandbox.faults.apply_only(Fault("status", many.endpoint, status=402)):
         synced = connection.sync()
@@ -409,10 +416,10 @@ def test_visit_with_an_account_that_is_not_paid_asks_three_times(six_batches: tu
 
 @pytest.mark.parametrize("six_batches", ["atlas"], indirect=True)
 @pytest.mark.parametrize("response", [{"status": 501}, {"status": 200, "body": {"expires_in": 3600}}], ids=str)
-def test_visit_with_a_login_that_cannot_be_read_gives_the_provider_up(
+def test_provider_sync_unreadable_login_aborts(
     six_batches: tuple[SixBatches, Connection], response: dict[str, Any]
 ) -> None:
-    """Unlike the answer about a batch it speaks of all that is still to be asked for."""
+    """Abort the provider: the login concerns all further requests."""
     _, connection = six_batches
     with connection.sandbox.faults.apply_only(Fault("status", "atlas.authtoken", **response)):
         synced = connection.sync()
@@ -429,7 +436,7 @@ def test_visit_with_a_login_that_cannot_be_read_gives_the_provider_up(
     indirect=["six_batches"],
     ids=SIX_BATCHES_BY_PRODUCT,
 )
-def test_visit_after_three_failures_in_a_row_asks_for_them_last(
+def test_provider_sync_after_three_failures_retries_them_last(
     six_batches: tuple[SixBatches, Connection], product: str
 ) -> None:
     many, connection = six_batches
@@ -450,8 +457,11 @@ def test_visit_after_three_failures_in_a_row_asks_for_them_last(
 
 
 @pytest.mark.parametrize("product", ["docmap", "sensible"])
-def test_visit_with_failing_documents_in_the_first_window_reads_the_later_ones(product: str) -> None:
-    """A window is read when all of the one before is delivered: what fails in one must not keep the others away."""
+def test_provider_sync_failing_first_window_reads_the_later_ones(product: str) -> None:
+    """Read on after a window with failures.
+
+    A window begins when the one before is delivered, so failures must not hold it up.
+    """
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
         sandbox.sensible.add_document_type("claims")
@@ -480,7 +490,7 @@ def test_visit_with_failing_documents_in_the_first_window_reads_the_later_ones(p
         assert connection.sync().counts == {}
 
 
-def test_visit_with_failing_lists_of_templates_reads_the_others() -> None:
+def test_provider_sync_failing_template_lists_reads_the_others() -> None:
     with frozen_sandbox() as (sandbox, url):
         templates = [sandbox.extracta.create(f"Invoices {number}", ["vendor"]) for number in range(5)]
         for template in templates:
@@ -499,16 +509,18 @@ def test_visit_with_failing_lists_of_templates_reads_the_others() -> None:
         assert connection.sync().counts == {}
 
 
-def test_visit_with_failing_batches_named_by_hand_reads_the_list() -> None:
+def test_provider_sync_failing_named_batches_reads_the_list() -> None:
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
-        named = [sandbox.sensible.add_batch([SensibleDocument(f"{number}.pdf", 0)], "claims") for number in range(3)]
-        for batch in named:
+        batch_ids = [
+            sandbox.sensible.add_batch([SensibleDocument(f"{number}.pdf", 0)], "claims") for number in range(3)
+        ]
+        for batch in batch_ids:
             sandbox.sensible.upload(batch, 0)
         single = sandbox.sensible.extract([SensibleDocument("single.pdf", 0)], "claims")
-        connection = Connection(sandbox, url, {"sensible": {"batch_ids": named}, "max_in_flight": 1})
+        connection = Connection(sandbox, url, {"sensible": {"batch_ids": batch_ids}, "max_in_flight": 1})
         with sandbox.faults.apply_only(
-            *(Fault("status", "sensible.batch", about=failing_id, status=503) for failing_id in named)
+            *(Fault("status", "sensible.batch", about=failing_id, status=503) for failing_id in batch_ids)
         ):
             connection.sync()
             second = connection.sync()
@@ -542,7 +554,7 @@ def test_batch_that_fails_in_the_sync_in_which_its_documents_finish_is_complete_
 
 
 def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -> None:
-    """What comes last in a sync still comes before the row of its batch."""
+    """Fetch a document that comes last in a sync before the row of its batch."""
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
         batch = sandbox.sensible.add_batch([SensibleDocument(f"{number}.pdf", 0) for number in range(2)], "claims")
@@ -562,7 +574,7 @@ def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -
 
 
 def count_requests(connection: Connection, many: SixBatches, batch_id: str) -> int:
-    """How often the last sync asked for it."""
+    """Return how often the last sync requested a batch."""
     entries = [entry for entry in connection.sandbox.journal.entries if entry.endpoint == many.endpoint]
     word = batch_id.rsplit(":", maxsplit=1)[-1].strip('"')
     return sum(
@@ -573,8 +585,8 @@ def count_requests(connection: Connection, many: SixBatches, batch_id: str) -> i
 def test_unknown_templates_are_each_reported_and_others_sync(served_sandbox: tuple[Sandbox, str]) -> None:
     sandbox, url = served_sandbox
     many = _add_extracta(sandbox)
-    named = [f"nobody {number}" for number in range(4)]
-    many.settings["extracta"]["extraction_ids"] += named
+    unknown_ids = [f"nobody {number}" for number in range(4)]
+    many.settings["extracta"]["extraction_ids"] += unknown_ids
     connection = Connection(sandbox, url, many.settings)
 
     synced = connection.sync()
@@ -587,8 +599,8 @@ def test_unknown_templates_are_each_reported_and_others_sync(served_sandbox: tup
 
 def test_log_with_any_failure_is_short(caplog: pytest.LogCaptureFixture) -> None:
     with frozen_sandbox() as (sandbox, url):
-        named = [f"nobody/{number}" for number in range(60)]
-        connection = Connection(sandbox, url, {"extracta": {"extraction_batches": named}})
+        unknown_ids = [f"nobody/{number}" for number in range(60)]
+        connection = Connection(sandbox, url, {"extracta": {"extraction_batches": unknown_ids}})
         with caplog.at_level(logging.INFO, logger=log.name):
             connection.sync()
 

@@ -1,4 +1,4 @@
-"""Whole syncs where something in an answer cannot be read: it is told, costs nothing else, and is not forgotten."""
+"""Whole syncs with unreadable entries, which are reported and retried."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BAD = (None, "text", [1])
 
 
 def insert_item(key: str, item: Any) -> JsonChange:
-    """Puts something into a list of an answer."""
+    """Return a change that inserts an entry into a list of a response."""
     return lambda body: {**body, key: [*body[key][:1], item, *body[key][1:]]}
 
 
 def replace_item(key: str, item_id: Callable[[Any], bool], item: Any) -> JsonChange:
-    """Puts something into the place of an entry."""
+    """Return a change that replaces an entry of a response."""
     return change_key(key, lambda entry: item if item_id(entry) else entry)
 
 
@@ -43,7 +43,7 @@ def fill_atlas(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def fill_docmap(sandbox: Sandbox) -> dict[str, Any]:
-    """Three a day, in each of the last forty days."""
+    """Add three extractions a day in each of the last forty days."""
     template = sandbox.docmap.put_template("Invoices")
     for _ in range(40):
         for _ in range(3):
@@ -67,12 +67,12 @@ def fill_sensible(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def count_rows(synced: SyncResult) -> dict[str, int]:
-    """How many of each kind, but for the values of results."""
+    """Count the rows of each kind, except the fields."""
     return {stream: count for stream, count in synced.counts.items() if not stream.endswith("_fields")}
 
 
 def get_incomplete_streams(synced: SyncResult) -> set[str]:
-    return {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"}
+    return {stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"}
 
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)
@@ -169,7 +169,7 @@ def test_a_row_whose_time_cannot_be_read_is_delivered_once(product: str, raw_tim
 
 
 @pytest.mark.parametrize("bad", [None, "", 0, True, [], [1], {"id": "e1"}], ids=repr)
-def test_a_batch_that_names_one_without_an_id_is_told_and_stays_open(bad: Any) -> None:
+def test_batch_with_a_member_without_id_is_reported_and_stays_open(bad: Any) -> None:
     with spoiling_connection(fill_sensible) as spoiler:
         spoiler.corrupt("/extract/batch/", insert_item("extraction_ids", bad))
 
@@ -251,7 +251,7 @@ def test_json_that_is_not_strict_is_read_as_it_is_meant(writer_name: str) -> Non
 
 
 def print_records(stream: str, rows: Iterable[dict[str, Any]], emitted_at: int) -> Iterator[AirbyteMessage]:
-    """Records as messages, each of which can be printed as the command line prints it."""
+    """Make messages of single records, as the command line prints them."""
     for row in rows:
         list(make_record_lines(stream, [row], emitted_at))
         yield from make_record_messages(stream, [row], emitted_at)
@@ -279,7 +279,7 @@ def test_what_is_nested_deeply_is_a_row_or_an_error(depth: int, other_rows: byte
 
 
 def test_a_time_that_is_missing_does_not_spoil_the_state() -> None:
-    """The year 1, as some write that there is none."""
+    """Read the year 1, which some providers send for a missing time."""
     with spoiling_connection(fill_sensible) as spoiler:
         spoiler.corrupt("/documents/", lambda body: {**body, "completed": "0001-01-01T00:00:00Z"})
 

@@ -1,4 +1,4 @@
-"""Records as the command line prints them: what the CDK would print, many in one go."""
+"""Records as the command line prints them: the CDK's lines, many in one write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole syncs over answers of an odd shape, faults of the connector's own, and clocks: each costs itself alone."""
+"""Whole syncs with odd responses, bugs and odd clocks: each costs itself alone."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ REPORT_BUG_TEXT = "This is a bug in the connector: please report it."
 
 
 def get_incomplete_streams(synced: SyncResult) -> set[str]:
-    return {stream for stream, end in synced.final_statuses.items() if end == "INCOMPLETE"}
+    return {stream for stream, status in synced.final_statuses.items() if status == "INCOMPLETE"}
 
 
 @contextmanager
 def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
-    """Atlas with three batches, of whose documents one says "bad"; DocMap beside it."""
+    """Add three batches of Atlas and documents of DocMap.
+
+    One document in one of the batches is named "bad".
+    """
     with frozen_sandbox(**switches) as (sandbox, url):
         ids = []
         for name in ("first", "bad", "last"):
@@ -47,7 +50,7 @@ def add_three_batches(rows: int = 1, **switches: Any) -> Iterator[Connection]:
 
 
 def inject_bug(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, is_bad: Callable[..., bool]) -> None:
-    """Has a function raise what none of the connector's own errors is, with words that nobody may see."""
+    """Let a function raise an exception whose text must not appear anywhere."""
     original = getattr(target, name)
 
     def raise_for_bad(*arguments: Any, **more: Any) -> Any:
@@ -87,8 +90,8 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
         assert REPORT_BUG_TEXT in str(synced.error)
         assert "KeyError at " in str(synced.error)
         assert "4929" not in str(synced.error)
-        held = {row["batch_id"] for row in connection.warehouse["atlas_results"].values()}
-        assert held >= {"first", "last"}
+        stored_ids = {row["batch_id"] for row in connection.warehouse["atlas_results"].values()}
+        assert stored_ids >= {"first", "last"}
         assert get_incomplete_streams(second_sync) == get_incomplete_streams(synced)
         assert second_sync.requests["atlas.extracts"] == 3
         recovery_sync = connection.sync()
@@ -102,7 +105,7 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
 
 
 def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than are made before the first is delivered: what was out by then comes again."""
+    """Fail after the first thousand records, which are emitted again."""
     with add_three_batches(rows=1_600) as connection:
         with monkeypatch.context() as patch:
             inject_bug(patch, tables, "format_scalar", lambda value: value == "bad")
@@ -116,7 +119,7 @@ def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(mo
         assert connection.sync("atlas_fields").counts == {}
 
 
-def test_visit_with_an_unexpected_exception_in_its_plan_leaves_the_other_providers_complete(
+def test_provider_sync_bug_while_planning_leaves_other_providers_complete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with add_three_batches() as connection:
@@ -137,7 +140,7 @@ def test_visit_with_an_unexpected_exception_in_its_plan_leaves_the_other_provide
 
 
 @pytest.mark.parametrize("step", ["compact_and_prune", "as_json"])
-def test_visit_with_an_unexpected_exception_at_its_end_leaves_the_other_providers_complete(
+def test_provider_sync_bug_at_its_end_leaves_other_providers_complete(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with add_three_batches() as connection:
@@ -301,7 +304,7 @@ def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(
 
 
 def test_registry_row_of_a_run_is_kept_when_a_later_extraction_asks_for_the_run(tmp_path: Path) -> None:
-    """A settled run that an extraction makes due is asked for without its registry row in hand."""
+    """Apply the registry's row to a settled run that an extraction makes due."""
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
         sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, {"n": 1})], "run")
@@ -518,7 +521,7 @@ def test_atlas_document_with_an_error_code_is_a_failed_document(code: str, is_in
         ({"error_code": ""}, "processed", None),
     ],
 )
-def test_atlas_data_with_a_field_that_is_called_like_an_error_is_told_apart(
+def test_atlas_data_with_a_field_named_like_an_error_is_no_error(
     data: dict[str, Any], status: str, error: str | None
 ) -> None:
     with frozen_sandbox() as (sandbox, url):

@@ -1,15 +1,16 @@
-"""Answers that are good JSON with something wrong in it: never a crash, nothing dropped, nothing wrongly done.
+"""Valid JSON with corrupted content: no crash, and no dropped document.
 
-What a spoilt answer says may be delivered where it is consistent in itself; nobody could tell. So this is promised:
+A corrupted response that is consistent in itself cannot be recognized, so its content may be delivered. The connector
+promises this:
 
-1. Each stream ends with one status; those that are incomplete tell why in sentences.
-2. A stream that is complete has not dropped a document: of a batch that it calls complete it has as many files as there
-   are, and of a list by time all that it shows.
-3. When the answers are good again, one sync later no row of good weather is missing, and each is as it should be, but
-   for what is never asked for again because it was settled (`_may_stay`). The next sync delivers nothing.
-4. What is there beside has been delivered under what a spoilt answer gave for its name (`_is_misnamed`).
+1. Each stream ends with one status, and incomplete streams give the reason in sentences.
+2. A complete stream has not dropped a document: each batch that it calls complete has all its files, and a list by
+   creation time has all its rows.
+3. One sync after the responses are good again, no row of the baseline is absent and each has its content, except what
+   is settled and never requested again (`_may_remain`). The next sync emits nothing.
+4. Further rows were emitted under an id that a corrupted response gave (`_has_wrong_id`).
 
-Parts of a document of Sensible's are as its answer told when that said that it is complete (`_is_as_once_told`).
+The parts of a Sensible document stay as in the response that called it complete (`_matches_wrong_response`).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("endpoint", "fault_target", "body", "expected_text"), UNREADABLE)
-def test_an_answer_that_cannot_be_read_safely_fails_in_words(
+def test_unreadable_response_fails_with_a_sentence(
     fault_world: FaultScenario, endpoint: str, fault_target: str, body: Any, expected_text: str
 ) -> None:
     connection = fault_world.first_day_connection()
@@ -150,17 +151,17 @@ def test_sync_corrupted_responses_lose_no_rows(
     for attempt in range(times):
         fault_world.sandbox.faults.random.seed(f"{endpoint} {kind} {attempt}")
         connection = fault_world.first_day_connection()
-        connection.settings["max_in_flight"] = 1  # so that the same answer is spoilt the same way each time
+        connection.settings["max_in_flight"] = 1  # so that each run corrupts the same responses in the same way
         with under_faults(fault_world, Fault(kind, endpoint)):
             synced = connection.sync()
-        spoilt = [entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind]
+        corrupted_entries = [entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind]
 
-        assert spoilt
+        assert corrupted_entries
         assert_orderly(synced)
         assert_nothing_dropped(fault_world, connection, synced)
         recovery_sync = connection.sync()
         assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
-        assert_recovered(fault_world, connection, spoilt)
+        assert_recovered(fault_world, connection, corrupted_entries)
         assert connection.sync().counts == {}
 
 
@@ -174,23 +175,23 @@ def test_sync_after_days_of_corrupted_responses_is_complete(fault_world: FaultSc
     connection.settings["max_in_flight"] = 1
     endpoints = ("extracta.*", "docmap.*", "sensible.*", "atlas.*")[seed % 4]
     share = (0.2, 0.3, 0.4)[seed % 3] / len(PAYLOAD_FAULTS)
-    spoilt: list[JournalEntry] = []
+    corrupted_entries: list[JournalEntry] = []
     for _ in range(3):
         with under_faults(fault_world, *(Fault(kind, endpoints, share=share) for kind in PAYLOAD_FAULTS)):
             assert_orderly(connection.sync())
-        spoilt += (entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind)
+        corrupted_entries += (entry for entry in fault_world.sandbox.journal.entries if entry.fault_kind)
 
-    assert spoilt
+    assert corrupted_entries
     assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
-    assert_recovered(fault_world, connection, spoilt)
+    assert_recovered(fault_world, connection, corrupted_entries)
     assert connection.sync().counts == {}
 
 
 def assert_orderly(synced: SyncResult) -> None:
-    ends = [statuses[-1] for statuses in synced.statuses.values()]
-    assert set(ends) <= {"COMPLETE", "INCOMPLETE"}
+    final_statuses = [statuses[-1] for statuses in synced.statuses.values()]
+    assert set(final_statuses) <= {"COMPLETE", "INCOMPLETE"}
     assert all(len({"COMPLETE", "INCOMPLETE"} & {*statuses[:-1]}) == 0 for statuses in synced.statuses.values())
-    assert (synced.error is not None) == ("INCOMPLETE" in ends)
+    assert (synced.error is not None) == ("INCOMPLETE" in final_statuses)
     if synced.error:
         collect_stream_errors(synced, *FailureType)
 
@@ -200,36 +201,41 @@ def assert_nothing_dropped(fault_world: FaultScenario, connection: Connection, s
         product, kind = stream.rsplit("_", 1)
         if kind != "files" or end != "COMPLETE":
             continue
-        expected, held = fault_world.baseline.warehouse[stream], connection.warehouse[stream]
+        expected, stored_rows = fault_world.baseline.warehouse[stream], connection.warehouse[stream]
         if product in {"docmap", "sensible"}:
-            assert expected.keys() <= held.keys()
+            assert expected.keys() <= stored_rows.keys()
             continue
         batches = connection.warehouse[f"{product}_batches"].values()
         complete = {row["id"] for row in batches if row["status"] == "complete"}
-        files, there_are = (Counter(row["batch_key"] for row in rows.values()) for rows in (held, expected))
-        assert all(files[batch] >= there_are[batch] for batch in complete), stream
+        files, expected_counts = (
+            Counter(row["batch_key"] for row in rows.values()) for rows in (stored_rows, expected)
+        )
+        assert all(files[batch] >= expected_counts[batch] for batch in complete), stream
 
 
 def assert_recovered(fault_world: FaultScenario, connection: Connection, corrupted_sync: list[JournalEntry]) -> None:
     requested_ids = {word for entry in corrupted_sync for word in (*entry.path_params.values(), *entry.query.values())}
     for stream, expected in fault_world.baseline.warehouse.items():
-        held = connection.warehouse[stream]
+        stored_rows = connection.warehouse[stream]
         for key, row in expected.items():
-            if key not in held:
+            if key not in stored_rows:
                 assert _matches_wrong_response(stream, row, requested_ids), (stream, row)
                 continue
-            assert has_same_content(held[key], row) or _may_remain(
-                fault_world, stream, row, held[key], requested_ids
-            ), (stream, held[key], row)
-        for key in held.keys() - expected.keys():
-            is_made_up = _matches_wrong_response(stream, held[key], requested_ids) or _has_wrong_id(
-                fault_world, connection, stream, held[key]
+            assert has_same_content(stored_rows[key], row) or _may_remain(
+                fault_world, stream, row, stored_rows[key], requested_ids
+            ), (stream, stored_rows[key], row)
+        for key in stored_rows.keys() - expected.keys():
+            is_made_up = _matches_wrong_response(stream, stored_rows[key], requested_ids) or _has_wrong_id(
+                fault_world, connection, stream, stored_rows[key]
             )
-            assert is_made_up, (stream, held[key])
+            assert is_made_up, (stream, stored_rows[key])
 
 
 def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set[str]) -> bool:
-    """What a document of Sensible's told wrongly of itself when it said that it is complete: it is not asked again."""
+    """Return whether a corrupted response called the row's document complete.
+
+    Sensible's documents are not requested again then.
+    """
     is_part = stream == "sensible_fields" or (stream == "sensible_results" and row["document_index"])
     return bool(is_part) and row["file_key"] in requested_ids
 
@@ -237,7 +243,10 @@ def _matches_wrong_response(stream: str, row: dict[str, Any], requested_ids: set
 def _may_remain(
     fault_world: FaultScenario, stream: str, row: dict[str, Any], stored_row: dict[str, Any], requested_ids: set[str]
 ) -> bool:
-    """What is settled by one answer, which is never asked for again: its list says nothing new."""
+    """Return whether one corrupted response settled a row for good.
+
+    Its list shows no change, so nothing makes it due again.
+    """
     if stream in {"docmap_batches", "sensible_batches"}:
         return row["batch_id"] in requested_ids
     if stream.startswith("docmap"):
@@ -250,9 +259,11 @@ def _may_remain(
 
 
 def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: str, row: dict[str, Any]) -> bool:
-    """Rows under another name than their own: a number for an id, or the file name, or none, where that is missing.
+    """Return whether a row has an id from a corrupted response.
 
-    Fields of what was read before are known by their digest.
+    That is a number, a file name or none.
+
+    Field rows that were read before are recognized by their digest.
     """
     product, kind = stream.rsplit("_", 1)
     files, results = (connection.warehouse[f"{product}_{table_kind}"] for table_kind in ("files", "results"))
@@ -262,6 +273,7 @@ def _has_wrong_id(fault_world: FaultScenario, connection: Connection, stream: st
     if kind == "fields" and results.get(row["result_key"], {}).get("digest") != row["digest"]:
         return True
     healthy = fault_world.baseline.warehouse["atlas_files"].get(file.get("id", ""), {})
-    if healthy.get("status") == "pending":  # a spoilt answer said of one that is not extracted yet what was read
+    # A corrupted response gave data of a document that is not extracted yet.
+    if healthy.get("status") == "pending":
         return True
     return "7" in re.split(r"[/#]", row["id"])

@@ -1,4 +1,4 @@
-"""What a 4xx proves: the documented answer about an unknown id proves that for a while, any other nothing."""
+"""The meaning of a 4xx: only the documented answer says that an id is unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def classify_response(status: int, content: bytes, content_type: str) -> RequestRejected:
-    """What an answer comes to at an API whose 404 in text, and 400 in JSON, are about unknown ids."""
+    """Classify a response of an API with documented answers about unknown ids.
+
+    These are 404 as text and 400 as JSON.
+    """
     dialect = ErrorFormat(
         "Acme",
         "acme.key",

@@ -1,4 +1,4 @@
-"""What a sync says at INFO: little, and in the end one line for each provider with all that matters."""
+"""The log of a sync at INFO: few lines, with one summary for each provider."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ SUMMARY_PATTERN = re.compile(
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[tuple[Sandbox, str, dict[str, Any]]]:
-    """Some 20 batches with 300 documents, of all products."""
+    """Yield a connection to some 20 batches with 300 documents of all products."""
     with frozen_sandbox() as (sandbox, url):
-        named = fill(sandbox)
-        [template] = named["extracta"]["extraction_ids"]
+        settings = fill(sandbox)
+        [template] = settings["extracta"]["extraction_ids"]
         sandbox.extracta.upload(template, [NewFile("slow.pdf", inf)])
-        yield sandbox, url, named
+        yield sandbox, url, settings
 
 
 def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
-    """By the provider; no provider has two."""
+    """Return the summaries by provider; fail if a provider has two."""
     matches = [match for match in map(SUMMARY_PATTERN.fullmatch, lines) if match]
     assert len({match["name"] for match in matches}) == len(matches)
     return {HOSTS[match["name"]]: match for match in matches}
@@ -52,10 +52,10 @@ def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
 def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
     account: tuple[Sandbox, str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    sandbox, url, named = account
+    sandbox, url, settings = account
     sandbox.journal.clear()
 
-    ran = run_connector(tmp_path, "read", Connection(sandbox, url, named).settings)
+    ran = run_connector(tmp_path, "read", Connection(sandbox, url, settings).settings)
 
     summaries = parse_summaries(ran.log_texts)
     assert summaries.keys() == set(HOSTS.values())
@@ -82,8 +82,8 @@ def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
 def test_it_counts_what_was_tried_again(
     account: tuple[Sandbox, str, dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    sandbox, url, named = account
-    connection = Connection(sandbox, url, named)
+    sandbox, url, settings = account
+    connection = Connection(sandbox, url, settings)
     troubles = [
         Fault("status", f"{host}.*", status=503, times=number) for number, host in enumerate(OTHER_PROVIDERS, start=1)
     ]

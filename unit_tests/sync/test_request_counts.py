@@ -1,4 +1,4 @@
-"""How many requests a sync takes: each page once, however many of a provider's streams want it."""
+"""The number of requests: each page once, however many streams are selected."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ Requests = dict[str, int]
 
 @dataclass(frozen=True)
 class RequestAccount:
-    """One provider with two batches, one of them old, and what is to be asked for.
+    """One provider with two batches, one of them old, and the expected requests.
 
     Attributes:
-        settings: of the connection.
-        add: adds one document, and names its batch in the settings where no list does.
-        first, quiet, news: requests of a first sync, of one with nothing new, of one after `add`.
-        only_batches: an endpoint, and how many requests of it in each of these only the batches stream needs.
+        settings: the settings of the connection.
+        add: adds one document, and names its batch in the settings if no list does.
+        first_requests: the requests of a first sync.
+        quiet_requests: the requests of a sync with nothing new.
+        new_requests: the requests of a sync after `add`.
+        only_batches: an endpoint, and how many of its requests in each of these only the batches stream needs.
     """
 
     settings: dict[str, Any]
@@ -50,7 +52,7 @@ class RequestAccount:
     only_batches: tuple[str, tuple[int, int, int]] = ("", (0, 0, 0))
 
     def get_expected_requests(self, subset: tuple[str, ...]) -> list[Requests]:
-        """For a first, a quiet and a third sync of so many streams."""
+        """Return the expected requests of a first, a quiet and a third sync."""
         name, counts = self.only_batches
         return [
             {endpoint: count for endpoint, count in (Counter(requests) - Counter({name: spared})).items() if count}

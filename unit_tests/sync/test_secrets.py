@@ -1,4 +1,4 @@
-"""No key, token, signed link or password is told, by whomever it is quoted; and the listener that proves it hears."""
+"""No output holds a key, token, signed URL or password; the scanner proves it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SECRETS = {*KEYS.values(), TOKEN}
 
 
 def make_settings(url: str, **more: Any) -> dict[str, Any]:
-    """Settings of all providers, at one address."""
+    """Return settings of all providers at one address."""
     keys = {name: {"api_key": key, "base_url": f"{url}/{name}"} for name, key in KEYS.items() if name != "atlas"}
     atlas = {"client_id": "atlas-client-0123", "client_secret": KEYS["atlas"], "base_url": f"{url}/atlas"}
     batches = ["t1/b1", "t1/b2", "t1/b3/f1"]
@@ -63,14 +63,14 @@ def make_settings(url: str, **more: Any) -> dict[str, Any]:
 
 
 def collect_credentials(request: ReceivedRequest) -> str:
-    """Whatever a request holds that opens something."""
+    """Return all credentials that a request holds."""
     headers = ("Authorization", "Client-Secret", "Token")
     return next((request.headers[name] for name in headers if name in request.headers), "").removeprefix("Bearer ")
 
 
 @contextmanager
 def serve_echo(make_response: Callable[[str, ReceivedRequest], StubResponse]) -> Iterator[str]:
-    """A provider that repeats what it was sent; Atlas gives a token first."""
+    """Serve a provider that repeats its requests; as Atlas it issues a token first."""
 
     def respond(request: ReceivedRequest) -> StubResponse:
         if request.path.endswith("/authtoken"):
@@ -82,7 +82,7 @@ def serve_echo(make_response: Callable[[str, ReceivedRequest], StubResponse]) ->
 
 
 def collect_output(config: dict[str, Any]) -> list[str]:
-    """All that is said of a check and a sync; what is heard while it runs is the listener's."""
+    """Return the output of a check and a sync; the scanner sees it while they run."""
     source = SourceDocextract(retry_policy=IMPATIENT)
     output = [str(source.check(log, config).message)]
     try:
@@ -188,7 +188,7 @@ def test_the_errors_of_a_process_that_nobody_looks_at():
 
 
 def test_secret_scanner_leak_fails_the_test(pytester: pytest.Pytester) -> None:
-    """Every test is listened to; here each of them tells something."""
+    """Run tests that leak a secret each, under the scanner."""
     pytester.makeconftest(
         f"import sys\nsys.path[:0] = {sys.path!r}\nfrom unit_tests.support.secret_scanner import leak_scanner"
     )
@@ -239,10 +239,10 @@ STATUSES = (400, 401, 403, 404, 410, 429, 500, 501, 503)
 
 
 class TestEcho:
-    """Providers that repeat the key, the token, the whole request."""
+    """Providers that repeat the key, the token or the whole request."""
 
     @pytest.mark.parametrize("disguise", SECRET_ENCODINGS)
-    def test_in_no_disguise_is_a_key_told(self, disguise: str) -> None:
+    def test_key_in_any_encoding_is_not_output(self, disguise: str) -> None:
         def make_response(key: str, request: ReceivedRequest) -> StubResponse:
             status = STATUSES[sum(map(ord, request.path)) % len(STATUSES)]
             message_text = (
@@ -260,7 +260,9 @@ class TestEcho:
 
     @pytest.mark.parametrize("status", [200, 301, 302, 307, *STATUSES])
     @pytest.mark.parametrize("kind", ["json", "text", "page", "nested"])
-    def test_with_no_status_is_a_key_told(self, status: int, kind: str, leak_scanner: SecretScanner) -> None:
+    def test_key_in_a_response_of_any_status_is_not_output(
+        self, status: int, kind: str, leak_scanner: SecretScanner
+    ) -> None:
         leak_scanner.unscanned_types = {Type.RECORD, Type.STATE}  # what is sent as data is data
 
         def make_response(key: str, seen: ReceivedRequest) -> StubResponse:
@@ -276,7 +278,7 @@ class TestEcho:
         with serve_echo(make_response) as url:
             assert_no_partial_secrets(collect_output(make_settings(url)))
 
-    def test_a_status_or_an_id_that_is_the_key_is_not_told(self, leak_scanner: SecretScanner) -> None:
+    def test_key_as_status_or_id_is_not_output(self, leak_scanner: SecretScanner) -> None:
         leak_scanner.unscanned_types = {Type.RECORD, Type.STATE}
 
         def make_response(key: str, _request: ReceivedRequest) -> StubResponse:
@@ -292,7 +294,7 @@ class TestEcho:
         assert any("cannot be read" in message_text for message_text in output)
         assert_no_partial_secrets(output)
 
-    def test_at_debug_the_command_line_tells_none_either(self, tmp_path: Path) -> None:
+    def test_command_line_at_debug_outputs_no_key(self, tmp_path: Path) -> None:
         def make_response(key: str, request: ReceivedRequest) -> StubResponse:
             status = STATUSES[len(request.path) % len(STATUSES)]
             return status, {"Set-Cookie": f"key={key}"}, {"error": f"{key} {quote(key)} {key.upper()} {key[:20]}"}
@@ -305,7 +307,7 @@ class TestEcho:
 
 
 def assert_no_partial_secrets(output: list[str]) -> None:
-    """The listener knows whole secrets; what is cut is looked for here."""
+    """Check for cut secrets: the scanner finds whole ones only."""
     for message_text in output:
         for secret in SECRETS:
             enough = max(8, min(12, len(secret) // 2))
@@ -314,7 +316,7 @@ def assert_no_partial_secrets(output: list[str]) -> None:
 
 
 class TestElsewhere:
-    """What is not the provider's doing: proxies, libraries, bugs, settings."""
+    """Leaks that no provider causes: proxies, libraries, bugs, settings."""
 
     def test_proxy_unencrypted_requests_bypass_it(
         self, served_sandbox: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -366,7 +368,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("bug", [ValueError, RuntimeError, AssertionError, KeyError, OSError])
     @pytest.mark.parametrize("bug_location", ["reader", "rows", "ledger"])
-    def test_a_bug_is_told_by_its_place_and_not_by_its_words(
+    def test_bug_is_reported_by_place_without_its_text(
         self,
         bug_location: str,
         bug: type[Exception],
@@ -400,7 +402,7 @@ class TestElsewhere:
 
 @contextmanager
 def serve_odd_headers() -> Iterator[str]:
-    """A server with headers that make urllib3 tell the whole address."""
+    """Serve responses with headers that make urllib3 log the whole URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -444,18 +446,20 @@ CANARY_VALUES = (
 
 
 class TestSettings:
-    """Keys that stand where none belongs."""
+    """Keys in settings that should hold something else."""
 
     @pytest.mark.parametrize(
         "path",
         [
             ("apikey",), ("api_key",), ("extracta",), ("extracta", "apikey"), ("extracta", "extraction_ids"),
             ("extracta", "extraction_batches"), ("extracta", "extraction_batches", 0), ("extracta", "base_url"),
-            ("extracta", "follow_links"), ("extracta", "seconds_between_requests"), ("docmap",), ("docmap", CANARY_SECRET),
+            ("extracta", "follow_links"), ("extracta", "seconds_between_requests"), ("docmap",),
+            ("docmap", CANARY_SECRET),
             ("docmap", "template_ids"), ("sensible", "environments"), ("sensible", "environments", 0),
             ("sensible", "base_url"), ("atlas", "client_id", "secret"), ("atlas", "batch_ids"), ("atlas", "key"),
             ("batch_registry",), ("batch_registry", "url"), ("batch_registry", "key"), ("start_date",),
-            ("lookback_days",), ("max_in_flight",), ("keep_urls",), (CANARY_SECRET,), (CANARY_SECRET, "a"), ("_canary", CANARY_SECRET),
+            ("lookback_days",), ("max_in_flight",), ("keep_urls",), (CANARY_SECRET,), (CANARY_SECRET, "a"),
+            ("_canary", CANARY_SECRET),
         ],
         ids=str,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Syncs that are stopped at random moments: they end at once, leave nothing behind, and the next sync goes on."""
+"""Syncs that are stopped at random moments end at once and can be resumed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SECONDS = 5.0
 
 @dataclass
 class StopScenario:
-    """An account, and what a calm sync of it brings."""
+    """A sandbox, and the rows of an undisturbed sync of it."""
 
     sandbox: Sandbox
     url: str
@@ -53,13 +53,13 @@ class StopScenario:
         return Connection(self.sandbox, self.url, self.settings)
 
     def count_records(self, excluded_host: str = "") -> int:
-        """How many there are, but for those of one host."""
+        """Count the records, except those of one host."""
         streams = [message.record.stream for message in self.uninterrupted if message.record]
         return sum(not (excluded_host and stream.startswith(excluded_host)) for stream in streams)
 
     @contextmanager
     def slow_host(self, connection: Connection, kind: str, host: str) -> Iterator[None]:
-        """One host holds up all that ask it, in one way or another."""
+        """Delay all requests to one host during the block, in one of several ways."""
         original_settings = deepcopy(connection.settings)
         if kind == "spaced":
             connection.settings["extracta"]["seconds_between_requests"] = 600
@@ -74,13 +74,16 @@ class StopScenario:
         connection.settings = original_settings
 
     def assert_resumable(self, connection: Connection) -> None:
-        """From the last states, a sync goes on to the same rows, repeats none that they cover, and then is quiet."""
+        """Check that a sync from the last states completes the rows.
+
+        It repeats none, and the sync after it is quiet.
+        """
         last = connection.sync()
         assert set(last.final_statuses.values()) == {"COMPLETE"}, last.error
         for stream, rows in self.warehouse.warehouse.items():
-            held = connection.warehouse[stream]
-            assert held.keys() == rows.keys(), stream
-            assert all(has_same_content(held[key], row) for key, row in rows.items()), stream
+            stored_rows = connection.warehouse[stream]
+            assert stored_rows.keys() == rows.keys(), stream
+            assert all(has_same_content(stored_rows[key], row) for key, row in rows.items()), stream
         assert not any(connection.repeated_ids.values())
         assert connection.sync().counts == {}
 
@@ -95,7 +98,7 @@ KINDS = ("calm", "spaced", "silent", "trickling", "throttled", "down")
 
 
 def pick_moment(stop_scenario: StopScenario, name: str) -> tuple[str, str, int]:
-    """A random one: what holds up the sync, whom it asks then, and after how many records it is stopped."""
+    """Pick a kind of delay, the delayed host and the records before the stop."""
     random = Random(name)
     kind = random.choice(KINDS)
     host = "extracta" if kind == "spaced" else random.choice(HOSTS)
@@ -103,7 +106,7 @@ def pick_moment(stop_scenario: StopScenario, name: str) -> tuple[str, str, int]:
 
 
 def list_new_threads(existing_threads: set[threading.Thread]) -> list[threading.Thread]:
-    """The threads of a sync that began after those."""
+    """Return the threads of a sync that started after the given ones."""
     names = ("Extracta", "DocMap", "Sensible", "Atlas")
     return [thread for thread in set(threading.enumerate()) - existing_threads if thread.name.startswith(names)]
 
@@ -120,7 +123,7 @@ def test_a_consumer_may_close_at_any_moment(stop_scenario: StopScenario, number:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_consumer_may_walk_away_without_a_word(stop_scenario: StopScenario, host: str) -> None:
+def test_consumer_drops_the_generator_ends_the_sync(stop_scenario: StopScenario, host: str) -> None:
     connection = stop_scenario.new_connection()
     existing_threads = set(threading.enumerate())
     with stop_scenario.slow_host(connection, "silent", host):
@@ -167,7 +170,10 @@ def test_a_program_ends_though_a_sync_was_left_in_the_middle(stop_scenario: Stop
 
 @dataclass
 class StoppedProcess:
-    """How a process ended: its exit code (of a signal: less than 0), the seconds that took, and what it wrote."""
+    """The end of a process.
+
+    It holds the exit code (negative for a signal), the seconds it took, and the output.
+    """
 
     exit_code: int
     seconds: float
@@ -186,7 +192,10 @@ class StoppedProcess:
 def stop_process(
     connection: Connection, method: signal.Signals | None, read_lines: Callable[[IO[str]], list[AirbyteMessage]]
 ) -> StoppedProcess:
-    """Starts a sync in a process, reads a part of what it says, stops it, and reads the rest. None closes the pipe."""
+    """Start a sync in a process, read some of its output, stop it, and read the rest.
+
+    The method None closes the pipe.
+    """
     with TemporaryFile("w+") as errors, connection.start_process(stderr=errors) as process:
         assert process.stdout
         messages = read_lines(process.stdout)
@@ -203,10 +212,10 @@ def stop_process(
 
 
 EXIT_CODES = {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT, None: 1}
-hows = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGTERM", "SIGINT", "closed pipe"])
+each_stop_signal = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGTERM", "SIGINT", "closed pipe"])
 
 
-@hows
+@each_stop_signal
 @pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 0 else []) for n in range(30)])
 def test_a_process_may_be_stopped_at_any_moment(
     stop_scenario: StopScenario, number: int, stop_signal: signal.Signals | None
@@ -230,7 +239,7 @@ def test_a_process_may_be_stopped_at_any_moment(
     stop_scenario.assert_resumable(connection)
 
 
-@hows
+@each_stop_signal
 def test_a_stop_may_come_before_the_first_record(
     stop_scenario: StopScenario, stop_signal: signal.Signals | None
 ) -> None:
@@ -250,15 +259,17 @@ def test_a_stop_may_come_before_the_first_record(
         assert stopped.terminal_status_counts == dict.fromkeys(connection.streams, 1)
 
 
-@hows
-def test_a_stop_may_come_after_the_last_word(stop_scenario: StopScenario, stop_signal: signal.Signals | None) -> None:
+@each_stop_signal
+def test_stop_after_the_last_status_exits_cleanly(
+    stop_scenario: StopScenario, stop_signal: signal.Signals | None
+) -> None:
     connection = stop_scenario.new_connection()
 
     def read(lines: IO[str]) -> list[AirbyteMessage]:
-        ended: list[AirbyteMessage] = []
-        while StoppedProcess(0, 0, ended, "").terminal_status_counts.total() < len(connection.streams):
-            ended.append(connection.handle_line(lines.readline()))
-        return ended
+        messages: list[AirbyteMessage] = []
+        while StoppedProcess(0, 0, messages, "").terminal_status_counts.total() < len(connection.streams):
+            messages.append(connection.handle_line(lines.readline()))
+        return messages
 
     stopped = stop_process(connection, stop_signal, read)
 
@@ -269,7 +280,7 @@ def test_a_stop_may_come_after_the_last_word(stop_scenario: StopScenario, stop_s
 
 
 def is_pipe_full(pipe: IO[str]) -> bool:
-    """Whether so much lies in it unread that who writes has to wait."""
+    """Return whether a pipe holds so much unread output that its writer has to wait."""
     waiting = array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, waiting)
     return waiting[0] > 60_000
@@ -326,7 +337,10 @@ cli.main()
 
 
 def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
-    """As while a name is looked up: that goes on in C, where no signal is heard."""
+    """Stop a process whose main thread is in C code, where no signal handler runs.
+
+    A name lookup is such a case.
+    """
     with subprocess.Popen(
         [sys.executable, "-c", IGNORED_SIGNAL_SCRIPT, "spec"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -341,7 +355,7 @@ def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
 
 
 def can_use_pid_namespace() -> bool:
-    """Whether a process may have a PID namespace of its own here."""
+    """Return whether a process may have a PID namespace of its own on this machine."""
     try:
         return subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -356,9 +370,10 @@ def can_use_pid_namespace() -> bool:
 def test_process_1_that_is_stopped_exits_with_the_code_of_the_signal(
     stop_signal: signal.Signals, is_deaf: bool
 ) -> None:
-    """Given a process 1, which no signal with the default action ends, when it is stopped, then it ends all the same.
+    """Stop a process 1, which no signal with the default action ends.
 
-    Where its main thread hears nothing, another thread ends it."""
+    If its main thread is blocked, another thread ends it.
+    """
     code = FIRST if is_deaf else FIRST.replace("signal.pthread_sigmask", "0 and signal.pthread_sigmask")
     command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", code, str(int(stop_signal)), "spec"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -428,7 +443,7 @@ def test_process_stopped_during_any_step_exits(step: str, expected_state: str) -
 
 
 def test_sync_flushes_records_before_waiting(stop_scenario: StopScenario) -> None:
-    """Records and state, though nothing comes behind them to push them out."""
+    """Flush records and states, although no further output pushes them out."""
     connection = stop_scenario.new_connection()
     with (
         stop_scenario.slow_host(connection, "spaced", "extracta"),

@@ -1,4 +1,4 @@
-"""What holds for every provider: statuses, states, isolation, streams that come and go, giving up, spacing."""
+"""The rules for every provider: statuses, states, isolation, missing batches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_file(name: str, seconds: float = 0) -> NewFile:
 
 @pytest.fixture
 def two_products(served_sandbox: ServedSandbox) -> Connection:
-    """Three batches of Extracta, two of Atlas, all finished."""
+    """Return a connection to three batches of Extracta and two of Atlas, all finished."""
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     for number in range(3):
@@ -130,7 +130,7 @@ class TestTroubles:
 
         synced = two_products.sync()
 
-        assert {stream: end for stream, end in synced.final_statuses.items() if end == "COMPLETE"}.keys() == {
+        assert {stream: status for stream, status in synced.final_statuses.items() if status == "COMPLETE"}.keys() == {
             stream for stream in two_products.streams if stream.startswith("atlas")
         }
         assert synced.error is not None
@@ -188,9 +188,7 @@ class TestTroubles:
         assert "atlas_batches" in str(synced.error.message)
 
     @pytest.mark.parametrize("state", [{"version": 99}, {"version": 1, "open": ["edited"]}, {"open": {}}])
-    def test_a_state_that_cannot_be_read_is_refused_in_words(
-        self, two_products: Connection, state: dict[str, Any]
-    ) -> None:
+    def test_unreadable_state_is_refused_with_a_sentence(self, two_products: Connection, state: dict[str, Any]) -> None:
         two_products.sync()
         blob = two_products.state["atlas_files"].stream.stream_state.__dict__
         blob.clear()
@@ -295,7 +293,7 @@ class TestGivingUp:
         assert connection.sync().requests == {"extracta.viewExtraction": 1}
 
     @pytest.mark.parametrize("finished", [True, False])
-    def test_a_stalled_batch_is_read_again_when_its_list_tells_something_new(
+    def test_stalled_batch_is_read_again_when_its_listing_changes(
         self, served_sandbox: ServedSandbox, finished: bool
     ) -> None:
         sandbox, _ = served_sandbox
@@ -368,7 +366,7 @@ class TestTime:
 
 
 class TestSpacing:
-    """Real time, read from the sandbox's log of arrivals, which a busy machine writes some milliseconds late."""
+    """Real time, which a busy machine records some milliseconds late."""
 
     JITTER = 0.05
 
@@ -376,12 +374,12 @@ class TestSpacing:
         template = sandbox.extracta.create("Invoices", ["vendor"])
         classification = sandbox.classification.create("Mail", [DocumentType("invoice")])
         kind = {"documentType": "invoice", "confidence": 0.9}
-        named = []
+        batch_paths = []
         for number in range(batches):
             sandbox.extracta.upload(template, [new_file(f"{number}.pdf")])
             mail = [NewFile(f"{number}.pdf", duration_seconds=0, result=kind)]
-            named.append(f"{classification}/{sandbox.classification.upload(classification, mail)}")
-        settings = {"extraction_ids": [template], "classification_batches": named}
+            batch_paths.append(f"{classification}/{sandbox.classification.upload(classification, mail)}")
+        settings = {"extraction_ids": [template], "classification_batches": batch_paths}
         return Connection(sandbox, url, {"extracta": {**settings, "seconds_between_requests": spacing}})
 
     def test_holds_for_each_result_endpoint_by_itself_across_all_streams(self, served_sandbox: ServedSandbox) -> None:

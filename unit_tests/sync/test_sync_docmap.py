@@ -208,7 +208,7 @@ def test_ties_at_the_edge_of_a_page_are_neither_lost_nor_doubled(inclusive: bool
         assert sorted(synced.ids("docmap_results")) == sorted(ids)
 
 
-def test_more_of_one_time_than_a_page_holds_fails_in_words_and_is_not_passed_over(
+def test_more_rows_of_one_time_than_a_page_holds_fail_with_a_sentence(
     served_sandbox: ServedSandbox,
 ) -> None:
     sandbox, _ = served_sandbox
@@ -323,7 +323,7 @@ def test_runs_that_are_done_leave_nothing_in_the_state(served_sandbox: ServedSan
 
 
 def get_single_run(connection: Connection) -> str:
-    """Some run that has been delivered long ago."""
+    """Return a run that was delivered long ago."""
     return min(connection.warehouse["docmap_batches"])
 
 

@@ -26,7 +26,7 @@ def pending_file(name: str) -> NewFile:
 
 
 def connect(served_sandbox: ServedSandbox, *files: NewFile, **settings: Any) -> tuple[Connection, str, str]:
-    """A template with one batch, found through the template."""
+    """Return a connection to a template with one batch, which the template lists."""
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     batch = sandbox.extracta.upload(template, files)
@@ -246,8 +246,8 @@ def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served_sandbox: 
     ]
     batch = sandbox.extracta.upload(template, files)
     sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
-    named = [f"{template}/{batch}/file%2F{number}" for number in (0, 2)]
-    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": named}})
+    batch_paths = [f"{template}/{batch}/file%2F{number}" for number in (0, 2)]
+    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": batch_paths}})
 
     synced = connection.sync()
 
@@ -265,28 +265,28 @@ def test_a_further_file_that_is_named_later_is_asked_for(served_sandbox: ServedS
         NewFile(f"{number}.pdf", duration_seconds=0, result={"n": number}, file_id=f"f{number}") for number in range(3)
     ]
     batch = sandbox.extracta.upload(template, files)
-    named = [f"{template}/{batch}/f0"]
-    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": named}})
+    batch_paths = [f"{template}/{batch}/f0"]
+    connection = Connection(sandbox, url, {"extracta": {"extraction_batches": batch_paths}})
     connection.sync()
     sandbox.clock.advance(days=30)
     assert connection.sync().requests == {}
 
-    connection.settings["extracta"]["extraction_batches"] = [*named, f"{template}/{batch}/f2"]
+    connection.settings["extracta"]["extraction_batches"] = [*batch_paths, f"{template}/{batch}/f2"]
     assert connection.sync().ids("extracta_files") == [f"{template}/{batch}/f2"]
 
     connection.settings["extracta"]["extraction_batches"] = [f"{template}/{batch}"]
     assert connection.sync().ids("extracta_files") == [f"{template}/{batch}/f1"]
 
 
-def test_start_date_leaves_out_what_a_list_tells_is_older_but_not_what_is_named(served_sandbox: ServedSandbox) -> None:
+def test_start_date_leaves_out_older_listed_batches_but_no_named_ones(served_sandbox: ServedSandbox) -> None:
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     old = sandbox.extracta.upload(template, [finished_file("old.pdf")])
-    named = sandbox.extracta.upload(template, [finished_file("named.pdf")])
+    explicit_batch = sandbox.extracta.upload(template, [finished_file("named.pdf")])
     sandbox.clock.advance(days=10)
     start = sandbox.clock.now()
     sandbox.extracta.upload(template, [finished_file("on the boundary.pdf")])
-    settings = {"extraction_ids": [template], "extraction_batches": [f"{template}/{named}"]}
+    settings = {"extraction_ids": [template], "extraction_batches": [f"{template}/{explicit_batch}"]}
     connection = Connection(sandbox, url, {"extracta": settings})
     connection.settings["start_date"] = start.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -300,7 +300,7 @@ def test_start_date_leaves_out_what_a_list_tells_is_older_but_not_what_is_named(
 
 
 class TestLinks:
-    """Classification results that point at extraction batches."""
+    """Classification results that refer to extraction batches."""
 
     def connect(self, served_sandbox: ServedSandbox, **settings: Any) -> tuple[Connection, str, str]:
         sandbox, url = served_sandbox
@@ -310,8 +310,8 @@ class TestLinks:
         kinds = [{"documentType": "invoice", "confidence": 0.9}, {"documentType": "other", "confidence": 0.8}]
         files = [NewFile(f"{kind['documentType']}.pdf", duration_seconds=0, result=kind) for kind in kinds]
         batch = sandbox.classification.upload(classification, files)
-        named = {"classification_batches": [f"{classification}/{batch}"], **settings}
-        return Connection(sandbox, url, {"extracta": named}), classification, batch
+        section = {"classification_batches": [f"{classification}/{batch}"], **settings}
+        return Connection(sandbox, url, {"extracta": section}), classification, batch
 
     def test_are_followed_in_the_same_sync(self, served_sandbox: ServedSandbox) -> None:
         connection, _, _ = self.connect(served_sandbox)
@@ -401,7 +401,7 @@ class TestLinks:
         assert connection.sync().counts == {}
 
 
-def test_a_linked_batch_keeps_what_its_list_told_while_the_list_is_down(served_sandbox: ServedSandbox) -> None:
+def test_referenced_batch_keeps_its_listed_columns_while_the_list_is_down(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     classes = sandbox.classification.create("Mail", [DocumentType("invoice", extraction_id=template)])

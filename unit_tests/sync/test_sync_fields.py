@@ -1,4 +1,4 @@
-"""Whole syncs of fields streams: what an edit leaves behind, what comes again, and what is remembered of them."""
+"""Whole syncs of fields streams: edits, repeated rows and their state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def wrap(value: Any, **more: Any) -> dict[str, Any]:
 
 
 def select_current_fields(connection: Connection, provider: str) -> list[dict[str, Any]]:
-    """What a user asks for: the fields whose digest is that of their result."""
+    """Return the rows that a user queries: those whose digest is that of their result."""
     digests = {row["id"]: row["digest"] for row in connection.warehouse[f"{provider}_results"].values()}
     return [
         row
@@ -63,7 +63,7 @@ EDITORS_BY_PROVIDER = {
 
 
 @pytest.mark.parametrize("provider", EDITORS_BY_PROVIDER)
-def test_an_edited_result_tells_all_its_fields_again_and_what_is_gone_has_the_digest_of_before(
+def test_edited_result_emits_all_fields_again_and_old_rows_keep_the_old_digest(
     served_sandbox: ServedSandbox, provider: str
 ) -> None:
     settings, edit = EDITORS_BY_PROVIDER[provider](served_sandbox[0])

@@ -1,4 +1,4 @@
-"""Lists by time against the sandbox: days of any zone, pages of any size or without end, settings that change."""
+"""Lists by creation time: time zones, sparse and endless pages, changed settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_docmap_history(sandbox: Sandbox, rows: int, days: int = 40) -> set[str]:
 
 
 class TestZones:
-    """In which zone DocMap counts `dateFrom` and `dateTo` is told nowhere."""
+    """DocMap does not document the zone of `dateFrom` and `dateTo`."""
 
     @pytest.mark.parametrize("zone", ZONES)
     @pytest.mark.parametrize(("rows_only", "inclusive"), [(False, False), (True, True)])
@@ -99,7 +99,7 @@ class TestZones:
 
 
 def add_sensible_history(sandbox: Sandbox, others: int, rows: int = 50) -> set[str]:
-    """Documents of production, and newer ones of development."""
+    """Add documents of production, and newer ones of development."""
     sandbox.sensible.add_document_type("claims")
     for number in range(others):
         created_at = days_ago(1) + timedelta(seconds=number)
@@ -118,11 +118,11 @@ def new_document(name: str, seconds: float = 0, **more: Any) -> SensibleDocument
 
 
 class TestSparsePages:
-    """A page may be short or empty, and promise more."""
+    """A page may be short or empty, and announce a next one."""
 
     @pytest.mark.parametrize("scan", [500, 5])
     def test_sensible_filters_after_it_has_scanned(self, scan: int) -> None:
-        """With 5 there are more than a hundred empty pages in a row."""
+        """Scan 5 rows a page, which gives more than a hundred empty pages in a row."""
         with frozen_sandbox(sensible_scan=scan) as (sandbox, url):
             ids = add_sensible_history(sandbox, 650)
             connection = Connection(sandbox, url, {"sensible": {}})
@@ -186,7 +186,10 @@ class TestSparsePages:
 
 @contextmanager
 def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connection]]:
-    """Two scopes, the list of the first of which does not end, and another provider."""
+    """Return a connection to two scopes, the first with an endless list.
+
+    Another provider stands beside it.
+    """
     with frozen_sandbox(**{f"{provider}_endless": kind}) as (sandbox, url):
         first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
         for template in (first_template, second_template):
@@ -205,7 +208,7 @@ def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connec
 class TestEndless:
     @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
     @pytest.mark.parametrize("provider", ["docmap", "sensible"])
-    def test_a_list_without_an_end_fails_in_words_and_the_others_go_on(
+    def test_endless_list_fails_with_a_sentence_and_the_others_go_on(
         self, provider: str, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listing, "MAX_PAGES", 20)
@@ -306,7 +309,10 @@ class ChangingConnection:
         return self.connection.sync(*streams, stop_after=stop_after)
 
     def assert_complete(self) -> None:
-        """All that a new connection reads is here, and came once; a further sync brings nothing."""
+        """Check that the warehouse equals that of a new connection, without repeats.
+
+        A further sync must emit nothing.
+        """
         fresh = Connection(self.sandbox, self.url, self.connection.settings)
         fresh.sync()
         for stream, rows in fresh.warehouse.items():

@@ -1,4 +1,4 @@
-"""Whole syncs in which a provider says no: what proves nothing is asked for again, and so is what it does not know."""
+"""Whole syncs with rejected requests and unknown ids, which are retried."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused_sandbox() -> Iterator[ServedSandbox]:
 
 @pytest.fixture
 def demo() -> Iterator[Connection]:
-    """The documents of twelve weeks, of all products."""
+    """Serve the documents of twelve weeks, of all products."""
     with frozen_sandbox() as (sandbox, url):
         sandbox.fill_demo()
         yield Connection(sandbox, url, sandbox.build_settings(url))
@@ -66,8 +66,10 @@ def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
     with demo.sandbox.faults.apply_only(*faults):
         synced = demo.sync()
 
-    ends = {stream.split("_")[0]: end for stream, end in synced.final_statuses.items() if stream.endswith("_results")}
-    assert (ends["extracta"], ends["sensible"], ends["atlas"]) == ("INCOMPLETE",) * 3
+    final_statuses = {
+        stream.split("_")[0]: status for stream, status in synced.final_statuses.items() if stream.endswith("_results")
+    }
+    assert (final_statuses["extracta"], final_statuses["sensible"], final_statuses["atlas"]) == ("INCOMPLETE",) * 3
     assert synced.error is not None
     assert "refused the request" in str(synced.error.message)
     statuses = {row["status"] for stream, rows in synced.records.items() for row in rows if stream.endswith("_batches")}
@@ -81,7 +83,7 @@ def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
 
 
 def add_explicit_batches(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
-    """Batches that are old, finished and named by hand or in the registry, of all products."""
+    """Add old, finished batches of all products, which the user names."""
     ago = START - timedelta(days=20)
     template = sandbox.extracta.create("Invoices", ["vendor"])
     mail = sandbox.classification.create("Mail", [DocumentType("other")])

@@ -32,7 +32,7 @@ def days_ago(days: float) -> Any:
 
 @pytest.fixture
 def claims(served_sandbox: ServedSandbox) -> Sandbox:
-    """An account with one document type."""
+    """Return an account with one document type."""
     sandbox, _ = served_sandbox
     sandbox.sensible.add_document_type("claims")
     return sandbox
@@ -158,18 +158,18 @@ def test_the_documents_of_a_portfolio_are_results_of_one_file(served_sandbox: Se
     assert first["file_key"] == second["file_key"] == bundle
 
 
-@pytest.mark.parametrize("trouble", ["too_large", "purged"])
+@pytest.mark.parametrize("reason", ["is_too_large", "is_purged"])
 def test_a_document_that_cannot_be_had_is_a_failed_file(
-    served_sandbox: ServedSandbox, claims: Sandbox, trouble: str
+    served_sandbox: ServedSandbox, claims: Sandbox, reason: str
 ) -> None:
-    claims.sensible.extract([new_document("a.pdf"), new_document("b.pdf", **{trouble: True})], "claims")
+    claims.sensible.extract([new_document("a.pdf"), new_document("b.pdf", **{reason: True})], "claims")
     connection = connect(served_sandbox)
 
     synced = connection.sync()
 
     row = single([row for row in synced.records["sensible_files"] if row["file_name"] == "b.pdf"])
     assert (row["status"], row["provider_status"]) == ("failed", "COMPLETE")
-    assert ("6 MB" if trouble == "too_large" else "Not found") in row["error"]
+    assert ("6 MB" if reason == "is_too_large" else "Not found") in row["error"]
     assert single(synced.records["sensible_results"])["file_name"] == "a.pdf"
     assert set(synced.final_statuses.values()) == {"COMPLETE"}
     assert connection.sync().counts == {}

@@ -1,4 +1,4 @@
-"""States that a sync is given: of other streams, in other forms, of other modes, and too large."""
+"""The states that a sync starts from: foreign, odd, of other modes, too large."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROWS = {"atlas_batches": 2, "atlas_files": 24, "atlas_results": 24, "atlas_field
 
 @pytest.fixture
 def atlas() -> Iterator[Connection]:
-    """A connection that has read two batches of twelve documents each."""
+    """Yield a connection that has read two batches of twelve documents each."""
     with frozen_sandbox() as (sandbox, url):
         batches = [sandbox.atlas.submit([NewDocument(f"{number}", 0, PAN) for number in range(12)]) for _ in range(2)]
         connection = Connection(sandbox, url, {"atlas": {"batch_ids": batches}})
@@ -45,7 +45,7 @@ def atlas() -> Iterator[Connection]:
 
 
 def read_rows(connection: Connection, states: list[AirbyteStateMessage]) -> dict[str, int]:
-    """What a sync with these states delivers, in rows by stream."""
+    """Return the rows by stream that a sync with these states emits."""
     reading = connection.source.read(log, connection.settings, connection.catalog(), deepcopy(states))
     counts: dict[str, int] = {}
     for message in reading:
@@ -55,7 +55,7 @@ def read_rows(connection: Connection, states: list[AirbyteStateMessage]) -> dict
 
 
 def read_refusal(connection: Connection, states: list[AirbyteStateMessage]) -> str:
-    """What a sync with these states says in the end; it delivers nothing."""
+    """Return the error of a sync with these states, which emits nothing."""
     connection.state = {str(number): state for number, state in enumerate(states)}
     synced = connection.sync()
     assert synced.counts == {}
@@ -69,7 +69,7 @@ def test_state_names_its_stream(atlas: Connection) -> None:
     assert {name: atlas.get_state_json(name)["stream"] for name in ROWS} == {name: name for name in ROWS}
 
 
-def test_state_of_another_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     states = dict(atlas.state)
     states["atlas_files"].stream.stream_state = states["atlas_results"].stream.stream_state
 
@@ -98,7 +98,7 @@ def test_state_with_a_namespace_is_continued(atlas: Connection, namespace: str) 
     assert {state.stream.stream_descriptor.namespace for state in atlas.state.values()} == {None}
 
 
-def test_state_with_two_namespaces_for_one_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_with_two_namespaces_for_one_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     doubled = deepcopy(atlas.state["atlas_files"])
     doubled.stream.stream_descriptor.namespace = "docextract"
 
@@ -136,7 +136,7 @@ def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connec
     assert "shared_state" in read_refusal(atlas, states({"cdc": 1}))
 
 
-def test_state_that_names_no_stream_is_refused_in_words(atlas: Connection) -> None:
+def test_state_that_names_no_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 3}})
 
     assert "names no stream" in read_refusal(atlas, [legacy])
@@ -152,8 +152,10 @@ def test_state_in_which_the_cdk_remembers_nothing_is_that_of_a_new_stream(atlas:
 def test_state_of_a_full_refresh_serves_no_incremental_sync(
     atlas: Connection, sync_id: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Given a full refresh that broke off, whose rows the platform drops, when an incremental sync follows, then it
-    reads all rows, says why, and is continued from then on."""
+    """Read all rows in an incremental sync after an interrupted full refresh.
+
+    The platform drops the rows of the interrupted refresh.
+    """
     atlas.sync("atlas_files", full_refresh=True, sync_id=sync_id)
     assert atlas.get_state_json("atlas_files")["full_refresh"] is (True if sync_id is None else sync_id)
 
@@ -178,8 +180,10 @@ def test_full_refresh_that_has_no_name_resumes_no_other_one(atlas: Connection) -
 def test_states_that_grow_too_large_together_are_warned_of_once(
     largest: int, warned: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given streams of two providers whose states are small each, when both are written twice, then there is one
-    warning with what to do if they pass the limit together, and none below it."""
+    """Emit the states of two providers twice, below and above the common limit.
+
+    Above it there is one warning with the remedy, below it none.
+    """
     monkeypatch.setattr("source_docextract.sync.checkpoints.STATE_SIZE_WARNING_BYTES", largest)
     now = datetime(2026, 11, 20, tzinfo=timezone.utc)
     size = StateSizeMonitor(logging.getLogger("airbyte.test"))

@@ -1,4 +1,4 @@
-"""Typed tables against the sandbox: what is discovered, what is read, and what is asked for."""
+"""Whole syncs of typed tables: discovery, rows and requests."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def make_field(name: str, kind: str, **more: Any) -> dict[str, Any]:
 
 
 def wrap_sensible(value: Any, kind: str = "string", **more: Any) -> dict[str, Any]:
-    """As Sensible wraps a value."""
+    """Return a value in Sensible's wrapper."""
     return {"value": value, "type": kind, **more}
 
 
 def wrap_atlas(value: Any, confidence: float = 0.9) -> dict[str, Any]:
-    """As Atlas wraps a value."""
+    """Return a value in Atlas's wrapper."""
     return {"value": value, "confidence_score": confidence}
 
 
@@ -42,13 +42,13 @@ def connect(served_sandbox: ServedSandbox, settings: Settings, **more: Any) -> C
 
 
 def get_typed_schemas(connection: Connection) -> dict[str, dict[str, Any]]:
-    """The schemas of the typed tables, by their names."""
+    """Return the schemas of the typed tables by name."""
     streams = connection.source.discover(log, connection.settings).streams
     return {stream.name: stream.json_schema for stream in streams if "x-docextract" in stream.json_schema}
 
 
 def get_column_types(schema: dict[str, Any]) -> dict[str, str]:
-    """Of the columns that are not those of all typed tables."""
+    """Return the types of the columns that not all typed tables have."""
     return {
         name: column_schema["type"][1]
         for name, column_schema in schema["properties"].items()
@@ -78,7 +78,7 @@ def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def add_extracta(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dict[str, Any]]]:
-    """Settings, the table, the types of its columns, and its rows."""
+    """Add a document; return the settings, the table, its columns and its rows."""
     lines = make_field("lines", "array", items={"type": "object", "properties": [make_field("n", "string")]})
     fields = [
         "vendor",
@@ -202,7 +202,10 @@ def add_atlas(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dic
             "name": "string", "name_confidence": "number", "address": "object", "address_confidence": "number",
             "bare": "number",
         },
-        [expected_rows, {**dict.fromkeys(expected_rows), "name_confidence": 0.9, "type_errors": ["name"]}, expected_rows],
+        [
+            expected_rows, {**dict.fromkeys(expected_rows), "name_confidence": 0.9, "type_errors": ["name"]},
+            expected_rows,
+        ],
     )  # fmt: skip
 
 
@@ -291,15 +294,15 @@ def test_templates_are_known_by_batches_links_and_the_registry_too(
     served_sandbox: ServedSandbox, tmp_path: Path
 ) -> None:
     sandbox, _ = served_sandbox
-    referenced_template, named, registered, unrelated = (
+    referenced_template, explicit_template, registered, unrelated = (
         sandbox.extracta.create(name, ["a"]) for name in ("Li", "Na", "Re", "Un")
     )
-    batch = sandbox.extracta.upload(named, [NewFile("a.pdf", 0, {"a": "1"})])
+    batch = sandbox.extracta.upload(explicit_template, [NewFile("a.pdf", 0, {"a": "1"})])
     mail = sandbox.classification.create(
         "Mail", [DocumentType("Invoice", extraction_id=referenced_template), DocumentType("Letter")]
     )
     (tmp_path / "batches.csv").write_text(f"provider,template_id,batch_id\nextracta,{registered},b\n", encoding="utf-8")
-    section = {"extraction_batches": [f"{named}/{batch}"], "classification_ids": [mail]}
+    section = {"extraction_batches": [f"{explicit_template}/{batch}"], "classification_ids": [mail]}
     settings = {"extracta": section, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
 
     assert set(get_typed_schemas(connect(served_sandbox, settings))) == {"extracta_li", "extracta_na", "extracta_re"}
@@ -461,7 +464,7 @@ def test_what_fails_for_one_template_leaves_the_table_of_another_complete(served
     assert connection.sync(catalog=catalog).counts == {"extracta_bad": 1}
 
 
-def test_the_user_names_tables_and_a_name_that_fits_nothing_is_told(
+def test_user_names_tables_and_an_unmatched_name_is_reported(
     served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings, *_ = add_docmap(served_sandbox[0])
@@ -512,13 +515,13 @@ def test_a_table_that_is_given_to_another_template_is_read_from_its_beginning(
 
 
 def get_kept_catalog(connection: Connection, *streams: str) -> ConfiguredAirbyteCatalog:
-    """The catalog that Airbyte keeps until the schema is refreshed: through JSON, and of no object of the source."""
+    """Return a copy of the catalog through JSON, as Airbyte keeps it."""
     document = ConfiguredAirbyteCatalogSerializer.dump(build_catalog(connection, *streams))
     return ConfiguredAirbyteCatalogSerializer.load(json.loads(json.dumps(document)))
 
 
 def add_two_templates(sandbox: Sandbox) -> tuple[str, str]:
-    """Of one name and the same fields, each with a document."""
+    """Add two templates with one name and the same fields, each with a document."""
     first, second = (sandbox.extracta.create("Invoices", ["total"]) for _ in range(2))
     for template in (first, second):
         sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"total": template})])
@@ -526,7 +529,7 @@ def add_two_templates(sandbox: Sandbox) -> tuple[str, str]:
 
 
 class TestATemplateThatIsNoLongerNamed:
-    def test_extracta_whose_setting_goes_to_another_template_is_incomplete_in_words(
+    def test_extracta_setting_names_another_template_is_incomplete(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         first, second = add_two_templates(served_sandbox[0])
@@ -599,7 +602,7 @@ class TestATemplateThatIsNoLongerNamed:
         assert synced.counts == {"extracta_linked": 1}
         assert connection.sync(catalog=catalog).final_statuses == {"extracta_linked": "COMPLETE"}
 
-    def test_a_name_that_goes_to_another_template_is_incomplete_in_words(self, served_sandbox: ServedSandbox) -> None:
+    def test_table_name_goes_to_another_template_is_incomplete(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         templates = [sandbox.docmap.put_template(name) for name in ("One", "Two")]
         for template in templates:
@@ -723,7 +726,7 @@ def test_typed_stream_without_discovered_schema_is_incomplete(served_sandbox: Se
 
 
 class TestDiscover:
-    def test_what_a_provider_does_not_know_is_told_and_left_out(
+    def test_unknown_template_is_reported_and_left_out(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox, _ = served_sandbox
