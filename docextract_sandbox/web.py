@@ -1,4 +1,4 @@
-"""Endpoints as a Starlette application: reading requests, taking turns, keeping the journal."""
+"""A Starlette application that serves endpoints: it parses requests, holds the lock and writes the journal."""
 
 import asyncio
 import time
@@ -31,9 +31,16 @@ def build_application(
     control_endpoints: Sequence[Endpoint],
     latency: float,
 ) -> Starlette:
-    """The APIs under their base paths, and the control endpoints, which neither wait nor are written down.
+    """Return an application with the APIs under their base paths, and the control endpoints.
 
-    `empty` are the same APIs as another account sees them, which holds nothing.
+    Control endpoints respond without latency and are not recorded in the journal.
+
+    Args:
+        context: The shared state of the sandbox.
+        apis: The APIs to serve.
+        empty_apis: The same APIs, in the same order, of another account without documents.
+        control_endpoints: Endpoints with full paths.
+        latency: Real seconds that each API response is delayed.
     """
     routes = [
         Route(endpoint.path, _make_control_handler(context, endpoint), methods=[endpoint.method])
@@ -87,7 +94,7 @@ def _make_api_handler(
 
 
 def _respond(context: SandboxContext, endpoint: Endpoint, api_request: ApiRequest, fault: Fault | None) -> Response:
-    """What the operation answers, or the fault in its stead."""
+    """Return the response of the operation, or of the fault that replaces it."""
     if fault and fault.kind == "status":
         return _to_http_response(ApiResponse(fault.body, fault.status))
     if fault and fault.kind == "unknown id" and endpoint.unknown_id_response:
@@ -101,7 +108,7 @@ def _respond(context: SandboxContext, endpoint: Endpoint, api_request: ApiReques
                 body=body,
                 text_as_json=api_response.text_as_json or not isinstance(api_response.body, str),
             )
-        # Written out inside the turn: an answer may share objects with the worlds.
+        # Serialized while the lock is held: the body may share objects with the worlds.
         if context.switches.unknown_keys:
             api_response = replace(api_response, body=add_unknown_keys(api_response.body, endpoint.opaque_keys))
         return _to_http_response(api_response)
