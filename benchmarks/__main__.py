@@ -28,7 +28,11 @@ WORK_FOLDER = ROOT / "benchmarks" / ".work"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 1 if a row is void or, at full size, a target is missed."""
+    """Measure, print the targets and write the report.
+
+    Returns:
+        0; 1 if a row is void or, at full size, a target is missed; 2 if no case has the given name.
+    """
     options = _build_parser().parse_args(arguments)
     known_cases = build_cases(options.scale)
     case_patterns = options.cases.replace(",", " ").split() or ["*"]
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen_cases:
         print("There is no such case; there are:", ", ".join(case.name for case in known_cases), file=sys.stderr)
         return 2
-    # A quick look leaves the documented figures alone.
+    # Each scale has a folder of its own, so that a quick run does not overwrite the documented figures.
     folder = WORK_FOLDER / f"{options.scale:g}"
     folder.mkdir(parents=True, exist_ok=True)
     results = _load_results(folder / "results.json")
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw_chart(results_path: Path, chart_path: Path) -> None:
-    """In an environment that has matplotlib."""
+    """Draw the chart in the environment that has matplotlib."""
     python = ENVIRONMENTS_FOLDER / "chart" / "bin" / "python"
     subprocess.run(
         [str(python), str(Path(__file__).with_name("chart.py")), str(results_path), str(chart_path)], check=True
@@ -68,7 +72,7 @@ def _draw_chart(results_path: Path, chart_path: Path) -> None:
 
 
 def _load_results(results_path: Path) -> dict[str, Any]:
-    """What was measured before stays, until its case is measured again."""
+    """Return earlier results, each of which stays until its case is measured again."""
     results: dict[str, Any] = json.loads(results_path.read_bytes()) if results_path.exists() else {"cases": {}}
     return results
 

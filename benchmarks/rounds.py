@@ -1,4 +1,4 @@
-"""Runs a case: all of its tasks by turns, round by round, so that what disturbs the machine disturbs them all alike."""
+"""Runner of a case: all tasks in turn, round by round, so that disturbances of the machine affect all alike."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from .field import COMPARED_SYSTEMS, SystemRun
 from .measure import ROOT, ProcessCost, Server, run_process, start_server
 
 Row = dict[str, Any]
-"""One task: its system, why it is void if it is, and its runs."""
+"""A task's system, runs, and the reason for which it is void, if it is."""
 
 
 def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[str], None]) -> Row:
-    """All rows of a case. What was printed is removed, unless a row is void and somebody may want to see why."""
+    """Measure a case and return its rows.
+
+    The output of the runs is removed, unless a row is void: then it shows the cause.
+    """
     tasks: dict[str, Row] = {task.name: {"system": task.system, "void": None, "runs": []} for task in case.tasks}
     with start_server(case.world, **case.sizes) if case.world else nullcontext() as server:
         if server and case.warmup_system:
@@ -42,7 +45,7 @@ def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[st
 
 
 def _run_task(task: Task, server: Server | None, folder: Path) -> tuple[Row, str | None]:
-    """One run, and why it counts for nothing if it does not."""
+    """Run a task once; return its figures, and the reason for which they are void or None."""
     if not task.resumed_task:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
