@@ -61,19 +61,14 @@ def build_scenario_settings(
         "extracta": {name: value for name, value in extracta.items() if not name.startswith("classification_")},
         "extracta_classification": {name: value for name, value in extracta.items() if name != "extraction_ids"},
     }
-    return {
-        "all": all_settings,
-        "typed": {**all_settings, "typed_tables": True},
-        **{
-            name: _single_provider_settings(name.removesuffix("_classification"), section, all_settings)
-            for name, section in single_sections.items()
-        },
-        **{
-            f"wrong_{name}_{key}": {**all_settings, name: {**all_settings[name], key: WRONG_KEY}}
-            for name, fields in credentials.items()
-            for key in fields
-        },
-    }
+    scenarios = {"all": all_settings, "typed": {**all_settings, "typed_tables": True}}
+    for name, section in single_sections.items():
+        provider = name.removesuffix("_classification")
+        scenarios[name] = _single_provider_settings(provider, section, all_settings)
+    for name, fields in credentials.items():
+        for key in fields:
+            scenarios[f"wrong_{name}_{key}"] = {**all_settings, name: {**all_settings[name], key: WRONG_KEY}}
+    return scenarios
 
 
 def _single_provider_settings(

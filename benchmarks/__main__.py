@@ -1,6 +1,6 @@
-"""`make bench`: measures, prints the ratios that are to be reached, and writes docs/performance.md.
+"""Run the benchmarks (`make bench`), print the targets, and write docs/performance.md.
 
-What was measured is kept in benchmarks/.work, so cases may be measured one by one: the report is of all that is there.
+Results stay in benchmarks/.work, so cases may be measured one by one; the report covers all results there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import version
+from itertools import chain
 from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from . import report, targets
-from .cases import build_cases
+from .cases import Case, build_cases
 from .field import ENVIRONMENTS_FOLDER
 from .measure import ROOT
 from .rounds import measure_case
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _build_parser().parse_args(arguments)
     known_cases = build_cases(options.scale)
     case_patterns = options.cases.replace(",", " ").split() or ["*"]
-    chosen_cases = [case for case in known_cases if any(fnmatchcase(case.name, pattern) for pattern in case_patterns)]
+
+    def is_chosen(case: Case) -> bool:
+        return any(fnmatchcase(case.name, pattern) for pattern in case_patterns)
+
+    chosen_cases = list(filter(is_chosen, known_cases))
     if not chosen_cases:
         print("There is no such case; there are:", ", ".join(case.name for case in known_cases), file=sys.stderr)
         return 2
@@ -58,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "atlas" in results["cases"]:
         _draw_chart(folder / "results.json", output_folder / "performance.svg")
     print(f"\nWritten: {output_folder / 'performance.md'}")
-    is_void = any(row["void"] for case in results["cases"].values() for row in case["tasks"].values())
+    rows = chain.from_iterable(case["tasks"].values() for case in results["cases"].values())
+    is_void = any(row["void"] for row in rows)
     is_missed = options.scale == 1 and any(target.is_reached is False for target in judged_targets)
     return int(is_void or is_missed)
 

@@ -73,10 +73,8 @@ def main() -> None:
 def _draw_bars(axes: Axes, case: dict[str, Any] | None, metric: str, title: str) -> None:
     values = [_get_median(case, system, metric) for system in SYSTEMS]
     max_value = max((value for value in values if value is not None), default=1.0)
-    colours = [
-        CONNECTOR_COLOUR if system == "connector" else FLOOR_COLOUR if "loop" in system else OTHER_COLOUR
-        for system in SYSTEMS
-    ]
+    colours = [FLOOR_COLOUR if "loop" in system else OTHER_COLOUR for system in SYSTEMS]
+    colours[list(SYSTEMS).index("connector")] = CONNECTOR_COLOUR
     positions = range(len(SYSTEMS))
     axes.barh(positions, [value or 0 for value in values], color=colours, height=0.66)
     for position, (system, value) in enumerate(zip(SYSTEMS, values, strict=True)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING, STREAM_KINDS
 from .field import COMPARED_SYSTEMS, MAX_IN_FLIGHT
@@ -143,8 +144,10 @@ def _describe_environment(results: Results) -> str:
         f"Python {latest_environment['python']} on {latest_environment['system']}, "
         f"{latest_environment['cores']} cores, one of them for the server"
     )
-    rows = [row for case in results.values() for row in case["tasks"].values()]
-    runs = [run for row in rows for run in row["runs"]]
+    runs: list[Mapping[str, Any]] = []
+    for case in results.values():
+        for row in case["tasks"].values():
+            runs += row["runs"]
     served_runs = [run for run in runs if "server_cpu" in run]
     max_server_share = max((run["server_cpu"] / run["wall"] for run in served_runs), default=0)
     max_mean_delay = max((run["late"]["mean"] for run in served_runs), default=0)
@@ -240,7 +243,8 @@ def _build_providers_table(results: Results) -> str:
         ]
 
     tasks = [("extracta", "connector")]
-    tasks += [(case, task) for case in ("docmap", "sensible") for task in ("connector", "connector/all")]
+    for case in ("docmap", "sensible"):
+        tasks += [(case, "connector"), (case, "connector/all")]
     return _format_table(["", *columns, "ideal wall s"], (build_row(*task_key) for task_key in tasks))
 
 
@@ -266,11 +270,9 @@ _SIZE_TITLES = {"open": "open batches", "day": "a day", "batches": "settled batc
 def _build_growth_table(results: Results, prefix: str, tasks: Sequence[str]) -> str:
     columns = ("requests", "wall s", "CPU s", "peak MB", "state", "states")
     names = sorted((name for name in results if name.startswith(f"{prefix}-")), key=_parse_case_number)
-    rows = (
-        [_format_size(results, name), task, *_format_cells(results, name, task, columns)]
-        for name in names
-        for task in tasks
-    )
+    rows: list[list[str]] = []
+    for name in names:
+        rows += [[_format_size(results, name), task, *_format_cells(results, name, task, columns)] for task in tasks]
     return _format_table([_SIZE_TITLES.get(prefix, prefix), "sync", *columns], rows)
 
 

@@ -53,10 +53,10 @@ def get_median(results: Results, case: str, task: str, metric: str) -> float:
 def count_requests(results: Results, case: str, task: str, excluded_endpoint: str = "") -> float:
     """Return the greatest number of requests of any run, without those of an excluded endpoint."""
     get_median(results, case, task, "wall")
-    runs = results[case]["tasks"][task]["runs"]
-    return float(
-        max(sum(count for name, count in run["requests"].items() if name != excluded_endpoint) for run in runs)
-    )
+    totals: list[int] = []
+    for run in results[case]["tasks"][task]["runs"]:
+        totals.append(sum(count for name, count in run["requests"].items() if name != excluded_endpoint))
+    return float(max(totals))
 
 
 def get_size(results: Results, case: str, size_name: str) -> int:

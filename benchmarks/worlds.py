@@ -29,13 +29,10 @@ def atlas(batches: int, documents: int) -> tuple[Sandbox, Selections]:
     """Return a world of equal batches, and a small batch of one page."""
     sandbox, random = Sandbox(seeds=False), Random(1)
     sizes = [documents] * batches + [PER_PAGE]
-    batch_ids = [
-        sandbox.atlas.submit(
-            [NewDocument(f"document-{number:06d}", 0, _make_licence(random)) for number in range(size)],
-            submitted_at=submitted_at,
-        )
-        for size, submitted_at in zip(sizes, _spread_moments(len(sizes)), strict=True)
-    ]
+    batch_ids: list[str] = []
+    for size, submitted_at in zip(sizes, _spread_moments(len(sizes)), strict=True):
+        licences = [NewDocument(f"document-{number:06d}", 0, _make_licence(random)) for number in range(size)]
+        batch_ids.append(sandbox.atlas.submit(licences, submitted_at=submitted_at))
     return sandbox, {
         ALL_SELECTION: {"atlas": {"batch_ids": batch_ids[:-1]}},
         SMALL_SELECTION: {"atlas": {"batch_ids": batch_ids[-1:]}},

@@ -22,10 +22,8 @@ def main() -> int:
         run_demo(signal_handler)
     except DemoError as error:
         if signal_handler.signal_number is None:
-            print(
-                f"\n{strip_control_characters(str(error))}\nMore about it: {os.path.relpath(DEMO_FOLDER / 'logs')}",
-                file=sys.stderr,
-            )
+            logs = os.path.relpath(DEMO_FOLDER / "logs")
+            print(f"\n{strip_control_characters(str(error))}\nMore about it: {logs}", file=sys.stderr)
             return 1
     except BrokenPipeError:  # the reader has closed the pipe, as in `make demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,9 +91,10 @@ class Screen:
             with self._open_line(f"  {title} ... "):
                 yield outcome
         outcome_text = ", ".join((*outcome, f"{time.monotonic() - started:.1f} s"))
-        self.print_line(
-            f"✓ {title}: {outcome_text}" if is_live else outcome_text, hanging_indent=2 if is_live else None
-        )
+        if is_live:
+            self.print_line(f"✓ {title}: {outcome_text}", hanging_indent=2)
+        else:
+            self.print_line(outcome_text)
 
     @contextmanager
     def _open_line(self, text: str) -> Iterator[None]:
@@ -145,7 +146,10 @@ def pluralize(number: int, noun: str) -> str:
 def build_example_table(kind: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Return titles and cells of rows of one kind of stream, with the columns most useful to a reader."""
     readers = _CELL_READERS[kind]
-    return list(readers), [[_clean_text(reader(row)) for reader in readers.values()] for row in rows]
+    cells: list[list[str]] = []
+    for row in rows:
+        cells.append([_clean_text(reader(row)) for reader in readers.values()])
+    return list(readers), cells
 
 
 def preview_data(data: Any, hidden_value: str = "") -> str:

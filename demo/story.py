@@ -196,8 +196,9 @@ class DemoRunner:
 
     def _show_requests(self, syncs: Sequence[SyncResult]) -> None:
         self._screen.print_heading("Requests to the providers, by endpoint")
-        endpoints = sorted({endpoint for sync in syncs for endpoint in sync.requests})
-        counts = [(endpoint, [sync.requests.get(endpoint, 0) for sync in syncs]) for endpoint in endpoints]
+        counts: list[tuple[str, list[int]]] = []
+        for endpoint in sorted(set().union(*(sync.requests for sync in syncs))):
+            counts.append((endpoint, [sync.requests.get(endpoint, 0) for sync in syncs]))
         counts.append(("all requests", [sync.request_count for sync in syncs]))
         if any(sync.refused_count for sync in syncs):
             counts.append(("rejected as too soon", [sync.refused_count for sync in syncs]))

@@ -96,17 +96,17 @@ class _ControlHandlers:
             lines += [f"  {endpoint.method:<6} {endpoint.path}" for endpoint in api.list_endpoints()]
             lines.append("")
         lines += [
-            f"Looking in and moving it along, under {PREFIX} and without a key:",
-            "  GET    /            what is in here",
-            "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for some APIs",
-            "  GET    /requests    how often each endpoint was asked; DELETE forgets that",
-            '  POST   /finish      {"api"?, "batch_id"?, "by_itself"?}        finish what is pending',
+            f"Control endpoints, under {PREFIX} and without a key:",
+            "  GET    /            overview of documents and switches",
+            "  GET    /settings    connector settings that read every document; ?apis=docmap,… for some APIs",
+            "  GET    /requests    number of requests by endpoint; DELETE clears it",
+            '  POST   /finish      {"api"?, "batch_id"?, "by_itself"?}        finish pending documents',
             '  POST   /advance     {"seconds"}                                move the clock',
             '  POST   /edit        {"api", "batch_id"?, "document", "data"}   a person corrects a document',
             '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
             "  POST   /demo        add some documents",
-            '  PATCH  /switches    {"name": value, …}                         choose a reading; GET shows them',
-            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         bad weather; GET shows, DELETE ends it',
+            '  PATCH  /switches    {"name": value, …}                         change switches; GET shows them',
+            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         inject faults; GET shows, DELETE ends them',
         ]
         return ApiResponse("\n".join(lines) + "\n")
 
@@ -149,7 +149,9 @@ class _ControlHandlers:
         return {"faults": self._sandbox.faults.describe(), "kinds": FAULT_KINDS}
 
     def add_fault(self, request: ApiRequest) -> JsonObject:
-        names = [endpoint.name for api in self._sandbox.apis for endpoint in api.list_endpoints()]
+        names: list[str] = []
+        for api in self._sandbox.apis:
+            names += [endpoint.name for endpoint in api.list_endpoints()]
         self._sandbox.faults.add(parse_fault(_require_body(request), names))
         return self.show_faults(request)
 
@@ -223,7 +225,10 @@ class _ControlHandlers:
         return {name: world.summarize() for name, world in self._collect_worlds().items()}
 
     def _collect_worlds(self) -> dict[str, World]:
-        return {name: world for api in self._sandbox.apis for name, world in api.worlds.items()}
+        worlds: dict[str, World] = {}
+        for api in self._sandbox.apis:
+            worlds |= api.worlds
+        return worlds
 
     def _find_world(self, request: ApiRequest) -> World:
         worlds = self._collect_worlds()

@@ -32,6 +32,7 @@ def apply_transport_fault(request: Request, fault: Fault, response: Response, no
         now: The sandbox's time, for dates in headers.
     """
     body, status = bytes(response.body), response.status_code
+    firewall_status = fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1]
     redirect_headers = {"Location": _REDIRECT_BASE_URL + request.url.path.lstrip("/")}
     faulty_responses: dict[str, Callable[[], Response]] = {
         "status": lambda: _add_fault_headers(response, fault, now),
@@ -40,11 +41,7 @@ def apply_transport_fault(request: Request, fault: Fault, response: Response, no
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON_TYPE),
         "html": lambda: Response(_MAINTENANCE_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON_TYPE),
-        "firewall": lambda: Response(
-            _BLOCKED_PAGE,
-            fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1],
-            media_type="text/html",
-        ),
+        "firewall": lambda: Response(_BLOCKED_PAGE, firewall_status, media_type="text/html"),
         "charset": lambda: _encode_in_charset(body, status, fault.charset),
         # An error response stays readable: the connector may record its text for good, as for the final status 413.
         "bad byte": lambda: (

@@ -370,8 +370,18 @@ EXPECTED_RESULTS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "stuck": [
         ("extracta", "batch", "Receipts", "9", "E9", None, 4, "open", "open", datetime(2026, 11, 1)),
-        ("atlas", "document", "unknown type", "3", "k", "Papers of October", 1, "pending", "open",
-         datetime(2026, 11, 4)),
+        (
+            "atlas",
+            "document",
+            "unknown type",
+            "3",
+            "k",
+            "Papers of October",
+            1,
+            "pending",
+            "open",
+            datetime(2026, 11, 4),
+        ),
         ("extracta_classification", "batch", "unknown type", "C9", "C9", None, None, "missing", "missing", FIRST_DAY),
     ],
     "side_by_side": [

@@ -38,7 +38,7 @@ _LINE_STYLES = (
 """Colours and shapes of lines: the shape identifies a line where its colour does not."""
 
 _OUTCOME_COLOURS = {"straight through": "#2b7bba", "reviewed or edited": "#e3c17a", "failed": "#c8552b"}
-_RATE_COLOURS = ("#c8552b", "#f1e3cc", "#1f6e9c")  # orange to blue, for readers who cannot tell red from green
+_RATE_COLOURS = ("#c8552b", "#f1e3cc", "#1f6e9c")  # orange to blue, for readers with red-green colour blindness
 _DARK_CELL_TEST = "datum.rate > 0.88 || datum.rate < 0.12"
 """Vega test for cells on which white text is easier to read than black text."""
 
@@ -198,11 +198,8 @@ def _draw_failures(rows: Sequence[Row]) -> Drawing | None:
         for (reason, provider), number in failure_counts.items()
         if reason in reasons
     ]
-    legend = [
-        LegendEntry(*PROVIDER_STYLES[name])
-        for name in PROVIDER_STYLES
-        if any(provider == name for _, provider in failure_counts)
-    ]
+    failing_providers = {provider for _, provider in failure_counts}
+    legend = [LegendEntry(*style) for name, style in PROVIDER_STYLES.items() if name in failing_providers]
     y_axis = alt.Y("reason:N", title=None, sort=None, scale=alt.Scale(domain=reasons))
     base_chart = alt.Chart(_build_data(bars)).encode(y=y_axis)
     axis = alt.Axis(tickMinStep=1, format=",d", tickCount=6)
@@ -234,15 +231,13 @@ def _draw_confidence(rows: Sequence[Row]) -> Drawing | None:
     rows_by_label = _group_by_label(
         _filter_recent(rows), lambda row: f"{_clean_label(row['field']).strip('/')} · {_make_template_label(row)}"
     )
-    chosen_labels = sorted(rows_by_label, key=lambda label: (-_measure_change(rows_by_label[label]), label))[
-        :_MAX_FIELDS
-    ]
-    points = [
-        {"label": label, "week": _format_week(row), "mean": row["mean_confidence"], "least": row["least_confidence"]}
-        | {"values": row["found"]}
-        for label in chosen_labels
-        for row in rows_by_label[label]
-    ]
+    sorted_labels = sorted(rows_by_label, key=lambda label: (-_measure_change(rows_by_label[label]), label))
+    chosen_labels = sorted_labels[:_MAX_FIELDS]
+    points: list[Row] = []
+    for label in chosen_labels:
+        for row in rows_by_label[label]:
+            confidences = {"mean": row["mean_confidence"], "least": row["least_confidence"]}
+            points.append({"label": label, "week": _format_week(row), **confidences, "values": row["found"]})
     if not points:
         return None
     legend = _build_legend(chosen_labels)
@@ -310,14 +305,16 @@ def _draw_provider_comparison(rows: Sequence[Row]) -> Drawing | None:
 
 def _draw_time_to_completion(rows: Sequence[Row]) -> Drawing | None:
     rows_by_label = _group_by_label(_filter_recent(rows), _make_template_label)
-    sizes = Counter({label: sum(row["documents"] for row in label_rows) for label, label_rows in rows_by_label.items()})
+    sizes: Counter[str] = Counter()
+    for label, label_rows in rows_by_label.items():
+        sizes[label] = sum(row["documents"] for row in label_rows)
     chosen_labels = _pick_largest(sizes, _MAX_TIMED_TEMPLATES)
-    points = [
-        {"label": label, "week": _format_week(row), "median": row["median_seconds"], "high": row["nine_in_ten_seconds"]}
-        | {"slowest": row["slowest_seconds"], "documents": row["documents"]}
-        for label in chosen_labels
-        for row in rows_by_label[label]
-    ]
+    points: list[Row] = []
+    for label in chosen_labels:
+        for row in rows_by_label[label]:
+            seconds = {"median": row["median_seconds"], "high": row["nine_in_ten_seconds"]}
+            sums = {"slowest": row["slowest_seconds"], "documents": row["documents"]}
+            points.append({"label": label, "week": _format_week(row), **seconds, **sums})
     if not points:
         return None
     legend = _build_legend(chosen_labels)
@@ -423,12 +420,10 @@ def _insert_gaps(points: Sequence[Row]) -> list[Row]:
     """Add an empty point for each week without a value, at which Vega breaks the line."""
     present_weeks = {(point["label"], point["week"]) for point in points}
     labels, weeks = dict.fromkeys(point["label"] for point in points), _list_weeks(points)
-    empty_points = [
-        dict.fromkeys(points[0]) | {"label": label, "week": week}
-        for label in labels
-        for week in weeks
-        if (label, week) not in present_weeks
-    ]
+    empty_points: list[Row] = []
+    for label in labels:
+        missing_weeks = [week for week in weeks if (label, week) not in present_weeks]
+        empty_points += [dict.fromkeys(points[0]) | {"label": label, "week": week} for week in missing_weeks]
     return [*points, *empty_points]
 
 
@@ -503,7 +498,11 @@ def _build_legend(labels: Sequence[str]) -> list[LegendEntry]:
 
 
 def _build_data(rows: Iterable[Row]) -> alt.Data:
-    return alt.Data(values=[{column: _to_json_value(value) for column, value in row.items()} for row in rows])
+    return alt.Data(values=list(map(_to_json_row, rows)))
+
+
+def _to_json_row(row: Row) -> Row:
+    return {column: _to_json_value(value) for column, value in row.items()}
 
 
 def _to_json_value(value: Any) -> Any:

@@ -78,18 +78,16 @@ def _build_figures(recipe_results: RecipeResults) -> list[tuple[str, str, str]]:
     failed_count = _sum_column(recipe_results["failures"], "failed")
     edited_documents = {(row["provider"], row["id"]) for row in recipe_results["edits"]}
     limits = read_thresholds()
+    straight_share = straight_count / completed_count if completed_count else None
+    failed_share = failed_count / completed_count if completed_count else None
     return [
         (f"{completed_count:,}", "completed", "documents processed or failed"),
         (
-            _format_percent(straight_count / completed_count) if completed_count else "–",
+            _format_percent(straight_share),
             "straight through",
             f"{straight_count:,} without failure, review or edit",
         ),
-        (
-            _format_percent(failed_count / completed_count) if completed_count else "–",
-            "failed",
-            f"{failed_count:,} documents",
-        ),
+        (_format_percent(failed_share), "failed", f"{failed_count:,} documents"),
         (f"{len(_filter_awaiting_review(recipe_results)):,}", "awaiting review", "documents in the human review queue"),
         (
             f"{len(_filter_low_confidence(recipe_results)):,}",
@@ -102,7 +100,7 @@ def _build_figures(recipe_results: RecipeResults) -> list[tuple[str, str, str]]:
 
 
 def _filter_awaiting_review(recipe_results: RecipeResults) -> list[Row]:
-    """Return the documents under review; a person decides on these whatever their confidence is."""
+    """Return the documents under review; a person decides on these at any confidence."""
     return [row for row in recipe_results["to_review"] if row["review_status"] is not None]
 
 

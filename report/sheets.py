@@ -79,8 +79,8 @@ class Sheet:
     def _get_column_title(self, path: FieldPath, occurrence: int) -> str:
         """Return the title of a field's column, the same one in each row.
 
-        Two fields may have one title ("a / b" and "b" in "a"), and so may two columns of one table: a full stop tells
-        the later one apart.
+        Two fields may have one title ("a / b" and "b" in "a"), and so may two columns of one table: a full stop is
+        added to the later title.
         """
         title = self._titles.get((path, occurrence))
         if title is None:
@@ -200,12 +200,11 @@ class _DocumentFlattener:
         if len(columns) < len(value):
             return None
         row_count = max(len(column[values_key]) for column in columns)
-        return [
-            tuple(
-                (column[name_key], column[values_key][number]) for column in columns if number < len(column[values_key])
-            )
-            for number in range(row_count)
-        ]
+        rows: list[ObjectMembers] = []
+        for number in range(row_count):
+            filled_columns = [column for column in columns if number < len(column[values_key])]
+            rows.append(tuple((column[name_key], column[values_key][number]) for column in filled_columns))
+        return rows
 
     def _flatten_list(self, items: Sequence[Json | ObjectMembers], path: FieldPath) -> None:
         rows = self.list_rows.setdefault(path, [])
@@ -223,7 +222,9 @@ def _make_title(path: FieldPath) -> str:
 
 
 def _format_cell(value: Cell) -> str:
-    return "" if value is None else str(value).upper() if isinstance(value, bool) else str(value)
+    if value is None:
+        return ""
+    return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def build_sheet_names(sheets: Sequence[Sheet]) -> Iterator[str]:
@@ -259,11 +260,9 @@ def _fit_name(type_name: str, path: Sequence[str], max_units: int) -> str:
 
 
 def _clean_name(name: str) -> str:
-    characters = (
-        " " if character in "[]:*?/\\" or character.isspace() else character if character.isprintable() else ""
-        for character in name
-    )
-    return " ".join("".join(characters).split()).strip(" '")
+    spaced_name = "".join(" " if character in "[]:*?/\\" or character.isspace() else character for character in name)
+    printable_name = "".join(character for character in spaced_name if character.isprintable())
+    return " ".join(printable_name.split()).strip(" '")
 
 
 def _fold_name(name: str) -> str:

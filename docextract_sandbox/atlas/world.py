@@ -182,7 +182,9 @@ class AtlasWorld:
         """Return the batch ids, and the numbers of documents and logins."""
         with self.context.hold_lock():
             now = self.context.timestamp()
-            documents = [document for batch in self._batches.values() for document in batch.documents]
+            documents: list[Document] = []
+            for batch in self._batches.values():
+                documents += batch.documents
             return {
                 "batches": list(self._batches),
                 "documents": len(documents),

@@ -174,7 +174,9 @@ class BatchWorld(ABC):
         """Return the templates, their batches and the number of files."""
         with self.context.hold_lock():
             now = self.context.timestamp()
-            files = [file for batch in self._batches.values() for file in batch.files]
+            files: list[File] = []
+            for batch in self._batches.values():
+                files += batch.files
             return {
                 "templates": {
                     template_id: {"name": self.get_template_name(template_id), "batches": list(template_batches)}

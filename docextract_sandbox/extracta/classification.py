@@ -181,13 +181,9 @@ def parse_document_types(types_json: object) -> tuple[DocumentType, ...] | None:
     for type_json in types_json:
         if not isinstance(type_json, Mapping) or not isinstance(type_json.get("name"), str) or not type_json["name"]:
             return None
-        unique_words, extraction_id = type_json.get("uniqueWords"), type_json.get("extractionId")
-        document_types.append(
-            DocumentType(
-                type_json["name"],
-                str(type_json.get("description", "")),
-                tuple(str(word) for word in unique_words) if isinstance(unique_words, list) else (),
-                extraction_id if isinstance(extraction_id, str) and extraction_id else None,
-            )
-        )
+        raw_words, raw_id = type_json.get("uniqueWords"), type_json.get("extractionId")
+        unique_words = tuple(map(str, raw_words)) if isinstance(raw_words, list) else ()
+        extraction_id = raw_id if isinstance(raw_id, str) and raw_id else None
+        description = str(type_json.get("description", ""))
+        document_types.append(DocumentType(type_json["name"], description, unique_words, extraction_id))
     return tuple(document_types)

@@ -250,6 +250,7 @@ def view_extraction(extraction: Extraction, now: float) -> DocumentView:
             for part in extraction.parts
         )
     is_finished = status in (Status.COMPLETE, Status.FAILED)
+    error = extraction.error if status is Status.FAILED else None
     return DocumentView(
         extraction.extraction_id,
         extraction.name,
@@ -258,7 +259,7 @@ def view_extraction(extraction: Extraction, now: float) -> DocumentView:
         extraction.environment,
         extraction.created_ms,
         round(extraction.ready_at * 1000) if is_finished else None,
-        extraction.error if status is Status.FAILED else None,
+        error,
         extraction.page_count,
         extraction.is_portfolio,
         extraction.batch_id,

@@ -69,16 +69,14 @@ class FakeDocuments:
             "signatories": [
                 _make_field([person], "name") for person in self._random.sample(_PEOPLE, self._random.randint(1, 3))
             ],
-            "clauses": [
-                {
-                    "title": _make_field(title, "string"),
-                    "page": _make_field(self._random.randint(1, 8), "number"),
-                    "amendments": [
-                        {"date": _make_field(self._draw_date(), "date")} for _ in range(self._random.randint(0, 2))
-                    ],
-                }
-                for title in self._random.sample(_CLAUSES, 2)
-            ],
+            "clauses": [self._make_clause(title) for title in self._random.sample(_CLAUSES, 2)],
+        }
+
+    def _make_clause(self, title: str) -> JsonObject:
+        return {
+            "title": _make_field(title, "string"),
+            "page": _make_field(self._random.randint(1, 8), "number"),
+            "amendments": [{"date": _make_field(self._draw_date(), "date")} for _ in range(self._random.randint(0, 2))],
         }
 
     def _make_tax_form(self) -> JsonObject:

@@ -212,12 +212,15 @@ def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> Jso
 
 def _build_validations(parts: Sequence[PartView]) -> list[JsonObject]:
     """Return a warning for each field that was not found, the sandbox's only validation."""
-    return [
-        {"description": f"{key} is present", "severity": "warning", "message": "The field was not found"}
-        for part in parts
-        for key, field in part.parsed_document.items()
-        if field is None
-    ]
+    validations: list[JsonObject] = []
+    for part in parts:
+        for key, field in part.parsed_document.items():
+            if field is None:
+                description = f"{key} is present"
+                validations.append(
+                    {"description": description, "severity": "warning", "message": "The field was not found"}
+                )
+    return validations
 
 
 def _guess_content_type(name: str) -> str:
