@@ -55,6 +55,7 @@ class ResponseCache:
         credential_match = _CREDENTIAL_PATTERN.search(head)
         credential = credential_match[1] if credential_match else b""
         cached_response = self._cached_responses.get(request_line)
+        # The sandbox itself must reject an unknown token, as it does without a cache.
         if cached_response and credential in self._accepted_credentials:
             return cached_response
         response = self._ask_sandbox(head.decode("latin-1"), body, arrived_at)

@@ -114,6 +114,7 @@ def _build_atlas_case(scale: float) -> Case:
             _make_read_task(system, documents),
             _make_read_task(system, PER_PAGE, f"{system}/small", selection=SMALL_SELECTION),
         ]
+    # The second sync of the connector delivers nothing; the other systems keep no state and deliver everything again.
     tasks.append(_make_read_task("connector", 0, "connector/again", resumed_task="connector"))
     tasks += [
         _make_read_task(

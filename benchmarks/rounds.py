@@ -30,6 +30,7 @@ def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[st
         if server and case.warmup_system:
             _run_task(Task("warm", case.warmup_system), server, folder / "warm")
         for round_index in range(rounds):
+            # Each round starts with another task, so that a slow start of the machine affects all tasks alike.
             start_index = round_index % len(case.tasks)
             for task in (*case.tasks[start_index:], *case.tasks[:start_index]):
                 for _ in range(0 if round_index and task.is_first_round_only else case.runs_per_round):
@@ -56,6 +57,7 @@ def _run_task(task: Task, server: Server | None, folder: Path) -> tuple[Row, str
         server.reset(task.latency)
     cost = run_process(command, system_run.output_path, errors, environment=system.environment)
     row: Row = {"wall": cost.wall_seconds, "cpu": cost.cpu_seconds, "peak_mb": cost.peak_mb, "load": load}
+    # The printing systems parse their input first, which must not count: they report the CPU time of printing alone.
     if system.is_cpu_reported and not cost.exit_code:
         row["cpu"] = float(errors.read_text().split()[-1])
     void_reason = _describe_failure(cost, errors)

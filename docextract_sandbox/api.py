@@ -182,6 +182,7 @@ def add_unknown_keys(value: object, opaque_keys: frozenset[str]) -> object:
     for key, item in value.items():
         if key in opaque_keys:
             extended[key] = item
+        # The object itself is a map by id and gets no key, but each of its entries does.
         elif key in ID_MAP_KEYS and isinstance(item, dict):
             extended[key] = {entry_id: add_unknown_keys(entry, opaque_keys) for entry_id, entry in item.items()}
         else:

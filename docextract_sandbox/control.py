@@ -106,7 +106,7 @@ class _ControlHandlers:
             '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
             "  POST   /demo        add some documents",
             '  PATCH  /switches    {"name": value, …}                         change switches; GET shows them',
-            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         inject faults; GET shows, DELETE ends them',
+            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         inject faults; GET lists, DELETE clears',
         ]
         return ApiResponse("\n".join(lines) + "\n")
 

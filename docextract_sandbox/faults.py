@@ -139,7 +139,7 @@ def _are_headers(value: object) -> bool:
         and name.replace("-", "").isalnum()
         and isinstance(header_value, str)
         and header_value.isascii()
-        # A line break would end the headers.
+        # A line break would end the header.
         and header_value.isprintable()
         for name, header_value in value.items()
     )

@@ -154,6 +154,7 @@ def _describe_expected(name: str) -> str:
 
 
 def _is_json(value: object) -> bool:
+    # The text is sent as it is: `"NaN"` and `-1` are JSON, but no lifetimes that a client can use.
     try:
         orjson.loads(value if isinstance(value, str) else b"")
     except orjson.JSONDecodeError:

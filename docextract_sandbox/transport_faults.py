@@ -41,12 +41,14 @@ def apply_transport_fault(request: Request, fault: Fault, response: Response, no
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON_TYPE),
         "html": lambda: Response(_MAINTENANCE_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON_TYPE),
+        # An HTML page with 401 or 403 comes from a firewall: the connector must retry, and not blame the key.
         "firewall": lambda: Response(_BLOCKED_PAGE, firewall_status, media_type="text/html"),
         "charset": lambda: _encode_in_charset(body, status, fault.charset),
         # An error response stays readable: the connector may record its text for good, as for the final status 413.
         "bad byte": lambda: (
             response if status >= 400 else Response(_insert_bad_byte(body), status, media_type=_JSON_TYPE)
         ),
+        # Both would fill the connector's memory if it did not limit the size of a response.
         "endless": lambda: StreamingResponse(_stream_endlessly(body), status, media_type=_JSON_TYPE),
         "bomb": lambda: Response(
             _compress(body) + _build_bomb(), status, {"Content-Encoding": "gzip"}, media_type=_JSON_TYPE
@@ -63,6 +65,7 @@ def _encode_in_charset(body: bytes, status: int, charset: str) -> Response:
         try:
             letter.encode(charset)
         except UnicodeEncodeError:
+            # A character outside the charset becomes a JSON escape, so that the text stays the same.
             return json.dumps(letter)[1:-1]
         return letter
 

@@ -52,6 +52,7 @@ def build_application(
             base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
             routes.append(Route(base_path + endpoint.path, handler, methods=[endpoint.method]))
         unknown_endpoint = Endpoint(f"{api.name}.unknown", "", "", _respond_not_found)
+        # Requests to unknown paths are recorded too, so that a test sees each request that a client should not make.
         routes.append(
             Route(
                 api.base_path + "{rest:path}", _make_api_handler(context, unknown_endpoint, latency), methods=_METHODS
@@ -84,6 +85,7 @@ def _make_api_handler(
                 response = apply_transport_fault(request, fault, response, context.clock.now())
             status = response.status_code
             return response
+        # Also without a response, or `max_in_flight` would count the request for ever.
         finally:
             fault_kind = fault.kind if fault else ""
             context.journal.record_response(
@@ -106,6 +108,7 @@ def _respond(context: SandboxContext, endpoint: Endpoint, api_request: ApiReques
             api_response = replace(
                 api_response,
                 body=body,
+                # A JSON body that a fault has replaced with text is still sent as JSON.
                 text_as_json=api_response.text_as_json or not isinstance(api_response.body, str),
             )
         # Serialized while the lock is held: the body may share objects with the worlds.

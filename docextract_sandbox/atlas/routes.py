@@ -110,6 +110,7 @@ class AtlasRoutes:
             documents = self._world.get_batch(batch_id).documents
         except UnknownId:
             raise _make_unknown_batch_error() from None
+        # Atlas documents no status: the connector takes a batch as finished when all of `total_items` have rows.
         if switches.atlas_total_counts_extracted:
             documents = tuple(document for document in documents if document.is_extracted)
         if switches.atlas_page_stuck:
@@ -141,6 +142,7 @@ class AtlasRoutes:
         aadhaar_number = document.file_data.get("aadhaar_number")
         if not isinstance(aadhaar_number, dict) or "redact_url" not in aadhaar_number:
             return document.file_data
+        # Signed anew in each response; the connector must not count it as a change of the document.
         redact_url = self._world.context.sign_url(f"{document.file_uuid}-redacted.jpg")
         return {**document.file_data, "aadhaar_number": {**aadhaar_number, "redact_url": redact_url}}
 

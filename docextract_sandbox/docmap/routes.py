@@ -90,6 +90,7 @@ class DocMapRoutes:
         switches = self._world.context.switches
         template_id, run_id = request.query.get("templateId") or None, request.query.get("runId") or None
         first_key, end_key = _parse_days(request, ZoneInfo(switches.docmap_zone))
+        # The connector asks once by `runId` for the counts of a run's batch row; the rows of a run are one page.
         if run_id is not None:
             run_views = list(self._world.iter_newest_first(template_id, run_id, first_key, end_key))
             return self._render_page(run_views, False)
@@ -102,6 +103,7 @@ class DocMapRoutes:
             end_key = cursor_key if end_key is None else min(cursor_key, end_key)
         if switches.docmap_endless != "no" and template_id in (None, *self._world.template_ids[:1]):
             return self._list_endlessly(switches.docmap_endless, limit, template_id, end_key)
+        # A page may be short or empty before the end of the list: only `hasMore` may end it for the connector.
         if switches.docmap_scan:
             scan_limit = min(limit, switches.docmap_scan)
             scanned_views = list(islice(self._world.iter_newest_first(None, None, first_key, end_key), scan_limit + 1))

@@ -173,6 +173,7 @@ class DocMapWorld:
         """Replace extracted data; no documented operation does so, but a client should survive it."""
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
+            # An edited document counts as read, also where reading had failed or was still in progress.
             row.load_data, row.error = partial(_return_data, data), None
             row.ready_at = min(row.ready_at, self.context.timestamp())
 

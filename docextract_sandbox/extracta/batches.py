@@ -75,6 +75,8 @@ class BatchWorld(ABC):
                 )
             elif batch.template_id != template_id:
                 raise UnknownId(f"batch {batch_id} belongs to another template")
+            # Files added to a finished batch re-open it: the connector must read a settled batch again whose `filesNo`
+            # in the list has changed.
             for name_or_file in files:
                 new_file = NewFile(name_or_file) if isinstance(name_or_file, str) else name_or_file
                 file = self._make_file(template_id, new_file, upload_seconds)

@@ -158,6 +158,7 @@ class ClassificationWorld(BatchWorld):
         The upload has the time at which the classification finished, also where the clock has moved on since.
         """
         target_template_id = self._find_target_template_id(batch, file)
+        # The type may have changed or the template may be deleted since the file was classified.
         if target_template_id is None or not self._extraction_world.contains(target_template_id):
             return
         existing_batch_id = self._target_batch_ids.get((batch.batch_id, target_template_id))

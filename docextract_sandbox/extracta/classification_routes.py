@@ -137,6 +137,7 @@ class ClassificationRoutes:
             file_json["result"] = file.result
         if file.error is not None:
             file_json["error"] = file.error
+        # The connector syncs the extraction batch that this refers to, unless `follow_links` is off.
         if file.reference is not None and file.result is not None:
             file_json["extraction"] = {
                 "extractionId": file.reference.extraction_id,

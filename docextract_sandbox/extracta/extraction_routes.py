@@ -128,6 +128,7 @@ class ExtractionRoutes:
         body: JsonObject = {"extractionId": extraction_id, "batchId": batch_id}
         if file_id := request.get_text("fileId"):
             body["fileId"] = file_id
+        # Documented: a waiting batch has no `files`. The connector must not count such a response as empty or done.
         if not batch.is_finished and not switches.partial_batches:
             return {**body, "status": "waiting"}
         if switches.extracta_top_level_status:
@@ -151,6 +152,7 @@ class ExtractionRoutes:
             file_json["result"] = file.result
         if file.error is not None:
             file_json["error"] = file.error
+        # A signed URL differs in every response; the connector must not count it as a change of the file.
         file_json["url"] = file.url or self._world.context.sign_url(file.name)
         return file_json
 

@@ -31,6 +31,7 @@ def parse_filter(request: ApiRequest, now: datetime) -> Filter:
     if start is not None and start > end:
         raise make_bad_request("The start date must be before the end date")
     end_key = make_upper_key(to_milliseconds(end))
+    # The key of the token's extraction ends the page: rows with the same millisecond are neither lost nor repeated.
     if token := request.query.get("continuation_token"):
         end_key = min(end_key, _parse_token(token))
     return Filter(

@@ -80,6 +80,7 @@ class SensibleRoutes:
         if switches.sensible_endless != "no" and self._is_endless(request.query.get("document_type_ids", "")):
             return self._list_endlessly(switches.sensible_endless, limit, request.query.get("continuation_token", ""))
         list_filter = queries.parse_filter(request, self._world.context.clock.now())
+        # A page may be short or empty and carry a token: only a missing token may end the list for the connector.
         if switches.sensible_scan:
             date_filter = Filter(first_key=list_filter.first_key, end_key=list_filter.end_key)
             dated_views = self._world.iter_newest_first(date_filter)
@@ -125,6 +126,7 @@ class SensibleRoutes:
         The sentence of that error, and 404 for expired content, are guesses.
         """
         view = self._world.get_document(request.path_params["id"])
+        # The list still shows both documents as complete, so the connector must ask again and not settle them.
         if view.is_purged:
             raise UnknownId(f"there is no extraction {view.extraction_id}")
         if view.is_too_large:

@@ -39,6 +39,8 @@ class ResponseRenderer:
             reviews = [part.review for part in self._get_visible_parts(view)]
             # One example shows a list; the specification says that it may be null.
             document_json["reviewStatuses"] = reviews if view.is_portfolio or reviews != [None] else None
+        # Without it the connector learns the batch of a document from the document itself, and its late value is a
+        # change.
         if view.batch_id is not None and self._context.switches.sensible_batch_id_in_list:
             document_json["batchId"] = view.batch_id
         return document_json
