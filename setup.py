@@ -1,4 +1,4 @@
-"""Packaging of source-docextract. The version stands in the package, the project's addresses in release.cfg."""
+"""Packaging of source-docextract, with the version from the package and the project's URLs from release.cfg."""
 
 import re
 from configparser import ConfigParser
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# What serves the sandbox, and what tests and checks need besides: also the clients of the storages that a registry may
-# lie in, and servers for them. (moto[server] would bring all of AWS, four times as large; to serve S3 it takes flask.)
+# Packages of the sandbox's server, then those of tests and checks. STORAGES holds clients of the storages that a batch
+# registry may lie in, and servers for them: moto[server] would install all of AWS, four times as large, and S3 needs
+# flask only.
 SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjson>=3.10"]
 STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "cryptography", "airbyte-connector-models>=0.1.12"]
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parent
 VERSION = re.findall(r'(?m)^VERSION = "(.+)"$', (ROOT / "source_docextract" / "version.py").read_text("utf-8"))
 HOME = ConfigParser()
 HOME.read(ROOT / "release.cfg", encoding="utf-8")
-# Where the project lives is not known yet for all of them; what is not known is left out.
+# An entry of release.cfg may still be a placeholder: leave its URL out of the package.
 URLS = {
     title: HOME["home"][name]
     for title, name in (("Source", "repository"), ("Documentation", "documentation"))

@@ -1,1 +1,1 @@
-"""What a sync costs, measured against other ways to make it: `make bench` writes docs/performance.md."""
+"""Benchmarks of the connector against other ways to sync; `make bench` writes docs/performance.md."""

@@ -1,6 +1,6 @@
-"""`make bench`: measures, prints the ratios that are to be reached, and writes docs/performance.md.
+"""Run the benchmarks (`make bench`), print the targets, and write docs/performance.md.
 
-What was measured is kept in benchmarks/.work, so cases may be measured one by one: the report is of all that is there.
+Results stay in benchmarks/.work, so cases may be measured one by one; the report covers all results there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import version
+from itertools import chain
 from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from . import report, targets
-from .cases import build_cases
+from .cases import Case, build_cases
 from .field import ENVIRONMENTS_FOLDER
 from .measure import ROOT
 from .rounds import measure_case
@@ -28,15 +29,23 @@ WORK_FOLDER = ROOT / "benchmarks" / ".work"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 1 if a row is void or, at full size, a target is missed."""
+    """Measure, print the targets and write the report.
+
+    Returns:
+        0; 1 if a row is void or, at full size, a target is missed; 2 if no case has the given name.
+    """
     options = _build_parser().parse_args(arguments)
     known_cases = build_cases(options.scale)
     case_patterns = options.cases.replace(",", " ").split() or ["*"]
-    chosen_cases = [case for case in known_cases if any(fnmatchcase(case.name, pattern) for pattern in case_patterns)]
+
+    def is_chosen(case: Case) -> bool:
+        return any(fnmatchcase(case.name, pattern) for pattern in case_patterns)
+
+    chosen_cases = list(filter(is_chosen, known_cases))
     if not chosen_cases:
         print("There is no such case; there are:", ", ".join(case.name for case in known_cases), file=sys.stderr)
         return 2
-    # A quick look leaves the documented figures alone.
+    # Each scale has a folder of its own, so that a quick run does not overwrite the documented figures.
     folder = WORK_FOLDER / f"{options.scale:g}"
     folder.mkdir(parents=True, exist_ok=True)
     results = _load_results(folder / "results.json")
@@ -54,13 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "atlas" in results["cases"]:
         _draw_chart(folder / "results.json", output_folder / "performance.svg")
     print(f"\nWritten: {output_folder / 'performance.md'}")
-    is_void = any(row["void"] for case in results["cases"].values() for row in case["tasks"].values())
+    rows = chain.from_iterable(case["tasks"].values() for case in results["cases"].values())
+    is_void = any(row["void"] for row in rows)
     is_missed = options.scale == 1 and any(target.is_reached is False for target in judged_targets)
     return int(is_void or is_missed)
 
 
 def _draw_chart(results_path: Path, chart_path: Path) -> None:
-    """In an environment that has matplotlib."""
+    """Draw the chart in the environment that has matplotlib."""
     python = ENVIRONMENTS_FOLDER / "chart" / "bin" / "python"
     subprocess.run(
         [str(python), str(Path(__file__).with_name("chart.py")), str(results_path), str(chart_path)], check=True
@@ -68,7 +78,7 @@ def _draw_chart(results_path: Path, chart_path: Path) -> None:
 
 
 def _load_results(results_path: Path) -> dict[str, Any]:
-    """What was measured before stays, until its case is measured again."""
+    """Return earlier results, each of which stays until its case is measured again."""
     results: dict[str, Any] = json.loads(results_path.read_bytes()) if results_path.exists() else {"cases": {}}
     return results
 

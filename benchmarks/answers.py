@@ -1,6 +1,6 @@
-"""The sandbox's answers as bytes that are ready to be sent: each page is made once, and remembered.
+"""A cache of the sandbox's responses as bytes, so that the server costs little while a system is measured.
 
-What is sent is what the sandbox itself answers, so it cannot drift from it.
+Each response comes from the sandbox's own endpoints, so the benchmark cannot diverge from the sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CREDENTIAL_PATTERN = re.compile(rb"\r\n(?:authorization|token): *([^\r\n]*)", r
 
 @dataclass(frozen=True, slots=True)
 class EncodedResponse:
-    """One answer: the endpoint's name, the status, and all bytes of the response."""
+    """A response: the endpoint's name, the status, and all bytes."""
 
     endpoint_name: str
     status: int
@@ -27,27 +27,35 @@ class EncodedResponse:
 
 
 class ResponseCache:
-    """What a sandbox answers. GET is remembered: nothing in a benchmark's world changes while it is read.
+    """The responses of a sandbox, of which those to GET are cached.
 
-    Everything else is asked of the sandbox each time, so that it counts logins and keeps up Extracta's spacing.
+    The documents of a benchmark do not change while they are read. Other methods reach the sandbox each time, so that
+    it counts logins and enforces Extracta's spacing.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
+        """Start with an empty cache."""
         self._cached_responses: dict[bytes, EncodedResponse] = {}
+        # Credentials that the sandbox has accepted: only requests with these get cached responses.
         self._accepted_credentials: set[bytes] = set()
-        """Credentials that the sandbox has taken: what is remembered is sent to nobody else."""
-        self._routes = [
-            (endpoint.method, _build_path_pattern(api, endpoint), endpoint)
-            for api in sandbox.apis
-            for endpoint in api.list_endpoints()
-        ]
+        self._routes: list[tuple[str, re.Pattern[str], Endpoint]] = []
+        for api in sandbox.apis:
+            for endpoint in api.list_endpoints():
+                self._routes.append((endpoint.method, _build_path_pattern(api, endpoint), endpoint))
 
     def respond(self, head: bytes, body: bytes, arrived_at: float) -> EncodedResponse:
-        """The answer to a request of this head, without the empty line at its end, and this body."""
+        """Return the response to a request.
+
+        Args:
+            head: Request line and headers, without the empty line at their end.
+            body: Body of the request.
+            arrived_at: Arrival, in seconds of `time.monotonic()`.
+        """
         request_line = head[: head.index(b"\r\n")]
         credential_match = _CREDENTIAL_PATTERN.search(head)
         credential = credential_match[1] if credential_match else b""
         cached_response = self._cached_responses.get(request_line)
+        # The sandbox itself must reject an unknown token, as it does without a cache.
         if cached_response and credential in self._accepted_credentials:
             return cached_response
         response = self._ask_sandbox(head.decode("latin-1"), body, arrived_at)
@@ -59,10 +67,10 @@ class ResponseCache:
     def _ask_sandbox(self, head: str, body: bytes, arrived_at: float) -> EncodedResponse:
         request_line, *header_lines = head.split("\r\n")
         method, target, _ = request_line.split(" ")
-        headers = {
-            name.lower(): value.strip()
-            for name, _, value in (header_line.partition(":") for header_line in header_lines)
-        }
+        headers: dict[str, str] = {}
+        for header_line in header_lines:
+            name, _, value = header_line.partition(":")
+            headers[name.lower()] = value.strip()
         url = urlsplit(target)
         for endpoint_method, pattern, endpoint in self._routes:
             match = pattern.fullmatch(url.path)

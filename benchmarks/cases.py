@@ -1,4 +1,4 @@
-"""What is measured: worlds of a size, and what is run against each of them, round by round."""
+"""The cases of the benchmark: worlds of a given size, and the tasks that run against each of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from .worlds import ALL_SELECTION, INVOICE_FIELDS, LICENCE_FIELDS, PER_PAGE, SMA
 LATENCY = 0.05
 SPACING = 0.2
 PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH = 5, 50
-"""Pages of a batch: of most, and of a few large ones."""
+"""Pages of most batches, and of the large ones."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One row of a case: a system, and how it is run.
+    """One row of a case: a system and how it runs.
 
     Attributes:
-        expected: how many different records of each stream there must be, or the row is void.
-        streams: of the connector; none is all of them. What is to be printed, of the printing alone.
-        again: the task whose state this one goes on from: what is measured is another sync after that.
-        once: not in every round, as it takes long and is compared with nothing.
+        name: Name of the row in its case.
+        system: Name of the system in `COMPARED_SYSTEMS`.
+        expected_records: Number of distinct records by stream; with any other number the row is void.
+        selection: Name of the settings that choose the documents.
+        streams: Streams of the connector, empty for all; for the printing systems the streams to print.
+        latency: Seconds that each response is delayed.
+        resumed_task: Task whose state this one resumes, to measure a second sync.
+        is_first_round_only: Whether the task runs in the first round only, as it is slow and no target needs it.
     """
 
     name: str
@@ -37,12 +41,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Case:
-    """Tasks that are run by turns.
+    """Tasks that run in turn against one world.
 
     Attributes:
-        sizes: those of its world, and what its tables are ordered by.
-        warm: the system that has the server make its pages before anything is measured.
-        times: how often each task is run in one round: more often where it is short.
+        name: Name of the case on the command line.
+        title: Heading of the case.
+        tasks: Tasks in the order of the first round.
+        world: Name of the world in `WORLDS`; empty for none.
+        sizes: Arguments of the world, by which the report orders its tables.
+        warmup_system: System that runs first, so that the server caches its pages before the measurement.
+        runs_per_round: Runs of each task per round, more for short tasks.
     """
 
     name: str
@@ -61,7 +69,7 @@ _WARMUP_SYSTEM = "loop-silent"
 
 
 def build_cases(scale: float) -> list[Case]:
-    """All of them; a scale below 1 makes the worlds smaller, for a quick look."""
+    """Return all cases; a scale below 1 makes the worlds smaller, for a quick run."""
     return [
         Case("start", "Start-up", tuple(Task(name, name) for name in ("spec", "import", "python")), runs_per_round=3),
         _build_atlas_case(scale),
@@ -78,27 +86,27 @@ def _scale_count(number: int, scale: float) -> int:
 
 
 def _count_expected_rows(provider: str, batches: int, documents: int, fields: int) -> dict[str, int]:
-    """How many rows each of its streams must have."""
+    """Return the number of rows that each stream of a provider must have."""
     counts = zip(STREAM_KINDS, (batches, documents, documents, documents * fields), strict=True)
     return {f"{provider}_{kind}": count for kind, count in counts}
 
 
 def _size_atlas(batches: int, pages: int = PAGES_PER_BATCH) -> tuple[dict[str, int], int, str]:
-    """The sizes of a world, how many documents that are, and both in words."""
+    """Return the sizes of an Atlas world, its number of documents, and a title with both."""
     sizes = {"batches": batches, "documents": pages * PER_PAGE}
     documents = batches * pages * PER_PAGE
     return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages"
 
 
 def _make_read_task(system: str, documents: int, name: str = "", **task_options: Any) -> Task:
-    """A system that reads all documents; the connector for its results alone."""
+    """Return a task that reads all documents; the connector reads its results stream only."""
     is_connector = system == "connector"
     expected = {"atlas_results" if is_connector else "documents": documents}
     return Task(name or system, system, expected, streams=("atlas_results",) if is_connector else (), **task_options)
 
 
 def _build_atlas_case(scale: float) -> Case:
-    """All systems without a wait for answers; each with a sync of one page, and with a second one after the first."""
+    """Return the case of all systems without latency: a full sync, a sync of one page, and a second sync."""
     sizes, documents, title = _size_atlas(_scale_count(400, scale))
     tasks = []
     for system in MAIN_SYSTEMS:
@@ -106,6 +114,7 @@ def _build_atlas_case(scale: float) -> Case:
             _make_read_task(system, documents),
             _make_read_task(system, PER_PAGE, f"{system}/small", selection=SMALL_SELECTION),
         ]
+    # The second sync of the connector delivers nothing; the other systems keep no state and deliver everything again.
     tasks.append(_make_read_task("connector", 0, "connector/again", resumed_task="connector"))
     tasks += [
         _make_read_task(
@@ -118,11 +127,11 @@ def _build_atlas_case(scale: float) -> Case:
         tasks.append(
             _make_read_task(system, PER_PAGE, f"{system}/small", selection=SMALL_SELECTION, is_first_round_only=True)
         )
-    return Case("atlas", f"{title}, answered at once", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
+    return Case("atlas", f"{title}, no latency", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
 
 
 def _build_latency_cases(scale: float) -> Iterator[Case]:
-    """What others take for that is told beside, and some of them wait for one answer after the other."""
+    """Yield the cases with latency, without the sequential systems where batches are large."""
     concurrent_systems = tuple(system for system in MAIN_SYSTEMS if system not in {"loop", "singer"})
     for name, batches, pages, systems in (
         ("atlas-50ms", 400, PAGES_PER_BATCH, MAIN_SYSTEMS),
@@ -139,10 +148,8 @@ def _build_latency_cases(scale: float) -> Iterator[Case]:
 
 def _build_extracta_case() -> Case:
     sizes = {"templates": 1, "batches": 30, "files": 5, "spacing": SPACING}
-    expected, small_expected = (
-        _count_expected_rows("extracta", 30, 150, INVOICE_FIELDS),
-        _count_expected_rows("extracta", 1, 1, INVOICE_FIELDS),
-    )
+    expected = _count_expected_rows("extracta", 30, 150, INVOICE_FIELDS)
+    small_expected = _count_expected_rows("extracta", 1, 1, INVOICE_FIELDS)
     tasks = (
         Task("connector", "connector", expected),
         Task("connector/small", "connector", small_expected, SMALL_SELECTION),
@@ -151,7 +158,7 @@ def _build_extracta_case() -> Case:
 
 
 def _build_listing_cases(scale: float) -> Iterator[Case]:
-    """Lists by time. How many fields their documents have is not known beforehand."""
+    """Yield the cases of lists by time, without expected numbers of fields, which the sandbox draws."""
     count = _scale_count(20_000, scale)
     for provider, title, count_key, batch_size_key, latency in (
         ("docmap", f"DocMap: {count:,} extractions", "extractions", "run_size", 0.0),
@@ -186,7 +193,7 @@ def _build_streams_case(scale: float) -> Case:
 
 
 def _build_growth_cases(scale: float) -> Iterator[Case]:
-    """How cost grows with one number, all others kept: first syncs, and syncs that find nothing new."""
+    """Yield the cases in which one size grows: first syncs, and quiet syncs after them."""
     for documents in (20_000, 100_000, 200_000):
         sizes, count, title = _size_atlas(_scale_count(documents // 250, scale))
         task = Task(
@@ -230,7 +237,7 @@ def _build_extracta_growth_case(
 
 
 def _make_first_and_quiet_tasks(provider: str, batches: int, documents: int, fields: int) -> tuple[Task, Task]:
-    """A first sync of all streams, and quiet ones after it."""
+    """Return a first sync of all streams, and a sync after it that finds nothing new."""
     rows = _count_expected_rows(provider, batches, documents, fields)
     return (
         Task("first", "connector", rows, is_first_round_only=True),

@@ -1,7 +1,7 @@
-"""What a run has delivered: `python -m benchmarks.delivered FORM FOLDER`, in a process of its own, as it needs memory.
+"""Summary of a run's output: `python -m benchmarks.delivered FORMAT FOLDER`, in a process of its own, for its memory.
 
-Prints JSON: `records` by stream, `distinct` ones by stream (by id, or batch and document); how many states there were,
-their bytes, those of the last of each stream, and of the largest of these. Leaves the last ones in state.json there.
+It prints JSON: `records` and `distinct` records by stream (by id, or batch and document), the number of states, their
+bytes, those of each stream's last state, and those of the largest of these. It writes the last states to state.json.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ States = list[tuple[str, bytes]]
 
 
 def airbyte(folder: Path, states: States) -> Iterator[Record]:
+    """Yield the records of Airbyte messages, append their states, and write state.json."""
     for line in _iter_lines(folder):
         if line.startswith((b'{"type":"RECORD"', b'{"type":"STATE"')):
             message = orjson.loads(line)
@@ -34,6 +35,7 @@ def airbyte(folder: Path, states: States) -> Iterator[Record]:
 
 
 def singer(folder: Path, states: States) -> Iterator[Record]:
+    """Yield the records of Singer messages, append their states, and write state.json."""
     for line in _iter_lines(folder):
         message = orjson.loads(line)
         if message["type"] == "RECORD":
@@ -45,7 +47,7 @@ def singer(folder: Path, states: States) -> Iterator[Record]:
 
 
 def dlt(folder: Path, states: States) -> Iterator[Record]:
-    """The files that its next step would read: a list of rows in each line."""
+    """Yield the rows of the files that dlt's normalize step would read, a list of rows per line."""
     pipeline = folder / "documents"
     for path in sorted(pipeline.glob("normalize/extracted/*/new_jobs/documents.*")):
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
@@ -55,7 +57,7 @@ def dlt(folder: Path, states: States) -> Iterator[Record]:
 
 
 def count(folder: Path, _: States) -> Iterator[Record]:
-    """A number, where nothing was printed."""
+    """Yield as many records as a silent system has counted."""
     for line in _iter_lines(folder):
         yield from (("documents", {"id": number}) for number in range(orjson.loads(line)["documents"]))
 
@@ -75,6 +77,7 @@ def _get_record_key(row: Mapping[str, Any]) -> object:
 
 
 def summarize_delivery(output_format: str, folder: Path) -> dict[str, Any]:
+    """Return the numbers and sizes of a run's records and states."""
     states: States = []
     records: Counter[str] = Counter()
     keys: defaultdict[str, set[object]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""The field: what is compared, how each of it is called, and where it leaves what it has read."""
+"""The compared systems: how each is called, and the format of its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ _SCRIPTS_FOLDER = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class SystemRun:
-    """One run of a system: a folder for itself, settings to read with, and the connector's streams (none: all)."""
+    """One run of a system.
+
+    Attributes:
+        folder: Folder for the files of the run.
+        settings: Settings of the connector.
+        streams: Streams of the connector; empty selects all.
+    """
 
     folder: Path
     settings: Mapping[str, Any]
@@ -28,18 +34,21 @@ class SystemRun:
 
     @property
     def config_path(self) -> Path:
+        """Write the settings and return their path."""
         return self._write_json("config.json", self.settings)
 
     @property
     def state_path(self) -> Path:
-        """The state that the last run left; there is none before the first."""
+        """Return the path of the last run's state, which does not exist before the first run."""
         return self.folder / "state.json"
 
     @property
     def output_path(self) -> Path:
+        """Return the path of the standard output."""
         return self.folder / "output"
 
     def write_catalog(self, streams: Sequence[Mapping[str, Any]], mode: str) -> Path:
+        """Write a configured catalog of the selected streams and return its path."""
         chosen_streams = [stream for stream in streams if not self.streams or stream["name"] in self.streams]
         configured_streams = [
             {"stream": chosen_stream, "sync_mode": mode, "destination_sync_mode": "append_dedup"}
@@ -55,12 +64,14 @@ class SystemRun:
 
 @dataclass(frozen=True)
 class System:
-    """One of the field.
+    """A system that the benchmark compares.
 
     Attributes:
-        command: how it is called.
-        speaks: the form of what it leaves, as delivered.py reads it.
-        keeps_time: whether it tells its own CPU seconds on its last line of standard error.
+        title: Name in the report.
+        command: Returns the command line of a run.
+        output_format: Format of its output, by the readers in delivered.py.
+        environment: Additional environment variables.
+        is_cpu_reported: Whether the last line of its standard error is its CPU time in seconds.
     """
 
     title: str
@@ -95,7 +106,7 @@ _streams_by_providers: dict[frozenset[str], list[dict[str, Any]]] = {}
 
 
 def discover_streams(system_run: SystemRun) -> list[dict[str, Any]]:
-    """All streams that the connector has for the providers in these settings; asked for once."""
+    """Return all streams of the connector for the providers in these settings, discovered once."""
     providers = frozenset(system_run.settings)
     if providers not in _streams_by_providers:
         output, errors = system_run.folder / "discovered", system_run.folder / "errors"
@@ -120,7 +131,7 @@ def _build_manifest_command(system_run: SystemRun) -> Sequence[str]:
 
 
 def _build_dlt_command(system_run: SystemRun) -> Sequence[str]:
-    # What an earlier run extracted would have been loaded by now; its state stays.
+    # In production an earlier run's files would have been loaded by now: remove them, but keep the state.
     shutil.rmtree(system_run.folder / "documents" / "normalize" / "extracted", ignore_errors=True)
     python = str(ENVIRONMENTS_FOLDER / "dlt" / "bin" / "python")
     return [python, str(SYSTEMS_FOLDER / "dlt_pipeline.py"), str(system_run.config_path), str(system_run.folder)]

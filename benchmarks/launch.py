@@ -1,6 +1,6 @@
-"""Runs one process, and prints what it took: `python -I -S launch.py OUTPUT ERRORS LIMIT COMMAND ...`.
+"""Launcher that prints the cost of one process: `python -I -S launch.py OUTPUT ERRORS LIMIT COMMAND ...`.
 
-It imports next to nothing: Linux counts the memory of who starts a process to the peak of that process.
+It imports next to nothing, since Linux counts the memory of the parent towards the peak memory of a new process.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 
 
 def main() -> None:
-    """Prints wall seconds, CPU seconds, `ru_maxrss` and the exit code. Past LIMIT seconds the process is killed."""
+    """Run a command, kill it after LIMIT seconds, and print wall seconds, CPU seconds, `ru_maxrss` and exit code."""
     output, errors, time_limit, *command = sys.argv[1:]
     write_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     file_actions = [

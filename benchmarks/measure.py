@@ -1,4 +1,4 @@
-"""Runs one process from its start to its end, and tells what it cost; and serves the world that it reads from."""
+"""Measurement of one process from start to end, and the server of the world that it reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_RUN_SECONDS = 3600
-"""Seconds after which a process is killed, and void."""
+"""Seconds after which a process is killed and its row is void."""
 _LAUNCHER_PATH = Path(__file__).with_name("launch.py")
 _MAXRSS_UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
-"""`ru_maxrss` counts bytes there, and kilobytes elsewhere."""
+"""Units of `ru_maxrss` per megabyte: macOS counts bytes, other systems kilobytes."""
 
 
 @dataclass(frozen=True)
 class ProcessCost:
-    """What a process and its own children took: seconds, megabytes (of 1024²), and how it ended."""
+    """The cost of a process and its children, in seconds and megabytes (of 1024²), and its exit code."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -34,8 +34,11 @@ class ProcessCost:
 def run_process(
     command: Sequence[str], output: Path, errors: Path, *, environment: Mapping[str, str] | None = None
 ) -> ProcessCost:
-    """Runs a command to its end. What it prints goes into files: a reader would want a processor for itself."""
-    # Bytecode is kept and output is buffered, whatever is set for who measures.
+    """Run a command to its end and return its cost.
+
+    Its output goes to files, since a process that reads a pipe would compete for the processor.
+    """
+    # Variables such as PYTHONDONTWRITEBYTECODE or PYTHONUNBUFFERED of the user's shell would change the figures.
     inherited_environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     launch_command = [
         sys.executable,
@@ -61,17 +64,22 @@ def run_process(
 
 @dataclass(frozen=True)
 class Server:
-    """A world that is being served: the settings that read it, by the name of their selection."""
+    """A world that is being served.
+
+    Attributes:
+        url: Address of the server.
+        selections: Settings by the name of their selection.
+    """
 
     url: str
     selections: Mapping[str, Mapping[str, Any]]
 
     def reset(self, latency: float) -> None:
-        """Counts anew; answers take so many seconds from now on."""
+        """Reset the counts, and delay each response by `latency` seconds from now on."""
         self._get(f"begin?latency={latency}")
 
     def get_counts(self) -> dict[str, Any]:
-        """What it was asked since; see server.py."""
+        """Return the counts since the reset, as server.py describes them."""
         return self._get("tally")
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -82,7 +90,11 @@ class Server:
 
 @contextmanager
 def start_server(world: str, **sizes: float) -> Iterator[Server]:
-    """A server of this world, in a process that ends with the block."""
+    """Serve a world in a process that ends with the block.
+
+    Raises:
+        RuntimeError: The server did not start.
+    """
     size_arguments = [f"{name}={size}" for name, size in sizes.items()]
     command = [sys.executable, "-m", "benchmarks.server", world, *size_arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:

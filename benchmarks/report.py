@@ -1,11 +1,12 @@
-"""Writes docs/performance.md: the template's words, and tables of what was measured."""
+"""Report of the benchmark: docs/performance.md from a template and tables of the results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING, STREAM_KINDS
 from .field import COMPARED_SYSTEMS, MAX_IN_FLIGHT
@@ -24,25 +25,25 @@ from .targets import (
 _TEMPLATE_PATH = Path(__file__).with_name("performance.template.md")
 _NOT_MEASURED = "–"
 _STATE_LIMIT_BYTES = 2_000_000
-"""Bytes of one stream's state from which on Airbyte's platform has been seen to fail."""
+"""Size of one stream's state, in bytes, from which Airbyte's platform has been seen to fail."""
 
 
 def write_report(results: Results, targets: Sequence[Target], path: Path) -> None:
+    """Write the report; its chart is expected beside it, with the suffix .svg."""
     template = Template(_TEMPLATE_PATH.read_text())
     path.write_text(template.substitute(_build_substitutions(results, targets), chart=path.with_suffix(".svg").name))
 
 
 def _build_substitutions(results: Results, targets: Sequence[Target]) -> dict[str, str]:
-    """All that the template leaves open."""
+    """Return the values of the template's placeholders."""
     largest_open_case = max(
         (name for name in results if name.startswith("open-")), key=_parse_case_number, default="open"
     )
 
     def bytes_per_batch() -> float:
-        """Bytes of an open batch."""
-        return get_median(results, largest_open_case, "quiet", "largest_state_bytes") / get_size(
-            results, largest_open_case, "open_batches"
-        )
+        """Return the bytes of state per open batch."""
+        state_bytes = get_median(results, largest_open_case, "quiet", "largest_state_bytes")
+        return state_bytes / get_size(results, largest_open_case, "open_batches")
 
     return {
         "banner": _build_banner(results),
@@ -80,7 +81,7 @@ def _build_substitutions(results: Results, targets: Sequence[Target]) -> dict[st
 
 
 def _format_measured(format_value: Callable[[], str]) -> str:
-    """A cell; a dash where its row was not measured, or is void."""
+    """Return a cell; a dash if its row was not measured or is void."""
     try:
         return format_value()
     except LookupError:
@@ -139,16 +140,22 @@ def _describe_environment(results: Results) -> str:
         (case["environment"] for case in results.values()), key=lambda environment: str(environment["on"])
     )
     versions = ", ".join(f"{name} {number}" for name, number in latest_environment["versions"].items())
-    system = f"Python {latest_environment['python']} on {latest_environment['system']}, {latest_environment['cores']} cores, one of them for the server"
-    runs = [run for case in results.values() for row in case["tasks"].values() for run in row["runs"]]
+    system = (
+        f"Python {latest_environment['python']} on {latest_environment['system']}, "
+        f"{latest_environment['cores']} cores, one of them for the server"
+    )
+    runs: list[Mapping[str, Any]] = []
+    for case in results.values():
+        for row in case["tasks"].values():
+            runs += row["runs"]
     served_runs = [run for run in runs if "server_cpu" in run]
     max_server_share = max((run["server_cpu"] / run["wall"] for run in served_runs), default=0)
     max_mean_delay = max((run["late"]["mean"] for run in served_runs), default=0)
     max_load = max((run["load"] for run in runs), default=0)
     return (
-        f"Measured on {latest_environment['on']}: {system}; {versions}. At its busiest the server worked for {max_server_share:.0%} of a run; "
-        f"at its worst its answers left {max_mean_delay * 1000:.1f} ms late in the mean. The load of the machine was {max_load:.1f} "
-        "at most as a run began."
+        f"Measured on {latest_environment['on']}: {system}; {versions}. The server was busy for at most "
+        f"{max_server_share:.0%} of a run, and its responses were at most {max_mean_delay * 1000:.1f} ms late on "
+        f"average. The load of the machine was at most {max_load:.1f} at the start of a run."
     )
 
 
@@ -161,7 +168,9 @@ def _build_systems_table(results: Results) -> str:
     latency_cases = {"atlas-50ms": PAGES_PER_BATCH, "atlas-50ms-large": PAGES_PER_LARGE_BATCH}
 
     def build_row(system: str) -> list[str]:
-        wall_cells = [cell for case in latency_cases for cell in _format_cells(results, case, system, ("wall s",))]
+        wall_cells: list[str] = []
+        for case in latency_cases:
+            wall_cells += _format_cells(results, case, system, ("wall s",))
         return [COMPARED_SYSTEMS[system].title, *_format_cells(results, "atlas", system, columns), *wall_cells]
 
     ideal_walls = [
@@ -171,12 +180,11 @@ def _build_systems_table(results: Results) -> str:
     other_systems = ("connector", "manifest", "dlt", "dlt-tuned", "singer", "singer-msgspec", "singer-tuned")
     systems = ("loop", "loop-silent", "loop-threads", *other_systems)
     header = ["", *columns, "50 ms: wall s", "50 ms, large batches: wall s"]
-    void_notes = [
-        f"Void: {COMPARED_SYSTEMS[build_row['system']].title} in `{name}`, as {build_row['void']}."
-        for name, case in results.items()
-        for build_row in case["tasks"].values()
-        if build_row["void"]
-    ]
+    void_notes: list[str] = []
+    for name, case in results.items():
+        for row in case["tasks"].values():
+            if row["void"]:
+                void_notes.append(f"Void: {COMPARED_SYSTEMS[row['system']].title} in `{name}`, as {row['void']}.")
     return "\n\n".join([_format_table(header, [*map(build_row, systems), ideal_row]), *dict.fromkeys(void_notes)])
 
 
@@ -235,7 +243,8 @@ def _build_providers_table(results: Results) -> str:
         ]
 
     tasks = [("extracta", "connector")]
-    tasks += [(case, task) for case in ("docmap", "sensible") for task in ("connector", "connector/all")]
+    for case in ("docmap", "sensible"):
+        tasks += [(case, "connector"), (case, "connector/all")]
     return _format_table(["", *columns, "ideal wall s"], (build_row(*task_key) for task_key in tasks))
 
 
@@ -261,11 +270,9 @@ _SIZE_TITLES = {"open": "open batches", "day": "a day", "batches": "settled batc
 def _build_growth_table(results: Results, prefix: str, tasks: Sequence[str]) -> str:
     columns = ("requests", "wall s", "CPU s", "peak MB", "state", "states")
     names = sorted((name for name in results if name.startswith(f"{prefix}-")), key=_parse_case_number)
-    rows = (
-        [_format_size(results, name), task, *_format_cells(results, name, task, columns)]
-        for name in names
-        for task in tasks
-    )
+    rows: list[list[str]] = []
+    for name in names:
+        rows += [[_format_size(results, name), task, *_format_cells(results, name, task, columns)] for task in tasks]
     return _format_table([_SIZE_TITLES.get(prefix, prefix), "sync", *columns], rows)
 
 

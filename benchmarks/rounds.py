@@ -1,4 +1,4 @@
-"""Runs a case: all of its tasks by turns, round by round, so that what disturbs the machine disturbs them all alike."""
+"""Runner of a case: all tasks in turn, round by round, so that disturbances of the machine affect all alike."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from .field import COMPARED_SYSTEMS, SystemRun
 from .measure import ROOT, ProcessCost, Server, run_process, start_server
 
 Row = dict[str, Any]
-"""One task: its system, why it is void if it is, and its runs."""
+"""A task's system, runs, and the reason for which it is void, if it is."""
 
 
 def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[str], None]) -> Row:
-    """All rows of a case. What was printed is removed, unless a row is void and somebody may want to see why."""
+    """Measure a case and return its rows.
+
+    The output of the runs is removed, unless a row is void: then it shows the cause.
+    """
     tasks: dict[str, Row] = {task.name: {"system": task.system, "void": None, "runs": []} for task in case.tasks}
     with start_server(case.world, **case.sizes) if case.world else nullcontext() as server:
         if server and case.warmup_system:
             _run_task(Task("warm", case.warmup_system), server, folder / "warm")
         for round_index in range(rounds):
+            # Each round starts with another task, so that a slow start of the machine affects all tasks alike.
             start_index = round_index % len(case.tasks)
             for task in (*case.tasks[start_index:], *case.tasks[:start_index]):
                 for _ in range(0 if round_index and task.is_first_round_only else case.runs_per_round):
@@ -42,7 +46,7 @@ def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[st
 
 
 def _run_task(task: Task, server: Server | None, folder: Path) -> tuple[Row, str | None]:
-    """One run, and why it counts for nothing if it does not."""
+    """Run a task once; return its figures, and the reason for which they are void or None."""
     if not task.resumed_task:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,6 +57,7 @@ def _run_task(task: Task, server: Server | None, folder: Path) -> tuple[Row, str
         server.reset(task.latency)
     cost = run_process(command, system_run.output_path, errors, environment=system.environment)
     row: Row = {"wall": cost.wall_seconds, "cpu": cost.cpu_seconds, "peak_mb": cost.peak_mb, "load": load}
+    # The printing systems parse their input first, which must not count: they report the CPU time of printing alone.
     if system.is_cpu_reported and not cost.exit_code:
         row["cpu"] = float(errors.read_text().split()[-1])
     void_reason = _describe_failure(cost, errors)

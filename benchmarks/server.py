@@ -1,7 +1,7 @@
-"""A fast server of the sandbox's APIs, in a process of its own: `python -m benchmarks.server WORLD [SIZE=NUMBER ...]`.
+"""A fast server of the sandbox's APIs: `python -m benchmarks.server WORLD [SIZE=NUMBER ...]`.
 
-It prints one line of JSON when it is ready: its address, and the settings with which the world is read. Two more paths
-are for who measures: `/_bench/begin?latency=SECONDS` starts the counting anew, `/_bench/tally` tells the counts.
+When it is ready, it prints one line of JSON: its address, and the settings that read the world. Two more paths control
+the measurement: `/_bench/begin?latency=SECONDS` resets the counts, `/_bench/tally` returns them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from docextract_sandbox.context import JsonObject
+
 from .answers import EncodedResponse, ResponseCache
 from .worlds import WORLDS
 
@@ -24,13 +26,19 @@ _MAX_HEADER_BYTES = 65_536
 
 
 class MeasuredHandler:
-    """Answers requests after `latency` seconds each, however many there are at once, and counts them."""
+    """A handler that counts requests and their bytes.
+
+    Attributes:
+        latency: Seconds that each response is delayed, also in parallel.
+    """
 
     def __init__(self, response_cache: ResponseCache) -> None:
+        """Respond from the cache, without latency."""
         self._response_cache = response_cache
         self.reset(0.0)
 
     def reset(self, latency: float) -> None:
+        """Reset the counts and set the latency."""
         self.latency = latency
         self._requests: Counter[str] = Counter()
         self._refused_count = 0
@@ -40,6 +48,7 @@ class MeasuredHandler:
         self._started_cpu = time.process_time()
 
     def handle_request(self, head: bytes, body: bytes, arrived_at: float) -> EncodedResponse:
+        """Count a request and return its response."""
         response = self._response_cache.respond(head, body, arrived_at)
         self._requests[response.endpoint_name] += 1
         self._refused_count += response.status >= 400
@@ -49,11 +58,15 @@ class MeasuredHandler:
         return response
 
     def record_sent(self, arrived_at: float, sent_at: float) -> None:
+        """Record by how much a response was later than its latency."""
         self._in_flight -= 1
         self._delays.append(sent_at - arrived_at - self.latency)
 
     def get_counts(self) -> dict[str, object]:
-        """`late`: by how many seconds answers left later than they should, in the mean and at the worst."""
+        """Return the counts since the reset.
+
+        `late` holds the seconds by which responses were later than their latency, their mean and the worst.
+        """
         delays = self._delays or [0.0]
         return {
             "requests": dict(self._requests),
@@ -66,19 +79,22 @@ class MeasuredHandler:
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 as far as clients of these APIs speak it: one request after the other, bodies of a told length."""
+    """The subset of HTTP/1.1 that clients of these APIs use: no pipelining, and bodies with a Content-Length."""
 
     def __init__(self, handler: MeasuredHandler, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve one connection."""
         self._handler = handler
         self._loop = loop
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Handle each complete request in the buffer."""
         arrived_at = time.monotonic()
         self._buffer += data
         while (end := self._buffer.find(_HEADER_END)) >= 0:
@@ -97,7 +113,7 @@ class Connection(asyncio.Protocol):
             return
         response = self._handler.handle_request(head, body, arrived_at)
         if self._handler.latency:
-            # From the arrival on: the time that it took to find the answer is part of the latency.
+            # Count from the arrival: the time to build the response is part of the latency.
             self._loop.call_at(arrived_at + self._handler.latency, self._send_response, response, arrived_at)
         else:
             self._send_response(response, arrived_at)
@@ -124,35 +140,31 @@ def _parse_content_length(head: bytes) -> int:
 
 
 async def serve(world: str, sizes: dict[str, float]) -> None:
-    """Serves one world until the process is ended."""
+    """Serve one world until the process is killed."""
     loop = asyncio.get_running_loop()
     sandbox, selections = WORLDS[world](**sizes)
-    # What a world holds stays: looking through it again and again would make answers late.
+    # The world lives as long as the process: garbage collections over it would delay responses.
     gc.freeze()
     handler = MeasuredHandler(ResponseCache(sandbox))
     server = await loop.create_server(lambda: Connection(handler, loop), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     base_urls = sandbox.get_base_urls(url)
-    ready_message = {
-        "url": url,
-        "selections": {
-            name: {
-                provider: {"base_url": base_urls[provider], **sandbox.credentials[provider], **section}
-                for provider, section in sections.items()
-            }
-            for name, sections in selections.items()
-        },
-    }
-    print(orjson.dumps(ready_message).decode(), flush=True)
+    full_selections: dict[str, dict[str, JsonObject]] = {}
+    for name, sections in selections.items():
+        full_selections[name] = {
+            provider: {"base_url": base_urls[provider], **sandbox.credentials[provider], **section}
+            for provider, section in sections.items()
+        }
+    print(orjson.dumps({"url": url, "selections": full_selections}).decode(), flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     world, *size_arguments = sys.argv[1:]
-    # Of all selectors this one wakes up at a part of a millisecond: epoll would let each answer leave up to 1 ms late.
+    # `select` has timeouts below a millisecond; with epoll each response would be up to 1 ms late.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    sizes = {
-        name: orjson.loads(number)
-        for name, _, number in (size_argument.partition("=") for size_argument in size_arguments)
-    }
+    sizes: dict[str, float] = {}
+    for size_argument in size_arguments:
+        name, _, number = size_argument.partition("=")
+        sizes[name] = orjson.loads(number)
     loop.run_until_complete(serve(world, sizes))

@@ -1,4 +1,4 @@
-"""The ratios that the connector is to reach, and whether it does. Pure: results in, judgements out."""
+"""The targets of the connector, as ratios between measured systems, and their evaluation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from .field import MAX_IN_FLIGHT
 from .worlds import PER_PAGE
 
 Results = Mapping[str, Any]
-"""Cases by name, as rounds.py gives them."""
+"""Results of cases by name, as `measure_case` returns them."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """`value` is None where a row it needs was not measured, is void, or is lost in the noise."""
+    """A target and its measured value.
+
+    Attributes:
+        name: Definition of the ratio.
+        value: Measured value; None if a row was not measured, is void, or does not differ from the noise.
+        limit: Greatest value that reaches the target.
+        unit: Unit of value and limit.
+    """
 
     name: str
     value: float | None
@@ -27,11 +34,16 @@ class Target:
 
     @property
     def is_reached(self) -> bool | None:
+        """Return whether the target is reached; None without a value."""
         return None if self.value is None else self.value <= self.limit
 
 
 def get_median(results: Results, case: str, task: str, metric: str) -> float:
-    """The median of all rounds; raises LookupError for a row that is not there, or void."""
+    """Return the median of a metric over all runs.
+
+    Raises:
+        LookupError: The row was not measured or is void.
+    """
     row = results.get(case, {}).get("tasks", {}).get(task)
     if not row or row["void"] or not row["runs"]:
         raise LookupError(f"{case}/{task}")
@@ -39,35 +51,40 @@ def get_median(results: Results, case: str, task: str, metric: str) -> float:
 
 
 def count_requests(results: Results, case: str, task: str, excluded_endpoint: str = "") -> float:
-    """The most that any round made; those of one endpoint may be left out."""
+    """Return the greatest number of requests of any run, without those of an excluded endpoint."""
     get_median(results, case, task, "wall")
-    runs = results[case]["tasks"][task]["runs"]
-    return float(
-        max(sum(count for name, count in run["requests"].items() if name != excluded_endpoint) for run in runs)
-    )
+    totals: list[int] = []
+    for run in results[case]["tasks"][task]["runs"]:
+        totals.append(sum(count for name, count in run["requests"].items() if name != excluded_endpoint))
+    return float(max(totals))
 
 
 def get_size(results: Results, case: str, size_name: str) -> int:
-    """One of the numbers that its world was made with."""
+    """Return one of the sizes of a case's world."""
     return int(results[case]["sizes"][size_name])
 
 
 def count_documents(results: Results, case: str) -> int:
+    """Return the number of documents of a case."""
     return get_size(results, case, "batches") * get_size(results, case, "documents")
 
 
 def measure_cpu_per_document(results: Results, case: str, system: str) -> float:
-    """Microseconds of CPU for one document more: start-up subtracted, and the one page that it was measured with."""
+    """Return the microseconds of CPU per document, without start-up and the page of the small sync."""
     return _subtract_startup(results, case, system, "cpu") / max(count_documents(results, case) - PER_PAGE, 1) * 1e6
 
 
 def compute_ideal_seconds(results: Results, case: str, pages: int) -> float:
-    """Seconds that the requests of a case take if so many are always in flight."""
+    """Return the seconds that the requests of a case take with `MAX_IN_FLIGHT` of them always in flight."""
     return get_size(results, case, "batches") * pages * LATENCY / MAX_IN_FLIGHT
 
 
 def compute_extra_cpu(results: Results) -> float:
-    """CPU seconds that all streams take beyond the results alone; raises LookupError where the noise is more."""
+    """Return the CPU seconds of all streams beyond those of the results stream alone.
+
+    Raises:
+        LookupError: A row is missing, or the difference is lost in the noise.
+    """
     extra_seconds = get_median(results, "streams", "all", "cpu") - get_median(results, "streams", "results", "cpu")
     if extra_seconds <= 0:
         raise LookupError("all streams together took no longer than one")
@@ -79,7 +96,11 @@ def _compare_cpu(results: Results, system: str) -> float:
 
 
 def _subtract_startup(results: Results, case: str, system: str = "connector", metric: str = "wall") -> float:
-    """What a sync took more than one of a page; raises LookupError where that is lost in the noise of the machine."""
+    """Return a metric of a full sync less that of a sync of one page.
+
+    Raises:
+        LookupError: A row is missing, or the difference is lost in the noise.
+    """
     difference = get_median(results, case, system, metric) - get_median(results, case, f"{system}/small", metric)
     if difference <= 0:
         raise LookupError(f"{case}/{system} took no longer than one page")
@@ -150,7 +171,8 @@ _TARGETS: tuple[tuple[str, Callable[[Results], float], float, str], ...] = (
         "×",
     ),
     (
-        f"wall at 50 ms, batches of {PAGES_PER_LARGE_BATCH} pages, start-up subtracted ÷ pages × 50 ms / {MAX_IN_FLIGHT}",
+        f"wall at 50 ms, batches of {PAGES_PER_LARGE_BATCH} pages, start-up subtracted "
+        f"÷ pages × 50 ms / {MAX_IN_FLIGHT}",
         partial(_compare_wall_to_ideal, case="atlas-50ms-large", pages=PAGES_PER_LARGE_BATCH),
         1.10,
         "×",
@@ -168,6 +190,7 @@ _TARGETS: tuple[tuple[str, Callable[[Results], float], float, str], ...] = (
 
 
 def judge_targets(results: Results) -> list[Target]:
+    """Return all targets with their values."""
     return [
         Target(name, _evaluate_target(compute_value, results), limit, unit)
         for name, compute_value, limit, unit in _TARGETS
@@ -182,7 +205,7 @@ def _evaluate_target(compute_value: Callable[[Results], float], results: Results
 
 
 def format_table(targets: list[Target]) -> Iterator[str]:
-    """Lines for a terminal."""
+    """Yield the targets as lines for a terminal."""
     verdicts = {True: "pass", False: "FAIL", None: "not measured"}
     for target in targets:
         value = "-" if target.value is None else f"{target.value:.2f}"

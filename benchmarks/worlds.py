@@ -1,6 +1,6 @@
-"""What the sandbox holds in a benchmark. All documents are finished and old, but for batches that are meant to be open.
+"""Worlds of the benchmark: sandboxes of a given size, with finished, old documents and some open batches.
 
-A world gives its selections as well: settings by name, each of which reads a part of it, without addresses and keys.
+Each world also returns its selections: settings that read a part of it, by name, without URLs and keys.
 """
 
 from __future__ import annotations
@@ -26,16 +26,13 @@ _PLACES = ("Bhilwara, Rajasthan, 311001", "Kochi, Kerala, 682001", "Pune, Mahara
 
 
 def atlas(batches: int, documents: int) -> tuple[Sandbox, Selections]:
-    """So many batches of so many documents each, and a small one of one page."""
+    """Return a world of equal batches, and a small batch of one page."""
     sandbox, random = Sandbox(seeds=False), Random(1)
     sizes = [documents] * batches + [PER_PAGE]
-    batch_ids = [
-        sandbox.atlas.submit(
-            [NewDocument(f"document-{number:06d}", 0, _make_licence(random)) for number in range(size)],
-            submitted_at=submitted_at,
-        )
-        for size, submitted_at in zip(sizes, _spread_moments(len(sizes)), strict=True)
-    ]
+    batch_ids: list[str] = []
+    for size, submitted_at in zip(sizes, _spread_moments(len(sizes)), strict=True):
+        licences = [NewDocument(f"document-{number:06d}", 0, _make_licence(random)) for number in range(size)]
+        batch_ids.append(sandbox.atlas.submit(licences, submitted_at=submitted_at))
     return sandbox, {
         ALL_SELECTION: {"atlas": {"batch_ids": batch_ids[:-1]}},
         SMALL_SELECTION: {"atlas": {"batch_ids": batch_ids[-1:]}},
@@ -45,7 +42,7 @@ def atlas(batches: int, documents: int) -> tuple[Sandbox, Selections]:
 def extracta(
     templates: int, batches: int, files: int, open_batches: int = 0, spacing: float = 0.0
 ) -> tuple[Sandbox, Selections]:
-    """So many settled and open batches over all templates, of so many files each; and a small template of one batch."""
+    """Return a world of settled and open batches, spread over templates, and a small template of one batch."""
     sandbox, random = Sandbox(spacing=spacing, seeds=False), Random(1)
     template_ids = [sandbox.extracta.create(f"Invoices {number}", ["vendor", "total"]) for number in range(templates)]
     for number, started_at in enumerate(_spread_moments(batches)):
@@ -67,7 +64,7 @@ def extracta(
 
 
 def docmap(extractions: int, run_size: int, days: int = 360) -> tuple[Sandbox, Selections]:
-    """So many extractions over so many days, each of which begins at midnight."""
+    """Return a world of extractions that are spread over full days."""
     sandbox = Sandbox(seeds=False)
     variables = [{"name": "vendor", "type": "string", "description": "Who sends it"}]
     template_id = sandbox.docmap.put_template("Invoices", variables)
@@ -80,6 +77,7 @@ def docmap(extractions: int, run_size: int, days: int = 360) -> tuple[Sandbox, S
 
 
 def sensible(documents: int, batch_size: int) -> tuple[Sandbox, Selections]:
+    """Return a world of extractions over a year, grouped in batches."""
     sandbox = Sandbox(seeds=False)
     sandbox.sensible.add_document_type("invoices")
     start = sandbox.clock.now() - _MAX_AGE
@@ -97,17 +95,15 @@ def _compute_step(count: int) -> timedelta:
 
 
 def _spread_moments(count: int) -> Iterator[datetime]:
-    """Evenly spread moments of about a year, none of them within the last month."""
+    """Return evenly spread moments of about a year, none of them in the last month."""
     start = datetime.now(timezone.utc) - _MAX_AGE
     return (start + number * _compute_step(count) for number in range(count))
 
 
 def _make_licence(random: Random) -> JsonObject:
-    """The data of a document that takes about 724 bytes on its page."""
-    birth_date, issue_year = (
-        f"{random.randint(10, 28)}/0{random.randint(1, 9)}/19{random.randint(55, 99)}",
-        random.randint(2010, 2024),
-    )
+    """Return the data of a document that takes about 724 bytes on its page."""
+    birth_date = f"{random.randint(10, 28)}/0{random.randint(1, 9)}/19{random.randint(55, 99)}"
+    issue_year = random.randint(2010, 2024)
     name, place = random.choice(_NAMES), random.choice(_PLACES)
     return {
         "document_type": "DRIVING_LICENSE",

@@ -1,10 +1,10 @@
-"""`make demo`: the connector at work, from a sandbox of the providers' APIs into a DuckDB file."""
+"""The demo (`make demo`): the connector syncs a sandbox of the providers' APIs into a DuckDB file."""
 
 from pathlib import Path
 
 DEMO_FOLDER = Path.cwd() / ".demo"
-"""What the demo makes lies in here."""
+"""Folder of all files that the demo writes; each run empties it first."""
 
 
 class DemoError(Exception):
-    """Why the demo cannot go on, in a sentence for whoever started it."""
+    """A failure of the demo; the message is a sentence for the user."""

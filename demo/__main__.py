@@ -1,4 +1,4 @@
-"""Starts the demo, and sees to it that nothing of it goes on afterwards. `make demo`, from the repository's root."""
+"""Entry point of the demo, which stops every process that the demo started."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from .interrupts import SignalHandler
 
 
 def main() -> int:
+    """Run the demo; return the exit code."""
     signal_handler = SignalHandler()
     signal_handler.install()
     try:
-        # Not at the top: on a slow machine this takes seconds, in which a signal is heard already.
+        # Imported after the signal handler is installed: on a slow machine the import takes seconds.
         from .run import run_demo  # noqa: PLC0415
 
         run_demo(signal_handler)
     except DemoError as error:
         if signal_handler.signal_number is None:
-            print(
-                f"\n{strip_control_characters(str(error))}\nMore about it: {os.path.relpath(DEMO_FOLDER / 'logs')}",
-                file=sys.stderr,
-            )
+            logs = os.path.relpath(DEMO_FOLDER / "logs")
+            print(f"\n{strip_control_characters(str(error))}\nMore about it: {logs}", file=sys.stderr)
             return 1
-    except BrokenPipeError:  # nobody reads any more, as after `make demo | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `make demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BaseException:

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: they end the demo as an exception does, so that all that was started is stopped on the way."""
+"""Signals as exceptions, so that Ctrl-C unwinds the demo and stops every process that it started."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ from types import FrameType
 
 
 class SignalHandler:
-    """Turns signals into KeyboardInterrupt.
+    """A signal handler that raises KeyboardInterrupt.
 
     Attributes:
-        number: the signal that came, None as long as none did. PyAirbyte may make another exception of the interrupt
-            (its connector has been told to stop, hence fails), so this says what it was.
+        signal_number: The signal that arrived, or None. PyAirbyte may turn the interrupt into another exception, since
+            its connector process receives the signal too and fails: this attribute still shows the cause.
     """
 
     def __init__(self) -> None:
+        """Wait for signals; `install` registers the handler."""
         self.signal_number: int | None = None
         self._is_deferred = False
 
     def install(self) -> None:
+        """Handle SIGINT and SIGTERM, and SIGHUP unless `nohup` ignores it."""
         signal.signal(signal.SIGINT, self._handle_signal)
         signal.signal(signal.SIGTERM, self._handle_signal)
         hangup = getattr(signal, "SIGHUP", None)
-        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup ignores it
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
             signal.signal(hangup, self._handle_signal)
 
     def raise_if_interrupted(self) -> None:
-        """Raises if a signal has come: an interrupt that fell into a destructor is lost otherwise."""
+        """Raise KeyboardInterrupt if a signal has arrived.
+
+        Python discards an exception that a signal raises inside a destructor, so the demo checks between its steps.
+        """
         if self.signal_number is not None:
             raise KeyboardInterrupt
 
     @contextmanager
     def defer(self) -> Iterator[None]:
-        """Signals wait until the block has ended: for what must not be done by halves."""
+        """Defer signals while the block runs, for steps that must not be interrupted halfway."""
         self._is_deferred = True
         try:
             yield

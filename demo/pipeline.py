@@ -1,4 +1,4 @@
-"""The connector run by PyAirbyte, from the sandbox into DuckDB, without a word of PyAirbyte on the screen."""
+"""The connector in PyAirbyte, from the sandbox into DuckDB, with PyAirbyte's output in a log file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from airbyte import Source
 
 CONNECTOR = "source-docextract"
-SCHEMA = "main"  # so that a query need not name it
+SCHEMA = "main"  # DuckDB's default schema, which queries need not name
 
 
 def isolate_pyairbyte(folder: Path) -> None:
-    """Keeps PyAirbyte off the network and its files inside `folder`. To be called before it is imported."""
+    """Keep PyAirbyte off the network and its files inside `folder`; call this before it is imported."""
     loopback = "127.0.0.1,localhost"
     no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     exempt_hosts = f"{no_proxy},{loopback}" if no_proxy else loopback
@@ -36,22 +36,26 @@ def isolate_pyairbyte(folder: Path) -> None:
 
 
 class Pipeline:
-    """One connector, one DuckDB file.
+    """A connector that writes to one DuckDB file.
 
-    Args:
-        database: the DuckDB file.
-        chatter: takes what PyAirbyte and the connector would print. To be kept open as long as the process lives:
-            their loggers remember it.
+    Attributes:
+        database: The DuckDB file.
     """
 
     def __init__(self, database: Path, log_path: Path) -> None:
+        """Write PyAirbyte's and the connector's output to `log_path`."""
         self.database = database
+        # Open until the process ends: PyAirbyte's loggers keep a reference to the stream.
         self._log = log_path.open("a", encoding="utf-8")
         self._error_collector = _ErrorCollector()
         self._source: Source | None = None
 
     def import_pyairbyte(self) -> None:
-        """Imports PyAirbyte, which takes seconds: not at the top, so that there is something to see meanwhile."""
+        """Import PyAirbyte, which takes seconds, as a step that the screen shows.
+
+        Raises:
+            DemoError: PyAirbyte is not installed.
+        """
         try:
             with self._silence_output():
                 import airbyte  # noqa: F401, PLC0415
@@ -59,7 +63,11 @@ class Pipeline:
             raise DemoError(f"PyAirbyte cannot be loaded ({error}); start this with: make demo") from None
 
     def connect(self, settings: dict[str, Any]) -> list[str]:
-        """Selects all streams that the connector has for these settings; returns their names."""
+        """Select all streams that the connector offers for these settings; return their names.
+
+        Raises:
+            DemoError: The connector rejected the settings.
+        """
         import airbyte  # noqa: PLC0415
 
         with self._report_errors():
@@ -71,9 +79,12 @@ class Pipeline:
         return list(source.get_selected_streams())
 
     def sync(self) -> int:
-        """Brings what is new into the file; returns how many rows the connector sent.
+        """Sync new rows into the file; return the number of rows that the connector emitted.
 
-        The cache is opened anew each time, as on another day: what the connector remembers is in the file, too.
+        The cache is opened for each sync, as a later run would do: the connector's state is in the file too.
+
+        Raises:
+            DemoError: The sync failed.
         """
         from airbyte.caches import DuckDBCache  # noqa: PLC0415
 
@@ -82,7 +93,7 @@ class Pipeline:
         with self._report_errors():
             cache = DuckDBCache(db_path=self.database, schema_name=SCHEMA, cache_dir=self.database.parent / "cache")
             try:
-                # PyAirbyte asks DuckDB a lot about small tables: more threads than one take twice as long over that.
+                # PyAirbyte runs many queries on small tables, which take twice as long with more than one thread.
                 cache.execute_sql("SET threads = 1")
                 return int(self._source.read(cache=cache).processed_records)
             finally:
@@ -90,7 +101,7 @@ class Pipeline:
 
     @contextmanager
     def _report_errors(self) -> Iterator[None]:
-        """Quiet, and with PyAirbyte's errors told in the connector's words."""
+        """Silence the output, and raise PyAirbyte's errors with the connector's message."""
         from airbyte.exceptions import PyAirbyteError  # noqa: PLC0415
 
         self._error_collector.messages.clear()
@@ -102,7 +113,7 @@ class Pipeline:
 
     @contextmanager
     def _silence_output(self) -> Iterator[None]:
-        """Prints, warnings and what child processes complain about become lines of a log."""
+        """Write prints, warnings and the error output of child processes to the log."""
         try:
             with redirect_stdout(self._log), redirect_stderr(self._log), _redirect_child_stderr(self._log):
                 yield
@@ -111,7 +122,7 @@ class Pipeline:
 
 
 class _ErrorCollector(logging.Handler):
-    """Overhears the connector's errors: PyAirbyte logs them, and raises only that there was one."""
+    """A log handler that collects the connector's errors, which PyAirbyte logs but does not raise."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -125,13 +136,13 @@ class _ErrorCollector(logging.Handler):
 
     @property
     def last_message(self) -> str | None:
-        """The last one sums up those of the streams."""
+        """Return the last error, which summarizes those of the streams."""
         return self.messages[-1] if self.messages else None
 
 
 @contextmanager
 def _redirect_child_stderr(log: IO[str]) -> Iterator[None]:
-    """Child processes write to the descriptor, whatever `sys.stderr` is."""
+    """Redirect file descriptor 2, which child processes write to regardless of `sys.stderr`."""
     saved_descriptor = os.dup(2)
     os.dup2(log.fileno(), 2)
     try:

@@ -1,4 +1,4 @@
-"""The sandbox as a child process, and its control endpoints."""
+"""The sandbox as a child process, and a client of its control endpoints."""
 
 from __future__ import annotations
 
@@ -15,36 +15,41 @@ from . import DemoError
 from .interrupts import SignalHandler
 
 SPACING = 0.2
-"""Seconds between requests to Extracta's result endpoints: the real ones ask for 2, which would take too long here."""
+"""Seconds between requests to Extracta's result endpoints. The provider requires 2, too slow for a demo."""
 
 _ROOT = Path(__file__).parent.parent
 _READY_PREFIX = "listening on "
 _STOP_TIMEOUT = 5.0
-_RESPONSE_TIMEOUT = 600.0  # seconds: a slow machine is no reason to give up
+_RESPONSE_TIMEOUT = 600.0  # seconds: a slow machine must not fail the demo
 _MAX_ROUNDS = 10
 
-# Settings of a proxy are not for this machine.
+# Requests to this machine must not go through the user's proxy.
 _opener = build_opener(ProxyHandler({}))
 
 
 class SandboxProcess:
-    """A sandbox that listens at `url`."""
+    """A running sandbox.
+
+    Attributes:
+        url: Address of the sandbox.
+    """
 
     def __init__(self, url: str) -> None:
+        """Use the sandbox that listens at `url`."""
         self.url = url
 
     def get_settings(self) -> dict[str, Any]:
-        """Settings with which the connector reads all that is there."""
+        """Return settings with which the connector reads every document."""
         return self._send_request("GET", "settings")
 
     def add_documents(self) -> None:
-        """New batches, further files in old ones, and a person's decision on a document."""
+        """Add batches, files to older batches, and a reviewer's decision on a document."""
         self._send_request("POST", "demo")
 
     def finish_documents(self) -> int:
-        """Finishes what would finish by itself some day; returns how many documents that were.
+        """Finish all documents that would finish by themselves; return their number.
 
-        In rounds, since a classified file may be handed on to an extraction, which is then pending itself.
+        A classified file may be forwarded to an extraction, which is pending then: repeat until nothing is left.
         """
         total_finished = 0
         for _ in range(_MAX_ROUNDS):
@@ -55,10 +60,11 @@ class SandboxProcess:
         return total_finished
 
     def forget_requests(self) -> None:
+        """Clear the sandbox's journal of requests."""
         self._send_request("DELETE", "requests")
 
     def count_requests(self) -> tuple[dict[str, int], int]:
-        """How often each endpoint was asked since they were last forgotten, and how many of these were refused."""
+        """Return the number of requests by endpoint since the journal was cleared, and how many were rejected."""
         counts_json = self._send_request("GET", "requests")
         counts: dict[str, int] = counts_json["counts"]
         return counts, sum(counts.values()) - sum(counts_json["ok_counts"].values())
@@ -73,7 +79,15 @@ class SandboxProcess:
 
 @contextmanager
 def start_sandbox(log_path: Path, signal_handler: SignalHandler) -> Iterator[SandboxProcess]:
-    """A sandbox on a free port, which ends with the block. What it complains about goes to `log`."""
+    """Start a sandbox on a free port, and stop it when the block ends.
+
+    Args:
+        log_path: File for the sandbox's error output.
+        signal_handler: Defers signals while the process is started or stopped, so that none leaves it running.
+
+    Raises:
+        DemoError: The sandbox did not start.
+    """
     process: subprocess.Popen[str] | None = None
     try:
         with log_path.open("w", encoding="utf-8") as error_log, signal_handler.defer():

@@ -1,4 +1,4 @@
-"""`python -m demo.query "SELECT ..."`: asks the DuckDB file that the demo has left; without SQL, for its tables."""
+"""SQL queries on the demo's DuckDB file: `python -m demo.query "SELECT ..."`, without SQL a list of its tables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ DATABASE_PATH = DEMO_FOLDER / "documents.duckdb"
 
 
 def build_query_command(sql: str) -> str:
-    """The line that asks this in a shell, from where one is now."""
+    """Return the shell command, for the current folder, that runs a query."""
     return f'{os.path.relpath(sys.executable)} -m demo.query "{sql}"'
 
 
 def main(arguments: list[str]) -> int:
+    """Print the result of a query; return the exit code."""
     if not DATABASE_PATH.exists():
         print(f"There is no {os.path.relpath(DATABASE_PATH)}; make it with: make demo", file=sys.stderr)
         return 1
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     except duckdb.Error as error:
         print(strip_control_characters(str(error)), file=sys.stderr)
         return 1
-    except BrokenPipeError:  # who reads has seen enough, as in `... | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

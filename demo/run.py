@@ -1,4 +1,4 @@
-"""The demo from its first line to its last: the sandbox, three syncs, a page of plots."""
+"""The whole demo: the sandbox, three syncs, and the report."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .screen import Screen
 from .story import DemoRunner
 
 REPORT_PATH = DEMO_FOLDER / "report.html"
+"""The report that the demo writes."""
 
 
 def run_demo(signal_handler: SignalHandler) -> None:
-    """Show all of it.
+    """Run the demo.
 
     Raises:
-        Trouble: for what is not as it should be.
-        KeyboardInterrupt: when a signal has come.
+        DemoError: A step failed, or a sync did not deliver the rows that it should.
+        KeyboardInterrupt: A signal has arrived.
     """
     screen = Screen()
     screen.print_line(
@@ -47,14 +48,14 @@ def run_demo(signal_handler: SignalHandler) -> None:
 
 
 def _write_report() -> Path:
-    # Not at the top: before there is something to see, nothing is to take seconds.
-    from report import ReportError as NoReport  # noqa: PLC0415
+    # Imported here: these imports take seconds, and the demo should print its first line at once.
+    from report import ReportError  # noqa: PLC0415
     from report.page import write_page  # noqa: PLC0415
     from report.warehouse import run_recipes  # noqa: PLC0415
 
     try:
         write_page(run_recipes(str(DATABASE_PATH)), DATABASE_PATH.name, REPORT_PATH)
-    except NoReport as error:
+    except ReportError as error:
         raise DemoError(str(error)) from None
     return REPORT_PATH
 

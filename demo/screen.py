@@ -1,4 +1,4 @@
-"""What is printed, and how: steps as they go, tables, rows made readable."""
+"""Output of the demo: progress of steps, tables, and rows in a readable form."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from .warehouse import Row
 CellReader = Callable[[Row], str]
 
 MAX_WIDTH = 120
-"""No line is longer, unless a single word is. A terminal that is narrower has lines of its own width."""
+"""Longest line in characters, unless a single word is longer; a narrower terminal has shorter lines."""
 
 _MIN_WIDTH = 60
-_MAX_COLUMN_WIDTH = 34  # of all but the last one
-_MIN_COLUMN_WIDTH = 8  # where others are wider, these are cut
+_MAX_COLUMN_WIDTH = 34  # of all columns but the last
+_MIN_COLUMN_WIDTH = 8  # a narrower column is not shortened
 _PREVIEW_WORDS = ("name", "vendor", "merchant", "parties", "carrier", "total", "wages", "_value")
-"""Parts of the names of fields that are worth showing before the line is full."""
+"""Parts of field names that come first in a preview, before the line is full."""
 
 
 class Screen:
-    """Standard output: colours and a spinner on a terminal, plain lines elsewhere."""
+    """Standard output, with colours and a spinner on a terminal and plain lines elsewhere.
+
+    Attributes:
+        width: Longest line in characters.
+    """
 
     def __init__(self) -> None:
+        """Take the width from the terminal."""
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # names in the data may be more than the terminal can show
-        # Named, since whoever silences PyAirbyte swaps sys.stdout.
+            sys.stdout.reconfigure(errors="replace")  # names may hold characters outside the encoding
+        # Pass the stream: silencing PyAirbyte replaces sys.stdout, which rich would look up at each print.
         self._console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
         terminal_width = min(self._console.width, MAX_WIDTH) if self._console.is_terminal else MAX_WIDTH
         self.width = max(terminal_width, _MIN_WIDTH)
@@ -46,20 +51,21 @@ class Screen:
         """Print a text, broken at spaces where it is wider than the screen.
 
         Args:
-            hang: the column where a broken line goes on; by default that of its first word.
+            text: The text, of one or more lines.
+            style: A style of rich.
+            hanging_indent: Column at which a broken line continues; None takes the column of its first word.
         """
         for text_line in text.split("\n"):
             indent_width = len(text_line) - len(text_line.lstrip(" ")) if hanging_indent is None else hanging_indent
             self._print_lines(wrap(text_line, self.width, indent_width, prefix_length=indent_width), style)
 
     def print_command(self, text: str, style: str = "", hanging_indent: int = 2) -> None:
-        """Print a command with SQL in double quotes. Only the SQL is broken, so it can be copied as it stands."""
+        """Print a command with SQL in double quotes, and break only the SQL, so that it can be copied."""
         first_line, *sql_lines = text.split("\n")
         self._print_lines(wrap(first_line, self.width, hanging_indent, prefix_length=first_line.find('"') + 1), style)
-        for line in sql_lines:  # of SQL, whose quote at the end keeps nothing together
-            self._print_lines(
-                wrap(line, self.width, hanging_indent, prefix_length=len(line) - len(line.lstrip(" "))), style
-            )
+        for line in sql_lines:
+            indent_width = len(line) - len(line.lstrip(" "))
+            self._print_lines(wrap(line, self.width, hanging_indent, prefix_length=indent_width), style)
 
     def _print_lines(self, lines: Sequence[str], style: str) -> None:
         for line in lines:
@@ -67,13 +73,14 @@ class Screen:
         self._console.file.flush()
 
     def print_heading(self, text: str) -> None:
+        """Print a heading with a rule to the edge of the screen."""
         self.print_line()
         self.print_line(f"── {text} ".ljust(self.width, "─"), "bold cyan")
         self.print_line()
 
     @contextmanager
     def show_step(self, title: str) -> Iterator[list[str]]:
-        """One line: what is being done, then what came of it, which the block puts into the list."""
+        """Print a step and its duration; the block appends its outcome to the list that it gets."""
         outcome: list[str] = []
         started = time.monotonic()
         is_live = self._console.is_terminal and not self._console.is_dumb_terminal
@@ -84,9 +91,10 @@ class Screen:
             with self._open_line(f"  {title} ... "):
                 yield outcome
         outcome_text = ", ".join((*outcome, f"{time.monotonic() - started:.1f} s"))
-        self.print_line(
-            f"✓ {title}: {outcome_text}" if is_live else outcome_text, hanging_indent=2 if is_live else None
-        )
+        if is_live:
+            self.print_line(f"✓ {title}: {outcome_text}", hanging_indent=2)
+        else:
+            self.print_line(outcome_text)
 
     @contextmanager
     def _open_line(self, text: str) -> Iterator[None]:
@@ -98,12 +106,11 @@ class Screen:
             raise
 
     def print_table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
-        """Columns as wide as what is in them, or as there is room; those with nothing in them are left out."""
+        """Print a table without its empty columns, each as wide as its cells or as the screen permits."""
         shown_columns = [index for index in range(len(titles)) if any(row[index] for row in rows)]
-        lines = [
-            [strip_control_characters(row[index]).replace("\n", " ") for index in shown_columns]
-            for row in (titles, *rows)
-        ]
+        lines: list[list[str]] = []
+        for row in (titles, *rows):
+            lines.append([strip_control_characters(row[index]).replace("\n", " ") for index in shown_columns])
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         widths[:-1] = [min(width, _MAX_COLUMN_WIDTH) for width in widths[:-1]]
         available_width = self.width - len(indent) - 2 * (len(widths) - 1)
@@ -115,7 +122,7 @@ class Screen:
 
 
 def wrap(text: str, width: int, hanging_indent: int, prefix_length: int) -> list[str]:
-    """Return the lines of a text that is broken at spaces. Its first `keep` characters and each word stay whole."""
+    """Return a text as lines, broken at spaces after its first `prefix_length` characters."""
     lines: list[str] = []
     line, is_begun = text[:prefix_length], False
     for word in text[prefix_length:].split(" "):
@@ -132,17 +139,26 @@ def _fit_width(text: str, width: int) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 row` or `2 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def build_example_table(kind: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells of a few rows of one kind: of their many columns those that a person looks at first."""
+    """Return titles and cells of rows of one kind of stream, with the columns most useful to a reader."""
     readers = _CELL_READERS[kind]
-    return list(readers), [[_clean_text(reader(row)) for reader in readers.values()] for row in rows]
+    cells: list[list[str]] = []
+    for row in rows:
+        cells.append([_clean_text(reader(row)) for reader in readers.values()])
+    return list(readers), cells
 
 
 def preview_data(data: Any, hidden_value: str = "") -> str:
-    """Extracted data in one line, as in `vendor.name = Acme, total = 1250.00`, without the value that is `known`."""
+    """Return extracted data as one line, such as `vendor.name = Acme, total = 1250.00`.
+
+    Args:
+        data: Extracted data.
+        hidden_value: A value to leave out, since another column shows it.
+    """
     leaves = [(name, _clean_text(value)) for name, value in _iter_leaves(data) if value != hidden_value]
     leaves.sort(key=lambda leaf: not any(word in leaf[0].rsplit(".", 1)[-1] for word in _PREVIEW_WORDS))
     return ", ".join(f"{name} = {value}" for name, value in leaves)
@@ -154,7 +170,7 @@ def _iter_leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         return
     for name, value in data.items():
         path = f"{prefix}.{name}" if prefix else str(name)
-        inner_value = value["value"] if isinstance(value, dict) and "value" in value else value  # beside it: confidence
+        inner_value = value["value"] if isinstance(value, dict) and "value" in value else value  # a wrapper
         if isinstance(inner_value, dict):
             yield from _iter_leaves(inner_value, path)
         elif isinstance(inner_value, list):
@@ -165,7 +181,7 @@ def _iter_leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _clean_text(text: str) -> str:
-    """Return the text on one line, without what a terminal would take for a command."""
+    """Return the text as one line without control characters, which a terminal would run."""
     return strip_control_characters(" ".join(text.split()))
 
 
@@ -191,7 +207,7 @@ def _read_batch_name(row: Row) -> str:
 
 
 def _read_file_counts(row: Row) -> str:
-    """As in `4: 3 processed, 1 failed`."""
+    """Return the counts of a batch, such as `4: 3 processed, 1 failed`."""
     total_files = row.get("files_total")
     count_texts = [
         f"{row[f'files_{word}']} {word}" for word in ("processed", "failed", "pending") if row.get(f"files_{word}")

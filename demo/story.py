@@ -1,4 +1,4 @@
-"""What the demo does, told while it happens: three syncs of a world that changes once."""
+"""The course of the demo: three syncs of a sandbox whose documents change once, and their results on the screen."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .screen import Screen, build_example_table, pluralize
 from .warehouse import STREAM_KINDS, Row, Warehouse, build_files_query, get_kind, get_provider
 
 _EXAMPLE_LIMITS = {"batches": 2, "files": 1, "results": 2, "fields": 1}
-"""How many rows of each provider are shown of the first sync, by kind of stream."""
+"""Number of example rows per provider after the first sync, by kind of stream."""
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What one sync brought.
+    """The result of one sync.
 
     Attributes:
-        rows: rows sent, by stream.
-        new: those of them whose id was not there before, by stream; the others have been updated.
-        stored: rows in the file afterwards, by stream.
-        requests: what it took, by endpoint.
-        refused: how many of these the sandbox refused: sent too soon after one another, hence sent again.
-        since: when it began, in milliseconds since 1970.
+        rows: Number of delivered rows by stream.
+        new_rows: Number of delivered rows with a new id by stream; the others are updates.
+        stored_rows: Number of rows in the file after the sync by stream.
+        requests: Number of requests by endpoint.
+        refused_count: Number of requests that the sandbox rejected as too soon, which the connector retried.
+        started_ms: Start of the sync in milliseconds since 1970.
     """
 
     rows: dict[str, int]
@@ -40,19 +40,22 @@ class SyncResult:
 
     @property
     def row_count(self) -> int:
+        """Return the number of delivered rows."""
         return sum(self.rows.values())
 
     @property
     def request_count(self) -> int:
+        """Return the number of requests."""
         return sum(self.requests.values())
 
 
 class DemoRunner:
-    """Runs from the first step to the last; what it does not find as it should be is Trouble."""
+    """The steps of the demo, which also check their own results."""
 
     def __init__(
         self, screen: Screen, signal_handler: SignalHandler, sandbox: SandboxProcess, pipeline: Pipeline
     ) -> None:
+        """Take the running sandbox and the pipeline that reads it."""
         self._screen = screen
         self._signal_handler = signal_handler
         self._sandbox = sandbox
@@ -61,9 +64,15 @@ class DemoRunner:
         self._streams: list[str] = []
 
     def run(self) -> None:
+        """Run all steps.
+
+        Raises:
+            DemoError: A step failed, or a sync did not deliver the rows that it should.
+            KeyboardInterrupt: A signal has arrived.
+        """
         with self._screen.show_step("Loading PyAirbyte, which runs the connector"):
             self._pipeline.import_pyairbyte()
-        self._signal_handler.raise_if_interrupted()  # an import may swallow what a signal raises
+        self._signal_handler.raise_if_interrupted()  # an import may catch the signal's exception
         with self._screen.show_step("Asking the connector for its streams") as outcome:
             streams = self._pipeline.connect(self._sandbox.get_settings())
             self._streams = sorted(streams, key=lambda stream: (get_provider(stream), get_kind(stream)))
@@ -73,10 +82,8 @@ class DemoRunner:
         if empty_streams := [stream for stream in self._streams if not first_sync.rows[stream]]:
             raise DemoError(f"The first sync brought no rows into {', '.join(empty_streams)}.")
         self._show_first(first_sync)
-        batch_sizes, reviews = (
-            self._warehouse.fetch_batch_sizes(self._streams),
-            self._warehouse.fetch_reviews(self._streams),
-        )
+        batch_sizes = self._warehouse.fetch_batch_sizes(self._streams)
+        reviews = self._warehouse.fetch_reviews(self._streams)
         with self._screen.show_step("Meanwhile in the sandbox: files come in, reviews are decided") as outcome:
             self._sandbox.add_documents()
             outcome.append(f"{pluralize(self._sandbox.finish_documents(), 'file')} done")
@@ -88,7 +95,8 @@ class DemoRunner:
         third_sync = self._run_sync("Third sync, with nothing new")
         if not second_sync.row_count or third_sync.row_count:
             raise DemoError(
-                f"The second sync brought {second_sync.row_count} rows, the third {third_sync.row_count} instead of none."
+                f"The second sync brought {second_sync.row_count} rows, "
+                f"the third {third_sync.row_count} instead of none."
             )
         self._show_requests((first_sync, second_sync, third_sync))
 
@@ -101,10 +109,8 @@ class DemoRunner:
             sent_count = self._pipeline.sync()
             requests, refused_count = self._sandbox.count_requests()
             outcome += [pluralize(sent_count, "row"), pluralize(sum(requests.values()), "request")]
-        rows, new_counts = (
-            self._warehouse.count_rows(self._streams, started_ms),
-            self._warehouse.count_rows(self._streams),
-        )
+        rows = self._warehouse.count_rows(self._streams, started_ms)
+        new_counts = self._warehouse.count_rows(self._streams)
         if sum(rows.values()) != sent_count:
             raise DemoError(f"The connector sent {sent_count} rows, but {sum(rows.values())} are in the file.")
         new_rows = {stream: new_counts[stream] - old_counts[stream] for stream in self._streams}
@@ -119,17 +125,16 @@ class DemoRunner:
         self._show_examples(first_sync, _EXAMPLE_LIMITS, "A few {}")
 
     def _show_grid(self, sync: SyncResult) -> None:
-        """Rows by provider and kind of stream: together they are the stream's name."""
-        rows = [
-            [name, *(f"{sync.rows[f'{name}_{stream_kind}']:>7,}" for stream_kind in STREAM_KINDS)]
-            for name in dict.fromkeys(map(get_provider, self._streams))
-        ]
+        """Print the number of rows by provider and kind of stream."""
+        rows: list[list[str]] = []
+        for name in dict.fromkeys(map(get_provider, self._streams)):
+            rows.append([name, *(f"{sync.rows[f'{name}_{stream_kind}']:>7,}" for stream_kind in STREAM_KINDS)])
         self._screen.print_table(["", *(f"{stream_kind:>7}" for stream_kind in STREAM_KINDS)], rows, indent="  ")
         self._screen.print_line()
 
     def _show_all_files(self) -> None:
         sql = build_files_query(self._streams)
-        self._screen.print_line("  The columns are the same everywhere, so one question does for all providers:")
+        self._screen.print_line("  Every provider has the same columns, so one query covers all of them:")
         self._screen.print_command(f"  {build_query_command(sql)}", "green", hanging_indent=8)
         self._screen.print_line()
         rows = [
@@ -140,25 +145,20 @@ class DemoRunner:
         self._screen.print_line()
 
     def _show_second(self, first_sync: SyncResult, second_sync: SyncResult) -> None:
-        comparison = f"the first sync: {first_sync.row_count:,} with {first_sync.request_count:,}"
-        self._screen.print_heading(
-            f"{pluralize(second_sync.row_count, 'row')} with {pluralize(second_sync.request_count, 'request')} ({comparison})"
+        rows_text, requests_text = (
+            pluralize(second_sync.row_count, "row"),
+            pluralize(second_sync.request_count, "request"),
         )
+        comparison = f"the first sync: {first_sync.row_count:,} with {first_sync.request_count:,}"
+        self._screen.print_heading(f"{rows_text} with {requests_text} ({comparison})")
         self._show_counts(second_sync)
 
     def _show_counts(self, sync: SyncResult) -> None:
         rows = []
         for stream in self._streams:
             sent_count, new_count = sync.rows[stream], sync.new_rows[stream]
-            rows.append(
-                [
-                    stream,
-                    *(
-                        f"{number:>7,}"
-                        for number in (sent_count, new_count, sent_count - new_count, sync.stored_rows[stream])
-                    ),
-                ]
-            )
+            numbers = (sent_count, new_count, sent_count - new_count, sync.stored_rows[stream])
+            rows.append([stream, *(f"{number:>7,}" for number in numbers)])
         self._screen.print_table(["table", "   rows", "    new", "updated", " in all"], rows, indent="  ")
         self._screen.print_line()
 
@@ -184,25 +184,24 @@ class DemoRunner:
             self._screen.print_line()
 
     def _show_examples(self, sync_result: SyncResult, limits: Mapping[str, int], title: str) -> None:
-        """Rows of all providers in one table for each kind."""
+        """Print rows of all providers, in one table for each kind of stream."""
         for stream_kind, limit in limits.items():
-            examples = [
-                row
-                for stream in self._streams
-                if get_kind(stream) == stream_kind and sync_result.rows[stream]
-                for row in self._warehouse.fetch_examples(stream, sync_result.started_ms, limit)
-            ]
+            examples: list[Row] = []
+            for stream in self._streams:
+                if get_kind(stream) == stream_kind and sync_result.rows[stream]:
+                    examples += self._warehouse.fetch_examples(stream, sync_result.started_ms, limit)
             self._screen.print_line(f"  {title.format(stream_kind)}:", "bold")
             self._screen.print_table(*build_example_table(stream_kind, examples))
             self._screen.print_line()
 
     def _show_requests(self, syncs: Sequence[SyncResult]) -> None:
-        self._screen.print_heading("What it took: requests to the providers, by endpoint")
-        endpoints = sorted({endpoint for sync in syncs for endpoint in sync.requests})
-        counts = [(endpoint, [sync.requests.get(endpoint, 0) for sync in syncs]) for endpoint in endpoints]
+        self._screen.print_heading("Requests to the providers, by endpoint")
+        counts: list[tuple[str, list[int]]] = []
+        for endpoint in sorted(set().union(*(sync.requests for sync in syncs))):
+            counts.append((endpoint, [sync.requests.get(endpoint, 0) for sync in syncs]))
         counts.append(("all requests", [sync.request_count for sync in syncs]))
         if any(sync.refused_count for sync in syncs):
-            counts.append(("refused as too soon", [sync.refused_count for sync in syncs]))
+            counts.append(("rejected as too soon", [sync.refused_count for sync in syncs]))
         counts.append(("rows", [sync.row_count for sync in syncs]))
         rows = [[name, *(f"{number:>6,}" for number in numbers)] for name, numbers in counts]
         self._screen.print_table(["", " first", "second", " third"], rows, indent="  ")

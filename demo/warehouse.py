@@ -1,4 +1,4 @@
-"""What is in the DuckDB file."""
+"""Queries on the demo's DuckDB file."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _EXAMPLE_PARTITIONS = {
     "results": "coalesce(document_type, template_id)",
     "fields": "unit IS NULL, confidence IS NULL, number_value IS NULL, position IS NULL",
 }
-"""By kind of stream: rows that differ in this make good examples, those that come first in it the best."""
+"""Expressions by kind of stream: examples differ in these, and those that sort first are the most useful."""
 
 
 def get_kind(stream: str) -> str:
-    """`results` of `extracta_results`: the kind says which columns a stream has."""
+    """Return the kind of a stream, such as `results` for `extracta_results`; it determines the columns."""
     return stream.rsplit("_", 1)[-1]
 
 
 def get_provider(stream: str) -> str:
-    """`extracta` of `extracta_results`."""
+    """Return the provider of a stream, such as `extracta` for `extracta_results`."""
     return stream.rsplit("_", 1)[0]
 
 
 def build_files_query(streams: Sequence[str]) -> str:
-    """Return a question to all tables of files, laid out to be printed: how many have which status, and why.
+    """Return SQL, formatted for printing, that counts the files of all providers by status and reason.
 
-    Any warehouse would take it.
+    It is standard SQL, which other warehouses run too.
     """
     selects = [f"SELECT * FROM {stream}" for stream in streams if get_kind(stream) == "files"]
     select_pairs = [" UNION ALL ".join(selects[start : start + 2]) for start in range(0, len(selects), 2)]
@@ -51,16 +51,18 @@ def build_files_query(streams: Sequence[str]) -> str:
 
 
 class Warehouse:
-    """Reads the file that a sync has written. Opened for each question, since a sync needs it for itself.
+    """The DuckDB file of the demo, opened for each query, since a sync needs it exclusively.
 
-    `since` is a time in milliseconds since 1970: only rows that were read from then on.
+    `since_ms` is a time in milliseconds since 1970: only rows observed from then on count.
     """
 
     def __init__(self, path: Path) -> None:
+        """Read the file at `path`, which need not exist yet."""
         self._path = path
 
     def fetch_rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        # Without extensions from afar: nothing here needs one.
+        """Run a query and return its rows by column name."""
+        # The demo promises to need no network: DuckDB must not download extensions.
         config: dict[str, Any] = {"autoinstall_known_extensions": False}
         with duckdb.connect(str(self._path), read_only=True, config=config) as connection:
             cursor = connection.execute(sql, list(parameters))
@@ -68,16 +70,16 @@ class Warehouse:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def count_rows(self, streams: Sequence[str], since_ms: int = 0) -> dict[str, int]:
-        """Rows of each stream; 0 where there is no table as no row has ever come."""
-        tables = self._list_tables()
+        """Return the number of rows of each stream; 0 for a stream without a table."""
+        row_counts = dict.fromkeys(streams, 0)
         sql = "SELECT count(*) AS n FROM {} WHERE epoch_ms(observed_at) >= ?"
-        return {
-            stream: self.fetch_rows(sql.format(_quote_name(stream)), [since_ms])[0]["n"] if stream in tables else 0
-            for stream in streams
-        }
+        for stream in self._list_tables() & set(streams):
+            [row] = self.fetch_rows(sql.format(_quote_name(stream)), [since_ms])
+            row_counts[stream] = row["n"]
+        return row_counts
 
     def fetch_examples(self, stream: str, since_ms: int, limit: int) -> list[Row]:
-        """A few rows, as different from one another as there are."""
+        """Return a few rows that differ as much as possible."""
         partition_columns = _EXAMPLE_PARTITIONS[get_kind(stream)]
         order = "id" if get_kind(stream) == "fields" else "created_at DESC NULLS LAST, id"
         return self.fetch_rows(
@@ -87,26 +89,24 @@ class Warehouse:
         )
 
     def fetch_batch_sizes(self, streams: Sequence[str]) -> dict[tuple[str, str], int]:
-        """Files in each batch, by stream and id."""
-        tables = self._list_tables()
-        return {
-            (stream, row["id"]): row["files_total"]
-            for stream in streams
-            if get_kind(stream) == "batches" and stream in tables
-            for row in self.fetch_rows(
-                f"SELECT id, files_total FROM {_quote_name(stream)} WHERE files_total IS NOT NULL"
-            )
-        }
+        """Return the number of files of each batch, by stream and id."""
+        batch_sizes: dict[tuple[str, str], int] = {}
+        for stream in self._list_existing(streams, "batches"):
+            sql = f"SELECT id, files_total FROM {_quote_name(stream)} WHERE files_total IS NOT NULL"
+            batch_sizes |= {(stream, row["id"]): row["files_total"] for row in self.fetch_rows(sql)}
+        return batch_sizes
 
     def fetch_reviews(self, streams: Sequence[str]) -> dict[tuple[str, str], Row]:
-        """Results that a person reviews or has reviewed, by stream and id."""
+        """Return the results that are or were under review, by stream and id."""
+        reviews: dict[tuple[str, str], Row] = {}
+        for stream in self._list_existing(streams, "results"):
+            sql = f"SELECT * FROM {_quote_name(stream)} WHERE review_status IS NOT NULL"
+            reviews |= {(stream, row["id"]): row for row in self.fetch_rows(sql)}
+        return reviews
+
+    def _list_existing(self, streams: Sequence[str], kind: str) -> list[str]:
         tables = self._list_tables()
-        return {
-            (stream, row["id"]): row
-            for stream in streams
-            if get_kind(stream) == "results" and stream in tables
-            for row in self.fetch_rows(f"SELECT * FROM {_quote_name(stream)} WHERE review_status IS NOT NULL")
-        }
+        return [stream for stream in streams if get_kind(stream) == kind and stream in tables]
 
     def _list_tables(self) -> set[str]:
         return {row["name"] for row in self.fetch_rows("SHOW TABLES")} if self._path.exists() else set()

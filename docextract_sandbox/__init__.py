@@ -1,6 +1,7 @@
-"""Document-extraction APIs on localhost: for the demo, for the tests, and for anyone without a key.
+"""Document-extraction APIs on localhost, for the demo, the tests and users without a key.
 
-Each API answers as its own documentation says, and where that is silent, as its docstring here admits to guessing.
+Each API answers as its provider documents it. Where the documentation is silent, the docstring of the
+endpoint or the switch says that its behaviour is a guess.
 """
 
 try:
@@ -17,7 +18,8 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or __name__).startswith(__name__):
         raise
-    # No traceback: this is what docextract-sandbox ends with after a plain `pip install .`.
+    # After a plain `pip install .` the command docextract-sandbox exists without its web framework: exit with the
+    # command that installs it, without a traceback.
     raise SystemExit(
         f"docextract-sandbox needs more to be installed ({error.name} is missing). "
         "In the folder of the repository: pip install '.[sandbox]'"

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: its worlds, its switches, its journal, its web application."""
+"""The whole sandbox: its worlds, switches, journal, faults and web application."""
 
 from collections.abc import Collection
 
@@ -17,11 +17,18 @@ from .web import build_application
 
 
 class Sandbox:
-    """Document-extraction APIs with a clock of their own.
+    """Document-extraction APIs that share one clock.
 
-    `spacing` is the least number of real seconds between two requests to each of Extracta's result endpoints, `latency`
-    the real seconds that every answer takes. `seeds=False` leaves the worlds empty. Two sandboxes with the same
-    `random_seed`, clock and calls hold the same documents.
+    Two sandboxes with the same `random_seed`, clock and calls hold the same documents.
+
+    Attributes:
+        apis: Every API, in the order of the settings.
+        extracta: World of Extracta's data extraction.
+        classification: World of Extracta's document classification.
+        atlas: World of Atlas.
+        docmap: World of DocMap.
+        sensible: World of Sensible.
+        application: The ASGI application that serves all APIs and the control endpoints.
     """
 
     def __init__(
@@ -34,6 +41,16 @@ class Sandbox:
         random_seed: int = 1,
         latency: float = 0.0,
     ) -> None:
+        """Create the APIs and load the examples of their documentation.
+
+        Args:
+            clock: The sandbox's clock; None starts a clock at the present time.
+            switches: Variants of undocumented behaviour; None takes the defaults.
+            spacing: Least real seconds between two requests to each of Extracta's result endpoints.
+            seeds: Whether to load the examples of the documentation; False leaves the worlds empty.
+            random_seed: Seed of every random generator of the sandbox.
+            latency: Real seconds that each API response is delayed.
+        """
         self._context = SandboxContext(clock or Clock(), switches or Switches(), spacing, random_seed)
         extracta, atlas = ExtractaApi(self._context), AtlasApi(self._context)
         docmap, sensible = DocMapApi(self._context), SensibleApi(self._context)
@@ -43,6 +60,7 @@ class Sandbox:
         self.atlas = atlas.world
         self.docmap = docmap.world
         self.sensible = sensible.world
+        # The switch `other_account` answers from these: valid credentials of an account without documents.
         empty_apis = (
             ExtractaApi(self._context), AtlasApi(self._context), DocMapApi(self._context), SensibleApi(self._context)
         )  # fmt: skip
@@ -56,18 +74,22 @@ class Sandbox:
 
     @property
     def clock(self) -> Clock:
+        """Return the clock that all APIs share."""
         return self._context.clock
 
     @property
     def journal(self) -> Journal:
+        """Return the journal of API requests."""
         return self._context.journal
 
     @property
     def faults(self) -> Faults:
+        """Return the active faults."""
         return self._context.faults
 
     @property
     def switches(self) -> Switches:
+        """Return the current switches; assign to replace them."""
         return self._context.switches
 
     @switches.setter
@@ -77,6 +99,7 @@ class Sandbox:
 
     @property
     def spacing(self) -> float:
+        """Return the least seconds between two requests to one result endpoint of Extracta."""
         return self._context.spacing
 
     @spacing.setter
@@ -85,23 +108,28 @@ class Sandbox:
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
-        """Fixed, and no secrets: they open nothing but this sandbox."""
+        """Return each API's fixed credentials; they are valid for this sandbox only."""
         return {api.name: dict(api.credentials) for api in self.apis}
 
     def get_base_urls(self, url: str) -> dict[str, str]:
-        """Each API's base url, for a sandbox that is served at `url`."""
+        """Return each API's base URL, for a sandbox that is served at `url`."""
         return {api.name: url.rstrip("/") + api.base_path for api in self.apis}
 
     def fill_demo(self) -> None:
-        """The documents of twelve weeks, most of them finished; each further call adds a few that are not."""
+        """Add twelve weeks of mostly finished documents; later calls add a few pending ones."""
         with self._context.hold_lock():
             for api in self.apis:
                 api.fill_demo()
 
     def build_settings(self, url: str, apis: Collection[str] = ()) -> JsonObject:
-        """Settings with which a connector reads all that is here, of all APIs or some; raises Unknown for other names.
+        """Return connector settings that read every document of the sandbox.
 
-        Those of some are for a client that does not know every API that is served.
+        Args:
+            url: Address at which the sandbox is served.
+            apis: Names of the APIs to include, for a client that does not know every API; empty includes all.
+
+        Raises:
+            UnknownId: `apis` holds a name that is no API.
         """
         unknown_names = set(apis) - {api.name for api in self.apis}
         if unknown_names:

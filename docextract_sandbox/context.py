@@ -1,4 +1,4 @@
-"""What the worlds of one sandbox share: the clock, the lock, the switches, the journal, the generator."""
+"""The objects that the worlds of one sandbox share: clock, lock, switches, journal, faults, random generator."""
 
 import hashlib
 import threading
@@ -23,9 +23,22 @@ class UnknownId(LookupError):
 
 
 class SandboxContext:
-    """One lock for all worlds: tests call them from their own thread while the server's thread answers."""
+    """Shared state of all worlds, behind one lock.
+
+    Tests call the worlds from their own thread while the server's thread responds to requests.
+
+    Attributes:
+        clock: The sandbox's clock.
+        switches: The variants of undocumented behaviour.
+        spacing: Least real seconds between two requests to each of Extracta's result endpoints.
+        journal: The API requests.
+        faults: The active faults.
+        random: Generator that the APIs share.
+        lock_hooks: Functions that run first whenever the lock is taken.
+    """
 
     def __init__(self, clock: Clock, switches: Switches, spacing: float, random_seed: int) -> None:
+        """Create the journal, the faults and the generators; `random_seed` seeds all of these."""
         self.clock = clock
         self.switches = switches
         self.spacing = spacing
@@ -34,14 +47,14 @@ class SandboxContext:
         self.random = Random(random_seed)
         self._random_seed = random_seed
         self.lock_hooks: list[Callable[[], None]] = []
-        """Called first in every turn: what has come due meanwhile takes place then, as there is no background task."""
+        # The sandbox has no background task: what has become due by the clock takes place when the lock is next taken.
         self._lock = threading.RLock()
         self._lock_depth = 0
         self._signed_url_count = 0
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """The right to read and change the worlds; a turn inside a turn is free."""
+        """Hold the lock on the worlds while the block runs; the same thread may take it again inside."""
         with self._lock:
             self._lock_depth += 1
             try:
@@ -53,17 +66,22 @@ class SandboxContext:
                 self._lock_depth -= 1
 
     def make_random(self, api_name: str) -> Random:
-        """A generator for one API alone, so that what is drawn there leaves the documents of the others as they are."""
+        """Return a generator for one API, whose draws do not change the documents of the others."""
         return Random(f"{self._random_seed}/{api_name}")
 
     def timestamp(self) -> float:
+        """Return the sandbox's time in seconds since 1970."""
         return self.clock.timestamp()
 
     def now_ms(self) -> int:
+        """Return the sandbox's time in milliseconds since 1970."""
         return round(self.clock.timestamp() * 1000)
 
     def sign_url(self, file_name: str) -> str:
-        """A pre-signed link: never the same twice, so that a client that takes it for content is found out."""
+        """Return a pre-signed URL that differs at each call.
+
+        A client that counts signed URLs as content sees a change in every response, and the tests fail.
+        """
         self._signed_url_count += 1
         now = self.clock.now()
         signature = hashlib.sha256(f"{self._signed_url_count}/{now.timestamp()}".encode()).hexdigest()
@@ -71,15 +89,15 @@ class SandboxContext:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """The last full millisecond by that moment, counted since 1970."""
+    """Return the full milliseconds between 1970 and a moment."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def format_iso(milliseconds: int) -> str:
-    """The moment as most APIs write it: ISO 8601 in UTC with milliseconds, such as `2026-11-20T09:00:00.000Z`."""
+    """Return milliseconds since 1970 as ISO 8601 in UTC, such as `2026-11-20T09:00:00.000Z`."""
     return to_datetime(milliseconds / 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def to_datetime(seconds: float) -> datetime:
-    """The moment that lies `seconds` after 1970."""
+    """Return the UTC moment that is `seconds` after 1970."""
     return datetime.fromtimestamp(seconds, timezone.utc)

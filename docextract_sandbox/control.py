@@ -1,4 +1,7 @@
-"""Endpoints with which other processes look into the sandbox and move it along: under /_sandbox, without a key."""
+"""Control endpoints under /_sandbox, with which other processes inspect and change the sandbox.
+
+They need no credentials and are not recorded in the journal.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -11,32 +14,39 @@ from .journal import Journal
 from .switches import InvalidSwitch, Switches, apply_changes
 
 PREFIX = "/_sandbox"
+"""Path that precedes the paths of all control endpoints."""
 
 
 class ControlledSandbox(Protocol):
-    """What of a sandbox is under control from outside."""
+    """The parts of a sandbox that the control endpoints use."""
 
     switches: Switches
     apis: tuple[Api, ...]
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """Return the clock that all APIs share."""
 
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> Journal:
+        """Return the journal of API requests."""
 
     @property
-    def faults(self) -> Faults: ...
+    def faults(self) -> Faults:
+        """Return the active faults."""
 
-    def get_base_urls(self, url: str) -> dict[str, str]: ...
+    def get_base_urls(self, url: str) -> dict[str, str]:
+        """Return each API's base URL, for a sandbox that is served at `url`."""
 
-    def fill_demo(self) -> None: ...
+    def fill_demo(self) -> None:
+        """Add demo documents to every API."""
 
-    def build_settings(self, url: str, apis: Collection[str] = ...) -> JsonObject: ...
+    def build_settings(self, url: str, apis: Collection[str] = ...) -> JsonObject:
+        """Return connector settings that read every document of the sandbox."""
 
 
 def list_control_endpoints(sandbox: ControlledSandbox) -> Sequence[Endpoint]:
-    """The control endpoints, and a greeting at `/`."""
+    """Return the control endpoints, and the endpoint `/` that lists every API and control endpoint."""
     handlers = _ControlHandlers(sandbox)
     operations: list[tuple[str, str, Callable[[ApiRequest], JsonObject]]] = [
         ("GET", "/", handlers.get_overview),
@@ -64,6 +74,7 @@ def _wrap_handler(handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiR
     def handle_request(request: ApiRequest) -> ApiResponse:
         try:
             return ApiResponse(handler(request))
+        # These three carry a message for the person who sent the request.
         except (UnknownId, InvalidSwitch, InvalidFault) as error:
             raise ApiError(400, {"error": str(error)}) from None
 
@@ -71,7 +82,7 @@ def _wrap_handler(handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiR
 
 
 class _ControlHandlers:
-    """Each method answers one endpoint."""
+    """The handlers of the control endpoints, one method each."""
 
     def __init__(self, sandbox: ControlledSandbox) -> None:
         self._sandbox = sandbox
@@ -85,17 +96,17 @@ class _ControlHandlers:
             lines += [f"  {endpoint.method:<6} {endpoint.path}" for endpoint in api.list_endpoints()]
             lines.append("")
         lines += [
-            f"Looking in and moving it along, under {PREFIX} and without a key:",
-            "  GET    /            what is in here",
-            "  GET    /settings    settings for a connector that reads all of it; ?apis=docmap,… for some APIs",
-            "  GET    /requests    how often each endpoint was asked; DELETE forgets that",
-            '  POST   /finish      {"api"?, "batch_id"?, "by_itself"?}        finish what is pending',
+            f"Control endpoints, under {PREFIX} and without a key:",
+            "  GET    /            overview of documents and switches",
+            "  GET    /settings    connector settings that read every document; ?apis=docmap,… for some APIs",
+            "  GET    /requests    number of requests by endpoint; DELETE clears it",
+            '  POST   /finish      {"api"?, "batch_id"?, "by_itself"?}        finish pending documents',
             '  POST   /advance     {"seconds"}                                move the clock',
             '  POST   /edit        {"api", "batch_id"?, "document", "data"}   a person corrects a document',
             '  POST   /review      {"api", "document", "status", "data"?}     a person decides on a document',
             "  POST   /demo        add some documents",
-            '  PATCH  /switches    {"name": value, …}                         choose a reading; GET shows them',
-            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         bad weather; GET shows, DELETE ends it',
+            '  PATCH  /switches    {"name": value, …}                         change switches; GET shows them',
+            '  POST   /faults      {"kind", "endpoint"?, "times"?, …}         inject faults; GET lists, DELETE clears',
         ]
         return ApiResponse("\n".join(lines) + "\n")
 
@@ -120,7 +131,7 @@ class _ControlHandlers:
         return {"cleared": True}
 
     def get_settings(self, request: ApiRequest) -> JsonObject:
-        """Of all APIs, or of those whose names `?apis=` has, with commas between them."""
+        """Return settings for all APIs, or for those in the comma-separated `?apis=`."""
         names = request.query.get("apis", "")
         return self._sandbox.build_settings(
             request.base_url, [name.strip() for name in names.split(",")] if names else ()
@@ -134,11 +145,13 @@ class _ControlHandlers:
         return self.show_switches(request)
 
     def show_faults(self, _: ApiRequest) -> JsonObject:
-        """What is on, how often it was `met`, and what there could be."""
+        """Return the active faults, how many calls each has `met`, and all kinds."""
         return {"faults": self._sandbox.faults.describe(), "kinds": FAULT_KINDS}
 
     def add_fault(self, request: ApiRequest) -> JsonObject:
-        names = [endpoint.name for api in self._sandbox.apis for endpoint in api.list_endpoints()]
+        names: list[str] = []
+        for api in self._sandbox.apis:
+            names += [endpoint.name for endpoint in api.list_endpoints()]
         self._sandbox.faults.add(parse_fault(_require_body(request), names))
         return self.show_faults(request)
 
@@ -147,7 +160,10 @@ class _ControlHandlers:
         return self.show_faults(request)
 
     def finish(self, request: ApiRequest) -> JsonObject:
-        """Without `api` the batch, or everything, of all worlds; `by_itself` only what would finish some day."""
+        """Finish pending documents, of one world or all and of one batch or all.
+
+        The key `by_itself` leaves the documents pending that would never finish by themselves.
+        """
         batch_id, worlds = request.get_text("batch_id"), self._collect_worlds()
         skip_stuck = (request.body or {}).get("by_itself") is True
         if (request.body or {}).get("api") is not None:
@@ -156,6 +172,7 @@ class _ControlHandlers:
             return {"finished": sum(world.finish(skip_stuck=skip_stuck) for world in worlds.values())}
         finished = None
         for world in worlds.values():
+            # Without `api` the batch may lie in any world, so a world that does not hold it is skipped.
             try:
                 finished = (finished or 0) + world.finish(batch_id, skip_stuck=skip_stuck)
             except UnknownId:
@@ -172,7 +189,7 @@ class _ControlHandlers:
         return {"now": self._format_now()}
 
     def edit(self, request: ApiRequest) -> JsonObject:
-        """Only worlds whose documents lie in batches need a `batch_id`."""
+        """Replace extracted data; `batch_id` is needed only where documents belong to batches."""
         batch_id, document, data = (
             request.get_text("batch_id"),
             request.get_text("document"),
@@ -208,7 +225,10 @@ class _ControlHandlers:
         return {name: world.summarize() for name, world in self._collect_worlds().items()}
 
     def _collect_worlds(self) -> dict[str, World]:
-        return {name: world for api in self._sandbox.apis for name, world in api.worlds.items()}
+        worlds: dict[str, World] = {}
+        for api in self._sandbox.apis:
+            worlds |= api.worlds
+        return worlds
 
     def _find_world(self, request: ApiRequest) -> World:
         worlds = self._collect_worlds()

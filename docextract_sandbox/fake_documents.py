@@ -1,4 +1,4 @@
-"""Plausible business papers from a seeded generator: what an extraction template would read from them."""
+"""Invented business documents from a seeded generator, as an extraction template would read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,14 +50,14 @@ FAILURE_REASONS = (
     "The file is damaged and cannot be opened",
 )
 _FILE_EXTENSIONS = ("pdf", "docx", "doc", "txt", "jpeg", "jpg", "png", "tiff", "bmp")
-"""What Extracta accepts, as seen in public clients."""
+"""File types that Extracta accepts, as seen in public clients."""
 _FAILURE_RATE = 0.05
 _OTHER_TYPE_RATE = 0.1
 
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """A file as the generator would have it arrive."""
+    """The drawn outcome of a file: its error, or None, and its number of pages."""
 
     error: str | None
     page_count: int
@@ -129,17 +129,18 @@ TEMPLATE_FIELDS: Mapping[str, Sequence[JsonObject]] = {
 
 
 class FakeDocuments:
-    """Draws from the one generator that it is given, so that the same calls give the same papers."""
+    """A source of invented documents; the same seed and the same calls give the same documents."""
 
     def __init__(self, random: Random) -> None:
+        """Draw from `random` only."""
         self._random = random
 
     def draw_seconds(self) -> float:
-        """How long reading a file takes."""
+        """Return the processing time of a file, in seconds."""
         return round(self._random.uniform(15, 90), 1)
 
     def draw_outcome(self, file_name: str) -> FileOutcome:
-        """Some files cannot be read; those of an unknown kind never can."""
+        """Return the outcome of a file: a few fail, and those of an unsupported type always do."""
         extension = file_name.rpartition(".")[2].lower()
         if extension not in _FILE_EXTENSIONS:
             return FileOutcome(f"Unsupported file type: {extension}", 1)
@@ -147,7 +148,7 @@ class FakeDocuments:
         return FileOutcome(error, self._random.randint(1, 4))
 
     def draw_classification(self, type_names: Sequence[str], file_name: str) -> JsonObject:
-        """A type that the file's name hints at, else any of them or, when none fits, `other`."""
+        """Return a classification: the type that the file's name holds, else a random type or `other`."""
         hinted_type = next((type_name for type_name in type_names if type_name in file_name.lower()), None)
         random_type = (
             "other" if not type_names or self._random.random() < _OTHER_TYPE_RATE else self._random.choice(type_names)
@@ -155,23 +156,27 @@ class FakeDocuments:
         return {"confidence": round(self._random.uniform(0.62, 0.99), 2), "documentType": hinted_type or random_type}
 
     def extract_fields(self, fields: Sequence[object]) -> JsonObject:
-        """A result for a template's fields: scalars are texts, numbers too, as the page "Get results" shows."""
+        """Return a result for a template's fields.
+
+        Scalars are texts, numbers too, as Extracta's page "Get results" shows.
+        """
         definitions = [field for field in fields if isinstance(field, dict)]
         field_keys = {field.get("key") for field in definitions}
-        document_kind = max(
-            TEMPLATE_FIELDS, key=lambda entry: len(field_keys & {field["key"] for field in TEMPLATE_FIELDS[entry]})
-        )
-        document = self.make_document(document_kind)
+
+        def count_shared_fields(kind: str) -> int:
+            return len(field_keys & {field["key"] for field in TEMPLATE_FIELDS[kind]})
+
+        # The kind of document that has most of the template's fields; values are invented for the other fields.
+        document = self.make_document(max(TEMPLATE_FIELDS, key=count_shared_fields))
         return {
             str(entry.get("key")): document.get(str(entry.get("key")), self._invent_value(entry))
             for entry in definitions
         }
 
     def make_document(self, document_kind: str) -> JsonObject:
-        """All that stands on a paper of one kind, under the keys of its fields."""
-        return {"invoice": self._make_invoice, "resume": self._make_resume, "receipt": self._make_receipt}[
-            document_kind
-        ]()
+        """Return the values of all fields of one kind of document, by the fields' keys."""
+        makers = {"invoice": self._make_invoice, "resume": self._make_resume, "receipt": self._make_receipt}
+        return makers[document_kind]()
 
     def _invent_value(self, field: Mapping[str, object]) -> object:
         properties, items = field.get("properties"), field.get("items")
@@ -190,7 +195,7 @@ class FakeDocuments:
             quantity, price = self._random.randint(1, 12), self._random.randint(150, 24_900)
             total_cents += quantity * price
             lines.append({"description": article, "quantity": str(quantity), "amount": _format_cents(quantity * price)})
-        # A paper need not have every field: such a one is read as an empty text (a guess).
+        # A document need not have every field; the provider returns an empty text for a missing one (a guess).
         due_date = (issue_date + timedelta(days=30)).isoformat() if self._random.random() > 0.1 else ""
         return {
             "invoice_number": f"INV-{self._random.randint(1000, 9999)}",

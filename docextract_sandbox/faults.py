@@ -1,4 +1,4 @@
-"""Bad weather: what can be done to the answers of an endpoint, for a number of times or a share of the calls."""
+"""Faults: errors injected into responses, for a number of calls or a share of them."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -32,38 +32,40 @@ FaultKind = Literal[
     "nulls",
 ]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+"""Every kind of fault; the tests go over this tuple, so a new kind is tested as soon as it stands here."""
 PAYLOAD_FAULTS: tuple[FaultKind, ...] = ("wrong types", "missing keys", "nulls")
+"""Kinds that change the JSON of a response; every other kind acts on status, headers or bytes."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One trouble, and whom it meets."""
+    """A fault, and the calls that it applies to."""
 
     kind: FaultKind
     """
-    status: answers so instead, with `body` and `headers`; the operation does not take place.
-    unknown id: answers as the API does about an id that it does not know; the operation does not take place.
-    reset, reset in the middle: breaks the connection before the answer, or after half of it.
-    cut, html, empty: with status 200 half of the JSON, an HTML page, nothing.
-    stall: silence for so many `seconds`, then the answer. trickle: the answer bit by bit, `seconds` in all.
-    redirect: points to another host. firewall: a page of HTML with `status`, 401 or 403, instead of the API's answer.
-    charset: the answer in another `charset`, which its header names. bad byte: one that is no UTF-8 within a text.
-    endless: the answer, and blanks after it for ever. bomb: the same in gzip, so that 300 kB unpack to 300 MB.
-    wrong types, missing keys, nulls: an otherwise good answer, spoilt here and there.
+    status: responds with `status`, `body` and `headers` instead; the operation does not take place.
+    unknown id: responds as the API does to an id that does not exist; the operation does not take place.
+    reset, reset in the middle: breaks the connection before the response, or after half of it.
+    cut, html, empty: responds with status 200 and half of the JSON, an HTML page, or an empty body.
+    stall: waits for `seconds`, then responds. trickle: sends the response in small parts, over `seconds` in all.
+    redirect: redirects to another host. firewall: responds with an HTML page and `status` 401 or 403.
+    charset: encodes the response in `charset`, named in its header. bad byte: puts a byte that is no UTF-8 into a text.
+    endless: sends the response, then blanks without end. bomb: the same in gzip, 300 kB that unpack to 300 MB.
+    wrong types, missing keys, nulls: changes some values of an otherwise good response.
     """
     endpoint: str = "*"
-    """Its name in the journal, with wildcards: `sensible.*`."""
+    """Name of the endpoint in the journal, with wildcards: `sensible.*`."""
     about: str = ""
-    """Only calls that have this in their path, query or body."""
+    """Text that the path, query or body of a call must hold for the fault to apply."""
     times: int | None = None
-    """So often; None is always."""
+    """Number of calls that the fault applies to; None is every call."""
     share: float = 1.0
-    """Of the calls."""
+    """Share of the matching calls that the fault applies to, above 0 and up to 1."""
     status: int = 500
     body: object = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_after: int | None = None
-    """Of a status: the seconds that its `Retry-After` header tells, `as_date` by the sandbox's clock."""
+    """Of a status: the seconds in its `Retry-After` header; with `as_date` a date by the sandbox's clock."""
     as_date: bool = False
     seconds: float = 0.0
     charset: str = "iso-8859-1"
@@ -72,7 +74,7 @@ class Fault:
 def make_throttle_fault(
     endpoint: str = "*", retry_after: int | None = None, *, as_date: bool = False, times: int | None = None
 ) -> Fault:
-    """429, with or without a `Retry-After`."""
+    """Return a fault of status 429, with or without a `Retry-After` header."""
     body = {"message": "Too many requests"}
     return Fault("status", endpoint, times=times, status=429, body=body, retry_after=retry_after, as_date=as_date)
 
@@ -86,15 +88,26 @@ TRANSIENT_4XX_FAULTS: Mapping[str, Fault] = {
     "425": Fault("status", status=425, body="Too Early"),
     "451": Fault("status", status=451, body="Unavailable For Legal Reasons"),
 }
-"""Answers of 4xx that were met in passing at such services, and that say nothing of what was asked for."""
+"""4xx responses seen now and then at such services, which say nothing about the requested id.
+
+They protect the promise that only the documented response about an unknown id makes a batch `missing`.
+"""
 
 
 class InvalidFault(ValueError):
-    """A fault that does not exist, or a value that it does not take."""
+    """An unknown fault, or a value that a fault does not accept."""
 
 
 def parse_fault(fault_json: Mapping[str, object], endpoint_names: Collection[str]) -> Fault:
-    """The fault that a JSON object describes; raises BadFault in words meant for a person."""
+    """Return the fault that a JSON object describes.
+
+    Args:
+        fault_json: Values by the names of the attributes of `Fault`.
+        endpoint_names: Names of all endpoints, against which `endpoint` is checked.
+
+    Raises:
+        InvalidFault: A name or a value is not valid; the message is meant for a person.
+    """
     field_names = [item.name for item in fields(Fault)]
     for name, value in fault_json.items():
         if name not in field_names:
@@ -108,7 +121,7 @@ def parse_fault(fault_json: Mapping[str, object], endpoint_names: Collection[str
     endpoint = str(fault_json.get("endpoint", "*"))
     if not any(fnmatchcase(item, endpoint) for item in endpoint_names):
         raise InvalidFault(f"there is no endpoint {endpoint}; there are: {', '.join(sorted(set(endpoint_names)))}")
-    # Every value was checked above against its own attribute; the signature cannot know.
+    # Every value was checked above against its own attribute, which the type checker cannot see.
     return Fault(**fault_json)  # type: ignore[arg-type]
 
 
@@ -126,7 +139,7 @@ def _are_headers(value: object) -> bool:
         and name.replace("-", "").isalnum()
         and isinstance(header_value, str)
         and header_value.isascii()
-        # A line break would end the headers.
+        # A line break would end the header.
         and header_value.isprintable()
         for name, header_value in value.items()
     )
@@ -164,23 +177,26 @@ class _ActiveFault:
 
 
 class Faults:
-    """The faults that are on now. The first that fits a call meets it."""
+    """The active faults, of which the first that matches a call applies to it."""
 
     def __init__(self, random: Random) -> None:
+        """Start without faults; `random` decides which share of the calls a fault applies to."""
         self.random = random
         self._active_faults: list[_ActiveFault] = []
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
+        """Activate a fault, behind those that are active already."""
         with self._lock:
             self._active_faults.append(_ActiveFault(fault))
 
     def clear(self) -> None:
+        """Remove every fault."""
         with self._lock:
             self._active_faults.clear()
 
     def describe(self) -> list[dict[str, object]]:
-        """The faults, in the order in which they are tried, and how many calls each of them has `met`."""
+        """Return the faults in the order they are tried, and how many calls each has `met`."""
         with self._lock:
             return [
                 {**asdict(active_fault.fault), "met": active_fault.match_count} for active_fault in self._active_faults
@@ -188,7 +204,7 @@ class Faults:
 
     @contextmanager
     def apply_only(self, *faults: Fault) -> Iterator[None]:
-        """These and no others while the block runs, none after it."""
+        """Activate only these faults while the block runs, and none after it."""
         self.clear()
         for fault in faults:
             self.add(fault)
@@ -198,7 +214,7 @@ class Faults:
             self.clear()
 
     def match_call(self, endpoint: str, request_parts: Mapping[str, object]) -> Fault | None:
-        """The fault that meets a call, if any; that is one of its times."""
+        """Return the fault that applies to a call, or None, and count the call against its `times`."""
         with self._lock:
             for active_fault in self._active_faults:
                 fault = active_fault.fault

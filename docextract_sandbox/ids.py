@@ -1,4 +1,4 @@
-"""Identifiers in the shapes that the APIs give them, drawn from a seeded generator so that runs repeat."""
+"""Generators of identifiers in each API's format, drawn from a seeded generator so that runs repeat."""
 
 import uuid
 from datetime import datetime
@@ -11,7 +11,7 @@ _PUSH_RANDOM_LENGTH = 12
 
 
 def make_push_id(milliseconds: int, random: Random) -> str:
-    """An id such as `-OPXQuIrkHuA2QZkY-44`: its first 8 characters are its time, as in Firebase push ids."""
+    """Return an id such as `-OPXQuIrkHuA2QZkY-44`, a Firebase push id: 8 characters encode its time."""
     time_prefix = ""
     for _ in range(_PUSH_TIME_LENGTH):
         milliseconds, digit = divmod(milliseconds, len(PUSH_ALPHABET))
@@ -20,21 +20,22 @@ def make_push_id(milliseconds: int, random: Random) -> str:
 
 
 def make_extracta_batch_id(random: Random) -> str:
-    """25 letters and digits without a time, such as `8pMpPs6SMPBpcnnznoaRz8bsj`."""
+    """Return 25 letters and digits without a time, such as `8pMpPs6SMPBpcnnznoaRz8bsj`."""
     return "".join(random.choices(ascii_letters + digits, k=25))
 
 
 def make_extracta_file_id(random: Random) -> str:
-    """20 letters and digits; the real shape is not documented."""
+    """Return 20 letters and digits (a guess: the format is not documented)."""
     return "".join(random.choices(ascii_letters + digits, k=20))
 
 
 def make_atlas_batch_id(moment: datetime, random: Random) -> str:
-    """An id such as `BATCH-30732-SIYKJ-20251121113228`, which ends in its time."""
+    """Return an id such as `BATCH-30732-SIYKJ-20251121113228`, which ends in its time."""
     number = "".join(random.choices(digits, k=5))
     letters = "".join(random.choices(ascii_uppercase, k=5))
     return f"BATCH-{number}-{letters}-{moment:%Y%m%d%H%M%S}"
 
 
 def make_file_uuid(random: Random) -> str:
+    """Return a random UUID (version 4)."""
     return str(uuid.UUID(int=random.getrandbits(128), version=4))

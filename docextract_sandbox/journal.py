@@ -1,4 +1,4 @@
-"""What was asked of the sandbox: who tests a client wants to know what it did not ask as well."""
+"""The journal of API requests, with which tests prove which requests a client makes and which it does not."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One request. Headers are not kept: that is where keys and tokens travel."""
+    """One request, without its headers, which hold keys and tokens."""
 
     endpoint: str
     """The API and its operation, such as `extracta.getBatchResults`."""
@@ -19,17 +19,18 @@ class JournalEntry:
     """Arrival, in seconds of `time.monotonic()`."""
     query: Mapping[str, str]
     body: Mapping[str, object] | None
-    """The JSON object that was sent; of a form its text fields, and the names of its files as `files`."""
+    """The JSON object of the body; of a form its text fields, and the names of its files as `files`."""
     path_params: Mapping[str, str] = field(default_factory=dict)
-    """What stood in the path's `{placeholders}`."""
+    """Values of the path's `{placeholders}`."""
     fault_kind: str = ""
-    """The kind of the fault that it met, if any."""
+    """The kind of the fault that applied to the request; empty if none did."""
 
 
 class Journal:
-    """Every API request since the start or the last `clear()`, in the order of the answers."""
+    """The API requests since the start or the last `clear()`, in the order of the responses."""
 
     def __init__(self) -> None:
+        """Start without entries."""
         self._lock = threading.Lock()
         self._entries: list[JournalEntry] = []
         self._in_flight = 0
@@ -37,37 +38,42 @@ class Journal:
 
     @property
     def entries(self) -> list[JournalEntry]:
+        """Return a copy of the entries, oldest first."""
         with self._lock:
             return list(self._entries)
 
     @property
     def max_in_flight(self) -> int:
-        """The greatest number of requests that were being served at once."""
+        """Return the greatest number of requests that were in progress at once."""
         with self._lock:
             return self._max_in_flight
 
     def count_requests(self, ok_only: bool = False) -> dict[str, int]:
-        """Requests per endpoint; `ok_only` leaves out what was answered with 4xx or 5xx, or not at all."""
+        """Return the number of requests per endpoint; `ok_only` leaves out 4xx, 5xx and broken connections."""
         return dict(Counter(entry.endpoint for entry in self.entries if not ok_only or 0 < entry.status < 400))
 
     def measure_arrival_gaps(self, endpoint: str) -> list[float]:
-        """Seconds between consecutive arrivals at one endpoint, refused requests included."""
+        """Return the seconds between consecutive arrivals at one endpoint, rejected requests included."""
         arrivals = sorted(entry.arrived_at for entry in self.entries if entry.endpoint == endpoint)
         return [later - earlier for earlier, later in pairwise(arrivals)]
 
     def clear(self) -> None:
+        """Remove every entry, and count `max_in_flight` from the requests in progress."""
         with self._lock:
             self._entries.clear()
             self._max_in_flight = self._in_flight
 
     def record_arrival(self) -> None:
-        """A request has come in."""
+        """Count a request that has arrived."""
         with self._lock:
             self._in_flight += 1
             self._max_in_flight = max(self._max_in_flight, self._in_flight)
 
     def record_response(self, entry: JournalEntry) -> None:
-        """A request's answer is ready. It is written down before it is sent, so that who has it finds it here."""
+        """Record a request whose response is ready.
+
+        The entry is written before the response is sent, so that a client that has the response finds it.
+        """
         with self._lock:
             self._in_flight -= 1
             self._entries.append(entry)

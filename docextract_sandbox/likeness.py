@@ -1,4 +1,4 @@
-"""Switches out of the report of a probe, so that a sandbox behaves like the account that was probed."""
+"""Switches from a probe's report, with which the sandbox behaves like the probed account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load_probe_switches(report_path: str) -> Switches:
     """Return the switches of a report that `source-docextract probe` wrote.
 
     Raises:
-        BadSwitch: where the file is none, in words meant for a person.
+        InvalidSwitch: The file cannot be read or is no such report; the message is meant for a person.
     """
     try:
         lines = Path(report_path).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Otherwise good answers with something in them that is not as documented."""
+"""Faults that change values, types or keys in the JSON of a good response."""
 
 from random import Random
 
@@ -7,15 +7,23 @@ from .faults import FaultKind
 
 _REPLACEMENTS: tuple[object, ...] = (True, 7, -1.5, "text", [], {})
 _CORRUPTION_RATES = (1 / 100, 1 / 30, 1 / 8)
-"""Of the values of one answer: a single one, some, or many."""
+"""Shares of the values of one response that are changed: a single value, some, or many."""
 
 
 def corrupt_payload(body: object, fault_kind: FaultKind, opaque_keys: frozenset[str], random: Random) -> object:
-    """The answer with a value of another type, a null, or a key that is missing; at least one, if it has any.
+    """Return a copy of a response body with at least one fault, if it has any value to change.
 
-    What lies inside extracted data (`opaque`) and the ids of maps are left as they are: there, nobody could tell.
+    Extracted data and the ids of maps stay unchanged: there, every type, null and key is valid, so that a client
+    cannot recognize the fault.
+
+    Args:
+        body: The JSON value of the response.
+        fault_kind: One of `PAYLOAD_FAULTS`.
+        opaque_keys: Keys whose values are extracted data.
+        random: Generator that chooses the values.
     """
     corruptor = _PayloadCorruptor(fault_kind, opaque_keys, random, random.choice(_CORRUPTION_RATES))
+    # At the lowest rate a small body often stays as it was: draw again until something has changed.
     for _ in range(1000):
         corrupted = corruptor.corrupt(body)
         if corrupted != body:
@@ -24,7 +32,7 @@ def corrupt_payload(body: object, fault_kind: FaultKind, opaque_keys: frozenset[
 
 
 class _PayloadCorruptor:
-    """Changes a share of values."""
+    """A copier of JSON values that changes a share of them."""
 
     def __init__(
         self, fault_kind: FaultKind, opaque_keys: frozenset[str], random: Random, corruption_rate: float
@@ -38,7 +46,8 @@ class _PayloadCorruptor:
         if self._fault_kind == "nulls" and self._is_chosen():
             return None
         if self._fault_kind == "wrong types" and self._is_chosen():
-            return self._random.choice([item for item in (*_REPLACEMENTS, [value]) if not _is_same_type(item, value)])
+            replacements = [item for item in (*_REPLACEMENTS, [value]) if not _is_same_type(item, value)]
+            return self._random.choice(replacements)
         if isinstance(value, dict) and is_recursive:
             return {key: self._corrupt_member(key, item) for key, item in value.items() if not self._is_dropped()}
         if isinstance(value, list) and is_recursive:
@@ -58,6 +67,6 @@ class _PayloadCorruptor:
 
 
 def _is_same_type(first: object, second: object) -> bool:
-    """Whether both are of the same JSON type."""
+    """Return whether two values have the same JSON type; integers and floats are both numbers."""
     is_number_flags = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (first, second)]
     return all(is_number_flags) or type(first) is type(second)

@@ -1,4 +1,4 @@
-"""The sandbox behind a real socket, in a thread of its own."""
+"""A server that serves the sandbox on a real socket, in its own thread."""
 
 import asyncio
 import socket
@@ -12,10 +12,14 @@ import uvicorn
 from .app import Sandbox
 
 _SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that open connections have to end; those of the faults `stall` and `endless` never end by themselves."""
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn looks every 0.1 s whether it should end and sleeps as long when it does: too slow for many tests."""
+    """A uvicorn server that stops at once.
+
+    Uvicorn polls every 0.1 s whether it should stop, and sleeps as long when it stops: too slow for many tests.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -27,7 +31,7 @@ class _Server(uvicorn.Server):
         try:
             self.run(sockets=[listener])
         finally:
-            # Also after a failure, or who waits for the start would wait for ever.
+            # Set it after a failure too: `serve` waits for this event without a timeout.
             self.ready_event.set()
 
     def request_stop(self) -> None:
@@ -59,13 +63,21 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serves the sandbox while the block runs and yields its address, `http://127.0.0.1:PORT`.
+    """Serve the sandbox while the block runs, and yield its address, `http://127.0.0.1:PORT`.
 
-    Port 0 is a free one, chosen by the system as the socket is bound, so that no one can take it in between.
+    Args:
+        sandbox: The sandbox to serve.
+        host: Address to bind to.
+        port: Port to bind to; 0 lets the system choose a free port as it binds the socket, so no other process can
+            take that port in between.
+
+    Raises:
+        OSError: The port is in use, or the host is no address of this machine.
+        RuntimeError: The server did not start.
     """
     listener = _open_listener(host, port)
     bound_port = listener.getsockname()[1]
-    # Logging stays as the caller set it up; uvicorn would install handlers of its own.
+    # Without `log_config=None` uvicorn would install its own log handlers over those of the caller.
     config = uvicorn.Config(
         sandbox.application,
         log_config=None,
@@ -75,7 +87,8 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[
         loop="asyncio",
         ws="none",
         date_header=False,
-        # Longer than any pause between two requests of a test: a connection that closes just then is an error.
+        # Longer than any pause between two requests of a test: if the server closed an idle connection while the
+        # client sends, the client would see an error that no test asked for.
         timeout_keep_alive=75,
     )
     server = _Server(config)
@@ -94,7 +107,7 @@ def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[
 
 def _open_listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); without, each waits 40 ms.
+    # With the protocol named, asyncio sets TCP_NODELAY; without it, each small response waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Where an API's documentation is silent or public clients disagree, a switch picks one of the readings."""
+"""Switches: variants of behaviour where the documentation is silent or public clients disagree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -17,76 +17,86 @@ EndlessMode = Literal["no", "empty", "rows", "circle"]
 
 @dataclass(frozen=True)
 class Switches:
-    """The readings, each with the likelier one as its default."""
+    """The variants; each default is the likelier one."""
 
     extracta_file_ids: bool = True
-    """`fileId` in extraction files: public clients read it, the page "Get results" does not show it."""
+    """Whether extraction files have `fileId`: public clients read it, the page "Get results" does not show it."""
     extracta_top_level_status: bool = False
-    """A `status` beside the files of a finished extraction batch: one public client needs it, the page has none."""
+    """Whether a finished extraction batch has a `status`: one public client needs it, the page does not show it."""
     extracta_start_time: StartTimeFormat = "ms"
-    """How `viewExtraction` writes a batch's `startTime`: epoch milliseconds, the same as text, ISO 8601, or not; as
-    other APIs and Firestore's clients write times; or as something that is none: the last millisecond of the year 9999,
-    as some write that there is no time, or words."""
+    """Format of a batch's `startTime` in `viewExtraction`.
+
+    Epoch milliseconds, the same as text, ISO 8601, or no key; other units and forms that other APIs and Firestore's
+    clients use; or no valid time: the last millisecond of the year 9999, which stands for "no time", or words.
+    """
     extracta_batches: bool = True
-    """The `batches` map in `viewExtraction`: read by public clients."""
+    """Whether `viewExtraction` has the `batches` map, which public clients read."""
     classification_batches: bool = False
-    """The same map in `viewClassification`: a guess."""
+    """Whether `viewClassification` has the same map (a guess)."""
     other_account: bool = False
-    """The keys are valid and of another account, which holds nothing: lists are empty, ids are not known."""
+    """Whether the credentials belong to another, empty account: lists are empty, ids do not exist."""
     unknown_keys: bool = False
-    """One undocumented key in every object of an answer, extracted data and maps by id aside."""
+    """Whether each object of a response has an undocumented key; extracted data and maps by id have none."""
     unknown_status: str | None = None
-    """A status that nobody documented, in place of `processing`."""
+    """An undocumented status in place of `processing`."""
     partial_batches: bool = False
-    """An unfinished Extracta batch lists its files with the status `processing`, where `waiting` is documented."""
+    """Whether an unfinished Extracta batch lists files with the status `processing`; `waiting` is documented."""
     atlas_total_counts_extracted: bool = True
-    """`total_items` counts what has been extracted so far. False: it counts all, and the rest are empty rows."""
+    """Whether `total_items` counts extracted documents only. False: it counts all, and pending ones are empty rows."""
     atlas_page_stuck: bool = False
-    """The server ignores `page` and promises a next one for ever."""
+    """Whether the server ignores `page` and always announces a next page."""
     atlas_no_total_pages: bool = False
-    """Pages come without `total_pages`."""
+    """Whether pages have no `total_pages`."""
     atlas_error_in_file_data: bool = False
-    """The error of a document stands inside its `file_data`. False: on its row. Documented is neither."""
+    """Whether a document's error is inside its `file_data`. False: it is on the row. Neither is documented."""
     atlas_expires_in: str | None = "3600"
-    """What the login says of the life of a token, as JSON: `3600` as documented, `-1`, `"NaN"`; None says nothing."""
+    """`expires_in` of the login as JSON: `3600` as documented, `-1`, `"NaN"`; None leaves the key out."""
     atlas_token_size: int = 0
-    """Characters of a token at least, where a provider puts a whole directory of rights into it."""
+    """Least length of a token in characters: some providers write all rights of a user into it."""
     docmap_cursor_inclusive: bool = False
-    """A cursor's page begins with rows of its own millisecond again. False: those not yet told are skipped."""
+    """Whether a cursor's page repeats the rows of its millisecond. False: it skips those not yet returned."""
     docmap_nested_list: bool = False
-    """The list lies at `data.extractions` beside `data.hasMore`, and not at `data`."""
+    """Whether the list is at `data.extractions`, beside `data.hasMore`, instead of `data`."""
     docmap_cursor_rows_only: bool = False
-    """Only the `createdAt` of a row works as a cursor: any other time brings an empty page that promises no more."""
+    """Whether only the `createdAt` of a row works as a cursor: any other time returns an empty last page."""
     docmap_zone: str = "UTC"
-    """Where the days of `dateFrom` and `dateTo` are counted: a name such as `America/New_York` or `Etc/GMT+12`."""
+    """Time zone of the days in `dateFrom` and `dateTo`, such as `America/New_York` or `Etc/GMT+12`."""
     docmap_scan: int = 0
-    """So many rows at most are looked at for a page, and filtered by template then: a page may be short or empty and
-    promise more. 0: rows are filtered first, and pages are full."""
+    """Most rows that are scanned for a page before the template filter; 0 filters first and fills every page.
+
+    With a limit, a page may be short or empty and still announce more.
+    """
     docmap_endless: EndlessMode = "no"
-    """Lists without an end: pages that are `empty` and promise more, invented `rows`, or the same page in a `circle`.
-    Of lists by template that of the first template alone."""
+    """Lists without an end: `empty` pages that announce more, invented `rows`, or the same page in a `circle`.
+
+    Where the list is filtered by template, only the list of the first template is endless.
+    """
     sensible_scan: int = 0
-    """So many extractions are looked at for a page, found by date, and filtered by all else then: a page may be short
-    or empty and carry a token. 0: they are filtered first, and pages are full."""
+    """Most extractions that are scanned for a page, after the date filter and before all others; 0 filters first.
+
+    With a limit, a page may be short or empty and still carry a token.
+    """
     sensible_endless: EndlessMode = "no"
-    """Lists without an end: pages that are `empty`, invented `rows`, both with new tokens, or one token in a `circle`.
-    Of lists by document type that of the first type alone."""
+    """Lists without an end: `empty` pages or invented `rows` with new tokens, or one token in a `circle`.
+
+    Where the list is filtered by document type, only the list of the first type is endless.
+    """
     sensible_batch_id_in_list: bool = False
-    """Summaries in the list carry the `batchId` that documents are shown with."""
+    """Whether summaries in the list have the `batchId` that single documents have."""
     sensible_camel_case: bool = False
-    """A portfolio's output has `parsedDocument` and the like, as in one example, for `parsed_document`."""
+    """Whether a portfolio's output has `parsedDocument` and the like, as in one example, for `parsed_document`."""
     sensible_portfolios: PortfolioMode = "whole"
-    """Complete portfolios are whole, have no documents, or documents whose `output` is null: with `errors` then."""
+    """Whether complete portfolios are whole, have no documents, or have `errors` and documents with a null `output`."""
     sensible_postprocessed: bool = False
-    """Configurations have `keepParsedDocument: false`: `postprocessorOutput` in place of `parsed_document`."""
+    """Whether documents have `postprocessorOutput` instead of `parsed_document` (`keepParsedDocument: false`)."""
     sensible_naive_times: bool = False
-    """Times come without a zone, as in some examples."""
+    """Whether times come without a zone, as in some examples."""
     sensible_waiting_counter: bool = True
-    """A batch tells `waiting` also when that is 0. False: the key is absent then."""
+    """Whether a batch has `waiting` when it is 0. False: the key is left out then."""
     sensible_quota_spent: int = 0
-    """So many further calls of Sensible answer 429 for a monthly quota. Documented for extract calls, not for reads."""
+    """Number of calls that get 429 for the monthly quota; documented for extract calls, not for reads."""
     sensible_throttle: int = 0
-    """So many further calls answer 429 for going too fast: they come before those of the quota."""
+    """Number of calls that get 429 for the request rate, before those of the quota."""
 
 
 _COUNT_SWITCHES = ("atlas_token_size", "docmap_scan", "sensible_scan", "sensible_quota_spent", "sensible_throttle")
@@ -99,18 +109,22 @@ _SWITCH_CHOICES = {
 
 
 class InvalidSwitch(ValueError):
-    """A switch that does not exist, or a value that it does not take."""
+    """An unknown switch, or a value that a switch does not accept."""
 
 
 def apply_changes(switches: Switches, changes: Mapping[str, object]) -> Switches:
-    """The switches with `changes` made; raises BadSwitch in words meant for a person."""
+    """Return the switches with `changes` applied.
+
+    Raises:
+        InvalidSwitch: A name or a value is not valid; the message is meant for a person.
+    """
     defaults = {field.name: field.default for field in fields(Switches)}
     for name, value in changes.items():
         if name not in defaults:
             raise InvalidSwitch(f"there is no switch {name!r}; there are: {', '.join(defaults)}")
         if not _is_valid(name, value):
             raise InvalidSwitch(f"{name} takes {_describe_expected(name)}")
-    # Every value was checked above against its own switch; the signature of replace cannot know.
+    # Every value was checked above against its own switch, which the type checker cannot see.
     return replace(switches, **changes)  # type: ignore[arg-type]
 
 
@@ -140,6 +154,7 @@ def _describe_expected(name: str) -> str:
 
 
 def _is_json(value: object) -> bool:
+    # The text is sent as it is: `"NaN"` and `-1` are JSON, but no lifetimes that a client can use.
     try:
         orjson.loads(value if isinstance(value, str) else b"")
     except orjson.JSONDecodeError:
@@ -148,7 +163,11 @@ def _is_json(value: object) -> bool:
 
 
 def parse_assignment(assignment: str) -> dict[str, object]:
-    """A change out of `name=value` as written on a command line; `changed` says whether it fits."""
+    """Return the change in a command line's `name=value`; `apply_changes` checks it.
+
+    Raises:
+        InvalidSwitch: The text is not of the form `name=value`.
+    """
     name, separator, value = assignment.partition("=")
     if not separator:
         raise InvalidSwitch(f"{assignment!r} is not of the form name=value")

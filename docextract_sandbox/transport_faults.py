@@ -1,4 +1,4 @@
-"""Answers that go wrong on the wire."""
+"""Faults that act on the status, headers or bytes of a response."""
 
 import asyncio
 import json
@@ -23,8 +23,16 @@ _REDIRECT_BASE_URL = "https://elsewhere.example.invalid/"
 
 
 def apply_transport_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
-    """What is sent in place of a response; `now` on the sandbox's clock. Its status is 0 where there is none."""
+    """Return the response that is sent in place of a good one; its status is 0 where nothing is sent.
+
+    Args:
+        request: The request, whose path a redirect keeps.
+        fault: The fault to apply; a payload fault leaves the response unchanged.
+        response: The good response.
+        now: The sandbox's time, for dates in headers.
+    """
     body, status = bytes(response.body), response.status_code
+    firewall_status = fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1]
     redirect_headers = {"Location": _REDIRECT_BASE_URL + request.url.path.lstrip("/")}
     faulty_responses: dict[str, Callable[[], Response]] = {
         "status": lambda: _add_fault_headers(response, fault, now),
@@ -33,16 +41,14 @@ def apply_transport_fault(request: Request, fault: Fault, response: Response, no
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON_TYPE),
         "html": lambda: Response(_MAINTENANCE_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON_TYPE),
-        "firewall": lambda: Response(
-            _BLOCKED_PAGE,
-            fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1],
-            media_type="text/html",
-        ),
+        # An HTML page with 401 or 403 comes from a firewall: the connector must retry, and not blame the key.
+        "firewall": lambda: Response(_BLOCKED_PAGE, firewall_status, media_type="text/html"),
         "charset": lambda: _encode_in_charset(body, status, fault.charset),
-        # A refusal keeps its words: what is final, such as 413, would keep those of the fault for good.
+        # An error response stays readable: the connector may record its text for good, as for the final status 413.
         "bad byte": lambda: (
             response if status >= 400 else Response(_insert_bad_byte(body), status, media_type=_JSON_TYPE)
         ),
+        # Both would fill the connector's memory if it did not limit the size of a response.
         "endless": lambda: StreamingResponse(_stream_endlessly(body), status, media_type=_JSON_TYPE),
         "bomb": lambda: Response(
             _compress(body) + _build_bomb(), status, {"Content-Encoding": "gzip"}, media_type=_JSON_TYPE
@@ -59,6 +65,7 @@ def _encode_in_charset(body: bytes, status: int, charset: str) -> Response:
         try:
             letter.encode(charset)
         except UnicodeEncodeError:
+            # A character outside the charset becomes a JSON escape, so that the text stays the same.
             return json.dumps(letter)[1:-1]
         return letter
 
@@ -85,7 +92,10 @@ def _compress(content: bytes) -> bytes:
 
 @cache
 def _build_bomb() -> bytes:
-    """So many that they are too much. A gzip file may have several members, so what fills one fills thirty."""
+    """Return gzip bytes that unpack to 300 MB of blanks.
+
+    A gzip file may have several members, so one compressed member is repeated thirty times.
+    """
     return _compress(b" " * 10_000_000) * (_BOMB_MEGABYTES // 10)
 
 
@@ -99,7 +109,7 @@ def _add_fault_headers(response: Response, fault: Fault, now: datetime) -> Respo
 
 
 class _AbortedResponse(Response):
-    """Half of a body, if there is one, and then the connection is gone."""
+    """A response that sends half of its body, if it has one, and then breaks the connection."""
 
     def __init__(self, body: bytes, status: int) -> None:
         super().__init__(body, status, media_type=_JSON_TYPE)
@@ -109,12 +119,12 @@ class _AbortedResponse(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             half = bytes(self.body)[: len(self.body) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
-        # ASGI has no word for this: the server's own object behind `receive` holds the connection.
+        # ASGI has no message that breaks a connection: the server's object behind `receive` holds the transport.
         receive.__self__.transport.abort()  # type: ignore[attr-defined]
 
 
 class _DelayedResponse(Response):
-    """Not a byte for so many seconds, and then all of it."""
+    """A response that sends nothing for some seconds, and then everything."""
 
     def __init__(self, response: Response, seconds: float) -> None:
         super().__init__(bytes(response.body), response.status_code, dict(response.headers))
@@ -126,7 +136,7 @@ class _DelayedResponse(Response):
 
 
 async def _stream_slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    """In a hundred bits at most: a large answer of single bytes would keep the sandbox busy with them."""
+    """Yield a body in at most a hundred chunks: a large body in single bytes would keep the sandbox busy."""
     chunk_size = -(-len(body) // 100) or 1
     for offset in range(0, len(body), chunk_size):
         await asyncio.sleep(seconds * chunk_size / len(body))

@@ -1,4 +1,4 @@
-"""Endpoints as a Starlette application: reading requests, taking turns, keeping the journal."""
+"""A Starlette application that serves endpoints: it parses requests, holds the lock and writes the journal."""
 
 import asyncio
 import time
@@ -31,9 +31,16 @@ def build_application(
     control_endpoints: Sequence[Endpoint],
     latency: float,
 ) -> Starlette:
-    """The APIs under their base paths, and the control endpoints, which neither wait nor are written down.
+    """Return an application with the APIs under their base paths, and the control endpoints.
 
-    `empty` are the same APIs as another account sees them, which holds nothing.
+    Control endpoints respond without latency and are not recorded in the journal.
+
+    Args:
+        context: The shared state of the sandbox.
+        apis: The APIs to serve.
+        empty_apis: The same APIs, in the same order, of another account without documents.
+        control_endpoints: Endpoints with full paths.
+        latency: Real seconds that each API response is delayed.
     """
     routes = [
         Route(endpoint.path, _make_control_handler(context, endpoint), methods=[endpoint.method])
@@ -45,6 +52,7 @@ def build_application(
             base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
             routes.append(Route(base_path + endpoint.path, handler, methods=[endpoint.method]))
         unknown_endpoint = Endpoint(f"{api.name}.unknown", "", "", _respond_not_found)
+        # Requests to unknown paths are recorded too, so that a test sees each request that a client should not make.
         routes.append(
             Route(
                 api.base_path + "{rest:path}", _make_api_handler(context, unknown_endpoint, latency), methods=_METHODS
@@ -77,6 +85,7 @@ def _make_api_handler(
                 response = apply_transport_fault(request, fault, response, context.clock.now())
             status = response.status_code
             return response
+        # Also without a response, or `max_in_flight` would count the request for ever.
         finally:
             fault_kind = fault.kind if fault else ""
             context.journal.record_response(
@@ -87,7 +96,7 @@ def _make_api_handler(
 
 
 def _respond(context: SandboxContext, endpoint: Endpoint, api_request: ApiRequest, fault: Fault | None) -> Response:
-    """What the operation answers, or the fault in its stead."""
+    """Return the response of the operation, or of the fault that replaces it."""
     if fault and fault.kind == "status":
         return _to_http_response(ApiResponse(fault.body, fault.status))
     if fault and fault.kind == "unknown id" and endpoint.unknown_id_response:
@@ -99,9 +108,10 @@ def _respond(context: SandboxContext, endpoint: Endpoint, api_request: ApiReques
             api_response = replace(
                 api_response,
                 body=body,
+                # A JSON body that a fault has replaced with text is still sent as JSON.
                 text_as_json=api_response.text_as_json or not isinstance(api_response.body, str),
             )
-        # Written out inside the turn: an answer may share objects with the worlds.
+        # Serialized while the lock is held: the body may share objects with the worlds.
         if context.switches.unknown_keys:
             api_response = replace(api_response, body=add_unknown_keys(api_response.body, endpoint.opaque_keys))
         return _to_http_response(api_response)

@@ -1,14 +1,14 @@
-"""Brings documents into DuckDB or PostgreSQL, at each run only what is new, and asks the tables a few questions.
+"""Sync documents incrementally into DuckDB or PostgreSQL, and print the results of a few queries.
 
     pip install . 'airbyte>=0.69,<1'
     python examples/to_duckdb_or_postgres.py documents.duckdb --config config.json
     python examples/to_duckdb_or_postgres.py postgresql://me:secret@localhost:5432/warehouse --config config.json
 
-The config file holds the settings that README.md lists. Keys need not be in it: EXTRACTA_API_KEY, DOCMAP_API_KEY,
-SENSIBLE_API_KEY, ATLAS_CLIENT_ID and ATLAS_CLIENT_SECRET are taken from the environment. To try it without any key,
-start `docextract-sandbox` in another terminal and write --sandbox instead of --config.
+The config file holds the settings that README.md lists. Keys may be in the environment instead: EXTRACTA_API_KEY,
+DOCMAP_API_KEY, SENSIBLE_API_KEY, ATLAS_CLIENT_ID and ATLAS_CLIENT_SECRET. To try it without any key, start
+`docextract-sandbox` in another terminal and write --sandbox instead of --config.
 
-Run it as often as you like: what the connector has to remember lies beside the data, in the table _airbyte_state.
+Run it as often as you like: the connector's state is in the same database, in the table _airbyte_state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-# To be set before PyAirbyte is imported: it would look the connector up in Airbyte's registry, where it is not.
+# Set this before PyAirbyte is imported, which would otherwise look for the connector in Airbyte's registry.
 os.environ.setdefault("AIRBYTE_OFFLINE_MODE", "1")
 
 import airbyte
@@ -41,7 +41,7 @@ from sqlalchemy import DOUBLE, NUMERIC, Table, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeEngine
 
-SCHEMA = "docextract"  # of the tables in PostgreSQL; in a DuckDB file of one's own none is needed
+SCHEMA = "docextract"  # in PostgreSQL; a DuckDB file of its own needs no schema
 
 CREDENTIAL_KEYS = {
     "extracta": ("api_key",),
@@ -50,8 +50,8 @@ CREDENTIAL_KEYS = {
     "atlas": ("client_id", "client_secret"),
 }
 
-# SQL that both databases understand. Tables of one kind have the same columns, so {files} stands for those of all
-# providers, as {results} does. JSON is taken apart by -> and ->>; what ->> gives is text, to be cast where it is more.
+# SQL that both databases run. Tables of one kind have the same columns, so {files} and {results} stand for the union of
+# all providers' tables. `->` and `->>` read JSON; `->>` returns text, which the queries cast.
 QUERIES = {
     "Documents by status": """
         SELECT provider, status, count(*) AS documents
@@ -76,25 +76,26 @@ COLUMNS = {
 
 
 def main() -> int:
+    """Sync, and print the results of the queries; return the exit code."""
     options = _build_parser().parse_args()
     settings = read_settings(options)
     with open_warehouse(options.warehouse) as cache:
         try:
             failures = sync(settings, cache)
         except PyAirbyteError:
-            print("Nothing was synced. What is wrong with the settings is told above.")
+            print("Nothing was synced. The log above shows which settings are wrong.")
             return 1
         try:
             print_queries(cache)
-        except RuntimeError as error:  # in which PyAirbyte wraps what the database said
-            print(f"\nThe tables cannot be asked ({describe_error(error)}).")
+        except RuntimeError as error:  # PyAirbyte wraps errors of the database in it
+            print(f"\nThe tables cannot be queried ({describe_error(error)}).")
     for group, reason in failures.items():
         print(f"\nNot synced: {group} ({reason}). The others were synced; the next run catches up.")
     return 1 if failures else 0
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The connector's settings, with the keys that are in the environment."""
+    """Return the connector's settings, with keys from the environment."""
     if options.sandbox:
         with urlopen(f"{options.sandbox}/_sandbox/settings", timeout=30) as response:
             return dict(json.load(response))
@@ -109,42 +110,39 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def sync(settings: Mapping[str, Any], cache: CacheBase) -> dict[str, str]:
-    """Load what is new. Return the providers that failed, each with the reason.
+    """Load new rows; return the providers that failed, with reasons.
 
-    One provider after the other, since PyAirbyte keeps nothing at all of a read in which one stream has failed.
+    Each provider is a read of its own, since PyAirbyte discards a whole read if one of its streams fails.
     """
-    connector = Path(sys.executable).with_name("source-docextract")  # where pip puts it
+    connector = Path(sys.executable).with_name("source-docextract")  # pip installs it beside Python
     source = airbyte.get_source("source-docextract", local_executable=connector, config=dict(settings))
     streams = source.get_available_streams()
-    groups = {
-        provider: [stream for stream in streams if stream.startswith(f"{provider}_")] for provider in CREDENTIAL_KEYS
-    }
+    groups: dict[str, list[str]] = {}
+    for provider in CREDENTIAL_KEYS:
+        groups[provider] = [stream for stream in streams if stream.startswith(f"{provider}_")]
     groups["tables with names of your own"] = [stream for stream in streams if stream not in chain(*groups.values())]
     failures = {}
     for group, group_streams in groups.items():
         try:
             if group_streams:
-                source.read(
-                    cache, streams=group_streams, skip_validation=True
-                )  # the connector validates its settings itself
-        except Exception as error:  # whatever it is, the other providers are loaded all the same
+                # The connector validates its settings itself.
+                source.read(cache, streams=group_streams, skip_validation=True)
+        except Exception as error:  # any failure of one provider must not keep the others from loading
             failures[group] = describe_error(error)
     return failures
 
 
 def describe_error(error: Exception) -> str:
-    """Return what the database said, without the SQL; the connector's own errors stand in the log above."""
+    """Return the database's message without the SQL; the connector's own errors are in the log above."""
     if isinstance(error, PyAirbyteError):
         return f"{error.get_message()} See the log above".replace("..", ".")
     database_message = re.search(r"\(\w*(?:duckdb|psycopg2)[\w.]*\) (.+)", str(error))
-    return (
-        (database_message[1] if database_message else f"{type(error).__name__}: {error}")
-        .splitlines()[0][:300]
-        .rstrip(".")
-    )
+    message = database_message[1] if database_message else f"{type(error).__name__}: {error}"
+    return message.splitlines()[0][:300].rstrip(".")
 
 
 def print_queries(cache: CacheBase) -> None:
+    """Print the results of all queries."""
     tables = cache.run_sql_query(
         f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{cache.schema_name}' ORDER BY 1"
     )
@@ -165,14 +163,15 @@ def print_queries(cache: CacheBase) -> None:
 
 
 def open_warehouse(target: str) -> CacheBase:
-    """A PostgreSQL server by its URL, or a DuckDB file by its path."""
+    """Return PyAirbyte's cache for a PostgreSQL database by its URL, or for a DuckDB file by its path."""
     if "://" not in target:
         cache = JsonDuckDBCache(db_path=Path(target))
-        cache.execute_sql("SET threads = 1")  # of small tables PyAirbyte asks a lot: more take twice as long over that
+        # PyAirbyte runs many queries on small tables, which take twice as long with more than one thread.
+        cache.execute_sql("SET threads = 1")
         return cache
     try:
         url = make_url(target)
-    except (ArgumentError, ValueError):  # their words quote it, and with it the password
+    except (ArgumentError, ValueError):  # the text of these errors quotes the URL and its password
         sys.exit("The address of the database cannot be read; write it like postgresql://user:password@host/database.")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         sys.exit("The address is not one of PostgreSQL, which begins with postgresql://.")
@@ -187,14 +186,15 @@ def open_warehouse(target: str) -> CacheBase:
     )
 
 
-# What PyAirbyte (0.71) leaves to be done. If you need none of it, take its DuckDBCache as it is.
+# Extensions of PyAirbyte (0.71): exact numbers, changed column types, duplicate rows, long lines. Without a need for
+# these, use its DuckDBCache.
 
 
 class _JsonLoadingMixin:
-    """Loads files into a new table, for PyAirbyte to merge into the table of the stream.
+    """A loader of files into a new table, which PyAirbyte merges into the table of the stream.
 
     Attributes:
-        number: the type of a column of numbers. PyAirbyte's DECIMAL(38, 9) has no room for 1e30.
+        number_type: Type of number columns. PyAirbyte's DECIMAL(38, 9) cannot hold 1e30.
     """
 
     number_type: TypeEngine[Any]
@@ -216,24 +216,24 @@ class _JsonLoadingMixin:
         return table_name
 
     def _delete_superseded_rows(self, table_name: str) -> None:
-        """A row that changes while it is read can come twice in one read, and PyAirbyte would insert both."""
+        """Delete the older versions of a row that changed during the read; PyAirbyte would insert all of them."""
         table = self._fully_qualified(table_name)
         self._execute_sql(
-            f"DELETE FROM {table} AS one USING {table} AS later "
-            "WHERE one.id = later.id AND one._airbyte_raw_id < later._airbyte_raw_id"
+            f"DELETE FROM {table} AS earlier USING {table} AS later "
+            "WHERE earlier.id = later.id AND earlier._airbyte_raw_id < later._airbyte_raw_id"
         )
 
     def _widen_changed_columns(self, table: str, loaded_table: str) -> None:
-        """Give the columns whose type has changed one that holds both: a wider number, else text.
+        """Change columns whose type has changed to one that holds both: a wider number, or text.
 
-        PyAirbyte adds new columns and changes none, so that a number which became text would block every later load.
+        PyAirbyte adds new columns but changes none, so a number that becomes text would fail every later load.
         """
         changed_columns_query = text(
             "SELECT old.column_name AS name, old.data_type AS before, new.data_type AS now "
             "FROM information_schema.columns AS old JOIN information_schema.columns AS new "
             "ON new.table_schema = old.table_schema AND new.column_name = old.column_name "
             "WHERE old.table_schema = :schema AND old.table_name = :table AND new.table_name = :loaded "
-            "AND old.data_type NOT IN ('VARCHAR', 'character varying') AND "  # which hold everything
+            "AND old.data_type NOT IN ('VARCHAR', 'character varying') AND "  # which hold all values
             "(old.data_type <> new.data_type OR old.numeric_precision IS DISTINCT FROM new.numeric_precision)"
         )
         query_parameters = {"schema": self.sql_config.schema_name, "table": table, "loaded": loaded_table}
@@ -247,7 +247,7 @@ class _JsonLoadingMixin:
         self._invalidate_table_cache(table)
 
     def _add_column_to_table(self, table: Table, column_name: str, column_type: TypeEngine[Any]) -> None:
-        """In quotes, since a field may be called like a word of SQL."""
+        """Add a column with a quoted name, since a field may have the name of an SQL keyword."""
         self._execute_sql(f'ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN "{column_name}" {column_type}')
 
 
@@ -273,7 +273,7 @@ def _measure_longest_line(file: Path) -> int:
 
 
 class _PostgresJsonProcessor(_JsonLoadingMixin, PostgresSqlProcessor):
-    """PyAirbyte reads rows with pandas, which takes '007' for 7 and rounds long fractions. PostgreSQL does neither."""
+    """A loader in which PostgreSQL parses the JSON; pandas, PyAirbyte's way, reads '007' as 7 and rounds fractions."""
 
     number_type = NUMERIC()
 
@@ -284,7 +284,7 @@ class _PostgresJsonProcessor(_JsonLoadingMixin, PostgresSqlProcessor):
             for file in files:
                 with gzip.open(file, "rt", encoding="utf-8") as lines:
                     for portion in _split_portions(lines):
-                        # A text in PostgreSQL cannot hold the character NUL.
+                        # PostgreSQL's text cannot hold the character NUL.
                         rows_json = re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", f"[{','.join(portion)}]")
                         connection.execute(insert, {"rows": rows_json})
 
@@ -292,7 +292,7 @@ class _PostgresJsonProcessor(_JsonLoadingMixin, PostgresSqlProcessor):
 def _split_portions(
     lines: Iterable[str], max_rows: int = 1000, max_characters: int = 10_000_000
 ) -> Iterator[list[str]]:
-    """Yield lines so many at a time, or fewer where they are long."""
+    """Yield lists of lines, limited in number and in total length."""
     portion: list[str] = []
     size = 0
     for line in lines:
@@ -306,16 +306,19 @@ def _split_portions(
 
 
 class JsonDuckDBCache(DuckDBCache):
+    """A DuckDB cache with the loader above."""
+
     _sql_processor_class = _DuckDBJsonProcessor
 
 
 class JsonPostgresCache(PostgresCache):
-    """Takes a whole URL, with sslmode and whatever else a server asks for."""
+    """A PostgreSQL cache that takes a whole URL, with sslmode and other parameters of a server."""
 
     _sql_processor_class = _PostgresJsonProcessor
     url: SecretString
 
     def get_sql_alchemy_url(self) -> SecretString:
+        """Return the URL."""
         return self.url
 
 

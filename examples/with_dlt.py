@@ -1,12 +1,12 @@
-"""Loads documents with dlt into DuckDB, PostgreSQL or Parquet files; each run brings only what is new.
+"""Load documents incrementally with dlt into DuckDB, PostgreSQL or Parquet files.
 
     pip install . 'dlt[duckdb,postgres,parquet]>=1.16'
     python examples/with_dlt.py duckdb:///documents.duckdb --config config.json
     python examples/with_dlt.py postgresql://me:secret@localhost:5432/warehouse --config config.json
     python examples/with_dlt.py file:///srv/documents --config config.json
 
-Each stream is a dlt resource that is merged by `id`, and the connector's state lies in dlt's. Parquet files cannot be
-merged: they only grow, and of several rows with one `id` the one with the latest `observed_at` counts.
+Each stream is a dlt resource that is merged by `id`, and dlt's state holds the connector's. Parquet files cannot be
+merged: they only grow, and among several rows with one `id` the one with the latest `observed_at` is current.
 """
 
 import argparse
@@ -33,17 +33,24 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_docextract import SourceDocextract
 
 DLT_TYPES = {"integer": "bigint", "number": "double", "boolean": "bool", "object": "json", "array": "json"}
-MESSAGES_PER_TURN = (
-    1000  # messages that are read while one stream has its turn: memory stays flat, however much there is
-)
+# dlt gives the streams turns: reading a limited number of messages in each keeps memory flat.
+MESSAGES_PER_TURN = 1000
 
 Rows = list[dict[str, Any]]
 
 
 class SyncReader:
-    """One sync of all streams. A page is asked for once, however many of them take rows from it."""
+    """One sync of all streams, which share the requests.
+
+    Attributes:
+        streams: All streams of the connector.
+        rows_by_stream: Rows that have been read but not been passed to dlt.
+        error: The error with which the sync ended, or None.
+        messages: Iterator that reads one message at each step.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        """Discover the streams for these settings."""
         logger, source = logging.getLogger("docextract"), SourceDocextract()
         self.streams = source.discover(logger, config).streams
         self.rows_by_stream: defaultdict[str, Rows] = defaultdict(list)
@@ -51,7 +58,7 @@ class SyncReader:
         self.messages = self.read(source, logger, config)
 
     def read(self, source: SourceDocextract, logger: logging.Logger, config: dict[str, Any]) -> Iterator[None]:
-        """Sort messages as they come: rows by stream, states into dlt's, which are stored together with the rows."""
+        """Sort messages: rows by stream, states into dlt's state, which dlt stores together with the rows."""
         states = dlt.current.source_state().setdefault("states", {})
         catalog = ConfiguredAirbyteCatalog(
             [
@@ -60,18 +67,16 @@ class SyncReader:
             ]
         )
         try:
-            for message in source.read(
-                logger, config, catalog, list(map(AirbyteStateMessageSerializer.load, states.values()))
-            ):
+            last_states = list(map(AirbyteStateMessageSerializer.load, states.values()))
+            for message in source.read(logger, config, catalog, last_states):
                 if message.record:
                     self.rows_by_stream[message.record.stream].append(message.record.data)
                 elif message.state:
-                    states[message.state.stream.stream_descriptor.name] = AirbyteStateMessageSerializer.dump(
-                        message.state
-                    )
+                    name = message.state.stream.stream_descriptor.name
+                    states[name] = AirbyteStateMessageSerializer.dump(message.state)
                 yield
         except AirbyteTracedException as error:
-            self.error = error  # what was delivered counts all the same: the states cover that and no more
+            self.error = error  # keep the delivered rows: the states cover these and no others
 
     def iter_rows(self, stream: AirbyteStream) -> Iterator[Rows]:
         """Yield the rows of one stream; dlt gives each stream its turn."""
@@ -81,7 +86,7 @@ class SyncReader:
             yield self.rows_by_stream.pop(stream.name, [])
 
     def build_resource(self, stream: AirbyteStream) -> Any:
-        """Return one stream as a dlt resource, with the types that its schema names. JSON stays JSON."""
+        """Return one stream as a dlt resource, with the types of its schema and with JSON kept as JSON."""
         columns = {
             name: {"data_type": get_data_type(schema)} for name, schema in stream.json_schema["properties"].items()
         }
@@ -97,7 +102,7 @@ def get_data_type(schema: dict[str, Any]) -> str:
 
 
 def create_pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
-    """Return a pipeline into a database or a folder, by its address. dlt keeps its work in `folder`, or at home."""
+    """Return a pipeline into a database or a folder; dlt keeps its files in `folder` or the home directory."""
     kind = target.split(":", 1)[0]
     if kind == "file":
         destination = dlt.destinations.filesystem(target)
@@ -108,7 +113,11 @@ def create_pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
 
 
 def load_documents(target: str, config: dict[str, Any], folder: str | None = None) -> str:
-    """Sync once. Return how many rows each table got; what failed is an error once the rest has been loaded."""
+    """Sync once and return the number of rows per table.
+
+    Raises:
+        AirbyteTracedException: A stream failed; the rows of the others have been loaded.
+    """
     reader = SyncReader(config)
     source = dlt.source(lambda: [reader.build_resource(stream) for stream in reader.streams], name="docextract")
     options = {"loader_file_format": "parquet"} if target.startswith("file:") else {}
@@ -122,6 +131,7 @@ def load_documents(target: str, config: dict[str, Any], folder: str | None = Non
 
 
 def main() -> int:
+    """Load the documents; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", help="duckdb:///FILE, postgresql://… or file:///FOLDER")
     parser.add_argument("--config", required=True, type=Path, help="the connector's settings, a JSON file")

@@ -370,8 +370,19 @@ EXPECTED_RESULTS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "stuck": [
         ("extracta", "batch", "Receipts", "9", "E9", None, 4, "open", "open", datetime(2026, 11, 1)),
-        ("atlas", "document", "not told", "3", "k", "Papers of October", 1, "pending", "open", datetime(2026, 11, 4)),
-        ("extracta_classification", "batch", "not told", "C9", "C9", None, None, "missing", "missing", FIRST_DAY),
+        (
+            "atlas",
+            "document",
+            "unknown type",
+            "3",
+            "k",
+            "Papers of October",
+            1,
+            "pending",
+            "open",
+            datetime(2026, 11, 4),
+        ),
+        ("extracta_classification", "batch", "unknown type", "C9", "C9", None, None, "missing", "missing", FIRST_DAY),
     ],
     "side_by_side": [
         ("invoices", "atlas", 3, 2, 0.5, 0.5, None, 0.9, 1.0, 0.0),
@@ -380,9 +391,9 @@ EXPECTED_RESULTS: dict[str, list[tuple[Any, ...]]] = {
         ("invoices", "sensible", 2, 2, 0.0, 0.0, 60.0, APPROX(2.15 / 3), 1.5, 0.0),
     ],
     "edits": [
-        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "came again", None, None, None, SECOND_DAY),
-        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "taken away", "/lines/1", "7", None, SECOND_DAY),
-        ("sensible", "invoices", "h.pdf", "h", None, "APPROVED", "taken away", "/gone", "x", None, SECOND_DAY),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "delivered again", None, None, None, SECOND_DAY),
+        ("extracta", "Supplier invoices", "c.pdf", "c", "May", None, "removed", "/lines/1", "7", None, SECOND_DAY),
+        ("sensible", "invoices", "h.pdf", "h", None, "APPROVED", "removed", "/gone", "x", None, SECOND_DAY),
     ],
 }
 """What the recipes say of these, but for how many days something is stuck."""
@@ -502,7 +513,7 @@ def test_recipe_with_all_versions_shows_old_values(postgres: str, tmp_path: Path
     for results in query_both(tmp_path, postgres, "kept", tables):
         assert [(row["what"], row["path"], row["before"], row["after"]) for row in results["edits"]] == [
             ("changed", "/total", "1", "10"),
-            ("taken away", "/extra", "3", None),
+            ("removed", "/extra", "3", None),
         ]
 
 

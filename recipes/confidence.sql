@@ -37,26 +37,26 @@ fields AS (
     UNION ALL SELECT provider, result_key, path, digest, confidence FROM sensible_fields
     UNION ALL SELECT provider, result_key, path, digest, confidence FROM atlas_fields
 ),
-atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+atlas_days AS ( -- only the id of an Atlas batch holds its day: BATCH-…-20261120093000
     SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
         + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
     FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM files WHERE provider = 'atlas') AS endings
     WHERE ending ~ '^20[0-9][0-9](0[1-9]|1[0-2])[0-9]{8}$'
 ),
-types AS ( -- what failed has no type of its own; its batch may tell
+types AS ( -- a failed document of Atlas has no type: take that of its batch, if there is only one
     SELECT provider, batch_key, min(document_type) AS only_type FROM files
     GROUP BY provider, batch_key HAVING count(DISTINCT document_type) = 1
 ),
 documents AS (
     SELECT files.provider, files.id,
-        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'not told') AS template,
+        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'unknown type') AS template,
         CAST(date_trunc('week', coalesce(files.created_at, batches.created_at, atlas_days.day)) AS DATE) AS week
     FROM files
     LEFT JOIN batches ON batches.provider = files.provider AND batches.id = files.batch_key
     LEFT JOIN types ON types.provider = files.provider AND types.batch_key = files.batch_key
     LEFT JOIN atlas_days ON files.provider = 'atlas' AND atlas_days.batch_id = files.batch_id
 ),
-told AS (
+confidences AS (
     SELECT results.provider, results.file_key, results.document_type,
         regexp_replace(fields.path, '/[0-9]+(/|$)', '/*\1', 'g') AS field, fields.confidence
     FROM fields
@@ -66,12 +66,12 @@ told AS (
     UNION ALL
     SELECT provider, file_key, document_type, 'the document', confidence FROM results WHERE confidence IS NOT NULL
 )
-SELECT told.provider, coalesce(told.document_type, documents.template) AS template, field, week,
+SELECT confidences.provider, coalesce(confidences.document_type, documents.template) AS template, field, week,
     count(*) AS found, CAST(sum(confidence) AS DOUBLE PRECISION) / count(*) AS mean_confidence,
     CAST(min(confidence) AS DOUBLE PRECISION) AS least_confidence,
     count(CASE WHEN confidence < unsure_below THEN 1 END) AS unsure
-FROM told
+FROM confidences
 CROSS JOIN settings
-JOIN documents ON documents.provider = told.provider AND documents.id = told.file_key
-GROUP BY told.provider, coalesce(told.document_type, documents.template), field, week
-ORDER BY told.provider, coalesce(told.document_type, documents.template), field, week
+JOIN documents ON documents.provider = confidences.provider AND documents.id = confidences.file_key
+GROUP BY confidences.provider, coalesce(confidences.document_type, documents.template), field, week
+ORDER BY confidences.provider, coalesce(confidences.document_type, documents.template), field, week

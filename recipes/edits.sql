@@ -1,10 +1,10 @@
 -- Edits after extraction: which values did a person change?
 --
--- What can be known depends on how the tables are kept:
--- - With upserts (Append + Deduped, PyAirbyte) a value that was changed in place is overwritten. Its result is in the answer
---   as "came again": the result's data was delivered again after its document was done, with another content. A value that
---   an edit removed is "taken away": its row stays, with the digest that the result had before.
--- - With every version kept (Append), "changed" and "taken away" show the value as it was before.
+-- The answer depends on the sync mode of the tables:
+-- - With upserts (Append + Deduped, PyAirbyte) a value that was changed in place is overwritten. Its result is listed
+--   as "delivered again": its data was delivered with another content after its document was done. A value that an
+--   edit removed is "removed": its row stays, with the digest that the result had before.
+-- - With every version (Append), "changed" and "removed" show the value as it was before.
 -- A review decision that changes no value is no edit. No provider gives the name of the editor.
 
 WITH files AS (
@@ -60,12 +60,12 @@ by_value AS (
     FROM versions
     WHERE digest_before <> digest AND value_before IS DISTINCT FROM value
     UNION ALL
-    SELECT versions.provider, versions.result_key, path, 'taken away', value, NULL, last_results.observed_at
+    SELECT versions.provider, versions.result_key, path, 'removed', value, NULL, last_results.observed_at
     FROM versions
     JOIN last_results ON last_results.provider = versions.provider AND last_results.id = versions.result_key
     WHERE versions.place = 1 AND versions.digest <> last_results.digest
 ),
-came_again AS (
+delivered_again AS (
     SELECT results.provider, results.id, results.observed_at
     FROM last_results AS results
     JOIN last_files ON last_files.provider = results.provider AND last_files.id = results.file_key
@@ -80,9 +80,9 @@ came_again AS (
 edits AS (
     SELECT provider, result_key, path, what, before, after, observed_at FROM by_value
     UNION ALL
-    SELECT provider, id, NULL, 'came again', NULL, NULL, observed_at FROM came_again
+    SELECT provider, id, NULL, 'delivered again', NULL, NULL, observed_at FROM delivered_again
 )
-SELECT edits.provider, coalesce(template_name, document_type, 'not told') AS template,
+SELECT edits.provider, coalesce(template_name, document_type, 'unknown type') AS template,
     coalesce(file_name, file_id) AS document, edits.result_key AS id,
     coalesce(batches.description, last_results.batch_id) AS batch, review_status, what, path, before, after,
     edits.observed_at AS seen_at

@@ -57,7 +57,7 @@ invoices AS (
         WHERE lower(coalesce(results.template_name, batches.template_name, results.document_type)) LIKE pattern
     )
 ),
-totals AS ( -- where several of these fields have a value, the first of them
+totals AS ( -- a document may have several of these fields: take the first one with a value
     SELECT fields.*, row_number() OVER (PARTITION BY provider, result_key, digest ORDER BY place) AS nth
     FROM fields
     JOIN total_fields ON total_fields.path = fields.path

@@ -35,19 +35,19 @@ fields AS (
     UNION ALL SELECT provider, result_key, value, confidence, digest, observed_at FROM sensible_fields
     UNION ALL SELECT provider, result_key, value, confidence, digest, observed_at FROM atlas_fields
 ),
-atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+atlas_days AS ( -- only the id of an Atlas batch holds its day: BATCH-…-20261120093000
     SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
         + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
     FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM files WHERE provider = 'atlas') AS endings
     WHERE ending ~ '^20[0-9][0-9](0[1-9]|1[0-2])[0-9]{8}$'
 ),
-types AS ( -- what failed has no type of its own; its batch may tell
+types AS ( -- a failed document of Atlas has no type: take that of its batch, if there is only one
     SELECT provider, batch_key, min(document_type) AS only_type FROM files
     GROUP BY provider, batch_key HAVING count(DISTINCT document_type) = 1
 ),
 documents AS (
     SELECT files.provider, files.id, files.status, files.completed_at, files.created_at,
-        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'not told') AS template,
+        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'unknown type') AS template,
         CAST(date_trunc('week', coalesce(files.created_at, batches.created_at, atlas_days.day)) AS DATE) AS week
     FROM files
     LEFT JOIN batches ON batches.provider = files.provider AND batches.id = files.batch_key
@@ -63,12 +63,12 @@ edited AS ( -- results whose data was delivered again after their document was d
     HAVING count(CASE WHEN fields.digest <> results.digest THEN 1 END) > 0
         OR (max(fields.observed_at) = results.observed_at AND results.observed_at > files.observed_at)
 ),
-touched AS (
+handled AS (
     SELECT provider, file_key FROM edited
     UNION
     SELECT provider, file_key FROM results WHERE review_status IS NOT NULL
 ),
-read AS ( -- what was extracted, by document
+extracted AS ( -- number, emptiness and confidence of the extracted values, by document
     SELECT results.provider, results.file_key, count(fields.result_key) AS found,
         count(CASE WHEN coalesce(value, '') = '' THEN 1 END) AS empty, sum(confidence) AS sureness,
         count(confidence) AS sure
@@ -81,7 +81,7 @@ SELECT same.document_type, documents.provider, count(*) AS documents,
     count(CASE WHEN status <> 'pending' THEN 1 END) AS done,
     CAST(count(CASE WHEN status = 'failed' THEN 1 END) AS DOUBLE PRECISION)
         / nullif(count(CASE WHEN status <> 'pending' THEN 1 END), 0) AS failed_share,
-    CAST(count(CASE WHEN status = 'processed' AND touched.file_key IS NULL THEN 1 END) AS DOUBLE PRECISION)
+    CAST(count(CASE WHEN status = 'processed' AND handled.file_key IS NULL THEN 1 END) AS DOUBLE PRECISION)
         / nullif(count(CASE WHEN status <> 'pending' THEN 1 END), 0) AS straight_through_share,
     percentile_cont(0.5) WITHIN GROUP (
         ORDER BY CAST(extract(epoch FROM (completed_at - created_at)) AS DOUBLE PRECISION)
@@ -91,7 +91,7 @@ SELECT same.document_type, documents.provider, count(*) AS documents,
     CAST(sum(empty) AS DOUBLE PRECISION) / nullif(sum(found), 0) AS empty_share
 FROM documents
 JOIN same ON lower(template) LIKE same.pattern
-LEFT JOIN touched ON touched.provider = documents.provider AND touched.file_key = documents.id
-LEFT JOIN read ON read.provider = documents.provider AND read.file_key = documents.id
+LEFT JOIN handled ON handled.provider = documents.provider AND handled.file_key = documents.id
+LEFT JOIN extracted ON extracted.provider = documents.provider AND extracted.file_key = documents.id
 GROUP BY same.document_type, documents.provider
 ORDER BY same.document_type, documents.provider

@@ -1,8 +1,8 @@
 -- Straight-through processing rate: which share of the documents needed no person, by template and week?
 --
--- A document went straight through if it was processed, was never under review, and was not edited after it had come in, as
--- far as edits.sql can tell. The share is of all documents that are done, failed ones included. A classified file is left
--- out where it led to an extraction: that document is counted there.
+-- A document went straight through if it was processed, was never under review, and shows no edit by the rules of
+-- edits.sql. The share is of all documents that are done, failed ones included. A classified file that led to an
+-- extraction is left out, since the extraction counts the same document.
 
 WITH files AS (
     SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
@@ -44,19 +44,19 @@ fields AS (
     UNION ALL SELECT provider, result_key, digest, observed_at FROM sensible_fields
     UNION ALL SELECT provider, result_key, digest, observed_at FROM atlas_fields
 ),
-atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+atlas_days AS ( -- only the id of an Atlas batch holds its day: BATCH-…-20261120093000
     SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
         + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
     FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM files WHERE provider = 'atlas') AS endings
     WHERE ending ~ '^20[0-9][0-9](0[1-9]|1[0-2])[0-9]{8}$'
 ),
-types AS ( -- what failed has no type of its own; its batch may tell
+types AS ( -- a failed document of Atlas has no type: take that of its batch, if there is only one
     SELECT provider, batch_key, min(document_type) AS only_type FROM files
     GROUP BY provider, batch_key HAVING count(DISTINCT document_type) = 1
 ),
 documents AS (
     SELECT files.provider, files.id, files.status,
-        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'not told') AS template,
+        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'unknown type') AS template,
         CAST(date_trunc('week', coalesce(files.created_at, batches.created_at, atlas_days.day)) AS DATE) AS week
     FROM files
     LEFT JOIN batches ON batches.provider = files.provider AND batches.id = files.batch_key
@@ -73,16 +73,16 @@ edited AS ( -- results whose data was delivered again after their document was d
     HAVING count(CASE WHEN fields.digest <> results.digest THEN 1 END) > 0
         OR (max(fields.observed_at) = results.observed_at AND results.observed_at > files.observed_at)
 ),
-touched AS (
+handled AS (
     SELECT provider, file_key FROM edited
     UNION
     SELECT provider, file_key FROM results WHERE review_status IS NOT NULL
 )
 SELECT documents.provider, template, week, count(*) AS documents,
-    count(CASE WHEN status = 'processed' AND touched.file_key IS NULL THEN 1 END) AS straight_through,
-    CAST(count(CASE WHEN status = 'processed' AND touched.file_key IS NULL THEN 1 END) AS DOUBLE PRECISION)
+    count(CASE WHEN status = 'processed' AND handled.file_key IS NULL THEN 1 END) AS straight_through,
+    CAST(count(CASE WHEN status = 'processed' AND handled.file_key IS NULL THEN 1 END) AS DOUBLE PRECISION)
         / count(*) AS rate
 FROM documents
-LEFT JOIN touched ON touched.provider = documents.provider AND touched.file_key = documents.id
+LEFT JOIN handled ON handled.provider = documents.provider AND handled.file_key = documents.id
 GROUP BY documents.provider, template, week
 ORDER BY documents.provider, template, week

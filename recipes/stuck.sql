@@ -29,7 +29,7 @@ batches AS (
     UNION ALL SELECT id, provider, template_name, batch_id, description, status, files_total, created_at,
         observed_at FROM atlas_batches
 ),
-atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+atlas_days AS ( -- only the id of an Atlas batch holds its day: BATCH-…-20261120093000
     SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
         + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
     FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM batches WHERE provider = 'atlas') AS endings
@@ -54,7 +54,7 @@ waiting AS (
     LEFT JOIN atlas_days ON batches.provider = 'atlas' AND atlas_days.batch_id = batches.batch_id
     WHERE batches.status IN ('open', 'stalled', 'missing') AND files.id IS NULL
 )
-SELECT provider, what, coalesce(template, 'not told') AS template, name, id, batch, documents, status, batch_status,
+SELECT provider, what, coalesce(template, 'unknown type') AS template, name, id, batch, documents, status, batch_status,
     since, CAST(floor(extract(epoch FROM (CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - since)) / 86400) AS INTEGER) AS days
 FROM waiting
 CROSS JOIN settings

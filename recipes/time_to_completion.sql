@@ -1,7 +1,7 @@
 -- Time to completion: how long does a document take, by template and week?
 --
 -- From its creation to its completion, in seconds: the median, the 90th percentile (nine in ten are faster), and the
--- slowest. Only DocMap and Sensible give both times of a document; the other providers are not in the answer.
+-- slowest. Only DocMap and Sensible return both times of a document; the other providers are left out.
 
 WITH files AS (
     SELECT id, batch_key, provider, template_name, batch_id, document_type, created_at, status,
@@ -22,20 +22,20 @@ batches AS (
     UNION ALL SELECT id, provider, template_name, created_at FROM sensible_batches
     UNION ALL SELECT id, provider, template_name, created_at FROM atlas_batches
 ),
-atlas_days AS ( -- an Atlas batch is told when it was made by its id alone: BATCH-…-20261120093000
+atlas_days AS ( -- only the id of an Atlas batch holds its day: BATCH-…-20261120093000
     SELECT DISTINCT batch_id, CAST(substr(ending, 1, 4) || '-' || substr(ending, 5, 2) || '-01' AS DATE)
         + (CAST(substr(ending, 7, 2) AS INTEGER) - 1) AS day
     FROM (SELECT batch_id, right(batch_id, 14) AS ending FROM files WHERE provider = 'atlas') AS endings
     WHERE ending ~ '^20[0-9][0-9](0[1-9]|1[0-2])[0-9]{8}$'
 ),
-types AS ( -- what failed has no type of its own; its batch may tell
+types AS ( -- a failed document of Atlas has no type: take that of its batch, if there is only one
     SELECT provider, batch_key, min(document_type) AS only_type FROM files
     GROUP BY provider, batch_key HAVING count(DISTINCT document_type) = 1
 ),
 documents AS (
     SELECT files.provider,
         CAST(extract(epoch FROM (files.completed_at - files.created_at)) AS DOUBLE PRECISION) AS seconds,
-        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'not told') AS template,
+        coalesce(files.template_name, batches.template_name, files.document_type, only_type, 'unknown type') AS template,
         CAST(date_trunc('week', coalesce(files.created_at, batches.created_at, atlas_days.day)) AS DATE) AS week
     FROM files
     LEFT JOIN batches ON batches.provider = files.provider AND batches.id = files.batch_key

@@ -1,7 +1,7 @@
 -- Human review queue: which documents should a person look at first?
 --
--- First those that wait for a person (their provider has them under review), then those with a value of low confidence: below
--- the threshold in `settings`, which is shown as `unsure_below`. The least confident first, in both. Documents that a
+-- First the documents that the provider has under review, then those with a value of low confidence: below the
+-- threshold in `settings`, which is returned as `unsure_below`. In both, the least confident first. Documents that a
 -- person has decided on are left out.
 
 WITH settings AS (SELECT 0.7 AS unsure_below),
@@ -31,19 +31,19 @@ fields AS (
     UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM sensible_fields
     UNION ALL SELECT provider, result_key, path, value, digest, confidence FROM atlas_fields
 ),
-told AS (
+confidences AS (
     SELECT provider, result_key, digest, path, value, confidence FROM fields WHERE confidence IS NOT NULL
     UNION ALL
     SELECT provider, id, digest, 'the document', document_type, confidence FROM results WHERE confidence IS NOT NULL
 ),
-by_sureness AS (
-    SELECT told.*,
+ranked AS (
+    SELECT confidences.*,
         row_number() OVER (PARTITION BY provider, result_key, digest ORDER BY confidence, path) AS place,
         count(CASE WHEN confidence < unsure_below THEN 1 END) OVER (PARTITION BY provider, result_key, digest) AS unsure
-    FROM told
+    FROM confidences
     CROSS JOIN settings
 )
-SELECT results.provider, coalesce(template_name, document_type, 'not told') AS template,
+SELECT results.provider, coalesce(template_name, document_type, 'unknown type') AS template,
     coalesce(file_name, file_id) AS document, results.id,
     coalesce(batches.description, results.batch_id) AS batch, review_status,
     CAST(least.confidence AS DOUBLE PRECISION) AS confidence, path, value, coalesce(unsure, 0) AS unsure_values,
@@ -51,7 +51,7 @@ SELECT results.provider, coalesce(template_name, document_type, 'not told') AS t
 FROM results
 CROSS JOIN settings
 LEFT JOIN batches ON batches.provider = results.provider AND batches.id = results.batch_key
-LEFT JOIN by_sureness AS least ON least.provider = results.provider AND least.result_key = results.id
+LEFT JOIN ranked AS least ON least.provider = results.provider AND least.result_key = results.id
     AND least.digest = results.digest AND place = 1
 WHERE (review_status IS NULL AND unsure > 0) OR review_status = 'NEEDS_REVIEW'
 ORDER BY CASE review_status WHEN 'NEEDS_REVIEW' THEN 0 ELSE 1 END, least.confidence NULLS LAST, results.provider, results.id

@@ -1,5 +1,5 @@
-"""A page of charts and a spreadsheet out of a warehouse that this connector fills."""
+"""An HTML report and a spreadsheet export of a warehouse that this connector fills."""
 
 
 class ReportError(Exception):
-    """The reason why there is no page or no spreadsheet, in a sentence for the user."""
+    """A report or a spreadsheet that cannot be written; the message is a sentence for the user."""

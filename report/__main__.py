@@ -1,4 +1,4 @@
-"""`python -m report WAREHOUSE`: writes the page of a DuckDB file or a PostgreSQL database."""
+"""Command line of the report: `python -m report WAREHOUSE`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ Writes one HTML page with charts and tables of a warehouse: straight-through pro
 confidence, review queue, stuck documents. Nothing in the warehouse is changed."""
 
 
-_MAX_MESSAGE_LENGTH = 1_000  # characters of what is said
+_MAX_MESSAGE_LENGTH = 1_000  # characters
 
 
 def main() -> int:
+    """Write the report of a DuckDB file or a PostgreSQL database; return the exit code."""
     options = _build_parser().parse_args()
     try:
         write_page(run_recipes(options.warehouse, options.schema), get_display_name(options.warehouse), options.page)

@@ -1,4 +1,4 @@
-"""Where a warehouse is: the path of a DuckDB file, or the address of a database, whose password nothing repeats."""
+"""Addresses of warehouses: paths of DuckDB files and URLs of databases, whose passwords no message repeats."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SECRET_PARAMETERS = ("password", "passfile", "sslpassword")
 
 
 def parse_address(location: str) -> URL | Path:
-    """Return the address of a PostgreSQL database in any form that SQLAlchemy knows, or the path of a DuckDB file.
+    """Return the URL of a PostgreSQL database in any form that SQLAlchemy accepts, or the path of a DuckDB file.
 
     Raises:
-        Trouble: it is neither. Only a path is repeated in it: who mistypes an address has written a password as well.
+        ReportError: It is neither. The message repeats a path only, since a mistyped URL may hold a password.
     """
     url = _parse_url(location)
     if url is None or url.get_backend_name() == "duckdb":
@@ -33,7 +33,7 @@ def parse_address(location: str) -> URL | Path:
 
 
 def get_display_name(location: str) -> str:
-    """Return what a page may call the warehouse: of an address no user and no password."""
+    """Return the name of a warehouse for the page, without user and password."""
     url = _parse_url(location)
     if url is None:
         return Path(location).name
@@ -41,12 +41,12 @@ def get_display_name(location: str) -> str:
 
 
 def _parse_url(location: str) -> URL | None:
-    """Return an address, whose password is kept out of all messages from now on; None for a path."""
+    """Return a URL, and register its password for redaction; return None for a path."""
     if "://" not in location:
         return None
     try:
         url = make_url(location)
-    except (ArgumentError, ValueError):  # their words quote it
+    except (ArgumentError, ValueError):  # the text of these errors quotes the URL
         raise ReportError(
             "The address of the warehouse cannot be read. Write it like postgresql://host/database, the user and the "
             "password before the host, and signs within them percent-encoded."
@@ -60,7 +60,7 @@ def _find_file(location: str) -> Path:
     try:
         if path.is_file():
             return path
-    except OSError:  # no system has such long names
+    except OSError:  # the name is too long for the file system
         pass
     is_address_like = any(character in location for character in "@=") or ":/" in location or location.startswith("//")
     shown_name = "of that name, nor is it the address of a database" if is_address_like else location
@@ -68,15 +68,17 @@ def _find_file(location: str) -> Path:
 
 
 class RedactingParser(argparse.ArgumentParser):
-    """One that quotes no address where it complains of its arguments."""
+    """An argument parser whose error messages quote no URL."""
 
     _raw_arguments: Sequence[str] = ()
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse the command line, and remember it for `error`."""
         self._raw_arguments = list(sys.argv[1:] if args is None else args)
         return super().parse_args(self._raw_arguments, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Exit with the message, in which every argument that may be a URL is replaced by "…"."""
         for argument in sorted(self._raw_arguments, key=len, reverse=True):
             if any(character in argument for character in "@=:"):
                 message = message.replace(repr(argument), "'…'").replace(argument, "…")

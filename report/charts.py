@@ -1,4 +1,7 @@
-"""The charts, in Vega-Lite. The page's style sheet colours their text and grid, and knows light from dark."""
+"""The charts of the report, as Vega-Lite specifications.
+
+The page's style sheet colours their text and grid, so one specification serves light and dark screens.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,17 @@ _LINE_STYLES = (
     ("#e69f00", "triangle-down", "▼"),
     ("#56b4e9", "cross", "✚"),
 )
-"""Colours and shapes of lines, so that no line is known by its colour alone."""
+"""Colours and shapes of lines: the shape identifies a line where its colour does not."""
 
 _OUTCOME_COLOURS = {"straight through": "#2b7bba", "reviewed or edited": "#e3c17a", "failed": "#c8552b"}
-_RATE_COLOURS = ("#c8552b", "#f1e3cc", "#1f6e9c")  # from orange to blue: not told apart by red and green
+_RATE_COLOURS = ("#c8552b", "#f1e3cc", "#1f6e9c")  # orange to blue, for readers with red-green colour blindness
 _DARK_CELL_TEST = "datum.rate > 0.88 || datum.rate < 0.12"
-"""Cells on which white text is easier to read than black text."""
+"""Vega test for cells on which white text is easier to read than black text."""
 
-_MAX_TEMPLATES, _MAX_REASONS, _MAX_FIELDS, _MAX_TIMED_TEMPLATES = 14, 14, 6, 4  # that one chart can show
+_MAX_TEMPLATES, _MAX_REASONS, _MAX_FIELDS, _MAX_TIMED_TEMPLATES = 14, 14, 6, 4  # most that one chart can show
 _MIN_WEEKS = 4
 _MAX_WEEKS = 16
-"""Older weeks are not in the charts, where one old document would leave no room for the others."""
+"""Most weeks of a chart: with older ones, a single old document would leave no room for the others."""
 _MAX_LABEL_LENGTH = 160
 _WEEK_AXIS = {"labelExpr": "timeFormat(toDate(datum.value + 'T00:00:00'), '%-d %b')", "labelAngle": 0}
 
@@ -59,10 +62,11 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers of a chart, for readers who do not see it.
+    """The numbers of a chart, for readers who cannot see it.
 
     Attributes:
-        columns: titles, each with whether numbers stand below it.
+        columns: Titles, each with whether its column holds numbers.
+        rows: Cells as text.
     """
 
     columns: Sequence[tuple[str, bool]]
@@ -71,6 +75,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
+    """A chart with its legend and its numbers."""
+
     chart: alt.TopLevelMixin
     legend: Sequence[LegendEntry]
     table: Table
@@ -78,7 +84,18 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart with its text. Without data, or after a problem, there is no `spec`."""
+    """A chart with its title and its caption.
+
+    Attributes:
+        name: Anchor of its section.
+        recipe: Name of the recipe that returns its numbers.
+        title: Heading of its section.
+        sentence: Caption of the chart.
+        spec: Vega-Lite specification; None without data or after a problem.
+        legend: Entries of the legend.
+        table: Numbers of the chart; None without data or after a problem.
+        problem: Reason for which the chart cannot be drawn; empty if there is none.
+    """
 
     name: str
     recipe: str
@@ -91,6 +108,7 @@ class Plot:
 
 
 def build_plots(recipe_results: RecipeResults) -> list[Plot]:
+    """Return all charts, in the order of the page."""
     return [_build_plot(definition, recipe_results) for definition in _PLOT_DEFINITIONS]
 
 
@@ -101,7 +119,7 @@ def _build_plot(definition: _PlotDefinition, recipe_results: RecipeResults) -> P
         if drawing is None:
             return Plot(*plot_header)
         return Plot(*plot_header, drawing.chart.to_dict(), drawing.legend, drawing.table)
-    except Exception as error:  # the other charts and all tables are worth reading without this one
+    except Exception as error:  # one chart must not cost the reader the other charts and the tables
         return Plot(*plot_header, problem=truncate(to_one_line(f"{type(error).__name__}: {error}"), _MAX_LABEL_LENGTH))
 
 
@@ -181,11 +199,8 @@ def _draw_failures(rows: Sequence[Row]) -> Drawing | None:
         for (reason, provider), number in failure_counts.items()
         if reason in reasons
     ]
-    legend = [
-        LegendEntry(*PROVIDER_STYLES[name])
-        for name in PROVIDER_STYLES
-        if any(provider == name for _, provider in failure_counts)
-    ]
+    failing_providers = {provider for _, provider in failure_counts}
+    legend = [LegendEntry(*style) for name, style in PROVIDER_STYLES.items() if name in failing_providers]
     y_axis = alt.Y("reason:N", title=None, sort=None, scale=alt.Scale(domain=reasons))
     base_chart = alt.Chart(_build_data(bars)).encode(y=y_axis)
     axis = alt.Axis(tickMinStep=1, format=",d", tickCount=6)
@@ -213,19 +228,17 @@ def _draw_failures(rows: Sequence[Row]) -> Drawing | None:
 
 
 def _draw_confidence(rows: Sequence[Row]) -> Drawing | None:
-    """Of dozens of fields draw those that change most: a table would hide them."""
+    """Draw the fields whose confidence changes most, which a table of dozens of fields would hide."""
     rows_by_label = _group_by_label(
         _filter_recent(rows), lambda row: f"{_clean_label(row['field']).strip('/')} · {_make_template_label(row)}"
     )
-    chosen_labels = sorted(rows_by_label, key=lambda label: (-_measure_change(rows_by_label[label]), label))[
-        :_MAX_FIELDS
-    ]
-    points = [
-        {"label": label, "week": _format_week(row), "mean": row["mean_confidence"], "least": row["least_confidence"]}
-        | {"values": row["found"]}
-        for label in chosen_labels
-        for row in rows_by_label[label]
-    ]
+    sorted_labels = sorted(rows_by_label, key=lambda label: (-_measure_change(rows_by_label[label]), label))
+    chosen_labels = sorted_labels[:_MAX_FIELDS]
+    points: list[Row] = []
+    for label in chosen_labels:
+        for row in rows_by_label[label]:
+            confidences = {"mean": row["mean_confidence"], "least": row["least_confidence"]}
+            points.append({"label": label, "week": _format_week(row), **confidences, "values": row["found"]})
     if not points:
         return None
     legend = _build_legend(chosen_labels)
@@ -293,14 +306,16 @@ def _draw_provider_comparison(rows: Sequence[Row]) -> Drawing | None:
 
 def _draw_time_to_completion(rows: Sequence[Row]) -> Drawing | None:
     rows_by_label = _group_by_label(_filter_recent(rows), _make_template_label)
-    sizes = Counter({label: sum(row["documents"] for row in label_rows) for label, label_rows in rows_by_label.items()})
+    sizes: Counter[str] = Counter()
+    for label, label_rows in rows_by_label.items():
+        sizes[label] = sum(row["documents"] for row in label_rows)
     chosen_labels = _pick_largest(sizes, _MAX_TIMED_TEMPLATES)
-    points = [
-        {"label": label, "week": _format_week(row), "median": row["median_seconds"], "high": row["nine_in_ten_seconds"]}
-        | {"slowest": row["slowest_seconds"], "documents": row["documents"]}
-        for label in chosen_labels
-        for row in rows_by_label[label]
-    ]
+    points: list[Row] = []
+    for label in chosen_labels:
+        for row in rows_by_label[label]:
+            seconds = {"median": row["median_seconds"], "high": row["nine_in_ten_seconds"]}
+            sums = {"slowest": row["slowest_seconds"], "documents": row["documents"]}
+            points.append({"label": label, "week": _format_week(row), **seconds, **sums})
     if not points:
         return None
     legend = _build_legend(chosen_labels)
@@ -349,8 +364,8 @@ _PLOT_DEFINITIONS = (
         "straight_through",
         "Straight-through processing rate",
         "Share of completed documents that were processed without a failure, a review or a later edit, by template and "
-        f"week of creation. The {_MAX_TEMPLATES} templates with most documents in the last {_MAX_WEEKS} weeks. An empty cell "
-        "is a week without completed documents.",
+        f"week of creation. The {_MAX_TEMPLATES} templates with most documents in the last {_MAX_WEEKS} weeks. "
+        "An empty cell is a week without completed documents.",
         _draw_straight_through,
     ),
     _PlotDefinition(
@@ -364,8 +379,8 @@ _PLOT_DEFINITIONS = (
         "confidence",
         "confidence",
         "Mean confidence by field",
-        f"Weekly mean of the {_MAX_FIELDS} fields whose confidence changed most in the last {_MAX_WEEKS} weeks, for providers "
-        "that return one. Each mark is one week, a gap is a week without values.",
+        f"Weekly mean of the {_MAX_FIELDS} fields whose confidence changed most in the last {_MAX_WEEKS} weeks, "
+        "for providers that return one. Each mark is one week, a gap is a week without values.",
         _draw_confidence,
     ),
     _PlotDefinition(
@@ -380,8 +395,8 @@ _PLOT_DEFINITIONS = (
         "time_to_completion",
         "Time to completion",
         "Seconds from creation to completion of a document, by week of creation. The marks are medians, the shaded "
-        f"area reaches to the 90th percentile. The {_MAX_TIMED_TEMPLATES} templates with most documents, for providers that return "
-        "both times.",
+        f"area reaches to the 90th percentile. The {_MAX_TIMED_TEMPLATES} templates with most documents, "
+        "for providers that return both times.",
         _draw_time_to_completion,
     ),
 )
@@ -390,7 +405,7 @@ _PLOT_DEFINITIONS = (
 def _draw_lines(
     points: Sequence[Row], legend: Sequence[LegendEntry], y_axis: alt.Y, tooltip: Sequence[alt.Tooltip]
 ) -> alt.LayerChart:
-    """Draw straight lines between the weeks: a curve would show values that nobody measured."""
+    """Draw straight lines between the weeks, since a curve would show values that were not measured."""
     shapes = {symbol: shape for _, shape, symbol in _LINE_STYLES}
     base_chart = alt.Chart(_build_data(_insert_gaps(points))).encode(
         x=_build_week_axis(_list_weeks(points)), y=y_axis, color=_build_colour("label:N", legend)
@@ -403,15 +418,13 @@ def _draw_lines(
 
 
 def _insert_gaps(points: Sequence[Row]) -> list[Row]:
-    """Add an empty point for each week that a line has no value in, so that the line is broken there."""
+    """Add an empty point for each week without a value, at which Vega breaks the line."""
     present_weeks = {(point["label"], point["week"]) for point in points}
     labels, weeks = dict.fromkeys(point["label"] for point in points), _list_weeks(points)
-    empty_points = [
-        dict.fromkeys(points[0]) | {"label": label, "week": week}
-        for label in labels
-        for week in weeks
-        if (label, week) not in present_weeks
-    ]
+    empty_points: list[Row] = []
+    for label in labels:
+        missing_weeks = [week for week in weeks if (label, week) not in present_weeks]
+        empty_points += [dict.fromkeys(points[0]) | {"label": label, "week": week} for week in missing_weeks]
     return [*points, *empty_points]
 
 
@@ -422,7 +435,7 @@ def _filter_recent(rows: Iterable[Row]) -> list[Row]:
 
 
 def _group_by_label(rows: Iterable[Row], get_label: Callable[[Row], str]) -> dict[str, list[Row]]:
-    """Group rows that have enough weeks for a line."""
+    """Return rows by label, for the labels with enough weeks for a line."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[get_label(row)].append(row)
@@ -430,13 +443,15 @@ def _group_by_label(rows: Iterable[Row], get_label: Callable[[Row], str]) -> dic
 
 
 def _measure_change(label_rows: Sequence[Row]) -> float:
-    """Return by how much the last third of the weeks differs from the first."""
+    """Return the difference between the mean confidences of the first and the last third of the weeks."""
     third_size = max(1, len(label_rows) // 3)
-    means = [
-        sum(row["mean_confidence"] * row["found"] for row in rows_part) / sum(row["found"] for row in rows_part)
-        for rows_part in (label_rows[:third_size], label_rows[-third_size:])
-    ]
-    return abs(means[1] - means[0])
+    return abs(_average_confidence(label_rows[-third_size:]) - _average_confidence(label_rows[:third_size]))
+
+
+def _average_confidence(rows: Sequence[Row]) -> float:
+    value_count = sum(row["found"] for row in rows)
+    mean: float = sum(row["mean_confidence"] * row["found"] for row in rows) / value_count
+    return mean
 
 
 def _pick_largest(sizes: Counter[str], max_count: int) -> list[str]:
@@ -444,46 +459,34 @@ def _pick_largest(sizes: Counter[str], max_count: int) -> list[str]:
 
 
 def filter_shared_types(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of document types that more than one provider has extracted."""
+    """Return the rows of document types that several providers have extracted."""
     counts = Counter(row["document_type"] for row in rows if row["done"])
     return [row for row in rows if row["done"] and counts[row["document_type"]] > 1]
 
 
 def get_provider_name(provider: str) -> str:
+    """Return the name of a provider for readers."""
     return PROVIDER_STYLES[provider][0] if provider in PROVIDER_STYLES else provider
 
 
-_PLACEHOLDER_TEXTS = {
-    "not told": "unknown type",
-    "no reason told": "no reason given",
-    "came again": "delivered again",
-    "taken away": "removed",
-}
-
-
-def replace_placeholder(text: str) -> str:
-    """Return the report's words for those with which a recipe fills a gap."""
-    return _PLACEHOLDER_TEXTS.get(text, text)
-
-
 def _make_template_label(row: Row) -> str:
-    """Return the label of a template, the provider first: where there is little room the end is cut."""
+    """Return the label of a template, with the provider first: narrow charts cut the end off."""
     return f"{get_provider_name(row['provider'])} · {_clean_label(row['template'])}"
 
 
 def _clean_label(text: str) -> str:
-    """Return third-party text for a label. Vega's expressions end at a line separator, so a label is one line."""
-    return truncate(to_one_line(replace_placeholder(text)), _MAX_LABEL_LENGTH)
+    """Return third-party text as one line: Vega's expressions end at a line separator."""
+    return truncate(to_one_line(text), _MAX_LABEL_LENGTH)
 
 
 def _format_week(row: Row) -> str:
-    """Return the Monday as text: a moment would be another day in another time zone."""
+    """Return the Monday as text, since a time would be another day in another time zone."""
     week: date = row["week"]
     return f"{week:%Y-%m-%d}"
 
 
 def _list_weeks(points: Sequence[Row]) -> list[str]:
-    """Return each Monday from the first to the last, those without data too."""
+    """Return each Monday from the first to the last, also those without data."""
     days = [date.fromisoformat(point["week"]) for point in points]
     week_count = (max(days) - min(days)).days // 7 + 1
     return [f"{min(days) + timedelta(weeks=week):%Y-%m-%d}" for week in range(week_count)]
@@ -496,22 +499,26 @@ def _build_legend(labels: Sequence[str]) -> list[LegendEntry]:
 
 
 def _build_data(rows: Iterable[Row]) -> alt.Data:
-    return alt.Data(values=[{column: _to_json_value(value) for column, value in row.items()} for row in rows])
+    return alt.Data(values=list(map(_to_json_row, rows)))
+
+
+def _to_json_row(row: Row) -> Row:
+    return {column: _to_json_value(value) for column, value in row.items()}
 
 
 def _to_json_value(value: Any) -> Any:
-    """Return what JSON can hold: NaN and infinity are no numbers there."""
+    """Return a value that JSON can hold: None for NaN and infinity, a float for a Decimal."""
     number = float(value) if isinstance(value, Decimal) else value
     return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
 def _build_week_axis(weeks: Sequence[str], scale: Mapping[str, Any] | None = None) -> alt.X:
-    """Return an axis whose ticks are the weeks of the data."""
+    """Return an axis with one tick for each week."""
     axis = alt.Axis(**_WEEK_AXIS, labelOverlap="parity", grid=False, ticks=True, tickSize=4)
     return alt.X("week:O", title="Week from", axis=axis, sort=None, scale=alt.Scale(domain=weeks, **(scale or {})))
 
 
 def _build_colour(shorthand: str, legend: Sequence[LegendEntry]) -> alt.Color:
-    """The legend is the page's, which wraps where there is no room."""
+    """Return a colour encoding without Vega's legend; the page's own legend wraps on narrow screens."""
     scale = alt.Scale(domain=[key.label for key in legend], range=[key.colour for key in legend])
     return alt.Color(shorthand, scale=scale, legend=None)

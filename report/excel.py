@@ -1,4 +1,4 @@
-"""Sheets as an .xlsx file, in which each value is what it was: a number a number, and text text."""
+"""Writer of .xlsx files that keeps types: a number stays a number, and text stays text."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ from .files import replace_atomically
 from .sheets import CONTENTS_SHEET, Cell, Sheet, build_sheet_names
 from .text import replace_lone_surrogates, to_one_line, truncate
 
-_MAX_ROWS, _MAX_COLUMNS, _MAX_CELL_UNITS = (
-    1_048_576,
-    16_384,
-    32_767,
-)  # that Excel takes; text is counted in UTF-16 units
-_MAX_EXACT_NUMBER = 10**15  # beyond it, Excel turns digits into zeros
+# Excel's limits; the length of a cell's text is counted in UTF-16 units.
+_MAX_ROWS, _MAX_COLUMNS, _MAX_CELL_UNITS = 1_048_576, 16_384, 32_767
+_MAX_EXACT_NUMBER = 10**15  # beyond it, Excel replaces digits with zeros
 _MAX_COLUMN_WIDTH = 60  # characters
 
 
 def write_workbook(target: Path, sheets: Sequence[Sheet]) -> None:
-    """Write the file whole or not at all: first a sheet with a link to each other one, then these.
+    """Write a contents sheet with hyperlinks, then the sheets; or leave the file as it was.
 
-    The first row of each sheet is its head. Text that is too long for a cell is cut, and ends in an ellipsis.
+    The first row of each sheet is its header. Text that is too long for a cell is cut and ends in an ellipsis.
 
     Raises:
-        Trouble: the sheets do not fit into a spreadsheet, or the file cannot be written.
+        ReportError: The sheets do not fit into a spreadsheet, or the file cannot be written.
     """
     for sheet in sheets:
         if len(sheet.rows) >= _MAX_ROWS or len(sheet.columns) > _MAX_COLUMNS:
             size = f"{len(sheet.rows)} rows and {len(sheet.columns)} columns"
             raise ReportError(
-                f"{to_one_line(sheet.name)} has {size}; Excel takes {_MAX_ROWS} and {_MAX_COLUMNS}. Ask the warehouse with SQL."
+                f"{to_one_line(sheet.name)} has {size}; Excel takes {_MAX_ROWS} and {_MAX_COLUMNS}. "
+                "Ask the warehouse with SQL."
             )
     contents_name, *tab_names = build_sheet_names([Sheet(CONTENTS_SHEET), *sheets])
+    # Third-party text must stay text: a value that begins with "=" is not run as a formula, a URL is not opened.
     options = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
     with replace_atomically(target) as temporary_path:
         workbook = Workbook(str(temporary_path), {**options, "constant_memory": True})
@@ -52,13 +51,13 @@ def write_workbook(target: Path, sheets: Sequence[Sheet]) -> None:
             workbook.close()
         except FileCreateError as error:
             [cause] = error.args
-            raise cause from None  # an OSError, which `replacing` puts into a sentence
+            raise cause from None  # an OSError, for which `replace_atomically` raises a ReportError
         except XlsxWriterException as error:
             raise ReportError(f"The workbook cannot be written ({to_one_line(str(error))}).") from error
 
 
 def _write_contents_sheet(worksheet: Worksheet, sheets_by_name: dict[str, Sheet], bold: Format) -> None:
-    """List all sheets by their whole names, of which their own tabs may show a part."""
+    """List all sheets with their full names, which Excel's limit may have shortened on the tabs."""
     for column, (title, width) in enumerate({"Sheet": 34, "Document type": 34, "List": 44, "Rows": 8}.items()):
         worksheet.set_column(column, column, width)
         worksheet.write_string(0, column, title, bold)
@@ -94,7 +93,7 @@ def _write_cell(worksheet: Worksheet, row: int, column: int, value: Cell, style:
     else:
         text = truncate(replace_lone_surrogates(str(value)), _MAX_CELL_UNITS)
         if text.startswith("<r>") and text.endswith("</r>"):
-            # XlsxWriter takes such a text for its own markup and copies it into the file. As two parts it is escaped.
+            # XlsxWriter copies such text into the file as markup; as a string of two parts it is escaped.
             worksheet.write_rich_string(row, column, text[0], style or Format(), text[1:])
         else:
             worksheet.write_string(row, column, text, style)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .text import to_one_line
 
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes `target` at the end; after an error `target` is as it was.
+    """Yield a path to write to, which replaces `target` at the end; after an error `target` is as it was.
 
     Raises:
-        Trouble: the file cannot be written there.
+        ReportError: The file cannot be written there.
     """
-    # A link stays one, and what it names is replaced.
+    # Replace the file that a symbolic link points to, not the link.
     resolved_target = target.resolve()
     temporary_path = resolved_target.with_name(f".{os.getpid()}-unfinished{resolved_target.suffix}")
     try:

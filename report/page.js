@@ -1,8 +1,8 @@
-// Draws each chart, marks what can be scrolled sideways, and does both again when the screen changes.
+// Draw the charts and mark tables that scroll sideways; repeat when the screen or the colour scheme changes.
 const specs = {};
 const night = matchMedia("(prefers-color-scheme: dark)");
 
-// The style sheet colours text and lines, so that paper and a dark screen need no drawing of their own.
+// The style sheet colours text and lines, so one drawing serves paper, light and dark screens.
 function config(place) {
   const font = getComputedStyle(document.body).fontFamily;
   return {
@@ -14,7 +14,7 @@ function config(place) {
   };
 }
 
-// A chart that fails costs itself: the others are drawn, and its numbers are in the table below it.
+// A chart that fails must not affect the others; its numbers are in the table below it.
 async function drawOne(place) {
   try {
     const text = document.getElementById(`spec-${place.dataset.spec}`).textContent;

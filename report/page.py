@@ -1,4 +1,4 @@
-"""One page of HTML that needs nothing but itself: no network, no file beside it."""
+"""The report as one HTML page that loads nothing from the network or from other files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .charts import Plot, build_plots, filter_shared_types, get_provider_name, replace_placeholder
+from .charts import Plot, build_plots, filter_shared_types, get_provider_name
 from .files import replace_atomically
 from .text import replace_lone_surrogates
 from .warehouse import RecipeResults, Row, load_recipes, read_thresholds
@@ -27,15 +27,20 @@ _TABLE_TITLES = {
 
 
 def render_page(recipe_results: RecipeResults, warehouse_name: str, now: datetime | None = None) -> str:
-    """Return the page as text. `source` names the warehouse; it is shown, so it must hold no password."""
-    # What providers and their customers wrote is text, whatever it looks like.
+    """Return the page as text.
+
+    Args:
+        recipe_results: Rows by recipe.
+        warehouse_name: Name of the warehouse on the page, without a password.
+        now: Time of the report; None is the present time.
+    """
+    # Names and values are third-party text: escape everything, so that none of it can become markup.
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(
         percent=_format_percent,
         shown=_format_value,
         grouped=_format_count,
         provider=get_provider_name,
-        worded=replace_placeholder,
     )
     built_plots = build_plots(recipe_results)
     tables = {
@@ -56,36 +61,33 @@ def render_page(recipe_results: RecipeResults, warehouse_name: str, now: datetim
         longest_numbers=_MAX_NUMBER_ROWS,
         thresholds=read_thresholds(),
         questions={name: sql.splitlines()[0].removeprefix("-- ") for name, sql in load_recipes().items()},
+        # "</script" inside the bundle would end its element.
         script=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
     )
 
 
 def _list_sections(built_plots: Sequence[Plot]) -> dict[str, str]:
-    """Return the titles of all sections by their anchors."""
+    """Return the headings of all sections by their anchors."""
     return {plot.name: plot.title for plot in built_plots} | _TABLE_TITLES
 
 
 def _build_figures(recipe_results: RecipeResults) -> list[tuple[str, str, str]]:
-    """Return the key figures: a number, its name, and what it counts."""
+    """Return the key figures: number, label and explanation."""
     completed_count = _sum_column(recipe_results["straight_through"], "documents")
-    straight_count, failed_count = (
-        _sum_column(recipe_results["straight_through"], "straight_through"),
-        _sum_column(recipe_results["failures"], "failed"),
-    )
+    straight_count = _sum_column(recipe_results["straight_through"], "straight_through")
+    failed_count = _sum_column(recipe_results["failures"], "failed")
     edited_documents = {(row["provider"], row["id"]) for row in recipe_results["edits"]}
     limits = read_thresholds()
+    straight_share = straight_count / completed_count if completed_count else None
+    failed_share = failed_count / completed_count if completed_count else None
     return [
         (f"{completed_count:,}", "completed", "documents processed or failed"),
         (
-            _format_percent(straight_count / completed_count) if completed_count else "–",
+            _format_percent(straight_share),
             "straight through",
             f"{straight_count:,} without failure, review or edit",
         ),
-        (
-            _format_percent(failed_count / completed_count) if completed_count else "–",
-            "failed",
-            f"{failed_count:,} documents",
-        ),
+        (_format_percent(failed_share), "failed", f"{failed_count:,} documents"),
         (f"{len(_filter_awaiting_review(recipe_results)):,}", "awaiting review", "documents in the human review queue"),
         (
             f"{len(_filter_low_confidence(recipe_results)):,}",
@@ -98,7 +100,7 @@ def _build_figures(recipe_results: RecipeResults) -> list[tuple[str, str, str]]:
 
 
 def _filter_awaiting_review(recipe_results: RecipeResults) -> list[Row]:
-    """Return the documents that wait for a person: whatever their confidence is, somebody has to decide."""
+    """Return the documents under review; a person decides on these at any confidence."""
     return [row for row in recipe_results["to_review"] if row["review_status"] is not None]
 
 
@@ -107,7 +109,7 @@ def _filter_low_confidence(recipe_results: RecipeResults) -> list[Row]:
 
 
 def _drop_redundant_edits(edits: Sequence[Row]) -> list[Row]:
-    """Leave out that a document was delivered again where its changed values are known."""
+    """Return the edits without "delivered again" for documents whose changed values are known."""
     explained_edits = {(row["provider"], row["id"]) for row in edits if row["path"] is not None}
     return [row for row in edits if row["path"] is not None or (row["provider"], row["id"]) not in explained_edits]
 
@@ -117,7 +119,7 @@ def _sum_column(rows: Sequence[Mapping[str, Any]], column: str) -> int:
 
 
 def _format_percent(share: float | None) -> str:
-    """Return a share as precisely as is worth reading: 3.4%, 93%."""
+    """Return a share with one decimal below 10% and none above: 3.4%, 93%."""
     if share is None:
         return "–"
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
@@ -136,12 +138,12 @@ def _format_value(value: Any) -> str:
 
 
 def write_page(recipe_results: RecipeResults, warehouse_name: str, target: Path) -> None:
-    """Write the page whole or not at all.
+    """Write the page to a file, or leave the file as it was.
 
     Raises:
-        Trouble: the file cannot be written.
+        ReportError: The file cannot be written.
     """
-    # A lone surrogate cannot be encoded; in HTML it would be no character anyway.
+    # A lone surrogate, which a provider's JSON can hold, cannot be encoded as UTF-8.
     content = replace_lone_surrogates(render_page(recipe_results, warehouse_name))
     with replace_atomically(target) as temporary_path:
         temporary_path.write_text(content, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One batch as sheets: a row for each document, a column for each field, lists on sheets of their own. Pure."""
+"""Sheets of one batch: a row for each document, a column for each field, a sheet for each longer list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from source_docextract.core.json_types import Json, JsonObject
-from source_docextract.core.wrappers import VALUE_KEY, WrapperFormat
+from source_docextract.core.wrappers import VALUE_KEY, ValueMeta, WrapperFormat
 
 from .text import count_utf16_units, truncate
 
@@ -17,16 +17,16 @@ Row = Mapping[str, Any]
 FieldPath = tuple[str, ...]
 Cell = str | float | bool | None
 CellValues = Sequence[tuple[FieldPath, Cell]]
-"""Values with the names on the way to each. A path may occur more than once: no value replaces another one."""
+"""Values with the path of names to each. A path may occur more than once; no value replaces another one."""
 
 ObjectMembers = tuple[tuple[str, Json], ...]
-"""The members of an object of which two may have one name, as two columns of a table may."""
+"""The members of an object in which names may repeat, as the columns of a provider's table may."""
 
 FILE_COLUMN, NUMBER_COLUMN, ID_COLUMN, POSITION_COLUMN = "File", "Document", "Id", "Row"
-"""The first columns of a sheet: file name, number of the document in that file, id of its result, place in a list."""
+"""Titles of a sheet's first columns: file name, number of the document in the file, id of the result, list position."""
 
 CONTENTS_SHEET = "Sheets"
-"""The first sheet: a link to each of the others."""
+"""Name of the first sheet, which holds a hyperlink to each of the others."""
 
 _DOCUMENT_COLUMNS = {"Confidence": "confidence", "Review": "review_status"}
 _BATCH_COLUMNS = {
@@ -39,19 +39,20 @@ _BATCH_COLUMNS = {
     "Pages": "page_count",
 }
 _MAX_INLINE_ITEMS = 5
-"""A list of no more plain values than this stays in the cell of its field."""
-_MAX_NAME_UNITS = 31  # UTF-16 units that Excel takes for the name of a sheet
-_MIN_KIND_UNITS = 8  # UTF-16 units of a document type that still show which one it is
+"""Longest list of plain values that stays in the cell of its field."""
+_MAX_NAME_UNITS = 31  # UTF-16 units of a sheet's name, Excel's limit
+_MIN_KIND_UNITS = 8  # UTF-16 units by which a shortened document type is still recognizable
 
 
 @dataclass(slots=True)
 class Sheet:
-    """A table with a head. Columns are in the order in which they were first seen.
+    """A table with a header row.
 
     Attributes:
-        kind: the type of its documents.
-        path: the names on the way to the list that it holds; empty for the documents themselves.
-        rows: cells by the title of their column; a missing cell is empty.
+        document_type: Type of its documents.
+        path: Path of names to the list that it holds; empty for the documents themselves.
+        columns: Titles of the columns, in the order of their first cell.
+        rows: Cells by the titles of their columns; a missing cell is empty.
     """
 
     document_type: str
@@ -62,6 +63,7 @@ class Sheet:
 
     @property
     def name(self) -> str:
+        """Return the full name of the sheet, which may be too long for Excel."""
         return f"{self.document_type} {_make_title(self.path)}" if self.path else self.document_type
 
     def add_row(self, leading_cells: Mapping[str, Cell], cells: CellValues = ()) -> None:
@@ -77,8 +79,8 @@ class Sheet:
     def _get_column_title(self, path: FieldPath, occurrence: int) -> str:
         """Return the title of a field's column, the same one in each row.
 
-        Two fields may have one title ("a / b" and "b" in "a"), and so may two columns of one table: a full stop tells
-        the later one apart.
+        Two fields may have one title ("a / b" and "b" in "a"), and so may two columns of one table: a full stop is
+        added to the later title.
         """
         title = self._titles.get((path, occurrence))
         if title is None:
@@ -94,8 +96,9 @@ def make_sheets(files: Sequence[Row], results: Sequence[Row], wrapper_format: Wr
     """Return the files with their statuses, then a sheet for each document type, each followed by its lists.
 
     Args:
-        files, results: rows of these streams; `data` is parsed.
-        notation: how the provider writes down what it extracted.
+        files: Rows of the files stream.
+        results: Rows of the results stream, with `data` parsed.
+        wrapper_format: The provider's format of extracted values.
     """
     files_sheet = Sheet("Files", columns=dict.fromkeys(_BATCH_COLUMNS))
     for file in files:
@@ -118,7 +121,7 @@ def make_sheets(files: Sequence[Row], results: Sequence[Row], wrapper_format: Wr
             sheet = sheets_by_key.setdefault((document_type, path), Sheet(document_type, path))
             for position, cells in rows:
                 sheet.add_row(leading_cells | {POSITION_COLUMN: position}, cells)
-    # Lists behind the documents they are in, whichever document was the first to have one.
+    # A later document may be the first with a list: put each list behind its type, not where it was first seen.
     type_order = {document_type: number for number, (document_type, path) in enumerate(sheets_by_key) if not path}
     sorted_keys = sorted(sheets_by_key, key=lambda key: type_order[key[0]])
     return [files_sheet, *(sheets_by_key[key] for key in sorted_keys)]
@@ -126,10 +129,12 @@ def make_sheets(files: Sequence[Row], results: Sequence[Row], wrapper_format: Wr
 
 @dataclass(slots=True)
 class _DocumentFlattener:
-    """The values of one document, laid out flat.
+    """The cells and the list rows of one document.
 
     Attributes:
-        lists: rows by the names on the way to them, with their places: `2`, or `2.1` for the first in a second.
+        wrapper_format: The provider's format of extracted values.
+        cells: Values outside lists, by path.
+        list_rows: Rows by the path of their list, with row numbers: `2`, or `2.1` for the first row inside it.
     """
 
     wrapper_format: WrapperFormat
@@ -169,25 +174,23 @@ class _DocumentFlattener:
                 self._flatten_list(table, path)
 
     def _add_value_meta(self, values: Sequence[Json], path: FieldPath) -> None:
-        """Add what wrappers tell besides their values, in the order of the values: `$, €`."""
-        value_metas = [
-            self.wrapper_format.read_meta(value)
-            if isinstance(value, dict) and self.wrapper_format.is_wrapper(value)
-            else None
-            for value in values
-        ]
+        """Add the units and confidence signals of wrappers, in the order of the values: `$, €`."""
+        value_metas = [self._read_meta(value) for value in values]
         for meta_name in ("unit", "signal"):
             meta_values = [getattr(value_meta, meta_name) if value_meta else None for value_meta in value_metas]
             if any(meta_values):
-                self.cells.append(
-                    ((*path, meta_name), ", ".join(_format_cell(meta_value) for meta_value in meta_values))
-                )
+                cell = ", ".join(_format_cell(meta_value) for meta_value in meta_values)
+                self.cells.append(((*path, meta_name), cell))
+
+    def _read_meta(self, value: Json) -> ValueMeta | None:
+        is_wrapper = isinstance(value, dict) and self.wrapper_format.is_wrapper(value)
+        return self.wrapper_format.read_meta(value) if is_wrapper else None
 
     def _unwrap(self, value: Json) -> Json:
         return value[VALUE_KEY] if isinstance(value, dict) and self.wrapper_format.is_wrapper(value) else value
 
     def _transpose_columns(self, value: Json) -> list[ObjectMembers] | None:
-        """Return the rows of a table that is written down column by column."""
+        """Return the rows of a table that the provider returns column by column; None for any other value."""
         name_key, values_key = self.wrapper_format.column_keys
         if not isinstance(value, list) or not value or not name_key:
             return None
@@ -197,12 +200,11 @@ class _DocumentFlattener:
         if len(columns) < len(value):
             return None
         row_count = max(len(column[values_key]) for column in columns)
-        return [
-            tuple(
-                (column[name_key], column[values_key][number]) for column in columns if number < len(column[values_key])
-            )
-            for number in range(row_count)
-        ]
+        rows: list[ObjectMembers] = []
+        for number in range(row_count):
+            filled_columns = [column for column in columns if number < len(column[values_key])]
+            rows.append(tuple((column[name_key], column[values_key][number]) for column in filled_columns))
+        return rows
 
     def _flatten_list(self, items: Sequence[Json | ObjectMembers], path: FieldPath) -> None:
         rows = self.list_rows.setdefault(path, [])
@@ -220,24 +222,24 @@ def _make_title(path: FieldPath) -> str:
 
 
 def _format_cell(value: Cell) -> str:
-    return "" if value is None else str(value).upper() if isinstance(value, bool) else str(value)
+    if value is None:
+        return ""
+    return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def build_sheet_names(sheets: Sequence[Sheet]) -> Iterator[str]:
-    """Yield names that Excel takes for sheets: at most 31 UTF-16 units, none of `[]:*?/\\`, no two the same.
+    r"""Yield unique names that Excel accepts for sheets: at most 31 UTF-16 units, without `[]:*?/\`.
 
-    Where there is no room for both, the document type is shortened, not the name of the list's field: a large batch has
-    hundreds of lists and few types.
+    The document type is shortened before the name of the list's field, since a large batch has hundreds of lists
+    and few types.
     """
     used_names: set[str] = set()
     name_counts: Counter[str] = Counter()
     for sheet in sheets:
-        type_name, path = (
-            _clean_name(sheet.document_type),
-            [clean_part for part in sheet.path if (clean_part := _clean_name(part))],
-        )
+        type_name = _clean_name(sheet.document_type)
+        path = [clean_part for part in sheet.path if (clean_part := _clean_name(part))]
         name = base_name = _fit_name(type_name, path, _MAX_NAME_UNITS)
-        while _fold_name(name) in used_names or _fold_name(name) == "history":  # which Excel keeps for itself
+        while _fold_name(name) in used_names or _fold_name(name) == "history":  # reserved by Excel
             name_counts[base_name] += 1
             suffix = f" {name_counts[base_name] + 1}"
             name = _fit_name(type_name, path, _MAX_NAME_UNITS - len(suffix)) + suffix
@@ -248,7 +250,7 @@ def build_sheet_names(sheets: Sequence[Sheet]) -> Iterator[str]:
 def _fit_name(type_name: str, path: Sequence[str], max_units: int) -> str:
     if not path:
         return truncate(type_name, max_units) or "Sheet"
-    # Of a list in a list, the names that come last say most.
+    # The last names of a nested list's path are the most specific: keep these.
     tails = [" ".join(path[start:]) for start in range(len(path))]
     type_units = min(_MIN_KIND_UNITS, count_utf16_units(type_name)) + 1
     tail = next((tail for tail in tails if count_utf16_units(tail) + type_units <= max_units), tails[-1])
@@ -258,13 +260,11 @@ def _fit_name(type_name: str, path: Sequence[str], max_units: int) -> str:
 
 
 def _clean_name(name: str) -> str:
-    characters = (
-        " " if character in "[]:*?/\\" or character.isspace() else character if character.isprintable() else ""
-        for character in name
-    )
-    return " ".join("".join(characters).split()).strip(" '")
+    spaced_name = "".join(" " if character in "[]:*?/\\" or character.isspace() else character for character in name)
+    printable_name = "".join(character for character in spaced_name if character.isprintable())
+    return " ".join(printable_name.split()).strip(" '")
 
 
 def _fold_name(name: str) -> str:
-    """Return the name as Excel compares it: without regard to case."""
+    """Return the name as Excel compares names: without regard to case."""
     return unicodedata.normalize("NFKC", name.lower()).casefold()

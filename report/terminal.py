@@ -1,4 +1,4 @@
-"""Text for a terminal: names, ids and reasons are third-party text, and may hold escape sequences."""
+"""Output to a terminal of third-party text, which may hold escape sequences."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .text import to_one_line
 
 
 def strip_control_characters(text: str) -> str:
-    """Return text without control characters, escape sequences among them; its line ends stay."""
+    """Return text without control characters and escape sequences, but with its line ends."""
     return "".join(character for character in text if character.isprintable() or character == "\n")
 
 
 def print_safely(text: str, stream: TextIO) -> None:
-    """Print one line without control characters, with `?` for what the terminal's encoding does not have."""
+    """Print one line without control characters, with `?` for characters outside the stream's encoding."""
     encoding = stream.encoding or "utf-8"
     print(to_one_line(text).encode(encoding, "replace").decode(encoding), file=stream)

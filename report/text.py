@@ -1,4 +1,4 @@
-"""Third-party text made safe for terminals, for labels and for formats with a limit. Pure."""
+"""Functions that make third-party text safe for terminals, labels and formats with a length limit."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def to_one_line(text: str) -> str:
 
 
 def count_utf16_units(text: str) -> int:
-    """Return the length in UTF-16 units, in which Excel counts: 2 for an emoji."""
+    """Return the length in UTF-16 units, which Excel counts: 2 for an emoji."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def truncate(text: str, max_units: int) -> str:
-    """Return at most `longest` UTF-16 units of the text, with an ellipsis where something was cut off."""
+    """Return at most `max_units` UTF-16 units of the text, with an ellipsis where it was cut."""
     if count_utf16_units(text) <= max_units:
         return text
     units = text.encode("utf-16-le", "surrogatepass")[: 2 * (max_units - 1)]
-    # Half a pair at the end is dropped: no file could hold it.
+    # Half a surrogate pair at the end is dropped, since it cannot be written to a file.
     return units.decode("utf-16-le", "ignore") + "…" if max_units > 0 else ""
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """Return the text with U+FFFD for each lone surrogate, which JSON can hold and UTF-8 cannot."""
+    """Return the text with U+FFFD for each lone surrogate, which JSON can hold but UTF-8 cannot."""
     if text.isascii():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(character) == "Cs" else character for character in text)

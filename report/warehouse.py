@@ -1,4 +1,4 @@
-"""A warehouse that is asked what the recipes ask: a DuckDB file or a PostgreSQL database, left as it is."""
+"""Read-only access to a warehouse, a DuckDB file or a PostgreSQL database, and the recipes that query it."""
 
 from __future__ import annotations
 
@@ -41,56 +41,63 @@ _RESTRICTED_CONFIG = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-"""DuckDB's settings for a file that a stranger may have made.
+"""DuckDB settings for a file from an unknown source.
 
-A view in it could read any file or address of this machine, and would put the content into the report."""
+Without them a view in the file could read any file or URL of this machine and put its content into the report.
+"""
 _SQL_TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(38, 9)", "object": "JSON"}
 
 
 def load_recipes() -> dict[str, str]:
-    """SQL by its name."""
+    """Return the SQL of all recipes by name."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(RECIPES_FOLDER.glob("*.sql"))}
 
 
 def read_thresholds() -> dict[str, str]:
-    """Return the limits by which the recipes choose documents, as they stand in their first lines."""
+    """Return the thresholds of the recipes by name, from the `settings` in their first lines."""
     limits: dict[str, str] = {}
     for name in _THRESHOLD_RECIPES:
         [settings] = _SETTINGS_CLAUSE.findall(load_recipes()[name])
-        limits |= {column: value for value, column in (part.split(" AS ") for part in settings.split(", "))}
+        for setting in settings.split(", "):
+            value, column = setting.split(" AS ")
+            limits[column] = value
     return limits
 
 
 def run_recipes(location: str, schema: str | None = None) -> RecipeResults:
-    """What all recipes say of a DuckDB file or of a database by its URL.
+    """Run all recipes and return their rows by recipe.
 
     Args:
-        schema: of the tables; without one that in which the database looks by itself.
+        location: A DuckDB file or the URL of a database.
+        schema: Schema of the tables; None takes the database's default.
 
     Raises:
-        Trouble: there is nothing to ask.
+        ReportError: The warehouse cannot be queried or has no table of this connector.
     """
+    recipe_results: RecipeResults = {}
     with connect(location, schema) as connection:
-        return {
-            name: [dict(row) for row in connection.execute(_escape_colons(sql)).mappings()]
-            for name, sql in load_recipes().items()
-        }
+        for name, sql in load_recipes().items():
+            recipe_results[name] = [dict(row) for row in connection.execute(_escape_colons(sql)).mappings()]
+    return recipe_results
 
 
 def _escape_colons(sql: str) -> TextClause:
-    """A colon in it is no parameter."""
+    """Return SQL in which SQLAlchemy takes no colon for a parameter."""
     return text(sql.replace(":", r"\:"))
 
 
 @contextmanager
 def connect(location: str, schema: str | None = None) -> Iterator[Connection]:
-    """A connection that has all tables. Nothing is committed, and a DuckDB file is opened only to be read.
+    """Yield a connection on which all tables exist.
+
+    Nothing is committed, and a DuckDB file is opened read-only.
 
     Args:
-        schema: of the tables; without one that in which the database looks by itself.
+        location: A DuckDB file or the URL of a database.
+        schema: Schema of the tables; None takes the database's default.
 
     Raises:
-        Trouble: there is nothing to ask, or it does not answer.
+        ReportError: The warehouse cannot be queried or has no table of this connector.
     """
     try:
         resolved_location = parse_address(location)
@@ -98,7 +105,7 @@ def connect(location: str, schema: str | None = None) -> Iterator[Connection]:
             engine = create_engine(resolved_location, poolclass=NullPool)
         else:
             connect_args = {"read_only": True, "config": _RESTRICTED_CONFIG}
-            database_url = URL.create("duckdb", database=str(resolved_location))  # its name may hold any sign
+            database_url = URL.create("duckdb", database=str(resolved_location))  # a file name may hold any character
             engine = create_engine(database_url, poolclass=NullPool, connect_args=connect_args)
         with engine.connect() as connection:
             if schema is not None:
@@ -107,7 +114,7 @@ def connect(location: str, schema: str | None = None) -> Iterator[Connection]:
             _create_missing_tables(connection, is_file=not isinstance(resolved_location, URL))
             yield connection
     except (SQLAlchemyError, ArgumentError) as error:
-        # Not the error itself: it may repeat the URL, and with it a password.
+        # The text of the outer error may repeat the URL and its password; that of the driver's error is sanitized.
         reason = str(getattr(error, "orig", None) or "the address cannot be read").strip().splitlines()[0]
         raise ReportError(f"The warehouse cannot be asked: {sanitize(reason, 500)}") from None
     except ImportError as error:
@@ -115,10 +122,13 @@ def connect(location: str, schema: str | None = None) -> Iterator[Connection]:
 
 
 def _create_missing_tables(connection: Connection, *, is_file: bool) -> None:
-    """A stream without rows may have no table; an empty one, for as long as this connection lasts, is as good."""
-    expected_tables = {
-        f"{provider}_{kind}": columns for provider in PRODUCT_NAMES for kind, columns in _COLUMNS_BY_KIND.items()
-    }
+    """Create an empty temporary table for each stream without one.
+
+    A destination may create no table for a stream without rows, and the recipes read the tables of all providers.
+    """
+    expected_tables: dict[str, Mapping[str, Column]] = {}
+    for product in PRODUCT_NAMES:
+        expected_tables |= {f"{product}_{kind}": columns for kind, columns in _COLUMNS_BY_KIND.items()}
     existing_tables = connection.exec_driver_sql(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     )

@@ -33,10 +33,10 @@ _MAX_SUMMARY_SHEETS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the spreadsheet of one batch; return the exit code."""
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    file_stem = re.sub(r"[^\w.-]+", "-", options.batch)[
-        :60
-    ]  # of letters of up to four bytes; 255 is the limit for a name
+    # A file name has at most 255 bytes, and a character at most four of them.
+    file_stem = re.sub(r"[^\w.-]+", "-", options.batch)[:60]
     output = options.output or Path(f"{file_stem}.xlsx")
     try:
         with connect(options.warehouse, options.schema) as connection:
@@ -50,17 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summarize_sheets(sheets: Sequence[Sheet]) -> str:
-    """Return the first sheets with their numbers of rows, and how many there are besides."""
+    """Return the first sheets with their numbers of rows, and the number of further sheets."""
     shown_sheets = ", ".join(f"{sheet.name} ({len(sheet.rows)})" for sheet in sheets[:_MAX_SUMMARY_SHEETS])
     hidden_count = len(sheets) - _MAX_SUMMARY_SHEETS
     return f"{shown_sheets} and {hidden_count} more sheets" if hidden_count > 0 else shown_sheets
 
 
 def build_batch_sheets(connection: Connection, provider: str, batch_name: str) -> list[Sheet]:
-    """The sheets of one batch, by the `id` or the `batch_id` of its row.
+    """Return the sheets of one batch.
+
+    Args:
+        connection: Connection to the warehouse.
+        provider: Prefix of the provider's tables.
+        batch_name: The `id` or the `batch_id` of the batch's row.
 
     Raises:
-        Trouble: there is none, or more than one.
+        ReportError: There is no such batch, or more than one.
     """
 
     def fetch_rows(kind: str, condition: str) -> list[Row]:
@@ -79,7 +84,7 @@ def build_batch_sheets(connection: Connection, provider: str, batch_name: str) -
 
 
 def _parse_json(value: Any) -> Any:
-    """JSON, which DuckDB gives as text."""
+    """Return a JSON column's value, which DuckDB returns as text and PostgreSQL parsed."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -93,18 +98,16 @@ def _describe_choices(batch_name: str, ids: Sequence[str]) -> str:
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Ids of Extracta.ai begin with a hyphen, and are not to be taken for options."""
+    """Parse a command line in which ids may begin with a hyphen, as those of Extracta.ai do."""
     hyphen_ids = [
         argument
         for argument in arguments
         if argument.startswith("-") and not argument.startswith("--") and argument != "-h"
     ]
-    return _build_parser().parse_args(
-        [
-            *(argument for argument in arguments if argument not in hyphen_ids),
-            *(["--", *hyphen_ids] if hyphen_ids else []),
-        ]
-    )
+    reordered_arguments = [argument for argument in arguments if argument not in hyphen_ids]
+    if hyphen_ids:
+        reordered_arguments += ["--", *hyphen_ids]
+    return _build_parser().parse_args(reordered_arguments)
 
 
 def _build_parser() -> argparse.ArgumentParser:

@@ -1,1 +1,1 @@
-"""What maintainers run: `python -m tools.release --help`."""
+"""Tools for maintainers: releases (`python -m tools.release --help`) and the documentation's site."""

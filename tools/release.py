@@ -1,7 +1,7 @@
-"""Releases: `python -m tools.release check`, `notes`, `home` and `changelog`.
+"""Release tool: `python -m tools.release check`, `notes`, `home`, `version` and `changelog`.
 
-The version stands in `source_docextract/version.py` alone; metadata.yaml and the Dockerfile have to repeat it for
-Airbyte, and `version` writes it there.
+The version is defined in `source_docextract/version.py`. Airbyte requires it in metadata.yaml and the Dockerfile too,
+and `version` writes it there.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ _REPEATED_VERSION_PATTERNS = {
     "metadata.yaml": re.compile(r"(?m)^(  dockerImageTag: )(\S+)$"),
     "Dockerfile": re.compile(r'(?m)^(      io\.airbyte\.version=")([^"]+)'),
 }
-"""Files that have to repeat the version, by what stands before it."""
+"""Files that repeat the version, with patterns of the text before it and of the version."""
 
 
 class ReleaseError(Exception):
-    """Something that keeps a release from being made, in one sentence."""
+    """A reason not to release; the message is one sentence."""
 
 
 def read_version(root: Path = ROOT) -> str:
-    """Return the version of the connector."""
+    """Return the version of the connector.
+
+    Raises:
+        ReleaseError: source_docextract/version.py has none.
+    """
     match = _VERSION_PATTERN.search(_read_text(root / "source_docextract" / "version.py"))
     if not match:
         raise ReleaseError("source_docextract/version.py has no VERSION.")
@@ -38,7 +42,11 @@ def read_version(root: Path = ROOT) -> str:
 
 
 def write_version(new_version: str, root: Path = ROOT) -> None:
-    """Write a new version wherever it stands, and date the changelog's unreleased section by it."""
+    """Write a new version to every file that holds it, and move the changelog's unreleased entries to it.
+
+    Raises:
+        ReleaseError: The version does not consist of three numbers.
+    """
     if not re.fullmatch(r"\d+\.\d+\.\d+", new_version):
         raise ReleaseError(f"{new_version!r} is no version; write three numbers such as 1.2.0.")
     version_file = root / "source_docextract" / "version.py"
@@ -60,7 +68,11 @@ def read_sections(root: Path = ROOT) -> dict[str, str]:
 
 
 def read_notes(heading: str, root: Path = ROOT) -> str:
-    """Return what the changelog says of a version."""
+    """Return the changelog's section of a version.
+
+    Raises:
+        ReleaseError: There is no such section, or it is empty.
+    """
     body = read_sections(root).get(heading, "")
     if not body:
         raise ReleaseError(f"CHANGELOG.md has no entries for {heading}.")
@@ -68,14 +80,14 @@ def read_notes(heading: str, root: Path = ROOT) -> str:
 
 
 def read_home(root: Path = ROOT) -> dict[str, str]:
-    """Return where the project lives, by the names in release.cfg."""
+    """Return the project's addresses by their names in release.cfg."""
     parser = ConfigParser()
     parser.read_string(_read_text(root / "release.cfg"))
     return dict(parser["home"])
 
 
 def find_problems(tag: str = "", root: Path = ROOT) -> Iterator[str]:
-    """Yield a sentence for each thing that keeps this checkout from being released, as `tag` if one is given."""
+    """Yield a sentence for each reason not to release this checkout, or not as `tag`."""
     current = read_version(root)
     for name, value in read_home(root).items():
         if value.startswith(_PLACEHOLDER_PREFIX):
@@ -96,7 +108,7 @@ def find_problems(tag: str = "", root: Path = ROOT) -> Iterator[str]:
 
 
 def is_entry_missing(base: str, root: Path = ROOT) -> bool:
-    """Return whether the connector was changed since a commit, and the changelog's unreleased section was not."""
+    """Return whether the connector has changed since a commit without a new line in the changelog."""
     changed_files = _run_git(root, "diff", "--name-only", f"{base}...HEAD").splitlines()
     if not any(name.startswith("source_docextract/") for name in changed_files):
         return False
@@ -117,7 +129,7 @@ def _read_text(file: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; return 0, or 1 where something keeps the release from being made."""
+    """Run a subcommand; return 0, or 1 if it found a reason not to release."""
     options = _build_parser().parse_args(arguments)
     try:
         return int(options.run(options))

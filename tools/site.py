@@ -1,8 +1,7 @@
-"""The hooks of the documentation's site: pages from outside of docs/, and links that fit a site.
+"""MkDocs hooks of the documentation's site: pages from outside docs/, and hyperlinks that work on the site.
 
-The pages in docs/ are written for a repository, where they link to files beside them. On the site the README, the
-recipes and the like are pages of their own, and what is code is named without a link: where the repository lives is
-said in release.cfg alone.
+The pages in docs/ link to files of the repository. On the site the README, the recipes and some other files are pages,
+and files of code are named without a hyperlink, since only release.cfg holds the repository's address.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ PAGES = {
     "SECURITY.md": "security.md",
     "recipes/README.md": "recipes.md",
 }
-"""Pages from outside of docs/, by their place in the repository."""
+"""Names of pages from outside docs/, by their paths in the repository."""
 
 _LINK_PATTERN = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _EXTERNAL_PREFIXES = ("http://", "https://", "mailto:", "#")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages from outside of docs/."""
+    """Add the pages from outside docs/."""
     for source, name in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=fit_links(text, posixpath.dirname(source))))
@@ -37,21 +36,22 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fit the links of a page that lies in docs/."""
+    """Return a page of docs/ with the hyperlinks of the site; other pages have them already."""
     return markdown if page.file.src_uri in PAGES.values() else fit_links(markdown, "docs")
 
 
 def fit_links(markdown: str, folder: str) -> str:
-    """Return a page with its links as the site needs them. Code blocks stay as they are.
+    """Return a page with the hyperlinks of the site; code blocks stay as they are.
 
     Args:
-        folder: where the page lies in the repository.
+        markdown: The page as it is in the repository.
+        folder: Folder of the page in the repository.
     """
-    parts = re.split(r"(?ms)(^```.*?^```$)", markdown)
-    return "".join(
-        part if part.startswith("```") else _LINK_PATTERN.sub(lambda link: _fit_link(link, folder), part)
-        for part in parts
-    )
+    fitted_parts: list[str] = []
+    for part in re.split(r"(?ms)(^```.*?^```$)", markdown):
+        is_code = part.startswith("```")
+        fitted_parts.append(part if is_code else _LINK_PATTERN.sub(lambda link: _fit_link(link, folder), part))
+    return "".join(fitted_parts)
 
 
 def _fit_link(link: re.Match[str], folder: str) -> str:

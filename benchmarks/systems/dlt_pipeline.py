@@ -1,7 +1,7 @@
-"""The same sync with dlt's rest_api source: `python dlt_pipeline.py SETTINGS FOLDER`. Extracts, and loads nowhere.
+"""The same sync with dlt's rest_api source, extraction only: `python dlt_pipeline.py SETTINGS FOLDER`.
 
-The documents are a dependent resource of the batches, read side by side (`parallelized`); how many at once is set by
-EXTRACT__WORKERS. A page is asked for by its number while `has_next` says so.
+The documents are a dependent resource of the batches and are read in parallel (`parallelized`), with EXTRACT__WORKERS
+workers. Pages are requested by number until `has_next` is false.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
 
 
 def main() -> None:
+    """Extract all documents into dlt's files."""
     settings = json.loads(Path(sys.argv[1]).read_bytes())["atlas"]
     credentials = {"Client-Id": settings["client_id"], "Client-Secret": settings["client_secret"]}
     token = requests.post(settings["base_url"] + "/authtoken", headers=credentials).json()["access_token"]
 
     @dlt.resource(name="batches", selected=False)
     def batches() -> Any:
+        """Yield the batch ids of the settings."""
         yield [{"batch_id": batch_id} for batch_id in settings["batch_ids"]]
 
     config: RESTAPIConfig = {

@@ -1,8 +1,8 @@
-"""The floor: the same requests in a plain loop with requests and orjson, and nothing remembered.
+"""The least cost of the same requests: a plain loop with requests and orjson, without any state.
 
     python floor.py SETTINGS [--threads N] [--silent]
 
-Prints a RECORD envelope for each document, or with --silent only how many there were.
+It prints a RECORD envelope for each document, or with --silent only their number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _thread_local = local()
 
 
 def iter_pages(base_url: str, token: str, batch_id: str) -> Iterator[list[dict[str, object]]]:
-    """The documents of a batch, page by page, over this thread's own connection."""
+    """Yield the documents of a batch, page by page, over the thread's own connection."""
     if not hasattr(_thread_local, "session"):
         _thread_local.session = requests.Session()
     page, has_next = 1, True
@@ -41,6 +41,7 @@ def iter_pages(base_url: str, token: str, batch_id: str) -> Iterator[list[dict[s
 
 
 def print_records(batch_id: str, documents: list[dict[str, object]]) -> None:
+    """Print a RECORD envelope for each document."""
     now, write = int(time.time() * 1000), sys.stdout.buffer.write
     for document in documents:
         record = {"stream": "documents", "data": {"batch_id": batch_id, **document}, "emitted_at": now}
@@ -48,6 +49,7 @@ def print_records(batch_id: str, documents: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
+    """Read all batches, one after the other or in threads."""
     parser = argparse.ArgumentParser()
     parser.add_argument("settings", type=Path)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,7 +1,7 @@
-"""What records cost to print, and nothing else: `python printing.py OUTPUT STREAM ... [--cdk]`.
+"""The cost of printing records alone: `python printing.py OUTPUT STREAM ... [--cdk]`.
 
-Reads what a sync printed, a part at a time, and prints the records of these streams once more: as the floor does, or
-with --cdk as the CDK's entrypoint does. The CPU seconds of the printing alone are its last line on standard error.
+It reads the output of a sync in chunks and prints the records of the given streams again, as floor.py does, or with
+--cdk as the CDK's entrypoint does. Its last line on standard error is the CPU time of the printing in seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _CHUNK_SIZE = 10_000
 
 
 def main() -> None:
+    """Print the records, and the CPU seconds that this took."""
     parser = argparse.ArgumentParser()
     parser.add_argument("output", type=Path)
     parser.add_argument("streams", nargs="+")

@@ -1,7 +1,7 @@
 """The same sync as a tap of Meltano's Singer SDK: `python singer_tap.py --config SETTINGS [--state STATE]`.
 
-A batch is a partition; the SDK reads one after the other. With MSGSPEC in the environment messages are written by its
-other writer, which needs msgspec; with TUNED pages are read by own code instead of the SDK's as well.
+A batch is a partition, and the SDK reads partitions one after the other. With MSGSPEC in the environment the SDK's
+msgspec writer writes the messages. With TUNED this module also parses the pages, instead of the SDK.
 """
 
 from __future__ import annotations
@@ -21,11 +21,16 @@ from singer_sdk.pagination import BasePageNumberPaginator
 
 
 class PagePaginator(BasePageNumberPaginator):
+    """A paginator that follows `has_next`."""
+
     def has_more(self, response: requests.Response) -> bool:
+        """Return whether there is a next page."""
         return bool(response.json()["has_next"])
 
 
 class Documents(RESTStream[int]):
+    """The stream of documents."""
+
     name = "documents"
     path = "/extracts"
     primary_keys = ("batch_id", "document_id")
@@ -39,38 +44,51 @@ class Documents(RESTStream[int]):
 
     @property
     def url_base(self) -> str:
+        """Return the base URL of the settings."""
         return str(self.config["atlas"]["base_url"])
 
     @property
     def partitions(self) -> list[dict[str, str]]:
+        """Return one partition per batch."""
         return [{"batch_id": batch_id} for batch_id in self.config["atlas"]["batch_ids"]]
 
     @cached_property
     def authenticator(self) -> APIKeyAuthenticator:
+        """Log in and return an authenticator with the token."""
         atlas = self.config["atlas"]
         credentials = {"Client-Id": atlas["client_id"], "Client-Secret": atlas["client_secret"]}
         response = requests.post(f"{self.url_base}/authtoken", headers=credentials, timeout=60)
         return APIKeyAuthenticator(key="Token", value=response.json()["access_token"], location="header")
 
     def get_new_paginator(self) -> BasePageNumberPaginator:
+        """Return a paginator that starts at page 1."""
         return PagePaginator(1)
 
     def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:
+        """Return the query of a page."""
         return {"batch_id": context["batch_id"], "page": next_page_token, "per_page": 50}
 
 
 class TunedPagePaginator(BasePageNumberPaginator):
+    """A paginator that follows `has_next` of a page that is parsed already."""
+
     def has_more(self, response: requests.Response) -> bool:
+        """Return whether there is a next page."""
         return bool(_parse_page(response)["has_next"])
 
 
 class TunedDocuments(Documents):
-    """Reads each page once, with msgspec, where the SDK reads it with decimals and paginators read it once more."""
+    """The stream of documents with each page parsed once, by msgspec.
+
+    The SDK parses each page with decimals, and its paginator parses it again.
+    """
 
     def get_new_paginator(self) -> BasePageNumberPaginator:
+        """Return a paginator that starts at page 1."""
         return TunedPagePaginator(1)
 
     def parse_response(self, response: requests.Response) -> Iterable[dict[str, Any]]:
+        """Yield the documents of a page."""
         yield from _parse_page(response)["data"]
 
 
@@ -81,6 +99,8 @@ def _parse_page(response: requests.Response) -> dict[str, Any]:
 
 
 class DocumentsTap(Tap):
+    """The tap."""
+
     name = "tap-documents"
     message_writer_class = MsgSpecWriter if {"MSGSPEC", "TUNED"} & os.environ.keys() else Tap.message_writer_class
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
@@ -88,6 +108,7 @@ class DocumentsTap(Tap):
     ).to_dict()
 
     def discover_streams(self) -> list[Documents]:
+        """Return the only stream."""
         return [TunedDocuments(self) if os.environ.get("TUNED") else Documents(self)]
 
 

@@ -1,4 +1,4 @@
-"""Atlas's Bulk service as one API of the sandbox, with its example and its demo documents."""
+"""Atlas's Bulk service as an API of the sandbox, with its example and its demo documents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -26,12 +26,13 @@ _PENDING_SECONDS = 3600.0
 
 
 class AtlasApi:
-    """One host, one pair of credentials, one world."""
+    """Atlas's host: one pair of credentials and one world."""
 
     name = "atlas"
     base_path = "/atlas/v1/bulk"
 
     def __init__(self, context: SandboxContext) -> None:
+        """Create an empty world."""
         self._context = context
         self._fake_identities = FakeIdentities(context.random)
         self.world = AtlasWorld(context, self._fake_identities)
@@ -39,27 +40,29 @@ class AtlasApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
+        """Return the client id and the client secret."""
         return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 
     @property
     def worlds(self) -> Mapping[str, World]:
+        """Return the world by the name that the control endpoints use."""
         return {"atlas": self.world}
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of the Bulk service."""
         return AtlasRoutes(self.world, self._fake_identities).list_endpoints()
 
     def load_seeds(self) -> None:
-        """The example of the page "Get extracts", value for value."""
+        """Add the example of the page "Get extracts", value for value."""
         submitted_at = datetime(2026, 3, 9, 8, 14, 8, tzinfo=timezone.utc)
         self.world.submit([NewDocument("1", 0, _SEED_FILE_DATA)], batch_id=SEED_BATCH_ID, submitted_at=submitted_at)
 
     def fill_demo(self) -> None:
-        """Two batches a week, one of several pages, and one half extracted, which further calls let grow."""
+        """Add twelve weeks of batches, one of several pages, and one half extracted that later calls extend."""
         if self._growing_batch_id is not None:
             number = len(self.world.get_batch(self._growing_batch_id).documents)
-            self.world.add_documents(
-                self._growing_batch_id, [self._make_document(number + step, _PENDING_SECONDS) for step in (1, 2, 3)]
-            )
+            new_documents = [self._make_document(number + step, _PENDING_SECONDS) for step in (1, 2, 3)]
+            self.world.add_documents(self._growing_batch_id, new_documents)
             return
         now = self._context.clock.now()
         large_batch = [self._make_document(number) for number in range(1, 121)]
@@ -75,5 +78,5 @@ class AtlasApi:
         return NewDocument(str(number), duration_seconds, error_code=self._fake_identities.draw_error_code())
 
     def build_settings(self) -> JsonObject:
-        """Batches are named, as no documented operation lists them."""
+        """Return settings that name each batch, since no documented operation lists them."""
         return {"batch_ids": self.world.batch_ids}

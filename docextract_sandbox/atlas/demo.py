@@ -1,4 +1,4 @@
-"""Atlas's weeks before: invoices and identity papers, read more or less surely."""
+"""Atlas's demo history: weekly batches of invoices and identity documents."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ _VENDORS = ("Sunrise Textiles Private Limited", "Malabar Spices LLP", "Deccan To
 
 
 def submit_weekly_batches(world: AtlasWorld, fake_identities: FakeIdentities, random: Random) -> None:
-    """Each week a batch of invoices and one of identity papers."""
+    """Submit a batch of invoices and one of identity documents for each week."""
     history = OfficeHistory(random, world.context.clock.now())
     for week in history.iter_weeks():
         for document_kinds, count in ((("INVOICE",), 5), (_IDENTITY_KINDS, 4)):
@@ -45,7 +45,7 @@ def submit_weekly_batches(world: AtlasWorld, fake_identities: FakeIdentities, ra
 
 
 def _make_invoice(random: Random, issued_at: datetime) -> JsonObject:
-    """INVOICE is a documented kind; no page shows its fields, so these are guesses."""
+    """Return an invoice's data; INVOICE is a documented kind, but no page shows its fields: these are guesses."""
     number = f"INV/{issued_at:%y}/{random.randint(1, 9999):04d}"
     values = {
         "invoice_number": number,

@@ -1,4 +1,4 @@
-"""Plausible Indian identity papers for Atlas, from a seeded generator. The people and numbers are invented."""
+"""Invented Indian identity documents for Atlas, from a seeded generator."""
 
 from collections.abc import Callable
 from random import Random
@@ -24,14 +24,15 @@ _PLACES = (
 )
 _FIRMS = ("Sunrise Textiles Private Limited", "Malabar Spices LLP", "Deccan Tools & Dies")
 ERROR_CODES = ("UNRECOGNISED", "INVALID_DOC")
-"""Documented for documents of Atlas's flows; that bulk has them too is a guess."""
+"""Error codes documented for documents of Atlas's flows; that the Bulk service has them too is a guess."""
 _FAILURE_RATE = 0.05
 
 
 class FakeIdentities:
-    """Draws from the one generator that it is given. Keys of fields are those of the page "Supported documents"."""
+    """A source of identity documents with the fields of the page "Supported documents"."""
 
     def __init__(self, random: Random) -> None:
+        """Draw from `random` only."""
         self._random = random
         self._makers_by_kind: dict[str, Callable[[], JsonObject]] = {
             "PAN": self._make_pan,
@@ -43,13 +44,15 @@ class FakeIdentities:
         }
 
     def draw_seconds(self) -> float:
+        """Return the processing time of a document, in seconds."""
         return round(self._random.uniform(10, 120), 1)
 
     def draw_error_code(self) -> str | None:
+        """Return an error code for a few documents, None for the others."""
         return self._random.choice(ERROR_CODES) if self._random.random() < _FAILURE_RATE else None
 
     def make_file_data(self, kind: str | None = None) -> JsonObject:
-        """One document's `file_data`; any kind if none is asked for."""
+        """Return one document's `file_data`, of a random kind unless the caller passes one."""
         document_kind = kind or self._random.choice(list(self._makers_by_kind))
         return {"document_type": document_kind, **self._makers_by_kind[document_kind]()}
 
@@ -134,7 +137,7 @@ class FakeIdentities:
         }
 
     def _wrap_value(self, value: object) -> JsonObject:
-        """A wrapped value. Confidences vary: most are high, some so low that one would look again."""
+        """Return a value in Atlas's wrapper; one confidence in ten is low enough for a review."""
         is_low = self._random.random() < 0.1
         return {
             "value": value,

@@ -17,7 +17,7 @@ MAX_PER_PAGE = 50
 
 
 def make_error(status: int, message: str) -> ApiError:
-    """Documented on "Error codes": both values are texts."""
+    """Return an error in the form documented on "Error codes", where both values are texts."""
     return ApiError(status, {"error_code": str(status), "error_message": message})
 
 
@@ -26,13 +26,15 @@ def _make_unknown_batch_error() -> ApiError:
 
 
 class AtlasRoutes:
-    """Each method answers one operation."""
+    """The handlers of the operations, one method each."""
 
     def __init__(self, world: AtlasWorld, fake_identities: FakeIdentities) -> None:
+        """Serve one world."""
         self._world = world
         self._fake_identities = fake_identities
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the three endpoints."""
         opaque_keys, unknown_id_response = frozenset({"file_data"}), _make_unknown_batch_error().response
         return [
             Endpoint(
@@ -56,7 +58,10 @@ class AtlasRoutes:
         ]
 
     def _issue_token(self, request: ApiRequest) -> ApiResponse:
-        """Documented on "Authentication", where a missing header has its own shape of error."""
+        """Issue a token, as documented on "Authentication".
+
+        A missing header gets an error in a form of its own, which that page documents too.
+        """
         client_id, client_secret = request.headers.get("client-id"), request.headers.get("client-secret")
         if not client_id or not client_secret:
             raise ApiError(400, {"error": "Missing Client-Id or Client-Secret"})
@@ -71,7 +76,7 @@ class AtlasRoutes:
             raise make_error(401, "Authentication Error: the token is missing, invalid, or expired")
 
     def _upload_documents(self, request: ApiRequest) -> ApiResponse:
-        """Documented: an array with one entry a file, all with one new batch's id."""
+        """Submit documents and return one entry per file with the new batch's id, as documented."""
         self._check_token(request)
         product_type, files = request.get_text("product_type"), (request.body or {}).get("file_urls")
         if product_type is None or not isinstance(files, list) or not files:
@@ -89,7 +94,10 @@ class AtlasRoutes:
         return ApiResponse(upload_receipts, 201)
 
     def _list_extracts(self, request: ApiRequest) -> ApiResponse:
-        """Documented on "Get extracts". What a batch in progress answers is not: see the switches."""
+        """Return a page of a batch, as documented on "Get extracts".
+
+        The response for a batch in progress is not documented: the switches `atlas_*` choose among the variants.
+        """
         self._check_token(request)
         switches = self._world.context.switches
         batch_id = request.query.get("batch_id")
@@ -102,6 +110,7 @@ class AtlasRoutes:
             documents = self._world.get_batch(batch_id).documents
         except UnknownId:
             raise _make_unknown_batch_error() from None
+        # Atlas documents no status: the connector takes a batch as finished when all of `total_items` have rows.
         if switches.atlas_total_counts_extracted:
             documents = tuple(document for document in documents if document.is_extracted)
         if switches.atlas_page_stuck:
@@ -121,7 +130,7 @@ class AtlasRoutes:
         return ApiResponse(body)
 
     def _render_row(self, document: DocumentView) -> JsonObject:
-        """Where an `error_code` stands is a guess: it is documented for Atlas's flows."""
+        """Return a document's row; the place of `error_code` is a guess, it is documented for flows only."""
         if document.error_code is not None and self._world.context.switches.atlas_error_in_file_data:
             error = {"error_code": document.error_code, "error_message": "The document could not be recognised"}
             return {"document_id": document.document_id, "file_data": error}
@@ -129,10 +138,11 @@ class AtlasRoutes:
         return {**row, "error_code": document.error_code} if document.error_code is not None else row
 
     def _sign_redact_url(self, document: DocumentView) -> JsonObject:
-        """Documented: `aadhaar_number` carries a pre-signed `redact_url`, though not in the page's example."""
+        """Return the data with a pre-signed `redact_url` in `aadhaar_number`, which the page documents."""
         aadhaar_number = document.file_data.get("aadhaar_number")
         if not isinstance(aadhaar_number, dict) or "redact_url" not in aadhaar_number:
             return document.file_data
+        # Signed anew in each response; the connector must not count it as a change of the document.
         redact_url = self._world.context.sign_url(f"{document.file_uuid}-redacted.jpg")
         return {**document.file_data, "aadhaar_number": {**aadhaar_number, "redact_url": redact_url}}
 

@@ -1,4 +1,4 @@
-"""The world of Atlas's Bulk service: batches of documents, and the tokens that open them."""
+"""The world of Atlas's Bulk service: batches of documents, and access tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ from docextract_sandbox.ids import make_atlas_batch_id, make_file_uuid
 from .identities import FakeIdentities
 
 TOKEN_SECONDS = 3600
-"""Documented: `expires_in` of a token."""
+"""Lifetime of a token, as documented for `expires_in`."""
 
 
 @dataclass(frozen=True)
 class NewDocument:
-    """A document to submit. What is None is drawn from the sandbox's generator, an error aside."""
+    """A document to submit; a duration or data of None is drawn from the sandbox's generator."""
 
     document_id: str
     duration_seconds: float | None = None
-    """From the submission until it is extracted, on the sandbox's clock: 0 is at once, infinity never by itself."""
+    """Seconds of the sandbox's clock until it is extracted: 0 is at once, infinity never by itself."""
     file_data: JsonObject | None = None
-    """`redact_url` in its `aadhaar_number` is replaced by a link that differs in every answer."""
+    """Extracted data; a `redact_url` in its `aadhaar_number` is replaced by a URL that differs in every response."""
     error_code: str | None = None
 
 
 @dataclass
 class Document:
-    """A document as the world keeps it."""
+    """A document as the world stores it."""
 
     document_id: str
     file_uuid: str
@@ -39,6 +39,8 @@ class Document:
 
 @dataclass
 class Batch:
+    """A batch as the world stores it; `submitted_at` is in seconds since 1970."""
+
     batch_id: str
     product_type: str
     submitted_at: float
@@ -47,7 +49,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class DocumentView:
-    """A document at one moment: until it is extracted there is neither data nor an error code."""
+    """A document at one moment; it has neither data nor an error code until it is extracted."""
 
     document_id: str
     file_uuid: str
@@ -58,6 +60,8 @@ class DocumentView:
 
 @dataclass(frozen=True)
 class BatchView:
+    """A batch at one moment."""
+
     batch_id: str
     product_type: str
     submitted_at: datetime
@@ -65,18 +69,26 @@ class BatchView:
 
 
 class AtlasWorld:
-    """Batches by id; documents stay in the order of their submission, so a late one moves those behind it."""
+    """Batches by id, with documents in the order of their submission.
+
+    A document that is extracted late therefore moves the rows behind it to later positions, over page edges too.
+
+    Attributes:
+        context: The shared state of the sandbox.
+        login_count: Number of tokens issued so far.
+    """
 
     def __init__(self, context: SandboxContext, fake_identities: FakeIdentities) -> None:
+        """Start without batches and tokens."""
         self.context = context
         self.login_count = 0
-        """How many tokens have been issued."""
         self._fake_identities = fake_identities
         self._batches: dict[str, Batch] = {}
         self._token_expiries: dict[str, float] = {}
 
     @property
     def batch_ids(self) -> list[str]:
+        """Return the ids of all batches, in the order of their submission."""
         with self.context.hold_lock():
             return list(self._batches)
 
@@ -88,7 +100,13 @@ class AtlasWorld:
         *,
         submitted_at: datetime | None = None,
     ) -> str:
-        """A new batch as of `submitted_at` (None: now); returns its id, which ends in that time (UTC, a guess)."""
+        """Submit a new batch as of `submitted_at` (None: now) and return its id.
+
+        The id ends in that time; that it is UTC is a guess.
+
+        Raises:
+            ValueError: A batch with that id exists.
+        """
         with self.context.hold_lock():
             batch_time = submitted_at or self.context.clock.now()
             new_id = batch_id or make_atlas_batch_id(batch_time, self.context.random)
@@ -99,14 +117,20 @@ class AtlasWorld:
             return new_id
 
     def add_documents(self, batch_id: str, documents: Sequence[str | NewDocument]) -> None:
-        """A batch grows. No documented operation does so, but a client should survive it."""
+        """Add documents to a batch; no documented operation does so, but a client should survive it."""
         with self.context.hold_lock():
             self._append_documents(self._find_batch(batch_id), documents, self.context.timestamp())
 
     def finish(self, batch_id: str | None = None, document_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Extracts what is pending now: all, one batch's, or one document. Returns how many that were.
+        """Finish pending documents: all, those of one batch, or one document; return their number.
 
-        `by_itself` leaves out what would never finish by itself.
+        Args:
+            batch_id: The batch to finish; None finishes every batch.
+            document_id: The document to finish; None finishes every document.
+            skip_stuck: Leave the documents pending that would never finish by themselves.
+
+        Raises:
+            UnknownId: The batch does not exist.
         """
         with self.context.hold_lock():
             now, finished_count = self.context.timestamp(), 0
@@ -119,28 +143,24 @@ class AtlasWorld:
             return finished_count
 
     def edit(self, batch_id: str, document_id: str, file_data: JsonObject, /) -> None:
-        """Replaces what was extracted. Nothing documented does so for bulk."""
+        """Replace extracted data; no documented operation of the Bulk service does so."""
         with self.context.hold_lock():
-            document = next(
-                (
-                    candidate
-                    for candidate in self._find_batch(batch_id).documents
-                    if candidate.document_id == document_id
-                ),
-                None,
-            )
+            documents = self._find_batch(batch_id).documents
+            document = next((document for document in documents if document.document_id == document_id), None)
             if document is None:
                 raise UnknownId(f"batch {batch_id} has no document {document_id}")
             document.file_data, document.error_code = file_data, None
             document.ready_at = min(document.ready_at, self.context.timestamp())
 
     def get_batch(self, batch_id: str) -> BatchView:
+        """Return a batch as it is now."""
         with self.context.hold_lock():
             now, batch = self.context.timestamp(), self._find_batch(batch_id)
             views = tuple(_view_document(document, now) for document in batch.documents)
             return BatchView(batch_id, batch.product_type, to_datetime(batch.submitted_at), views)
 
     def issue_token(self) -> str:
+        """Issue a token that is valid for `TOKEN_SECONDS` of the sandbox's clock."""
         with self.context.hold_lock():
             self.login_count += 1
             token = f"eyJzYW5kYm94.{self.context.random.getrandbits(128):032x}"
@@ -149,18 +169,22 @@ class AtlasWorld:
             return token
 
     def is_valid_token(self, token: str) -> bool:
+        """Return whether a token was issued here and has not expired."""
         with self.context.hold_lock():
             return self.context.timestamp() < self._token_expiries.get(token, 0)
 
     def expire_tokens(self) -> None:
-        """All tokens that were issued so far are worthless from now on."""
+        """Expire every token that was issued so far."""
         with self.context.hold_lock():
             self._token_expiries.clear()
 
     def summarize(self) -> JsonObject:
+        """Return the batch ids, and the numbers of documents and logins."""
         with self.context.hold_lock():
             now = self.context.timestamp()
-            documents = [document for batch in self._batches.values() for document in batch.documents]
+            documents: list[Document] = []
+            for batch in self._batches.values():
+                documents += batch.documents
             return {
                 "batches": list(self._batches),
                 "documents": len(documents),

@@ -1,4 +1,4 @@
-"""DocMap.io: extractions by template, in one list for an account."""
+"""DocMap.io: extractions by template, in one list per account."""
 
 from .api import DocMapApi
 from .extractions import ExtractionView, NewExtraction, Status, Template

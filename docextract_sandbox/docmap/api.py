@@ -1,4 +1,4 @@
-"""DocMap as one API of the sandbox, with its example and its demo documents."""
+"""DocMap as an API of the sandbox, with its example and its demo documents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -21,16 +21,17 @@ _SINGLE_AGES_IN_DAYS = {"invoice": (29.1, 22.5, 17.3, 9.8, 1.7), "delivery": (25
 _DOCUMENTS_PER_WEEK = {"invoice": 5, "delivery": 2}
 _STUCK_AGE_IN_DAYS = 8.3
 _PENDING_SECONDS = 3600.0
-"""Seconds until what is pending finishes by itself: long enough to see it pending, unless the clock is hurried."""
+"""Seconds until pending documents finish by themselves: long enough that a user sees them pending in real time."""
 
 
 class DocMapApi:
-    """One host, one key, one world."""
+    """DocMap's host: one key and one world."""
 
     name = "docmap"
     base_path = BASE_PATH
 
     def __init__(self, context: SandboxContext) -> None:
+        """Create an empty world."""
         random = context.make_random(self.name)
         self._context = context
         self._fake_documents = FakeDocuments(random)
@@ -41,18 +42,20 @@ class DocMapApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """Documented: a key is `dm_live_` and 64 hexadecimal digits."""
+        """Return the key, which has the documented format: `dm_live_` and 64 hexadecimal digits."""
         return {"api_key": API_KEY}
 
     @property
     def worlds(self) -> Mapping[str, World]:
+        """Return the world by the name that the control endpoints use."""
         return {"docmap": FlatWorldAdapter(self.world)}
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of DocMap."""
         return DocMapRoutes(self.world, self._fake_documents).list_endpoints()
 
     def load_seeds(self) -> None:
-        """The completed example of the page "Get Extraction", value for value."""
+        """Add the completed example of the page "Get Extraction", value for value."""
         variable = {"name": "vendor_name", "type": "string", "description": "Name of the vendor or supplier"}
         template_id = self.world.put_template("Invoice Template", [variable], SEED_TEMPLATE_ID)
         data: JsonObject = {"vendor_name": "Acme Corp", "invoice_number": "INV-2024-001", "total_amount": 1250.0}
@@ -61,7 +64,7 @@ class DocMapApi:
         self.world.add_extractions(template_id, [example], created_at=created_at)
 
     def fill_demo(self) -> None:
-        """Runs and single documents of two templates; further calls add a few, one of them to a finished run."""
+        """Add runs and single documents of two templates; later calls add a few, one of them to a finished run."""
         if self._template_ids_by_kind:
             for kind in self._template_ids_by_kind:
                 self._add_run(kind, 0, [self._make_file(kind, 0), self._make_file(kind, _PENDING_SECONDS)])
@@ -89,15 +92,13 @@ class DocMapApi:
         self._fill_earlier_weeks()
 
     def _fill_earlier_weeks(self) -> None:
-        """Single documents, and one that nobody gets done."""
+        """Add single documents of earlier weeks, and one that never finishes."""
         history = OfficeHistory(self._context.make_random("docmap/weeks"), self._context.clock.now())
         for week in history.iter_weeks():
             for kind, count in _DOCUMENTS_PER_WEEK.items():
                 for created_at in history.draw_times(week, count):
-                    duration_seconds, error = (
-                        history.slow_down(week, self._fake_documents.draw_seconds()),
-                        history.draw_failure(week, FAILURE_REASONS),
-                    )
+                    duration_seconds = history.slow_down(week, self._fake_documents.draw_seconds())
+                    error = history.draw_failure(week, FAILURE_REASONS)
                     self.world.add_extractions(
                         self._template_ids_by_kind[kind],
                         [self._make_file(kind, duration_seconds, error)],
@@ -108,7 +109,7 @@ class DocMapApi:
     def _add_run(self, kind: str, age_in_days: float, files: Sequence[NewExtraction]) -> str:
         created_at = self._context.clock.now() - timedelta(days=age_in_days)
         run_id = self.world.draw_run_id()
-        # A request a file, and so a moment each.
+        # DocMap takes one file per request, so the files of a run have different times.
         for number, file in enumerate(files):
             self.world.add_extractions(
                 self._template_ids_by_kind[kind],
@@ -128,5 +129,5 @@ class DocMapApi:
         return NewExtraction(f"{kind}-{self._file_count:04d}.pdf", duration_seconds, error=error, source=source)
 
     def build_settings(self) -> JsonObject:
-        """Nothing need be told: the account's extractions are listed."""
+        """Return no settings: the provider lists every extraction of the account."""
         return {}

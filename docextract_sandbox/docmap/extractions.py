@@ -1,4 +1,4 @@
-"""Templates and extractions of DocMap, as they are kept and as they are shown."""
+"""Templates and extractions of DocMap, as the world stores them and as the API returns them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from docextract_sandbox.context import JsonObject, to_datetime
 from docextract_sandbox.timeline import TimelineKey
 
 CURRENT_USER_ID = "uid_a1b2c3d4e5f6"
-"""The user as whom the sandbox's key acts: the one of the documented example."""
+"""The user that the sandbox's key belongs to, taken from the documented example."""
 
 
 class Status(str, Enum):
-    """All three are documented."""
+    """The status of an extraction; all three are documented."""
 
     PROCESSING = "processing"
     COMPLETED = "completed"
@@ -22,25 +22,25 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class NewExtraction:
-    """A file to extract. What is None is drawn from the sandbox's generator, an error aside."""
+    """A file to extract; a duration, data or id of None is drawn from the sandbox's generator."""
 
     file_name: str
     duration_seconds: float | None = None
-    """From its creation until it is finished, on the sandbox's clock: 0 is at once, infinity never by itself."""
+    """Seconds of the sandbox's clock until it is finished: 0 is at once, infinity never by itself."""
     data: JsonObject | None = None
     error: str | None = None
-    """The reason for which it fails."""
+    """The reason of its failure; None if it is read."""
     extraction_id: str | None = None
     processing_ms: int | None = None
-    """None: as long as it took on the sandbox's clock."""
+    """Reported processing time; None is the time it took on the sandbox's clock."""
     user_id: str = "me"
-    """Whose it is: `me` is the key's own user, anything else the id of another, whose rows the key may not see."""
+    """`me` for the key's user, or the id of another user, whose rows the key may not read."""
     source: str = "api"
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template as it was when an extraction ran with it. Documented: rows keep its name of that time."""
+    """A template at the time of an extraction; rows keep its name of that time, as documented."""
 
     template_id: str
     name: str
@@ -49,7 +49,7 @@ class Template:
 
 @dataclass(slots=True)
 class Extraction:
-    """An extraction as the world keeps it."""
+    """An extraction as the world stores it."""
 
     extraction_id: str
     template: Template
@@ -57,7 +57,7 @@ class Extraction:
     created_ms: int
     ready_at: float
     load_data: Callable[[], JsonObject]
-    """What was extracted, written out only when someone looks: a long history costs little."""
+    """Returns the extracted data. It is built at the first read only, so that a long history costs little."""
     error: str | None
     run_id: str | None
     processing_ms: int | None
@@ -66,12 +66,13 @@ class Extraction:
 
     @property
     def timeline_key(self) -> TimelineKey:
+        """Return the extraction's key in the timelines."""
         return self.created_ms, self.extraction_id
 
 
 @dataclass(frozen=True)
 class ExtractionView:
-    """An extraction at one moment. Documented: no data, error or duration while it is in progress."""
+    """An extraction at one moment; as documented it has no data, error or duration while in progress."""
 
     extraction_id: str
     template: Template
@@ -87,11 +88,12 @@ class ExtractionView:
 
     @property
     def created_at(self) -> datetime:
+        """Return the time of its creation."""
         return to_datetime(self.created_ms / 1000)
 
 
 def view_extraction(extraction: Extraction, now: float) -> ExtractionView:
-    """The extraction as it is `now`."""
+    """Return the extraction as it is `now`, in seconds since 1970."""
     status, data, processing_ms = Status.PROCESSING, None, None
     if now >= extraction.ready_at:
         status = Status.COMPLETED if extraction.error is None else Status.FAILED

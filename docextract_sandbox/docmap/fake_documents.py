@@ -1,4 +1,4 @@
-"""Plausible papers for DocMap from a seeded generator: values are real numbers, truth values and lists."""
+"""Invented documents for DocMap from a seeded generator, with numbers, booleans and lists as values."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -36,33 +36,36 @@ TEMPLATE_VARIABLES: Mapping[str, Sequence[JsonObject]] = {
         _make_variable("recipient", "object", "Who receives it"),
     ),
 }
-"""Variables as templates define them. Of their types only `string` is documented; the others are guesses."""
+"""Variables of the demo's templates; only the type `string` is documented, the others are guesses."""
 
 
 class FakeDocuments:
-    """Draws from the one generator that it is given, so that the same calls give the same papers."""
+    """A source of invented documents; the same seed and the same calls give the same documents."""
 
     def __init__(self, random: Random) -> None:
+        """Draw from `random` only."""
         self._random = random
 
     def draw_id(self, prefix: str) -> str:
-        """An id such as `extract_9k2m4n6p8q0r1s3t`."""
+        """Return an id such as `extract_9k2m4n6p8q0r1s3t`."""
         return prefix + "".join(self._random.choices(ascii_lowercase + digits, k=16))
 
     def draw_seconds(self) -> float:
-        """Documented: most extractions complete within 5 to 30 seconds."""
+        """Return the processing time of a file: 5 to 30 seconds, as documented for most extractions."""
         return round(self._random.uniform(5, 30), 3)
 
     def draw_failure(self) -> str:
+        """Return a reason of a failure."""
         return self._random.choice(FAILURE_REASONS)
 
     def make_data(self, variables: Sequence[Mapping[str, object]]) -> JsonObject:
-        """Data for a template's variables. As in the documented example, there may be keys beyond them."""
+        """Return data for a template's variables, at times with further keys as in the documented example."""
         variables_by_name = {str(variable.get("name")): variable for variable in variables}
-        document_kind = max(
-            TEMPLATE_VARIABLES,
-            key=lambda candidate: sum(known["name"] in variables_by_name for known in TEMPLATE_VARIABLES[candidate]),
-        )
+
+        def count_shared_variables(kind: str) -> int:
+            return sum(known["name"] in variables_by_name for known in TEMPLATE_VARIABLES[kind])
+
+        document_kind = max(TEMPLATE_VARIABLES, key=count_shared_variables)
         document = self._make_invoice() if document_kind == "invoice" else self._make_delivery()
         known = {str(variable["name"]) for variable in TEMPLATE_VARIABLES[document_kind]}
         data: JsonObject = {}
@@ -73,7 +76,7 @@ class FakeDocuments:
         return data
 
     def _invent_value(self, value_type: str) -> object:
-        """A value of a type; words for those that nobody knows."""
+        """Return a value of a type; a text for an unknown type."""
         if value_type in ("number", "currency"):
             return round(self._random.uniform(1, 5000), 2)
         if value_type == "boolean":
@@ -98,7 +101,7 @@ class FakeDocuments:
             "invoice_number": f"INV-2026-{self._random.randint(1, 999):03d}",
             "invoice_date": self._draw_date().isoformat(),
             "total_amount": round(total, 2),
-            # What is not on the paper is null: a guess, as no example has it.
+            # A value that the document does not show is null (a guess: no example has one).
             "is_paid": self._random.choice((True, False, None)),
             "line_items": lines,
             "currency": self._random.choice(("EUR", "GBP", "USD")),

@@ -1,4 +1,4 @@
-"""DocMap's operations on extractions, its usage and its health."""
+"""DocMap's operations on extractions, usage and health."""
 
 import base64
 import binascii
@@ -20,29 +20,31 @@ BASE_PATH = "/docmap/v1"
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
 _MAX_FILE_BYTES = 10 * 1024 * 1024
-"""The page on errors says 10 MB; the guide has 15 MB, but of a whole request."""
+"""The page on errors documents 10 MB; the 15 MB of the guide are the size of a whole request."""
 _MIME_TYPES = ("application/pdf", "application/vnd.openxmlformats-officedocument.wordprocessingml.document")
-"""Documented: PDF or DOCX."""
+"""MIME types that DocMap documents: PDF and DOCX."""
 
 
 def make_error(status: int, code: str, message: str) -> ApiError:
-    """Documented on "Errors": codes are stable, the messages (here the sandbox's own) may change."""
+    """Return an error in the form documented on "Errors"; codes are stable, messages may change."""
     return ApiError(status, {"error": {"code": code, "message": message}})
 
 
 def make_validation_error(message: str) -> ApiError:
+    """Return the documented error for a request that is not valid."""
     return make_error(400, "VALIDATION_ERROR", message)
 
 
 class DocMapRoutes:
-    """Each method answers one operation."""
+    """The handlers of the operations, one method each."""
 
     def __init__(self, world: DocMapWorld, fake_documents: FakeDocuments) -> None:
+        """Serve one world."""
         self._world = world
         self._fake_documents = fake_documents
 
     def list_endpoints(self) -> Sequence[Endpoint]:
-        """That `/health` lies outside `/v1` and needs no key is documented."""
+        """Return the endpoints; `/health` is outside `/v1` and needs no key, as documented."""
         operations: list[tuple[str, str, str, Callable[[ApiRequest], JsonObject]]] = [
             ("extractions", "GET", "/extractions", self._list_extractions),
             ("run", "POST", "/extractions/run", self._run_extraction),
@@ -50,10 +52,8 @@ class DocMapRoutes:
             ("delete", "DELETE", "/extractions/{id}", self._delete_extraction),
             ("usage", "GET", "/usage", self._get_usage),
         ]
-        opaque_keys, unknown_id_response = (
-            frozenset({"extractedData"}),
-            make_error(404, "NOT_FOUND", "Extraction not found").response,
-        )
+        opaque_keys = frozenset({"extractedData"})
+        unknown_id_response = make_error(404, "NOT_FOUND", "Extraction not found").response
         return [
             *(
                 Endpoint(
@@ -71,7 +71,7 @@ class DocMapRoutes:
 
     def _guard_handler(self, handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiRequest], ApiResponse]:
         def handle_request(request: ApiRequest) -> ApiResponse:
-            """Documented: `Authorization: Bearer <key>`, and two codes of 401."""
+            """Check `Authorization: Bearer <key>`, then call the handler; both codes of 401 are documented."""
             if request.headers.get("authorization") != f"Bearer {API_KEY}":
                 raise make_error(401, "UNAUTHORIZED", "Missing or invalid API key")
             if self._world.is_key_expired:
@@ -81,15 +81,16 @@ class DocMapRoutes:
         return handle_request
 
     def _list_extractions(self, request: ApiRequest) -> JsonObject:
-        """Documented: newest first, and the cursor is the last row's `createdAt`. The body's shape is a guess.
+        """Return a page of extractions, newest first; the cursor is the last row's `createdAt`, as documented.
 
-        Whether rows of the cursor's own millisecond come again, whether other times than those of rows work, in which
-        zone days are counted and whether pages are full is not documented: see the switches. That a run's rows are
-        filtered by the other parameters too is a guess.
+        The form of the body is a guess, and so is that a run's rows are filtered by the other parameters too.
+        The switches `docmap_*` choose what is not documented: whether a page repeats rows of the cursor's
+        millisecond, whether times of no row work as cursors, the zone of days, and whether pages are full.
         """
         switches = self._world.context.switches
         template_id, run_id = request.query.get("templateId") or None, request.query.get("runId") or None
         first_key, end_key = _parse_days(request, ZoneInfo(switches.docmap_zone))
+        # The connector asks once by `runId` for the counts of a run's batch row; the rows of a run are one page.
         if run_id is not None:
             run_views = list(self._world.iter_newest_first(template_id, run_id, first_key, end_key))
             return self._render_page(run_views, False)
@@ -102,6 +103,7 @@ class DocMapRoutes:
             end_key = cursor_key if end_key is None else min(cursor_key, end_key)
         if switches.docmap_endless != "no" and template_id in (None, *self._world.template_ids[:1]):
             return self._list_endlessly(switches.docmap_endless, limit, template_id, end_key)
+        # A page may be short or empty before the end of the list: only `hasMore` may end it for the connector.
         if switches.docmap_scan:
             scan_limit = min(limit, switches.docmap_scan)
             scanned_views = list(islice(self._world.iter_newest_first(None, None, first_key, end_key), scan_limit + 1))
@@ -113,7 +115,7 @@ class DocMapRoutes:
     def _list_endlessly(
         self, endless_mode: str, limit: int, template_id: str | None, end_key: TimelineKey | None
     ) -> JsonObject:
-        """Not documented, and no server's intention: what a fault of its paging would look like."""
+        """Return a page of a list that never ends, as a faulty server would."""
         if endless_mode == "empty":
             return self._render_page([], True)
         if endless_mode == "circle":
@@ -135,15 +137,15 @@ class DocMapRoutes:
         return {"data": self._render_row(self._find_extraction(request))}
 
     def _delete_extraction(self, request: ApiRequest) -> JsonObject:
-        """Documented, but for the body of its answer, which is a guess."""
+        """Delete an extraction, as documented; the response body is a guess."""
         extraction_id = self._find_extraction(request).extraction_id
         self._world.delete(extraction_id)
         return {"data": {"id": extraction_id, "deleted": True}}
 
     def _run_extraction(self, request: ApiRequest) -> JsonObject:
-        """Documented: one file a request; the answer is the finished record, or with `async=true` the young one.
+        """Extract one file and return the finished record, or with `async=true` the pending one, as documented.
 
-        That a file whose name has "damaged" in it cannot be read is the sandbox's own rule.
+        That a file with "damaged" in its name fails is a rule of the sandbox.
         """
         new_extraction, template_id = self._parse_submission(request)
         _, used_count = self._world.get_usage()
@@ -181,12 +183,12 @@ class DocMapRoutes:
         return NewExtraction(file_name, error=error), template_id
 
     def _get_usage(self, _: ApiRequest) -> JsonObject:
-        """Documented, with the plans free, starter, core and pro."""
+        """Return the usage as documented; the plans are free, starter, core and pro."""
         period, used_count = self._world.get_usage()
         return {"data": {"plan": "core", "usage": used_count, "limit": self._world.monthly_limit, "periodKey": period}}
 
     def _find_extraction(self, request: ApiRequest) -> ExtractionView:
-        """Documented: rows of another user are forbidden, not unknown."""
+        """Return an extraction; one of another user is forbidden (403), not unknown, as documented."""
         try:
             view = self._world.get_extraction(request.path_params["id"])
         except UnknownId:
@@ -196,7 +198,7 @@ class DocMapRoutes:
         return view
 
     def _render_row(self, view: ExtractionView) -> JsonObject:
-        """Documented on "Get Extraction", in this order."""
+        """Return a row with the keys and the order of the page "Get Extraction"."""
         status: str = view.status.value
         if view.status is Status.PROCESSING:
             status = self._world.context.switches.unknown_status or status
@@ -222,7 +224,7 @@ def _get_health(_: ApiRequest) -> ApiResponse:
 
 
 def _parse_limit(request: ApiRequest) -> int:
-    """Documented: 50 if nothing is said, at most 100."""
+    """Return the page size, which is documented as 50 by default and 100 at most."""
     text = request.query.get("limit", "")
     if not text:
         return DEFAULT_LIMIT
@@ -232,18 +234,18 @@ def _parse_limit(request: ApiRequest) -> int:
 
 
 def _parse_days(request: ApiRequest, zone: ZoneInfo) -> tuple[TimelineKey | None, TimelineKey | None]:
-    """Documented: `dateFrom` and `dateTo` are days, both inclusive. Of which zone is told nowhere."""
+    """Return the keys of the days `dateFrom` and `dateTo`, both inclusive; their zone is not documented."""
     first_day, last_day = _parse_day(request, "dateFrom"), _parse_day(request, "dateTo")
-    return (
-        None if first_day is None else make_lower_key(to_milliseconds(first_day.replace(tzinfo=zone))),
-        None
-        if last_day is None
-        else make_lower_key(to_milliseconds((last_day + timedelta(days=1)).replace(tzinfo=zone))),
-    )
+    first_key = end_key = None
+    if first_day is not None:
+        first_key = make_lower_key(to_milliseconds(first_day.replace(tzinfo=zone)))
+    if last_day is not None:
+        end_key = make_lower_key(to_milliseconds((last_day + timedelta(days=1)).replace(tzinfo=zone)))
+    return first_key, end_key
 
 
 def _parse_day(request: ApiRequest, name: str) -> datetime | None:
-    """A midnight without a zone: where summer time begins or ends, a day has 23 or 25 hours."""
+    """Return a midnight without a zone, since a day has 23 or 25 hours where summer time begins or ends."""
     text = request.query.get(name)
     if not text:
         return None
@@ -255,7 +257,7 @@ def _parse_day(request: ApiRequest, name: str) -> datetime | None:
 
 def _parse_cursor(cursor: str) -> int:
     try:
-        # Python before 3.11 does not read the Z.
+        # `fromisoformat` does not accept the Z before Python 3.11.
         moment = datetime.fromisoformat(cursor.replace("Z", "+00:00"))
     except ValueError:
         raise make_validation_error("cursor must be the createdAt of an extraction") from None

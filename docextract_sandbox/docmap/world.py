@@ -1,4 +1,4 @@
-"""The world of DocMap: one flat list of extractions, some of which share a run."""
+"""The world of DocMap: one list of extractions, some of which share a run."""
 
 import uuid
 from collections import Counter
@@ -15,18 +15,23 @@ from .extractions import CURRENT_USER_ID, Extraction, ExtractionView, NewExtract
 from .fake_documents import FakeDocuments
 
 _SAMPLE_COUNT = 61
-"""So many different papers does a long history consist of; a reference of its own tells each of its rows apart."""
+"""Number of different documents in a long history, whose rows differ by their field `reference`."""
 
 
 class DocMapWorld:
-    """Extractions by id, and in the order of their creation."""
+    """Extractions by id and in the order of their creation.
+
+    Attributes:
+        context: The shared state of the sandbox.
+        is_key_expired: Whether the key has expired; as documented it gets an error code of its own then.
+        monthly_limit: Extractions per month, as documented for the plan `core`; only new ones are rejected beyond it.
+    """
 
     def __init__(self, context: SandboxContext, random: Random, fake_documents: FakeDocuments) -> None:
+        """Start without templates."""
         self.context = context
         self.is_key_expired = False
-        """Documented: keys can expire; requests with one get an error code of their own."""
         self.monthly_limit = 2500
-        """Documented: extractions a month on the plan `core`. Beyond it only new ones are refused."""
         self._random = random
         self._fake_documents = fake_documents
         self._templates: dict[str, Template] = {}
@@ -39,21 +44,27 @@ class DocMapWorld:
 
     @property
     def template_ids(self) -> list[str]:
+        """Return the ids of all templates, in the order of their creation."""
         with self.context.hold_lock():
             return list(self._templates)
 
     @property
     def extraction_ids(self) -> list[str]:
-        """Of all extractions, those of other users too, in the order in which they were added."""
+        """Return the ids of all extractions, also of other users, in the order they were added."""
         with self.context.hold_lock():
             return list(self._rows)
 
     def put_template(
         self, name: str, variables: Sequence[Mapping[str, object]] = (), template_id: str | None = None
     ) -> str:
-        """A template, or with an id that exists a change of that one, which leaves its extractions as they are.
+        """Create a template, or replace an existing one, and return its id.
 
-        `variables` are documented as `{name, type, description}`. Without any, all data lies beyond them.
+        Existing extractions stay as they are.
+
+        Args:
+            name: Name of the template.
+            variables: Variables, documented as `{name, type, description}`; without any, no key of the data is one.
+            template_id: Id of the template; None draws one.
         """
         with self.context.hold_lock():
             new_id = template_id or self._fake_documents.draw_id("tmpl_")
@@ -68,9 +79,13 @@ class DocMapWorld:
         *,
         created_at: datetime | None = None,
     ) -> list[str]:
-        """New extractions, all as of `created_at` (None: now); returns their ids.
+        """Add extractions, all as of `created_at` (None: now), and return their ids.
 
-        Documented: `run_id` is the client's own word for what belongs together; a run can be added to at any time.
+        As documented, the client chooses `run_id` to group extractions, and may add to a run at any time.
+
+        Raises:
+            UnknownId: The template does not exist.
+            ValueError: An extraction with that id exists.
         """
         with self.context.hold_lock():
             template = self._find_template(template_id)
@@ -84,9 +99,14 @@ class DocMapWorld:
     def add_history(
         self, template_id: str, count: int, start: datetime, step_seconds: float, run_size: int = 0
     ) -> list[str]:
-        """A long history at little cost: finished extractions, one every `step_seconds` from `start` on.
+        """Add a long history of finished extractions at little cost, and return their ids in order.
 
-        Each `run_size` of them are one run; with 0 there are no runs. Returns their ids in that order.
+        Args:
+            template_id: The template of all extractions.
+            count: Number of extractions.
+            start: Creation time of the first extraction.
+            step_seconds: Seconds between two extractions.
+            run_size: Extractions per run; 0 makes no runs.
         """
         with self.context.hold_lock():
             template = self._find_template(template_id)
@@ -121,9 +141,14 @@ class DocMapWorld:
             return [row.extraction_id for row in rows]
 
     def finish(self, extraction_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finishes what is pending now: all, or one extraction, or one run by its id. Returns how many those were.
+        """Finish pending extractions: all, one, or those of one run; return their number.
 
-        `by_itself` leaves out what would never finish by itself.
+        Args:
+            extraction_id: Id of an extraction or a run; None finishes every extraction.
+            skip_stuck: Leave the extractions pending that would never finish by themselves.
+
+        Raises:
+            UnknownId: There is no such extraction or run.
         """
         with self.context.hold_lock():
             if (
@@ -145,14 +170,15 @@ class DocMapWorld:
             return len(finished_rows)
 
     def edit(self, extraction_id: str, data: JsonObject, /) -> None:
-        """Replaces what was extracted. No documented operation does so, but a client should survive it."""
+        """Replace extracted data; no documented operation does so, but a client should survive it."""
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
+            # An edited document counts as read, also where reading had failed or was still in progress.
             row.load_data, row.error = partial(_return_data, data), None
             row.ready_at = min(row.ready_at, self.context.timestamp())
 
     def delete(self, extraction_id: str) -> None:
-        """Deletes it for good. That it still counts towards the month's usage is a guess."""
+        """Delete an extraction; that it still counts towards the month's usage is a guess."""
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
             del self._rows[extraction_id]
@@ -163,13 +189,17 @@ class DocMapWorld:
                 timeline.remove(row.timeline_key)
 
     def get_extraction(self, extraction_id: str) -> ExtractionView:
+        """Return an extraction as it is now."""
         with self.context.hold_lock():
             return view_extraction(self._find_row(extraction_id), self.context.timestamp())
 
     def iter_newest_first(
         self, template_id: str | None, run_id: str | None, first_key: TimelineKey | None, end_key: TimelineKey | None
     ) -> Iterator[ExtractionView]:
-        """The key's own extractions from `first` on and before `end`. To be used within one turn."""
+        """Yield the user's extractions from `first_key` up to but not including `end_key`, newest first.
+
+        The caller holds the lock while it iterates.
+        """
         now = self.context.timestamp()
         for _, extraction_id in self._find_timeline(template_id, run_id).iter_newest_first(first_key, end_key):
             row = self._rows[extraction_id]
@@ -177,12 +207,12 @@ class DocMapWorld:
                 yield view_extraction(row, now)
 
     def has_extraction_at(self, created_ms: int) -> bool:
-        """Whether the key's user has an extraction of that very millisecond."""
+        """Return whether the key's user has an extraction of that millisecond."""
         with self.context.hold_lock():
             return self._user_timeline.count(make_lower_key(created_ms), make_upper_key(created_ms)) > 0
 
     def invent_extractions(self, template_id: str, count: int, before_ms: int) -> list[ExtractionView]:
-        """Finished extractions that are nowhere else, a millisecond apart and before a time: for lists without end."""
+        """Return invented extractions before a time, one millisecond apart, for lists without an end."""
         with self.context.hold_lock():
             template = self._find_template(template_id)
             return [
@@ -203,7 +233,7 @@ class DocMapWorld:
             ]
 
     def get_usage(self) -> tuple[str, int]:
-        """The clock's month such as `2026-11`, and how many extractions were made in it."""
+        """Return the clock's month, such as `2026-11`, and the number of extractions created in it."""
         with self.context.hold_lock():
             now = self.context.clock.now()
             start = datetime(now.year, now.month, 1, tzinfo=timezone.utc)
@@ -214,6 +244,7 @@ class DocMapWorld:
             return period, made_count + self._deleted_by_month[period]
 
     def summarize(self) -> JsonObject:
+        """Return the templates, and the numbers of runs and documents."""
         with self.context.hold_lock():
             now = self.context.timestamp()
             return {
@@ -260,7 +291,7 @@ class DocMapWorld:
         return row.extraction_id
 
     def _list_timelines(self, row: Extraction) -> list[Timeline]:
-        """Where it is listed: those of other users nowhere."""
+        """Return the timelines that list an extraction: none for one of another user."""
         if row.user_id != CURRENT_USER_ID:
             return []
         timelines = [self._user_timeline, self._timelines_by_template.setdefault(row.template.template_id, Timeline())]
@@ -275,12 +306,13 @@ class DocMapWorld:
 
     def _make_sample(self, template: Template, samples: list[JsonObject], number: int) -> JsonObject:
         if not samples:
-            # A generator of its own: when a history is first looked at must not change what is drawn elsewhere.
+            # A separate generator: the time of the first read must not change the draws of other documents.
             fake_documents = FakeDocuments(Random(template.template_id))
             samples += [fake_documents.make_data(template.variables) for _ in range(_SAMPLE_COUNT)]
         return {**samples[number % _SAMPLE_COUNT], "reference": f"R-{number:07d}"}
 
     def draw_run_id(self) -> str:
+        """Return a random UUID for a run."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _find_template(self, template_id: str) -> Template:

@@ -16,12 +16,13 @@ from .extraction_routes import ExtractionRoutes
 
 
 class ExtractaApi:
-    """One host, one key, two worlds."""
+    """Extracta's host: one key, and one world each for extraction and classification."""
 
     name = "extracta"
     base_path = "/extracta/api/v1"
 
     def __init__(self, context: SandboxContext) -> None:
+        """Create both worlds; they share the account's credits."""
         fake_documents, account = FakeDocuments(context.random), Account()
         self._context = context
         self._access_control = AccessControl(context)
@@ -31,34 +32,39 @@ class ExtractaApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
+        """Return the key."""
         return {"api_key": API_KEY}
 
     @property
     def worlds(self) -> Mapping[str, World]:
+        """Return the worlds by the names that the control endpoints use."""
         return {"extracta": self.extraction, "classification": self.classification}
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of both products."""
         return [
             *ExtractionRoutes(self.extraction, self._access_control).list_endpoints(),
             *ClassificationRoutes(self.classification, self._access_control).list_endpoints(),
         ]
 
     def load_seeds(self) -> None:
+        """Add the examples of the two pages "Get results"."""
         seeds.load_seeds(self.extraction, self.classification)
 
     def fill_demo(self) -> None:
+        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:
-        """Classification batches are named one by one, as no documented operation lists them."""
+        """Return settings with all templates and classification batches; no documented operation lists the latter."""
         classification_ids = self.classification.template_ids
+        classification_batches: list[str] = []
+        for template_id in classification_ids:
+            batch_ids = self.classification.list_batch_ids(template_id)
+            classification_batches += [f"{template_id}/{batch_id}" for batch_id in batch_ids]
         return {
             "extraction_ids": self.extraction.template_ids,
             "classification_ids": classification_ids,
-            "classification_batches": [
-                f"{template_id}/{batch_id}"
-                for template_id in classification_ids
-                for batch_id in self.classification.list_batch_ids(template_id)
-            ],
+            "classification_batches": classification_batches,
             "seconds_between_requests": self._context.spacing,
         }

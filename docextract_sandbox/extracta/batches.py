@@ -1,4 +1,4 @@
-"""What extraction and classification have in common: templates that own batches of files."""
+"""The base of both Extracta worlds: templates that own batches of files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ from .files import Batch, BatchView, File, NewFile, view_batch
 
 @dataclass
 class Account:
-    """What the products of one key share. One credit is one page; the number at the start is invented."""
+    """The account that both products share; one credit pays for one page, and the first balance is invented."""
 
     credits: int = 5000
 
 
 class BatchWorld(ABC):
-    """Batches by template. Ids of batches are unique in a world, whatever their template."""
+    """Batches by template; batch ids are unique across the templates of a world."""
 
     def __init__(self, context: SandboxContext, account: Account, fake_documents: FakeDocuments) -> None:
+        """Start without templates."""
         self.context = context
         self.account = account
         self.fake_documents = fake_documents
@@ -34,12 +35,12 @@ class BatchWorld(ABC):
 
     @property
     def template_ids(self) -> list[str]:
-        """In the order of their creation."""
+        """Return the ids of all templates, in the order of their creation."""
         with self.context.hold_lock():
             return list(self._batches_by_template)
 
     def list_batch_ids(self, template_id: str) -> list[str]:
-        """In the order of their creation."""
+        """Return the ids of a template's batches, in the order of their creation."""
         with self.context.hold_lock():
             return list(self._find_template_batches(template_id))
 
@@ -52,10 +53,17 @@ class BatchWorld(ABC):
         started_at: datetime | None = None,
         origin: str = "api",
     ) -> str:
-        """Adds files to a new batch, or to the one with `batch_id`, which re-opens it; returns the batch's id.
+        """Add files to a new batch or to an existing one, which re-opens it; return the batch's id.
 
-        A `batch_id` that no batch has yet becomes a new one's. `started_at` (None: now) is the time of the upload, and
-        of a new batch. The value of `origin` in real batches is not known.
+        Args:
+            template_id: The template that reads the files.
+            files: Files, or names of files whose outcome is drawn.
+            batch_id: An existing batch, or the id of a new one; None draws a new id.
+            started_at: Time of the upload, and of a new batch; None is now.
+            origin: Origin of a new batch; its value in real batches is not known.
+
+        Raises:
+            UnknownId: The template does not exist, or the batch belongs to another template.
         """
         with self.context.hold_lock():
             template_batches = self._find_template_batches(template_id)
@@ -67,24 +75,31 @@ class BatchWorld(ABC):
                 )
             elif batch.template_id != template_id:
                 raise UnknownId(f"batch {batch_id} belongs to another template")
-            for new_file in files:
-                file = self._make_file(
-                    template_id, NewFile(new_file) if isinstance(new_file, str) else new_file, upload_seconds
-                )
+            # Files added to a finished batch re-open it: the connector must read a settled batch again whose `filesNo`
+            # in the list has changed.
+            for name_or_file in files:
+                new_file = NewFile(name_or_file) if isinstance(name_or_file, str) else name_or_file
+                file = self._make_file(template_id, new_file, upload_seconds)
                 batch.files.append(file)
                 self._handle_file_change(batch, file)
             self._batches[batch.batch_id] = template_batches[batch.batch_id] = batch
             return batch.batch_id
 
     def draw_file(self, file_name: str) -> NewFile:
-        """A file as uploads over HTTP make it: some of them fail."""
+        """Return a file with a drawn outcome, as HTTP uploads create it: a few of them fail."""
         outcome = self.fake_documents.draw_outcome(file_name)
         return NewFile(file_name, error=outcome.error, page_count=outcome.page_count)
 
     def finish(self, batch_id: str | None = None, name_or_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finishes pending files now: all, one batch's, or those with one name or id. Returns how many that were.
+        """Finish pending files: all, those of one batch, or those with one name or id; return their number.
 
-        `by_itself` leaves out what would never finish by itself.
+        Args:
+            batch_id: The batch to finish; None finishes every batch.
+            name_or_id: Name or id of the files to finish; None finishes every file.
+            skip_stuck: Leave the files pending that would never finish by themselves.
+
+        Raises:
+            UnknownId: The batch does not exist.
         """
         with self.context.hold_lock():
             now, finished_count = self.context.timestamp(), 0
@@ -97,11 +112,16 @@ class BatchWorld(ABC):
             return finished_count
 
     def get_batch(self, batch_id: str) -> BatchView:
+        """Return a batch as it is now."""
         with self.context.hold_lock():
             return view_batch(self._find_batch(batch_id), self.context.timestamp())
 
     def read_batch(self, template_id: str, batch_id: str, file_id: str | None = None) -> BatchView:
-        """A template's batch, of whose files only those with `file_id` if one is given."""
+        """Return a template's batch as it is now, with all files or with those of one id.
+
+        Raises:
+            UnknownId: The template has no such batch, or the batch has no such file.
+        """
         with self.context.hold_lock():
             batch = self._find_template_batches(template_id).get(batch_id)
             if batch is None:
@@ -112,7 +132,7 @@ class BatchWorld(ABC):
             return view
 
     def edit(self, batch_id: str, name_or_id: str, result: JsonObject, /) -> None:
-        """A person replaces a file's result, by the file's name or id: it is processed from then on."""
+        """Replace a file's result, as a person does who corrects it; the file is processed from then on."""
         with self.context.hold_lock():
             batch = self._find_batch(batch_id)
             file = next((file for file in batch.files if file.has_name_or_id(name_or_id)), None)
@@ -123,7 +143,7 @@ class BatchWorld(ABC):
             self._handle_file_change(batch, file)
 
     def delete(self, template_id: str, batch_id: str | None = None, file_id: str | None = None) -> None:
-        """Deletes a template, a batch or the files with one id, for good. A batch stays when its last file goes."""
+        """Delete a template, a batch, or the files with one id; a batch outlives its last file."""
         with self.context.hold_lock():
             template_batches = self._find_template_batches(template_id)
             if batch_id is None:
@@ -140,10 +160,10 @@ class BatchWorld(ABC):
                 files[:] = [file for file in files if file.file_id != file_id]
 
     def build_batches_map(self, template_id: str) -> JsonObject:
-        """The map of a template's batches by their ids, sorted by them as the backend's keys seem to be (a guess).
+        """Return the map of a template's batches by their ids, sorted by id (a guess).
 
-        Its keys `filesNo`, `origin`, `startTime`, `status` are seen in public clients. That `status` is `processing`
-        until all files are finished, and `processed` even if all of them failed, is a guess.
+        Its keys `filesNo`, `origin`, `startTime` and `status` are seen in public clients. That `status` is
+        `processing` until all files are finished, and `processed` even if all of them failed, is a guess.
         """
         with self.context.hold_lock():
             now = self.context.timestamp()
@@ -153,9 +173,12 @@ class BatchWorld(ABC):
             }
 
     def summarize(self) -> JsonObject:
+        """Return the templates, their batches and the number of files."""
         with self.context.hold_lock():
             now = self.context.timestamp()
-            files = [file for batch in self._batches.values() for file in batch.files]
+            files: list[File] = []
+            for batch in self._batches.values():
+                files += batch.files
             return {
                 "templates": {
                     template_id: {"name": self.get_template_name(template_id), "batches": list(template_batches)}
@@ -166,18 +189,19 @@ class BatchWorld(ABC):
             }
 
     @abstractmethod
-    def get_template_name(self, template_id: str) -> str: ...
+    def get_template_name(self, template_id: str) -> str:
+        """Return the name of a template."""
 
     @abstractmethod
     def _draw_result(self, template_id: str, file_name: str, /) -> JsonObject:
-        """A result for a file of which nothing was said."""
+        """Return a drawn result, for a file that the caller gave none."""
 
     @abstractmethod
     def _forget_template(self, template_id: str) -> None: ...
 
     @abstractmethod
     def _handle_file_change(self, batch: Batch, file: File) -> None:
-        """Called when a file was uploaded or edited."""
+        """React to a file that was uploaded or edited."""
 
     def _find_batch(self, batch_id: str) -> Batch:
         try:

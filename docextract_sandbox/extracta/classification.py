@@ -1,4 +1,4 @@
-"""The world of document classification: templates with types, some of which are linked to extraction templates."""
+"""The world of document classification: templates with types that may refer to extraction templates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from .extraction import ExtractionWorld
 from .files import Batch, ExtractionReference, File, FileStatus, NewFile
 
 FORWARDED_ORIGIN = "documentClassification"
-"""A guess: no source tells the `origin` of a batch that classification made."""
+"""`origin` of an extraction batch that classification created (a guess: no source shows it)."""
 
 
 @dataclass(frozen=True)
 class DocumentType:
-    """One type of a classification template; files of a linked type go on to that extraction template."""
+    """One type of a classification template; files of a type with `extraction_id` are forwarded to that template."""
 
     name: str
     description: str = ""
@@ -25,6 +25,7 @@ class DocumentType:
     extraction_id: str | None = None
 
     def to_json(self) -> JsonObject:
+        """Return the type as the API returns it."""
         type_json: JsonObject = {
             "name": self.name,
             "description": self.description,
@@ -35,13 +36,18 @@ class DocumentType:
 
 @dataclass(frozen=True)
 class ClassificationTemplate:
+    """A classification template; `created_ms` is in epoch milliseconds."""
+
     name: str
     description: str
     created_ms: int
     document_types: tuple[DocumentType, ...]
 
     def find_extraction_id(self, type_name: object) -> str | None:
-        """The extraction template of a type. Answers write types in lower case where templates have capitals."""
+        """Return the extraction template of a type, or None.
+
+        Case is ignored: results write types in lower case where templates have capitals.
+        """
         for known_type in self.document_types:
             if isinstance(type_name, str) and known_type.name.lower() == type_name.lower():
                 return known_type.extraction_id
@@ -49,7 +55,7 @@ class ClassificationTemplate:
 
 
 class ClassificationWorld(BatchWorld):
-    """Classification templates by id."""
+    """Classification templates by id, and the files to forward to extraction."""
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class ClassificationWorld(BatchWorld):
         fake_documents: FakeDocuments,
         extraction_world: ExtractionWorld,
     ) -> None:
+        """Start without templates; classified files are forwarded to `extraction_world`."""
         super().__init__(context, account, fake_documents)
         self._extraction_world = extraction_world
         self._templates: dict[str, ClassificationTemplate] = {}
@@ -73,7 +80,7 @@ class ClassificationWorld(BatchWorld):
         description: str = "",
         created_ms: int | None = None,
     ) -> str:
-        """A new template; `created_at` is in epoch milliseconds (None: now)."""
+        """Create a template and return its id; `created_ms` is in epoch milliseconds (None: now)."""
         with self.context.hold_lock():
             now_ms = self.context.now_ms()
             new_id = classification_id or make_push_id(now_ms, self.context.random)
@@ -87,6 +94,7 @@ class ClassificationWorld(BatchWorld):
     def update(
         self, classification_id: str, name: str, description: str, document_types: Sequence[DocumentType]
     ) -> None:
+        """Replace a template; existing results stay as they are."""
         with self.context.hold_lock():
             created_ms = self.get_template(classification_id).created_ms
             self._templates[classification_id] = ClassificationTemplate(
@@ -94,12 +102,13 @@ class ClassificationWorld(BatchWorld):
             )
 
     def get_template(self, classification_id: str) -> ClassificationTemplate:
+        """Return a template."""
         with self.context.hold_lock():
             self._find_template_batches(classification_id)
             return self._templates[classification_id]
 
     def build_details(self, classification_id: str) -> JsonObject:
-        """`classificationDetails` without batches."""
+        """Return `classificationDetails` without batches."""
         template = self.get_template(classification_id)
         return {
             "createdAt": template.created_ms,
@@ -109,13 +118,14 @@ class ClassificationWorld(BatchWorld):
         }
 
     def get_template_name(self, template_id: str) -> str:
+        """Return the name of a template."""
         return self._templates[template_id].name
 
     def _draw_result(self, template_id: str, file_name: str, /) -> JsonObject:
-        """The page's example writes in lower case what templates write with a capital."""
-        return self.fake_documents.draw_classification(
-            [document_type.name.lower() for document_type in self._templates[template_id].document_types], file_name
-        )
+        """Return a drawn classification, in lower case as in the example of "Get results"."""
+        document_types = self._templates[template_id].document_types
+        type_names = [document_type.name.lower() for document_type in document_types]
+        return self.fake_documents.draw_classification(type_names, file_name)
 
     def _forget_template(self, template_id: str) -> None:
         del self._templates[template_id]
@@ -129,7 +139,7 @@ class ClassificationWorld(BatchWorld):
         return template.find_extraction_id(file.result.get("documentType")) if template else None
 
     def _forward_classified_files(self) -> None:
-        """Uploads what has been classified meanwhile to the extraction templates of its types."""
+        """Upload files that have been classified to the extraction templates of their types."""
         if not self._unforwarded_files:
             return
         now = self.context.timestamp()
@@ -143,8 +153,12 @@ class ClassificationWorld(BatchWorld):
         return self._batches.get(batch.batch_id) is batch and any(stored_file is file for stored_file in batch.files)
 
     def _forward_file(self, batch: Batch, file: File) -> None:
-        """One extraction batch per classification batch and extraction template takes the file, as of its finish."""
+        """Upload a file to the extraction batch of its classification batch and its type's template.
+
+        The upload has the time at which the classification finished, also where the clock has moved on since.
+        """
         target_template_id = self._find_target_template_id(batch, file)
+        # The type may have changed or the template may be deleted since the file was classified.
         if target_template_id is None or not self._extraction_world.contains(target_template_id):
             return
         existing_batch_id = self._target_batch_ids.get((batch.batch_id, target_template_id))
@@ -161,20 +175,16 @@ class ClassificationWorld(BatchWorld):
 
 
 def parse_document_types(types_json: object) -> tuple[DocumentType, ...] | None:
-    """The document types of a request's `documentTypes`; None if it does not hold any, or something else."""
+    """Return the document types of a request's `documentTypes`; None if they are missing or malformed."""
     if not isinstance(types_json, list) or not types_json:
         return None
     document_types = []
     for type_json in types_json:
         if not isinstance(type_json, Mapping) or not isinstance(type_json.get("name"), str) or not type_json["name"]:
             return None
-        unique_words, extraction_id = type_json.get("uniqueWords"), type_json.get("extractionId")
-        document_types.append(
-            DocumentType(
-                type_json["name"],
-                str(type_json.get("description", "")),
-                tuple(str(word) for word in unique_words) if isinstance(unique_words, list) else (),
-                extraction_id if isinstance(extraction_id, str) and extraction_id else None,
-            )
-        )
+        raw_words, raw_id = type_json.get("uniqueWords"), type_json.get("extractionId")
+        unique_words = tuple(map(str, raw_words)) if isinstance(raw_words, list) else ()
+        extraction_id = raw_id if isinstance(raw_id, str) and raw_id else None
+        description = str(type_json.get("description", ""))
+        document_types.append(DocumentType(type_json["name"], description, unique_words, extraction_id))
     return tuple(document_types)

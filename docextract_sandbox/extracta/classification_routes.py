@@ -13,18 +13,20 @@ _RESULTS_ENDPOINT = "extracta.getResults"
 
 
 def make_error() -> ApiError:
-    """Documented on "Get results" of classification; that all that can go wrong gets it is a guess."""
+    """Return the error documented on classification's "Get results"; that every failure gets it is a guess."""
     return ApiError(400, {"status": "error", "message": "Internal server error"})
 
 
 class ClassificationRoutes:
-    """Each method answers one operation."""
+    """The handlers of the operations, one method each."""
 
     def __init__(self, world: ClassificationWorld, access_control: AccessControl) -> None:
+        """Serve one world."""
         self._world = world
         self._access_control = access_control
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of classification."""
         operations: list[tuple[str, str, str, Callable[[ApiRequest], JsonObject]]] = [
             ("createClassification", "POST", "createClassification", self._create_classification),
             ("viewClassification", "POST", "viewClassification", self._view_classification),
@@ -93,7 +95,7 @@ class ClassificationRoutes:
         }
 
     def _upload_files(self, request: ApiRequest) -> JsonObject:
-        """As in extraction; that `status` is `uploaded` here too is a guess."""
+        """Upload files as in extraction; that `status` is `uploaded` here too is a guess."""
         classification_id, batch_id = _require_text(request, "classificationId"), request.get_text("batchId")
         if not request.upload_names:
             raise make_error()
@@ -127,7 +129,7 @@ class ClassificationRoutes:
         return body if is_waiting else {**body, "files": [self._render_file(file) for file in batch.files]}
 
     def _render_file(self, file: FileView) -> JsonObject:
-        """Documented, but for `error` and what a file in progress looks like: those are guesses after extraction."""
+        """Return a file's JSON as documented; `error` and files in progress are guesses after extraction."""
         file_json: JsonObject = {"fileId": file.file_id, "fileName": file.name, "status": file.status.value}
         if file.status is FileStatus.PROCESSING:
             file_json["status"] = self._world.context.switches.unknown_status or "processing"
@@ -135,6 +137,7 @@ class ClassificationRoutes:
             file_json["result"] = file.result
         if file.error is not None:
             file_json["error"] = file.error
+        # The connector syncs the extraction batch that this refers to, unless `follow_links` is off.
         if file.reference is not None and file.result is not None:
             file_json["extraction"] = {
                 "extractionId": file.reference.extraction_id,
@@ -153,7 +156,10 @@ class ClassificationRoutes:
         return {"status": "success", "message": "Batch deleted"}
 
     def _delete_files(self, request: ApiRequest) -> JsonObject:
-        """`deleteAll` is seen in public clients. That it tells of an emptied batch, which goes with it, is a guess."""
+        """Delete files, and their batch if it is empty then.
+
+        `deleteAll` is seen in public clients. That it reports an emptied batch, which is deleted too, is a guess.
+        """
         classification_id, batch_id = _require_text(request, "classificationId"), _require_text(request, "batchId")
         file_ids = (request.body or {}).get("fileIds")
         if not isinstance(file_ids, list) or not file_ids or not all(isinstance(item, str) for item in file_ids):

@@ -1,4 +1,4 @@
-"""Extracta documents to play with."""
+"""Extracta's demo documents."""
 
 from datetime import timedelta
 from math import inf
@@ -27,15 +27,16 @@ _MAIL_CONFIDENCE_TRENDS = {
 }
 _STUCK_AGE_IN_DAYS = 5.5
 _PENDING_SECONDS = 3600.0
-"""Seconds until what is pending finishes by itself: long enough to see it pending, unless the clock is hurried."""
+"""Seconds until pending documents finish by themselves: long enough that a user sees them pending in real time."""
 
 
 class DemoFiller:
-    """Fills the two worlds: the documents of some months first, then a few more each time."""
+    """A source of demo documents: twelve weeks at the first call, a few more at each later call."""
 
     def __init__(
         self, extraction_world: ExtractionWorld, classification_world: ClassificationWorld, random: Random
     ) -> None:
+        """Fill both worlds; `random` draws the earlier weeks."""
         self._extraction_world = extraction_world
         self._classification_world = classification_world
         self._random = random
@@ -44,6 +45,7 @@ class DemoFiller:
         self._file_count = 0
 
     def fill(self) -> None:
+        """Add demo documents to both worlds."""
         if self._template_ids_by_kind:
             self._add_documents()
         else:
@@ -79,7 +81,7 @@ class DemoFiller:
         )
 
     def _fill_earlier_weeks(self) -> None:
-        """A batch of invoices each week, receipts and mail now and then, and a batch that nobody gets done."""
+        """Add a batch of invoices each week, some batches of receipts and mail, and a batch that never finishes."""
         now = self._extraction_world.context.clock.now()
         history = OfficeHistory(self._random, now)
         for week in history.iter_weeks():
@@ -106,7 +108,7 @@ class DemoFiller:
         return {"confidence": history.draw_confidence(_MAIL_CONFIDENCE_TRENDS, kind, week), "documentType": kind}
 
     def _add_documents(self) -> None:
-        """New batches, and files for finished ones: all that a client can find without being told of new ids."""
+        """Add batches, and files to finished batches, that a client finds without new ids in its settings."""
         for kind in self._template_ids_by_kind:
             self._upload_batch(kind, 0, 2)
         invoice_template_id = self._template_ids_by_kind["invoice"]
@@ -124,7 +126,7 @@ class DemoFiller:
         self._classification_world.upload(classification_id, [self._make_file("resume", _PENDING_SECONDS)], batch)
 
     def _correct_invoice(self, batch_id: str) -> None:
-        """Documented: a person can edit a result. Here the last line of an invoice was none."""
+        """Edit an invoice as a person would, which is documented: remove its last line, rename its customer."""
         for file in self._extraction_world.get_batch(batch_id).files:
             lines = (file.result or {}).get("line_items")
             if isinstance(lines, list) and lines:

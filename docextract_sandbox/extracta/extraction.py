@@ -1,4 +1,4 @@
-"""The world of data extraction: templates with fields, and batches whose files are read by them."""
+"""The world of data extraction: templates with fields, and batches of files that they read."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +11,10 @@ from .files import Batch, File
 
 
 class ExtractionWorld(BatchWorld):
-    """Extraction templates by id. Their details are kept in the shape in which the API shows them."""
+    """Extraction templates by id, stored in the form in which the API returns them."""
 
     def __init__(self, context: SandboxContext, account: Account, fake_documents: FakeDocuments) -> None:
+        """Start without templates."""
         super().__init__(context, account, fake_documents)
         self._details: dict[str, JsonObject] = {}
 
@@ -24,9 +25,13 @@ class ExtractionWorld(BatchWorld):
         extraction_id: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> str:
-        """A new template. A field is a key, or a definition `{key, description, example?, type?, properties?, items?}`.
+        """Create a template and return its id.
 
-        `details` are further keys of `extractionDetails`, such as `language` and `options`.
+        Args:
+            name: Name of the template.
+            fields: Keys, or definitions `{key, description, example?, type?, properties?, items?}`.
+            extraction_id: Id of the template; None draws one.
+            details: Further keys of `extractionDetails`, such as `language` and `options`.
         """
         with self.context.hold_lock():
             new_id = extraction_id or make_push_id(self.context.now_ms(), self.context.random)
@@ -46,23 +51,25 @@ class ExtractionWorld(BatchWorld):
             return new_id
 
     def update(self, extraction_id: str, details: Mapping[str, object]) -> None:
-        """Replaces the keys of `extractionDetails` that are given; results that exist stay as they are."""
+        """Replace keys of `extractionDetails`; existing results stay as they are."""
         with self.context.hold_lock():
             self._find_template_batches(extraction_id)
             self._details[extraction_id] = {**self._details[extraction_id], **details}
 
     def get_details(self, extraction_id: str) -> JsonObject:
-        """`extractionDetails` without its batches."""
+        """Return `extractionDetails` without its batches."""
         with self.context.hold_lock():
             self._find_template_batches(extraction_id)
             return dict(self._details[extraction_id])
 
     def contains(self, extraction_id: str, batch_id: str | None = None) -> bool:
+        """Return whether a template exists, and holds the batch if the caller names one."""
         with self.context.hold_lock():
             template_batches = self._batches_by_template.get(extraction_id)
             return template_batches is not None and (batch_id is None or batch_id in template_batches)
 
     def get_template_name(self, template_id: str) -> str:
+        """Return the name of a template."""
         return str(self._details[template_id].get("name", ""))
 
     def _draw_result(self, template_id: str, _: str, /) -> JsonObject:
@@ -73,4 +80,4 @@ class ExtractionWorld(BatchWorld):
         del self._details[template_id]
 
     def _handle_file_change(self, batch: Batch, file: File) -> None:
-        """Nothing follows from a file of this product."""
+        """Do nothing: files of this product have no consequences elsewhere."""

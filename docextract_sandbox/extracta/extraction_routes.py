@@ -13,18 +13,23 @@ _RESULTS_ENDPOINT = "extracta.getBatchResults"
 
 
 def make_error() -> ApiError:
-    """Documented on "Get results". That unknown ids get it too is a guess; a public client's test saw them fail."""
+    """Return the error documented on "Get results".
+
+    That unknown ids get it too is a guess; a public client's test shows that they fail.
+    """
     return ApiError(400, {"error": "Invalid request"})
 
 
 class ExtractionRoutes:
-    """Each method answers one operation."""
+    """The handlers of the operations, one method each."""
 
     def __init__(self, world: ExtractionWorld, access_control: AccessControl) -> None:
+        """Serve one world."""
         self._world = world
         self._access_control = access_control
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of extraction."""
         operations: list[tuple[str, str, Callable[[ApiRequest], JsonObject]]] = [
             ("POST", "createExtraction", self._create_extraction),
             ("POST", "viewExtraction", self._view_extraction),
@@ -72,7 +77,7 @@ class ExtractionRoutes:
         extraction_id = _require_text(request, "extractionId")
         details = self._world.get_details(extraction_id)
         batches = self._world.build_batches_map(extraction_id)
-        # The map is optional in public clients; that it is absent without a batch is a guess.
+        # Public clients treat the map as optional; that it is absent for a template without batches is a guess.
         if batches and self._world.context.switches.extracta_batches:
             details["batches"] = batches
         return {"extractionId": extraction_id, "extractionDetails": details}
@@ -96,7 +101,7 @@ class ExtractionRoutes:
         return {"status": "deleted", "deletedAt": self._world.context.now_ms()}
 
     def _upload_files(self, request: ApiRequest) -> JsonObject:
-        """Documented: without `batchId` a new batch, with it files for that batch, which must exist."""
+        """Upload files to a new batch, or to the existing batch of `batchId`; both are documented."""
         extraction_id, batch_id = _require_text(request, "extractionId"), request.get_text("batchId")
         if not request.upload_names:
             raise make_error()
@@ -123,6 +128,7 @@ class ExtractionRoutes:
         body: JsonObject = {"extractionId": extraction_id, "batchId": batch_id}
         if file_id := request.get_text("fileId"):
             body["fileId"] = file_id
+        # Documented: a waiting batch has no `files`. The connector must not count such a response as empty or done.
         if not batch.is_finished and not switches.partial_batches:
             return {**body, "status": "waiting"}
         if switches.extracta_top_level_status:
@@ -133,7 +139,10 @@ class ExtractionRoutes:
         return [self._render_file(file) for file in batch.files]
 
     def _render_file(self, file: FileView) -> JsonObject:
-        """`fileName`, `status`, `result`, `url` are documented; `fileId` and `error` are seen in public clients."""
+        """Return a file's JSON.
+
+        `fileName`, `status`, `result` and `url` are documented; `fileId` and `error` are seen in public clients.
+        """
         switches = self._world.context.switches
         file_json: JsonObject = {"fileId": file.file_id} if switches.extracta_file_ids else {}
         file_json |= {"fileName": file.name, "status": file.status.value}
@@ -143,11 +152,12 @@ class ExtractionRoutes:
             file_json["result"] = file.result
         if file.error is not None:
             file_json["error"] = file.error
+        # A signed URL differs in every response; the connector must not count it as a change of the file.
         file_json["url"] = file.url or self._world.context.sign_url(file.name)
         return file_json
 
     def _get_credits(self, _: ApiRequest) -> JsonObject:
-        """Documented on "Get credits"."""
+        """Return the credits as documented on "Get credits"."""
         return {"status": "ok", "credits": self._world.account.credits}
 
 

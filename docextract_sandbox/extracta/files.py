@@ -1,4 +1,4 @@
-"""Files and batches of Extracta, as they are kept and as they are shown."""
+"""Files and batches of Extracta, as a world stores them and as the API returns them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from docextract_sandbox.context import JsonObject, to_datetime
 
 
 class FileStatus(str, Enum):
-    """`processed` is documented; `processing` and `failed` are seen in public clients."""
+    """The status of a file: `processed` is documented, the others are seen in public clients."""
 
     PROCESSING = "processing"
     PROCESSED = "processed"
@@ -17,7 +17,7 @@ class FileStatus(str, Enum):
 
 @dataclass(frozen=True)
 class ExtractionReference:
-    """Where in the extraction product a classified file went on to."""
+    """The extraction file that a classified file was forwarded to."""
 
     extraction_id: str
     batch_id: str
@@ -26,26 +26,26 @@ class ExtractionReference:
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file to upload. What is None is drawn from the sandbox's generator."""
+    """A file to upload; a duration, result or id of None is drawn from the sandbox's generator."""
 
     name: str
     duration_seconds: float | None = None
-    """From the upload until it is finished, on the sandbox's clock: 0 is at once, infinity never by itself."""
+    """Seconds of the sandbox's clock until the file is finished: 0 is at once, infinity never by itself."""
     result: JsonObject | None = None
     error: str | None = None
-    """The reason for which it fails."""
+    """The reason of its failure; None if it is read."""
     file_id: str | None = None
     page_count: int = 1
-    """One page costs one credit."""
+    """Number of pages; each costs one credit."""
     url: str | None = None
-    """A fixed address; None is a pre-signed link that differs in every answer."""
+    """A fixed URL; None is a pre-signed URL that differs in every response."""
     reference: ExtractionReference | None = None
-    """Of a classified file: where it went. Types that are linked to a template make their own."""
+    """Of a classified file: the file it was forwarded to. Types with an extraction template create their own."""
 
 
 @dataclass
 class File:
-    """A file as a world keeps it."""
+    """A file as a world stores it."""
 
     file_id: str
     name: str
@@ -56,17 +56,19 @@ class File:
     reference: ExtractionReference | None
 
     def get_status(self, now: float) -> FileStatus:
+        """Return the file's status at a time in seconds since 1970."""
         if now < self.ready_at:
             return FileStatus.PROCESSING
         return FileStatus.FAILED if self.error is not None else FileStatus.PROCESSED
 
     def has_name_or_id(self, name_or_id: str) -> bool:
+        """Return whether the file has this name or id."""
         return name_or_id in (self.file_id, self.name)
 
 
 @dataclass
 class Batch:
-    """A batch as a world keeps it; its files stay in the order of their upload."""
+    """A batch as a world stores it; its files stay in the order of their upload."""
 
     batch_id: str
     template_id: str
@@ -102,7 +104,7 @@ class BatchView:
 
 
 def view_batch(batch: Batch, now: float, file_id: str | None = None) -> BatchView:
-    """The batch as it is `now`, whole or only its files with one id."""
+    """Return the batch as it is `now`, with all files or with those of one id."""
     files = tuple(_view_file(file, now) for file in batch.files if file_id in (None, file.file_id))
     is_finished = all(file.ready_at <= now for file in batch.files)
     return BatchView(batch.template_id, batch.batch_id, to_datetime(batch.started_at), batch.origin, files, is_finished)

@@ -1,6 +1,6 @@
 """The examples on Extracta's two pages "Get results", value for value.
 
-The pages show placeholders such as `extractionId` for ids and `fileUrl` for links; they are the real values here.
+The pages show placeholders such as `extractionId` for ids and `fileUrl` for URLs; here these are the values.
 """
 
 from math import inf
@@ -18,7 +18,7 @@ WAITING_CLASSIFICATION_ID = "-OPXQuIrkHuA2QZkY-44"
 WAITING_BATCH_ID = "8pMpPs6SMPBpcnnznoaRz8bsj"
 
 _CREATED_MS = 1746482400000
-"""The examples have no times, but the id of the waiting one is of that evening (5 May 2025)."""
+"""Time of the examples, 5 May 2025: they show no times, but this one is encoded in the waiting example's push id."""
 
 _RESUME_RESULT: JsonObject = {
     "last_job_position": "Full-Stack Developer",
@@ -30,6 +30,7 @@ _RESUME_RESULT: JsonObject = {
 
 
 def load_seeds(extraction_world: ExtractionWorld, classification_world: ClassificationWorld) -> None:
+    """Add the examples to both worlds."""
     created_at = to_datetime(_CREATED_MS / 1000)
     extraction_world.create("Resumes", list(_RESUME_RESULT), EXTRACTION_ID)
     files = [
@@ -40,7 +41,8 @@ def load_seeds(extraction_world: ExtractionWorld, classification_world: Classifi
 
     document_types = [DocumentType("Invoice"), DocumentType("Resume", extraction_id=EXTRACTION_ID)]
     classification_world.create("Mail", document_types, CLASSIFICATION_ID, created_ms=_CREATED_MS)
-    # The page gives the first two files the same id. Its link leads to the extraction above.
+    # The page gives the first two files the same id; the connector must lose neither. The second refers to the
+    # extraction batch above.
     reference = ExtractionReference(EXTRACTION_ID, BATCH_ID, "fileId")
     files = [
         NewFile("File 1.pdf", 0, _make_classification(0.9, "invoice"), file_id="fileId1", url="fileUrl"),

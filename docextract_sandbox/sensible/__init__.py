@@ -1,4 +1,4 @@
-"""Sensible.so: extractions by document type in one list for an account, batches, portfolios, reviews."""
+"""Sensible.so: extractions by document type in one list per account, batches, portfolios and reviews."""
 
 from .api import SensibleApi
 from .extractions import BatchView, DocumentView, PortfolioPart, SensibleDocument, Status

@@ -1,4 +1,4 @@
-"""The door of Sensible's API, and the links behind which files are uploaded without its key."""
+"""Access control of Sensible's API: the key, rate limits, and signed URLs for uploads."""
 
 import hashlib
 from dataclasses import replace
@@ -8,20 +8,27 @@ from docextract_sandbox.context import SandboxContext
 
 API_KEY = "sandbox-sensible-key"
 UPLOAD_PATH = "/sensible/upload/EXTRACTION_UPLOAD/{account}/{upload}/EXTRACTION/{id}"
-"""The documented links end like this, with the extraction's id."""
+"""Path of a signed upload URL, which ends in the extraction's id as documented."""
 _ACCOUNT_ID = "c024cd1c-5f33-4a82-b2ea-2c807e44988b"
 _UPLOAD_URL_SECONDS = 900
-"""Seconds for which an upload's link can be used: worked out from a documented example."""
+"""Lifetime of an upload URL, computed from a documented example."""
 
 
 class AccessControl:
-    """Lets requests in, or refuses them with a sentence: documented, errors are plain text."""
+    """The checks that a request passes; as documented, errors are sentences in plain text."""
 
     def __init__(self, context: SandboxContext) -> None:
+        """Take clock and switches from `context`."""
         self._context = context
 
     def check_access(self, request: ApiRequest) -> None:
-        """The sentences are documented or seen in public clients. That reads can be refused with 429 is a guess."""
+        """Reject a request without the key, or beyond a limit that a switch sets.
+
+        The sentences are documented or seen in public clients. That reads can get 429 is a guess.
+
+        Raises:
+            ApiError: Status 401 or 429.
+        """
         if request.headers.get("authorization") != f"Bearer {API_KEY}":
             raise ApiError(401, "Unauthorized")
         switches = self._context.switches
@@ -33,12 +40,17 @@ class AccessControl:
             raise ApiError(429, "Free accounts are limited to 150 API calls per month.")
 
     def make_upload_url(self, base_url: str, batch_id: str, extraction_id: str) -> str:
+        """Return a signed URL to which a client uploads a file without the key."""
         path = UPLOAD_PATH.format(account=_ACCOUNT_ID, upload=batch_id, id=extraction_id)
         expires_at = int(self._context.timestamp()) + _UPLOAD_URL_SECONDS
         return f"{base_url}{path}?Expires={expires_at}&Signature={_sign(extraction_id, str(expires_at))}"
 
     def check_upload(self, request: ApiRequest) -> None:
-        """What the store behind the links answers is a guess."""
+        """Reject an upload whose signature is wrong or has expired; the form of this response is a guess.
+
+        Raises:
+            ApiError: Status 403.
+        """
         expires_at = request.query.get("Expires", "")
         if request.query.get("Signature") != _sign(request.path_params["id"], expires_at):
             raise ApiError(403, "The request signature does not match")

@@ -1,4 +1,4 @@
-"""Sensible as one API of the sandbox."""
+"""Sensible as an API of the sandbox."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,23 @@ from .world import SensibleWorld
 
 @dataclass(frozen=True)
 class _ReviewableAdapter(FlatWorldAdapter):
-    """The world as the control endpoints know worlds, with its reviews."""
+    """The world behind the interface of the control endpoints, with reviews."""
 
     world: SensibleWorld
 
     def review(self, document: str, status: str, data: JsonObject | None = None, /) -> None:
+        """Decide on a document under review, and replace its data if the caller passes any."""
         self.world.review(document, status, data)
 
 
 class SensibleApi:
-    """One host, one key, one world."""
+    """Sensible's host: one key and one world."""
 
     name = "sensible"
     base_path = "/sensible/v0"
 
     def __init__(self, context: SandboxContext) -> None:
+        """Create an empty world."""
         random = context.make_random(self.name)
         self._fake_documents = FakeDocuments(random)
         self.world = SensibleWorld(context, self._fake_documents)
@@ -37,21 +39,26 @@ class SensibleApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
+        """Return the key."""
         return {"api_key": API_KEY}
 
     @property
     def worlds(self) -> Mapping[str, World]:
+        """Return the world by the name that the control endpoints use."""
         return {"sensible": _ReviewableAdapter(self.world)}
 
     def list_endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints of Sensible."""
         return SensibleRoutes(self.world, self._fake_documents).list_endpoints()
 
     def load_seeds(self) -> None:
+        """Add the example of the page "Group extractions by batch ID"."""
         demo.load_seeds(self.world)
 
     def fill_demo(self) -> None:
+        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:
-        """Nothing need be told: the account's extractions and document types are listed."""
+        """Return no settings: the provider lists every extraction and document type of the account."""
         return {}

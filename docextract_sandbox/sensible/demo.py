@@ -1,4 +1,4 @@
-"""Sensible's documents to play with, and the example of its documentation."""
+"""Sensible's demo documents, and the example of its documentation."""
 
 from datetime import datetime, timedelta, timezone
 from random import Random
@@ -16,7 +16,7 @@ SEED_IDS = ("0b34ce99-bf15-4e0d-a391-b03e4c830414", "a122f739-3f4a-443d-bb70-718
 SEED_TYPE = "contracts"
 _SEED_CREATED_AT = datetime(2024, 1, 23, 19, 30, 41, 356_000, tzinfo=timezone.utc)
 _SEED_SECONDS = 700.228
-"""Until 2024-01-23T19:42:21.584Z."""
+"""Processing time of the example, until 2024-01-23T19:42:21.584Z."""
 
 _AGES_IN_DAYS = {
     "contracts": (29.3, 24.8, 19.2, 13.7, 8.4, 2.6, 0.9),
@@ -25,16 +25,16 @@ _AGES_IN_DAYS = {
 }
 _INVOICES_PER_WEEK = 5
 _UNDECIDED_WEEKS = 4
-"""Reviews of so many weeks are still to be decided."""
+"""Number of most recent weeks whose reviews have no decision yet."""
 _FORGOTTEN_AGE_IN_DAYS = 12.4
 _PENDING_SECONDS = 3600.0
-"""Seconds until what is pending finishes by itself: long enough to see it pending, unless the clock is hurried."""
+"""Seconds until pending documents finish by themselves: long enough that a user sees them pending in real time."""
 
 
 def load_seeds(world: SensibleWorld) -> None:
-    """The batch of the page "Group extractions by batch ID" once its first document is complete.
+    """Add the batch of the page "Group extractions by batch ID", with its first document complete.
 
-    Its times and ids are the page's; its `parsed_document` is cut there, so it is drawn here.
+    Times and ids are those of the page. The page abridges the `parsed_document`, so it is drawn.
     """
     world.add_document_type(SEED_TYPE)
     documents = [
@@ -46,9 +46,10 @@ def load_seeds(world: SensibleWorld) -> None:
 
 
 class DemoFiller:
-    """Fills the world: the documents of some months first, then a few more each time."""
+    """A source of demo documents: twelve weeks at the first call, a few more at each later call."""
 
     def __init__(self, world: SensibleWorld, fake_documents: FakeDocuments, random: Random) -> None:
+        """Fill one world; `random` draws the earlier weeks."""
         self._world = world
         self._fake_documents = fake_documents
         self._random = random
@@ -58,6 +59,7 @@ class DemoFiller:
         self._file_count = 0
 
     def fill(self) -> None:
+        """Add demo documents."""
         if self._batch_ids:
             self._add_documents()
         else:
@@ -90,15 +92,15 @@ class DemoFiller:
         self._fill_earlier_weeks()
 
     def _finish_seeds(self) -> None:
-        """Upload the page's second document in 2024 as well.
+        """Upload the second document of the page's example, which the page shows waiting.
 
-        The page shows it waiting. In a world of the last months it would be the one document that is stuck for years.
+        In a demo of twelve weeks it would be the only document that has been stuck for years.
         """
         if SEED_IDS[1] in self._world.extraction_ids:
             self._world.upload(SEED_BATCH_ID, 1, uploaded_at=_SEED_CREATED_AT)
 
     def _fill_earlier_weeks(self) -> None:
-        """Invoices, of which the unsure ones are reviewed by people, and a batch of which one was never uploaded."""
+        """Add invoices, reviews of those with low confidence, and a batch with a document that was never uploaded."""
         now = self._world.context.clock.now()
         history = OfficeHistory(self._random, now)
         invoices = FakeInvoices(self._random, history)
@@ -106,10 +108,8 @@ class DemoFiller:
         for week in history.iter_weeks():
             for created_at in history.draw_times(week, _INVOICES_PER_WEEK):
                 parsed_document = invoices.make_parsed_document(week)
-                duration_seconds, error = (
-                    history.slow_down(week, self._fake_documents.draw_seconds()),
-                    history.draw_failure(week, FAILURE_REASONS),
-                )
+                duration_seconds = history.slow_down(week, self._fake_documents.draw_seconds())
+                error = history.draw_failure(week, FAILURE_REASONS)
                 is_unsure = error is None and needs_review(parsed_document)
                 file = self._make_file(
                     INVOICE_TYPE,
@@ -133,7 +133,7 @@ class DemoFiller:
             self._world.upload(forgotten_batch_id, index, uploaded_at=created_at + timedelta(minutes=1))
 
     def _add_documents(self) -> None:
-        """Some reviews are decided, with corrections, what waited is uploaded, and new documents come in."""
+        """Decide some reviews, with corrections, upload a waiting document, and add new documents."""
         if self._under_review_ids:
             self._world.review(self._under_review_ids.pop(0), "APPROVED")
         for decision, edit_document in (("APPROVED", drop_last_line), ("APPROVED", renumber), ("REJECTED", None)):
@@ -148,7 +148,7 @@ class DemoFiller:
         self._extract_file("contracts", 0, _PENDING_SECONDS)
 
     def _add_batch(self) -> None:
-        """Of three documents one is complete, one in progress, one not yet uploaded."""
+        """Add a batch with a complete document, one in progress, and one that is not uploaded yet."""
         files = [
             self._make_file("contracts", 0),
             self._make_file("contracts", _PENDING_SECONDS),

@@ -1,4 +1,4 @@
-"""Document types, extractions and batches of Sensible, as they are kept and as they are shown."""
+"""Document types, extractions and batches of Sensible, as the world stores them and as the API returns them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from docextract_sandbox.timeline import TimelineKey
 
 
 class Status(str, Enum):
-    """All four are documented."""
+    """The status of an extraction; all four are documented."""
 
     WAITING = "WAITING"
-    """The row is there, its file has not been uploaded yet."""
+    """The extraction exists, but its file has not been uploaded yet."""
     PROCESSING = "PROCESSING"
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
@@ -21,12 +21,12 @@ class Status(str, Enum):
 
 NEEDS_REVIEW = "NEEDS_REVIEW"
 DECISIONS = ("APPROVED", "REJECTED")
-"""Documented: both are final."""
+"""Review statuses of a decision, which is final as documented."""
 
 
 @dataclass(frozen=True)
 class PortfolioPart:
-    """One of the documents in a portfolio's file."""
+    """One document of a portfolio's file."""
 
     type_name: str
     parsed_document: JsonObject | None = None
@@ -35,27 +35,27 @@ class PortfolioPart:
 
 @dataclass(frozen=True)
 class SensibleDocument:
-    """A document to extract. What is None is drawn from the sandbox's generator, errors and reviews aside."""
+    """A document to extract; a duration, data or page count of None is drawn from the sandbox's generator."""
 
     name: str
     duration_seconds: float | None = None
-    """From its upload until it is finished, on the sandbox's clock: 0 is at once, infinity never by itself."""
+    """Seconds of the sandbox's clock from its upload until it is finished: 0 is at once, infinity never by itself."""
     parsed_document: JsonObject | None = None
-    """Its `parsed_document`."""
+    """Extracted data."""
     error: str | None = None
-    """The reason for which it fails."""
+    """The reason of its failure; None if it is read."""
     review: str | None = None
-    """`NEEDS_REVIEW`, if a person has to look at it once it is complete; of a portfolio at its first document."""
+    """`NEEDS_REVIEW` for a review once it is complete; of a portfolio its first document is reviewed."""
     portfolio: Sequence[str | PortfolioPart] | None = None
-    """The documents in this one file, by the names of their types."""
+    """The documents in this file, by the names of their types."""
     coverage: float | None = None
-    """None: the share of its fields that were found."""
+    """Reported coverage; None is the share of its fields with a value."""
     page_count: int | None = None
     extraction_id: str | None = None
     is_too_large: bool = False
-    """It is listed, but asking for it is answered with 413."""
+    """Whether it is listed, but a request for it gets 413."""
     is_purged: bool = False
-    """It is listed, but asking for it is answered with 404."""
+    """Whether it is listed, but a request for it gets 404."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class DocumentType:
 
 @dataclass
 class Part:
-    """What was extracted as one document of one type: a portfolio has several of them."""
+    """The extracted data of one document; a portfolio has several."""
 
     document_type: DocumentType
     parsed_document: JsonObject
@@ -84,7 +84,7 @@ class Part:
 
 @dataclass(slots=True)
 class Extraction:
-    """An extraction as the world keeps it."""
+    """An extraction as the world stores it."""
 
     extraction_id: str
     name: str
@@ -93,7 +93,7 @@ class Extraction:
     created_ms: int
     duration_seconds: float
     ready_at: float
-    """Infinity until its file is uploaded."""
+    """Time at which it is finished, in seconds since 1970; infinity until its file is uploaded."""
     is_uploaded: bool
     error: str | None
     page_count: int
@@ -102,20 +102,23 @@ class Extraction:
     is_too_large: bool
     is_purged: bool
     make_parts: Callable[[], list[Part]]
-    """Makes its parts, called once and only when someone looks: a long history costs little."""
+    """Builds its parts, at the first read only, so that a long history costs little."""
     cached_parts: list[Part] | None = None
 
     @property
     def timeline_key(self) -> TimelineKey:
+        """Return the extraction's key in the timelines."""
         return self.created_ms, self.extraction_id
 
     @property
     def parts(self) -> list[Part]:
+        """Return the parts, which are built at the first call."""
         if self.cached_parts is None:
             self.cached_parts = self.make_parts()
         return self.cached_parts
 
     def get_status(self, now: float) -> Status:
+        """Return the status at a time in seconds since 1970."""
         if not self.is_uploaded:
             return Status.WAITING
         if now < self.ready_at:
@@ -123,11 +126,14 @@ class Extraction:
         return Status.COMPLETE if self.error is None else Status.FAILED
 
     def mark_uploaded(self, uploaded_at: float) -> None:
+        """Start the processing at a time in seconds since 1970."""
         self.is_uploaded, self.ready_at = True, uploaded_at + self.duration_seconds
 
 
 @dataclass
 class Batch:
+    """A batch as the world stores it."""
+
     batch_id: str
     description: str
     extraction_ids: list[str]
@@ -147,7 +153,7 @@ class PartView:
 
 @dataclass(frozen=True)
 class DocumentView:
-    """An extraction at one moment. There are no parts unless it is complete."""
+    """An extraction at one moment; it has no parts until it is complete."""
 
     extraction_id: str
     name: str
@@ -166,31 +172,34 @@ class DocumentView:
 
     @property
     def parsed_document(self) -> JsonObject | None:
-        """Of the first part; a document that is no portfolio has no other."""
+        """Return the data of the first part, the only one unless this is a portfolio."""
         return self.parts[0].parsed_document if self.parts else None
 
     @property
     def review(self) -> str | None:
+        """Return the review status of the first part."""
         return self.parts[0].review if self.parts else None
 
     @property
     def coverage(self) -> float | None:
-        """Of a portfolio it is the mean: a guess."""
+        """Return the coverage; that a portfolio has the mean of its parts is a guess."""
         return round(sum(part.coverage for part in self.parts) / len(self.parts), 4) if self.parts else None
 
 
 @dataclass(frozen=True)
 class BatchView:
+    """A batch at one moment."""
+
     batch_id: str
     description: str
     extraction_ids: tuple[str, ...]
     waiting_count: int
-    """How many of its documents have not been uploaded. That the API's counter means these is a guess."""
+    """Number of documents that have not been uploaded; that the API's `waiting` counts these is a guess."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which extractions to list. What is None or empty lets all of them pass."""
+    """The extractions to list; an attribute that is None or empty excludes none."""
 
     first_key: TimelineKey | None = None
     end_key: TimelineKey | None = None
@@ -203,7 +212,10 @@ class Filter:
     max_coverage: float = inf
 
     def is_match(self, view: DocumentView) -> bool:
-        """That a portfolio passes if one of its documents does, and that coverages are inclusive, are guesses."""
+        """Return whether an extraction passes the filter.
+
+        That a portfolio passes if one of its documents does, and that coverages are inclusive, are guesses.
+        """
         document_types, reviews = view.document_types, [part.review for part in view.parts]
         return (
             (not self.type_ids or any(document_type.type_id in self.type_ids for document_type in document_types))
@@ -222,7 +234,7 @@ class Filter:
 
 
 def view_extraction(extraction: Extraction, now: float) -> DocumentView:
-    """The extraction as it is `now`."""
+    """Return the extraction as it is `now`, in seconds since 1970."""
     status = extraction.get_status(now)
     parts: tuple[PartView, ...] = ()
     if status is Status.COMPLETE:
@@ -238,6 +250,7 @@ def view_extraction(extraction: Extraction, now: float) -> DocumentView:
             for part in extraction.parts
         )
     is_finished = status in (Status.COMPLETE, Status.FAILED)
+    error = extraction.error if status is Status.FAILED else None
     return DocumentView(
         extraction.extraction_id,
         extraction.name,
@@ -246,7 +259,7 @@ def view_extraction(extraction: Extraction, now: float) -> DocumentView:
         extraction.environment,
         extraction.created_ms,
         round(extraction.ready_at * 1000) if is_finished else None,
-        extraction.error if status is Status.FAILED else None,
+        error,
         extraction.page_count,
         extraction.is_portfolio,
         extraction.batch_id,

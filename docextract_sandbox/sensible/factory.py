@@ -1,4 +1,4 @@
-"""How extractions of Sensible come about: from what a caller gives, or in great numbers."""
+"""A factory of Sensible extractions, single ones and long histories."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,13 +11,14 @@ from .extractions import DocumentType, Extraction, Part, PortfolioPart, Sensible
 from .fake_documents import FakeDocuments
 
 _SAMPLE_COUNT = 61
-"""So many different papers does a long history consist of; a reference of its own tells each of its rows apart."""
+"""Number of different documents in a long history, whose rows differ by their field `reference`."""
 
 
 class ExtractionFactory:
-    """Fills in what is not given from the sandbox's generator."""
+    """A factory that draws the values that the caller leaves out."""
 
     def __init__(self, fake_documents: FakeDocuments, find_type: Callable[[str], DocumentType]) -> None:
+        """Draw values from `fake_documents`; `find_type` returns a document type by its name."""
         self._fake_documents = fake_documents
         self._find_type = find_type
 
@@ -29,7 +30,7 @@ class ExtractionFactory:
         created_ms: int,
         batch_id: str | None,
     ) -> Extraction:
-        """A row that still waits for its file."""
+        """Return an extraction whose file has not been uploaded yet."""
         duration_seconds = (
             self._fake_documents.draw_seconds()
             if new_document.duration_seconds is None
@@ -57,7 +58,15 @@ class ExtractionFactory:
     def make_history(
         self, document_type: DocumentType, count: int, first_ms: int, step_seconds: float, now: float
     ) -> list[Extraction]:
-        """Rows that are complete `now`."""
+        """Return a long history of extractions that are complete `now`.
+
+        Args:
+            document_type: The type of all documents.
+            count: Number of extractions.
+            first_ms: Creation time of the first extraction, in milliseconds since 1970.
+            step_seconds: Seconds between two extractions.
+            now: The sandbox's time in seconds since 1970; no extraction completes after it.
+        """
         samples: list[JsonObject] = []
         document_types, draw_uuid, step_ms = (document_type,), self._fake_documents.draw_uuid, step_seconds * 1000
         rows = []
@@ -86,7 +95,10 @@ class ExtractionFactory:
         return rows
 
     def _make_parts(self, new_document: SensibleDocument, document_type: DocumentType) -> list[Part]:
-        """A portfolio's documents follow each other in its file; `startPage` and `endPage` are zero-based (a guess)."""
+        """Return the parts of an extraction, one for each document of a portfolio.
+
+        The documents of a portfolio follow each other in its file; that pages count from zero is a guess.
+        """
         if new_document.portfolio is None:
             parsed_document = (
                 self._fake_documents.make_parsed_document(document_type.name)
@@ -100,11 +112,9 @@ class ExtractionFactory:
         parts: list[Part] = []
         page_count = max(1, (new_document.page_count or 2 * len(new_document.portfolio)) // len(new_document.portfolio))
         for index, portfolio_item in enumerate(new_document.portfolio):
-            portfolio_part = (
-                PortfolioPart(portfolio_item, review=new_document.review if index == 0 else None)
-                if isinstance(portfolio_item, str)
-                else portfolio_item
-            )
+            portfolio_part = portfolio_item
+            if isinstance(portfolio_part, str):
+                portfolio_part = PortfolioPart(portfolio_part, review=new_document.review if index == 0 else None)
             part_type = self._find_type(portfolio_part.type_name)
             parsed_document = (
                 self._fake_documents.make_parsed_document(portfolio_part.type_name)
@@ -126,7 +136,7 @@ class ExtractionFactory:
 
     def _make_sample_parts(self, document_type: DocumentType, samples: list[JsonObject], number: int) -> list[Part]:
         if not samples:
-            # A generator of its own: when a history is first looked at must not change what is drawn elsewhere.
+            # A separate generator: the time of the first read must not change the draws of other documents.
             fake_documents = FakeDocuments(Random(document_type.name))
             samples += [fake_documents.make_parsed_document(document_type.name) for _ in range(_SAMPLE_COUNT)]
         reference = {"value": f"R-{number:07d}", "type": "string"}

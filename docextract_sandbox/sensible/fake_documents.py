@@ -1,4 +1,4 @@
-"""What Sensible would read from plausible papers: every documented shape of a field, from a seeded generator."""
+"""Invented documents for Sensible from a seeded generator, with every documented form of a field."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,15 +13,16 @@ _STREETS = ("12 Harbour Street\nBristol", "Lindenweg 4\nHamburg", "201 Mill Road
 _CLAUSES = ("Term and termination", "Confidentiality", "Liability", "Payment", "Governing law")
 _CAUSES = ("water damage", "collision", "theft", "hail")
 _SIGNALS = ("confident_answer", "multiple_possible_answers", "answer_may_be_incomplete", "inferred_answer")
-"""Four of the nine that are documented."""
+"""Four of the nine documented confidence signals."""
 FAILURE_REASONS = ("The document has no readable pages", "The document is protected by a password")
 _ABSENCE_RATE = 0.2
 
 
 class FakeDocuments:
-    """Draws from the one generator that it is given, so that the same calls give the same papers."""
+    """A source of invented documents; the same seed and the same calls give the same documents."""
 
     def __init__(self, random: Random) -> None:
+        """Draw from `random` only."""
         self._random = random
         self._makers_by_kind: dict[str, Callable[[], JsonObject]] = {
             "contract": self._make_contract,
@@ -30,22 +31,25 @@ class FakeDocuments:
         }
 
     def draw_uuid(self) -> str:
-        """Written out by hand: the standard library's way takes several times as long, and histories are long."""
+        """Return a random UUID (version 4)."""
+        # Formatted here: `uuid.UUID` takes several times as long, and histories have many ids.
         digits = f"{self._random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
     def draw_seconds(self) -> float:
-        """How long reading a document takes: a guess. The documented example took almost 12 minutes."""
+        """Return the processing time of a document in seconds (a guess: the documented example took 12 minutes)."""
         return round(self._random.uniform(10, 60), 3)
 
     def draw_page_count(self) -> int:
+        """Return a number of pages."""
         return self._random.randint(1, 8)
 
     def draw_failure(self) -> str:
+        """Return a reason of a failure."""
         return self._random.choice(FAILURE_REASONS)
 
     def make_parsed_document(self, type_name: str) -> JsonObject:
-        """A `parsed_document` for a document of that type: of the kind that its name has in it, else of any."""
+        """Return a `parsed_document` of the kind that the type's name holds, else of a kind fixed by its name."""
         document_kinds = list(self._makers_by_kind)
         document_kind = next(
             (candidate for candidate in document_kinds if candidate in type_name.lower()),
@@ -65,16 +69,14 @@ class FakeDocuments:
             "signatories": [
                 _make_field([person], "name") for person in self._random.sample(_PEOPLE, self._random.randint(1, 3))
             ],
-            "clauses": [
-                {
-                    "title": _make_field(title, "string"),
-                    "page": _make_field(self._random.randint(1, 8), "number"),
-                    "amendments": [
-                        {"date": _make_field(self._draw_date(), "date")} for _ in range(self._random.randint(0, 2))
-                    ],
-                }
-                for title in self._random.sample(_CLAUSES, 2)
-            ],
+            "clauses": [self._make_clause(title) for title in self._random.sample(_CLAUSES, 2)],
+        }
+
+    def _make_clause(self, title: str) -> JsonObject:
+        return {
+            "title": _make_field(title, "string"),
+            "page": _make_field(self._random.randint(1, 8), "number"),
+            "amendments": [{"date": _make_field(self._draw_date(), "date")} for _ in range(self._random.randint(0, 2))],
         }
 
     def _make_tax_form(self) -> JsonObject:
@@ -131,11 +133,11 @@ class FakeDocuments:
         return {**_make_field(value, value_type), "confidenceSignal": self._random.choice(_SIGNALS)}
 
     def _drop_sometimes(self, field: JsonObject) -> JsonObject | None:
-        """Documented: a field that is not found is null as a whole."""
+        """Return a field or None: as documented a field that is not found is null as a whole."""
         return None if self._random.random() < _ABSENCE_RATE else field
 
     def _draw_date(self) -> str:
-        """Documented: dates are midnight, UTC."""
+        """Return a date as midnight UTC, the documented form."""
         day = date(2024, 1, 1) + timedelta(days=self._random.randint(0, 1000))
         return f"{day.isoformat()}T00:00:00.000Z"
 

@@ -1,4 +1,4 @@
-"""Invoices as Sensible reads them in the weeks before: some so unsurely that a person has to look at them."""
+"""Invoices of Sensible's demo history, some with confidences low enough for a review."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ from docextract_sandbox.history import ConfidenceTrend, OfficeHistory
 
 INVOICE_TYPE = "invoices"
 REVIEW_THRESHOLD = 0.65
-"""Below this a rule of the document type puts a document under review."""
+"""Confidence below which a rule of the document type puts a document under review."""
 _CONFIDENCE_TRENDS = {
     "invoice_number": ConfidenceTrend(0.98, 0.0, 0.008),
     "invoice_date": ConfidenceTrend(0.96),
@@ -22,14 +22,15 @@ _SIGNALS = ("confident_answer", "confident_answer", "inferred_answer", "answer_m
 
 
 class FakeInvoices:
-    """Draws from the generator that it is given."""
+    """A source of invoices; the same seed and the same calls give the same invoices."""
 
     def __init__(self, random: Random, history: OfficeHistory) -> None:
+        """Draw values from `random` and confidences from `history`."""
         self._random = random
         self._history = history
 
     def make_parsed_document(self, week: int) -> JsonObject:
-        """A `parsed_document`. `valueConfidence` is documented of a verbose configuration."""
+        """Return a `parsed_document` with `valueConfidence`, documented for verbose configurations."""
         prices = [round(self._random.uniform(4, 900), 2) for _ in range(self._random.randint(1, 3))]
         total = round(sum(prices) * 1.2, 2)
         month, day = self._random.randint(1, 9), self._random.randint(1, 28)
@@ -63,6 +64,7 @@ class FakeInvoices:
 
 
 def needs_review(parsed_document: JsonObject) -> bool:
+    """Return whether a confidence is below `REVIEW_THRESHOLD`."""
     confidences = [
         field["valueConfidence"]
         for field in parsed_document.values()
@@ -72,11 +74,11 @@ def needs_review(parsed_document: JsonObject) -> bool:
 
 
 def renumber(parsed_document: JsonObject) -> JsonObject:
-    """As a person leaves it: another number stands on the paper."""
+    """Return the data as a reviewer corrects it who reads another invoice number."""
     return {**parsed_document, "invoice_number": {"value": "10000", "type": "string"}}
 
 
 def drop_last_line(parsed_document: JsonObject) -> JsonObject:
-    """As a person leaves it: the last line was none."""
+    """Return the data as a reviewer corrects it who also removes a last line that is not one."""
     lines = parsed_document.get("line_items")
     return {**renumber(parsed_document), "line_items": lines[:-1] if isinstance(lines, list) else []}

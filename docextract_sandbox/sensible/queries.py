@@ -1,4 +1,4 @@
-"""The query of Sensible's list, read out of a request."""
+"""Parser of the query parameters of Sensible's list."""
 
 import base64
 import binascii
@@ -17,20 +17,25 @@ _USER_ID = "7f1d9f7a-3a0c-4c37-9a55-6f0b7f1f2f60"
 
 
 def make_bad_request(message: str) -> ApiError:
-    """Documented: a sentence in plain text. Most of the sentences are the sandbox's own."""
+    """Return an error in the documented form, plain text; most sentences are the sandbox's own."""
     return ApiError(400, message)
 
 
 def parse_filter(request: ApiRequest, now: datetime) -> Filter:
-    """Documented: both dates are inclusive; without them it is everything until now."""
+    """Return the filter of a request; as documented both dates are inclusive, and the default is all until now.
+
+    Raises:
+        ApiError: Status 400 for a parameter that is not valid.
+    """
     start, end = _parse_moment(request, "start_date"), _parse_moment(request, "end_date") or now
     if start is not None and start > end:
         raise make_bad_request("The start date must be before the end date")
     end_key = make_upper_key(to_milliseconds(end))
+    # The key of the token's extraction ends the page: rows with the same millisecond are neither lost nor repeated.
     if token := request.query.get("continuation_token"):
         end_key = min(end_key, _parse_token(token))
     return Filter(
-        # The first full millisecond that is not before the start.
+        # Documents have full milliseconds: round the start up to the next one.
         first_key=None if start is None else make_lower_key(to_milliseconds(start + timedelta(microseconds=999))),
         end_key=end_key,
         type_ids=_parse_words(request, "document_type_ids"),
@@ -44,7 +49,7 @@ def parse_filter(request: ApiRequest, now: datetime) -> Filter:
 
 
 def parse_limit(request: ApiRequest) -> int:
-    """Documented: 20 if nothing is said. A maximum is not known."""
+    """Return the page size, which is documented as 20 by default; a maximum is not documented."""
     text = request.query.get("limit", "")
     if not text:
         return DEFAULT_LIMIT
@@ -54,7 +59,7 @@ def parse_limit(request: ApiRequest) -> int:
 
 
 def make_token(view: DocumentView) -> str:
-    """Opaque to clients. A documented one decodes to these keys: the list goes on behind that extraction."""
+    """Return the token of the page behind an extraction; a documented token decodes to the same keys."""
     content = orjson.dumps({"id": view.extraction_id, "user": _USER_ID, "created": view.created_ms})
     return base64.b64encode(content).decode()
 
@@ -72,7 +77,7 @@ def _parse_moment(request: ApiRequest, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        # Python before 3.11 does not read the Z; what has no zone is taken for UTC (a guess).
+        # `fromisoformat` does not accept the Z before Python 3.11. A time without a zone is UTC (a guess).
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise make_bad_request(f"The {name} must be a date-time such as 2026-03-09T08:14:08.000Z") from None

@@ -1,4 +1,4 @@
-"""Sensible's operations: the list, single documents, batches with their uploads, document types, reviews."""
+"""Sensible's operations: the list, single documents, batches with uploads, document types and reviews."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -15,20 +15,22 @@ from .shapes import ResponseRenderer
 from .world import SensibleWorld
 
 MAX_BATCH_SIZE = 5000
-"""Documented."""
+"""Documented maximum of documents in a batch."""
 
 
 class SensibleRoutes:
-    """Each method answers one operation."""
+    """The handlers of the operations, one method each."""
 
     def __init__(self, world: SensibleWorld, fake_documents: FakeDocuments) -> None:
+        """Serve one world."""
         self._world = world
         self._fake_documents = fake_documents
         self._access_control = AccessControl(world.context)
         self._renderer = ResponseRenderer(world.context)
 
     def list_endpoints(self) -> Sequence[Endpoint]:
-        """Upload links are asked for with PUT in the page's text and with GET in its example."""
+        """Return the endpoints of Sensible."""
+        # The page on upload URLs has PUT in its text and GET in its example: accept both.
         operations: list[tuple[str, str, str, Callable[[ApiRequest], object]]] = [
             ("extractions", "GET", "/extractions", self._list_extractions),
             ("review", "PUT", "/extractions/{id}", self._review_extraction),
@@ -60,7 +62,7 @@ class SensibleRoutes:
 
     def _guard_handler(self, handler: Callable[[ApiRequest], object]) -> Callable[[ApiRequest], ApiResponse]:
         def handle_request(request: ApiRequest) -> ApiResponse:
-            """That what is unknown gets 404 is a guess, configurations aside."""
+            """Check access, then call the handler; that an unknown id gets 404 is a guess."""
             self._access_control.check_access(request)
             try:
                 return ApiResponse(handler(request), text_as_json=True)
@@ -70,25 +72,27 @@ class SensibleRoutes:
         return handle_request
 
     def _list_extractions(self, request: ApiRequest) -> JsonObject:
-        """Documented: newest first; the token is null on the last page. `cutoff_date` is deprecated and null."""
+        """Return a page of extractions, newest first; as documented the token of the last page is null.
+
+        `cutoff_date` is documented as deprecated and null.
+        """
         switches, limit = self._world.context.switches, queries.parse_limit(request)
         if switches.sensible_endless != "no" and self._is_endless(request.query.get("document_type_ids", "")):
             return self._list_endlessly(switches.sensible_endless, limit, request.query.get("continuation_token", ""))
         list_filter = queries.parse_filter(request, self._world.context.clock.now())
+        # A page may be short or empty and carry a token: only a missing token may end the list for the connector.
         if switches.sensible_scan:
-            dated_views = self._world.iter_newest_first(
-                Filter(first_key=list_filter.first_key, end_key=list_filter.end_key)
-            )
+            date_filter = Filter(first_key=list_filter.first_key, end_key=list_filter.end_key)
+            dated_views = self._world.iter_newest_first(date_filter)
             scanned_views = list(islice(dated_views, switches.sensible_scan + 1))
             examined_views = scanned_views[: switches.sensible_scan]
             match_indexes = [index for index, view in enumerate(examined_views) if list_filter.is_match(view)][:limit]
-            # A page that is full ends with its last row, any other one where it stopped to look.
+            # A full page ends at its last row; a page that is not full ends where the scan stopped.
             last_index = match_indexes[-1] if len(match_indexes) == limit else len(examined_views) - 1
+            has_more = len(scanned_views) > last_index + 1
             return {
                 "extractions": [self._renderer.render_summary(examined_views[index]) for index in match_indexes],
-                "continuation_token": queries.make_token(examined_views[last_index])
-                if len(scanned_views) > last_index + 1
-                else None,
+                "continuation_token": queries.make_token(examined_views[last_index]) if has_more else None,
                 "cutoff_date": None,
             }
         views = list(islice(self._world.iter_newest_first(list_filter), limit + 1))
@@ -102,7 +106,7 @@ class SensibleRoutes:
         return type_ids in {"", *(document_type.type_id for document_type in self._world.document_types[:1])}
 
     def _list_endlessly(self, endless_mode: str, limit: int, token: str) -> JsonObject:
-        """Not documented, and no server's intention: what a fault of its paging would look like."""
+        """Return a page of a list that never ends, as a faulty server would."""
         page = int(token or 0) + 1
         rows: list[JsonObject] = []
         if endless_mode == "rows":
@@ -117,8 +121,12 @@ class SensibleRoutes:
         }
 
     def _get_document(self, request: ApiRequest) -> JsonObject:
-        """Documented: 413 for output of more than 6 MB. Its sentence, and 404 for expired content, are guesses."""
+        """Return one extraction; more than 6 MB of output gets 413, as documented.
+
+        The sentence of that error, and 404 for expired content, are guesses.
+        """
         view = self._world.get_document(request.path_params["id"])
+        # The list still shows both documents as complete, so the connector must ask again and not settle them.
         if view.is_purged:
             raise UnknownId(f"there is no extraction {view.extraction_id}")
         if view.is_too_large:
@@ -126,10 +134,10 @@ class SensibleRoutes:
         return self._renderer.render_document(view)
 
     def _review_extraction(self, request: ApiRequest) -> JsonObject:
-        """Documented is that reviewers use it, and that a decision is final. Its body and answer are guesses.
+        """Decide on an extraction under review.
 
-        `reviewStatus` is `APPROVED` or `REJECTED`, `parsed_document` what the reviewer made of it; one of them may be
-        left out.
+        The operation, and that a decision is final, are documented; request and response bodies are guesses:
+        `reviewStatus` is `APPROVED` or `REJECTED`, `parsed_document` the corrected data, and one may be left out.
         """
         view, body = self._world.get_document(request.path_params["id"]), request.body or {}
         decision, parsed_document = body.get("reviewStatus", NEEDS_REVIEW), body.get("parsed_document")
@@ -145,9 +153,9 @@ class SensibleRoutes:
         return self._renderer.render_document(self._world.get_document(view.extraction_id))
 
     def _create_batch(self, request: ApiRequest) -> str:
-        """Documented: the answer is the batch's id, nothing else.
+        """Create a batch; as documented the response is the batch's id alone.
 
-        That a file whose name has "damaged" in it cannot be read is the sandbox's own rule.
+        That a file with "damaged" in its name fails is a rule of the sandbox.
         """
         body = request.body or {}
         names, portfolio = body.get("documentNames"), body.get("portfolioDocTypes")
@@ -161,21 +169,18 @@ class SensibleRoutes:
         known_types = {document_type.name for document_type in self._world.document_types}
         if not known_types.issuperset(type_names):
             raise make_bad_request("Specified document type does not exist")
-        documents = [
-            SensibleDocument(
-                name,
-                error=self._fake_documents.draw_failure() if "damaged" in name else None,
-                portfolio=None if portfolio is None else type_names,
-            )
-            for name in names
-        ]
+        part_names = None if portfolio is None else type_names
+        documents: list[str | SensibleDocument] = []
+        for name in names:
+            error = self._fake_documents.draw_failure() if "damaged" in name else None
+            documents.append(SensibleDocument(name, error=error, portfolio=part_names))
         return self._world.add_batch(documents, type_names[0], request.get_text("description") or "")
 
     def _get_batch(self, request: ApiRequest) -> JsonObject:
         return self._renderer.render_batch(self._world.get_batch(request.path_params["id"]))
 
     def _describe_batch(self, request: ApiRequest) -> JsonObject:
-        """The page names the key `description`; that the answer is the batch is a guess."""
+        """Replace a batch's description; the key is documented, that the response is the batch is a guess."""
         description = (request.body or {}).get("description")
         if not isinstance(description, str):
             raise make_bad_request("The description is required")
@@ -183,12 +188,9 @@ class SensibleRoutes:
         return self._get_batch(request)
 
     def _make_upload_urls(self, request: ApiRequest) -> list[str]:
-        """Documented: indices count from zero, and the last one is included (its example asks for 0 to 1)."""
-        batch, start, end = (
-            self._world.get_batch(request.path_params["id"]),
-            request.path_params["start"],
-            request.path_params["end"],
-        )
+        """Return upload URLs; as documented indices count from zero and the last one is included."""
+        batch = self._world.get_batch(request.path_params["id"])
+        start, end = request.path_params["start"], request.path_params["end"]
         if not (start.isdecimal() and end.isdecimal() and int(start) <= int(end) < len(batch.extraction_ids)):
             raise make_bad_request("The indices must be a range of the batch's documents")
         extraction_ids = batch.extraction_ids[int(start) : int(end) + 1]
@@ -198,7 +200,7 @@ class SensibleRoutes:
         ]
 
     def _receive_upload(self, request: ApiRequest) -> ApiResponse:
-        """Documented: no key is needed, and the answer is empty. What was sent is not looked at."""
+        """Receive an upload and ignore its content; as documented it needs no key, and the response is empty."""
         self._access_control.check_upload(request)
         self._world.receive_file(request.path_params["id"])
         return ApiResponse("")

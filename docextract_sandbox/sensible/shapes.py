@@ -1,4 +1,4 @@
-"""How Sensible writes extractions and batches: a summary in the list, all of it for one document."""
+"""JSON of Sensible's extractions and batches: summaries for the list, full documents for single reads."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,14 @@ _CAMEL_CASE_KEYS = {
 
 
 class ResponseRenderer:
-    """Keys are documented unless a docstring says otherwise."""
+    """A renderer of response bodies, with documented keys unless a docstring says otherwise."""
 
     def __init__(self, context: SandboxContext) -> None:
+        """Take the switches from `context`."""
         self._context = context
 
     def render_summary(self, view: DocumentView) -> JsonObject:
-        """A row of the list: never what was extracted, and no `batchId` that anyone documented."""
+        """Return a row of the list, without extracted data and without `batchId`, which is not documented there."""
         document_json = self._render_head(view) | self._render_result(view)
         if view.is_portfolio:
             document_json["documents"] = [
@@ -36,14 +37,16 @@ class ResponseRenderer:
             ]
         if view.status is Status.COMPLETE:
             reviews = [part.review for part in self._get_visible_parts(view)]
-            # One example has a list; the specification calls it nullable.
+            # One example shows a list; the specification says that it may be null.
             document_json["reviewStatuses"] = reviews if view.is_portfolio or reviews != [None] else None
+        # Without it the connector learns the batch of a document from the document itself, and its late value is a
+        # change.
         if view.batch_id is not None and self._context.switches.sensible_batch_id_in_list:
             document_json["batchId"] = view.batch_id
         return document_json
 
     def render_document(self, view: DocumentView) -> JsonObject:
-        """One extraction. Which keys are absent until it is complete is a guess, `completed` aside."""
+        """Return one extraction; which keys are absent until it is complete is a guess, except for `completed`."""
         document_json = {
             **self._render_head(view),
             "content_type": _guess_content_type(view.name),
@@ -58,6 +61,7 @@ class ResponseRenderer:
         return document_json
 
     def render_batch(self, view: BatchView) -> JsonObject:
+        """Return a batch."""
         batch_json: JsonObject = {
             "id": view.batch_id,
             "description": view.description,
@@ -68,7 +72,7 @@ class ResponseRenderer:
         return batch_json
 
     def render_document_type(self, document_type: DocumentType) -> JsonObject:
-        """The schema's keys are documented, its values here are guesses."""
+        """Return a document type; the keys of its schema are documented, their values are guesses."""
         return {
             "id": document_type.type_id,
             "name": document_type.name,
@@ -97,7 +101,7 @@ class ResponseRenderer:
         return {**document_json, "environment": view.environment, "document_name": view.name}
 
     def _render_result(self, view: DocumentView) -> JsonObject:
-        """What list and document tell alike of a finished extraction. One `charged` a document is a guess."""
+        """Return the keys that list and document share for a finished extraction; `charged` is a guess."""
         if view.status is Status.FAILED:
             return {"errors": [{"message": view.error, "type": "unexpected"}]}
         if view.status is not Status.COMPLETE:
@@ -119,7 +123,7 @@ class ResponseRenderer:
         return () if is_empty else view.parts
 
     def _render_errors(self, view: DocumentView) -> list[JsonObject]:
-        """The words are a guess."""
+        """Return the errors of a portfolio without documents or output; their text is a guess."""
         if not view.is_portfolio or self._context.switches.sensible_portfolios == "whole":
             return []
         return [{"message": "No document was found in the file", "type": "unexpected"}]
@@ -130,37 +134,40 @@ class ResponseRenderer:
             "configuration_version": part.document_type.configuration_version,
             **self._render_output(part),
         }
-        # Documented: absent when no review is needed.
+        # As documented, the key is absent unless a review is needed.
         return document_json if part.review is None else {"reviewStatus": part.review, **document_json}
 
     def _render_portfolio(self, view: DocumentView) -> JsonObject:
+        visible_parts = self._get_visible_parts(view)
         return {
-            "reviewStatuses": [part.review for part in self._get_visible_parts(view)],
-            "documents": [
+            "reviewStatuses": [part.review for part in visible_parts],
+            "documents": [self._render_portfolio_part(part) for part in visible_parts],
+        }
+
+    def _render_portfolio_part(self, part: PartView) -> JsonObject:
+        output: JsonObject | None = None
+        if self._context.switches.sensible_portfolios != "no_output":
+            validations = _build_validations([part])
+            output = self._apply_key_case(
                 {
-                    "documentType": part.document_type.name,
-                    "configuration": part.document_type.configuration,
-                    "configuration_version": part.document_type.configuration_version,
-                    "startPage": part.start_page,
-                    "endPage": part.end_page,
-                    "output": None
-                    if self._context.switches.sensible_portfolios == "no_output"
-                    else self._apply_key_case(
-                        {
-                            **self._render_output(part),
-                            "validations": _build_validations([part]),
-                            "validation_summary": _summarize_validations([part], len(_build_validations([part]))),
-                            "errors": [],
-                            "coverage": part.coverage,
-                        }
-                    ),
+                    **self._render_output(part),
+                    "validations": validations,
+                    "validation_summary": _summarize_validations([part], len(validations)),
+                    "errors": [],
+                    "coverage": part.coverage,
                 }
-                for part in self._get_visible_parts(view)
-            ],
+            )
+        return {
+            "documentType": part.document_type.name,
+            "configuration": part.document_type.configuration,
+            "configuration_version": part.document_type.configuration_version,
+            "startPage": part.start_page,
+            "endPage": part.end_page,
+            "output": output,
         }
 
     def _render_output(self, part: PartView) -> JsonObject:
-        """Documented: with `keepParsedDocument: false` the postprocessor's output is the only one."""
+        """Return a part's output; with `keepParsedDocument: false` only the postprocessor's, as documented."""
         output = _build_output(part)
         if self._context.switches.sensible_postprocessed:
             output["postprocessorOutput"] = output.pop("parsed_document")
@@ -177,7 +184,7 @@ class ResponseRenderer:
 
 
 def _build_output(part: PartView) -> JsonObject:
-    """The insides of `file_metadata` and `classification_summary` are plausible constants."""
+    """Return a part's output; the contents of `file_metadata` and `classification_summary` are invented."""
     found_count = sum(field is not None for field in part.parsed_document.values())
     return {
         "parsed_document": part.parsed_document,
@@ -194,7 +201,7 @@ def _build_output(part: PartView) -> JsonObject:
 
 
 def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> JsonObject:
-    """Each field that was not found has one warning."""
+    """Return the summary of validations, in which each field that was not found has one warning."""
     field_count = sum(len(part.parsed_document) for part in parts)
     return {
         "fields": field_count,
@@ -206,13 +213,16 @@ def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> Jso
 
 
 def _build_validations(parts: Sequence[PartView]) -> list[JsonObject]:
-    """The sandbox's one rule: a field that was not found is worth a warning."""
-    return [
-        {"description": f"{key} is present", "severity": "warning", "message": "The field was not found"}
-        for part in parts
-        for key, field in part.parsed_document.items()
-        if field is None
-    ]
+    """Return a warning for each field that was not found, the sandbox's only validation."""
+    validations: list[JsonObject] = []
+    for part in parts:
+        for key, field in part.parsed_document.items():
+            if field is None:
+                description = f"{key} is present"
+                validations.append(
+                    {"description": description, "severity": "warning", "message": "The field was not found"}
+                )
+    return validations
 
 
 def _guess_content_type(name: str) -> str:

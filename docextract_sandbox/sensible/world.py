@@ -1,4 +1,4 @@
-"""The world of Sensible: extractions of document types, in one list; some of them in batches, some under review."""
+"""The world of Sensible: one list of extractions, some of them in batches, some under review."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -25,9 +25,14 @@ from .fake_documents import FakeDocuments
 
 
 class SensibleWorld:
-    """Extractions by id, and in the order of their creation."""
+    """Extractions by id and in the order of their creation.
+
+    Attributes:
+        context: The shared state of the sandbox.
+    """
 
     def __init__(self, context: SandboxContext, fake_documents: FakeDocuments) -> None:
+        """Start without document types."""
         self.context = context
         self._fake_documents = fake_documents
         self._types_by_id: dict[str, DocumentType] = {}
@@ -36,32 +41,38 @@ class SensibleWorld:
         self._batches: dict[str, Batch] = {}
         self._timeline = Timeline()
         self._timelines_by_type: dict[str, Timeline] = {}
+        # Without the extractions of long histories. Those are complete and not under review, so a search for pending
+        # extractions or reviews need not scan them.
         self._individual_timeline = Timeline()
-        """All but those of long histories, which are complete and not under review: what is neither is found here."""
 
     @property
     def extraction_ids(self) -> list[str]:
-        """Of all extractions, in the order in which they were added."""
+        """Return the ids of all extractions, in the order they were added."""
         with self.context.hold_lock():
             return list(self._rows)
 
     @property
     def batch_ids(self) -> list[str]:
+        """Return the ids of all batches, in the order of their creation."""
         with self.context.hold_lock():
             return list(self._batches)
 
     @property
     def document_types(self) -> list[DocumentType]:
+        """Return all document types, in the order of their creation."""
         with self.context.hold_lock():
             return list(self._types_by_id.values())
 
     def add_document_type(self, name: str, type_id: str | None = None) -> str:
-        """A new document type with one configuration; returns its id."""
+        """Create a document type with one configuration, and return its id.
+
+        Raises:
+            ValueError: A document type with that name or id exists.
+        """
         with self.context.hold_lock():
             new_id = type_id or self._fake_documents.draw_uuid()
-            if new_id in self._types_by_id or any(
-                document_type.name == name for document_type in self._types_by_id.values()
-            ):
+            known_names = {document_type.name for document_type in self._types_by_id.values()}
+            if new_id in self._types_by_id or name in known_names:
                 raise ValueError(f"there is a document type {name} or one with its id already")
             now_ms = to_milliseconds(self.context.clock.now())
             configuration_id, version_id = self._fake_documents.draw_uuid(), self._fake_documents.draw_uuid()
@@ -77,7 +88,12 @@ class SensibleWorld:
         environment: str = "production",
         created_at: datetime | None = None,
     ) -> list[str]:
-        """New extractions with their files, all as of `created_at` (None: now); returns their ids."""
+        """Add extractions with uploaded files, all as of `created_at` (None: now), and return their ids.
+
+        Raises:
+            UnknownId: The document type does not exist.
+            ValueError: An extraction with that id exists.
+        """
         with self.context.hold_lock():
             rows = self._add_extractions(files, type_name, environment, created_at, None)
             for row in rows:
@@ -93,7 +109,12 @@ class SensibleWorld:
         batch_id: str | None = None,
         created_at: datetime | None = None,
     ) -> str:
-        """A new batch, all of whose documents wait for their upload; returns its id."""
+        """Create a batch of documents that wait for their uploads, and return its id.
+
+        Raises:
+            UnknownId: The document type does not exist.
+            ValueError: A batch or an extraction with that id exists.
+        """
         with self.context.hold_lock():
             new_id = batch_id or self._fake_documents.draw_uuid()
             if new_id in self._batches:
@@ -103,7 +124,11 @@ class SensibleWorld:
             return new_id
 
     def upload(self, batch_id: str, index_name_or_id: int | str, *, uploaded_at: datetime | None = None) -> str:
-        """Uploads one of a batch's documents, by its index or name or id; returns the extraction's id."""
+        """Upload one document of a batch, by its index, name or id; return the extraction's id.
+
+        Raises:
+            UnknownId: The batch or the document does not exist.
+        """
         with self.context.hold_lock():
             rows = [self._find_row(id_) for id_ in self._find_batch(batch_id).extraction_ids]
             matches = [
@@ -115,22 +140,28 @@ class SensibleWorld:
             return matches[0].extraction_id
 
     def receive_file(self, extraction_id: str, uploaded_at: datetime | None = None) -> None:
-        """Its file has come in. That a second one changes nothing is a guess."""
+        """Receive an extraction's file; that a second file changes nothing is a guess."""
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
             if not row.is_uploaded:
                 row.mark_uploaded((uploaded_at or self.context.clock.now()).timestamp())
 
     def set_description(self, batch_id: str, description: str) -> None:
+        """Replace the description of a batch."""
         with self.context.hold_lock():
             self._find_batch(batch_id).description = description
 
     def add_history(
         self, type_name: str, count: int, start: datetime, step_seconds: float, batch_size: int = 0
     ) -> list[str]:
-        """A long history at little cost: complete extractions, one every `step_seconds` from `start` on, until now.
+        """Add a long history of complete extractions at little cost, and return their ids in order.
 
-        With a `batch_size` they are in batches of that many. Returns their ids in that order.
+        Args:
+            type_name: The document type of all extractions.
+            count: Number of extractions.
+            start: Creation time of the first extraction.
+            step_seconds: Seconds between two extractions.
+            batch_size: Extractions per batch; 0 makes no batches.
         """
         with self.context.hold_lock():
             document_type = self.find_type(type_name)
@@ -146,9 +177,16 @@ class SensibleWorld:
             return [row.extraction_id for row in rows]
 
     def finish(self, extraction_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finishes what is in progress now: all, one extraction, or one batch. Returns how many those were.
+        """Finish extractions in progress: all, one, or those of one batch; return their number.
 
-        What waits for its upload goes on waiting; `by_itself` leaves out what would never finish by itself, too.
+        Extractions that wait for their uploads stay as they are.
+
+        Args:
+            extraction_id: Id of an extraction or a batch; None finishes every extraction.
+            skip_stuck: Leave the extractions pending that would never finish by themselves.
+
+        Raises:
+            UnknownId: There is no such extraction or batch.
         """
         with self.context.hold_lock():
             if extraction_id is not None and extraction_id not in self._batches:
@@ -164,9 +202,12 @@ class SensibleWorld:
             return finished_count
 
     def review(self, extraction_id: str, status: str, parsed_document: JsonObject | None = None) -> None:
-        """A person decides on a complete extraction, and corrects it if `parsed` is given.
+        """Decide on a complete extraction as a reviewer, and replace its data if the caller passes any.
 
-        Documented: a decision is final. Of a portfolio, all documents that need a review are decided (a guess).
+        As documented, a decision is final. That it covers all documents of a portfolio under review is a guess.
+
+        Raises:
+            ValueError: The status is no review status, the extraction is not complete, or its review is final.
         """
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
@@ -175,7 +216,7 @@ class SensibleWorld:
             if row.get_status(self.context.timestamp()) is not Status.COMPLETE:
                 raise ValueError("the extraction is not complete")
             reviewed_parts = [part for part in row.parts if part.review == NEEDS_REVIEW]
-            # Without any, a person may take up what no rule had put under review.
+            # A person may also review an extraction that no rule has put under review.
             reviewed_parts = reviewed_parts or [part for part in row.parts if part.review is None]
             if not reviewed_parts:
                 raise ValueError("the review status is final")
@@ -186,29 +227,34 @@ class SensibleWorld:
             self._mark_individual(row)
 
     def edit(self, extraction_id: str, parsed_document: JsonObject, /, part_index: int = 0) -> None:
-        """A person replaces the `parsed_document`, of a portfolio that of one part: it is complete from then on."""
+        """Replace the `parsed_document` of one part, as a person does; the extraction is complete from then on."""
         with self.context.hold_lock():
             row, now = self._find_row(extraction_id), self.context.timestamp()
             row.parts[part_index].parsed_document = parsed_document
             row.error, row.is_uploaded, row.ready_at = None, True, min(row.ready_at, now)
 
     def purge(self, extraction_id: str) -> None:
-        """Its content is gone, its summary stays: what expired content looks like is a guess."""
+        """Expire an extraction's content but keep its summary; the form of expired content is a guess."""
         with self.context.hold_lock():
             self._find_row(extraction_id).is_purged = True
 
     def get_document(self, extraction_id: str) -> DocumentView:
+        """Return an extraction as it is now."""
         with self.context.hold_lock():
             return view_extraction(self._find_row(extraction_id), self.context.timestamp())
 
     def get_batch(self, batch_id: str) -> BatchView:
+        """Return a batch as it is now."""
         with self.context.hold_lock():
             batch = self._find_batch(batch_id)
             waiting_count = sum(not self._find_row(id_).is_uploaded for id_ in batch.extraction_ids)
             return BatchView(batch_id, batch.description, tuple(batch.extraction_ids), waiting_count)
 
     def iter_newest_first(self, list_filter: Filter) -> Iterator[DocumentView]:
-        """The extractions that are wanted. To be used within one turn."""
+        """Yield the extractions that match a filter, newest first.
+
+        The caller holds the lock while it iterates.
+        """
         now = self.context.timestamp()
         timeline = self._timeline
         if list_filter.review_statuses or (list_filter.statuses and Status.COMPLETE.value not in list_filter.statuses):
@@ -221,6 +267,7 @@ class SensibleWorld:
                 yield view
 
     def summarize(self) -> JsonObject:
+        """Return the document types, the batch ids and the numbers of documents."""
         with self.context.hold_lock():
             now = self.context.timestamp()
             statuses = [self._rows[id_].get_status(now) for _, id_ in self._individual_timeline.iter_newest_first()]
@@ -233,6 +280,11 @@ class SensibleWorld:
             }
 
     def find_type(self, name: str) -> DocumentType:
+        """Return the document type of a name.
+
+        Raises:
+            UnknownId: There is no such document type.
+        """
         with self.context.hold_lock():
             for document_type in self._types_by_id.values():
                 if document_type.name == name:
@@ -263,7 +315,7 @@ class SensibleWorld:
         return rows
 
     def _group_batch(self, rows: Sequence[Extraction]) -> None:
-        """Puts extractions into a batch of their own."""
+        """Create a batch of existing extractions."""
         batch_id = self._fake_documents.draw_uuid()
         self._batches[batch_id] = Batch(batch_id, "", [row.extraction_id for row in rows])
         for row in rows:

@@ -184,8 +184,8 @@ def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> 
     assert f"| {COMPARED_SYSTEMS['dlt'].title} | – | – | – |" in written
     assert "not measured" in "\n".join(targets.format_table(judged))
     assert "quick look" not in written
-    assert "worked for 100% of a run" in written  # the one that takes a quarter of a second
-    assert "left 0.4 ms late" in written
+    assert "busy for at most 100% of a run" in written  # the one that takes a quarter of a second
+    assert "at most 0.4 ms late on average" in written
 
 
 def test_the_report_says_where_it_is_a_quick_look_and_lives_with_what_was_not_measured(tmp_path: Path) -> None:

@@ -26,16 +26,16 @@ def test_all_that_is_printed_as_text_goes_through_it(folder: str) -> None:
     safe = (
         'print("\\nStopped, and the sandbox',
         "print(text, end=",
-        "self._console.print(Text(printable(",
+        "self._console.print(Text(strip_control_characters(",
         "DATABASE",
-        "print(one_line(text)",
+        "print(to_one_line(text)",
         "_print(",
     )
     prints = [
         line.strip()
         for path in (root / folder).glob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
-        if "print(" in line and "printable(" not in line
+        if "print(" in line and "strip_control_characters(" not in line
     ]
 
     assert [line for line in prints if not any(expected_text in line for expected_text in safe)] == []

@@ -41,7 +41,7 @@ def test_a_login_gives_a_token_for_an_hour(sandbox, clock, atlas):
     assert login.json() == {"access_token": login.json()["access_token"], "expires_in": 3600}
     assert [response.status_code for response in (fresh, old, renewed)] == [200, 200, 200]
     assert summarize_response(expired) == BAD_TOKEN
-    assert sandbox.atlas.logins == 2
+    assert sandbox.atlas.login_count == 2
 
 
 def test_tokens_can_be_made_to_expire(sandbox, atlas):
@@ -61,7 +61,7 @@ def test_tokens_can_be_made_to_expire(sandbox, atlas):
 def test_a_login_without_both_credentials_has_its_own_error(sandbox, atlas, headers):
     # when / then
     assert summarize_response(atlas.login(headers)) == (400, {"error": "Missing Client-Id or Client-Secret"})
-    assert sandbox.atlas.logins == 0
+    assert sandbox.atlas.login_count == 0
 
 
 def test_a_login_with_wrong_credentials_is_refused(atlas):
@@ -100,7 +100,7 @@ def test_documents_are_submitted_over_http_and_extracted_in_time(sandbox, clock,
     assert re.fullmatch(r"BATCH-\d{5}-[A-Z]{5}-20261120090000", batch_id)
     assert (unfinished["data"], unfinished["total_items"], unfinished["has_next"]) == ([], 0, False)
     assert [row["document_id"] for row in finished["data"]] == ["1", "2", "3", "4"]
-    assert sandbox.atlas.batch(batch_id).product_type == "POC_CDL"
+    assert sandbox.atlas.get_batch(batch_id).product_type == "POC_CDL"
 
 
 def test_pages_follow_each_other(sandbox, atlas):
@@ -135,7 +135,7 @@ def test_a_young_batch_grows_in_the_order_of_submission(sandbox, clock, atlas):
     # when
     clock.advance(seconds=10)
     first_page = atlas.get_extracts(batch_id).json()
-    sandbox.atlas.add(batch_id, ["late"])
+    sandbox.atlas.add_documents(batch_id, ["late"])
     sandbox.atlas.finish(batch_id, "slow")
     later = atlas.get_extracts(batch_id).json()
     finished = sandbox.atlas.finish()
@@ -232,4 +232,4 @@ def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
     with pytest.raises(LookupError):
         sandbox.atlas.edit("batch", "2", {})
     with pytest.raises(LookupError):
-        sandbox.atlas.add("unknown", ["1"])
+        sandbox.atlas.add_documents("unknown", ["1"])

@@ -105,14 +105,14 @@ def test_files_of_a_linked_type_go_on_to_one_extraction_batch(sandbox, clock, ex
     # when: the first is, and nobody has asked for its classification
     clock.advance(seconds=61)
     (linked_id,) = sandbox.extracta.list_batch_ids("invoices")
-    batch_at_start = sandbox.extracta.batch(linked_id)
+    batch_at_start = sandbox.extracta.get_batch(linked_id)
 
     # when: all are, and the extraction of the first is done
     clock.advance(seconds=60)
     response = extracta.get_classification_results(classification_id, batch_id).json()
-    waiting = extracta.results("invoices", linked_id).json()
+    waiting = extracta.get_results("invoices", linked_id).json()
     clock.advance(seconds=90)
-    extracted = extracta.results("invoices", linked_id).json()
+    extracted = extracta.get_results("invoices", linked_id).json()
 
     # then
     assert "batches" not in original["extractionDetails"]
@@ -124,7 +124,7 @@ def test_files_of_a_linked_type_go_on_to_one_extraction_batch(sandbox, clock, ex
     assert [url["batchId"] for url in urls[:2]] == [linked_id, linked_id]
     assert waiting["status"] == "waiting"
     assert [file["fileId"] for file in extracted["files"]] == [url["fileId"] for url in urls[:2]]
-    assert sandbox.extracta.batch(linked_id).origin == "documentClassification"
+    assert sandbox.extracta.get_batch(linked_id).origin == "documentClassification"
 
 
 def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox):
@@ -139,7 +139,7 @@ def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox):
     batch_id = sandbox.classification.upload(classification_id, files)
 
     # then
-    assert [file.reference for file in sandbox.classification.batch(batch_id).files] == [None, None]
+    assert [file.reference for file in sandbox.classification.get_batch(batch_id).files] == [None, None]
     assert sandbox.extracta.list_batch_ids("receipts") == []
 
 
@@ -195,7 +195,7 @@ def test_files_and_batches_are_deleted(sandbox, extracta):
     assert [file["fileId"] for file in remaining_files] == ["two", "three"]
     assert second_deletion.json()["deleteAll"] is True
     assert batch.json()["status"] == "success"
-    assert sandbox.classification.batch_ids(classification_id) == []
+    assert sandbox.classification.list_batch_ids(classification_id) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_any_failure_is_an_internal_server_error(sandbox, extracta, method, path
 
     # when / then
     assert summarize_response(extracta.call(method, f"documentClassification/{path}", body)) == FAILED
-    assert len(sandbox.classification.batch("batch").files) == 1
+    assert len(sandbox.classification.get_batch("batch").files) == 1
 
 
 def test_an_upload_for_unknown_ids_fails_as_well(sandbox, extracta):

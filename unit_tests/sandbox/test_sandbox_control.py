@@ -81,7 +81,7 @@ def test_the_clock_can_be_advanced(pending, control):
 
     # then
     assert response.json() == {"now": "2026-11-20T09:02:00+00:00"}
-    assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.batch("extraction").files)
+    assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.get_batch("extraction").files)
 
 
 def test_documents_can_be_edited(pending, control):
@@ -95,9 +95,9 @@ def test_documents_can_be_edited(pending, control):
 
     # then
     assert responses == [{"edited": True}] * 3
-    assert pending.extracta.batch("extraction").files[0].result == {"total": "7"}
-    assert pending.classification.batch("classification").files[0].result == {"documentType": "x"}
-    assert pending.atlas.batch("atlas").documents[1].file_data == {"document_type": "PAN"}
+    assert pending.extracta.get_batch("extraction").files[0].result == {"total": "7"}
+    assert pending.classification.get_batch("classification").files[0].result == {"documentType": "x"}
+    assert pending.atlas.get_batch("atlas").documents[1].file_data == {"document_type": "PAN"}
 
 
 def test_switches_can_be_changed(sandbox, control):
@@ -114,7 +114,7 @@ def test_switches_can_be_changed(sandbox, control):
 def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, control):
     # given
     extracta.call("GET", "credits")
-    extracta.results("unknown", "unknown")
+    extracta.get_results("unknown", "unknown")
 
     # when / then
     assert control("GET", "/requests").json() == {
@@ -158,7 +158,7 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     templates = sandbox.extracta.template_ids
     assert len(templates) == 3
     assert len(sandbox.classification.template_ids) == 2
-    batches = [sandbox.extracta.batch(batch) for id_ in templates for batch in sandbox.extracta.list_batch_ids(id_)]
+    batches = [sandbox.extracta.get_batch(batch) for id_ in templates for batch in sandbox.extracta.list_batch_ids(id_)]
     api_batches = [batch for batch in batches if batch.origin == "api"]
     assert len(api_batches) == 8 + 12 + 6 + 1
     assert all(timedelta() <= now - batch.started_at <= timedelta(weeks=12) for batch in api_batches)
@@ -166,7 +166,7 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     statuses = [file.status for batch in batches for file in batch.files]
     assert statuses.count(FileStatus.PROCESSED) > len(statuses) / 2
     assert {FileStatus.FAILED, FileStatus.PROCESSING} < set(statuses)
-    atlas = [sandbox.atlas.batch(batch) for batch in sandbox.atlas.batch_ids]
+    atlas = [sandbox.atlas.get_batch(batch) for batch in sandbox.atlas.batch_ids]
     assert [len(batch.documents) for batch in atlas[:3]] == [120, 13, 10]
     assert len(atlas[3:]) == 2 * 12
     assert any(document.error_code for batch in atlas for document in batch.documents)

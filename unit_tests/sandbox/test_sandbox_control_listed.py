@@ -21,15 +21,15 @@ def control(url):
 
 @pytest.fixture
 def pending(sandbox):
-    sandbox.docmap.template("Invoices", (), "invoices")
-    sandbox.docmap.run(
+    sandbox.docmap.put_template("Invoices", (), "invoices")
+    sandbox.docmap.add_extractions(
         "invoices", [NewExtraction(f"{number}.pdf", extraction_id=f"extract_{number}") for number in (1, 2)], "run"
     )
-    sandbox.docmap.run("invoices", [NewExtraction("3.pdf", extraction_id="extract_3")])
-    sandbox.sensible.document_type("contracts", "type")
+    sandbox.docmap.add_extractions("invoices", [NewExtraction("3.pdf", extraction_id="extract_3")])
+    sandbox.sensible.add_document_type("contracts", "type")
     sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id="one")], "contracts")
     waiting = [SensibleDocument("b.pdf", extraction_id="two"), SensibleDocument("c.pdf", extraction_id="three")]
-    sandbox.sensible.batch(waiting, "contracts", batch_id="batch")
+    sandbox.sensible.add_batch(waiting, "contracts", batch_id="batch")
     sandbox.sensible.upload("batch", 0)
     return sandbox
 
@@ -87,7 +87,10 @@ def test_documents_can_be_edited_and_reviewed(pending, control):
     # then
     assert [response.json() for response in responses] == [{"edited": True}] * 2 + [{"reviewed": True}] * 2
     assert pending.docmap.get_extraction("extract_1").data == {"total": 7}
-    assert (pending.sensible.get_document("one").parsed, pending.sensible.document("one").review) == ({}, "APPROVED")
+    assert (pending.sensible.get_document("one").parsed_document, pending.sensible.get_document("one").review) == (
+        {},
+        "APPROVED",
+    )
 
 
 @pytest.mark.usefixtures("pending")

@@ -29,14 +29,14 @@ def make_submission(**changes: object) -> dict[str, object]:
 
 @pytest.fixture
 def sandbox(sandbox):
-    sandbox.docmap.template("Invoices", [VENDOR], "invoices")
+    sandbox.docmap.put_template("Invoices", [VENDOR], "invoices")
     return sandbox
 
 
 def test_an_extraction_is_in_progress_and_then_completed(sandbox, clock, docmap):
     # given
     new = NewExtraction("a.pdf", 3.842, {"vendor_name": "Acme", "total": 12.5}, extraction_id="extract_1")
-    sandbox.docmap.run("invoices", [new], "run")
+    sandbox.docmap.add_extractions("invoices", [new], "run")
 
     # when
     unfinished = docmap.get("extractions/extract_1").json()
@@ -71,7 +71,9 @@ def test_an_extraction_is_in_progress_and_then_completed(sandbox, clock, docmap)
 
 def test_an_extraction_can_fail(sandbox, docmap):
     # given
-    sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 2, {}, "Unreadable", "extract_1", processing_ms=7)])
+    sandbox.docmap.add_extractions(
+        "invoices", [NewExtraction("a.pdf", 2, {}, "Unreadable", "extract_1", processing_ms=7)]
+    )
 
     # when
     unfinished = docmap.get("extractions/extract_1").json()["data"]
@@ -86,7 +88,7 @@ def test_an_extraction_can_fail(sandbox, docmap):
 
 def test_rows_of_another_user_are_forbidden_and_not_listed(sandbox, docmap):
     # given
-    ids = sandbox.docmap.run("invoices", [NewExtraction("a.pdf", user_id="uid_other"), "b.pdf"], "run")
+    ids = sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", user_id="uid_other"), "b.pdf"], "run")
 
     # when / then
     forbidden = error_response(403, "FORBIDDEN", "The extraction belongs to a different user")
@@ -100,7 +102,7 @@ def test_rows_of_another_user_are_forbidden_and_not_listed(sandbox, docmap):
 
 def test_an_extraction_can_be_deleted(sandbox, docmap):
     # given
-    first, second = sandbox.docmap.run("invoices", ["a.pdf", NewExtraction("b.pdf", inf)], "run")
+    first, second = sandbox.docmap.add_extractions("invoices", ["a.pdf", NewExtraction("b.pdf", inf)], "run")
 
     # when
     deleted = docmap.send("DELETE", f"extractions/{first}")
@@ -119,7 +121,9 @@ def test_an_extraction_can_be_deleted(sandbox, docmap):
 
 def test_data_can_be_edited(sandbox, docmap):
     # given
-    failed, pending = sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 0, error="Unreadable"), "b.pdf"])
+    failed, pending = sandbox.docmap.add_extractions(
+        "invoices", [NewExtraction("a.pdf", 0, error="Unreadable"), "b.pdf"]
+    )
 
     # when
     for extraction in (failed, pending):
@@ -195,7 +199,7 @@ def test_a_bad_submission_is_told(sandbox, docmap, changes, refusal):
 
 def test_the_monthly_quota_refuses_new_extractions_only(sandbox, clock, docmap):
     # given
-    sandbox.docmap.limit = 2
+    sandbox.docmap.monthly_limit = 2
     first = docmap.send("POST", "extractions/run", make_submission()).json()["data"]["id"]
     docmap.send("POST", "extractions/run", make_submission())
 
@@ -237,7 +241,7 @@ def test_a_wrong_key_is_refused_everywhere(docmap, header):
 
 def test_a_key_can_expire(sandbox, docmap):
     # when
-    sandbox.docmap.key_expired = True
+    sandbox.docmap.is_key_expired = True
 
     # then
     assert summarize_response(docmap.get("usage")) == error_response(401, "KEY_EXPIRED", "This API key has expired")
@@ -254,11 +258,11 @@ def test_a_key_looks_as_documented(sandbox):
 
 def test_a_changed_template_leaves_its_extractions_as_they_are(sandbox, docmap):
     # given
-    (original,) = sandbox.docmap.run("invoices", ["a.pdf"])
+    (original,) = sandbox.docmap.add_extractions("invoices", ["a.pdf"])
 
     # when
-    sandbox.docmap.template("Bills", [VENDOR, {**VENDOR, "name": "due"}], "invoices")
-    (changed,) = sandbox.docmap.run("invoices", ["b.pdf"])
+    sandbox.docmap.put_template("Bills", [VENDOR, {**VENDOR, "name": "due"}], "invoices")
+    (changed,) = sandbox.docmap.add_extractions("invoices", ["b.pdf"])
     old, new = (docmap.get(f"extractions/{id_}").json()["data"] for id_ in (original, changed))
 
     # then
@@ -271,9 +275,9 @@ def test_a_changed_template_leaves_its_extractions_as_they_are(sandbox, docmap):
 def test_generated_data_has_real_values_and_keys_beyond_the_variables(sandbox):
     # given
     types = ("number", "boolean", "date", "array", "object", "string", "unheard of")
-    template_id = sandbox.docmap.template("Odd", [{**VENDOR, "name": type_, "type": type_} for type_ in types])
-    ids = sandbox.docmap.run(template_id, [NewExtraction("a.pdf", 0)])
-    more = sandbox.docmap.run("invoices", [NewExtraction("b.pdf", 0) for _ in range(20)])
+    template_id = sandbox.docmap.put_template("Odd", [{**VENDOR, "name": type_, "type": type_} for type_ in types])
+    ids = sandbox.docmap.add_extractions(template_id, [NewExtraction("a.pdf", 0)])
+    more = sandbox.docmap.add_extractions("invoices", [NewExtraction("b.pdf", 0) for _ in range(20)])
 
     # when
     unusual_data = sandbox.docmap.get_extraction(ids[0]).data
@@ -283,20 +287,20 @@ def test_generated_data_has_real_values_and_keys_beyond_the_variables(sandbox):
     assert [type(unusual_data[type_]) for type_ in types] == [float, bool, str, list, dict, str, str]
     assert all("vendor_name" in data for data in read)
     assert {len(data) > 1 for data in read} == {True, False}
-    template_without_variables = sandbox.docmap.template("No variables")
-    (free,) = sandbox.docmap.run(template_without_variables, [NewExtraction("c.pdf", 0)])
+    template_without_variables = sandbox.docmap.put_template("No variables")
+    (free,) = sandbox.docmap.add_extractions(template_without_variables, [NewExtraction("c.pdf", 0)])
     assert isinstance(sandbox.docmap.get_extraction(free).data["total_amount"], float)
 
 
 def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
     # given
-    sandbox.docmap.run("invoices", [NewExtraction("a.pdf", extraction_id="one")])
+    sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", extraction_id="one")])
 
     # when / then
     with pytest.raises(ValueError, match="already"):
-        sandbox.docmap.run("invoices", [NewExtraction("a.pdf", extraction_id="one")])
+        sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", extraction_id="one")])
     for attempt in (
-        lambda: sandbox.docmap.run("unknown", ["a.pdf"]),
+        lambda: sandbox.docmap.add_extractions("unknown", ["a.pdf"]),
         lambda: sandbox.docmap.finish("unknown"),
         lambda: sandbox.docmap.edit("unknown", {}),
         lambda: sandbox.docmap.delete("unknown"),

@@ -13,7 +13,7 @@ START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 @pytest.fixture
 def sandbox(sandbox):
     for name in ("invoices", "notes"):
-        sandbox.docmap.template(name.title(), (), name)
+        sandbox.docmap.put_template(name.title(), (), name)
     return sandbox
 
 
@@ -21,7 +21,7 @@ def add_extractions(
     sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"
 ):
     new = [NewExtraction(f"{name}.pdf", 0, {}, extraction_id=name) for name in names]
-    sandbox.docmap.run(template, new, run_id, created_at=created_at)
+    sandbox.docmap.add_extractions(template, new, run_id, created_at=created_at)
 
 
 def list_ids(docmap, **query):
@@ -166,7 +166,7 @@ def test_the_list_can_be_nested(sandbox, docmap):
 
 def test_other_readings_of_rows(sandbox, docmap):
     # given
-    sandbox.docmap.run("invoices", [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", 0, {"total": {}})])
+    sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", 0, {"total": {}})])
     extra = {"undocumented": {"note": "added by the sandbox"}}
     plain = docmap.get("extractions").json()["data"]
 
@@ -193,8 +193,8 @@ def test_journal_records_requested_extraction(sandbox, docmap):
         ("docmap.extraction", 404),
         ("docmap.usage", 200),
     ]
-    assert (entries[0].query, entries[0].path) == ({"limit": "2"}, {})
-    assert entries[1].path == {"id": "unknown"}
+    assert (entries[0].query, entries[0].path_params) == ({"limit": "2"}, {})
+    assert entries[1].path_params == {"id": "unknown"}
 
 
 def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):

@@ -48,9 +48,9 @@ def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, ext
     # when
     uploaded = extracta.upload("uploadFiles", {"extractionId": extraction_id}, "a.pdf", "b.xyz").json()
     batch_id = uploaded["batchId"]
-    waiting = extracta.results(extraction_id, batch_id).json()
+    waiting = extracta.get_results(extraction_id, batch_id).json()
     clock.advance(seconds=90)
-    response = extracta.results(extraction_id, batch_id).json()
+    response = extracta.get_results(extraction_id, batch_id).json()
     credits_after = extracta.call("GET", "credits").json()
 
     # then
@@ -79,13 +79,13 @@ def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
-    settled = extracta.results(extraction_id, batch_id).json()
+    settled = extracta.get_results(extraction_id, batch_id).json()
 
     # when
     second_upload = extracta.upload("uploadFiles", {"extractionId": extraction_id, "batchId": batch_id}, "b.pdf").json()
-    waiting = extracta.results(extraction_id, batch_id).json()
-    sandbox.extracta.finish(name="b.pdf")
-    response = extracta.results(extraction_id, batch_id).json()
+    waiting = extracta.get_results(extraction_id, batch_id).json()
+    sandbox.extracta.finish(name_or_id="b.pdf")
+    response = extracta.get_results(extraction_id, batch_id).json()
 
     # then
     assert len(settled["files"]) == 1
@@ -102,9 +102,9 @@ def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, 
     batch_id = sandbox.extracta.upload(extraction_id, files)
 
     # when
-    waiting_response = extracta.results(extraction_id, batch_id, fileId="one").json()
+    waiting_response = extracta.get_results(extraction_id, batch_id, fileId="one").json()
     finished = sandbox.extracta.finish(batch_id)
-    finished_response = extracta.results(extraction_id, batch_id, fileId="one").json()
+    finished_response = extracta.get_results(extraction_id, batch_id, fileId="one").json()
 
     # then
     assert waiting_response == {
@@ -122,11 +122,11 @@ def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox, extra
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, {"total": "1.00"}, url="fixed")])
-    original = extracta.results(extraction_id, batch_id).json()
+    original = extracta.get_results(extraction_id, batch_id).json()
 
     # when
     sandbox.extracta.edit(batch_id, "a.pdf", {"total": "2.00"})
-    changed = extracta.results(extraction_id, batch_id).json()
+    changed = extracta.get_results(extraction_id, batch_id).json()
 
     # then
     assert original["files"][0]["result"] == {"total": "1.00"}
@@ -138,14 +138,14 @@ def test_an_edit_mends_a_failed_file(sandbox, extracta):
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, error="It is damaged")])
-    broken = sandbox.extracta.batch(batch_id).files[0]
+    broken = sandbox.extracta.get_batch(batch_id).files[0]
 
     # when
     sandbox.extracta.edit(batch_id, broken.file_id, {"total": "2.00"})
 
     # then
     assert (broken.status, broken.error, broken.result) == ("failed", "It is damaged", None)
-    file = extracta.results(extraction_id, batch_id).json()["files"][0]
+    file = extracta.get_results(extraction_id, batch_id).json()["files"][0]
     assert (file["status"], file["result"]) == ("processed", {"total": "2.00"})
 
 
@@ -155,7 +155,7 @@ def test_a_link_differs_in_every_answer(sandbox, extracta):
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("März 1.pdf", 0)])
 
     # when
-    urls = [extracta.results(extraction_id, batch_id).json()["files"][0]["url"] for _ in range(2)]
+    urls = [extracta.get_results(extraction_id, batch_id).json()["files"][0]["url"] for _ in range(2)]
 
     # then
     assert urls[0] != urls[1]
@@ -172,17 +172,17 @@ def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
 
     # when / then: one file
     assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first, "fileId": "one"}).ok
-    remaining_files = extracta.results(extraction_id, first).json()["files"]
+    remaining_files = extracta.get_results(extraction_id, first).json()["files"]
     assert [file["fileId"] for file in remaining_files] == ["two"]
 
     # when / then: a batch
     assert extracta.call("DELETE", "deleteExtraction", {**whole, "batchId": first}).ok
-    assert summarize_response(extracta.results(extraction_id, first)) == INVALID
-    assert extracta.results(extraction_id, second).ok
+    assert summarize_response(extracta.get_results(extraction_id, first)) == INVALID
+    assert extracta.get_results(extraction_id, second).ok
 
     # when / then: all
     assert extracta.call("DELETE", "deleteExtraction", whole).ok
-    assert summarize_response(extracta.results(extraction_id, second)) == INVALID
+    assert summarize_response(extracta.get_results(extraction_id, second)) == INVALID
     assert sandbox.extracta.template_ids == []
 
 
@@ -269,7 +269,7 @@ def test_in_process_ids_that_do_not_exist_are_unknown(sandbox):
         lambda: sandbox.extracta.upload("three", ["a.pdf"]),
         lambda: sandbox.extracta.upload("two", ["a.pdf"], "batch"),
         lambda: sandbox.extracta.finish("unknown"),
-        lambda: sandbox.extracta.batch("unknown"),
+        lambda: sandbox.extracta.get_batch("unknown"),
         lambda: sandbox.extracta.edit("batch", "unknown", {}),
     ):
         with pytest.raises(LookupError):
@@ -289,7 +289,7 @@ def test_results_of_unusual_fields_have_their_types(sandbox):
 
     # when
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
-    result = sandbox.extracta.batch(batch_id).files[0].result
+    result = sandbox.extracta.get_batch(batch_id).files[0].result
 
     # then
     assert list(result) == ["plain", "äöü.with dots", "person", "words", "rows"]

@@ -28,9 +28,11 @@ def filled_sandbox(sandbox):
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     files = [NewFile("a.pdf", 0, {"total": "7"}, file_id="a"), NewFile("b.pdf", 0, error="unreadable", file_id="b")]
     sandbox.extracta.upload("invoices", files, "batch")
-    sandbox.docmap.template("Notes", (), "notes")
-    sandbox.docmap.run("notes", [NewExtraction(f"{number}.pdf", 0, {"n": number}) for number in range(5)], "run")
-    sandbox.sensible.document_type("claims")
+    sandbox.docmap.put_template("Notes", (), "notes")
+    sandbox.docmap.add_extractions(
+        "notes", [NewExtraction(f"{number}.pdf", 0, {"n": number}) for number in range(5)], "run"
+    )
+    sandbox.sensible.add_document_type("claims")
     sandbox.sensible.extract([SensibleDocument("c.pdf", 0, {"total": None}, extraction_id="c")], "claims")
     sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})], batch_id="B")
     return sandbox
@@ -90,7 +92,7 @@ def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox, docmap):
         get_extractions(docmap)
 
     assert [entry.status for entry in filled_sandbox.journal.entries] == [0]
-    assert filled_sandbox.journal.counts(ok_only=True) == {}
+    assert filled_sandbox.journal.count_requests(ok_only=True) == {}
 
 
 def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox, docmap):
@@ -206,7 +208,7 @@ def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled_sandbox, docm
 def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled_sandbox, extracta, kind):
     # when
     with filled_sandbox.faults.apply_only(Fault(kind)):
-        results = [extracta.results("invoices", "batch").json() for _ in range(60)]
+        results = [extracta.get_results("invoices", "batch").json() for _ in range(60)]
         views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json() for _ in range(60)]
 
     # then
@@ -251,13 +253,13 @@ def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled_sandbox, extr
 
     # when
     plain_responses = [
-        extracta.results("invoices", "nobody"),
+        extracta.get_results("invoices", "nobody"),
         extracta.get_classification_results("nobody", "nothing"),
         atlas.get_extracts("nobody"),
     ]
     with filled_sandbox.faults.apply_only(Fault("unknown id")):
         fault_responses = [
-            extracta.results("invoices", "batch"),
+            extracta.get_results("invoices", "batch"),
             extracta.get_classification_results("mail", "c"),
             atlas.get_extracts("B"),
         ]
@@ -308,7 +310,7 @@ def test_fault_share_selects_calls(filled_sandbox, docmap, sensible):
     assert match_counts == [2, 2, 2]
     assert filled_sandbox.faults.describe() == []
     assert sensible.get("document_types").status_code == 200
-    kinds = Counter((entry.endpoint, entry.fault) for entry in filled_sandbox.journal.entries if entry.fault)
+    kinds = Counter((entry.endpoint, entry.fault_kind) for entry in filled_sandbox.journal.entries if entry.fault_kind)
     assert kinds == {("docmap.extraction", "status"): 2, ("sensible.document_types", "status"): 4}
 
 
@@ -367,7 +369,7 @@ def test_faults_can_be_set_and_ended_from_outside(filled_sandbox, docmap, contro
     [fault] = fault_list["faults"]
     assert fault.items() >= {**fault_json, "met": 1, "share": 1.0}.items()
     assert ended["faults"] == control("GET").json()["faults"] == []
-    assert filled_sandbox.journal.counts() == {"docmap.extractions": 2}
+    assert filled_sandbox.journal.count_requests() == {"docmap.extractions": 2}
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
@@ -381,7 +383,7 @@ def test_every_kind_can_be_set_from_outside(filled_sandbox, docmap, control, kin
         docmap.session.get(address, allow_redirects=False, timeout=5, stream=True).close()  # some have no end
 
     # then
-    assert [entry.fault for entry in filled_sandbox.journal.entries] == [kind]
+    assert [entry.fault_kind for entry in filled_sandbox.journal.entries] == [kind]
 
 
 @pytest.mark.parametrize(

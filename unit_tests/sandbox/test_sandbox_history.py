@@ -21,7 +21,8 @@ def filled_sandbox():
 def list_atlas_documents(sandbox, kind):
     """Each with its batch, the oldest first."""
     batches = sorted(
-        (sandbox.atlas.batch(id_) for id_ in sandbox.atlas.batch_ids), key=lambda atlas_batch: atlas_batch.submitted_at
+        (sandbox.atlas.get_batch(id_) for id_ in sandbox.atlas.batch_ids),
+        key=lambda atlas_batch: atlas_batch.submitted_at,
     )
     return [
         (batch, document)
@@ -85,7 +86,8 @@ def test_invoices_come_in_every_week_on_all_four(filled_sandbox):
     template = filled_sandbox.extracta.template_ids[1]
     times = {
         "extracta": [
-            filled_sandbox.extracta.batch(id_).started_at for id_ in filled_sandbox.extracta.list_batch_ids(template)
+            filled_sandbox.extracta.get_batch(id_).started_at
+            for id_ in filled_sandbox.extracta.list_batch_ids(template)
         ],
         "docmap": [
             extraction.created_at
@@ -101,7 +103,7 @@ def test_invoices_come_in_every_week_on_all_four(filled_sandbox):
     }
 
     # then
-    assert filled_sandbox.extracta.template_name(template) == "Supplier invoices"
+    assert filled_sandbox.extracta.get_template_name(template) == "Supplier invoices"
     for provider, moments in times.items():
         assert {int((now - extraction) / timedelta(weeks=1)) for extraction in moments} >= set(range(WEEK_COUNT)), (
             provider
@@ -137,7 +139,7 @@ def test_what_fails_has_one_of_several_reasons(filled_sandbox):
             file.error
             for template in filled_sandbox.extracta.template_ids
             for batch in filled_sandbox.extracta.list_batch_ids(template)
-            for file in filled_sandbox.extracta.batch(batch).files
+            for file in filled_sandbox.extracta.get_batch(batch).files
         ),
         "docmap": Counter(
             filled_sandbox.docmap.get_extraction(id_).error for id_ in filled_sandbox.docmap.extraction_ids
@@ -148,7 +150,7 @@ def test_what_fails_has_one_of_several_reasons(filled_sandbox):
         "atlas": Counter(
             document.error_code
             for id_ in filled_sandbox.atlas.batch_ids
-            for document in filled_sandbox.atlas.batch(id_).documents
+            for document in filled_sandbox.atlas.get_batch(id_).documents
         ),
     }
 
@@ -199,9 +201,9 @@ def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox, u
 
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 60), NewFile("b.pdf", inf)])
-    template = sandbox.docmap.template("Notes")
-    sandbox.docmap.run(template, [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", inf)])
-    sandbox.sensible.document_type("claims")
+    template = sandbox.docmap.put_template("Notes")
+    sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", inf)])
+    sandbox.sensible.add_document_type("claims")
     sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", inf)], "claims")
     sandbox.atlas.submit([NewDocument("1", 60), NewDocument("2", inf)])
 

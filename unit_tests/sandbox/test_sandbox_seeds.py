@@ -27,8 +27,8 @@ def test_extraction_results_are_those_of_the_page(sandbox, extracta):
     sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
 
     # when
-    whole = extracta.results("extractionId", "batchId")
-    single = extracta.results("extractionId", "batchId", fileId="fileId")
+    whole = extracta.get_results("extractionId", "batchId")
+    single = extracta.get_results("extractionId", "batchId", fileId="fileId")
 
     # then
     assert whole.status_code == single.status_code == 200
@@ -46,8 +46,8 @@ def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox, extracta)
     sandbox.extracta.upload("extractionId", ["later.pdf"], "batchId")
 
     # when
-    waiting = extracta.results("extractionId", "batchId", fileId="fileId")
-    invalid = extracta.results("extractionId", "no such batch")
+    waiting = extracta.get_results("extractionId", "batchId", fileId="fileId")
+    invalid = extracta.get_results("extractionId", "no such batch")
 
     # then
     assert waiting.json() == {

@@ -22,7 +22,7 @@ def text_error(status: int, text: str) -> tuple[int, str, str]:
 @pytest.fixture
 def sandbox(sandbox):
     for name in ("contracts", "claims"):
-        sandbox.sensible.document_type(name, f"type-{name}")
+        sandbox.sensible.add_document_type(name, f"type-{name}")
     return sandbox
 
 
@@ -248,11 +248,11 @@ def test_other_readings_of_documents(sandbox, sensible):
 
 def test_generated_fields_have_every_documented_shape(sandbox):
     # given
-    sandbox.sensible.document_type("tax_forms")
+    sandbox.sensible.add_document_type("tax_forms")
     read = {}
     for name in ("contracts", "tax_forms", "claims"):
         ids = sandbox.sensible.extract([SensibleDocument(f"{number}.pdf", 0) for number in range(30)], name)
-        read[name] = [sandbox.sensible.get_document(id_).parsed for id_ in ids]
+        read[name] = [sandbox.sensible.get_document(id_).parsed_document for id_ in ids]
 
     # when
     fields = [field for documents in read.values() for parsed in documents for field in parsed.values()]
@@ -276,14 +276,14 @@ def test_generated_fields_have_every_documented_shape(sandbox):
 def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
     # given
     (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
-    batch = sandbox.sensible.batch(["b.pdf"], "contracts")
+    batch = sandbox.sensible.add_batch(["b.pdf"], "contracts")
 
     # when / then
     for attempt in (
-        lambda: sandbox.sensible.document_type("contracts"),
+        lambda: sandbox.sensible.add_document_type("contracts"),
         lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id=extraction_id)], "contracts"),
         lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", portfolio=[])], "contracts"),
-        lambda: sandbox.sensible.batch(["b.pdf"], "contracts", batch_id=batch),
+        lambda: sandbox.sensible.add_batch(["b.pdf"], "contracts", batch_id=batch),
         lambda: sandbox.sensible.review(extraction_id, "APPROVED"),
     ):
         with pytest.raises(ValueError, match=r"already|portfolio|not complete"):

@@ -14,8 +14,8 @@ PDF = b"%PDF-1.4"
 
 @pytest.fixture
 def sandbox(sandbox):
-    sandbox.sensible.document_type("contracts")
-    sandbox.sensible.document_type("claims")
+    sandbox.sensible.add_document_type("contracts")
+    sandbox.sensible.add_document_type("claims")
     return sandbox
 
 
@@ -50,12 +50,12 @@ def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
     assert [(response.status_code, response.text) for response in received] == [(200, "")] * 2
     assert statuses == ["PROCESSING", "PROCESSING", "WAITING"]
     assert (finished["status"], finished["batchId"], finished["document_name"]) == ("COMPLETE", batch_id, "doc1.pdf")
-    assert sandbox.journal.counts()["sensible.upload"] == 2
+    assert sandbox.journal.count_requests()["sensible.upload"] == 2
 
 
 def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
     # given
-    batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
+    batch_id = sandbox.sensible.add_batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
     ids = sandbox.sensible.get_batch(batch_id).extraction_ids
 
     # when
@@ -69,7 +69,7 @@ def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
 
 def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clock, sensible):
     # given
-    batch_id = sandbox.sensible.batch(["a.pdf", "b.pdf"], "contracts")
+    batch_id = sandbox.sensible.add_batch(["a.pdf", "b.pdf"], "contracts")
     first, second = sensible.get(f"extract/batch/upload_urls/{batch_id}/0/1").json()
     ids = sandbox.sensible.get_batch(batch_id).extraction_ids
 
@@ -88,7 +88,7 @@ def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clo
 
 def test_a_second_upload_changes_nothing(sandbox, clock):
     # given
-    batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 10)], "contracts")
+    batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 10)], "contracts")
     extraction_id = sandbox.sensible.upload(batch_id, "a.pdf")
     clock.advance(seconds=10)
 
@@ -102,12 +102,12 @@ def test_a_second_upload_changes_nothing(sandbox, clock):
 
 def test_what_waits_goes_on_waiting(sandbox, clock):
     # given
-    batch_id = sandbox.sensible.batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
+    batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
     for index in (0, 1):
         sandbox.sensible.upload(batch_id, index)
 
     # when
-    other = sandbox.sensible.finish(sandbox.sensible.batch(["d.pdf"], "contracts"))
+    other = sandbox.sensible.finish(sandbox.sensible.add_batch(["d.pdf"], "contracts"))
     finished = sandbox.sensible.finish(batch_id)
     clock.advance(days=3650)
 
@@ -120,7 +120,7 @@ def test_what_waits_goes_on_waiting(sandbox, clock):
 
 def test_the_waiting_counter_can_disappear_at_zero(sandbox, sensible):
     # given
-    batch_id = sandbox.sensible.batch(["a.pdf"], "contracts")
+    batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts")
     waiting = sensible.get(f"extract/batch/{batch_id}").json()
     sandbox.sensible.upload(batch_id, 0)
     by_default = sensible.get(f"extract/batch/{batch_id}").json()
@@ -136,7 +136,7 @@ def test_the_waiting_counter_can_disappear_at_zero(sandbox, sensible):
 
 def test_a_batch_can_be_described_anew(sandbox, sensible):
     # given
-    batch_id = sandbox.sensible.batch(["a.pdf"], "contracts", "old")
+    batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts", "old")
 
     # when
     response = sensible.send("PUT", f"extract/batch/{batch_id}", {"description": "new"})
@@ -185,7 +185,7 @@ def test_a_bad_batch_is_told(sandbox, sensible, body, text):
 
 def test_unknown_batches_and_ranges_are_told(sandbox, sensible):
     # given
-    sandbox.sensible.batch(["a.pdf"], "contracts", batch_id="batch")
+    sandbox.sensible.add_batch(["a.pdf"], "contracts", batch_id="batch")
 
     # when
     unknown = [

@@ -15,13 +15,15 @@ START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 @pytest.fixture
 def sandbox(sandbox):
     for name in ("contracts", "claims"):
-        sandbox.sensible.document_type(name, f"type-{name}")
+        sandbox.sensible.add_document_type(name, f"type-{name}")
     return sandbox
 
 
 def add_documents(sandbox, *names: str, created_at: datetime = START, type_name: str = "contracts", **more):
     environment = more.pop("environment", "production")
-    documents = [SensibleDocument(f"{name}.pdf", **{"seconds": 0, **more}, extraction_id=name) for name in names]
+    documents = [
+        SensibleDocument(f"{name}.pdf", **{"duration_seconds": 0, **more}, extraction_id=name) for name in names
+    ]
     sandbox.sensible.extract(documents, type_name, environment=environment, created_at=created_at)
 
 
@@ -44,7 +46,7 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensibl
     # given
     parsed = {"total": {"value": 1, "type": "number"}, "due": None}
     document = SensibleDocument("a.pdf", 20.01, parsed, review="NEEDS_REVIEW", page_count=3, extraction_id="one")
-    batch_id = sandbox.sensible.batch([document, SensibleDocument("b.pdf", extraction_id="two")], "contracts")
+    batch_id = sandbox.sensible.add_batch([document, SensibleDocument("b.pdf", extraction_id="two")], "contracts")
     sandbox.sensible.upload(batch_id, 0)
     sandbox.clock.advance(seconds=30)
 
@@ -162,9 +164,9 @@ def test_filters_narrow_the_list(sandbox, sensible):
     add_documents(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
     add_documents(sandbox, "tried", coverage=0.1, environment="development")
     add_documents(sandbox, "failed", error="Unreadable")
-    add_documents(sandbox, "young", seconds=60)
+    add_documents(sandbox, "young", duration_seconds=60)
     add_documents(sandbox, "bundle", portfolio=["contracts", "claims"], coverage=0.6)
-    sandbox.sensible.batch([SensibleDocument("x.pdf", extraction_id="waiting")], "claims")
+    sandbox.sensible.add_batch([SensibleDocument("x.pdf", extraction_id="waiting")], "claims")
     claims = next(document_type for document_type in sandbox.sensible.document_types if document_type.name == "claims")
 
     # when / then

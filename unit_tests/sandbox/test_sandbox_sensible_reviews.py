@@ -13,7 +13,7 @@ TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
 @pytest.fixture
 def sandbox(sandbox):
     for name in ("contracts", "claims"):
-        sandbox.sensible.document_type(name)
+        sandbox.sensible.add_document_type(name)
     return sandbox
 
 
@@ -73,7 +73,7 @@ def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox):
     # then
     view = sandbox.sensible.get_document(extraction_id)
     assert [part.review for part in view.parts] == [None, "REJECTED"]
-    assert view.parts[1].parsed == {"edited": None}
+    assert view.parts[1].parsed_document == {"edited": None}
     with pytest.raises(ValueError, match="review status is one of"):
         sandbox.sensible.review(extraction_id, "DONE")
     sandbox.sensible.review(extraction_id, "NEEDS_REVIEW")
@@ -97,5 +97,8 @@ def test_a_document_can_be_edited_without_a_review(sandbox):
 
     # then
     views = [sandbox.sensible.get_document(extraction_id) for extraction_id in ids]
-    assert [(view.status, view.parsed) for view in views] == [(Status.COMPLETE, {"edited": None})] * 3
-    assert [part.parsed == {"edited": None} for part in sandbox.sensible.get_document(portfolio).parts] == [False, True]
+    assert [(view.status, view.parsed_document) for view in views] == [(Status.COMPLETE, {"edited": None})] * 3
+    assert [part.parsed_document == {"edited": None} for part in sandbox.sensible.get_document(portfolio).parts] == [
+        False,
+        True,
+    ]

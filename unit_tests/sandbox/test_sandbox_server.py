@@ -58,7 +58,7 @@ def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
     sandbox.atlas.submit(["1"], batch_id="batch")
 
     # when
-    extracta.results("invoices", "unknown")
+    extracta.get_results("invoices", "unknown")
     extracta.upload("uploadFiles", {"extractionId": "invoices"}, "a.pdf", "b.pdf")
     atlas.get_extracts("batch", page=1)
     extracta.call("GET", "nowhere")
@@ -75,7 +75,7 @@ def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
     assert entries[0].body == {"extractionId": "invoices", "batchId": "unknown"}
     assert entries[1].body == {"extractionId": "invoices", "files": ["a.pdf", "b.pdf"]}
     assert (entries[3].query, entries[3].body) == ({"batch_id": "batch", "page": "1"}, None)
-    assert [entry.arrived_at for entry in entries] == sorted(entry.at for entry in entries)
+    assert [entry.arrived_at for entry in entries] == sorted(entry.arrived_at for entry in entries)
     written = repr(entries)
     for secret in (*sandbox.credentials["extracta"].values(), sandbox.credentials["atlas"]["client_secret"], "eyJ"):
         assert secret not in written
@@ -86,18 +86,18 @@ def test_the_journal_counts_measures_and_forgets(sandbox, extracta):
     extracta.call("GET", "credits")
     time.sleep(0.02)
     extracta.call("GET", "credits")
-    extracta.results("unknown", "unknown")
+    extracta.get_results("unknown", "unknown")
 
     # when / then
     journal = sandbox.journal
-    assert journal.counts() == {"extracta.credits": 2, "extracta.getBatchResults": 1}
-    assert journal.counts(ok_only=True) == {"extracta.credits": 2}
-    (gap,) = journal.gaps("extracta.credits")
+    assert journal.count_requests() == {"extracta.credits": 2, "extracta.getBatchResults": 1}
+    assert journal.count_requests(ok_only=True) == {"extracta.credits": 2}
+    (gap,) = journal.measure_arrival_gaps("extracta.credits")
     assert 0.02 <= gap < 1
-    assert journal.gaps("atlas.extracts") == []
+    assert journal.measure_arrival_gaps("atlas.extracts") == []
     assert journal.max_in_flight == 1
     journal.clear()
-    assert (journal.entries, journal.counts(), journal.max_in_flight) == ([], {}, 0)
+    assert (journal.entries, journal.count_requests(), journal.max_in_flight) == ([], {}, 0)
 
 
 def test_the_journal_knows_how_many_were_served_at_once(clock):
@@ -123,15 +123,15 @@ def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
     sandbox.spacing = 0.3
 
     # when
-    first, classified = extracta.results("invoices", "batch"), extracta.get_classification_results("mail", "batch")
+    first, classified = extracta.get_results("invoices", "batch"), extracta.get_classification_results("mail", "batch")
     early_response, early_classification = (
-        extracta.results("invoices", "batch"),
+        extracta.get_results("invoices", "batch"),
         extracta.get_classification_results("mail", "batch"),
     )
     views = [extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}) for _ in range(3)]
     # A refused request does not put the next one off: the first is 0.3 s ago by then.
     time.sleep(0.3)
-    later = extracta.results("invoices", "batch")
+    later = extracta.get_results("invoices", "batch")
 
     # then
     assert (first.status_code, classified.status_code, later.status_code) == (200, 200, 200)
@@ -145,13 +145,13 @@ def test_the_pace_has_a_grace_of_five_percent(sandbox, extracta):
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
     sandbox.spacing = 0.4
-    extracta.results("invoices", "batch")
+    extracta.get_results("invoices", "batch")
 
     # when
     time.sleep(0.39)
 
     # then
-    assert extracta.results("invoices", "batch").status_code == 200
+    assert extracta.get_results("invoices", "batch").status_code == 200
 
 
 def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox):

@@ -34,22 +34,22 @@ DONE_FILE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.
 
 def test_file_ids_can_be_left_out(sandbox, extracta):
     # when
-    by_default = extracta.results("invoices", "done").json()
+    by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_file_ids=False)
 
     # then
     assert by_default["files"] == [{"fileId": "one", **DONE_FILE}]
-    assert extracta.results("invoices", "done").json()["files"] == [DONE_FILE]
+    assert extracta.get_results("invoices", "done").json()["files"] == [DONE_FILE]
 
 
 def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extracta, docmap, sensible):
     # when
-    by_default = extracta.results("invoices", "done").status_code
+    by_default = extracta.get_results("invoices", "done").status_code
     set_switches(sandbox, other_account=True)
 
     # then
     assert by_default == 200
-    assert extracta.results("invoices", "done").status_code == 400
+    assert extracta.get_results("invoices", "done").status_code == 400
     assert docmap.get("extractions").json()["data"] == []
     assert sensible.get("extractions").json()["extractions"] == []
     assert extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).status_code == 400
@@ -59,18 +59,18 @@ def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extract
     set_switches(sandbox, other_account=False)
 
     # then
-    assert extracta.results("invoices", "done").status_code == 200
+    assert extracta.get_results("invoices", "done").status_code == 200
 
 
 def test_a_finished_batch_can_have_a_status(sandbox, extracta):
     # when
-    by_default = extracta.results("invoices", "done").json()
+    by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_top_level_status=True)
 
     # then
     assert "status" not in by_default
-    assert extracta.results("invoices", "done").json() == {**by_default, "status": "processed"}
-    assert extracta.results("invoices", "open").json()["status"] == "waiting"
+    assert extracta.get_results("invoices", "done").json() == {**by_default, "status": "processed"}
+    assert extracta.get_results("invoices", "open").json()["status"] == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
     set_switches(sandbox, partial_batches=True)
 
     # then
-    assert extracta.results("invoices", "open").json() == {
+    assert extracta.get_results("invoices", "open").json() == {
         "extractionId": "invoices",
         "batchId": "open",
         "files": [
@@ -135,7 +135,7 @@ def test_progress_undocumented_status_can_be_switched_on(sandbox, extracta):
     set_switches(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
 
     # then
-    response = extracta.results("invoices", "open").json()
+    response = extracta.get_results("invoices", "open").json()
     assert (response["status"], response["files"][1]["status"]) == ("queued", "queued")
     assert extracta.get_classification_results("mail", "open").json()["files"][0]["status"] == "queued"
     template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
@@ -153,7 +153,7 @@ def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta
     # when
     set_switches(sandbox, unknown_keys=True)
     template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
-    response = extracta.results("invoices", "done").json()
+    response = extracta.get_results("invoices", "done").json()
     classified = extracta.get_classification_results("mail", "open").json()
     page = atlas.get_extracts("b").json()
 
