@@ -182,7 +182,7 @@ class ProviderSync:
             for ref in product_sync.stream_group.explicit_partitions
         ]
         if explicit_batches and all(product_sync.is_unknown_to_provider(ref) for product_sync, ref in explicit_batches):
-            self._warnings.warn("unknown to the account", build_unknown_account_message(self._provider_spec))
+            self._warnings.warn("unknown account", build_unknown_account_message(self._provider_spec))
 
     def _start_listings(self) -> Iterator[AirbyteMessage]:
         for product_sync in self._product_syncs.values():
@@ -348,7 +348,9 @@ class ProviderSync:
             product_sync.fail(error, product_sync.find_tracking_streams(task.ref))
             product_sync.record_failure(task.ref, now)
             self._warnings.warn(
-                "failed", f"{self._provider_name}'s batch {task.ref.key.display_id} is left for the next sync. {error}"
+                "failed",
+                f"{self._provider_name} batch {task.ref.key.display_id} is not synced; the next sync tries again. "
+                f"{error}",
             )
         else:
             product_sync.fail(error)
@@ -370,7 +372,10 @@ class ProviderSync:
         elif self._is_provider_failure(task, error):
             self._consecutive_failures += 1
             if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
-                abort_reason = f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row; the rest is left for the next sync."
+                abort_reason = (
+                    f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row. This sync sends it no "
+                    "more requests; the next sync resumes."
+                )
                 self._abort(error.reword(f"{abort_reason} {error}"))
 
     def _is_provider_failure(self, task: Task, error: ConnectorError) -> bool:
@@ -392,7 +397,7 @@ class ProviderSync:
 
     def _abort(self, error: ConnectorError) -> None:
         self._is_aborted = True
-        self._warnings.warn("given up", str(error))
+        self._warnings.warn("aborted", str(error))
         for product_sync in self._product_syncs.values():
             if product_sync.has_work:
                 product_sync.fail(error, is_final=True)
