@@ -49,7 +49,7 @@ def compute_fingerprint(row: Mapping[str, Json], *, has_urls: bool = False) -> s
 
 def describe_unreadable(count: int, label: str) -> str:
     """Says so where something could not be read."""
-    return f"{count} of {label} cannot be read; the rest was delivered." if count else ""
+    return f"{count} of {label} cannot be read; the others are delivered." if count else ""
 
 
 def missing_document(ref: PartitionRef, reason: str) -> Snapshot:
@@ -73,7 +73,7 @@ def as_text(value: Json) -> str | None:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        raise UnreadableResponse("A value that is meant to be text is nested too deeply.") from None
+        raise UnreadableResponse("A text value is nested too deeply.") from None
 
 
 def as_text_or_none(value: Json) -> str | None:

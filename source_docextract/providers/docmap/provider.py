@@ -225,7 +225,7 @@ class _Reader:
             [body] = yield [Request("GET", build_path("extractions", ref.batch_id))]
         except ResourceUnavailable as error:
             return missing_document(ref, str(error))
-        label = f"DocMap's answer about {ref.batch_id}"
+        label = f"DocMap's response for {ref.batch_id}"
         listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
         if listed_ref.batch_id != ref.batch_id:
             raise UnreadableResponse(f"{label} is about another extraction.")

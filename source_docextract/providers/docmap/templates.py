@@ -59,7 +59,8 @@ def discover_templates(
     return DiscoveredTemplates(
         [_infer_template(template_id, template_rows) for template_id, template_rows in rows_by_template.items()],
         [
-            f"DocMap has no extraction of the template {sanitize(template_id)} yet; it has no typed table before it has."
+            f"DocMap has no extraction of the template {sanitize(template_id)} yet, so it has no typed table. "
+            "Refresh the schema when it has one."
             for template_id in template_ids
             if template_id not in rows_by_template
         ],

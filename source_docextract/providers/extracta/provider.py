@@ -143,10 +143,10 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
         if isinstance(error, ResourceUnavailable) or _may_be_unknown_id(error):
             raise _build_unknown_error(api, template_id, error) from None
         raise
-    response = require_object(body, f"Extracta.ai's answer about {template_id}")
+    response = require_object(body, f"Extracta.ai's response for {template_id}")
     details_value = response.get(api.details_key)
     details = (
-        response if details_value is None else require_object(details_value, f"What Extracta.ai tells of {template_id}")
+        response if details_value is None else require_object(details_value, f"Extracta.ai's details of {template_id}")
     )
     batches = details.get("batches", response.get("batches"))
     if batches is None:
@@ -176,7 +176,7 @@ def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
     for file_id in ref.file_ids or (None,):
         try:
             [body] = yield [_build_results_request(api, ref, file_id)]
-            responses.append(require_object(body, f"Extracta.ai's answer about {ref.key}"))
+            responses.append(require_object(body, f"Extracta.ai's response for {ref.key}"))
         except (ResourceUnavailable, TransientError) as error:
             if isinstance(error, TransientError) and not (ref.is_explicit and _may_be_unknown_id(error)):
                 raise

@@ -118,7 +118,7 @@ def build_snapshot(api: Api, ref: PartitionRef, responses: list[Mapping[str, Jso
         for file in response_files or ()
     ]
     files = parse_each(requested_files, _parse_file)
-    error = describe_unreadable(len(requested_files) - len(files), f"the files of {ref.key} in Extracta.ai's answer")
+    error = describe_unreadable(len(requested_files) - len(files), f"the files of {ref.key} in Extracta.ai's response")
     statuses = [as_text(response.get("status")) for response in responses]
     is_waiting = None in files_by_response or any(
         _FILE_STATUSES.get(status or "") is FileStatus.PENDING for status in statuses
@@ -156,7 +156,7 @@ def _get_files(ref: PartitionRef, response: Mapping[str, Json]) -> list[Json] | 
     files = response.get("files")
     if files is None:
         if error := as_text(response.get("error")):
-            raise UnreadableResponse(f"Extracta.ai told of a trouble with {ref.key}: {sanitize(error).rstrip('.')}.")
+            raise UnreadableResponse(f"Extracta.ai reports an error for {ref.key}: {sanitize(error).rstrip('.')}.")
         return None
     if not isinstance(files, list):
         raise UnreadableResponse(f"Extracta.ai's files of {ref.key} are not a list.")

@@ -182,11 +182,11 @@ class _Reader:
         if not type_ids.get(type_name):
             if self._has_unreadable_types:
                 raise UnreadableResponse(
-                    f"Some of Sensible's document types cannot be read; {type_name!r} is none of the others."
+                    f"{type_name!r} is not among Sensible's document types, some of which cannot be read."
                 )
             raise ConfigError(
-                f"Sensible has no document type {type_name!r}. Name one of {sanitize(', '.join(sorted(type_ids))) or 'none'} in "
-                "sensible.document_types."
+                f"Sensible has no document type {type_name!r}. "
+                f"Name one of {sanitize(', '.join(sorted(type_ids))) or 'none'} in sensible.document_types."
             )
         return type_ids[type_name]
 
@@ -243,7 +243,7 @@ class _Reader:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
             return build_unavailable_snapshot(ref, error)
-        return build_snapshot(ref, require_object(body, f"Sensible's answer about {ref.batch_id}"))
+        return build_snapshot(ref, require_object(body, f"Sensible's response for {ref.batch_id}"))
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
         """The documents of a batch that is named by hand. Its answer is kept for its row."""
@@ -269,17 +269,15 @@ class _Reader:
             [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
         except ResourceUnavailable as error:
             return error
-        return require_object(body, f"Sensible's answer about batch {ref.batch_id}")
+        return require_object(body, f"Sensible's response for batch {ref.batch_id}")
 
 
 def _parse_document_type(item: Json) -> tuple[str, str]:
     """Its name and its id."""
-    row = require_object(item, "A document type of Sensible's")
-    name, type_id = (
-        as_identifier(row.get(key), f"The {key} of a document type of Sensible's") for key in ("name", "id")
-    )
+    row = require_object(item, "A Sensible document type")
+    name, type_id = (as_identifier(row.get(key), f"The {key} of a Sensible document type") for key in ("name", "id"))
     if not name or not type_id:
-        raise UnreadableResponse("A document type of Sensible's has no name or no id.")
+        raise UnreadableResponse("A Sensible document type has no name or no id.")
     return name, type_id
 
 
