@@ -17,17 +17,17 @@ from .shapes import describe_shape
 
 SwitchValue = bool | int | str | None
 
-REPORT_ADVICE = "Report it with this page: the connector may have to learn another form."
+REPORT_ADVICE = "Report it together with this page, so that the connector can be adapted."
 """What a user can do about most contradictions."""
 
 
 class Evidence(str, Enum):
     """How sure a fact is, from the surest to the least."""
 
-    ORIGINAL_PAGES = "documented on the pages that the connector was first written from"
+    ORIGINAL_PAGES = "documented on the pages that the connector was built from"
     DOCUMENTED = "documented by the provider elsewhere"
-    THIRD_PARTY = "seen in public code or data of others"
-    GUESS = "nowhere written down"
+    THIRD_PARTY = "seen in third-party public code or data"
+    GUESS = "undocumented"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def build_rate_limit_assumption(provider: str) -> Assumption:
         f"{provider}.rate_limit_headers",
         Evidence.GUESS,
         (
-            Variant("none", "No header speaks of a limit."),
-            Variant("present", "Headers speak of a limit."),
+            Variant("none", "No header states a rate limit."),
+            Variant("present", "Headers state a rate limit."),
         ),
         REPORT_ADVICE,
     )
@@ -96,7 +96,7 @@ def build_keys_assumption(provider: str, evidence: Evidence, sentence: str) -> A
         evidence,
         (
             Variant("known", sentence),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
+            Variant("more", "There are other keys, which are kept in provider_data.", {"unknown_keys": True}),
         ),
         REPORT_ADVICE,
     )
@@ -138,10 +138,10 @@ class ProbeResponse:
             return self.error
         if self.is_json:
             return f"status {self.status} with {describe_shape(self.body, documented_keys)}"
-        return f"status {self.status} with {'a page of HTML' if self.is_html else 'text'}"
+        return f"status {self.status} with {'an HTML page' if self.is_html else 'text'}"
 
 
-NO_RESPONSE = ProbeResponse(0, error="the limit of requests was reached")
+NO_RESPONSE = ProbeResponse(0, error="the request limit was reached")
 """What a probe is sent for a request that was not made, since the limit was reached."""
 
 ProbeFlow = Generator[Request, ProbeResponse, None]
