@@ -48,7 +48,7 @@ def get_error_message(kind: str, path: Path) -> str:
         (b"{'a': 1}", "is not JSON (line 1, column 2)"),
         (b'{"a": \n', "is not JSON (line 2, column 1)"),
         (b"[" * 100_000, "is not JSON (nested too deeply)"),
-        (b'{"a": "\xff"}', "is not text in UTF-8"),
+        (b'{"a": "\xff"}', "is not UTF-8 text"),
         (b'"words"', "contains no "),
     ],
     ids=lambda value: str(value)[:20],
