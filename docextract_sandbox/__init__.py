@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
         raise
     # No traceback: this is what docextract-sandbox ends with after a plain `pip install .`.
     raise SystemExit(
-        f"docextract-sandbox needs more to be installed ({error.name} is missing). "
+        f"docextract-sandbox needs other packages ({error.name} is missing). "
         "In the folder of the repository: pip install '.[sandbox]'"
     ) from None
 

@@ -95,7 +95,7 @@ def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pyte
 def test_unsupported_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:passw0rd-of-the-proxy@127.0.0.1:9")
 
-    with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that does not speak HTTP"):
+    with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that is not an HTTP proxy"):
         create_acme_client("https://localhost:9")
 
 

@@ -401,7 +401,7 @@ class TestDocument:
 
     @pytest.mark.parametrize("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
     def test_a_portfolio_that_cannot_be_read_fails_in_words(self, parts: Any) -> None:
-        with pytest.raises(UnreadableResponse, match=r"of a portfolio of Sensible's is not a JSON object\.$"):
+        with pytest.raises(UnreadableResponse, match=r"of a Sensible portfolio is not a JSON object\.$"):
             read_document(make_document(documents=parts))
 
     @pytest.mark.parametrize(

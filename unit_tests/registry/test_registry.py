@@ -63,7 +63,9 @@ def test_registry_of_nothing_at_all_is_an_error(tmp_path: Path, text: str) -> No
 @pytest.mark.parametrize("status", [202, 204, 205, 206])
 def test_registry_answer_that_is_no_whole_file_is_an_error(status: int) -> None:
     with serve_stub(lambda _request: (status, {}, b"" if status == 204 else to_csv(ROWS).encode())) as server:
-        with pytest.raises(ConfigError, match=rf"list\.csv is no file, but an answer with the status {status}\."):
+        with pytest.raises(
+            ConfigError, match=rf"list\.csv is not a file: the server answers with the status {status}\."
+        ):
             read_registry(f"{server.url}/list.csv", PRODUCTS)
         assert len(server.received) == 1
 
@@ -200,7 +202,7 @@ def test_registry_url_with_password_is_reported_without_it(
         ({"provider": "nobody", "batch_id": "b"}, "has no known provider"),
         ({"provider": "extracta", "template_id": "t"}, "has no batch_id"),
         ({"provider": "extracta", "batch_id": "b"}, "has no template_id"),
-        ({"provider": "atlas", "batch_id": "b", "created_at": "soon"}, "has a created_at that is no time"),
+        ({"provider": "atlas", "batch_id": "b", "created_at": "soon"}, "has a created_at that is not a time"),
         (
             {"provider": "atlas", "batch_id": "b", "expected_files": "-1"},
             "has an expected_files that is not a whole number",

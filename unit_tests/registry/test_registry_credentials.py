@@ -96,7 +96,7 @@ class TestS3:
         )
 
     def test_credentials_in_the_address_as_well_are_refused(self, s3_address: str) -> None:
-        with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well; remove"):
+        with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well. Remove"):
             read_rows("s3://AKIAACME:other-secret-0123@acme/x.csv", {**S3, "endpoint": s3_address})
 
 
