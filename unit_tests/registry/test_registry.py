@@ -56,7 +56,7 @@ def test_registry_with_a_line_of_names_alone_names_nothing(tmp_path: Path, text:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", " \r\n"])
 def test_registry_of_nothing_at_all_is_an_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; one that"):
+    with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; a registry"):
         read_registry(written(tmp_path, text), PRODUCTS)
 
 

@@ -486,7 +486,7 @@ def test_a_name_for_two_templates_is_an_error_that_says_what_to_do(served_sandbo
         connection.source.discover(log, connection.settings)
 
     assert trouble.value.message == (
-        "table_names gives one name to 2 templates called 'Invoices'; name them by their ids."
+        "table_names gives one name to 2 templates named 'Invoices'; name them by their ids."
     )
     connection.settings["table_names"] = [f"extracta/{templates[0]}=bills"]
     assert set(get_typed_schemas(connection)) == {"bills", "extracta_invoices"}
