@@ -174,7 +174,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.GUESS,
         (
             Variant("known", "The types of variables are string, number, currency, boolean, date, object or array."),
-            Variant("other", "There are others; typed tables hold such fields as they look."),
+            Variant("other", "There are other types; typed tables infer the type of such fields from the data."),
         ),
         REPORT_ADVICE,
     ),

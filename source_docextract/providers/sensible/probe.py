@@ -152,7 +152,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.review_statuses",
         Evidence.GUESS,
         (
-            Variant("list", "A summary's `reviewStatuses` is a list, which may hold nulls."),
+            Variant("list", "A summary's `reviewStatuses` is a list, which may contain nulls."),
             Variant("text", "It is text."),
             Variant("null", "It is null."),
             Variant("absent", "It is missing."),
