@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     # After a plain `pip install .` the command docextract-sandbox exists without its web framework: exit with the
     # command that installs it, without a traceback.
     raise SystemExit(
-        f"docextract-sandbox needs more to be installed ({error.name} is missing). "
+        f"docextract-sandbox needs other packages ({error.name} is missing). "
         "In the folder of the repository: pip install '.[sandbox]'"
     ) from None
 

@@ -18,25 +18,25 @@ from .server import serve
 from .switches import InvalidSwitch, Switches, apply_changes, parse_assignment
 
 _DESCRIPTION = """\
-Document-extraction APIs on this machine, with documents to play with: Extracta (extraction and
-classification), Atlas bulk, DocMap and Sensible. No key is needed but the ones it prints, and nothing
-leaves this machine."""
+Serve document-extraction APIs on this machine, with sample documents: Extracta (extraction and
+classification), Atlas bulk, DocMap and Sensible. It prints the keys to use, and nothing leaves this
+machine."""
 
 _EPILOG = (
     """\
 examples:
   docextract-sandbox                                 port 8787, real time, the documents of twelve weeks
-  docextract-sandbox --config config.json            the same, with a settings file for source-docextract
-  docextract-sandbox --speed 60                      a minute passes in a second
-  docextract-sandbox --port 0 --empty                any free port, nothing but what you upload
-  docextract-sandbox --switch partial_batches=true   another reading of the documentation
+  docextract-sandbox --config config.json            the same, and a settings file for source-docextract
+  docextract-sandbox --speed 60                      one minute per second
+  docextract-sandbox --port 0 --empty                any free port, only documents that you upload
+  docextract-sandbox --switch partial_batches=true   another variant of undocumented behaviour
   docextract-sandbox --switch docmap_zone=Asia/Kolkata --switch docmap_scan=8 --switch sensible_scan=5
-                                                     days of another zone, short and empty pages
-  docextract-sandbox --switch sensible_endless=rows  a list without an end (or: empty, circle, no)
-  docextract-sandbox --switch other_account=true     valid keys of an account that holds nothing
-  docextract-sandbox --like probe.md                 as an account that was probed
+                                                     days in another time zone, short and empty pages
+  docextract-sandbox --switch sensible_endless=rows  an endless list (or: empty, circle, no)
+  docextract-sandbox --switch other_account=true     valid keys of an empty account
+  docextract-sandbox --like probe.md                 behave like a probed account
 
-bad weather, while it runs (until curl -X DELETE of the same address):
+inject faults while it runs (curl -X DELETE of the same address removes them):
   curl -d '{"kind": "status", "status": 503, "endpoint": "atlas.*", "share": 0.5}' \\
     http://127.0.0.1:8787/_sandbox/faults
   curl -d '{"kind": "unknown id", "endpoint": "sensible.document", "times": 1}' \\
@@ -45,7 +45,7 @@ kinds: """
     + "\n       ".join(", ".join(FAULT_KINDS[start : start + 8]) for start in range(0, len(FAULT_KINDS), 8))
     + """
 
-While it runs, http://127.0.0.1:8787/ tells which endpoints there are. Ctrl-C ends it."""
+While it runs, http://127.0.0.1:8787/ lists the endpoints. Ctrl-C stops it."""
 )
 
 
@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InvalidSwitch as error:
         return _report_failure(str(error))
     if options.config and not _is_overwritable(options.config):
-        return _report_failure(f"{options.config} holds other settings than a sandbox's; name another file in --config")
+        return _report_failure(
+            f"{options.config} contains settings that no sandbox wrote; name another file in --config"
+        )
     sandbox = Sandbox(
         Clock(speed=options.speed), switches, options.spacing, not options.empty, random_seed=options.random_seed
     )
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             while not threading.Event().wait(3600):
                 pass
     except KeyboardInterrupt:
-        print("\nThe sandbox has ended.", flush=True)
+        print("\nThe sandbox has stopped.", flush=True)
     except OSError as error:
         if options.config and error.filename:
             return _report_failure(
@@ -121,7 +123,7 @@ def _build_greeting(sandbox: Sandbox, url: str) -> str:
         f"  overview: curl {url}/",
         f"  settings: curl {url}/_sandbox/settings",
         "",
-        "Ctrl-C ends it.",
+        "Ctrl-C stops it.",
     ]
     return "\n".join(lines)
 
@@ -138,30 +140,37 @@ def _build_parser() -> argparse.ArgumentParser:
         "--host", type=_parse_loopback_address, default="127.0.0.1", help="a loopback address (default: 127.0.0.1)"
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="write the settings with which source-docextract reads all of this"
+        "--config", type=Path, metavar="FILE", help="write settings for source-docextract that sync this sandbox"
     )
-    parser.add_argument("--speed", type=_parse_non_negative, default=1.0, help="how fast its clock runs (default: 1)")
+    parser.add_argument(
+        "--speed",
+        type=_parse_non_negative,
+        default=1.0,
+        help="speed of its clock, relative to real time (default: 1)",
+    )
     parser.add_argument(
         "--spacing",
         type=_parse_non_negative,
         default=2.0,
         metavar="SECONDS",
-        help="between requests to each of Extracta's result endpoints; sooner is answered with 429 (default: 2)",
+        help="minimum interval at each of Extracta's result endpoints; earlier requests get 429 (default: 2)",
     )
-    parser.add_argument("--empty", action="store_true", help="start without any documents")
+    parser.add_argument("--empty", action="store_true", help="start without documents")
     parser.add_argument(
         "--switch",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="where documentation is silent, choose another reading (repeatable); " + ", ".join(vars(Switches())),
+        help="choose a variant of undocumented behaviour (repeatable); " + ", ".join(vars(Switches())),
     )
     parser.add_argument(
         "--like",
         metavar="FILE",
-        help="behave like the account of a report that `source-docextract probe` wrote; --switch changes that further",
+        help="behave like the account in a report of `source-docextract probe`; --switch overrides",
     )
-    parser.add_argument("--random-seed", type=int, default=1, metavar="N", help="other documents (default: 1)")
+    parser.add_argument(
+        "--random-seed", type=int, default=1, metavar="N", help="seed of the sample documents (default: 1)"
+    )
     return parser
 
 
@@ -177,7 +186,7 @@ def _parse_loopback_address(text: str) -> str:
     except ValueError:
         raise argparse.ArgumentTypeError("must be a loopback address such as 127.0.0.1") from None
     if not address.is_loopback:
-        raise argparse.ArgumentTypeError("must be a loopback address: the sandbox is for this machine alone")
+        raise argparse.ArgumentTypeError("must be a loopback address: the sandbox serves this machine only")
     return str(address)
 
 

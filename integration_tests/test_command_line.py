@@ -186,7 +186,7 @@ def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synce
     traces = [message["trace"] for message in filter_messages(result, "TRACE")]
     errors = [trace["error"] for trace in traces if trace["type"] == "ERROR"]
     assert {error["failure_type"] for error in errors} == {"config_error"}
-    assert errors[-1]["message"].startswith("4 of 8 streams are incomplete; all else was synced.")
+    assert errors[-1]["message"].startswith("4 of 8 streams are incomplete; the others are complete.")
     assert "a-wrong-extracta-key" not in result.stdout + result.stderr
 
 
@@ -207,7 +207,9 @@ def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well
     concerned = [stream for stream in streams if stream.startswith("extracta")]
     traces = [message["trace"] for message in filter_messages(first, "TRACE")]
     expected_text = [trace["error"]["message"] for trace in traces if trace["type"] == "ERROR"][-1]
-    assert expected_text.startswith(f"{len(concerned)} of {len(streams)} streams are incomplete; all else was synced.")
+    assert expected_text.startswith(
+        f"{len(concerned)} of {len(streams)} streams are incomplete; the others are complete."
+    )
     states = {
         message["state"]["stream"]["stream_descriptor"]["name"]: message for message in filter_messages(first, "STATE")
     }

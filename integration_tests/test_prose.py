@@ -22,7 +22,15 @@ BANNED = re.compile(
 CODE_FOLDERS = ("source_docextract", "docextract_sandbox", "demo", "report", "benchmarks", "examples", "tools")
 TEXTS = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "recipes/*", "report/*.html", "report/*.js", "benchmarks/*.md", ".github/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "recipes/*",
+        "report/*.html",
+        "report/*.js",
+        "benchmarks/*.md",
+        ".github/**/*.md",
+    )
     for path in ROOT.glob(pattern)
     if path.suffix in {".md", ".sql", ".html", ".js"}
 )

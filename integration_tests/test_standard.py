@@ -76,7 +76,7 @@ def test_without_the_sandboxs_extra_the_tests_say_what_to_install(tmp_path: Path
 
     assert result.returncode != 0
     assert (
-        "These tests run against the sandbox. docextract-sandbox needs more to be installed (starlette is missing). "
+        "These tests run against the sandbox. docextract-sandbox needs other packages (starlette is missing). "
         "In the folder of the repository: pip install '.[sandbox]'"
     ) in result.stdout
     assert "Traceback" not in result.stdout + result.stderr

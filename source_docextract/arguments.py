@@ -15,9 +15,9 @@ An Airbyte source: it prints records, states and logs as lines of JSON."""
 
 _EPILOG = """\
 files:
-  config.json    your settings: one JSON object. spec prints what may stand in it
-  catalog.json   the streams to read, and how. catalog prints it; what discover prints is no such file
-  state.jsonl    what was read so far: lines that earlier reads printed (or a JSON list of states)
+  config.json    your settings: one JSON object. spec prints their schema
+  catalog.json   the streams to read, and their sync modes: the output of catalog, not of discover
+  state.jsonl    what earlier syncs have read: their output (or a JSON list of states)
 
 example:
   echo '{"sensible": {"api_key": "your-sensible-key"}}' > config.json
@@ -27,21 +27,21 @@ example:
   grep '"type":"STATE"' first.jsonl >> state.jsonl
   source-docextract read --config config.json --catalog catalog.json --state state.jsonl > second.jsonl
 
-exit codes: 0 all is done, 1 something is wrong (the last message says what), 2 the command is wrong;
-a process that is stopped by a signal dies of it.
+exit codes: 0 success, 1 error (the last message gives the reason), 2 invalid command line;
+a process that is stopped by a signal ends with that signal.
 
 source-docextract VERB --help shows the options of one verb."""
 
 _CONFIG_HELP = "the settings: a file with one JSON object"
 
-_CATALOG_HELP = "the streams to read: a file with what `source-docextract catalog` prints"
+_CATALOG_HELP = "the streams to read: a file with the output of `source-docextract catalog`"
 
 _STATE_HELP = (
-    "what was read so far: a file with lines that earlier reads printed, or a JSON list of states; the last state of "
-    "a stream counts. Without it everything is read"
+    "what earlier syncs have read: a file with their output, or a JSON list of states; the last state of a stream "
+    "counts. Without it, everything is read"
 )
 
-_STREAMS_HELP = "only these streams; * stands for any letters, as in 'sensible_*' (default: all)"
+_STREAMS_HELP = "only these streams; * matches any characters, as in 'sensible_*' (default: all)"
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -78,22 +78,24 @@ def _build_parser() -> argparse.ArgumentParser:
         )
     # Listed for the help only: `cli.main` runs `probe` before parsing, since it has its own options and is no verb of
     # Airbyte's protocol.
-    subparsers.add_parser("probe", help="compare what is assumed of each provider with your account", add_help=False)
+    subparsers.add_parser(
+        "probe", help="compare the connector's assumptions about each provider with your account", add_help=False
+    )
     return parser
 
 
 _VERBS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("spec", "print which settings there are, as a JSON schema", {}),
-    ("check", "try the credentials, and look up each template that is named", {"config": _CONFIG_HELP}),
-    ("discover", "print the streams that the settings give, with their columns", {"config": _CONFIG_HELP}),
+    ("spec", "print the JSON schema of the settings", {}),
+    ("check", "test the credentials, and look up each named template", {"config": _CONFIG_HELP}),
+    ("discover", "print the streams that the settings produce, with their columns", {"config": _CONFIG_HELP}),
     (
         "catalog",
-        "print a catalog for read: the streams of discover, each incremental, to be kept in a file",
+        "print a catalog for read, to be saved in a file: the streams of discover, all incremental",
         {"config": _CONFIG_HELP, "streams": _STREAMS_HELP},
     ),
     (
         "read",
-        "sync: print what is new since the state, and new states",
+        "sync: print the records that are new since the state, and new states",
         {"config": _CONFIG_HELP, "catalog": _CATALOG_HELP, "state": _STATE_HELP},
     ),
 )

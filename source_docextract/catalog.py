@@ -90,7 +90,7 @@ def build_configured_catalog(streams: Sequence[AirbyteStream], patterns: Sequenc
     stream_names = [stream.name for stream in streams]
     for pattern in patterns or ():
         if not fnmatch.filter(stream_names, pattern):
-            raise ConfigError(f"There is no stream {pattern}. Name some of {', '.join(stream_names)} in --streams.")
+            raise ConfigError(f"There is no stream {pattern}. Name one of {', '.join(stream_names)} in --streams.")
     catalog = ConfiguredAirbyteCatalog(
         streams=[
             ConfiguredAirbyteStream(
@@ -139,7 +139,11 @@ def build_typed_streams(
         raise ConfigError(f"{naming_error}; name them by their ids.") from None
     for custom_name in custom_names:
         if custom_name.table_name not in names_by_template.values():
-            logger.warning("There is no template or document type %s/%s to be called %s.", *custom_name)
+            logger.warning(
+                "table_names contains %s/%s=%s, but there is no such template or document type. "
+                "Correct or remove the entry.",
+                *custom_name,
+            )
     return [
         build_typed_stream(stream_prefix, template, names_by_template[stream_prefix, template.key])
         for stream_prefix, discovered in templates_by_prefix.items()
@@ -228,7 +232,8 @@ def _find_typed_source(
         typed_table = TypedTable.parse(configured_stream.stream.json_schema)
     except InvalidSchemaMarker as error:
         raise ConfigError(
-            f"The schema of the stream {name} is not as it was discovered ({error}). Refresh the connection's schema."
+            f"The schema of the stream {name} differs from the discovered schema ({error}). "
+            "Refresh the connection's schema."
         ) from None
     if typed_table is None:
         return None
@@ -333,7 +338,7 @@ def _load_stream_state(
     if state_json and not stream_state.is_same_table(state_json):
         logger.warning(
             "The stream %s belongs to another template or document type than before. It is read from the beginning; "
-            "rows of the one before stay until the stream is cleared.",
+            "rows of the previous one remain until the stream is cleared.",
             name,
         )
         return stream_state

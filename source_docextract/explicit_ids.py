@@ -32,10 +32,10 @@ class IdKind(NamedTuple):
 
 
 _ID_FORMATS: Mapping[str, tuple[str, str]] = {
-    r"BATCH-\d+-[A-Z0-9]+-\d{14}": ("atlas", "the id of a batch of Atlas"),
-    r"-[0-9A-Za-z_-]{19}": ("extracta", "the id of a template of Extracta.ai"),
-    r"extract_\w+": ("docmap", "the id of an extraction of DocMap"),
-    r"tmpl_\w+": ("docmap", "the id of a template of DocMap"),
+    r"BATCH-\d+-[A-Z0-9]+-\d{14}": ("atlas", "the id of an Atlas batch"),
+    r"-[0-9A-Za-z_-]{19}": ("extracta", "the id of an Extracta.ai template"),
+    r"extract_\w+": ("docmap", "the id of a DocMap extraction"),
+    r"tmpl_\w+": ("docmap", "the id of a DocMap template"),
 }
 """Id formats that only one provider has, judged by the examples in its documentation."""
 
@@ -89,7 +89,7 @@ def build_hint(id_text: str, kind: IdKind, mentions: IdMentions) -> str:
     ]
     settings = [setting for other_kind, setting in mentions.get(id_text, {}).items() if other_kind != kind]
     facts = [f"looks like {lookalikes[0]}"] if lookalikes else []
-    facts += [f"is named in {' and '.join(dict.fromkeys(settings))}, too"] if settings else []
+    facts += [f"is also named in {' and '.join(dict.fromkeys(settings))}"] if settings else []
     return f"It {' and '.join(facts)}." if facts else ""
 
 
@@ -125,8 +125,8 @@ def check_named_ids(provider_spec: ProviderSpec, mentions: IdMentions) -> Reques
     for group, ref in suspicious_refs[:MAX_CHECKED_BATCHES]:
         if not (yield from _knows_batch(group, ref)):
             setting = " or ".join(group.explicit_settings)
-            message = f"{provider_spec.error_format.provider_name} does not know batch {sanitize(str(ref.key))}. {_build_batch_hint(group, ref, mentions)}"
-            problems.append(f"{message} Correct {setting}.")
+            message = f"{provider_spec.error_format.provider_name} does not know batch {sanitize(str(ref.key))}."
+            problems.append(f"{message} {_build_batch_hint(group, ref, mentions)} Correct {setting}.")
     if not problems and (yield from _knows_no_batch(provider_spec)):
         problems.append(build_unknown_account_message(provider_spec))
     if problems:

@@ -23,7 +23,7 @@ from .core.errors import ConfigError
 _FIXES = {
     "settings": "Name a file with one JSON object of settings in --config.",
     "catalog": "Name a configured catalog in --catalog; source-docextract catalog prints one.",
-    "state": "Name a file of lines that earlier reads printed in --state, or a JSON list of states. To read everything "
+    "state": "In --state, name a file with the output of earlier reads, or a JSON list of states. To read everything "
     "from the beginning, leave --state out.",
 }
 """The last sentence of the error message for each kind of file."""
@@ -40,7 +40,7 @@ def read_settings(path: str) -> dict[str, Any]:
     """
     settings = _parse_json("settings", path, _read_text("settings", path))
     if not isinstance(settings, dict):
-        raise ConfigError(f"The settings file {path} holds no JSON object. {_FIXES['settings']}")
+        raise ConfigError(f"The settings file {path} contains no JSON object. {_FIXES['settings']}")
     return settings
 
 
@@ -52,18 +52,18 @@ def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
     """
     text = _read_text("catalog", path)
     if _is_connector_message(text.lstrip().partition("\n")[0]):
-        raise ConfigError(f"The catalog file {path} is what discover prints. {_FIXES['catalog']}")
+        raise ConfigError(f"The catalog file {path} contains the output of discover. {_FIXES['catalog']}")
     catalog = _parse_json("catalog", path, text)
     streams = catalog.get("streams") if isinstance(catalog, dict) else None
     if not isinstance(streams, list):
-        raise ConfigError(f"The catalog file {path} holds no list of streams. {_FIXES['catalog']}")
+        raise ConfigError(f"The catalog file {path} contains no list of streams. {_FIXES['catalog']}")
     if any(isinstance(stream, dict) and "stream" not in stream and "name" in stream for stream in streams):
-        raise ConfigError(f"The catalog file {path} is what discover prints. {_FIXES['catalog']}")
+        raise ConfigError(f"The catalog file {path} contains the output of discover. {_FIXES['catalog']}")
     try:
         return ConfiguredAirbyteCatalogSerializer.load(catalog)
     except Exception:
         raise ConfigError(
-            f"The catalog file {path} has a stream without its name, schema or modes. {_FIXES['catalog']}"
+            f"The catalog file {path} has a stream without name, schema or sync modes. {_FIXES['catalog']}"
         ) from None
 
 
@@ -92,7 +92,7 @@ def _read_state_entries(path: str) -> Iterator[Any]:
     if not entries:  # Airbyte writes {} where there is none
         return
     if not isinstance(entries, list):
-        raise ConfigError(f"The state file {path} holds no list of states. {_FIXES['state']}")
+        raise ConfigError(f"The state file {path} contains no list of states. {_FIXES['state']}")
     yield from entries
 
 
@@ -103,9 +103,7 @@ def _parse_printed_states(path: str, lines: Iterable[str]) -> Iterator[Any]:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
-            raise ConfigError(
-                f"The state file {path} has a line that is cut short, line {line_number}. Remove it."
-            ) from None
+            raise ConfigError(f"The state file {path} has an incomplete line, line {line_number}. Remove it.") from None
         if isinstance(message, dict) and message.get("type") == "STATE":
             yield message
 
@@ -117,7 +115,7 @@ def _load_state(path: str, entry: Any) -> AirbyteStateMessage:
     except Exception:
         state = AirbyteStateMessage()
     if not (state.stream or state.global_ or state.data is not None):
-        raise ConfigError(f"The state file {path} has an entry that is no state. {_FIXES['state']}")
+        raise ConfigError(f"The state file {path} has an entry that is not a state. {_FIXES['state']}")
     return state
 
 
@@ -155,7 +153,7 @@ def _open_file(file_kind: str, path: str) -> Iterator[IO[str]]:
     except FileNotFoundError:
         raise ConfigError(f"The {file_kind} file {path} does not exist. {_FIXES[file_kind]}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"The {file_kind} file {path} is not text in UTF-8. {_FIXES[file_kind]}") from None
+        raise ConfigError(f"The {file_kind} file {path} is not UTF-8 text. {_FIXES[file_kind]}") from None
     except OSError as error:
         raise ConfigError(
             f"The {file_kind} file {path} cannot be read ({error.strerror}). {_FIXES[file_kind]}"

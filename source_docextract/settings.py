@@ -46,13 +46,13 @@ class Settings(Section):
     batch_registry: Annotated[RegistrySettings | None, NONE_IF_UNUSED] = Field(
         default=None,
         title="Batch registry",
-        description="A file that names batches, for APIs that have no list of them.",
+        description="A file that lists batches, for APIs that cannot list them.",
     )
     start_date: StartDate | None = Field(
         default=None,
         title="Start date",
-        description="What was created before this time (UTC) is left out, where a creation time is known; what is "
-        "named by hand is synced all the same. If left out, everything is synced.",
+        description="Batches and documents created before this time (UTC) are not synced, if their creation time is "
+        "known. Those that the settings name are always synced. If left out, everything is synced.",
         json_schema_extra={
             **ALWAYS_SHOWN,
             "examples": ["2026-01-01T00:00:00Z"],
@@ -65,40 +65,40 @@ class Settings(Section):
         ge=0,
         le=3650,
         title="Lookback (days)",
-        description="What was finished within so many days is read again, so that late files and edits by people "
-        "arrive. If left out, 3.",
+        description="Batches and documents finished within this number of days are read again, so that late files "
+        "and manual edits arrive. If left out, 3.",
     )
     give_up_after_days: int = Field(
         default=30,
         ge=1,
         le=3650,
         title="Give up after (days)",
-        description="A batch that is still unfinished so many days after it was first seen is marked as stalled and no "
-        "longer polled. If left out, 30.",
+        description="A batch that is still unfinished this number of days after it was first seen is marked as "
+        "stalled and no longer polled. If left out, 30.",
     )
     max_in_flight: int = Field(
         default=10,
         ge=1,
         le=50,
         title="Requests in flight",
-        description="The number of requests that run at once for each provider, from 1 to 50. If left out, 10.",
+        description="Maximum number of concurrent requests per provider, from 1 to 50. If left out, 10.",
     )
     keep_urls: bool = Field(
         default=True,
         title="Keep links to files",
-        description="Off: links to files, which often carry a signature, are left out of every row.",
+        description="Off: URLs of files, which are often signed, are removed from every row.",
     )
     typed_tables: bool = Field(
         default=False,
         title="Typed tables",
-        description="On: a stream for each template and document type as well, with a column for each of its fields. "
-        "They are looked up whenever the schema is refreshed.",
+        description="On: adds a stream for each template and document type, with one column per field. The fields "
+        "are looked up whenever the schema is refreshed.",
     )
     table_names: TableNames = Field(
         default=(),
         title="Names of typed tables",
         description="Names for typed tables, each as <code>provider/template id or document type=table name</code>. If "
-        "empty, a table has the name of its template, and gets another one when the template is renamed.",
+        "empty, a table has the name of its template, which changes when the template is renamed.",
     )
 
     @classmethod
@@ -139,9 +139,7 @@ class Settings(Section):
         missing_targets: dict[tuple[str, ...], str] = {}
         for name, section in sections.items():
             if section and not section.has_targets and not self.batch_registry:
-                sentence = (
-                    f"{name} names nothing to bring in; give {REQUIREMENTS_BY_PROVIDER[name]}, or a batch_registry."
-                )
+                sentence = f"{name} names nothing to sync; set {REQUIREMENTS_BY_PROVIDER[name]}, or a batch_registry."
                 missing_targets[(name,)] = sentence
         return missing_targets
 

@@ -108,7 +108,7 @@ def build_unknown_messages(
 def _build_unknown_message(path: tuple[str, ...], model: type[BaseModel]) -> str:
     *section_path, name = path
     if not _SETTING_NAME.fullmatch(name):
-        return f"There is something in {'.'.join(section_path) or 'the settings'} that is not a setting; remove it."
+        return f"There is an unknown setting in {'.'.join(section_path) or 'the settings'}; remove it."
     return f"{'.'.join(path)} is not a setting; remove it{_suggest_name(name, model)}."
 
 
@@ -124,7 +124,7 @@ def list_unknown_names(config: Mapping[str, Any], model: type[BaseModel]) -> str
 def _describe_unknown_name(path: tuple[str, ...], model: type[BaseModel]) -> str:
     *section_path, name = path
     if not _SETTING_NAME.fullmatch(name):
-        return f"a name in {'.'.join(section_path) or 'the settings'} that may be a key"
+        return f"a hidden name in {'.'.join(section_path) or 'the settings'}, which may be a key"
     return ".".join(path) + _suggest_name(name, model)
 
 

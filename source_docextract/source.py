@@ -354,15 +354,15 @@ def _load_registry(settings: Settings, logger: logging.Logger) -> Registry | Non
     if registry.skipped_rows:
         skipped_rows = ", ".join(f"{count} of {provider}" for provider, count in sorted(registry.skipped_rows.items()))
         logger.warning(
-            "The batch registry has rows of providers that are not set up; they are passed over: %s.", skipped_rows
+            "The batch registry has rows of providers that are not set up. These rows are ignored: %s.", skipped_rows
         )
     return registry
 
 
 def _make_absent_error(stream_names: list[str]) -> ConfigError:
     return ConfigError(
-        f"The settings give no stream {', '.join(stream_names)}: set up its provider again, or refresh the connection's "
-        "schema."
+        f"The settings produce no stream {', '.join(stream_names)}. "
+        "Set up its provider again, or refresh the connection's schema."
     )
 
 
@@ -380,7 +380,7 @@ def _combine_errors(errors: list[ConnectorError], stream_count: int) -> Connecto
     count_text = (
         f"{len(errors)} of {stream_count} streams are incomplete" if stream_count > 1 else "The stream is incomplete"
     )
-    remainder_text = "; all else was synced" if len(errors) < stream_count else ""
+    remainder_text = "; the others are complete" if len(errors) < stream_count else ""
     combined_error = ConnectorError(f"{count_text}{remainder_text}. {reasons}")
     combined_error.failure_type = first_error.failure_type
     return combined_error

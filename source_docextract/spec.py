@@ -72,7 +72,7 @@ def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -
     """
     unused_schema = {
         "title": "Not used",
-        "description": f"{outer_schema['title']} is left out.",
+        "description": f"{outer_schema['title']} is not used.",
         "type": "object",
         "properties": {"use": _make_constant("no")},
         "required": ["use"],
@@ -82,5 +82,5 @@ def _make_choice(outer_schema: dict[str, Any], section_schema: dict[str, Any]) -
 
 
 def _make_constant(value: str) -> dict[str, Any]:
-    description = "What was chosen: yes or no. Where it is left out, an object means yes."
+    description = "Whether this section is used: yes or no. If left out, an object means yes."
     return {"title": "Use", "description": description, "type": "string", "const": value, "order": 0}

@@ -183,9 +183,9 @@ def build_batch_error(provider_name: str, bug: Exception) -> ConnectorError:
         return bug
     # Deep nesting is the provider's doing: orjson writes 254 levels, and Python's recursion ends at about 1,000.
     if isinstance(bug, RecursionError) or "Recursion limit reached" in str(bug):
-        return UnreadableResponse(f"{provider_name} sent an answer that is nested too deeply.")
+        return UnreadableResponse(f"{provider_name} sent a response that is nested too deeply.")
     return BugError(
-        f"An answer of {provider_name}'s led to an unexpected error ({locate_bug(bug)}). "
+        f"A response from {provider_name} led to an unexpected error ({locate_bug(bug)}). "
         "This is a bug in the connector: please report it."
     )
 
@@ -205,8 +205,8 @@ def build_proxy_error(target: str, status: int | None, setting: str = "HTTPS_PRO
     """
     advice = {
         None: f"Correct {setting}",
-        PROXY_AUTH_REQUIRED: f"Write a user and a password that it takes into {setting}",
-    }.get(status, "Have it allow that host")
+        PROXY_AUTH_REQUIRED: f"Write a valid user and password into {setting}",
+    }.get(status, "Allow the host in the proxy")
     status_text = "" if status is None else f" ({status})"
     return ConfigError(
         f"{target} cannot be reached: the proxy that {setting} names refused the connection{status_text}. "

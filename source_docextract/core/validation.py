@@ -41,9 +41,9 @@ def _validate_base_url(url: str) -> str:
     if not is_valid or not url.isprintable() or " " in url:
         raise ValueError("is not a web address; write one that begins with https://")
     if parts.username or parts.password or "?" in url or "#" in url:
-        raise ValueError("holds more than an address; leave out user names, passwords, ? and #")
+        raise ValueError("contains more than an address; remove user name, password, ? and #")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ValueError("would send the key unencrypted; begin it with https://")
+        raise ValueError("would send the key unencrypted; use https://")
     return url.rstrip("/")
 
 
@@ -57,9 +57,9 @@ def _is_loopback(host: str) -> bool:
 def _validate_api_key(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value().strip()
     if len(value) < MIN_SECRET_LENGTH:
-        raise ValueError("is empty or cut short; paste the whole of it from the provider's app")
+        raise ValueError("is empty or incomplete; paste the complete value from the provider's app")
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("holds a blank or a character that no key has; paste it again")
+        raise ValueError("contains a space or an invalid character; paste it again")
     return SecretStr(value)
 
 
@@ -68,14 +68,14 @@ def _validate_secret(secret: SecretStr) -> SecretStr:
     if not value:
         raise ValueError("is empty; fill it in")
     if not value.isprintable():
-        raise ValueError("holds a character that cannot be seen; paste it again")
+        raise ValueError("contains an invisible character; paste it again")
     return SecretStr(value)
 
 
 def _validate_user_name(secret: SecretStr) -> SecretStr:
     # HTTP's basic authentication joins user name and password by a colon, so the name cannot hold one.
     if ":" in secret.get_secret_value():
-        raise ValueError("holds a colon, which no user name can; correct it")
+        raise ValueError("contains a colon, which is not allowed in a user name; correct it")
     return secret
 
 
@@ -85,13 +85,13 @@ _HEADER_NAME_PATTERN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 def _validate_header_name(name: str) -> str:
     if not _HEADER_NAME_PATTERN.fullmatch(name.strip()):
-        raise ValueError("is no name of a header; write one such as Authorization")
+        raise ValueError("is not a header name; write one such as Authorization")
     return name.strip()
 
 
 def _validate_header_value(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isascii():
-        raise ValueError("holds a character that no header can; paste it again")
+        raise ValueError("contains a character that is not allowed in a header; paste it again")
     return secret
 
 
@@ -100,20 +100,20 @@ _REGION_PATTERN = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 def _validate_region(name: str) -> str:
     if not _REGION_PATTERN.fullmatch(name.strip()):
-        raise ValueError("is no name of a region; write one such as eu-central-1")
+        raise ValueError("is not a region name; write one such as eu-central-1")
     return name.strip()
 
 
 def _validate_id(value: str) -> str:
     if not value.strip():
-        raise ValueError("holds an empty id; remove it")
+        raise ValueError("contains an empty id; remove it")
     return _require_visible(value.strip())
 
 
 def _require_visible(value: str) -> str:
     # Control characters and lone surrogates come from damaged copies.
     if any(category(letter) in {"Cc", "Cs"} for letter in value):
-        raise ValueError("holds an id with characters that cannot be seen; paste it again")
+        raise ValueError("contains an id with invisible characters; paste it again")
     return value
 
 
@@ -121,7 +121,8 @@ def _validate_batch_path(value: str) -> str:
     parts = value.strip().split("/")
     if len(parts) not in {2, 3} or not all(part.strip() for part in parts):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; write a / inside an id as %2F"
+            f"contains an entry ({POSITION_PLACEHOLDER}) that is not <template id>/<batch id>[/<file id>]; "
+            "write a / inside an id as %2F"
         )
     return _require_visible(value.strip())
 
@@ -176,17 +177,18 @@ def _validate_table_name(value: str) -> str:
         or "=" in raw_table_key
     ):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) that is not <provider>/<template id or document type>=<table name>, with one of "
+            f"contains an entry ({POSITION_PLACEHOLDER}) that is not "
+            "<provider>/<template id or document type>=<table name>, with one of "
             f"{', '.join(TYPED_PROVIDERS)} before the /; write a / or = inside an id as %2F or %3D"
         )
     if not _TABLE_NAME_PATTERN.fullmatch(name_entry.table_name):
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name not every warehouse takes; write up to 63 letters from a to z, "
-            "digits and _, and no digit first"
+            f"contains an entry ({POSITION_PLACEHOLDER}) with a table name that not every warehouse accepts; "
+            "use at most 63 characters: a to z, digits and _, with no digit first"
         )
     if name_entry.table_name in STANDARD_STREAMS:
         raise ValueError(
-            f"holds an entry ({POSITION_PLACEHOLDER}) whose table name is that of another stream; choose another"
+            f"contains an entry ({POSITION_PLACEHOLDER}) with the name of another stream; choose another table name"
         )
     return _require_visible(value.strip())
 
@@ -194,7 +196,7 @@ def _validate_table_name(value: str) -> str:
 def _require_unique_names(entries: tuple[str, ...]) -> tuple[str, ...]:
     name_entries = list(map(parse_table_name_entry, entries))
     if len({name_entry.table_name for name_entry in name_entries}) < len(name_entries):
-        raise ValueError("gives two tables one name; choose another for one of them")
+        raise ValueError("gives two tables the same name; change one of them")
     if len({name_entry[:2] for name_entry in name_entries}) < len(name_entries):
         raise ValueError("gives one template or document type two names; remove one of them")
     return entries
@@ -215,9 +217,9 @@ def _validate_registry_url(url: str) -> str:
     except ValueError:  # its message quotes the URL, which may hold a password
         is_valid = False
     if not is_valid:
-        raise ValueError("is no address that can be read; write one with https://, s3:// or gs://, or a local path")
+        raise ValueError("is not an address that can be read; use https://, s3:// or gs://, or a local path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ValueError("would be read unencrypted; begin it with https://")
+        raise ValueError("would be read unencrypted; use https://")
     return url
 
 

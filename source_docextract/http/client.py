@@ -206,7 +206,7 @@ class Client:
         self._logged_waits += 1
         if self._logged_waits <= _MAX_LOGGED_WAITS:
             try_text = f"try {next_try} of {self._retry_policy.max_tries}"
-            limit_note = " Further waits are only counted." if self._logged_waits == _MAX_LOGGED_WAITS else ""
+            limit_note = " Further waits are counted, not logged." if self._logged_waits == _MAX_LOGGED_WAITS else ""
             self._logger.info(
                 "%s %s; waiting %.1f s before %s.%s",
                 self.error_format.provider_name,
@@ -255,8 +255,8 @@ class Client:
         if len(token) > MAX_TOKEN_LENGTH:
             provider_name = self.error_format.provider_name
             raise UnreadableLogin(
-                f"{provider_name} gave a token of {len(token):,} characters, which no header can hold. Check "
-                f"base_url; if it is right, report this to {provider_name}."
+                f"{provider_name} returned a token of {len(token):,} characters, which is too long for a header. Check "
+                f"base_url. If it is right, report this to {provider_name}."
             )
         register_secrets(token)
         return token, lifetime

@@ -34,7 +34,7 @@ _MAX_REASON_BYTES = 100_000  # the part of an error body that is searched for a 
 
 _HTML_SNIFF_BYTES = 1_000  # the part of a body in which an HTML page shows itself
 
-_RETRYABLE_REASONS = {_TOO_MANY_REQUESTS: "is asked too often", 503: "is down"}
+_RETRYABLE_REASONS = {_TOO_MANY_REQUESTS: "reports too many requests", 503: "is unavailable"}
 
 
 class RawResponse(NamedTuple):
@@ -132,7 +132,7 @@ class ResponseClassifier:
         if 200 <= status < 300:
             if not is_json:
                 # A cut body or a gateway's page: DESIGN.md, section 5, promises retries for both.
-                raise RetryableError("answered with something that is not JSON")
+                raise RetryableError("sent a response that is not JSON")
             return body
         body_start = response.content[:_MAX_REASON_BYTES]
         reason = self._sanitize_reason(
@@ -143,9 +143,10 @@ class ResponseClassifier:
         # distinguishes them, and a retry would not bring the quota back.
         if status == _TOO_MANY_REQUESTS and self._error_format.is_quota_reason(reason):
             message = (
-                "has no more calls for this month; sync again when the month's allowance begins anew, or extend it"
+                f"{self._error_format.provider_name} reports that the plan's monthly quota is used up{status_text}. "
+                "Sync again when the quota renews, or extend it."
             )
-            raise QuotaError(f"{self._error_format.provider_name} {message}{status_text}.", status, body)
+            raise QuotaError(message, status, body)
         # A page of HTML with 401 or 403 is a firewall's, so it must not be reported as a wrong key.
         is_intermediary = status == PROXY_AUTH_REQUIRED or (status in _FIREWALL_STATUSES and response.is_html_page)
         if (
@@ -164,7 +165,7 @@ class ResponseClassifier:
             error.is_throttled = status == _TOO_MANY_REQUESTS or error.retry_after is not None
             if (error.retry_after or 0) > self._max_retry_after:
                 provider_name, duration = self._error_format.provider_name, _format_duration(error.retry_after or 0)
-                message = f"{provider_name} asks to come back in {duration}{status_text}."
+                message = f"{provider_name} asks to wait {duration}{status_text}. Sync again after that."
                 raise TransientError(message, status, body)
         raise error
 
@@ -176,16 +177,16 @@ class ResponseClassifier:
         name = self._error_format.provider_name
         megabytes = f"{max_bytes / 1_000_000:g} MB"
         return UnreadableResponse(
-            f"{name} sent an answer of more than {megabytes} ({max_bytes:,} bytes). Split the batch into "
-            f"smaller ones; if it is small, something else answers in {name}'s place: check base_url."
+            f"{name} sent a response of more than {megabytes} ({max_bytes:,} bytes). Split the batch into "
+            f"smaller ones. If it is small, the response is not from {name}: check base_url."
         )
 
     def _build_bad_byte_error(self, byte_error: BadByteError) -> UnreadableResponse:
         name = self._error_format.provider_name
         byte_text = f"byte 0x{byte_error.byte:02x} at {byte_error.position:,} is not {byte_error.charset}"
         return UnreadableResponse(
-            f"{name} sent a letter that its charset does not have ({byte_text}). Nothing of this answer is delivered: "
-            "report it there; the next sync reads it again."
+            f"{name} sent a response with a byte that its charset does not allow ({byte_text}). "
+            f"Nothing of this response is delivered, and the next sync requests it again. Report it to {name}."
         )
 
     def _build_intermediary_error(self, status: int) -> Exception:
@@ -196,9 +197,9 @@ class ResponseClassifier:
         if status == PROXY_AUTH_REQUIRED:
             return build_proxy_error(self._error_format.provider_name, status)
         return RetryableError(
-            f"is hidden by a firewall, which answers with a page of HTML in its place ({status})",
+            f"is blocked by a firewall that returns an HTML page ({status})",
             status,
-            advice="Have it let this machine's requests pass, or sync again later.",
+            advice="Allow this machine's requests in the firewall, or sync again later.",
         )
 
     def _build_error(self, status: int, body: Json, status_text: str) -> Exception:
@@ -211,15 +212,15 @@ class ResponseClassifier:
         if 300 <= status < 400:
             # Redirects are not followed: the key would go to an address that no setting names.
             return ConfigError(
-                f"{name} points to another address{status_text}; the key is not sent there. Check base_url."
+                f"{name} redirects to another address{status_text}. The key is not sent there: check base_url."
             )
         if status == 501:
-            return UnreadableResponse(f"{name} cannot do this{status_text}.")
+            return UnreadableResponse(f"{name} does not support this request{status_text}. Check base_url.")
         if status >= 500 or status in {408, _TOO_MANY_REQUESTS} or self._error_format.is_retryable(status, body):
             return RetryableError(
-                f"{_RETRYABLE_REASONS.get(status, 'had a trouble of its own')}{status_text}", status, body
+                f"{_RETRYABLE_REASONS.get(status, 'reports a server error')}{status_text}", status, body
             )
-        advice = f"The next sync asks again; if it stays, {name} can say what it means."
+        advice = f"The next sync tries again. If the error persists, ask {name} for its meaning."
         return RequestRejected(f"{name} refused the request{status_text}. {advice}", status, body)
 
     def _parse_retry_after(self, response: RawResponse) -> float | None:

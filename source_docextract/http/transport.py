@@ -49,7 +49,7 @@ _LARGE_RESPONSE_BYTES = 16_000_000
 _MAX_ERROR_BODY_BYTES = 1_000_000
 """The part of an error body that is read. The status says enough, and the rest is discarded."""
 
-_CONNECTION_FAILED = "could not be reached or broke the connection"
+_CONNECTION_FAILED = "could not be reached or closed the connection"
 
 _RETRYABLE_PROXY_STATUSES = frozenset({408, 425, 429})
 """The 4xx statuses of a proxy that another try may overcome."""
@@ -206,11 +206,11 @@ class Transport:
         # The order matters: aiohttp derives its timeouts from `asyncio.TimeoutError` and from ClientConnectionError.
         for error_class, reason in (
             (aiohttp.ClientSSLError, "has a certificate that cannot be trusted"),
-            (aiohttp.ConnectionTimeoutError, f"did not take the connection within {TIMEOUT[0]} s"),
-            (aiohttp.SocketTimeoutError, f"was silent for {TIMEOUT[1]} s"),
-            (asyncio.TimeoutError, f"took more than {self._max_response_seconds:.0f} s to answer"),
+            (aiohttp.ConnectionTimeoutError, f"did not accept the connection within {TIMEOUT[0]} s"),
+            (aiohttp.SocketTimeoutError, f"sent no data for {TIMEOUT[1]} s"),
+            (asyncio.TimeoutError, f"took more than {self._max_response_seconds:.0f} s to respond"),
             ((aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, OSError), _CONNECTION_FAILED),
-            (aiohttp.ClientResponseError, "gave an answer that cannot be read"),
+            (aiohttp.ClientResponseError, "sent a response that cannot be read"),
         ):
             if isinstance(error, error_class):
                 is_proxy = isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError))
@@ -220,7 +220,7 @@ class Transport:
         if isinstance(error, aiohttp.ClientPayloadError):
             is_decoding_error = isinstance(error.__cause__, ContentEncodingError)
             raise RetryableError(
-                "answered with a broken body" if is_decoding_error else "broke off in the middle of an answer"
+                "sent a body that cannot be decompressed" if is_decoding_error else "ended the response too early"
             ) from None
         raise InvalidRequestError(type(error).__name__) from None
 
@@ -260,7 +260,7 @@ def _find_proxy(url: str) -> tuple[str | None, str]:
     setting = find_proxy_setting(proxy_value)
     proxy = proxy_value if "://" in proxy_value else f"http://{proxy_value}"  # many write `host:port` alone
     if not proxy.lower().startswith(("http:", "https:")):
-        raise ConfigError(f"{setting} names a proxy that does not speak HTTP; name another one, or unset it.")
+        raise ConfigError(f"{setting} names a proxy that is not an HTTP proxy; name an HTTP proxy, or unset it.")
     password = proxy.rpartition("@")[0].partition("://")[2].partition(":")[2]
     register_secrets(password, unquote(password))
     try:
@@ -268,7 +268,7 @@ def _find_proxy(url: str) -> tuple[str | None, str]:
     except ValueError:  # its text quotes the URL, which may hold a password
         is_valid = False
     if not is_valid:
-        raise ConfigError(f"{setting} names a proxy by what is no address; write it like http://host:80.")
+        raise ConfigError(f"{setting} is not a valid proxy address; write it like http://host:80.")
     return proxy, setting
 
 

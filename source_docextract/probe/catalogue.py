@@ -15,21 +15,21 @@ from .table import PROBES
 _INTRODUCTION = f"""\
 # Assumptions
 
-No API could be called while this connector was written. What it assumes about each provider stands here, with the
-evidence. `source-docextract probe` compares this list with your account in about a minute, and its report is safe to
-send: it holds shapes, never values.
+No API could be called while this connector was written. This page lists what it assumes about each provider, with
+the evidence. `source-docextract probe` compares this list with your account in about a minute. Its report is safe to
+share: it contains shapes, never values.
 
 ```bash
 source-docextract probe --config config.json --output probe.md
 ```
 
 The first line of each assumption is what the connector assumes. The lines after it are variants that it handles as
-well; where the sandbox can play one, its switch is named. Anything else contradicts the assumption.
+well; if the sandbox can reproduce one, its switch is named. Anything else contradicts the assumption.
 
 ## Check for changes on a schedule
 
-Run the probe twice a month and compare. `--against` adds what has changed since the earlier report, and the exit code
-says so: 0 nothing to do, 1 an assumption is contradicted, 2 the probe could not be made, 3 something has changed.
+Run the probe twice a month and compare. `--against` adds the changes since the earlier report, and the exit code is
+one of: 0 nothing to do, 1 an assumption is contradicted, 2 the probe failed, 3 something has changed.
 
 ```bash
 source-docextract probe --config config.json --against probe.md --output probe-new.md
@@ -50,8 +50,8 @@ docker run --rm -v "$PWD:/data" source-docextract:{VERSION} probe --config /data
 
 ## A sandbox like an account
 
-`docextract-sandbox --like probe.md` starts the sandbox with the switches that a report ends with, so that what was seen
-in an account can be played on any machine, and becomes a test.
+`docextract-sandbox --like probe.md` starts the sandbox with the switches at the end of a report, so that the behaviour
+of an account can be reproduced and tested on any machine.
 """
 
 
@@ -71,7 +71,7 @@ def _render_section(assumption: Assumption) -> str:
         lines.append(f"- Handled: {variant.sentence}" + (f" Sandbox: {switches}" if switches else ""))
     lines.append(f"- Evidence: {assumption.evidence.value}.")
     if not assumption.is_visible:
-        lines.append("- A probe cannot see this.")
+        lines.append("- The probe cannot observe this.")
     lines.append(f"- If contradicted: {assumption.advice}\n")
     return "\n".join(lines)
 

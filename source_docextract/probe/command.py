@@ -27,17 +27,17 @@ EXIT_AGREES, EXIT_CONTRADICTED, EXIT_CANNOT_PROBE, EXIT_CHANGED = 0, 1, 2, 3
 """The exit codes. If several apply, the command returns the first in the order of `_EPILOG`."""
 
 _DESCRIPTION = """\
-Ask each provider in the settings a few harmless questions, and report whether it behaves as the connector assumes.
+Send a few read-only requests to each configured provider, and report whether it behaves as the connector assumes.
 
-It reads only, sends at most 30 requests a provider, and needs no state. The report holds no values, ids, names,
-links or keys of your account, so you can send it to others."""
+It sends at most 30 requests per provider and needs no state. The report contains no values, ids, names, links or
+keys of your account, so you can share it."""
 
 _EPILOG = """\
 exit codes:
-  2  a setting is wrong, a file cannot be read or written, or a provider told nothing at all
+  2  a setting is wrong, a file cannot be read or written, or a provider gave no answer at all
   1  something contradicts an assumption: the report says what to do
   3  with --against: something has changed since the earlier report
-  0  none of these
+  0  none of the above
 
 examples:
   source-docextract probe --config config.json
@@ -92,8 +92,8 @@ def _build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="the settings, as for check and read")
-    parser.add_argument("--output", metavar="FILE", help="write the report there; without it, to standard output")
-    parser.add_argument("--against", metavar="FILE", help="an earlier report: also say what has changed since")
+    parser.add_argument("--output", metavar="FILE", help="write the report to this file (default: standard output)")
+    parser.add_argument("--against", metavar="FILE", help="an earlier report: also list the changes since then")
     return parser
 
 

@@ -86,7 +86,7 @@ def render_page(
     """
     parts = [
         f"# Probe of {created_at.date().isoformat()}, source-docextract {version}",
-        "This page compares an account with what the connector assumes. It holds shapes, counts and names of "
+        "This page compares an account with what the connector assumes. It contains shapes, counts and names of "
         "documented keys: no values, ids, file names, links or keys of the account.",
     ]
     if changes is not None:
@@ -100,7 +100,7 @@ def render_page(
     parts.append("## A sandbox like this account")
     options = "".join(f" --switch {name}={format_switch(value)}" for name, value in switches.items())
     parts.append(f"```bash\ndocextract-sandbox{options}\n```")
-    parts.append("## For programs")
+    parts.append("## Machine-readable results")
     parts.append(f"```json\n{_render_json_line(reports, version, created_at, switches)}\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -116,15 +116,15 @@ def parse_report(text: str) -> EarlierReport:
         report_json = json.loads(line)
         if report_json[_MARKER_KEY] != REPORT_FORMAT:
             raise ConfigError(
-                f"The report of --against has format {report_json[_MARKER_KEY]!r}, "
-                f"and this version reads format {REPORT_FORMAT}. Make a new one."
+                f"The report of --against has format {report_json[_MARKER_KEY]!r}, and this version reads "
+                f"format {REPORT_FORMAT}. Write a new report."
             )
         findings = report_json["findings"]
         verdicts = {assumption_id: Verdict(finding["verdict"]) for assumption_id, finding in findings.items()}
         variants = {assumption_id: tuple(finding["variants"]) for assumption_id, finding in findings.items()}
         return EarlierReport(verdicts, variants, report_json["switches"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError("The file of --against holds no report. Name one that probe wrote.") from None
+        raise ConfigError("The file of --against contains no report. Name one that probe wrote.") from None
 
 
 def compare_reports(earlier: EarlierReport, reports: Iterable[ProviderReport]) -> list[str]:
@@ -144,7 +144,7 @@ def compare_reports(earlier: EarlierReport, reports: Iterable[ProviderReport]) -
             if (earlier_verdict, set(variants)) != (finding.verdict, set(finding.variants)):
                 earlier_state = _describe_state(earlier_verdict, variants)
                 current_state = _describe_state(finding.verdict, finding.variants)
-                changes.append(f"`{assumption_id}` was {earlier_state}, and is now {current_state}.")
+                changes.append(f"`{assumption_id}` was {earlier_state} and is now {current_state}.")
     return changes
 
 
@@ -162,7 +162,7 @@ def _render_provider(report: ProviderReport) -> list[str]:
         if finding.verdict is Verdict.NOT_SEEN:
             cell_text = f"Assumed: {finding.assumption.assumed_variant.sentence}"
             if not finding.assumption.is_visible:
-                cell_text += " A probe cannot see this."
+                cell_text += " The probe cannot observe this."
         rows.append(f"| `{finding.assumption.id}` | {finding.verdict.value} | {_escape_cell(cell_text)} |")
         if finding.verdict is Verdict.CONTRADICTED:
             actions.append(f"- `{finding.assumption.id}`: {finding.assumption.advice}")

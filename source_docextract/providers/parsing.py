@@ -63,7 +63,7 @@ def compute_fingerprint(row: Mapping[str, Json], *, has_urls: bool = False) -> s
 
 def describe_unreadable(count: int, label: str) -> str:
     """Return a sentence about the rows that cannot be read, empty if none."""
-    return f"{count} of {label} cannot be read; the rest was delivered." if count else ""
+    return f"{count} of {label} cannot be read; the others are delivered." if count else ""
 
 
 def missing_document(ref: PartitionRef, reason: str) -> Snapshot:
@@ -96,7 +96,7 @@ def as_text(value: Json) -> str | None:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        raise UnreadableResponse("A value that is meant to be text is nested too deeply.") from None
+        raise UnreadableResponse("A text value is nested too deeply.") from None
 
 
 def as_text_or_none(value: Json) -> str | None:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Discriminator, Field, model_validator
 from ..core.sections import SECRET, OptionalSection, Section, html_link
 from ..core.validation import BaseUrl, HeaderName, HeaderValue, Region, RegistryUrl, Secret, UserName
 
-_TYPE_DESCRIPTION = "Which of the credentials these are."
+_TYPE_DESCRIPTION = "The type of these credentials."
 
 
 class MachineCredentials(Section):
@@ -32,31 +32,31 @@ class S3Credentials(Section):
     type: Literal["s3"] = Field(title="Type", description=_TYPE_DESCRIPTION)
     access_key_id: Secret = Field(
         title="Access key id",
-        description="The id of the access key; see "
+        description="Id of the access key; see "
         f"{html_link('Access keys', 'docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html')}. "
-        "It needs the permission s3:GetObject for the file, and no other.",
+        "The key needs only the permission s3:GetObject for the file.",
         json_schema_extra=SECRET,
     )
     secret_access_key: Secret = Field(
         title="Secret access key",
-        description="The secret that belongs to the access key id; AWS shows it once, when the key is made.",
+        description="Secret of the access key. AWS shows it once, when the key is created.",
         json_schema_extra=SECRET,
     )
     session_token: Secret | None = Field(
         default=None,
         title="Session token",
-        description="The token that belongs to temporary credentials. If left out, the key is a lasting one.",
+        description="Token of temporary credentials. If left out, the access key is permanent.",
         json_schema_extra=SECRET,
     )
     region: Region | None = Field(
         default=None,
         title="Region",
-        description="The region of the bucket, such as eu-central-1. If left out, AWS finds it.",
+        description="Region of the bucket, such as eu-central-1. If left out, AWS determines it.",
     )
     endpoint: BaseUrl | None = Field(
         default=None,
         title="Endpoint",
-        description="The address of a storage other than AWS's own that speaks the protocol of S3. If left out, AWS's.",
+        description="Address of an S3-compatible storage. If left out, the storage of AWS.",
     )
 
 
@@ -66,8 +66,8 @@ class BasicCredentials(Section):
     model_config = ConfigDict(title="User and password for HTTPS")
 
     type: Literal["http_basic"] = Field(title="Type", description=_TYPE_DESCRIPTION)
-    username: UserName = Field(title="User", description="The name of the user.", json_schema_extra=SECRET)
-    password: Secret = Field(title="Password", description="The password of the user.", json_schema_extra=SECRET)
+    username: UserName = Field(title="User", description="Name of the user.", json_schema_extra=SECRET)
+    password: Secret = Field(title="Password", description="Password of the user.", json_schema_extra=SECRET)
 
 
 class HeaderCredentials(Section):
@@ -76,10 +76,10 @@ class HeaderCredentials(Section):
     model_config = ConfigDict(title="Header for HTTPS")
 
     type: Literal["http_header"] = Field(title="Type", description=_TYPE_DESCRIPTION)
-    name: HeaderName = Field(title="Name", description="The name of the header, such as Authorization or X-Api-Key.")
+    name: HeaderName = Field(title="Name", description="Name of the header, such as Authorization or X-Api-Key.")
     value: HeaderValue = Field(
         title="Value",
-        description="The value of the header, such as Bearer and a token. Only the server of the address gets it.",
+        description="Value of the header, such as Bearer and a token. It is sent to the server of the address only.",
         json_schema_extra=SECRET,
     )
 
@@ -94,13 +94,14 @@ class RegistrySettings(OptionalSection):
 
     url: RegistryUrl = Field(
         title="Address",
-        description="Address of a CSV or JSON Lines file, which is read again at each sync: https://, s3://, gs:// or "
-        "a local path. Columns: provider, template_id, batch_id and, optional, created_at, expected_files.",
+        description="Address of a CSV or JSON Lines file, which is read at each sync: https://, s3://, gs:// or a "
+        "local path. Columns: provider, template_id, batch_id; optionally created_at, expected_files.",
     )
     credentials: Annotated[Credentials, Discriminator("type")] | None = Field(
         default=None,
         title="Credentials",
-        description="What opens the file. A connector in Airbyte runs on a machine that has no credentials of yours.",
+        description="Credentials for reading the file. In Airbyte, the connector runs on a machine without your "
+        "credentials.",
     )
 
     # Checked here, not when the file is opened: a client would ignore the credentials, and then fail without a reason.
@@ -108,7 +109,7 @@ class RegistrySettings(OptionalSection):
     def _check_credentials_scheme(self) -> RegistrySettings:
         scheme = urlsplit(self.url).scheme
         if not isinstance(self.credentials, _CREDENTIALS_BY_SCHEME.get(scheme, MachineCredentials) | None):
-            raise ValueError("has credentials that its url has no use for; choose those that fit the url")
+            raise ValueError("has credentials that do not fit its url; choose those that fit the url")
         return self
 
 

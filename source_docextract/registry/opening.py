@@ -68,21 +68,23 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
     stop_event, proxy_error = Event(), None
     try:
         if has_credentials and _extract_password(url):
-            raise ConfigError(f"{registry_label} has credentials in batch_registry.url as well; remove them there.")
+            raise ConfigError(f"{registry_label} has credentials in batch_registry.url as well. Remove them there.")
         return _run_with_deadline(lambda: _open_and_parse(url, products, registry_label, credentials, stop_event))
     except ConfigError:
         raise
     except Empty:
-        problem = f"took more than {_READ_DEADLINE:.0f} s to read. Check batch_registry.url, or keep it nearer."
+        problem = (
+            f"took more than {_READ_DEADLINE:.0f} s to read. "
+            "Check batch_registry.url, or store the file closer to the connector."
+        )
     except _NotAFileError as error:
-        problem = f"is no file, but an answer with the status {error.status}. Check batch_registry.url."
+        problem = f"is not a file: the server answers with the status {error.status}. Check batch_registry.url."
     except _ForbiddenRedirect:
-        message = "leads to an address inside a network, or to an unencrypted one; if that is meant, name it itself in"
-        problem = f"{message} batch_registry.url."
+        problem = "redirects to a private or unencrypted address. If intended, set that address as batch_registry.url."
     except ImportError:
-        problem = f"needs more to be installed: pip install 'source-docextract[{urlsplit(url).scheme}]'."
+        problem = f"needs another package: pip install 'source-docextract[{urlsplit(url).scheme}]'."
     except UnicodeDecodeError:
-        problem = "is not text in UTF-8; unpack it, if it is compressed."
+        problem = "is not UTF-8 text. Decompress it if it is compressed."
     except Exception as error:  # each storage library has its own errors, and the advice is the same for all
         # The name alone: the text may quote the URL or a key. smart-open wraps each error of S3 in an OSError.
         error_name = type(error.__cause__ or error).__name__

@@ -44,7 +44,7 @@ def parse_rows(lines: Iterable[str], registry_label: str) -> Iterator[tuple[int,
     first_entry = next(((line_number, line) for line_number, line in numbered_lines if line.strip()), None)
     if first_entry is None:
         raise ConfigError(
-            f"{registry_label} is empty. Check batch_registry.url; one that names no batches has a line of names."
+            f"{registry_label} is empty. Check batch_registry.url; a registry without batches has a header line."
         )
     if first_entry[1].lstrip().startswith("{"):
         for line_number, line in chain([first_entry], numbered_lines):
@@ -121,7 +121,7 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
         raise ValueError("has no template_id")
     created_at, expected_files = _parse_created_at(cells["created_at"]), cells["expected_files"]
     if expected_files and not (expected_files.isascii() and expected_files.isdigit() and len(expected_files) < 10):
-        raise ValueError("has an expected_files that is no whole number")
+        raise ValueError("has an expected_files that is not a whole number")
     template_id = cells["template_id"] if NEEDS_TEMPLATE[product] else None
     return product, PartitionRef(
         template_id=template_id,
@@ -172,7 +172,7 @@ def _parse_created_at(cell: str) -> datetime | None:
             return to_utc(_TIME_ADAPTER.validate_python(cell))
     except (ValueError, OverflowError):  # such as month 13, or a time before the year 1 in UTC
         pass
-    raise ValueError("has a created_at that is no time; write it like 2026-01-01T00:00:00Z")
+    raise ValueError("has a created_at that is not a time; write it like 2026-01-01T00:00:00Z")
 
 
 def _parse_cell(name: str, value: Any) -> str:
@@ -182,9 +182,9 @@ def _parse_cell(name: str, value: Any) -> str:
         ValueError: the cell is an object, a list or a boolean, or it holds invisible characters.
     """
     if value is not None and type(value) not in {str, int, float}:
-        raise ValueError(f"has a {name} that is no text")
+        raise ValueError(f"has a {name} that is not text")
     cell = "" if value is None else str(value).strip()
     # The provider does not know an id with an invisible character, and the user could not see the mistake.
     if not cell.isprintable():
-        raise ValueError(f"has a {name} with characters that cannot be seen")
+        raise ValueError(f"has a {name} with invisible characters")
     return cell

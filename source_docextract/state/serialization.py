@@ -117,8 +117,8 @@ class StreamState:
             return self
         if (owner := state_json.get("stream", stream_name)) != stream_name:
             raise ConfigError(
-                f"The state of {stream_name} is that of {owner}. Give each stream its own state again, or clear the state "
-                f"of {stream_name} to read everything again."
+                f"The state of {stream_name} belongs to {owner}. Give each stream its own state again, or clear the "
+                f"state of {stream_name} to read everything again."
             )
         version = state_json.get("version")
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):

@@ -47,7 +47,7 @@ def _iterate_stream_states(messages: Iterable[AirbyteStateMessage]) -> Iterator[
         if message.global_:
             if _get_blob_content(message.global_.shared_state):
                 raise ConfigError(
-                    "The state has a part that all streams share, which this connector never writes. Remove the key "
+                    "The state has a part shared by all streams, which this connector never writes. Remove the key "
                     "shared_state from it."
                 )
             yield from message.global_.stream_states
@@ -55,7 +55,7 @@ def _iterate_stream_states(messages: Iterable[AirbyteStateMessage]) -> Iterator[
             yield message.stream
         elif message.data:
             raise ConfigError(
-                "The state has an entry that names no stream, in the form of before 2022 (LEGACY). Remove it, or clear "
+                "The state has an entry without a stream, in the format used before 2022 (LEGACY). Remove it, or clear "
                 "the state to read everything again."
             )
 

@@ -52,7 +52,7 @@ class StateSizeMonitor:
             self._has_warned = True
             largest_stream = max(self._bytes_by_stream, key=self._bytes_by_stream.__getitem__)
             self._logger.warning(
-                "The states of all streams together have %.1f MB, most of it %s, and Airbyte's server takes 10 MB. "
+                "The states of all streams together have %.1f MB, most of it in %s. Airbyte's server accepts 10 MB. "
                 "Divide the batches among several sources (docs/scaling.md), or select fewer streams.",
                 total_size / 1e6,
                 largest_stream,

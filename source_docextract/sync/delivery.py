@@ -120,14 +120,14 @@ class Emitter:
         ref = snapshot.ref
         for status in sorted(snapshot.unknown_statuses):
             message = (
-                f"{self._provider_name} sent the status {sanitize(status)!r}, which is not known here; "
-                "it counts as unfinished."
+                f"{self._provider_name} sent the unknown status {sanitize(status)!r}, which counts as unfinished. "
+                "Please report it."
             )
             self._warnings.warn("unknown status", message)
         for key in sorted(snapshot.uncertain_times):
             message = (
-                f"{self._provider_name} sent a {key} that is not certain to be a time. "
-                "The column is null, and provider_data has what was sent."
+                f"{self._provider_name} sent an unreadable or ambiguous time for {key}. "
+                "The column is null, and provider_data holds the value as sent."
             )
             self._warnings.warn("unknown time", message)
         unit_name = (
@@ -140,7 +140,8 @@ class Emitter:
         if any(stream.state.ledger.is_stalling(snapshot, now) for stream in product_sync.streams):
             self._warnings.warn(
                 "stalled",
-                f"{self._provider_name}'s {unit_name} {ref.key.display_id} is still unfinished and is given up.",
+                f"{self._provider_name} {unit_name} {ref.key.display_id} has been unfinished for longer than "
+                "give_up_after_days. It is marked as stalled and no longer polled; to poll longer, raise the setting.",
             )
         if snapshot.read_error:
             product_sync.fail(UnreadableResponse(snapshot.read_error), product_sync.find_tracking_streams(ref))

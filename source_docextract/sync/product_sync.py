@@ -140,7 +140,7 @@ class ProductSync:
             self.deferred = {ref.key: ref for ref in refs}
             refs = []
         self.enqueue(refs)
-        error_text = "Its template's list no longer names it."
+        error_text = "Its template's list no longer contains it."
         return [Snapshot(ref, PartitionStatus.MISSING, error=error_text) for ref in vanished_by_key.values()]
 
     def plan_window(self, cursor: WindowCursor, window: Window, window_listing: ListedRows, now: datetime) -> None:

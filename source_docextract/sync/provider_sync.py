@@ -220,7 +220,7 @@ class ProviderSync:
             for ref in product_sync.stream_group.explicit_partitions
         ]
         if explicit_batches and all(product_sync.is_unknown_to_provider(ref) for product_sync, ref in explicit_batches):
-            self._warnings.warn("unknown to the account", build_unknown_account_message(self._provider_spec))
+            self._warnings.warn("unknown account", build_unknown_account_message(self._provider_spec))
 
     def _start_listings(self) -> Iterator[AirbyteMessage]:
         for product_sync in self._product_syncs.values():
@@ -394,7 +394,9 @@ class ProviderSync:
             product_sync.fail(error, product_sync.find_tracking_streams(task.ref))
             product_sync.record_failure(task.ref, now)
             self._warnings.warn(
-                "failed", f"{self._provider_name}'s batch {task.ref.key.display_id} is left for the next sync. {error}"
+                "failed",
+                f"{self._provider_name} batch {task.ref.key.display_id} is not synced; the next sync tries again. "
+                f"{error}",
             )
         else:
             product_sync.fail(error)
@@ -418,8 +420,8 @@ class ProviderSync:
             self._consecutive_failures += 1
             if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
                 abort_reason = (
-                    f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row; "
-                    "the rest is left for the next sync."
+                    f"{self._provider_name} failed {MAX_CONSECUTIVE_FAILURES} times in a row. This sync sends it no "
+                    "more requests; the next sync resumes."
                 )
                 self._abort(error.reword(f"{abort_reason} {error}"))
 
@@ -447,7 +449,7 @@ class ProviderSync:
 
     def _abort(self, error: ConnectorError) -> None:
         self._is_aborted = True
-        self._warnings.warn("given up", str(error))
+        self._warnings.warn("aborted", str(error))
         # Products without work left are complete: all that they cover was read before.
         for product_sync in self._product_syncs.values():
             if product_sync.has_work:

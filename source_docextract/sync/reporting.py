@@ -49,7 +49,7 @@ class WarningLimiter:
         for kind, count in self._counts_by_kind.items():
             if count > _MAX_WARNINGS_PER_KIND:
                 self._logger.warning(
-                    "%s: %d more warnings like that: %s.", self._provider_name, count - _MAX_WARNINGS_PER_KIND, kind
+                    "%s: %d more warnings of the kind '%s'.", self._provider_name, count - _MAX_WARNINGS_PER_KIND, kind
                 )
 
 
@@ -61,7 +61,7 @@ def summarize(
     Of extractions that come from a list only the open ones are counted: the ledger forgets settled ones.
     """
     request_text = f"{request_stats.requests} request{'' if request_stats.requests == 1 else 's'}"
-    retry_text = f" ({request_stats.retries} tried again)" if request_stats.retries else ""
+    retry_text = f" ({request_stats.retries} retried)" if request_stats.retries else ""
     row_counts = ", ".join(f"{stream.name} {stream.record_count}" for stream in streams)
     parts = [
         f"{request_text}{retry_text}",
@@ -99,6 +99,6 @@ def build_unknown_account_message(provider_spec: ProviderSpec) -> str:
     )
     credential_settings = provider_spec.error_format.credential_settings
     return (
-        f"{provider_spec.error_format.provider_name} knows none of the batches that are named. "
-        f"Correct {settings}, or {credential_settings}, which may belong to another account."
+        f"{provider_spec.error_format.provider_name} knows none of the configured batches. Correct {settings}, or "
+        f"{credential_settings}, which may belong to another account."
     )

@@ -34,7 +34,7 @@ SCHEMA_MARKER_KEY = "x-docextract"
 ERRORS_COLUMN = "type_errors"
 
 _COMMON_COLUMNS: Mapping[str, Column] = {
-    "id": ({"type": "string"}, "Names this row: the id in the results stream."),
+    "id": ({"type": "string"}, "Unique id of the row: the id in the results stream."),
     **{
         name: RESULT_COLUMNS[name]
         for name in ("file_key", "batch_key", "batch_id", "template_name", "file_name", "confidence", "created_at")
@@ -44,7 +44,7 @@ _COMMON_COLUMNS: Mapping[str, Column] = {
 _TRAILING_COLUMNS: Mapping[str, Column] = {
     ERRORS_COLUMN: (
         {"type": ["null", "array"], "items": {"type": "string"}},
-        "The columns whose value was sent as another type. They are null here; the results stream has what was sent.",
+        "Columns whose value was sent as another type. They are null here; the results stream has the values as sent.",
     ),
     "observed_at": RESULT_COLUMNS["observed_at"],
 }
@@ -59,9 +59,9 @@ _SCHEMA_BY_KIND: Mapping[ValueType, Mapping[str, Any]] = {
 }
 
 _META_COLUMNS: Mapping[FieldPart, tuple[ValueType, str]] = {
-    FieldPart.CONFIDENCE: (ValueType.NUMBER, "How sure the provider is of {}, 0 to 1."),
-    FieldPart.SIGNAL: (ValueType.STRING, "How sure the provider is of {}, in its own word."),
-    FieldPart.UNIT: (ValueType.STRING, "What {} is counted in."),
+    FieldPart.CONFIDENCE: (ValueType.NUMBER, "Confidence of the provider in {}, 0 to 1."),
+    FieldPart.SIGNAL: (ValueType.STRING, "Confidence of the provider in {}, as it words it."),
+    FieldPart.UNIT: (ValueType.STRING, "Unit of {}."),
 }
 
 
@@ -84,7 +84,7 @@ def assign_table_names(
         if not matching_keys:
             matching_keys = [template.key for template in candidates if template.name == entry.table_key]
         if len(matching_keys) > 1:
-            raise ValueError(f"table_names gives one name to {len(matching_keys)} templates called {entry.table_key!r}")
+            raise ValueError(f"table_names gives one name to {len(matching_keys)} templates named {entry.table_key!r}")
         chosen_names.update({(entry.provider, template_key): entry.table_name for template_key in matching_keys})
     generated_names: dict[tuple[str, str], str] = {}
     for stream_prefix, provider_templates in templates.items():

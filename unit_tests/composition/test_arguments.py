@@ -55,7 +55,7 @@ def test_help_of_a_verb_lists_its_options(capsys: pytest.CaptureFixture[str], ve
 
     assert code == 0
     assert ("--config" in output) is (verb != "spec")
-    assert ("lines that earlier reads printed" in " ".join(output.split())) is (verb == "read")
+    assert ("what earlier syncs have read" in " ".join(output.split())) is (verb == "read")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_catalog_with_patterns_has_only_matching_streams(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "options", "error_text"),
     [
-        (ATLAS, ["--streams", "sensible_*"], "There is no stream sensible_*. Name some of atlas_batches, atlas_files,"),
+        (ATLAS, ["--streams", "sensible_*"], "There is no stream sensible_*. Name one of atlas_batches, atlas_files,"),
         ({**ATLAS, "lookback_days": -1}, [], "lookback_days must be at least 0."),
         ({}, [], "No provider is set up"),
     ],

@@ -41,9 +41,9 @@ def test_check_extracta_id_among_atlas_batches_names_its_kind_and_other_settings
     alone = check_connection(frozen_account, {"atlas": atlas})
     both = check_connection(frozen_account, {"atlas": atlas, "extracta": {"extraction_ids": [template]}})
 
-    expected_text = f"Atlas does not know batch {template}. It looks like the id of a template of Extracta.ai"
+    expected_text = f"Atlas does not know batch {template}. It looks like the id of an Extracta.ai template"
     assert alone == f"{expected_text}. Correct atlas.batch_ids."
-    assert both == f"{expected_text} and is named in extracta.extraction_ids, too. Correct atlas.batch_ids."
+    assert both == f"{expected_text} and is also named in extracta.extraction_ids. Correct atlas.batch_ids."
 
 
 def test_check_atlas_batch_among_sensible_batches_names_its_kind(frozen_account: ServedSandbox) -> None:
@@ -55,7 +55,7 @@ def test_check_atlas_batch_among_sensible_batches_names_its_kind(frozen_account:
     expected_text = check_connection(frozen_account, {"sensible": {"batch_ids": [documents, claims]}})
 
     assert expected_text == (
-        f"Sensible does not know batch {documents}. It looks like the id of a batch of Atlas. Correct sensible.batch_ids."
+        f"Sensible does not know batch {documents}. It looks like the id of an Atlas batch. Correct sensible.batch_ids."
     )
 
 
@@ -71,7 +71,7 @@ def test_check_classification_id_among_extraction_ids_names_the_right_setting(
 
     assert expected_text.startswith(f"Extracta.ai does not know the template {mail} of extracta.extraction_ids. (")
     assert " It is the id of a classification template: name it in extracta.classification_ids." in expected_text
-    assert expected_text.endswith(" It is named in extracta.classification_ids, too.") == is_named
+    assert expected_text.endswith(" It is also named in extracta.classification_ids.") == is_named
 
 
 def test_check_extraction_id_among_classification_ids_names_the_right_setting(
@@ -102,18 +102,18 @@ def test_check_many_batches_fetches_at_most_ten(frozen_account: ServedSandbox) -
 
     expected_text = check_connection(frozen_account, {"atlas": {"batch_ids": ids}})
 
-    assert expected_text.startswith("Atlas knows none of the batches that are named. ")
+    assert expected_text.startswith("Atlas knows none of the configured batches. ")
     assert frozen_account[0].journal.count_requests()["atlas.extracts"] == 10
 
 
 @pytest.mark.parametrize(
     ("id_text", "product", "expected_text"),
     [
-        (PUSH_ID, "atlas", "It looks like the id of a template of Extracta.ai."),
+        (PUSH_ID, "atlas", "It looks like the id of an Extracta.ai template."),
         (PUSH_ID, "extracta", ""),
-        ("extract_9f3b", "sensible_batches", "It looks like the id of an extraction of DocMap."),
+        ("extract_9f3b", "sensible_batches", "It looks like the id of a DocMap extraction."),
         ("tmpl_1", "docmap_runs", ""),
-        ("BATCH-69469-BBRSS-20260309081408", "docmap_runs", "It looks like the id of a batch of Atlas."),
+        ("BATCH-69469-BBRSS-20260309081408", "docmap_runs", "It looks like the id of an Atlas batch."),
         ("8pMpPs6SMPBpcnnznoaRz8bsj", "atlas", ""),
         ("batch of May", "atlas", ""),
     ],
@@ -134,9 +134,9 @@ def test_build_hint_id_in_other_settings_names_them() -> None:
 
     assert (
         build_hint("c1", IdKind("extracta", "template"), named)
-        == "It is named in extracta.classification_batches, too."
+        == "It is also named in extracta.classification_batches."
     )
     assert (
-        build_hint("b1", IdKind("extracta_classification", "batch"), named) == "It is named in sensible.batch_ids, too."
+        build_hint("b1", IdKind("extracta_classification", "batch"), named) == "It is also named in sensible.batch_ids."
     )
     assert build_hint("b2", IdKind("atlas", "batch"), named) == ""

@@ -48,8 +48,8 @@ def get_error_message(kind: str, path: Path) -> str:
         (b"{'a': 1}", "is not JSON (line 1, column 2)"),
         (b'{"a": \n', "is not JSON (line 2, column 1)"),
         (b"[" * 100_000, "is not JSON (nested too deeply)"),
-        (b'{"a": "\xff"}', "is not text in UTF-8"),
-        (b'"words"', "holds no "),
+        (b'{"a": "\xff"}', "is not UTF-8 text"),
+        (b'"words"', "contains no "),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -82,7 +82,7 @@ def test_read_catalog_output_of_discover_error_names_the_catalog_verb(tmp_path: 
     expected_text = get_error_message("catalog", tmp_path / "catalog.json")
 
     assert (
-        "is what discover prints. Name a configured catalog in --catalog; source-docextract catalog prints"
+        "contains the output of discover. Name a configured catalog in --catalog; source-docextract catalog prints"
         in expected_text
     )
 
@@ -146,7 +146,7 @@ def test_read_state_truncated_line_error_names_its_number(tmp_path: Path) -> Non
     lines = [json.dumps({"type": "STATE", "state": STATE})] * 2
     (tmp_path / "state.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
 
-    assert "has a line that is cut short, line 3. Remove it." in get_error_message("state", tmp_path / "state.jsonl")
+    assert "has an incomplete line, line 3. Remove it." in get_error_message("state", tmp_path / "state.jsonl")
 
 
 @pytest.mark.parametrize("kind", ["settings", "catalog", "state"])

@@ -45,19 +45,19 @@ def get_error_message(config: Mapping[str, Any]) -> str:
     return str(exc_info.value)
 
 
-BLANK_MESSAGE = "holds a blank or a character that no key has; paste it again"
-TOO_SHORT_MESSAGE = "is empty or cut short; paste the whole of it from the provider's app"
+BLANK_MESSAGE = "contains a space or an invalid character; paste it again"
+TOO_SHORT_MESSAGE = "is empty or incomplete; paste the complete value from the provider's app"
 WHOLE_NUMBER_MESSAGE = "must be a whole number"
 BOOLEAN_MESSAGE = "must be true or false"
 LIST = 'must be a list, such as ["id"]'
 OBJECT = "must be an object of settings"
 TEXT = "must be text; put it in quotes"
 ENVIRONMENTS = "may only be 'PRODUCTION' or 'DEVELOPMENT'"
-EMPTY_ID_MESSAGE = "holds an empty id; remove it"
+EMPTY_ID_MESSAGE = "contains an empty id; remove it"
 NO_TIME = "is not a date and time; write it like 2026-01-01T00:00:00Z"
 NO_URL_MESSAGE = "is not a web address; write one that begins with https://"
-EXTRA_URL_PARTS_MESSAGE = "holds more than an address; leave out user names, passwords, ? and #"
-UNENCRYPTED_MESSAGE = "would send the key unencrypted; begin it with https://"
+EXTRA_URL_PARTS_MESSAGE = "contains more than an address; remove user name, password, ? and #"
+UNENCRYPTED_MESSAGE = "would send the key unencrypted; use https://"
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ UNENCRYPTED_MESSAGE = "would send the key unencrypted; begin it with https://"
         ({"atlas": remove_setting(ATLAS, "client_secret")}, "atlas.client_secret is missing; add it."),
         (
             {"extracta": {"api_key": KEY}},
-            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "extracta names nothing to sync; set at least one of extraction_ids, extraction_batches, "
             "classification_ids, classification_batches, or a batch_registry.",
         ),
         (
             atlas_config(batch_ids=[]),
-            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry.",
+            "atlas names nothing to sync; set at least one id in batch_ids, or a batch_registry.",
         ),
         (extracta_config(api_key=12345678901), f"extracta.api_key {TEXT}."),
         (extracta_config(api_key=""), f"extracta.api_key {TOO_SHORT_MESSAGE}."),
@@ -136,24 +136,24 @@ UNENCRYPTED_MESSAGE = "would send the key unencrypted; begin it with https://"
         ),
         (
             {"extracta": {"api_key": KEY, "extraction_id": ["t1"]}},
-            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "extracta names nothing to sync; set at least one of extraction_ids, extraction_batches, "
             "classification_ids, classification_batches, or a batch_registry. "
             "extracta.extraction_id is not a setting; remove it (did you mean extraction_ids?).",
         ),
         (
             {"atlas": {**remove_setting(ATLAS, "batch_ids"), "batches": ["B"]}},
-            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry. "
+            "atlas names nothing to sync; set at least one id in batch_ids, or a batch_registry. "
             "atlas.batches is not a setting; remove it (did you mean batch_ids?).",
         ),
         (
             {"extracta": {"api_key": KEY}, **atlas_config(batch_ids=[])},
-            "extracta names nothing to bring in; give at least one of extraction_ids, extraction_batches, "
+            "extracta names nothing to sync; set at least one of extraction_ids, extraction_batches, "
             "classification_ids, classification_batches, or a batch_registry. "
-            "atlas names nothing to bring in; give at least one id in batch_ids, or a batch_registry.",
+            "atlas names nothing to sync; set at least one id in batch_ids, or a batch_registry.",
         ),
         (
             {"sensible": {"s3cr3t-key-0123456789": 1}},
-            "sensible.api_key is missing; add it. There is something in sensible that is not a setting; remove it.",
+            "sensible.api_key is missing; add it. There is an unknown setting in sensible; remove it.",
         ),
     ],
 )
@@ -182,8 +182,8 @@ class TestUnknownNames:
             (atlas_config(Batch_IDs=["B"]), "atlas.Batch_IDs (did you mean batch_ids?)"),
             (full_config(batch_registry={"url": "/list.csv", "zzzzzz": 1}), "batch_registry.zzzzzz"),
             (full_config(zzzzzz=1, **sensible_config(types=[])), "zzzzzz, sensible.types"),
-            (extracta_config(**{"s3cr3t-key-0123": 1, "s3cr3t-key-4567": 1}), "a name in extracta that may be a key"),
-            (full_config(**{"s3cr3t-key-0123": 1}), "a name in the settings that may be a key"),
+            (extracta_config(**{"s3cr3t-key-0123": 1, "s3cr3t-key-4567": 1}), "a hidden name in extracta, which may be a key"),
+            (full_config(**{"s3cr3t-key-0123": 1}), "a hidden name in the settings, which may be a key"),
             (full_config(**{"x" * number: number for number in range(1, 26)}), f"{', '.join('x' * number for number in range(1, 21))}, and 5 more"),
         ],
     )  # fmt: skip
@@ -292,9 +292,10 @@ BAD_TABLE_NAME_MESSAGE = (
     "before the /; write a / or = inside an id as %2F or %3D"
 )
 UNPORTABLE_NAME_MESSAGE = (
-    "whose table name not every warehouse takes; write up to 63 letters from a to z, digits and _, and no digit first"
+    "with a table name that not every warehouse accepts; use at most 63 characters: a to z, digits and _, "
+    "with no digit first"
 )
-TAKEN_NAME_MESSAGE = "whose table name is that of another stream; choose another"
+TAKEN_NAME_MESSAGE = "with the name of another stream; choose another table name"
 
 
 @pytest.mark.parametrize(
@@ -322,13 +323,13 @@ TAKEN_NAME_MESSAGE = "whose table name is that of another stream; choose another
 def test_parse_invalid_table_name_error_has_its_position(entry: str, reason: str) -> None:
     message = get_error_message(full_config(table_names=["docmap/1=good", entry]))
 
-    assert message == f"table_names holds an entry (number 2) {reason}."
+    assert message == f"table_names contains an entry (number 2) {reason}."
 
 
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["docmap/1=a", "atlas/PAN=a"], "gives two tables one name; choose another for one of them"),
+        (["docmap/1=a", "atlas/PAN=a"], "gives two tables the same name; change one of them"),
         (["docmap/1=a", "docmap/%31=b"], "gives one template or document type two names; remove one of them"),
     ],
 )
@@ -352,7 +353,7 @@ def test_parse_table_name_entry_is_decoded() -> None:
 @pytest.mark.parametrize("setting", ["extraction_batches", "classification_batches"])
 def test_parse_invalid_batch_path_error_has_its_position(setting: str, path: str) -> None:
     assert get_error_message(extracta_config(**{setting: [path]})) == (
-        f"extracta.{setting} holds an entry (number 1) that is not <template id>/<batch id>[/<file id>]; "
+        f"extracta.{setting} contains an entry (number 1) that is not <template id>/<batch id>[/<file id>]; "
         "write a / inside an id as %2F."
     )
 
@@ -478,10 +479,10 @@ def test_parse_registry_url_safe_address_is_accepted(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://x.example/list.csv", "would be read unencrypted; begin it with https://"),
-        ("ftp://x.example/list.csv", "is no address that can be read; write one with https://, s3:// or gs://"),
-        ("ssh://x.example/list.csv", "is no address that can be read; write one with https://, s3:// or gs://"),
-        ("  ", "is no address that can be read; write one with https://, s3:// or gs://"),
+        ("http://x.example/list.csv", "would be read unencrypted; use https://"),
+        ("ftp://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
+        ("ssh://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
+        ("  ", "is not an address that can be read; use https://, s3:// or gs://"),
     ],
 )
 def test_parse_registry_url_other_address_is_an_error(url: str, reason: str) -> None:

@@ -101,7 +101,7 @@ def test_sync_token_of_100_kb_fails_atlas_alone_in_words() -> None:
             "extracta": "COMPLETE",
             "atlas": "INCOMPLETE",
         }
-        assert "Atlas gave a token of 100,000 characters, which no header can hold." in str(synced.error)
+        assert "Atlas returned a token of 100,000 characters, which is too long for a header." in str(synced.error)
         assert synced.requests["atlas.authtoken"] == 1
 
 

@@ -41,23 +41,23 @@ from unit_tests.support.stub_server import serve_stub as serving
 
 GET = Request("GET", "/things")
 OK_RESPONSE = ok_response({"fine": True})
-ADVICE = "The next sync asks again; if it stays, Acme can say what it means."
+ADVICE = "The next sync tries again. If the error persists, ask Acme for its meaning."
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 BROKEN: list[tuple[Any, str]] = [
-    ((200, {}, b'{"files": ['), "answered with something that is not JSON"),
-    ((200, {"Content-Type": "text/html"}, b"<html>Sorry</html>"), "answered with something that is not JSON"),
-    ((200, {}, b""), "answered with something that is not JSON"),
-    ((204, {}, b""), "answered with something that is not JSON"),
-    ((200, {"Content-Encoding": "gzip"}, b"no gzip"), "answered with a broken body"),
-    ((200, {}, reset_connection), "could not be reached or broke the connection"),
-    ((200, {}, reset_after_partial_body), "broke off in the middle of an answer"),
-    ((429, {}, {"error": "slow down"}), "is asked too often (429: slow down)"),
-    ((500, {}, b"<h1>Oops</h1>"), "had a trouble of its own (500)"),
-    ((502, {}, b"bad gateway"), "had a trouble of its own (502: bad gateway)"),
-    ((503, {}, {"error": "maintenance."}), "is down (503: maintenance)"),
-    ((504, {}, b""), "had a trouble of its own (504)"),
-    ((408, {}, {}), "had a trouble of its own (408)"),
-    ((400, {}, {"error": "passing"}), "had a trouble of its own (400: passing)"),
+    ((200, {}, b'{"files": ['), "sent a response that is not JSON"),
+    ((200, {"Content-Type": "text/html"}, b"<html>Sorry</html>"), "sent a response that is not JSON"),
+    ((200, {}, b""), "sent a response that is not JSON"),
+    ((204, {}, b""), "sent a response that is not JSON"),
+    ((200, {"Content-Encoding": "gzip"}, b"no gzip"), "sent a body that cannot be decompressed"),
+    ((200, {}, reset_connection), "could not be reached or closed the connection"),
+    ((200, {}, reset_after_partial_body), "ended the response too early"),
+    ((429, {}, {"error": "slow down"}), "reports too many requests (429: slow down)"),
+    ((500, {}, b"<h1>Oops</h1>"), "reports a server error (500)"),
+    ((502, {}, b"bad gateway"), "reports a server error (502: bad gateway)"),
+    ((503, {}, {"error": "maintenance."}), "is unavailable (503: maintenance)"),
+    ((504, {}, b""), "reports a server error (504)"),
+    ((408, {}, {}), "reports a server error (408)"),
+    ((400, {}, {"error": "passing"}), "reports a server error (400: passing)"),
 ]
 
 
@@ -115,7 +115,7 @@ def test_refused_connection_is_retried_and_raised() -> None:
         taken.bind(("127.0.0.1", 0))
         client = create_acme_client(f"http://127.0.0.1:{taken.getsockname()[1]}")
         error = get_error(client, TransientError)
-    assert str(error) == "Acme could not be reached or broke the connection, 3 times in a row."
+    assert str(error) == "Acme could not be reached or closed the connection, 3 times in a row."
     assert client.stats.requests == 3
     assert error.status is None
 
@@ -130,8 +130,8 @@ def test_silence_is_a_passing_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aiohttp.ClientSession, "_request", failing)
         messages = [str(get_error(client, TransientError)) for _ in range(3)]
     assert messages == [
-        "Acme did not take the connection within 5 s, 1 times in a row.",
-        "Acme was silent for 60 s, 1 times in a row.",
+        "Acme did not accept the connection within 5 s, 1 times in a row.",
+        "Acme sent no data for 60 s, 1 times in a row.",
         "Acme has a certificate that cannot be trusted, 1 times in a row.",
     ]
 
@@ -200,7 +200,8 @@ def test_a_refused_key_names_the_setting_and_is_not_tried_again(status: int) -> 
 
 def test_what_the_provider_cannot_do_is_not_tried_again() -> None:
     with serve_responses((501, {}, {"error": "not built"})) as (server, client):
-        assert str(get_error(client, UnreadableResponse)) == "Acme cannot do this (501: not built)."
+        message = str(get_error(client, UnreadableResponse))
+        assert message == "Acme does not support this request (501: not built). Check base_url."
         assert len(server.received) == 1
 
 
@@ -218,7 +219,7 @@ def test_a_redirect_never_takes_the_key_along(status: int) -> None:
         serve_responses((status, {"Location": f"{other.url}/x?token=t"}, {})) as (_, client),
     ):
         message = str(get_error(client, ConfigError))
-        assert message == f"Acme points to another address ({status}); the key is not sent there. Check base_url."
+        assert message == f"Acme redirects to another address ({status}). The key is not sent there: check base_url."
         assert other.received == []
 
 
@@ -227,7 +228,7 @@ def test_a_redirect_never_takes_the_key_along(status: int) -> None:
 def test_redirect_to_any_location_is_not_followed(location: str, status: int) -> None:
     with serve_responses((status, {"Location": location}, {}), OK_RESPONSE) as (server, client):
         message = str(get_error(client, ConfigError))
-        assert message == f"Acme points to another address ({status}); the key is not sent there. Check base_url."
+        assert message == f"Acme redirects to another address ({status}). The key is not sent there: check base_url."
         assert [request.path for request in server.received] == ["/things"]
 
 
@@ -236,7 +237,7 @@ def test_a_login_is_not_redirected_either() -> None:
         serving(respond_in_turn(OK_RESPONSE)) as other,
         serve_responses((307, {"Location": f"{other.url}/login"}, {}), **make_login()) as (_, client),
     ):
-        assert "points to another address (307)" in str(get_error(client, ConfigError))
+        assert "redirects to another address (307)" in str(get_error(client, ConfigError))
         assert other.received == []
 
 
@@ -275,7 +276,7 @@ def test_a_long_wait_is_left_to_the_next_sync(header: str, status: int) -> None:
     limit = (status, {"Retry-After": header}, {"error": "month is over"})
     with serve_responses(limit, now=lambda: NOW) as (server, client):
         message = str(get_error(client, TransientError))
-        assert message == f"Acme asks to come back in 10 minutes ({status}: month is over)."
+        assert message == f"Acme asks to wait 10 minutes ({status}: month is over). Sync again after that."
         assert len(server.received) == 1
 
 
@@ -333,7 +334,7 @@ def test_wait_at_info_is_logged_once_without_the_query() -> None:
     with serve_responses((500, {}, broken), logger=log, retry_policy=patience) as (_, client):
         get_error(client, TransientError)
     [line] = log.lines
-    pattern = r"Acme had a trouble of its own \(500: see https://x\.example/\); waiting 0\.[234] s before try 2 of 2\."
+    pattern = r"Acme reports a server error \(500: see https://x\.example/\); waiting 0\.[234] s before try 2 of 2\."
     assert re.fullmatch(pattern, line)
 
 

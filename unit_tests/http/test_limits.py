@@ -61,7 +61,7 @@ def test_an_answer_by_a_byte_now_and_then_is_given_up(beginning: bytes) -> None:
             client.send(GET)
         assert len(server.received) == 1
     # What can be no HTTP is told at once.
-    troubles = ("took more than 0 s to answer", "gave an answer that cannot be read")
+    troubles = ("took more than 0 s to respond", "sent a response that cannot be read")
     assert str(exc_info.value) in {f"Acme {trouble}, 1 times in a row." for trouble in troubles}
 
 
@@ -72,7 +72,7 @@ def test_response_silent_beyond_timeout_is_given_up(beginning: bytes) -> None:
         pytest.raises(TransientError) as exc_info,
     ):
         client.send(GET)
-    assert "took more than 0 s to answer" in str(exc_info.value)
+    assert "took more than 0 s to respond" in str(exc_info.value)
 
 
 @beginning
@@ -84,7 +84,7 @@ def test_response_silence_is_reported_as_timeout(beginning: bytes, monkeypatch: 
         pytest.raises(TransientError) as exc_info,
     ):
         client.send(GET)
-    assert str(exc_info.value) == "Acme was silent for 0.2 s, 1 times in a row."
+    assert str(exc_info.value) == "Acme sent no data for 0.2 s, 1 times in a row."
 
 
 def test_an_answer_that_took_too_long_is_asked_for_again() -> None:
@@ -242,7 +242,7 @@ def test_waits_have_a_bound_in_all() -> None:
         with pytest.raises(TransientError) as exc_info:
             client.send(GET)
         assert len(server.received) == 3  # after 0, 0.04 and 0.08 s
-    assert str(exc_info.value) == "Acme is asked too often (429), 3 times in a row."
+    assert str(exc_info.value) == "Acme reports too many requests (429), 3 times in a row."
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_retry_after_too_long_is_an_error(header: str, expected_text: str) -> No
         pytest.raises(TransientError) as exc_info,
     ):
         client.send(GET)
-    assert str(exc_info.value) == f"Acme asks to come back in {expected_text} (503)."
+    assert str(exc_info.value) == f"Acme asks to wait {expected_text} (503). Sync again after that."
     assert (exc_info.value.status, exc_info.value.body) == (503, {})
     assert len(server.received) == 1
 
@@ -339,7 +339,7 @@ def test_retries_of_twenty_requests_log_one_wait() -> None:
         for thread in threads:
             thread.join(5)
     [line] = log.lines
-    assert line.startswith("Acme had a trouble of its own (500: Oops); waiting ")
+    assert line.startswith("Acme reports a server error (500: Oops); waiting ")
     assert line.endswith(" s before try 2 of 6.")
 
 
@@ -351,7 +351,7 @@ def test_a_day_of_troubles_does_not_bury_the_log() -> None:
             client.send(GET)
         assert len(server.received) == 60
     assert len(log.lines) == 20
-    assert log.lines[-1].endswith("Further waits are only counted.")
+    assert log.lines[-1].endswith("Further waits are counted, not logged.")
     assert client.stats.retries == 59
 
 

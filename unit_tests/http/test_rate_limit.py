@@ -158,7 +158,7 @@ def test_throttled_lane_holds_all_requests_and_logs_once() -> None:
             min(request.received_at for request in later)
             >= max(request.received_at for request in throttled) + 0.4 - TIMING_TOLERANCE
         )
-    assert log.lines == ["Acme is asked too often (429: too fast); waiting 0.4 s before try 2 of 3."]
+    assert log.lines == ["Acme reports too many requests (429: too fast); waiting 0.4 s before try 2 of 3."]
 
 
 def test_held_lane_new_requests_wait() -> None:
@@ -298,7 +298,7 @@ def test_client_token_larger_than_a_header_is_refused_in_words(size: int, is_tak
         assert [request.path for request in server.received] == ["/login", "/slow"][: 1 + is_taken]
     if not is_taken:
         assert type(outcome) is UnreadableLogin
-        assert str(outcome).startswith(f"Acme gave a token of {size:,} characters, which no header can hold. ")
+        assert str(outcome).startswith(f"Acme returned a token of {size:,} characters, which is too long for a header.")
     assert "t0ken" not in str(outcome)
 
 
@@ -339,7 +339,7 @@ def test_a_login_that_is_down_is_a_passing_trouble_for_all() -> None:
         outcomes = run_concurrently(client.send, [SLOW_REQUEST] * 5)
         assert [request.path for request in server.received] == ["/login"] * QUICK.max_tries
     assert {type(outcome) for outcome in outcomes} == {TransientError}
-    assert {str(outcome) for outcome in outcomes} == {"Acme had a trouble of its own (500), 3 times in a row."}
+    assert {str(outcome) for outcome in outcomes} == {"Acme reports a server error (500), 3 times in a row."}
 
 
 def test_a_login_heals_like_any_request() -> None:

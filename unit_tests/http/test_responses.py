@@ -85,7 +85,7 @@ def test_judge_byte_that_is_no_letter_fails_the_answer_after_one_try(
         with pytest.raises(UnreadableResponse) as exc_info:
             client.send(GET)
         assert len(server.received) == 1
-    assert "Acme sent a letter that its charset does not have (byte 0x" in str(exc_info.value)
+    assert "Acme sent a response with a byte that its charset does not allow (byte 0x" in str(exc_info.value)
     assert error_text in str(exc_info.value)
 
 
@@ -112,8 +112,8 @@ def test_judge_page_instead_of_a_refusal_is_a_firewall_that_may_pass(status: int
             client.send(GET)
         assert len(server.received) == QUICK.max_tries
     assert str(exc_info.value) == (
-        f"Acme is hidden by a firewall, which answers with a page of HTML in its place ({status}), 3 times in a row. "
-        "Have it let this machine's requests pass, or sync again later."
+        f"Acme is blocked by a firewall that returns an HTML page ({status}), 3 times in a row. "
+        "Allow this machine's requests in the firewall, or sync again later."
     )
 
 
@@ -136,8 +136,8 @@ def test_judge_407_as_an_answer_names_the_proxy_setting() -> None:
             client.send(GET)
         assert len(server.received) == 1
     assert str(exc_info.value) == (
-        "Acme cannot be reached: the proxy that HTTPS_PROXY names refused the connection (407). Write a user and a "
-        "password that it takes into HTTPS_PROXY, or list the host in NO_PROXY."
+        "Acme cannot be reached: the proxy that HTTPS_PROXY names refused the connection (407). "
+        "Write a valid user and password into HTTPS_PROXY, or list the host in NO_PROXY."
     )
 
 
@@ -192,8 +192,8 @@ def test_wire_answer_larger_than_any_fails_after_one_try_and_takes_no_memory(
         client.close()
         assert [request.path for request in server.received] == ["/things", "/others"]
     assert str(exc_info.value) == (
-        "Acme sent an answer of more than 0.1 MB (100,000 bytes). Split the batch into smaller ones; if it is small, "
-        "something else answers in Acme's place: check base_url."
+        "Acme sent a response of more than 0.1 MB (100,000 bytes). Split the batch into smaller ones. If it is small, "
+        "the response is not from Acme: check base_url."
     )
     assert most < 8_000_000
 

@@ -95,7 +95,7 @@ def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pyte
 def test_unsupported_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:passw0rd-of-the-proxy@127.0.0.1:9")
 
-    with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that does not speak HTTP"):
+    with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that is not an HTTP proxy"):
         create_acme_client("https://localhost:9")
 
 
@@ -106,14 +106,14 @@ def test_wire_proxy_that_is_no_address_names_the_variable(address: str, monkeypa
     with pytest.raises(ConfigError) as exc_info:
         create_acme_client("https://localhost:9")
 
-    assert str(exc_info.value) == ("https_proxy names a proxy by what is no address; write it like http://host:80.")
+    assert str(exc_info.value) == ("https_proxy is not a valid proxy address; write it like http://host:80.")
 
 
 REFUSALS = {
-    407: "Write a user and a password that it takes into HTTPS_PROXY, or list the host in NO_PROXY.",
-    403: "Have it allow that host, or list the host in NO_PROXY.",
-    405: "Have it allow that host, or list the host in NO_PROXY.",
-    302: "Have it allow that host, or list the host in NO_PROXY.",
+    407: "Write a valid user and password into HTTPS_PROXY, or list the host in NO_PROXY.",
+    403: "Allow the host in the proxy, or list the host in NO_PROXY.",
+    405: "Allow the host in the proxy, or list the host in NO_PROXY.",
+    302: "Allow the host in the proxy, or list the host in NO_PROXY.",
 }
 
 
@@ -147,7 +147,7 @@ def test_wire_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     client.close()
     assert str(exc_info.value) == (
-        "Acme could not be reached or broke the connection, 1 times in a row. Check the proxy that HTTPS_PROXY names."
+        "Acme could not be reached or closed the connection, 1 times in a row. Check the proxy that HTTPS_PROXY names."
     )
 
 
@@ -158,7 +158,7 @@ def test_wire_proxy_in_trouble_is_asked_again(status: int, monkeypatch: pytest.M
         client = create_acme_client("https://localhost:9")
 
         with pytest.raises(
-            TransientError, match=r"could not be reached or broke the connection, 3 times in a row\. Check"
+            TransientError, match=r"could not be reached or closed the connection, 3 times in a row\. Check"
         ):
             client.send(GET)
 

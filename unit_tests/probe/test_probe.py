@@ -258,8 +258,8 @@ def test_probe_with_earlier_report_shows_changes(tmp_path: Path) -> None:
     ("options", "expected"),
     [
         (["--config", "missing.json"], "The settings file missing.json"),
-        (["--config", "list.json"], "The settings file list.json holds no JSON object."),
-        (["--config", "good.json", "--against", "list.json"], "The file of --against holds no report."),
+        (["--config", "list.json"], "The settings file list.json contains no JSON object."),
+        (["--config", "good.json", "--against", "list.json"], "The file of --against contains no report."),
         (["--config", "none.json"], "at least one"),
     ],
 )

@@ -275,11 +275,11 @@ def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_c
     [
         ([], "Atlas's page 1 of B1 is not a JSON object."),
         (None, "Atlas's page 1 of B1 is not a JSON object."),
-        ({}, "Atlas's page 1 of B1 holds no list of documents."),
-        ({"data": {"1": {}}}, "Atlas's page 1 of B1 holds no list of documents."),
+        ({}, "Atlas's page 1 of B1 contains no list of documents."),
+        ({"data": {"1": {}}}, "Atlas's page 1 of B1 contains no list of documents."),
         (
             {"data": [], "page": 2},
-            "Atlas sent another page instead of page 1 of B1; the batch is left for the next sync.",
+            "Atlas sent a different page instead of page 1 of B1.",
         ),
     ],
 )
@@ -370,7 +370,7 @@ def test_token_lifetime_is_as_sent_or_one_hour(expires_in: Any, seconds: float) 
 def test_a_login_without_a_token_fails_in_words(body: Any) -> None:
     assert PLAN.login is not None
     with pytest.raises(
-        UnreadableResponse, match=r"^Atlas's answer to the login (holds no access_token|is not a JSON object)\.$"
+        UnreadableResponse, match=r"^Atlas's login response (contains no access_token|is not a JSON object)\.$"
     ):
         PLAN.login.parse_token(body)
 

@@ -148,11 +148,11 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("status", "code", "kind", "message_text"),
         [
-            (429, "USAGE_LIMIT_EXCEEDED", QuotaError, "DocMap has no more calls for this month"),
+            (429, "USAGE_LIMIT_EXCEEDED", QuotaError, "DocMap reports that the plan's monthly quota"),
             (401, "KEY_EXPIRED", CredentialsError, "DocMap refused the credentials"),
             (403, "FORBIDDEN", ResourceUnavailable, "DocMap refused the request"),
             (404, "NOT_FOUND", ResourceUnavailable, "DocMap refused the request"),
-            (501, "NOT_CONFIGURED", UnreadableResponse, "DocMap cannot do this"),
+            (501, "NOT_CONFIGURED", UnreadableResponse, "DocMap does not support this request"),
         ],
     )
     def test_what_will_not_pass_is_told_at_once(
@@ -255,7 +255,7 @@ class TestList:
     def test_a_page_that_does_not_show_again_what_it_goes_on_from_is_not_taken_for_the_end(self) -> None:
         first = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
 
-        with pytest.raises(UnreadableResponse, match=r"does not get on from 2026-03-01T00:00:08\.000Z"):
+        with pytest.raises(UnreadableResponse, match=r"does not continue after 2026-03-01T00:00:08\.000Z"):
             read_window(first, make_page(), make_page(), make_page(make_row_at(7, "lost")))
 
     def test_more_of_one_time_than_a_page_holds_fails_in_words(self) -> None:
@@ -270,12 +270,12 @@ class TestList:
         same = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
 
         with pytest.raises(
-            UnreadableResponse, match=r"^DocMap's list of extractions does not get on from 2026-03-01T00:00:08"
+            UnreadableResponse, match=r"^DocMap's list of extractions does not continue after 2026-03-01T00:00:08"
         ):
             read_window(same, same, same, same)
 
     def test_a_page_of_nothing_that_promises_more_fails_instead_of_going_on_for_ever(self) -> None:
-        with pytest.raises(UnreadableResponse, match=r"^DocMap's list of extractions does not get on from"):
+        with pytest.raises(UnreadableResponse, match=r"^DocMap's list of extractions does not continue after"):
             read_window(make_page(make_row_at(8, "a"), more=True), make_page(more=True), make_page(more=True))
 
     def test_a_template_whose_first_page_is_empty_and_no_end_is_read_out_of_the_list_of_all(self) -> None:
@@ -316,7 +316,7 @@ class TestList:
             for number in range(3)
         ]
 
-        with pytest.raises(TooManyPages, match=r"^DocMap's list of extractions goes on after 3 pages\."):
+        with pytest.raises(TooManyPages, match=r"^DocMap's list of extractions does not end after 3 pages\."):
             read_window(*pages)
 
     def test_rows_older_than_the_window_end_its_list(self) -> None:
@@ -336,9 +336,9 @@ class TestList:
         ("body", "message_text"),
         [
             ([], "DocMap's list of extractions is not a JSON object."),
-            ({}, "DocMap's list of extractions holds no list."),
-            ({"data": {"a": {}}}, "DocMap's list of extractions holds no list."),
-            ({"data": "none"}, "DocMap's list of extractions holds no list."),
+            ({}, "DocMap's list of extractions is not a JSON array."),
+            ({"data": {"a": {}}}, "DocMap's list of extractions is not a JSON array."),
+            ({"data": "none"}, "DocMap's list of extractions is not a JSON array."),
         ],
     )
     def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
@@ -354,7 +354,7 @@ class TestList:
         refs, _ = get_window_params(make_page(make_row(id="a"), bad, make_row(id="b")))
 
         assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
-        assert refs.error == ("1 of the rows of DocMap's list of extractions cannot be read; the rest was delivered.")
+        assert refs.error == ("1 of the rows of DocMap's list of extractions cannot be read; the others are delivered.")
 
     @pytest.mark.parametrize("raw_time", [..., None, "soon", {}, 1e300])
     def test_a_row_without_a_time_of_creation_is_a_row(self, raw_time: Any) -> None:
@@ -542,7 +542,7 @@ class TestExtraction:
 
     @pytest.mark.parametrize("body", [None, [], {}, {"data": None}, {"data": [make_row()]}])
     def test_an_answer_that_holds_no_row_fails_in_words(self, body: Any) -> None:
-        with pytest.raises(UnreadableResponse, match=r"^DocMap's answer about extract_1 is not a JSON object\.$"):
+        with pytest.raises(UnreadableResponse, match=r"^DocMap's response for extract_1 is not a JSON object\.$"):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), [body])
 
 

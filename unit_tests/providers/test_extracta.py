@@ -299,11 +299,11 @@ def test_unknown_keys_are_kept() -> None:
 @pytest.mark.parametrize(
     ("body", "expected_text"),
     [
-        ({"error": "Batch is locked"}, "Extracta.ai told of a trouble with t1/b1: Batch is locked."),
+        ({"error": "Batch is locked"}, "Extracta.ai reports an error for t1/b1: Batch is locked."),
         ({"files": {"f1": {}}}, "Extracta.ai's files of t1/b1 are not a list."),
         ({"files": "none"}, "Extracta.ai's files of t1/b1 are not a list."),
-        ([], "Extracta.ai's answer about t1/b1 is not a JSON object."),
-        (None, "Extracta.ai's answer about t1/b1 is not a JSON object."),
+        ([], "Extracta.ai's response for t1/b1 is not a JSON object."),
+        (None, "Extracta.ai's response for t1/b1 is not a JSON object."),
     ],
 )
 def test_an_answer_that_cannot_be_read_fails_in_words(body: Any, expected_text: str) -> None:

@@ -127,7 +127,7 @@ def test_reader_unexpected_error_names_the_line_and_not_the_content() -> None:
     scripts.close()
     assert isinstance(job, Job)
     assert isinstance(job.error, UnreadableResponse)
-    assert "An answer of Acme's led to an unexpected error (ValueError at sync/flow_runner.py:" in str(job.error)
+    assert "A response from Acme led to an unexpected error (ValueError at sync/flow_runner.py:" in str(job.error)
     assert "This is a bug in the connector: please report it." in str(job.error)
     assert "Asha" not in "".join(traceback.format_exception(job.error))
 

@@ -245,7 +245,9 @@ class TestList:
 
     @pytest.mark.parametrize("tokens", ["aa", "aba"])
     def test_a_token_that_comes_again_fails_instead_of_going_on_for_ever(self, tokens: str) -> None:
-        with pytest.raises(UnreadableResponse, match=r"^Sensible's list of extractions goes round in circles\.$"):
+        with pytest.raises(
+            UnreadableResponse, match=r"^Sensible's list of extractions repeats a continuation_token\.$"
+        ):
             read_day(*(make_page(make_summary(id=str(number)), token=token) for number, token in enumerate(tokens)))
 
     def test_types_are_asked_for_once_and_a_portfolio_is_listed_with_the_first_that_is_named(self) -> None:
@@ -269,8 +271,8 @@ class TestList:
         ("body", "message_text"),
         [
             ([], "Sensible's list of extractions is not a JSON object."),
-            ({}, "Sensible's list of extractions holds no list."),
-            ({"extractions": {"e1": {}}}, "Sensible's list of extractions holds no list."),
+            ({}, "Sensible's list of extractions is not a JSON array."),
+            ({"extractions": {"e1": {}}}, "Sensible's list of extractions is not a JSON array."),
         ],
     )
     def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
@@ -284,7 +286,9 @@ class TestList:
         refs, _ = get_day_params(make_page(make_summary(id="a"), bad, token="t"), make_page(make_summary(id="b"), bad))
 
         assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
-        assert refs.error == ("2 of the rows of Sensible's list of extractions cannot be read; the rest was delivered.")
+        assert refs.error == (
+            "2 of the rows of Sensible's list of extractions cannot be read; the others are delivered."
+        )
 
     @pytest.mark.parametrize("raw_time", [..., None, "soon", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
     def test_a_row_without_a_time_that_can_be_true_is_a_row(self, raw_time: Any) -> None:
@@ -397,7 +401,7 @@ class TestDocument:
 
     @pytest.mark.parametrize("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
     def test_a_portfolio_that_cannot_be_read_fails_in_words(self, parts: Any) -> None:
-        with pytest.raises(UnreadableResponse, match=r"of a portfolio of Sensible's is not a JSON object\.$"):
+        with pytest.raises(UnreadableResponse, match=r"of a Sensible portfolio is not a JSON object\.$"):
             read_document(make_document(documents=parts))
 
     @pytest.mark.parametrize(
@@ -536,7 +540,7 @@ class TestDocument:
 
     @pytest.mark.parametrize("body", [None, [], "Not found"])
     def test_an_answer_that_is_no_object_fails_in_words(self, body: Any) -> None:
-        with pytest.raises(UnreadableResponse, match=r"^Sensible's answer about e1 is not a JSON object\.$"):
+        with pytest.raises(UnreadableResponse, match=r"^Sensible's response for e1 is not a JSON object\.$"):
             read_document(body)
 
 
@@ -651,9 +655,9 @@ class TestBatch:
     @pytest.mark.parametrize(
         ("response", "message_text"),
         [
-            ([], "Sensible's answer about batch b1 is not a JSON object."),
-            ({"id": "b1"}, "Sensible's answer about a batch holds no list of extraction_ids."),
-            ({"extraction_ids": "e1"}, "Sensible's answer about a batch holds no list of extraction_ids."),
+            ([], "Sensible's response for batch b1 is not a JSON object."),
+            ({"id": "b1"}, "Sensible's response for a batch contains no list of extraction_ids."),
+            ({"extraction_ids": "e1"}, "Sensible's response for a batch contains no list of extraction_ids."),
         ],
     )
     def test_an_answer_that_cannot_be_read_fails_in_words(self, response: Any, message_text: str) -> None:

@@ -56,14 +56,16 @@ def test_registry_with_a_line_of_names_alone_names_nothing(tmp_path: Path, text:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", " \r\n"])
 def test_registry_of_nothing_at_all_is_an_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; one that"):
+    with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; a registry"):
         read_registry(written(tmp_path, text), PRODUCTS)
 
 
 @pytest.mark.parametrize("status", [202, 204, 205, 206])
 def test_registry_answer_that_is_no_whole_file_is_an_error(status: int) -> None:
     with serve_stub(lambda _request: (status, {}, b"" if status == 204 else to_csv(ROWS).encode())) as server:
-        with pytest.raises(ConfigError, match=rf"list\.csv is no file, but an answer with the status {status}\."):
+        with pytest.raises(
+            ConfigError, match=rf"list\.csv is not a file: the server answers with the status {status}\."
+        ):
             read_registry(f"{server.url}/list.csv", PRODUCTS)
         assert len(server.received) == 1
 
@@ -139,7 +141,7 @@ def test_registry_redirect_without_end_is_followed_and_costs_no_memory() -> None
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(407, "Write a user and a password that it takes into https_proxy"), (403, "Have it allow that host")],
+    [(407, "Write a valid user and password into https_proxy"), (403, "Allow the host in the proxy")],
 )
 def test_registry_behind_a_proxy_that_refuses_names_the_proxy_setting(
     status: int, advice: str, monkeypatch: pytest.MonkeyPatch
@@ -200,10 +202,10 @@ def test_registry_url_with_password_is_reported_without_it(
         ({"provider": "nobody", "batch_id": "b"}, "has no known provider"),
         ({"provider": "extracta", "template_id": "t"}, "has no batch_id"),
         ({"provider": "extracta", "batch_id": "b"}, "has no template_id"),
-        ({"provider": "atlas", "batch_id": "b", "created_at": "soon"}, "has a created_at that is no time"),
+        ({"provider": "atlas", "batch_id": "b", "created_at": "soon"}, "has a created_at that is not a time"),
         (
             {"provider": "atlas", "batch_id": "b", "expected_files": "-1"},
-            "has an expected_files that is no whole number",
+            "has an expected_files that is not a whole number",
         ),
     ],
 )
@@ -263,7 +265,7 @@ def test_created_at_is_read_in_each_form(tmp_path: Path, cell: str | float, mean
 def test_created_at_that_is_no_time_is_named_by_its_line(tmp_path: Path, cell: str | float) -> None:
     lines = to_json_lines(ROWS[1:2]) + json.dumps({"provider": "atlas", "batch_id": "b", "created_at": cell})
 
-    with pytest.raises(ConfigError, match=r"line 2 has a created_at that is no time; write it like 2026-01-01T"):
+    with pytest.raises(ConfigError, match=r"line 2 has a created_at that is not a time; write it like 2026-01-01T"):
         read_registry(written(tmp_path, lines), PRODUCTS)
 
 

@@ -33,9 +33,9 @@ S3 = {"type": "s3", "access_key_id": KEY, "secret_access_key": SECRET}
 BASIC = {"type": "http_basic", "username": "acme-reader", "password": "pässw0rd-0123"}
 HEADER = {"type": "http_header", "name": "X-Api-Key", "value": "Bearer s3cr3t-0123456789"}
 NO_TYPE = " needs a type; write machine, s3, http_basic or http_header."
-NO_REGION = ".region is no name of a region; write one such as eu-central-1."
-NO_HEADER = ".name is no name of a header; write one such as Authorization."
-COLON = ".username holds a colon, which no user name can; correct it."
+NO_REGION = ".region is not a region name; write one such as eu-central-1."
+NO_HEADER = ".name is not a header name; write one such as Authorization."
+COLON = ".username contains a colon, which is not allowed in a user name; correct it."
 DOCMAP = {"docmap": {"api_key": "dm_live_0123456789"}}
 
 
@@ -96,7 +96,7 @@ class TestS3:
         )
 
     def test_credentials_in_the_address_as_well_are_refused(self, s3_address: str) -> None:
-        with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well; remove"):
+        with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well. Remove"):
             read_rows("s3://AKIAACME:other-secret-0123@acme/x.csv", {**S3, "endpoint": s3_address})
 
 
@@ -210,7 +210,7 @@ class TestSettings:
     )
     def test_credentials_that_the_address_has_no_use_for_are_refused(self, url: str, credentials: Any) -> None:
         assert get_error_message(url, credentials) == (
-            "batch_registry has credentials that its url has no use for; choose those that fit the url."
+            "batch_registry has credentials that do not fit its url; choose those that fit the url."
         )
 
     @pytest.mark.parametrize(
@@ -233,19 +233,19 @@ class TestSettings:
             (
                 "s3://b/x",
                 {**S3, "endpoint": "http://minio.acme.example"},
-                ".endpoint would send the key unencrypted; begin it with https://.",
+                ".endpoint would send the key unencrypted; use https://.",
             ),
             ("https://x.example/x", {**BASIC, "username": "a:b"}, COLON),
             (
                 "https://x.example/x",
                 {**BASIC, "password": f"{SECRET}\n{SECRET}"},
-                ".password holds a character that cannot be seen; paste it again.",
+                ".password contains an invisible character; paste it again.",
             ),
             ("https://x.example/x", {**HEADER, "name": "X Api"}, NO_HEADER),
             (
                 "https://x.example/x",
                 {**HEADER, "value": "kéy-0123456"},
-                ".value holds a character that no header can; paste it again.",
+                ".value contains a character that is not allowed in a header; paste it again.",
             ),
         ],
     )  # fmt: skip

@@ -74,7 +74,7 @@ def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path):
         assert finished.returncode == 1
         assert finished.stdout == ""
         assert finished.stderr == (
-            "docextract-sandbox needs more to be installed (starlette is missing). "
+            "docextract-sandbox needs other packages (starlette is missing). "
             "In the folder of the repository: pip install '.[sandbox]'\n"
         )
 

@@ -160,7 +160,7 @@ def collect_stream_errors(result: SyncResult, *failure_types: FailureType) -> di
         message_text = str(error.message)
         assert error.failure_type in failure_types, message_text
         assert is_plain_text(message_text), message_text
-    suffix = "; all else was synced" if "COMPLETE" in result.final_statuses.values() else ""
+    suffix = "; the others are complete" if "COMPLETE" in result.final_statuses.values() else ""
     assert str(result.error.message).startswith(
         f"{len(reasons)} of {len(result.final_statuses)} streams are incomplete{suffix}. "
     )

@@ -141,7 +141,7 @@ def test_permanent_failure_affects_itself_until_fixed(fault_world: FaultScenario
     assert synced.error is not None
     expected_text = str(synced.error.message)
     assert expected_text.startswith(
-        f"{len(affected_streams)} of {len(synced.final_statuses)} streams are incomplete; all else was synced."
+        f"{len(affected_streams)} of {len(synced.final_statuses)} streams are incomplete; the others are complete."
     )
     lost = (
         {*broken.affected_ids, *find_referenced_batches(fault_world)}
@@ -330,7 +330,9 @@ def test_after_three_failures_in_a_row_the_rest_of_a_provider_is_not_asked(
     assert met == [tries, tries, tries, 0, 0, 0]
     assert {get_provider(stream) for stream in get_incomplete_streams(synced)} == {get_provider(product)}
     assert synced.error is not None
-    assert "failed 3 times in a row; the rest is left for the next sync" in str(synced.error.message)
+    assert "failed 3 times in a row. This sync sends it no more requests; the next sync resumes." in str(
+        synced.error.message
+    )
     failures = {302: FailureType.config_error, 503: FailureType.transient_error}
     assert synced.error.failure_type is failures[status]
     recovery_sync = connection.sync()

@@ -138,7 +138,7 @@ def test_a_malformed_row_keeps_no_other_from_being_delivered_and_is_not_passed_o
         assert f"{product}_files" in get_incomplete_streams(second_sync)
         assert f"{product}_files" not in second_sync.counts
         assert first.error is not None
-        assert "cannot be read; the rest was delivered." in str(first.error.message)
+        assert "cannot be read; the others are delivered." in str(first.error.message)
 
         spoiler.sandbox.clock.advance(days=20)
         spoiler.restore()
@@ -213,7 +213,7 @@ def test_sync_answer_with_a_byte_that_is_no_letter_fails_its_batch_until_it_is_m
         synced = spoiler.connection.sync()
 
         assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
-        assert "is not utf-8). Nothing of this answer is delivered" in str(synced.error)
+        assert "is not utf-8). Nothing of this response is delivered" in str(synced.error)
         assert "extracta_results" not in synced.records
         spoiler.restore()
         assert single(spoiler.connection.sync().records["extracta_results"])["data"] == {"vendor": "Acme"}
@@ -230,7 +230,7 @@ def test_sync_failing_batch_with_a_long_id_is_said_in_a_sentence(id_: str) -> No
             synced = connection.sync()
 
         assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
-        assert "had a trouble of its own (500: password=****" in str(synced.error)
+        assert "reports a server error (500: password=****" in str(synced.error)
         assert id_ not in str(synced.error)
         assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
 

@@ -240,7 +240,9 @@ def test_extracta_start_time_in_another_form_is_read_or_kept_with_one_warning(
         assert [row["created_at"] for row in rows] == [FORMS[form]] * 3
         assert all(("startTime" in row["provider_data"]) == (FORMS[form] is None) for row in rows)
         warnings = [
-            log_record for log_record in caplog.records if "is not certain to be a time" in log_record.getMessage()
+            log_record
+            for log_record in caplog.records
+            if "sent an unreadable or ambiguous time" in log_record.getMessage()
         ]
         assert len(warnings) == (FORMS[form] is None)
         for days in (1, 4, 40):
@@ -540,7 +542,9 @@ def test_catalog_without_any_of_its_streams_in_the_settings_is_wholly_incomplete
         synced = connection.sync(catalog=catalog)
 
         assert get_incomplete_streams(synced) == set(synced.final_statuses)
-        assert str(synced.error).startswith("4 of 4 streams are incomplete. The settings give no stream atlas_batches,")
+        assert str(synced.error).startswith(
+            "4 of 4 streams are incomplete. The settings produce no stream atlas_batches,"
+        )
 
 
 @pytest.mark.parametrize(

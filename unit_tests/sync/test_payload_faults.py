@@ -53,7 +53,10 @@ SUMMARY = {"id": "x", "status": "COMPLETE", "type": "claims", "created": "2026-1
 DOCUMENT = {**SUMMARY, "id": "new document", "parsed_document": {}}
 _LAST_LISTED_DAY = "2026-11-26"
 """The day from which on the sync of 2026-11-29 reads lists by time again: three days of lookback."""
-INVALID_ID_TEXT, UNREADABLE_ROW_TEXT = "is neither text nor a whole number.", "cannot be read; the rest was delivered."
+INVALID_ID_TEXT, UNREADABLE_ROW_TEXT = (
+    "is neither text nor a whole number.",
+    "cannot be read; the others are delivered.",
+)
 
 UNREADABLE: list[tuple[str, str, Any, str]] = [
     *(
@@ -66,7 +69,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
             ({"files": {}}, "are not a list."),
             ({"files": [7, None]}, "2 of the files of"),
             ({"files": [{"fileId": ["f"]}]}, UNREADABLE_ROW_TEXT),
-            ({"error": "Oops."}, "told of a trouble with"),
+            ({"error": "Oops."}, "reports an error for"),
         )
     ),
     ("extracta.viewExtraction", "", {"extractionDetails": []}, "is not a JSON object."),
@@ -82,7 +85,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
     ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "id": []}], "hasMore": False}, UNREADABLE_ROW_TEXT),
     ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "runId": {}}], "hasMore": False}, UNREADABLE_ROW_TEXT),
     ("docmap.extraction", "", {"data": ROW_FIELDS}, "is about another extraction."),
-    ("sensible.document_types", "", [{"name": "claims"}], "'claims' is none of the others."),
+    ("sensible.document_types", "", [{"name": "claims"}], "'claims' is not among Sensible's document types"),
     ("sensible.extractions", "", {"extractions": [SUMMARY] * 3}, "does not say whether there is more."),
     ("sensible.extractions", "", {"extractions": [], "continuation_token": {}}, INVALID_ID_TEXT),
     (
@@ -91,13 +94,13 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
         {"extractions": [{**SUMMARY, "id": True}], "continuation_token": None},
         UNREADABLE_ROW_TEXT,
     ),
-    ("sensible.document", "new document", {**DOCUMENT, "documents": 7}, "holds no list of documents."),
-    ("sensible.document", "new document", {**DOCUMENT, "types": ["claims"]}, "holds no list of documents."),
+    ("sensible.document", "new document", {**DOCUMENT, "documents": 7}, "contains no list of documents."),
+    ("sensible.document", "new document", {**DOCUMENT, "types": ["claims"]}, "contains no list of documents."),
     ("sensible.document", "new document", {**DOCUMENT, "batchId": ["b"]}, INVALID_ID_TEXT),
     ("sensible.batch", "new batch", {"extraction_ids": [["x"], None]}, "2 of the extraction_ids of"),
-    ("sensible.batch", "new batch", {"extraction_ids": 7}, "holds no list of extraction_ids."),
+    ("sensible.batch", "new batch", {"extraction_ids": 7}, "contains no list of extraction_ids."),
     ("atlas.extracts", "new batch", {"data": [{"document_id": {}, "file_data": {}}]}, UNREADABLE_ROW_TEXT),
-    ("atlas.authtoken", "", {"expires_in": 3600}, "holds no access_token."),
+    ("atlas.authtoken", "", {"expires_in": 3600}, "contains no access_token."),
 ]
 
 

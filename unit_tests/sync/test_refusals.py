@@ -65,7 +65,7 @@ def test_the_judge_of_any_other_refusal_says_nothing_of_the_id(status: int, cont
     error = classify_response(status, content, content_type)
 
     assert type(error) is RequestRejected
-    assert str(error).endswith(". The next sync asks again; if it stays, Acme can say what it means.")
+    assert str(error).endswith(". The next sync tries again. If the error persists, ask Acme for its meaning.")
     assert "<" not in str(error)
 
 

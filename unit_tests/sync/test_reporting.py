@@ -26,7 +26,7 @@ MAX_LINES = 20
 """Of a normal sync, beside the summaries."""
 
 SUMMARY_PATTERN = re.compile(
-    rf"(?P<name>{'|'.join(HOSTS)}): (?P<requests>\d+) requests?(?: \((?P<retries>\d+) tried again\))?"
+    rf"(?P<name>{'|'.join(HOSTS)}): (?P<requests>\d+) requests?(?: \((?P<retries>\d+) retried\))?"
     r"; batches (?P<open>\d+) open, (?P<settled>\d+) settled(?:; extractions (?P<watched>\d+) open)?"
     r"; rows: (?P<rows>\w+ \d+(?:, \w+ \d+)*); waited (?P<waited>\d+\.\d) s\."
 )
@@ -115,7 +115,7 @@ def get_row_counts(match: re.Match[str]) -> dict[str, int]:
         (RequestStats(requests=0, waited_seconds=0.04), "0 requests; rows: a_files 0, a_results 12; waited 0.0 s."),
         (
             RequestStats(requests=7, retries=3, waited_seconds=61.25),
-            "7 requests (3 tried again); rows: a_files 0, a_results 12; waited 61.2 s.",
+            "7 requests (3 retried); rows: a_files 0, a_results 12; waited 61.2 s.",
         ),
     ],
 )

@@ -490,7 +490,7 @@ class TestSettings:
         ran = run_connector(tmp_path, "check", config, "--debug")
 
         [status] = ran.filter_messages("CONNECTION_STATUS")
-        assert "extraction_batches holds an entry" in status["connectionStatus"]["message"]
+        assert "extraction_batches contains an entry" in status["connectionStatus"]["message"]
         assert CANARY_SECRET not in ran.stdout + ran.stderr
 
     def test_nor_does_a_warning_of_names_that_are_not_known(self, tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ class TestSettings:
 
         ran = run_connector(tmp_path, "check", config, "--debug")
 
-        names = "a name in docmap that may be a key, apikey, a name in the settings that may be a key"
+        names = "a hidden name in docmap, which may be a key, apikey, a hidden name in the settings, which may be a key"
         warning = f"Unknown settings are ignored: {names}. Correct or remove them."
         assert [line for line in ran.log_texts if "Unknown settings" in line] == [warning]
         assert CANARY_SECRET not in ran.stdout + ran.stderr

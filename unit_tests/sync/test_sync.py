@@ -325,7 +325,9 @@ class TestGivingUp:
 
         connection.sync("extracta_results")
 
-        assert any("is still unfinished and is given up" in record.getMessage() for record in caplog.records)
+        assert any(
+            "has been unfinished for longer than give_up_after_days" in record.getMessage() for record in caplog.records
+        )
 
     def test_a_full_refresh_reads_it_again(self, served_sandbox: ServedSandbox) -> None:
         connection = self.connect(served_sandbox)

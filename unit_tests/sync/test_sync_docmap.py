@@ -221,7 +221,7 @@ def test_more_rows_of_one_time_than_a_page_holds_fail_with_a_sentence(
 
     assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
     assert synced.error is not None
-    assert "than a page holds" in str(synced.error.message)
+    assert "than fit on a page" in str(synced.error.message)
     assert "docmap_files" not in synced.counts
 
 

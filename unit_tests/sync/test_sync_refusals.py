@@ -120,11 +120,11 @@ def test_with_a_key_of_another_account_every_named_batch_is_unknown_and_arrives_
             connection.sync()
         warnings = [record.getMessage() for record in caplog.records if "knows none of" in record.getMessage()]
         assert sorted(warnings) == [
-            "Atlas knows none of the batches that are named. Correct atlas.batch_ids, or atlas.client_id and "
+            "Atlas knows none of the configured batches. Correct atlas.batch_ids, or atlas.client_id and "
             "atlas.client_secret, which may belong to another account.",
-            "DocMap knows none of the batches that are named. Correct batch_registry, or docmap.api_key, which may "
+            "DocMap knows none of the configured batches. Correct batch_registry, or docmap.api_key, which may "
             "belong to another account.",
-            "Sensible knows none of the batches that are named. Correct sensible.batch_ids, or sensible.api_key, which "
+            "Sensible knows none of the configured batches. Correct sensible.batch_ids, or sensible.api_key, which "
             "may belong to another account.",
         ]
         sandbox.clock.advance(days=2)
@@ -178,7 +178,7 @@ def test_check_with_a_key_of_another_account_says_so(refused_sandbox: ServedSand
 
     assert status.status.value == "FAILED"
     assert status.message == " ".join(
-        f"{name} knows none of the batches that are named. Correct {setting}, or {key}, which may belong to another "
+        f"{name} knows none of the configured batches. Correct {setting}, or {key}, which may belong to another "
         "account."
         for name, setting, key in (
             ("Extracta.ai", "extracta.extraction_batches", "extracta.api_key"),

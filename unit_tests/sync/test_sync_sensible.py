@@ -319,7 +319,7 @@ def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(served_sandbox: Serve
     assert sum(synced.requests.values()) == 1
     assert synced.error is not None
     assert synced.error.failure_type.value == "transient_error"
-    assert "no more calls for this month" in str(synced.error.message)
+    assert "the plan's monthly quota is used up" in str(synced.error.message)
     claims.switches = replace(claims.switches, sensible_quota_spent=0)
     assert connection.sync().counts == {}
 
@@ -358,7 +358,7 @@ def test_a_batch_that_is_never_uploaded_is_given_up_with_its_documents(
     assert synced.counts == {"sensible_batches": 1}
     assert single(synced.records["sensible_batches"])["status"] == "stalled"
     assert single([row for row in connection.warehouse["sensible_files"].values() if row["status"] == "pending"])
-    assert len([line for line in caplog.messages if "is given up" in line]) == 2
+    assert len([line for line in caplog.messages if "marked as stalled" in line]) == 2
     assert connection.sync().requests == {"sensible.extractions": 1}
     assert connection.sync(full_refresh=True).counts == {
         "sensible_batches": 1,

@@ -139,7 +139,7 @@ def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connec
 def test_state_that_names_no_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 3}})
 
-    assert "names no stream" in read_refusal(atlas, [legacy])
+    assert "entry without a stream" in read_refusal(atlas, [legacy])
 
 
 def test_state_in_which_the_cdk_remembers_nothing_is_that_of_a_new_stream(atlas: Connection) -> None:

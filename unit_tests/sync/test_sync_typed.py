@@ -474,8 +474,8 @@ def test_user_names_tables_and_an_unmatched_name_is_reported(
     assert set(get_typed_schemas(connection)) == {"orders"}
     assert connection.sync("orders").counts == {"orders": 2}
     assert set(list_warnings(caplog)) == {
-        "There is no template or document type docmap/48291 to be called bills.",
-        "There is no template or document type atlas/PAN to be called pan.",
+        f"table_names contains {entry}, but there is no such template or document type. Correct or remove the entry."
+        for entry in ("docmap/48291=bills", "atlas/PAN=pan")
     }
 
 
@@ -489,7 +489,7 @@ def test_a_name_for_two_templates_is_an_error_that_says_what_to_do(served_sandbo
         connection.source.discover(log, connection.settings)
 
     assert trouble.value.message == (
-        "table_names gives one name to 2 templates called 'Invoices'; name them by their ids."
+        "table_names gives one name to 2 templates named 'Invoices'; name them by their ids."
     )
     connection.settings["table_names"] = [f"extracta/{templates[0]}=bills"]
     assert set(get_typed_schemas(connection)) == {"bills", "extracta_invoices"}
@@ -660,7 +660,7 @@ class TestSchemasThatLostAPart:
         synced = connection.sync(catalog=catalog)
 
         sentence = (
-            f"The schema of the stream {name} is not as it was discovered (it does not name the field of heji). "
+            f"The schema of the stream {name} differs from the discovered schema (it does not name the field of heji). "
             "Refresh the connection's schema."
         )
         assert synced.final_statuses == {name: "INCOMPLETE", "docmap_results": "COMPLETE"}
@@ -713,7 +713,7 @@ def test_without_the_setting_a_typed_stream_is_not_given_any_more(served_sandbox
 
     assert synced.final_statuses == {name: "INCOMPLETE", "docmap_results": "COMPLETE"}
     assert synced.error
-    assert f"The settings give no stream {name}" in str(synced.error.message)
+    assert f"The settings produce no stream {name}" in str(synced.error.message)
 
 
 def test_typed_stream_without_discovered_schema_is_incomplete(served_sandbox: ServedSandbox) -> None:
@@ -742,7 +742,8 @@ class TestDiscover:
         first, *other_warnings = list_warnings(caplog)
         assert first.startswith("Extracta.ai does not know the template -unknown; it has no typed table. (")
         assert other_warnings == [
-            "DocMap has no extraction of the template 48291 yet; it has no typed table before it has.",
+            "DocMap has no extraction of the template 48291 yet, so it has no typed table. "
+            "Refresh the schema when it has one.",
             "Sensible has no document type 'clams'; it has no typed table.",
         ]
 

@@ -187,7 +187,7 @@ class TestNames:
         ]
 
     def test_a_name_for_several_templates_of_one_name_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="to 2 templates called 'Invoices'"):
+        with pytest.raises(ValueError, match="to 2 templates named 'Invoices'"):
             name_tables(
                 ("t-1", "Invoices"), ("t-2", "Invoices"), given_names=(TableNameEntry("docmap", "Invoices", "bills"),)
             )

@@ -18,17 +18,17 @@ from .shapes import describe_shape
 
 SwitchValue = bool | int | str | None
 
-REPORT_ADVICE = "Report it with this page: the connector may have to learn another form."
+REPORT_ADVICE = "Report it together with this page, so that the connector can be adapted."
 """The advice for most contradictions."""
 
 
 class Evidence(str, Enum):
     """The evidence for a fact, from the strongest to the weakest."""
 
-    ORIGINAL_PAGES = "documented on the pages that the connector was first written from"
+    ORIGINAL_PAGES = "documented on the pages that the connector was built from"
     DOCUMENTED = "documented by the provider elsewhere"
-    THIRD_PARTY = "seen in public code or data of others"
-    GUESS = "nowhere written down"
+    THIRD_PARTY = "seen in third-party public code or data"
+    GUESS = "undocumented"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def build_rate_limit_assumption(provider: str) -> Assumption:
         f"{provider}.rate_limit_headers",
         Evidence.GUESS,
         (
-            Variant("none", "No header speaks of a limit."),
-            Variant("present", "Headers speak of a limit."),
+            Variant("none", "No header states a rate limit."),
+            Variant("present", "Headers state a rate limit."),
         ),
         REPORT_ADVICE,
     )
@@ -109,7 +109,7 @@ def build_keys_assumption(provider: str, evidence: Evidence, sentence: str) -> A
         evidence,
         (
             Variant("known", sentence),
-            Variant("more", "There are others, which are kept in provider_data.", {"unknown_keys": True}),
+            Variant("more", "There are other keys, which are kept in provider_data.", {"unknown_keys": True}),
         ),
         REPORT_ADVICE,
     )
@@ -160,10 +160,10 @@ class ProbeResponse:
             return self.error
         if self.is_json:
             return f"status {self.status} with {describe_shape(self.body, documented_keys)}"
-        return f"status {self.status} with {'a page of HTML' if self.is_html else 'text'}"
+        return f"status {self.status} with {'an HTML page' if self.is_html else 'text'}"
 
 
-NO_RESPONSE = ProbeResponse(0, error="the limit of requests was reached")
+NO_RESPONSE = ProbeResponse(0, error="the request limit was reached")
 """The response to a request that was not made, because the probe had reached its limit of requests."""
 
 ProbeFlow = Generator[Request, ProbeResponse, None]

@@ -93,7 +93,7 @@ def describe_status(value: Json) -> str:
     """Return a status as sent if it is one word of letters, else its type."""
     if isinstance(value, str) and is_word(value):
         return value
-    return f"a {get_type_name(value)} that is no word"
+    return f"a {get_type_name(value)} that is not a word"
 
 
 def describe_time_format(value: Json) -> str:
@@ -114,7 +114,7 @@ def describe_time_format(value: Json) -> str:
 def _describe_time_text(text: str) -> str:
     if match := _ISO_TIME.fullmatch(text):
         zone = "with a zone" if match["zone"] else "without a zone"
-        return "ISO 8601 in small letters" if "t" in text else f"ISO 8601 {zone}"
+        return "ISO 8601 in lower case" if "t" in text else f"ISO 8601 {zone}"
     if _HTTP_DATE.fullmatch(text):
         return "an HTTP date"
     return f"{_describe_epoch_unit(int(text))} as text" if re.fullmatch(r"\d{9,20}", text) else "text of another form"

@@ -49,7 +49,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         (
             Variant("hour", "A token lives for `expires_in` seconds, an hour."),
             Variant("other", "It lives for another number of seconds.", {"atlas_expires_in": "600"}),
-            Variant("odd", "It is no number above 0; a minute at least is assumed.", {"atlas_expires_in": "-1"}),
+            Variant("odd", "It is not a number above 0; at least one minute is assumed.", {"atlas_expires_in": "-1"}),
             Variant("missing", "`expires_in` is missing; an hour is assumed.", {"atlas_expires_in": None}),
         ),
         "The connector logs in again whenever Atlas says that a token has expired.",
@@ -59,7 +59,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.GUESS,
         (
             Variant("fits", "A token fits into a header."),
-            Variant("too_large", "It does not; the login fails in words.", {"atlas_token_size": 100_000}),
+            Variant("too_large", "It does not; the login fails with an error message.", {"atlas_token_size": 100_000}),
         ),
         REPORT_ADVICE,
     ),
@@ -68,7 +68,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("own", "The account knows batches that the settings name."),
-            Variant("other", "It knows none of them: the login may be of another account.", {"other_account": True}),
+            Variant(
+                "other", "It knows none of them: the login may belong to another account.", {"other_account": True}
+            ),
         ),
         "Check atlas.client_id, atlas.client_secret and atlas.batch_ids.",
     ),
@@ -89,7 +91,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "atlas.young_batch",
         Evidence.GUESS,
         (
-            Variant("rows", "A batch that is asked for has rows."),
+            Variant("rows", "A requested batch has rows."),
             Variant("no_rows", "A batch has no rows yet; it stays open."),
         ),
         REPORT_ADVICE,
@@ -98,10 +100,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "atlas.total_pages",
         Evidence.ORIGINAL_PAGES,
         (
-            Variant("present", "`total_pages` fits `total_items` and the 50 rows of a page."),
+            Variant("present", "`total_pages` matches `total_items` and the 50 rows of a page."),
             Variant(
                 "absent",
-                "There is none, or it does not fit; pages are read one after the other.",
+                "It is missing or does not match; pages are read one after the other.",
                 {"atlas_no_total_pages": True},
             ),
         ),
@@ -111,9 +113,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "atlas.page_past_the_end",
         Evidence.GUESS,
         (
-            Variant("empty", "A page past the last one is empty, and says that there is no next one."),
+            Variant("empty", "A page past the last one is empty and announces no next page."),
             Variant("refused", "A page past the last one is refused."),
-            Variant("repeated", "It repeats an earlier page; the connector sees that.", {"atlas_page_stuck": True}),
+            Variant("repeated", "It repeats an earlier page, which the connector detects.", {"atlas_page_stuck": True}),
         ),
         REPORT_ADVICE,
     ),
@@ -121,7 +123,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "atlas.unknown_batch",
         Evidence.ORIGINAL_PAGES,
         (
-            Variant("error_code", 'The answer about an unknown batch is 400 with `{"error_code", "error_message"}`.'),
+            Variant("error_code", 'The response for an unknown batch is 400 with `{"error_code", "error_message"}`.'),
             Variant("error", 'It is 400 with `{"error"}`.'),
         ),
         f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT_ADVICE}",
@@ -131,8 +133,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.GUESS,
         (
             Variant("none", "No document that was read has an error."),
-            Variant("on_row", "A document's `error_code` stands beside its `file_data`."),
-            Variant("in_data", "It stands inside `file_data`.", {"atlas_error_in_file_data": True}),
+            Variant("on_row", "A document's `error_code` is next to its `file_data`."),
+            Variant("in_data", "It is inside `file_data`.", {"atlas_error_in_file_data": True}),
         ),
         REPORT_ADVICE,
     ),
@@ -141,10 +143,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("fraction", "`confidence_score` is a number from 0 to 1."),
-            Variant("text", "It is such a number written as text."),
+            Variant("text", "It is such a number as text."),
             Variant("percent", "It is a number above 1; it is delivered as sent."),
         ),
-        f"Confidence is null where it is no number. {REPORT_ADVICE}",
+        f"Confidence is null if it is not a number. {REPORT_ADVICE}",
     ),
     Assumption(
         "atlas.nested_fields",
@@ -159,20 +161,20 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "atlas.batch_time",
         Evidence.GUESS,
         (
-            Variant("stamp", "A batch id ends in the time of its creation, of an unknown zone."),
-            Variant("none", "It does not; the batch counts as young when it is first seen."),
+            Variant("stamp", "A batch id ends with its creation time, in an unknown time zone."),
+            Variant("none", "It does not; the age of the batch is counted from when it is first seen."),
         ),
         REPORT_ADVICE,
     ),
     Assumption(
         "atlas.growing",
         Evidence.GUESS,
-        (Variant("grows", "A young batch may look whole and still grow; it is read again within the lookback."),),
+        (Variant("grows", "A recent batch may look complete and still grow; it is read again within the lookback."),),
         "Name expected_files in a batch registry, or raise lookback_days.",
         is_visible=False,
     ),
     build_rate_limit_assumption("atlas"),
-    build_keys_assumption("atlas", Evidence.ORIGINAL_PAGES, "Answers have the documented keys."),
+    build_keys_assumption("atlas", Evidence.ORIGINAL_PAGES, "Responses have documented keys only."),
 )
 
 _LOGIN_KEYS = frozenset({"access_token", "expires_in", "refresh_token"})
@@ -231,7 +233,7 @@ def _read_login(findings: Findings, response: ProbeResponse) -> str:
     token = body.get("access_token")
     if not response.is_ok or not isinstance(token, str) or not token:
         findings.add_note(
-            f"The login failed ({response.describe_outcome(_ENVELOPE_KEYS | _ROW_KEYS)}), so nothing else was asked."
+            f"The login failed ({response.describe_outcome(_ENVELOPE_KEYS | _ROW_KEYS)}), so no other request was sent."
         )
         return ""
     findings.observe_keys("atlas.keys", body, _LOGIN_KEYS)
@@ -277,7 +279,7 @@ def _read_page(findings: Findings, response: ProbeResponse) -> int | None:
         has_empty = any(not row.get("file_data") and not _has_error(row) for row in documents)
         findings.observe("atlas.total_items", "empty_rows" if has_empty else "all_rows")
         if total_items < len(rows) or (total_items > len(rows) and body.get("has_next") is False):
-            findings.contradict("atlas.total_items", "`total_items` is not the number of rows of an only page")
+            findings.contradict("atlas.total_items", "`total_items` is not the number of rows of a single page")
     findings.observe("atlas.total_pages", "present" if total_pages == -(-total_items // _PER_PAGE) else "absent")
     return len(rows)
 

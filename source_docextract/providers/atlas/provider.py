@@ -114,10 +114,10 @@ def _parse_token(body: Json) -> tuple[str, float]:
     Raises:
         UnreadableResponse: The response holds no token.
     """
-    response = require_object(body, "Atlas's answer to the login")
+    response = require_object(body, "Atlas's login response")
     token = as_text(response.get("access_token"))
     if not token:
-        raise UnreadableResponse("Atlas's answer to the login holds no access_token.")
+        raise UnreadableResponse("Atlas's login response contains no access_token.")
     return token, float(as_number(response.get("expires_in")) or 3600)  # "Bulk processing" documents an hour
 
 

@@ -61,14 +61,12 @@ class Page:
         self._label = f"page {page_number} of {ref.batch_id}"
         rows = self.body.get("data")
         if not isinstance(rows, list):
-            raise UnreadableResponse(f"Atlas's {self._label} holds no list of documents.")
+            raise UnreadableResponse(f"Atlas's {self._label} contains no list of documents.")
         self.rows = parse_each(rows, _parse_row)
         self.unreadable_count = len(rows) - len(self.rows)
         # A wrong page would pass for the right one, and its documents would be lost or delivered twice.
         if as_number(self.body.get("page")) not in {page_number, None}:
-            raise UnreadableResponse(
-                f"Atlas sent another page instead of {self._label}; the batch is left for the next sync."
-            )
+            raise UnreadableResponse(f"Atlas sent a different page instead of {self._label}.")
         self.total_items = as_number(self.body.get("total_items"))
 
     @property
@@ -111,7 +109,7 @@ def reject_repeated_pages(pages: list[Page]) -> None:
         document_ids = page.document_ids
         is_repeated = document_ids in seen_ids if page.rows else page.has_next
         if is_repeated:
-            raise UnreadableResponse(f"Atlas's page {page_number} brings nothing new and says that there is more.")
+            raise UnreadableResponse(f"Atlas's page {page_number} contains no new document but announces another page.")
         seen_ids.add(document_ids)
 
 
@@ -133,7 +131,7 @@ def build_snapshot(ref: PartitionRef, pages: list[Page]) -> Snapshot:
     key_assigner = FileKeyAssigner()
     documents = tuple(parse_document(row, key_assigner) for row in rows)
     error = describe_unreadable(
-        sum(page.unreadable_count for page in pages), f"the documents of {ref.batch_id} in Atlas's answer"
+        sum(page.unreadable_count for page in pages), f"the documents of {ref.batch_id} in Atlas's response"
     )
     # An empty batch is a young one: newer pages describe `total_items` as documents *extracted* so far. The lookback
     # reads a batch again that only looked whole, and `expected_files` keeps it open.

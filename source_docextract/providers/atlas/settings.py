@@ -28,8 +28,8 @@ class AtlasSettings(OptionalSection):
         default=(),
         title="Batches",
         description="Ids of batches, such as BATCH-69469-BBRSS-20260309081408, from the response of multiupload; see "
-        f"{html_link('Bulk processing', 'docs.helloatlas.in/guides/bulk-processing')}. If empty, the batches in the "
-        "batch registry are synced, and there has to be one.",
+        f"{html_link('Bulk processing', 'docs.helloatlas.in/guides/bulk-processing')}. If empty, only the batches in "
+        "the batch registry are synced, which is then required.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     base_url: BaseUrl = Field(

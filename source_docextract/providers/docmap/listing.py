@@ -67,8 +67,8 @@ class ListPager:
         """
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"DocMap's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
-                "The next sync asks again."
+                f"DocMap's list of extractions does not end after {shared_listing.MAX_PAGES} pages. "
+                "The next sync tries again."
             )
         self._page_count += 1
         stuck_refs: list[PartitionRef] = []
@@ -160,18 +160,21 @@ class ListPager:
             page_refs: Rows of a page that repeated known rows only; empty if no page did.
         """
         if not self._has_started:
-            return "DocMap's list of extractions shows nothing and says that there is more. The next sync asks again."
+            return "DocMap's list of extractions is empty but announces more rows. The next sync tries again."
         if self.last_created_at is None:
-            return "DocMap's list of extractions has more rows, and no time to go on from. The next sync asks again."
+            return (
+                "DocMap's list of extractions announces more rows, but shows no time to continue from. "
+                "The next sync tries again."
+            )
         last_time_text = format_rfc3339(self.last_created_at)
         if page_refs and all(ref.approx_created_at == self.last_created_at for ref in page_refs):
             # A cursor is a time alone, so it cannot lead past a full page of rows with the same time. Passing over
             # them would lose rows; the list of one template has fewer rows of that time.
             return (
-                f"DocMap has more extractions of {last_time_text} than a page holds; name their templates in "
-                "docmap.template_ids to read them apart."
+                f"DocMap has more extractions of {last_time_text} than fit on a page. Name their templates in "
+                "docmap.template_ids to list them separately."
             )
         return (
-            f"DocMap's list of extractions does not get on from {last_time_text} (its cursor brings nothing that "
-            "follows). The next sync asks again."
+            f"DocMap's list of extractions does not continue after {last_time_text} (the cursor returns no later row). "
+            "The next sync tries again."
         )

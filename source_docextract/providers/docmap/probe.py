@@ -50,8 +50,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "docmap.list_body",
         Evidence.GUESS,
         (
-            Variant("data", "The list's rows stand at `data`, beside `hasMore`."),
-            Variant("nested", "They stand at `data.extractions`.", {"docmap_nested_list": True}),
+            Variant("data", "The list's rows are at `data`, next to `hasMore`."),
+            Variant("nested", "They are at `data.extractions`.", {"docmap_nested_list": True}),
         ),
         f"Nothing can be read. {REPORT_ADVICE}",
     ),
@@ -68,14 +68,16 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "docmap.order",
         Evidence.DOCUMENTED,
         (Variant("newest_first", "The list is in the order of `createdAt`, newest first."),),
-        f"Rows may be left out. {REPORT_ADVICE}",
+        f"Rows may be missing. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.page_size",
         Evidence.DOCUMENTED,
         (
-            Variant("hundred", "A page holds 100 rows where there are as many, and no more than were asked for."),
-            Variant("sparse", "A page may be short, or empty, and promise more; it is read on.", {"docmap_scan": 8}),
+            Variant("hundred", "A page holds 100 rows if there are that many, and no more than requested."),
+            Variant(
+                "sparse", "A page may be short or empty and announce more rows; reading continues.", {"docmap_scan": 8}
+            ),
         ),
         REPORT_ADVICE,
     ),
@@ -88,31 +90,37 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
                 "inclusive", "A page begins with rows of the cursor's own time.", {"docmap_cursor_inclusive": True}
             ),
         ),
-        f"Rows may be left out or come twice. {REPORT_ADVICE}",
+        f"Rows may be missing or duplicated. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.cursor_times",
         Evidence.GUESS,
         (
             Variant("any", "Any time works as a cursor."),
-            Variant("rows_only", "Only times of rows do; no others are used.", {"docmap_cursor_rows_only": True}),
+            Variant(
+                "rows_only", "Only times of rows work; the connector uses no others.", {"docmap_cursor_rows_only": True}
+            ),
         ),
-        f"Rows may be left out. {REPORT_ADVICE}",
+        f"Rows may be missing. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.paging",
         Evidence.GUESS,
         (
-            Variant("moves", "A page that promises more is followed by another one, and the list ends."),
+            Variant("moves", "A page that announces more rows is followed by another one, and the list ends."),
             Variant(
-                "empty", "A page is empty and promises more; such a day fails in words.", {"docmap_endless": "empty"}
+                "empty",
+                "A page is empty and announces more rows; such a day fails with an error message.",
+                {"docmap_endless": "empty"},
             ),
             Variant(
-                "circle", "A page repeats the one before; such a day fails in words.", {"docmap_endless": "circle"}
+                "circle",
+                "A page repeats the previous one; such a day fails with an error message.",
+                {"docmap_endless": "circle"},
             ),
             Variant(
                 "rows",
-                "There are rows of before 2015, as in a list without an end; such a day fails in words.",
+                "There are rows from before 2015, as in an endless list; such a day fails with an error message.",
                 {"docmap_endless": "rows"},
             ),
         ),
@@ -123,7 +131,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("own", "The account shows extractions."),
-            Variant("empty", "It shows none: the key may be of another user.", {"other_account": True}),
+            Variant("empty", "It shows none: the key may belong to another user.", {"other_account": True}),
         ),
         "Check docmap.api_key and docmap.template_ids.",
     ),
@@ -131,14 +139,14 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "docmap.day_zone",
         Evidence.GUESS,
         (
-            Variant("utc", "The days of `dateFrom` and `dateTo` are days of UTC."),
+            Variant("utc", "The days of `dateFrom` and `dateTo` are days in UTC."),
             Variant(
                 "other",
-                "They are days of another zone; a day more is asked for on each side.",
+                "They are days in another time zone; one more day is requested on each side.",
                 {"docmap_zone": "Etc/GMT+8"},
             ),
         ),
-        f"Rows may be left out. {REPORT_ADVICE}",
+        f"Rows may be missing. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.created_at",
@@ -172,7 +180,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.GUESS,
         (
             Variant("known", "The types of variables are string, number, currency, boolean, date, object or array."),
-            Variant("other", "There are others; typed tables hold such fields as they look."),
+            Variant("other", "There are other types; typed tables infer the type of such fields from the data."),
         ),
         REPORT_ADVICE,
     ),
@@ -197,28 +205,28 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "docmap.run",
         Evidence.DOCUMENTED,
-        (Variant("whole", "Asked by `runId`, the list gives all of a run, whatever `limit` says."),),
+        (Variant("whole", "With `runId`, the list returns the whole run, regardless of `limit`."),),
         f"Counts of runs may be too small. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.single",
         Evidence.ORIGINAL_PAGES,
-        (Variant("data", "One extraction stands at `data`."),),
+        (Variant("data", "One extraction is at `data`."),),
         f"Extractions that finish late cannot be read. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.unknown_id",
         Evidence.DOCUMENTED,
         (
-            Variant("not_found", "The answer about an unknown extraction is 404 with the code `NOT_FOUND`."),
+            Variant("not_found", "The response for an unknown extraction is 404 with the code `NOT_FOUND`."),
             Variant("forbidden", "It is 403 with an error code."),
         ),
-        f"Extractions that were deleted fail the sync. {REPORT_ADVICE}",
+        f"Deleted extractions fail the sync. {REPORT_ADVICE}",
     ),
     Assumption(
         "docmap.immutable",
         Evidence.GUESS,
-        (Variant("final", "An extraction that is finished does not change, but it may be deleted."),),
+        (Variant("final", "A finished extraction does not change, but may be deleted."),),
         "Raise lookback_days: changes within it are seen.",
         is_visible=False,
     ),
@@ -230,7 +238,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         is_visible=False,
     ),
     build_rate_limit_assumption("docmap"),
-    build_keys_assumption("docmap", Evidence.ORIGINAL_PAGES, "Rows have the documented keys."),
+    build_keys_assumption("docmap", Evidence.ORIGINAL_PAGES, "Rows have documented keys only."),
 )
 
 _LIST_KEYS = frozenset({"data", "hasMore", "extractions", "error", "code", "message"})
@@ -309,7 +317,7 @@ def _read_list(findings: Findings, response: ProbeResponse) -> list[Mapping[str,
         else:
             findings.contradict("docmap.order", "the rows of a page are in another order")
     if len(rows) > _PER_PAGE:
-        findings.contradict("docmap.page_size", f"a page of {len(rows)} rows where {_PER_PAGE} were asked for")
+        findings.contradict("docmap.page_size", f"a page of {len(rows)} rows where {_PER_PAGE} were requested")
     elif has_more is True and 0 < len(rows) < _PER_PAGE:
         findings.observe("docmap.page_size", "sparse", f"{len(rows)} rows")
     elif rows:
@@ -450,7 +458,7 @@ def _probe_days(findings: Findings, scope: Mapping[str, str], rows: Sequence[Map
     elif min_offset > -_UTC_TOLERANCE and max_offset < _UTC_TOLERANCE:
         findings.observe("docmap.day_zone", "utc", range_text)
     else:
-        findings.add_note(f"DocMap's rows do not show in which zone its days are: {range_text}.")
+        findings.add_note(f"DocMap's rows do not show the time zone of its days: {range_text}.")
 
 
 def _get_midnight_distance(timestamp: datetime) -> timedelta:

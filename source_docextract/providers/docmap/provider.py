@@ -279,7 +279,7 @@ class _SyncFlows:
             [body] = yield [Request("GET", build_path("extractions", ref.batch_id))]
         except ResourceUnavailable as error:
             return missing_document(ref, str(error))
-        label = f"DocMap's answer about {ref.batch_id}"
+        label = f"DocMap's response for {ref.batch_id}"
         listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
         # Taking over another extraction would deliver its data under this one's id.
         if listed_ref.batch_id != ref.batch_id:

@@ -49,7 +49,7 @@ def parse_page(body: Json) -> tuple[list[Json], bool]:
     if isinstance(data, Mapping):
         response, data = {**response, **data}, data.get("extractions")
     if not isinstance(data, list):
-        raise UnreadableResponse("DocMap's list of extractions holds no list.")
+        raise UnreadableResponse("DocMap's list of extractions is not a JSON array.")
     has_more = response.get("hasMore")
     return data, has_more if isinstance(has_more, bool) else len(data) >= PER_PAGE
 

@@ -15,15 +15,15 @@ class DocmapSettings(OptionalSection):
 
     api_key: ApiKey = Field(
         title="API key",
-        description="A key, which begins with dm_live_. Create it in DocMap under Settings > API Keys; see "
-        f"{html_link('Managing API keys', 'docs.docmap.io/guides/managing-api-keys')}. It shows the extractions of its "
-        "own user only.",
+        description="A key that begins with dm_live_. Create it in DocMap under Settings > API Keys; see "
+        f"{html_link('Managing API keys', 'docs.docmap.io/guides/managing-api-keys')}. A key gives access to the "
+        "extractions of its own user only.",
         json_schema_extra=SECRET,
     )
     template_ids: tuple[Id, ...] = Field(
         default=(),
         title="Templates",
-        description="Ids of the templates whose extractions are synced. The id is in the column template_id after a "
+        description="Ids of the templates whose extractions are synced. The id is in the column template_id after the "
         "first sync. If empty, the extractions of all templates are synced.",
         json_schema_extra=ALWAYS_SHOWN,
     )

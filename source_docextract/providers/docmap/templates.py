@@ -61,7 +61,8 @@ def discover_templates(
     rows_by_template = _group_by_template(sampled_refs)
     templates = [_infer_template(template_id, rows) for template_id, rows in rows_by_template.items()]
     errors = [
-        f"DocMap has no extraction of the template {sanitize(template_id)} yet; it has no typed table before it has."
+        f"DocMap has no extraction of the template {sanitize(template_id)} yet, so it has no typed table. "
+        "Refresh the schema when it has one."
         for template_id in template_ids
         if template_id not in rows_by_template
     ]

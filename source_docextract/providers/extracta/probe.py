@@ -38,7 +38,7 @@ _START_TIME_VARIANTS = {
     "milliseconds as text": "text",
     "ISO 8601 with a zone": "iso",
     "ISO 8601 without a zone": "iso",
-    "ISO 8601 in small letters": "lower_case",
+    "ISO 8601 in lower case": "lower_case",
     "seconds": "seconds",
     "seconds as text": "seconds",
     "microseconds": "microseconds",
@@ -56,7 +56,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("own", "The account knows the templates that the settings name."),
-            Variant("other", "It knows none of them: the key may be of another account.", {"other_account": True}),
+            Variant("other", "It knows none of them: the key may belong to another account.", {"other_account": True}),
         ),
         "Check extracta.api_key and the ids in the settings.",
     ),
@@ -64,19 +64,21 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.extraction_batches",
         Evidence.THIRD_PARTY,
         (
-            Variant("listed", "`viewExtraction` holds an object `batches` by batch id."),
-            Variant("not_listed", "`viewExtraction` holds no `batches`.", {"extracta_batches": False}),
+            Variant("listed", "`viewExtraction` contains an object `batches`, keyed by batch id."),
+            Variant("not_listed", "`viewExtraction` contains no `batches`.", {"extracta_batches": False}),
         ),
-        "Name batches in extracta.extraction_batches or in a batch registry until the connector knows this form.",
+        "Name batches in extracta.extraction_batches or in a batch registry until this format is supported.",
     ),
     Assumption(
         "extracta.classification_batches",
         Evidence.GUESS,
         (
-            Variant("not_listed", "`viewClassification` holds no `batches`."),
-            Variant("listed", "`viewClassification` holds an object `batches` too.", {"classification_batches": True}),
+            Variant("not_listed", "`viewClassification` contains no `batches`."),
+            Variant(
+                "listed", "`viewClassification` contains an object `batches` too.", {"classification_batches": True}
+            ),
         ),
-        "Name batches in extracta.classification_batches or in a batch registry until the connector knows this form.",
+        "Name batches in extracta.classification_batches or in a batch registry until this format is supported.",
     ),
     Assumption(
         "extracta.start_time",
@@ -85,7 +87,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("ms", "A listed batch's `startTime` is a number of milliseconds since 1970."),
             Variant("text", "It is milliseconds written as text.", {"extracta_start_time": "text"}),
             Variant("iso", "It is ISO 8601 text.", {"extracta_start_time": "iso"}),
-            Variant("lower_case", "It is ISO 8601 text in small letters.", {"extracta_start_time": "lower_case"}),
+            Variant("lower_case", "It is ISO 8601 text in lower case.", {"extracta_start_time": "lower_case"}),
             Variant("seconds", "It is a number of seconds since 1970.", {"extracta_start_time": "seconds"}),
             Variant("microseconds", "It is in microseconds.", {"extracta_start_time": "microseconds"}),
             Variant("nanoseconds", "It is in nanoseconds.", {"extracta_start_time": "nanoseconds"}),
@@ -97,15 +99,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("http", "It is a date as in HTTP's headers.", {"extracta_start_time": "http"}),
             Variant(
                 "year_9999",
-                "It is a time far in the future, which is read as none and kept in provider_data.",
+                "It is a time far in the future, which is ignored and kept in provider_data.",
                 {"extracta_start_time": "year_9999"},
             ),
             Variant(
                 "words",
-                "It is text that is no time, which is read as none and kept in provider_data.",
+                "It is text that is not a time, which is ignored and kept in provider_data.",
                 {"extracta_start_time": "words"},
             ),
-            Variant("missing", "There is none.", {"extracta_start_time": "missing"}),
+            Variant("missing", "It is missing.", {"extracta_start_time": "missing"}),
         ),
         f"Batches are read without a creation time. {REPORT_ADVICE}",
     ),
@@ -114,18 +116,16 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.THIRD_PARTY,
         (
             Variant("number", "A listed batch's `filesNo` is a whole number."),
-            Variant(
-                "missing", "There is none, so that a batch that gains files late is seen within the lookback only."
-            ),
+            Variant("missing", "It is missing; files added late are then seen within the lookback only."),
         ),
-        f"A batch that gains files after the lookback is not seen. {REPORT_ADVICE}",
+        f"Files added to a batch after the lookback are not seen. {REPORT_ADVICE}",
     ),
     Assumption(
         "extracta.batch_status",
         Evidence.THIRD_PARTY,
         (
-            Variant("word", "A listed batch has a `status` of one word, which is shown and decides nothing."),
-            Variant("missing", "There is none."),
+            Variant("word", "A listed batch has a one-word `status`, which is delivered but not used."),
+            Variant("missing", "It is missing."),
         ),
         REPORT_ADVICE,
     ),
@@ -134,7 +134,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.THIRD_PARTY,
         (
             Variant("present", "Each file of an extraction batch has a `fileId`."),
-            Variant("absent", "Files have none; their names are their keys.", {"extracta_file_ids": False}),
+            Variant("absent", "Files have none; their names are used as keys.", {"extracta_file_ids": False}),
         ),
         REPORT_ADVICE,
     ),
@@ -142,7 +142,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.ready_status",
         Evidence.THIRD_PARTY,
         (
-            Variant("absent", "A finished extraction batch has no `status` beside its files."),
+            Variant("absent", "A finished extraction batch has no `status` next to its files."),
             Variant("present", "It has one.", {"extracta_top_level_status": True}),
         ),
         REPORT_ADVICE,
@@ -152,7 +152,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.ORIGINAL_PAGES,
         (
             Variant("no_files", "An unfinished batch has the status `waiting` and no `files`."),
-            Variant("partial", "An unfinished batch lists its files already.", {"partial_batches": True}),
+            Variant("partial", "An unfinished batch already lists its files.", {"partial_batches": True}),
         ),
         f"Unfinished batches may be taken for finished ones. {REPORT_ADVICE}",
     ),
@@ -171,7 +171,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.result",
         Evidence.ORIGINAL_PAGES,
         (
-            Variant("object", "A processed file's `result` is an object by the template's field keys."),
+            Variant("object", "A processed file's `result` is an object with the template's field keys."),
             Variant("list", "It is a list, which is delivered under `value`."),
         ),
         REPORT_ADVICE,
@@ -180,35 +180,38 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.file_links",
         Evidence.THIRD_PARTY,
         (
-            Variant("expiring", "A file's `url` says when it expires."),
-            Variant("lasting", "A file's `url` names no end: anyone who has the row can open the document."),
+            Variant("expiring", "A file's `url` contains its expiry time."),
+            Variant("lasting", "A file's `url` contains no expiry time: anyone with the row can open the document."),
         ),
         "Set keep_urls to false if links to documents should not reach the warehouse.",
     ),
     Assumption(
         "extracta.unknown_batch",
         Evidence.THIRD_PARTY,
-        (Variant("error", 'The answer about an unknown batch is 400 with `{"error"}`.'),),
+        (Variant("error", 'The response for an unknown batch is 400 with `{"error"}`.'),),
         f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT_ADVICE}",
     ),
     Assumption(
         "extracta.unknown_template",
         Evidence.GUESS,
-        (Variant("error", 'The answer about an unknown template is 400 with `{"error"}`.'),),
-        f"A wrong extraction id is not explained as such. {REPORT_ADVICE}",
+        (Variant("error", 'The response for an unknown template is 400 with `{"error"}`.'),),
+        f"A wrong extraction id is not reported as such. {REPORT_ADVICE}",
     ),
     Assumption(
         "extracta.unknown_classification_batch",
         Evidence.ORIGINAL_PAGES,
-        (Variant("message", 'The answer about an unknown batch is 400 with `{"status": "error", "message"}`.'),),
+        (Variant("message", 'The response for an unknown batch is 400 with `{"status": "error", "message"}`.'),),
         f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT_ADVICE}",
     ),
     Assumption(
         "extracta.error_in_answer",
         Evidence.THIRD_PARTY,
         (
-            Variant("none", "An answer with status 200 holds no `error`."),
-            Variant("present", "One holds an `error` and no files; that batch fails in words and is asked for again."),
+            Variant("none", "A response with status 200 contains no `error`."),
+            Variant(
+                "present",
+                "It contains an `error` and no files; that batch fails with an error message and is requested again.",
+            ),
         ),
         REPORT_ADVICE,
     ),
@@ -216,7 +219,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "extracta.empty_batch",
         Evidence.GUESS,
         (
-            Variant("never", "A batch has files, or waits for them."),
+            Variant("never", "A batch has files, or is waiting for them."),
             Variant("empty", "A batch has an empty list of files; it stays open, since files may follow."),
         ),
         REPORT_ADVICE,
@@ -224,20 +227,20 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "extracta.edits",
         Evidence.GUESS,
-        (Variant("replaced", "An edit by a person replaces `result`, without any other sign of it."),),
+        (Variant("replaced", "A manual edit replaces `result` without any other sign."),),
         "Raise lookback_days if edits come later than that.",
         is_visible=False,
     ),
     Assumption(
         "extracta.late_links",
         Evidence.GUESS,
-        (Variant("later", "A classified file may get its link to an extraction batch later."),),
-        "Raise lookback_days if links come later than that.",
+        (Variant("later", "A classified file may get its reference to an extraction batch later."),),
+        "Raise lookback_days if references come later than that.",
         is_visible=False,
     ),
     build_rate_limit_assumption("extracta"),
     build_keys_assumption(
-        "extracta", Evidence.THIRD_PARTY, "Answers have keys that are documented, or seen in public code."
+        "extracta", Evidence.THIRD_PARTY, "Responses have only keys that are documented or seen in public code."
     ),
 )
 
@@ -327,9 +330,7 @@ def _read_view(findings: Findings, product: str, template_id: str, response: Pro
         (template id, batch id) of its listed batches, oldest first where they have a start time.
     """
     if not response.is_ok or not isinstance(response.body, Mapping):
-        findings.add_note(
-            f"A template could not be looked at ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)})."
-        )
+        findings.add_note(f"A template could not be read ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)}).")
         return []
     findings.observe_keys("extracta.keys", response.body, _VIEW_KEYS)
     details = response.body.get(f"{product}Details")

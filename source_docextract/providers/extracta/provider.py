@@ -179,10 +179,10 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
         if isinstance(error, ResourceUnavailable) or _may_be_unknown_id(error):
             raise _build_unknown_error(api, template_id, error) from None
         raise
-    response = require_object(body, f"Extracta.ai's answer about {template_id}")
+    response = require_object(body, f"Extracta.ai's response for {template_id}")
     details = response
     if response.get(api.details_key) is not None:
-        details = require_object(response[api.details_key], f"What Extracta.ai tells of {template_id}")
+        details = require_object(response[api.details_key], f"Extracta.ai's details of {template_id}")
     # Public clients read `batches` inside the details. A map beside them is accepted too, since no page documents it.
     batches = details.get("batches", response.get("batches"))
     if batches is None:
@@ -214,7 +214,7 @@ def _fetch(api: Api, ref: PartitionRef) -> RequestFlow[Snapshot]:
     for file_id in ref.file_ids or (None,):
         try:
             [body] = yield [_build_results_request(api, ref, file_id)]
-            responses.append(require_object(body, f"Extracta.ai's answer about {ref.key}"))
+            responses.append(require_object(body, f"Extracta.ai's response for {ref.key}"))
         except (ResourceUnavailable, TransientError) as error:
             # Only a named batch may turn `missing` on a server error; a batch that Extracta.ai itself lists exists.
             if isinstance(error, TransientError) and not (ref.is_explicit and _may_be_unknown_id(error)):

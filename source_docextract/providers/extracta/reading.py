@@ -150,7 +150,7 @@ def build_snapshot(api: Api, ref: PartitionRef, responses: list[Mapping[str, Jso
     for response_files, requested_id in zip(files_by_response, ref.file_ids or (None,), strict=True):
         requested_files += [(file, requested_id) for file in response_files or ()]
     files = parse_each(requested_files, _parse_file)
-    error = describe_unreadable(len(requested_files) - len(files), f"the files of {ref.key} in Extracta.ai's answer")
+    error = describe_unreadable(len(requested_files) - len(files), f"the files of {ref.key} in Extracta.ai's response")
     # "Get results" shows a ready response without `status`; public clients read one, so it is used where it is sent.
     statuses = [as_text(response.get("status")) for response in responses]
     has_pending_status = any(_FILE_STATUSES.get(status or "") is FileStatus.PENDING for status in statuses)
@@ -195,7 +195,7 @@ def _get_files(ref: PartitionRef, response: Mapping[str, Json]) -> list[Json] | 
     if files is None:
         # Public clients check for an `error` in a response with status 200, which must not pass for `waiting`.
         if error := as_text(response.get("error")):
-            raise UnreadableResponse(f"Extracta.ai told of a trouble with {ref.key}: {sanitize(error).rstrip('.')}.")
+            raise UnreadableResponse(f"Extracta.ai reports an error for {ref.key}: {sanitize(error).rstrip('.')}.")
         return None
     if not isinstance(files, list):
         raise UnreadableResponse(f"Extracta.ai's files of {ref.key} are not a list.")

@@ -25,10 +25,10 @@ class ExtractaSettings(OptionalSection):
     extraction_ids: tuple[Id, ...] = Field(
         default=(),
         title="Extraction templates",
-        description="Ids of extraction templates, such as -OPXQuIrkHuA2QZkY-44, whose batches are all found and "
-        "synced. The id is in the response of createExtraction; see "
-        f"{html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If empty, only batches are synced that are named "
-        "below, in the batch registry, or by classification results.",
+        description="Ids of extraction templates, such as -OPXQuIrkHuA2QZkY-44, all of whose batches are found "
+        "and synced. The id is in the response of createExtraction; see "
+        f"{html_link('View extraction', _VIEW_EXTRACTION_PAGE)}. If empty, only the batches named below, in the batch "
+        "registry or by classification results are synced.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     extraction_batches: tuple[BatchPath, ...] = Field(
@@ -43,8 +43,8 @@ class ExtractaSettings(OptionalSection):
         default=(),
         title="Classification templates",
         description="Ids of classification templates whose batches are found, where Extracta.ai lists them. The id is "
-        "in the response of createClassification. If empty, only classification batches are synced that are named "
-        "below or in the batch registry.",
+        "in the response of createClassification. If empty, only the classification batches named below "
+        "or in the batch registry are synced.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     classification_batches: tuple[BatchPath, ...] = Field(
@@ -58,15 +58,15 @@ class ExtractaSettings(OptionalSection):
         default=True,
         title="Follow links",
         description="On: extraction batches that classification results refer to are synced as well. Off: they are "
-        "synced only where they are named or found.",
+        "synced only if they are named or found otherwise.",
     )
     seconds_between_requests: float = Field(
         default=2,
         ge=0,
         le=3600,
         title="Seconds between requests",
-        description="Spacing of requests to each of the two result endpoints. Extracta.ai asks for 2 seconds, which is "
-        "also what is kept if this is left out.",
+        description="Minimum interval between requests to each of the two result endpoints. Extracta.ai asks for 2 "
+        "seconds. If left out, 2.",
         json_schema_extra=HIDDEN,
     )
     base_url: BaseUrl = Field(

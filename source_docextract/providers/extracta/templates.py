@@ -119,6 +119,6 @@ def _parse_template(template_id: str, body: Json) -> Template:
 
 def _get_details(body: Json, key: str) -> Mapping[str, Json]:
     """Return the details of a template, or the whole response if it has none."""
-    response = require_object(body, "Extracta.ai's answer about a template")
+    response = require_object(body, "Extracta.ai's response for a template")
     details = response.get(key)
     return details if isinstance(details, Mapping) else response

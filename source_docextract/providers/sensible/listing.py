@@ -48,8 +48,8 @@ class ListPager:
         """
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
-                f"Sensible's list of extractions goes on after {shared_listing.MAX_PAGES} pages. "
-                "The next sync asks again."
+                f"Sensible's list of extractions does not end after {shared_listing.MAX_PAGES} pages. "
+                "The next sync tries again."
             )
         self._page_count += 1
         token_params = {"continuation_token": self._next_token} if self._next_token else {}
@@ -58,6 +58,6 @@ class ListPager:
         self.is_done = self._next_token is None
         if self._next_token:
             if self._next_token in self._seen_tokens:
-                raise UnreadableResponse("Sensible's list of extractions goes round in circles.")
+                raise UnreadableResponse("Sensible's list of extractions repeats a continuation_token.")
             self._seen_tokens.add(self._next_token)
         return rows

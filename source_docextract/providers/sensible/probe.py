@@ -50,8 +50,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.page_size",
         Evidence.GUESS,
         (
-            Variant("hundred", "A page of the list holds 100 rows where there are as many."),
-            Variant("smaller", "It holds fewer; the connector reads on for as long as there is a token."),
+            Variant("hundred", "A page of the list holds 100 rows if there are that many."),
+            Variant("smaller", "It holds fewer; the connector continues while there is a token."),
         ),
         f"The list cannot be read. {REPORT_ADVICE}",
     ),
@@ -59,9 +59,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.largest_limit",
         Evidence.GUESS,
         (
-            Variant("capped", "A larger `limit` is cut down to what a page can hold."),
-            Variant("obeyed", "A larger `limit` is obeyed; the connector asks for 100."),
-            Variant("refused", "A larger `limit` is refused; the connector asks for 100."),
+            Variant("capped", "A larger `limit` is capped at the page size."),
+            Variant("obeyed", "A larger `limit` is accepted; the connector requests 100."),
+            Variant("refused", "A larger `limit` is refused; the connector requests 100."),
         ),
         REPORT_ADVICE,
     ),
@@ -70,7 +70,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("full", "Only the last page is short."),
-            Variant("sparse", "A page may be short, or empty, and have a token; it is read on.", {"sensible_scan": 5}),
+            Variant(
+                "sparse", "A page may be short or empty and have a token; reading continues.", {"sensible_scan": 5}
+            ),
         ),
         REPORT_ADVICE,
     ),
@@ -81,13 +83,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("moves", "A token leads to another page, and the list ends."),
             Variant(
                 "empty",
-                "Pages are empty, one after the other, and have tokens; they are read on.",
+                "Consecutive pages are empty and have tokens; reading continues.",
                 {"sensible_endless": "empty"},
             ),
-            Variant("circle", "A token comes again; such a day fails in words.", {"sensible_endless": "circle"}),
+            Variant(
+                "circle", "A token is repeated; such a day fails with an error message.", {"sensible_endless": "circle"}
+            ),
             Variant(
                 "rows",
-                "There are rows of before 2015, as in a list without an end; such a day fails in words.",
+                "There are rows from before 2015, as in an endless list; such a day fails with an error message.",
                 {"sensible_endless": "rows"},
             ),
         ),
@@ -98,7 +102,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         Evidence.DOCUMENTED,
         (
             Variant("own", "The account shows extractions."),
-            Variant("empty", "It shows none: the key may be of another account.", {"other_account": True}),
+            Variant("empty", "It shows none: the key may belong to another account.", {"other_account": True}),
         ),
         "Check sensible.api_key, sensible.environments and sensible.document_types.",
     ),
@@ -119,19 +123,19 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
             Variant("null", "`continuation_token` is null on the last page."),
             Variant("absent", "It is missing on the last page."),
         ),
-        f"The list may be read in circles. {REPORT_ADVICE}",
+        f"The list may be read in a loop. {REPORT_ADVICE}",
     ),
     Assumption(
         "sensible.order",
         Evidence.DOCUMENTED,
         (Variant("newest_first", "The list is in the order of `created`, newest first."),),
-        f"The oldest extraction may be looked for in vain, and history be left out. {REPORT_ADVICE}",
+        f"The oldest extraction may not be found, and history may be missing. {REPORT_ADVICE}",
     ),
     Assumption(
         "sensible.dates",
         Evidence.DOCUMENTED,
         (Variant("inclusive", "`start_date` and `end_date` include their own time."),),
-        f"Rows at the edge of a window may be left out. {REPORT_ADVICE}",
+        f"Rows at the edge of a window may be missing. {REPORT_ADVICE}",
     ),
     Assumption(
         "sensible.created",
@@ -155,18 +159,18 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.review_statuses",
         Evidence.GUESS,
         (
-            Variant("list", "A summary's `reviewStatuses` is a list, which may hold nulls."),
+            Variant("list", "A summary's `reviewStatuses` is a list, which may contain nulls."),
             Variant("text", "It is text."),
             Variant("null", "It is null."),
             Variant("absent", "It is missing."),
         ),
-        f"Reviews may not be watched. {REPORT_ADVICE}",
+        f"Reviews may not be tracked. {REPORT_ADVICE}",
     ),
     Assumption(
         "sensible.batch_id_in_list",
         Evidence.GUESS,
         (
-            Variant("absent", "A summary does not tell the batch; the document does."),
+            Variant("absent", "A summary does not contain the batch; the document does."),
             Variant("present", "A summary has a `batchId`.", {"sensible_batch_id_in_list": True}),
         ),
         REPORT_ADVICE,
@@ -217,8 +221,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.purged",
         Evidence.GUESS,
         (
-            Variant("none", "What the list shows as finished can be read."),
-            Variant("listed", "The list shows documents that can no longer be read; they are asked for again."),
+            Variant("none", "Documents that the list shows as finished can be read."),
+            Variant("listed", "The list shows documents that can no longer be read; they are requested again."),
         ),
         REPORT_ADVICE,
     ),
@@ -226,9 +230,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.batch_counters",
         Evidence.ORIGINAL_PAGES,
         (
-            Variant("waiting", "A batch tells `waiting`."),
-            Variant("none", "It tells no counter.", {"sensible_waiting_counter": False}),
-            Variant("more", "It tells other counters too."),
+            Variant("waiting", "A batch contains the counter `waiting`."),
+            Variant("none", "It contains no counter.", {"sensible_waiting_counter": False}),
+            Variant("more", "It contains other counters too."),
         ),
         REPORT_ADVICE,
     ),
@@ -236,16 +240,16 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.unknown_document",
         Evidence.GUESS,
         (
-            Variant("text", "The answer about an unknown document is 404 or 400 in text."),
+            Variant("text", "The response for an unknown document is 404 or 400 in text."),
             Variant("json", "It is 404 or 400 in JSON."),
         ),
-        f"Documents that were deleted fail the sync. {REPORT_ADVICE}",
+        f"Deleted documents fail the sync. {REPORT_ADVICE}",
     ),
     Assumption(
         "sensible.unknown_batch",
         Evidence.GUESS,
         (
-            Variant("text", "The answer about an unknown batch is 404 or 400 in text."),
+            Variant("text", "The response for an unknown batch is 404 or 400 in text."),
             Variant("json", "It is 404 or 400 in JSON."),
         ),
         f"A batch that does not exist fails its streams at every sync instead of being `missing`. {REPORT_ADVICE}",
@@ -254,13 +258,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "sensible.throttling",
         Evidence.GUESS,
         (
-            Variant("none", "Reading is not answered with 429."),
+            Variant("none", "Read requests are not answered with 429."),
             Variant(
-                "throttled", "Reading is answered with 429 for a while; it is waited for.", {"sensible_throttle": 1}
+                "throttled",
+                "Read requests are temporarily answered with 429; the connector waits.",
+                {"sensible_throttle": 1},
             ),
             Variant(
                 "quota",
-                "Reading is answered with 429 for the month's allowance.",
+                "Read requests are answered with 429 because of the monthly quota.",
                 {"sensible_quota_spent": 100},
             ),
         ),
@@ -276,19 +282,23 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "sensible.final_reviews",
         Evidence.DOCUMENTED,
-        (Variant("final", "A review that is decided is not opened again."),),
+        (Variant("final", "A decided review is not reopened."),),
         "Raise lookback_days: changes within it are seen where the summary shows them.",
         is_visible=False,
     ),
     Assumption(
         "sensible.waiting",
         Evidence.GUESS,
-        (Variant("for_ever", "A document that is never uploaded waits for ever; give_up_after_days ends that."),),
+        (
+            Variant(
+                "for_ever", "A document that is never uploaded waits forever; give_up_after_days limits the polling."
+            ),
+        ),
         REPORT_ADVICE,
         is_visible=False,
     ),
     build_rate_limit_assumption("sensible"),
-    build_keys_assumption("sensible", Evidence.DOCUMENTED, "Answers have the documented keys."),
+    build_keys_assumption("sensible", Evidence.DOCUMENTED, "Responses have documented keys only."),
 )
 
 _LIST_KEYS = frozenset({"extractions", "continuation_token", "cutoff_date", "message", "error"})
@@ -455,11 +465,11 @@ def _probe_dates(findings: Findings, scope: Mapping[str, str], rows: Sequence[Ma
     response = yield _build_list_request(scope, limit=_PER_PAGE, start_date=created_at, end_date=created_at)
     page_rows = response.body.get("extractions") if isinstance(response.body, Mapping) else None
     if not response.is_ok or not isinstance(page_rows, list):
-        findings.add_note(f"The list could not be read for one moment ({response.describe_outcome(_LIST_KEYS)}).")
+        findings.add_note(f"The list could not be read for one millisecond ({response.describe_outcome(_LIST_KEYS)}).")
     elif any(isinstance(page_row, Mapping) and page_row.get("id") == row.get("id") for page_row in page_rows):
         findings.observe("sensible.dates", "inclusive")
     else:
-        findings.contradict("sensible.dates", "a row is not in the list of its own moment")
+        findings.contradict("sensible.dates", "a row is missing from the list of its own millisecond")
 
 
 def _select_documents(rows: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:

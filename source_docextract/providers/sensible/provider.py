@@ -214,7 +214,7 @@ class _SyncFlows:
             # An unreadable type may be the one that is named, so the settings are not to blame.
             if self._has_unreadable_types:
                 raise UnreadableResponse(
-                    f"Some of Sensible's document types cannot be read; {type_name!r} is none of the others."
+                    f"{type_name!r} is not among Sensible's document types, some of which cannot be read."
                 )
             raise ConfigError(
                 f"Sensible has no document type {type_name!r}. Name one of "
@@ -284,7 +284,7 @@ class _SyncFlows:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
             return build_unavailable_snapshot(ref, error)
-        return build_snapshot(ref, require_object(body, f"Sensible's answer about {ref.batch_id}"))
+        return build_snapshot(ref, require_object(body, f"Sensible's response for {ref.batch_id}"))
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
         """Return the documents of a named batch, and keep the response for its row."""
@@ -311,7 +311,7 @@ class _SyncFlows:
             [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
         except ResourceUnavailable as error:
             return error
-        return require_object(body, f"Sensible's answer about batch {ref.batch_id}")
+        return require_object(body, f"Sensible's response for batch {ref.batch_id}")
 
 
 def _parse_document_type(item: Json) -> tuple[str, str]:
@@ -320,12 +320,10 @@ def _parse_document_type(item: Json) -> tuple[str, str]:
     Raises:
         UnreadableResponse: One of them is missing.
     """
-    row = require_object(item, "A document type of Sensible's")
-    name, type_id = (
-        as_identifier(row.get(key), f"The {key} of a document type of Sensible's") for key in ("name", "id")
-    )
+    row = require_object(item, "A Sensible document type")
+    name, type_id = (as_identifier(row.get(key), f"The {key} of a Sensible document type") for key in ("name", "id"))
     if not name or not type_id:
-        raise UnreadableResponse("A document type of Sensible's has no name or no id.")
+        raise UnreadableResponse("A Sensible document type has no name or no id.")
     return name, type_id
 
 

@@ -75,10 +75,10 @@ def parse_page(body: Json, full_page_size: float = inf) -> tuple[list[Json], str
     response = require_object(body, "Sensible's list of extractions")
     rows = response.get("extractions")
     if not isinstance(rows, list):
-        raise UnreadableResponse("Sensible's list of extractions holds no list.")
+        raise UnreadableResponse("Sensible's list of extractions is not a JSON array.")
     if "continuation_token" not in response and len(rows) >= full_page_size:
         raise UnreadableResponse("Sensible's list of extractions does not say whether there is more.")
-    return rows, as_identifier(response.get("continuation_token"), "A continuation_token of Sensible's")
+    return rows, as_identifier(response.get("continuation_token"), "Sensible's continuation_token")
 
 
 def parse_ref(item: Json) -> PartitionRef:
@@ -156,7 +156,7 @@ def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
         created_at=created_at,
         completed_at=completed_at,
         provider_data=unknown_keys(row, _FILE_KEYS - uncertain_times if uncertain_times else _FILE_KEYS),
-        batch=PartitionRef(None, as_identifier(batch_id, "A batchId of Sensible's") or ""),
+        batch=PartitionRef(None, as_identifier(batch_id, "Sensible's batchId") or ""),
     )
 
 
@@ -205,7 +205,7 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
     # A portfolio in which Sensible found no documents has `errors` and an empty or absent `documents`. Without errors,
     # an absent list means a response that cannot be read: taking it for an empty portfolio would lose its results.
     if not isinstance(portfolio, (list, NoneType)) or (portfolio is None and not is_single and not _join_errors(row)):
-        raise UnreadableResponse("A portfolio of Sensible's holds no list of documents.")
+        raise UnreadableResponse("A Sensible portfolio contains no list of documents.")
     if is_single:
         raw_data, data_keys = _select_data(row)
         data = as_object(raw_data)
@@ -223,11 +223,11 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
         return document._replace(extractions=(single_extraction,), provider_data=provider_data)
     extractions = []
     for index, portfolio_item in enumerate(portfolio or ()):
-        item_object = require_object(portfolio_item, "A document of a portfolio of Sensible's")
+        item_object = require_object(portfolio_item, "A document of a Sensible portfolio")
         output: Mapping[str, Json] = {}
         # An `output` that is null is a document in which nothing was found. An absent one is an unreadable response.
         if item_object.get("output", "") is not None:
-            output = require_object(item_object.get("output"), "The output of a portfolio of Sensible's")
+            output = require_object(item_object.get("output"), "The output of a Sensible portfolio")
         raw_data, data_keys = _select_data(output)
         data = as_object(raw_data)
         # The review status stands in the output of each document, or in one list for all of them.
@@ -350,13 +350,13 @@ def parse_member_ids(response: Mapping[str, Json]) -> list[str]:
 def _get_members(response: Mapping[str, Json]) -> list[Json]:
     members = response.get("extraction_ids", "missing")  # a missing list is unreadable, a null is an empty list
     if not isinstance(members, (list, NoneType)):
-        raise UnreadableResponse("Sensible's answer about a batch holds no list of extraction_ids.")
+        raise UnreadableResponse("Sensible's response for a batch contains no list of extraction_ids.")
     return members or []
 
 
 def _parse_member_id(item: Json) -> str:
     if not item or type(item) not in {str, int}:
-        raise UnreadableResponse("An extraction of a batch of Sensible's has no id.")
+        raise UnreadableResponse("An extraction of a Sensible batch has no id.")
     return str(item)
 
 
@@ -374,7 +374,8 @@ def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Sna
     """
     extraction_ids = parse_member_ids(response)
     error = describe_unreadable(
-        len(_get_members(response)) - len(extraction_ids), f"the extraction_ids of {ref.batch_id} in Sensible's answer"
+        len(_get_members(response)) - len(extraction_ids),
+        f"the extraction_ids of {ref.batch_id} in Sensible's response",
     )
     known_letters = _expand_letters(ref.provider_state)
     if len(known_letters) != len(extraction_ids):  # the first reading, or an order that no longer holds

@@ -24,9 +24,9 @@ class SensibleSettings(OptionalSection):
     batch_ids: tuple[Id, ...] = Field(
         default=(),
         title="Batches",
-        description="Ids of batches that are synced with all their documents, whatever the start date and the document "
-        "types. The id is the response of POST /extract/batch. If empty, batches are learned from the documents in "
-        "them.",
+        description="Ids of batches that are synced with all their documents, regardless of the start date and the "
+        "document types. The id is in the response of POST /extract/batch. If empty, batches are found through their "
+        "documents.",
         json_schema_extra=ALWAYS_SHOWN,
     )
     document_types: tuple[Id, ...] = Field(
@@ -40,7 +40,7 @@ class SensibleSettings(OptionalSection):
         default=("PRODUCTION",),
         min_length=1,
         title="Environments",
-        description="Environments whose extractions are synced. If left out, PRODUCTION alone.",
+        description="Environments whose extractions are synced. If left out, PRODUCTION only.",
     )
     base_url: BaseUrl = Field(
         default="https://api.sensible.so/v0",
