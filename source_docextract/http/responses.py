@@ -174,10 +174,9 @@ class ResponseClassifier:
         It is not retryable: each try would download as much again.
         """
         name = self._error_format.provider_name
-        megabytes = f"{max_bytes / 1_000_000:g} MB"
         return UnreadableResponse(
-            f"{name} sent an answer of more than {megabytes} ({max_bytes:,} bytes). Split the batch into "
-            f"smaller ones; if it is small, something else answers in {name}'s place: check base_url."
+            f"{name} sent an answer of more than {max_bytes / 1_000_000:g} MB ({max_bytes:,} bytes). "
+            f"Split the batch into smaller ones; if it is small, something else answers in {name}'s place: check base_url."
         )
 
     def _build_bad_byte_error(self, byte_error: BadByteError) -> UnreadableResponse:
