@@ -176,7 +176,8 @@ class ResponseClassifier:
         name = self._error_format.provider_name
         return UnreadableResponse(
             f"{name} sent an answer of more than {max_bytes / 1_000_000:g} MB ({max_bytes:,} bytes). "
-            f"Split the batch into smaller ones; if it is small, something else answers in {name}'s place: check base_url."
+            f"Split the batch into smaller ones; if it is small, something else answers in {name}'s place: "
+            "check base_url."
         )
 
     def _build_bad_byte_error(self, byte_error: BadByteError) -> UnreadableResponse:
