@@ -175,10 +175,9 @@ class ResponseClassifier:
         It is not retryable: each try would download as much again.
         """
         name = self._error_format.provider_name
-        megabytes = f"{max_bytes / 1_000_000:g} MB"
         return UnreadableResponse(
-            f"{name} sent a response of more than {megabytes} ({max_bytes:,} bytes). Split the batch into "
-            f"smaller ones. If it is small, the response is not from {name}: check base_url."
+            f"{name} sent a response of more than {max_bytes / 1_000_000:g} MB ({max_bytes:,} bytes). "
+            f"Split the batch into smaller ones. If it is small, the response is not from {name}: check base_url."
         )
 
     def _build_bad_byte_error(self, byte_error: BadByteError) -> UnreadableResponse:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, build_proxy_error
 from ..core.probing.assumptions import NO_RESPONSE, THROTTLED_STATUS, ProbeFlow, ProbeResponse
 from ..core.redaction import register_secrets
 from ..core.requests import Request
 from ..http.responses import RetryableError
-from ..http.transport import InvalidRequestError, Transport
+from ..http.transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError, Transport
 
 MAX_REQUESTS = 30
 """Requests to one provider, retries included. DESIGN.md, section 9, promises this limit."""
@@ -117,6 +117,11 @@ class ProbeClient:
             raw_response = await self._transport.send(request.method, url, headers, request.json, lambda: None)
         except RetryableError as transport_error:
             return ProbeResponse(0, error=str(transport_error))
+        except ResponseTooLargeError:
+            return ProbeResponse(0, error="sent a response that is too large")
+        except ProxyRefusedError as refusal:
+            host = urlsplit(self._base_url).hostname or "The provider"
+            raise build_proxy_error(host, refusal.status, refusal.setting) from None
         except InvalidRequestError as error:
             raise ConfigError(
                 f"No request can be sent to this address ({error}). Check base_url and the key."

@@ -219,7 +219,11 @@ def test_wire_error_without_end_is_judged_by_its_status() -> None:
 
 
 def test_wire_many_large_answers_take_no_more_memory_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in {"_LARGE": 10_000, "_BUFFER": 10_000, "LARGEST_ANSWER": 5_000_000}.items():
+    for name, size in {
+        "_LARGE_RESPONSE_BYTES": 10_000,
+        "_READ_BUFFER_BYTES": 10_000,
+        "MAX_RESPONSE_BYTES": 5_000_000,
+    }.items():
         monkeypatch.setattr(f"source_docextract.http.transport.{name}", size)
     with serve_responses((0, {}, send_endless_body)) as (_, client):
         tracemalloc.start()

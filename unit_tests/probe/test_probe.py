@@ -20,6 +20,7 @@ from docextract_sandbox.__main__ import main as sandbox_main
 from docextract_sandbox.likeness import load_probe_switches
 from docextract_sandbox.switches import StartTimeFormat, Switches
 from source_docextract.core.probing.shapes import describe_time_format, is_word
+from source_docextract.http.transport import ProxyRefusedError, ResponseTooLargeError, Transport
 from source_docextract.probe import asking
 from source_docextract.probe.asking import MAX_REQUESTS
 from source_docextract.probe.catalogue import render_catalogue as catalogue
@@ -228,6 +229,32 @@ def test_probe_with_a_wrong_key_says_so_and_exits_2(tmp_path: Path, capsys: pyte
     assert code == EXIT_CANNOT_PROBE
     assert "The list could not be read (status 401" in page
     assert "dm_live_of_nobody" not in page + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected_text", "expected_code"),
+    [
+        (ProxyRefusedError(407, "HTTP_PROXY"), "HTTP_PROXY", EXIT_CANNOT_PROBE),
+        (ResponseTooLargeError(1_000), "sent a response that is too large", EXIT_CANNOT_PROBE),
+    ],
+)
+def test_probe_transport_that_fails_for_good_ends_with_a_sentence(
+    failure: Exception,
+    expected_text: str,
+    expected_code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def fail(*_arguments: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(Transport, "send", fail)
+    with open_account(tmp_path) as probe_account:
+        code, page = probe_account.probe("docmap")
+
+    assert expected_text in page + capsys.readouterr().err
+    assert code == expected_code
 
 
 def test_probe_that_is_contradicted_says_what_was_seen_and_exits_1(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets
 from docextract_sandbox import NewDocument
 from source_docextract.core.errors import ConfigError
 from source_docextract.core.provider import Registry
-from source_docextract.registry.credentials import RegistrySettings
-from source_docextract.registry.opening import _RestrictedSession, read_registry
+from source_docextract.registry.credentials import HeaderCredentials, RegistrySettings
+from source_docextract.registry.opening import _add_credentials, _build_transport_params, read_registry
 from source_docextract.settings import Settings
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.airbyte_form import Form
@@ -139,9 +139,9 @@ class TestHttp:
         ],
     )
     def test_a_header_is_sent_to_the_server_of_the_address_alone(self, redirect_target: str, is_sent: bool) -> None:
-        session = _RestrictedSession()
+        credentials = HeaderCredentials.model_validate(HEADER)
+        session = _add_credentials(_build_transport_params("https://files.example/batches.csv"), credentials)["session"]
         session.trust_env = False
-        session.secret_header_name = "x-api-key"
         response = requests.Response()
         response.request = requests.Request("GET", "https://files.example/batches.csv").prepare()
         following = requests.Request("GET", redirect_target, headers={"X-Api-Key": "k"}).prepare()
