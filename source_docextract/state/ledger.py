@@ -334,8 +334,14 @@ class Ledger:
             entry.signature if entry and is_fetched_by_id and not is_reopened else _build_listed_signature(ref, status)
         )
         is_missing = snapshot.status is PartitionStatus.MISSING
-        has_missing_parts = is_missing or snapshot.has_unknown_files
-        previous_missing_since = entry.missing_since if entry else None
+        provider_state: str = snapshot.provider_state
+        member_statuses: dict[str, FileStatus] = {}
+        if entry and is_missing:
+            # The answer to an unknown id says nothing of the content: keep what the documents have reported.
+            provider_state, member_statuses = entry.provider_state, entry.member_statuses
+        missing_since = missing_checked_at = None
+        if is_missing or snapshot.has_unknown_files:
+            missing_since, missing_checked_at = (entry.missing_since if entry else None) or now, now
         # A batch that only its documents name is not polled, so an incomplete reading has to be repeated.
         is_incomplete = bool(snapshot.references or snapshot.read_error)
         self.entries[key] = Entry(
@@ -346,11 +352,10 @@ class Ledger:
             entry.last_referenced_at if entry else None,
             needs_reread=self._change_detection is ChangeDetection.REFERENCE and is_incomplete,
             is_pinned=entry is not None and entry.is_pinned,
-            # The answer to an unknown id says nothing of the content: keep what its documents have reported.
-            provider_state=entry.provider_state if entry and is_missing else snapshot.provider_state,
-            member_statuses=entry.member_statuses if entry and is_missing else {},
-            missing_since=(previous_missing_since or now) if has_missing_parts else None,
-            missing_checked_at=now if has_missing_parts else None,
+            provider_state=provider_state,
+            member_statuses=member_statuses,
+            missing_since=missing_since,
+            missing_checked_at=missing_checked_at,
         )
         if key in self._unread_days:
             day_key = self._unread_days.pop(key)

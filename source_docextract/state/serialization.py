@@ -215,7 +215,6 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_since: datetime) -> Entry:
-    last_referenced_text, missing_checked_text = entry_json.get("referenced"), entry_json.get("missing_checked_at")
     missing_since = _parse_minute(entry_json["missing_since"]) if "missing_since" in entry_json else None
     if status is PartitionStatus.MISSING:
         missing_since = missing_since or status_since
@@ -224,7 +223,7 @@ def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_s
         status=status,
         signature=str(entry_json.get("signature", "")),
         row_hashes=str(entry_json.get("rows", "")),
-        last_referenced_at=_parse_minute(last_referenced_text) if last_referenced_text else None,
+        last_referenced_at=_parse_optional_minute(entry_json.get("referenced")),
         was_read=bool(entry_json.get("was_read", True)),
         needs_reread=bool(entry_json.get("needs_reread", False)),
         provider_state=str(entry_json.get("provider_state", "")),
@@ -234,7 +233,7 @@ def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_s
             for document_id, status in entry_json.get("member_statuses", {}).items()
         },
         missing_since=missing_since,
-        missing_checked_at=_parse_minute(missing_checked_text) if missing_checked_text else missing_since,
+        missing_checked_at=_parse_optional_minute(entry_json.get("missing_checked_at")) or missing_since,
     )
 
 
@@ -260,6 +259,10 @@ def _format_minute(moment: datetime) -> str:
 
 def _parse_minute(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
+
+
+def _parse_optional_minute(text: str | None) -> datetime | None:
+    return _parse_minute(text) if text else None
 
 
 def _parse_timestamp(text: str | None) -> datetime | None:
