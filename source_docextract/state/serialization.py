@@ -121,6 +121,7 @@ class StreamState:
                 f"of {stream_name} to read everything again."
             )
         version = state_json.get("version")
+        # `True == 1` in Python, and an edited state may hold either.
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(
                 f"The state of {stream_name} has version {version!r}, and this connector knows versions up to {VERSION}. "
@@ -148,6 +149,7 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     days_by_template = {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}
     if days_by_template:
         ledger_json["compacted_days"] = days_by_template
+    # Sorted, as the sets have no order: an unchanged state must give the same text, which is not emitted again.
     for key in sorted(ledger.failed_keys):
         ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
     if ledger.watermarks:
@@ -181,6 +183,7 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
     ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("pruned_before", {}).items()}
     ledger.inactive_scopes = set(ledger_json.get("inactive_scopes", ()))
     for scope, text in ledger_json.get("watermarks", {}).items():
+        # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:
             ledger.load_watermark(scope, _parse_minute(text))
 
@@ -205,6 +208,7 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
         entry_json["member_statuses"] = {
             document_id: status.value for document_id, status in entry.member_statuses.items()
         }
+    # Most missing entries were found missing when they got that status: the time stands above them already.
     if entry.missing_since and (
         entry.status is not PartitionStatus.MISSING or entry.missing_since != entry.status_since
     ):
