@@ -102,6 +102,7 @@ class Ledger:
         An open partition has vanished if the whole listing of its template was read and does not name it.
         """
         self._failed_templates = listing.failed_templates
+        # These listings could be read this time, so they lose their place at the end of the queue.
         self.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
         # `find_unlisted` returns what a listing by time does not show, referenced or not, after it has been read.
         reference_entries = {} if self._change_detection is ChangeDetection.LISTING else self.entries
@@ -109,6 +110,7 @@ class Ledger:
             key: _build_referenced_ref(key) for key, entry in reference_entries.items() if entry.last_referenced_at
         }
         ref_items = {**referenced_refs, **listing.refs}.items()
+        # A listing that could not be read proves nothing about its partitions: their entries stay untouched.
         self._known_refs = {key: ref for key, ref in ref_items if key.template_id not in listing.failed_templates}
         self._listed_keys.update(self._known_refs.keys() & listing.refs.keys())
         candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
@@ -116,6 +118,7 @@ class Ledger:
         self._unread_days = self._find_unread(candidates)
         self._unread_counts = Counter(self._unread_days.values())
         due_refs = [ref for ref in candidates if ref.key in self._unread_days or self._is_due(ref, now)]
+        # Only a listing that was read to its end proves that a partition left it: then it is reported as missing.
         vanished_refs = [
             PartitionRef(key.template_id or None, key.batch_id)
             for key in self.open_keys
@@ -188,6 +191,7 @@ class Ledger:
         )
 
     def _get_pruned_ranges(self, scope: str) -> list[TimeRange]:
+        # After `pruned_before`, a settled partition has an entry: without one, it has not been delivered.
         limit = self.pruned_before.get(scope, BEGINNING)
         limit = min(limit, self._distrusted_from) if self._distrusted_from else limit
         return [TimeRange(start, min(end, limit)) for start, end in self.read_ranges.get(scope, ()) if start < limit]
@@ -222,6 +226,7 @@ class Ledger:
             is_prunable = (
                 entry.status is not PartitionStatus.OPEN and not entry.needs_reading and not entry.last_referenced_at
             )
+            # A missing partition is retried, and a referenced one is named by nothing but its entry.
             is_prunable = is_prunable and entry.missing_since is None
             is_in_read_range = any(
                 read_range.start <= ref.approx_created_at < read_range.end for read_range in self.read_ranges[scope]
@@ -283,6 +288,7 @@ class Ledger:
         else:
             is_due = has_changed and not entry.needs_reading
             entry.needs_reread = entry.needs_reread or is_due
+        # The entry is in the state before the referring partition may settle: an interruption in between loses nothing.
         entry.last_referenced_at = now
         entry.member_statuses.update(ref.member_statuses)
         return is_due
@@ -328,14 +334,21 @@ class Ledger:
             return delivered_hashes
         previous_hashes = entry.row_hashes if entry else ""
         status, status_since = self._determine_status(snapshot, entry, now)
+        # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
         joined_hashes = previous_hashes if row_hashes is None else "".join(row_hashes)
         is_reopened = entry is not None and entry.status is PartitionStatus.COMPLETE and status is PartitionStatus.OPEN
         signature = (
             entry.signature if entry and is_fetched_by_id and not is_reopened else _build_listed_signature(ref, status)
         )
         is_missing = snapshot.status is PartitionStatus.MISSING
-        has_missing_parts = is_missing or snapshot.has_unknown_files
-        previous_missing_since = entry.missing_since if entry else None
+        provider_state: str = snapshot.provider_state
+        member_statuses: dict[str, FileStatus] = {}
+        if entry and is_missing:
+            # The answer to an unknown id says nothing of the content: keep what the documents have reported.
+            provider_state, member_statuses = entry.provider_state, entry.member_statuses
+        missing_since = missing_checked_at = None
+        if is_missing or snapshot.has_unknown_files:
+            missing_since, missing_checked_at = (entry.missing_since if entry else None) or now, now
         # A batch that only its documents name is not polled, so an incomplete reading has to be repeated.
         is_incomplete = bool(snapshot.references or snapshot.read_error)
         self.entries[key] = Entry(
@@ -346,15 +359,15 @@ class Ledger:
             entry.last_referenced_at if entry else None,
             needs_reread=self._change_detection is ChangeDetection.REFERENCE and is_incomplete,
             is_pinned=entry is not None and entry.is_pinned,
-            # The answer to an unknown id says nothing of the content: keep what its documents have reported.
-            provider_state=entry.provider_state if entry and is_missing else snapshot.provider_state,
-            member_statuses=entry.member_statuses if entry and is_missing else {},
-            missing_since=(previous_missing_since or now) if has_missing_parts else None,
-            missing_checked_at=now if has_missing_parts else None,
+            provider_state=provider_state,
+            member_statuses=member_statuses,
+            missing_since=missing_since,
+            missing_checked_at=missing_checked_at,
         )
         if key in self._unread_days:
             day_key = self._unread_days.pop(key)
             self._unread_counts[day_key] -= 1
+            # Compacting at once keeps the checkpoints of a long first sync small.
             if day_key and not self._unread_counts[day_key]:
                 self._compact_day(day_key, now)
         return delivered_hashes
@@ -384,6 +397,7 @@ class Ledger:
         entry = self.entries.get(snapshot.ref.key)
         if snapshot.is_finished or entry is None or not entry.was_read:
             return False
+        # Only a changed listing opens a stalled partition again (docs/state.md, `stalled`).
         if entry.status is PartitionStatus.STALLED:
             return entry.signature == _build_listed_signature(snapshot.ref, entry.status)
         return self._policy.is_overdue(entry, now)
@@ -397,6 +411,7 @@ class Ledger:
         """
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
+        # A failed key that nothing names any more would stay in the state for ever.
         self.failed_keys = {
             key
             for key in self.failed_keys
@@ -444,6 +459,7 @@ class Ledger:
         """
         if not self.inactive_scopes.issuperset(scopes):
             self._pin_unlisted()
+        # Without inactive scopes and gaps, the read ranges alone prevent a second delivery.
         elif not scopes and not self._has_gap and all(len(ranges) < 2 for ranges in self.read_ranges.values()):
             for entry in self.entries.values():
                 entry.is_pinned = False
@@ -463,6 +479,7 @@ class Ledger:
             return False
         if entry.needs_reading or self._policy.is_missing_retry_due(entry, now):
             return True
+        # The listing shows each change, so neither an open partition nor the lookback costs a request.
         if self._change_detection is ChangeDetection.LISTING:
             return entry.signature != _build_listed_signature(ref, entry.status) or self._policy.is_overdue(entry, now)
         if self._change_detection is ChangeDetection.REFERENCE and ref.is_referenced:
@@ -489,6 +506,8 @@ class Ledger:
             untracked_refs = [ref for ref in refs if ref.key not in self.entries]
             compacted_day = self.compacted_days.get(template_id, {}).get(day, CompactedDay())
             if (unread_refs := compacted_day.find_missing(untracked_refs)) is None:
+                # The difference cannot be identified: read the whole day again. Unchanged rows that have no entry
+                # may be delivered twice; passing over a changed partition would lose rows.
                 self.compacted_days.get(template_id, {}).pop(day, None)
                 unread_refs = untracked_refs
             unread_days.update((ref.key, day_key) for ref in unread_refs)
@@ -504,6 +523,7 @@ class Ledger:
         for ref in self._refs_by_day[day_key]:
             entry = self.entries.get(ref.key)
             is_settled = entry and entry.status is PartitionStatus.COMPLETE and entry.signature == ref.signature
+            # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
             is_only_listed = (
                 entry and not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
             )
@@ -526,6 +546,7 @@ class Ledger:
             return PartitionStatus.OPEN, min(entry.status_since, now) if entry and is_still_open else now
         if entry and entry.status is PartitionStatus.COMPLETE and entry.signature == snapshot.ref.signature:
             return PartitionStatus.COMPLETE, min(entry.status_since, now)
+        # A first sync over years of old batches does not look back at them: they settled when they were created.
         settled_at = snapshot.completed_at or (snapshot.ref.approx_created_at if is_first_read else None) or now
         return PartitionStatus.COMPLETE, min(settled_at, now)
 
@@ -539,11 +560,9 @@ def age_sort_key(ref: PartitionRef) -> tuple[bool, datetime | None, PartitionKey
 
     Oldest first, days are compacted early, so that a long history keeps the state small during its first sync.
     """
-    return (
-        (ref.approx_created_at is None, ref.approx_created_at, ref.key)
-        if ref.approx_created_at
-        else (True, None, ref.key)
-    )
+    if ref.approx_created_at is None:
+        return True, None, ref.key
+    return False, ref.approx_created_at, ref.key
 
 
 def _build_listed_signature(ref: PartitionRef, status: PartitionStatus) -> str:

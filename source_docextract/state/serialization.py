@@ -121,6 +121,7 @@ class StreamState:
                 f"state of {stream_name} to read everything again."
             )
         version = state_json.get("version")
+        # `True == 1` in Python, and an edited state may hold either.
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(
                 f"The state of {stream_name} has version {version!r}, and this connector knows versions up to {VERSION}. "
@@ -148,6 +149,7 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     days_by_template = {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}
     if days_by_template:
         ledger_json["compacted_days"] = days_by_template
+    # Sorted, as the sets have no order: an unchanged state must give the same text, which is not emitted again.
     for key in sorted(ledger.failed_keys):
         ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
     if ledger.watermarks:
@@ -181,6 +183,7 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
     ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("pruned_before", {}).items()}
     ledger.inactive_scopes = set(ledger_json.get("inactive_scopes", ()))
     for scope, text in ledger_json.get("watermarks", {}).items():
+        # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:
             ledger.load_watermark(scope, _parse_minute(text))
 
@@ -205,6 +208,7 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
         entry_json["member_statuses"] = {
             document_id: status.value for document_id, status in entry.member_statuses.items()
         }
+    # Most missing entries were found missing when they got that status: the time stands above them already.
     if entry.missing_since and (
         entry.status is not PartitionStatus.MISSING or entry.missing_since != entry.status_since
     ):
@@ -215,7 +219,6 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_since: datetime) -> Entry:
-    last_referenced_text, missing_checked_text = entry_json.get("referenced"), entry_json.get("missing_checked_at")
     missing_since = _parse_minute(entry_json["missing_since"]) if "missing_since" in entry_json else None
     if status is PartitionStatus.MISSING:
         missing_since = missing_since or status_since
@@ -224,7 +227,7 @@ def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_s
         status=status,
         signature=str(entry_json.get("signature", "")),
         row_hashes=str(entry_json.get("rows", "")),
-        last_referenced_at=_parse_minute(last_referenced_text) if last_referenced_text else None,
+        last_referenced_at=_parse_optional_minute(entry_json.get("referenced")),
         was_read=bool(entry_json.get("was_read", True)),
         needs_reread=bool(entry_json.get("needs_reread", False)),
         provider_state=str(entry_json.get("provider_state", "")),
@@ -234,7 +237,7 @@ def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_s
             for document_id, status in entry_json.get("member_statuses", {}).items()
         },
         missing_since=missing_since,
-        missing_checked_at=_parse_minute(missing_checked_text) if missing_checked_text else missing_since,
+        missing_checked_at=_parse_optional_minute(entry_json.get("missing_checked_at")) or missing_since,
     )
 
 
@@ -260,6 +263,10 @@ def _format_minute(moment: datetime) -> str:
 
 def _parse_minute(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
+
+
+def _parse_optional_minute(text: str | None) -> datetime | None:
+    return _parse_minute(text) if text else None
 
 
 def _parse_timestamp(text: str | None) -> datetime | None:

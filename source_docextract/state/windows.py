@@ -91,6 +91,7 @@ class WindowCursor:
                 )
                 ranges_by_ledger = [self._find_needed_ranges(scope, ledger) for ledger in self.ledgers]
                 needed_ranges = list(chain.from_iterable(ranges_by_ledger))
+                # Windows from the year 1 on would be empty requests: find the oldest row first.
                 if any(time_range.start == BEGINNING for time_range in needed_ranges):
                     return FindStart(scope)
                 self._ranges_by_ledger = ranges_by_ledger
@@ -174,6 +175,7 @@ class WindowCursor:
         if not (is_window_error and isinstance(step, Window)):
             self._finish_scope()
             return False
+        # One unreadable row costs its day alone: what can be read of a longer window is read day by day.
         if step.end - step.start > DAY:
             self._window_days = 1
             return True
@@ -218,6 +220,7 @@ class WindowCursor:
         everything that was created meanwhile has to be delivered after its correction. Once the listing shows a row,
         its empty windows count as read, too.
         """
+        # Today's rows are not complete yet, so today never counts as read.
         start = max(window.start, self.start_date) if self.start_date else window.start
         delivered_range = TimeRange(start, min(window.end, self._today))
         if window in self.unreadable_windows:

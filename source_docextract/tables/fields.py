@@ -52,12 +52,14 @@ class _LeafCollector:
     def collect(self, value: Json, path: str, name: str, position: int | None, meta: ValueMeta) -> None:
         if isinstance(value, dict):
             if self._wrapper_format.is_wrapper(value):
+                # A wrapper around a list or an object passes its confidence and unit on to each scalar below.
                 wrapped_value, wrapper_meta = value[VALUE_KEY], self._wrapper_format.read_meta(value)
                 if isinstance(wrapped_value, (dict, list)):
                     self.collect(wrapped_value, f"{path}/{VALUE_KEY}", name, position, wrapper_meta)
                 else:
                     self.leaves.append(Leaf(path, name, position, wrapped_value, wrapper_meta))
                 return
+            # The id of a table column is no extracted value.
             name_key = self._wrapper_format.column_keys[0] if self._wrapper_format.is_table_column(value) else None
             for key, item in value.items():
                 if key != name_key:

@@ -201,6 +201,7 @@ def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
                 "document_type": extraction.document_type,
                 "digest": extraction.digest,
             }
+            # The digest of the result covers all of its fields, so one hash stands for them.
             yield RowGroup(
                 _build_field_records(shared_columns, extraction, options.wrapper_format),
                 hash_row(orjson.dumps([*shared_columns.values()])),
@@ -282,6 +283,7 @@ def _build_row(
         counters: more of `provider_data`. A change of them alone delivers no row.
         **unhashed_columns: columns that do not count as content: URLs, and data whose digest is in the record.
     """
+    # URLs of files are signed anew in each response: hashed, they would deliver every row at every sync.
     hashable_data = strip_file_urls(provider_data) if provider_data else {}
     row_hash = hash_row(orjson.dumps([*record.values(), hashable_data], option=orjson.OPT_SORT_KEYS))
     output_data = provider_data if options.keep_urls else hashable_data

@@ -286,6 +286,7 @@ class TypedTable:
         other columns does not deliver every row again.
         """
         record: Record = {name: result[name] for name in _COMMON_COLUMNS}
+        # The digest covers the data of all columns, and costs nothing as the result has it already.
         hashed_values = [*record.values(), result["digest"]]
         # Data that was not an object stands under `value`, unless the template itself has a field of that name.
         is_wrapped = result["data"].keys() == {"value"} and "value" not in self.sources_by_field
@@ -294,6 +295,7 @@ class TypedTable:
             value, meta = unwrap(result["data"].get(field), wrapper_format)
             values_by_part = {FieldPart.VALUE: value, **get_meta_by_part(meta)}
             for column, part, kind in sources:
+                # The column has one type: a value of another one is null here, and ERRORS_COLUMN names the column.
                 is_valid = part is not FieldPart.VALUE or value is None or kind.matches(value)
                 record[column] = values_by_part[part] if is_valid else None
                 if not is_valid:
