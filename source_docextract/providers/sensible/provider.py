@@ -123,7 +123,7 @@ def _is_quota(reason: str) -> bool:
     """Return whether the monthly quota is used up.
 
     A retry within the sync is then useless. The quota message reads "Free accounts are limited to 150 API calls per
-    month", the throttle's "Attempt limit exceeded". Both are plain text, without a code to tell them apart.
+    month", the throttle's "Attempt limit exceeded". Both are plain text, without a code that distinguishes them.
     """
     return "per month" in reason.lower()
 
