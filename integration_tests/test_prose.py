@@ -47,9 +47,8 @@ def list_prose(path: Path) -> Iterator[tuple[int, str]]:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node.value not in _OLD_STATE_KEYS:
-                yield node.lineno, node.value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in _OLD_STATE_KEYS:
+            yield node.lineno, node.value
 
 
 def list_names(path: Path) -> Iterator[tuple[int, str]]:
