@@ -99,7 +99,10 @@ def _size_atlas(batches: int, pages: int = PAGES_PER_BATCH) -> tuple[dict[str, i
 
 
 def _make_read_task(system: str, documents: int, name: str = "", **task_options: Any) -> Task:
-    """Return a task that reads all documents; the connector reads its results stream only."""
+    """Return a task that reads all documents.
+
+    The connector reads its results stream only.
+    """
     is_connector = system == "connector"
     expected = {"atlas_results" if is_connector else "documents": documents}
     return Task(name or system, system, expected, streams=("atlas_results",) if is_connector else (), **task_options)

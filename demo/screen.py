@@ -80,7 +80,10 @@ class Screen:
 
     @contextmanager
     def show_step(self, title: str) -> Iterator[list[str]]:
-        """Print a step and its duration; the block appends its outcome to the list that it gets."""
+        """Print a step and its duration.
+
+        The block appends its outcome to the list that it gets.
+        """
         outcome: list[str] = []
         started = time.monotonic()
         is_live = self._console.is_terminal and not self._console.is_dumb_terminal

@@ -22,7 +22,10 @@ _EXAMPLE_PARTITIONS = {
 
 
 def get_kind(stream: str) -> str:
-    """Return the kind of a stream, such as `results` for `extracta_results`; it determines the columns."""
+    """Return the kind of a stream, such as `results` for `extracta_results`.
+
+    It determines the columns.
+    """
     return stream.rsplit("_", 1)[-1]
 
 

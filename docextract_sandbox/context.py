@@ -38,7 +38,10 @@ class SandboxContext:
     """
 
     def __init__(self, clock: Clock, switches: Switches, spacing: float, random_seed: int) -> None:
-        """Create the journal, the faults and the generators; `random_seed` seeds all of these."""
+        """Create the journal, the faults and the generators.
+
+        `random_seed` seeds all of these.
+        """
         self.clock = clock
         self.switches = switches
         self.spacing = spacing
@@ -54,7 +57,10 @@ class SandboxContext:
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """Hold the lock on the worlds while the block runs; the same thread may take it again inside."""
+        """Hold the lock on the worlds while the block runs.
+
+        The same thread may take it again inside.
+        """
         with self._lock:
             self._lock_depth += 1
             try:

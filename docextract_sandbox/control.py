@@ -189,7 +189,10 @@ class _ControlHandlers:
         return {"now": self._format_now()}
 
     def edit(self, request: ApiRequest) -> JsonObject:
-        """Replace extracted data; `batch_id` is needed only where documents belong to batches."""
+        """Replace extracted data.
+
+        `batch_id` is needed only where documents belong to batches.
+        """
         batch_id, document, data = (
             request.get_text("batch_id"),
             request.get_text("document"),

@@ -180,7 +180,10 @@ class Faults:
     """The active faults, of which the first that matches a call applies to it."""
 
     def __init__(self, random: Random) -> None:
-        """Start without faults; `random` decides which share of the calls a fault applies to."""
+        """Start without faults.
+
+        `random` decides which share of the calls a fault applies to.
+        """
         self.random = random
         self._active_faults: list[_ActiveFault] = []
         self._lock = threading.Lock()

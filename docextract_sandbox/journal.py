@@ -49,7 +49,10 @@ class Journal:
             return self._max_in_flight
 
     def count_requests(self, ok_only: bool = False) -> dict[str, int]:
-        """Return the number of requests per endpoint; `ok_only` leaves out 4xx, 5xx and broken connections."""
+        """Return the number of requests per endpoint.
+
+        `ok_only` leaves out 4xx, 5xx and broken connections.
+        """
         return dict(Counter(entry.endpoint for entry in self.entries if not ok_only or 0 < entry.status < 400))
 
     def measure_arrival_gaps(self, endpoint: str) -> list[float]:

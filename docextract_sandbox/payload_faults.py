@@ -67,6 +67,9 @@ class _PayloadCorruptor:
 
 
 def _is_same_type(first: object, second: object) -> bool:
-    """Return whether two values have the same JSON type; integers and floats are both numbers."""
+    """Return whether two values have the same JSON type.
+
+    Integers and floats are both numbers.
+    """
     is_number_flags = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (first, second)]
     return all(is_number_flags) or type(first) is type(second)

@@ -23,7 +23,9 @@ _REDIRECT_BASE_URL = "https://elsewhere.example.invalid/"
 
 
 def apply_transport_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
-    """Return the response that is sent in place of a good one; its status is 0 where nothing is sent.
+    """Return the response that is sent in place of a good one.
+
+    Its status is 0 where nothing is sent.
 
     Args:
         request: The request, whose path a redirect keeps.

@@ -133,7 +133,10 @@ def sync(settings: Mapping[str, Any], cache: CacheBase) -> dict[str, str]:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the database's message without the SQL; the connector's own errors are in the log above."""
+    """Return the database's message without the SQL.
+
+    The connector's own errors are in the log above.
+    """
     if isinstance(error, PyAirbyteError):
         return f"{error.get_message()} See the log above".replace("..", ".")
     database_message = re.search(r"\(\w*(?:duckdb|psycopg2)[\w.]*\) (.+)", str(error))
@@ -216,7 +219,10 @@ class _JsonLoadingMixin:
         return table_name
 
     def _delete_superseded_rows(self, table_name: str) -> None:
-        """Delete the older versions of a row that changed during the read; PyAirbyte would insert all of them."""
+        """Delete the older versions of a row that changed during the read.
+
+        PyAirbyte would insert all of them.
+        """
         table = self._fully_qualified(table_name)
         self._execute_sql(
             f"DELETE FROM {table} AS earlier USING {table} AS later "
@@ -273,7 +279,10 @@ def _measure_longest_line(file: Path) -> int:
 
 
 class _PostgresJsonProcessor(_JsonLoadingMixin, PostgresSqlProcessor):
-    """A loader in which PostgreSQL parses the JSON; pandas, PyAirbyte's way, reads '007' as 7 and rounds fractions."""
+    """A loader in which PostgreSQL parses the JSON.
+
+    Pandas, PyAirbyte's way, reads '007' as 7 and rounds fractions.
+    """
 
     number_type = NUMERIC()
 

@@ -102,7 +102,10 @@ def get_data_type(schema: dict[str, Any]) -> str:
 
 
 def create_pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
-    """Return a pipeline into a database or a folder; dlt keeps its files in `folder` or the home directory."""
+    """Return a pipeline into a database or a folder.
+
+    Dlt keeps its files in `folder` or the home directory.
+    """
     kind = target.split(":", 1)[0]
     if kind == "file":
         destination = dlt.destinations.filesystem(target)

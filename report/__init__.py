@@ -2,4 +2,7 @@
 
 
 class ReportError(Exception):
-    """A report or a spreadsheet that cannot be written; the message is a sentence for the user."""
+    """A report or a spreadsheet that cannot be written.
+
+    The message is a sentence for the user.
+    """

@@ -518,6 +518,9 @@ def _build_week_axis(weeks: Sequence[str], scale: Mapping[str, Any] | None = Non
 
 
 def _build_colour(shorthand: str, legend: Sequence[LegendEntry]) -> alt.Color:
-    """Return a colour encoding without Vega's legend; the page's own legend wraps on narrow screens."""
+    """Return a colour encoding without Vega's legend.
+
+    The page's own legend wraps on narrow screens.
+    """
     scale = alt.Scale(domain=[key.label for key in legend], range=[key.colour for key in legend])
     return alt.Color(shorthand, scale=scale, legend=None)

@@ -22,7 +22,9 @@ _MAX_COLUMN_WIDTH = 60  # characters
 
 
 def write_workbook(target: Path, sheets: Sequence[Sheet]) -> None:
-    """Write a contents sheet with hyperlinks, then the sheets; or leave the file as it was.
+    """Write a contents sheet with hyperlinks, then the sheets.
+
+    Or leave the file as it was.
 
     The first row of each sheet is its header. Text that is too long for a cell is cut and ends in an ellipsis.
 

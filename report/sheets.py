@@ -190,7 +190,10 @@ class _DocumentFlattener:
         return value[VALUE_KEY] if isinstance(value, dict) and self.wrapper_format.is_wrapper(value) else value
 
     def _transpose_columns(self, value: Json) -> list[ObjectMembers] | None:
-        """Return the rows of a table that the provider returns column by column; None for any other value."""
+        """Return the rows of a table that the provider returns column by column.
+
+        None for any other value.
+        """
         name_key, values_key = self.wrapper_format.column_keys
         if not isinstance(value, list) or not value or not name_key:
             return None

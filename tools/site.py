@@ -36,7 +36,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return a page of docs/ with the hyperlinks of the site; other pages have them already."""
+    """Return a page of docs/ with the hyperlinks of the site.
+
+    Other pages have them already.
+    """
     return markdown if page.file.src_uri in PAGES.values() else fit_links(markdown, "docs")
 
 

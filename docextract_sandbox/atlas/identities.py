@@ -137,7 +137,10 @@ class FakeIdentities:
         }
 
     def _wrap_value(self, value: object) -> JsonObject:
-        """Return a value in Atlas's wrapper; one confidence in ten is low enough for a review."""
+        """Return a value in Atlas's wrapper.
+
+        One confidence in ten is low enough for a review.
+        """
         is_low = self._random.random() < 0.1
         return {
             "value": value,

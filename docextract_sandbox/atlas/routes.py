@@ -130,7 +130,10 @@ class AtlasRoutes:
         return ApiResponse(body)
 
     def _render_row(self, document: DocumentView) -> JsonObject:
-        """Return a document's row; the place of `error_code` is a guess, it is documented for flows only."""
+        """Return a document's row.
+
+        The place of `error_code` is a guess, it is documented for flows only.
+        """
         if document.error_code is not None and self._world.context.switches.atlas_error_in_file_data:
             error = {"error_code": document.error_code, "error_message": "The document could not be recognised"}
             return {"document_id": document.document_id, "file_data": error}

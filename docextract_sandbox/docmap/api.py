@@ -64,7 +64,10 @@ class DocMapApi:
         self.world.add_extractions(template_id, [example], created_at=created_at)
 
     def fill_demo(self) -> None:
-        """Add runs and single documents of two templates; later calls add a few, one of them to a finished run."""
+        """Add runs and single documents of two templates.
+
+        Later calls add a few, one of them to a finished run.
+        """
         if self._template_ids_by_kind:
             for kind in self._template_ids_by_kind:
                 self._add_run(kind, 0, [self._make_file(kind, 0), self._make_file(kind, _PENDING_SECONDS)])

@@ -40,7 +40,10 @@ TEMPLATE_VARIABLES: Mapping[str, Sequence[JsonObject]] = {
 
 
 class FakeDocuments:
-    """A source of invented documents; the same seed and the same calls give the same documents."""
+    """A source of invented documents.
+
+    The same seed and the same calls give the same documents.
+    """
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""

@@ -170,7 +170,10 @@ class DocMapWorld:
             return len(finished_rows)
 
     def edit(self, extraction_id: str, data: JsonObject, /) -> None:
-        """Replace extracted data; no documented operation does so, but a client should survive it."""
+        """Replace extracted data.
+
+        No documented operation does so, but a client should survive it.
+        """
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
             # An edited document counts as read, also where reading had failed or was still in progress.

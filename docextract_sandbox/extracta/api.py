@@ -56,7 +56,10 @@ class ExtractaApi:
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:
-        """Return settings with all templates and classification batches; no documented operation lists the latter."""
+        """Return settings with all templates and classification batches.
+
+        No documented operation lists the latter.
+        """
         classification_ids = self.classification.template_ids
         classification_batches: list[str] = []
         for template_id in classification_ids:

@@ -17,7 +17,10 @@ FORWARDED_ORIGIN = "documentClassification"
 
 @dataclass(frozen=True)
 class DocumentType:
-    """One type of a classification template; files of a type with `extraction_id` are forwarded to that template."""
+    """One type of a classification template.
+
+    Files of a type with `extraction_id` are forwarded to that template.
+    """
 
     name: str
     description: str = ""
@@ -80,7 +83,10 @@ class ClassificationWorld(BatchWorld):
         description: str = "",
         created_ms: int | None = None,
     ) -> str:
-        """Create a template and return its id; `created_ms` is in epoch milliseconds (None: now)."""
+        """Create a template and return its id.
+
+        `created_ms` is in epoch milliseconds (None: now).
+        """
         with self.context.hold_lock():
             now_ms = self.context.now_ms()
             new_id = classification_id or make_push_id(now_ms, self.context.random)
@@ -175,7 +181,10 @@ class ClassificationWorld(BatchWorld):
 
 
 def parse_document_types(types_json: object) -> tuple[DocumentType, ...] | None:
-    """Return the document types of a request's `documentTypes`; None if they are missing or malformed."""
+    """Return the document types of a request's `documentTypes`.
+
+    None if they are missing or malformed.
+    """
     if not isinstance(types_json, list) or not types_json:
         return None
     document_types = []

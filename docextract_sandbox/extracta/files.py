@@ -26,7 +26,10 @@ class ExtractionReference:
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file to upload; a duration, result or id of None is drawn from the sandbox's generator."""
+    """A file to upload.
+
+    A duration, result or id of None is drawn from the sandbox's generator.
+    """
 
     name: str
     duration_seconds: float | None = None

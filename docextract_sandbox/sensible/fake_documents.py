@@ -19,7 +19,10 @@ _ABSENCE_RATE = 0.2
 
 
 class FakeDocuments:
-    """A source of invented documents; the same seed and the same calls give the same documents."""
+    """A source of invented documents.
+
+    The same seed and the same calls give the same documents.
+    """
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""

@@ -46,7 +46,10 @@ class ResponseRenderer:
         return document_json
 
     def render_document(self, view: DocumentView) -> JsonObject:
-        """Return one extraction; which keys are absent until it is complete is a guess, except for `completed`."""
+        """Return one extraction.
+
+        Which keys are absent until it is complete is a guess, except for `completed`.
+        """
         document_json = {
             **self._render_head(view),
             "content_type": _guess_content_type(view.name),
@@ -72,7 +75,10 @@ class ResponseRenderer:
         return batch_json
 
     def render_document_type(self, document_type: DocumentType) -> JsonObject:
-        """Return a document type; the keys of its schema are documented, their values are guesses."""
+        """Return a document type.
+
+        The keys of its schema are documented, their values are guesses.
+        """
         return {
             "id": document_type.type_id,
             "name": document_type.name,
@@ -101,7 +107,10 @@ class ResponseRenderer:
         return {**document_json, "environment": view.environment, "document_name": view.name}
 
     def _render_result(self, view: DocumentView) -> JsonObject:
-        """Return the keys that list and document share for a finished extraction; `charged` is a guess."""
+        """Return the keys that list and document share for a finished extraction.
+
+        `charged` is a guess.
+        """
         if view.status is Status.FAILED:
             return {"errors": [{"message": view.error, "type": "unexpected"}]}
         if view.status is not Status.COMPLETE:
@@ -123,7 +132,10 @@ class ResponseRenderer:
         return () if is_empty else view.parts
 
     def _render_errors(self, view: DocumentView) -> list[JsonObject]:
-        """Return the errors of a portfolio without documents or output; their text is a guess."""
+        """Return the errors of a portfolio without documents or output.
+
+        Their text is a guess.
+        """
         if not view.is_portfolio or self._context.switches.sensible_portfolios == "whole":
             return []
         return [{"message": "No document was found in the file", "type": "unexpected"}]
@@ -167,7 +179,10 @@ class ResponseRenderer:
         }
 
     def _render_output(self, part: PartView) -> JsonObject:
-        """Return a part's output; with `keepParsedDocument: false` only the postprocessor's, as documented."""
+        """Return a part's output.
+
+        With `keepParsedDocument: false` only the postprocessor's, as documented.
+        """
         output = _build_output(part)
         if self._context.switches.sensible_postprocessed:
             output["postprocessorOutput"] = output.pop("parsed_document")
@@ -184,7 +199,10 @@ class ResponseRenderer:
 
 
 def _build_output(part: PartView) -> JsonObject:
-    """Return a part's output; the contents of `file_metadata` and `classification_summary` are invented."""
+    """Return a part's output.
+
+    The contents of `file_metadata` and `classification_summary` are invented.
+    """
     found_count = sum(field is not None for field in part.parsed_document.values())
     return {
         "parsed_document": part.parsed_document,
