@@ -1,4 +1,4 @@
-"""The cases of the benchmark: worlds of a given size, and the tasks that run against each of them."""
+"""The cases of the benchmark: worlds, and tasks that run against them."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _make_read_task(system: str, documents: int, name: str = "", **task_options:
 
 
 def _build_atlas_case(scale: float) -> Case:
-    """Return the case of all systems without latency: a full sync, a sync of one page, and a second sync."""
+    """Return the case of all systems without latency."""
     sizes, documents, title = _size_atlas(_scale_count(400, scale))
     tasks = []
     for system in MAIN_SYSTEMS:

@@ -1,4 +1,4 @@
-"""Runner of a case: all tasks in turn, round by round, so that disturbances of the machine affect all alike."""
+"""Runner of a case: all tasks in turn, round by round."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class MeasuredHandler:
 
 
 class Connection(asyncio.Protocol):
-    """The subset of HTTP/1.1 that clients of these APIs use: no pipelining, and bodies with a Content-Length."""
+    """The subset of HTTP/1.1 that clients of these APIs use."""
 
     def __init__(self, handler: MeasuredHandler, loop: asyncio.AbstractEventLoop) -> None:
         """Serve one connection."""

@@ -75,7 +75,7 @@ def measure_cpu_per_document(results: Results, case: str, system: str) -> float:
 
 
 def compute_ideal_seconds(results: Results, case: str, pages: int) -> float:
-    """Return the seconds that the requests of a case take with `MAX_IN_FLIGHT` of them always in flight."""
+    """Return the seconds of a case's requests at `MAX_IN_FLIGHT` in parallel."""
     return get_size(results, case, "batches") * pages * LATENCY / MAX_IN_FLIGHT
 
 

@@ -1,4 +1,4 @@
-"""The connector in PyAirbyte, from the sandbox into DuckDB, with PyAirbyte's output in a log file."""
+"""The connector in PyAirbyte, from the sandbox into DuckDB."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Pipeline:
 
 
 class _ErrorCollector(logging.Handler):
-    """A log handler that collects the connector's errors, which PyAirbyte logs but does not raise."""
+    """A log handler that collects errors, which PyAirbyte logs but does not raise."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -149,7 +149,7 @@ class _ErrorCollector(logging.Handler):
 
 @contextmanager
 def _redirect_child_stderr(log: IO[str]) -> Iterator[None]:
-    """Redirect file descriptor 2, which child processes write to regardless of `sys.stderr`."""
+    """Redirect file descriptor 2, to which child processes write."""
     saved_descriptor = os.dup(2)
     os.dup2(log.fileno(), 2)
     try:

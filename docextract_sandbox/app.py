@@ -99,7 +99,7 @@ class Sandbox:
 
     @property
     def spacing(self) -> float:
-        """Return the least seconds between two requests to one result endpoint of Extracta."""
+        """Return the least seconds between requests to one result endpoint of Extracta."""
         return self._context.spacing
 
     @spacing.setter

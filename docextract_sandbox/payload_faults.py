@@ -11,7 +11,7 @@ _CORRUPTION_RATES = (1 / 100, 1 / 30, 1 / 8)
 
 
 def corrupt_payload(body: object, fault_kind: FaultKind, opaque_keys: frozenset[str], random: Random) -> object:
-    """Return a copy of a response body with at least one fault, if it has any value to change.
+    """Return a copy of a response body with at least one changed value, if it has any.
 
     Extracted data and the ids of maps stay unchanged: there, every type, null and key is valid, so that a client
     cannot recognize the fault.

@@ -166,7 +166,7 @@ def print_queries(cache: CacheBase) -> None:
 
 
 def open_warehouse(target: str) -> CacheBase:
-    """Return PyAirbyte's cache for a PostgreSQL database by its URL, or for a DuckDB file by its path."""
+    """Return a cache for a PostgreSQL database or a DuckDB file."""
     if "://" not in target:
         cache = JsonDuckDBCache(db_path=Path(target))
         # PyAirbyte runs many queries on small tables, which take twice as long with more than one thread.

@@ -1,4 +1,4 @@
-"""An HTML report and a spreadsheet export of a warehouse that this connector fills."""
+"""An HTML report and a spreadsheet export of a warehouse."""
 
 
 class ReportError(Exception):

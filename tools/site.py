@@ -1,4 +1,4 @@
-"""MkDocs hooks of the documentation's site: pages from outside docs/, and hyperlinks that work on the site.
+"""MkDocs hooks of the site: pages from outside docs/, and hyperlinks.
 
 The pages in docs/ link to files of the repository. On the site the README, the recipes and some other files are pages,
 and files of code are named without a hyperlink, since only release.cfg holds the repository's address.

@@ -42,7 +42,7 @@ class DocMapApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """Return the key, which has the documented format: `dm_live_` and 64 hexadecimal digits."""
+        """Return the key, in the documented format `dm_live_` and 64 hex digits."""
         return {"api_key": API_KEY}
 
     @property

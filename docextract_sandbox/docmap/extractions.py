@@ -1,4 +1,4 @@
-"""Templates and extractions of DocMap, as the world stores them and as the API returns them."""
+"""Templates and extractions of DocMap, as stored and as returned."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

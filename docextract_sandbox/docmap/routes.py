@@ -154,7 +154,7 @@ class DocMapRoutes:
         return {"data": {"id": extraction_id, "deleted": True}}
 
     def _run_extraction(self, request: ApiRequest) -> JsonObject:
-        """Extract one file and return the finished record, or with `async=true` the pending one, as documented.
+        """Extract one file; return the finished or, with `async=true`, pending record.
 
         That a file with "damaged" in its name fails is a rule of the sandbox.
         """
@@ -262,7 +262,7 @@ def _parse_days(request: ApiRequest, zone: ZoneInfo) -> tuple[TimelineKey | None
 
 
 def _parse_day(request: ApiRequest, name: str) -> datetime | None:
-    """Return a midnight without a zone, since a day has 23 or 25 hours where summer time begins or ends."""
+    """Return a midnight without a zone: days of a time change are not 24 hours long."""
     text = request.query.get(name)
     if not text:
         return None

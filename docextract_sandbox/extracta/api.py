@@ -52,7 +52,7 @@ class ExtractaApi:
         seeds.load_seeds(self.extraction, self.classification)
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
+        """Add twelve weeks of documents; later calls add a few pending ones."""
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:

@@ -91,7 +91,7 @@ class BatchWorld(ABC):
             return batch.batch_id
 
     def draw_file(self, file_name: str) -> NewFile:
-        """Return a file with a drawn outcome, as HTTP uploads create it: a few of them fail."""
+        """Return a file with a drawn outcome, as HTTP uploads create it."""
         outcome = self.fake_documents.draw_outcome(file_name)
         return NewFile(file_name, error=outcome.error, page_count=outcome.page_count)
 

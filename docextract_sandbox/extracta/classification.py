@@ -1,4 +1,4 @@
-"""The world of document classification: templates with types that may refer to extraction templates."""
+"""The world of document classification: templates, types and batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ class ClassificationWorld(BatchWorld):
         return template.find_extraction_id(file.result.get("documentType")) if template else None
 
     def _forward_classified_files(self) -> None:
-        """Upload files that have been classified to the extraction templates of their types."""
+        """Forward classified files to the extraction templates of their types."""
         if not self._unforwarded_files:
             return
         now = self.context.timestamp()
@@ -159,7 +159,7 @@ class ClassificationWorld(BatchWorld):
         return self._batches.get(batch.batch_id) is batch and any(stored_file is file for stored_file in batch.files)
 
     def _forward_file(self, batch: Batch, file: File) -> None:
-        """Upload a file to the extraction batch of its classification batch and its type's template.
+        """Upload a classified file to its extraction batch, which may be a new one.
 
         The upload has the time at which the classification finished, also where the clock has moved on since.
         """

@@ -1,4 +1,4 @@
-"""Files and batches of Extracta, as a world stores them and as the API returns them."""
+"""Files and batches of Extracta, as stored and as returned."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from docextract_sandbox.context import JsonObject, to_datetime
 
 
 class FileStatus(str, Enum):
-    """The status of a file: `processed` is documented, the others are seen in public clients."""
+    """The status of a file; only `processed` is documented."""
 
     PROCESSING = "processing"
     PROCESSED = "processed"

@@ -1,4 +1,4 @@
-"""Access control of Sensible's API: the key, rate limits, and signed URLs for uploads."""
+"""Access control of Sensible's API: key, rate limits and upload URLs."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Document types, extractions and batches of Sensible, as the world stores them and as the API returns them."""
+"""Document types, extractions and batches of Sensible, stored and returned."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

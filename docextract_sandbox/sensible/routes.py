@@ -1,4 +1,4 @@
-"""Sensible's operations: the list, single documents, batches with uploads, document types and reviews."""
+"""Sensible's operations on documents, batches, document types and reviews."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice

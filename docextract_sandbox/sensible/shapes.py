@@ -1,4 +1,4 @@
-"""JSON of Sensible's extractions and batches: summaries for the list, full documents for single reads."""
+"""JSON of Sensible's summaries, documents and batches."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ _CAMEL_CASE_KEYS = {
 
 
 class ResponseRenderer:
-    """A renderer of response bodies, with documented keys unless a docstring says otherwise."""
+    """A renderer of response bodies, with documented keys unless noted otherwise."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Take the switches from `context`."""
         self._context = context
 
     def render_summary(self, view: DocumentView) -> JsonObject:
-        """Return a row of the list, without extracted data and without `batchId`, which is not documented there."""
+        """Return a row of the list, without data and by default without `batchId`."""
         document_json = self._render_head(view) | self._render_result(view)
         if view.is_portfolio:
             document_json["documents"] = [
@@ -219,7 +219,7 @@ def _build_output(part: PartView) -> JsonObject:
 
 
 def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> JsonObject:
-    """Return the summary of validations, in which each field that was not found has one warning."""
+    """Return the summary of validations, with one warning per missing field."""
     field_count = sum(len(part.parsed_document) for part in parts)
     return {
         "fields": field_count,
@@ -231,7 +231,7 @@ def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> Jso
 
 
 def _build_validations(parts: Sequence[PartView]) -> list[JsonObject]:
-    """Return a warning for each field that was not found, the sandbox's only validation."""
+    """Return a warning for each missing field, the sandbox's only validation."""
     validations: list[JsonObject] = []
     for part in parts:
         for key, field in part.parsed_document.items():

@@ -1,4 +1,4 @@
-"""The world of Sensible: one list of extractions, some of them in batches, some under review."""
+"""The world of Sensible: extractions, some in batches, some under review."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -88,7 +88,7 @@ class SensibleWorld:
         environment: str = "production",
         created_at: datetime | None = None,
     ) -> list[str]:
-        """Add extractions with uploaded files, all as of `created_at` (None: now), and return their ids.
+        """Add uploaded extractions, as of `created_at` (None: now); return their ids.
 
         Raises:
             UnknownId: The document type does not exist.
@@ -156,7 +156,7 @@ class SensibleWorld:
     def add_history(
         self, type_name: str, count: int, start: datetime, step_seconds: float, batch_size: int = 0
     ) -> list[str]:
-        """Add a long history of complete extractions at little cost, and return their ids in order.
+        """Add a long history of complete extractions, and return their ids in order.
 
         Args:
             type_name: The document type of all extractions.
@@ -206,7 +206,7 @@ class SensibleWorld:
             return finished_count
 
     def review(self, extraction_id: str, status: str, parsed_document: JsonObject | None = None) -> None:
-        """Decide on a complete extraction as a reviewer, and replace its data if the caller passes any.
+        """Decide on a complete extraction, and replace its data if any is passed.
 
         As documented, a decision is final. That it covers all documents of a portfolio under review is a guess.
 
