@@ -92,7 +92,7 @@ def _count_expected_rows(provider: str, batches: int, documents: int, fields: in
 
 
 def _size_atlas(batches: int, pages: int = PAGES_PER_BATCH) -> tuple[dict[str, int], int, str]:
-    """Return the sizes of an Atlas world, its number of documents, and a title with both."""
+    """Return the sizes of an Atlas world, its number of documents, and a title."""
     sizes = {"batches": batches, "documents": pages * PER_PAGE}
     documents = batches * pages * PER_PAGE
     return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages"
@@ -134,7 +134,7 @@ def _build_atlas_case(scale: float) -> Case:
 
 
 def _build_latency_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases with latency, without the sequential systems where batches are large."""
+    """Yield the cases with latency."""
     concurrent_systems = tuple(system for system in MAIN_SYSTEMS if system not in {"loop", "singer"})
     for name, batches, pages, systems in (
         ("atlas-50ms", 400, PAGES_PER_BATCH, MAIN_SYSTEMS),
@@ -161,7 +161,7 @@ def _build_extracta_case() -> Case:
 
 
 def _build_listing_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases of lists by time, without expected numbers of fields, which the sandbox draws."""
+    """Yield the cases of lists by time."""
     count = _scale_count(20_000, scale)
     for provider, title, count_key, batch_size_key, latency in (
         ("docmap", f"DocMap: {count:,} extractions", "extractions", "run_size", 0.0),
@@ -196,7 +196,7 @@ def _build_streams_case(scale: float) -> Case:
 
 
 def _build_growth_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases in which one size grows: first syncs, and quiet syncs after them."""
+    """Yield the cases in which one size grows: first and quiet syncs."""
     for documents in (20_000, 100_000, 200_000):
         sizes, count, title = _size_atlas(_scale_count(documents // 250, scale))
         task = Task(

@@ -1,4 +1,4 @@
-"""Measurement of one process from start to end, and the server of the world that it reads."""
+"""Measurement of one process, and the server of the world that it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sync documents incrementally into DuckDB or PostgreSQL, and print the results of a few queries.
+"""Sync documents incrementally into DuckDB or PostgreSQL, and run a few queries.
 
     pip install . 'airbyte>=0.69,<1'
     python examples/to_duckdb_or_postgres.py documents.duckdb --config config.json
@@ -194,7 +194,7 @@ def open_warehouse(target: str) -> CacheBase:
 
 
 class _JsonLoadingMixin:
-    """A loader of files into a new table, which PyAirbyte merges into the table of the stream.
+    """A loader of files into a new table, which PyAirbyte merges.
 
     Attributes:
         number_type: Type of number columns. PyAirbyte's DECIMAL(38, 9) cannot hold 1e30.
@@ -230,7 +230,7 @@ class _JsonLoadingMixin:
         )
 
     def _widen_changed_columns(self, table: str, loaded_table: str) -> None:
-        """Change columns whose type has changed to one that holds both: a wider number, or text.
+        """Change columns of changed type to a wider number, or to text.
 
         PyAirbyte adds new columns but changes none, so a number that becomes text would fail every later load.
         """
@@ -253,7 +253,7 @@ class _JsonLoadingMixin:
         self._invalidate_table_cache(table)
 
     def _add_column_to_table(self, table: Table, column_name: str, column_type: TypeEngine[Any]) -> None:
-        """Add a column with a quoted name, since a field may have the name of an SQL keyword."""
+        """Add a column with a quoted name: a field may be called like an SQL keyword."""
         self._execute_sql(f'ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN "{column_name}" {column_type}')
 
 
@@ -321,7 +321,7 @@ class JsonDuckDBCache(DuckDBCache):
 
 
 class JsonPostgresCache(PostgresCache):
-    """A PostgreSQL cache that takes a whole URL, with sslmode and other parameters of a server."""
+    """A PostgreSQL cache that takes a whole URL, with parameters such as sslmode."""
 
     _sql_processor_class = _PostgresJsonProcessor
     url: SecretString

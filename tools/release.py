@@ -1,4 +1,4 @@
-"""Release tool: `python -m tools.release check`, `notes`, `home`, `version` and `changelog`.
+"""Release tool: `python -m tools.release --help`.
 
 The version is defined in `source_docextract/version.py`. Airbyte requires it in metadata.yaml and the Dockerfile too,
 and `version` writes it there.
