@@ -12,7 +12,7 @@ START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 class ExtractaClient:
-    """Asks Extracta's API the way its pages show."""
+    """A client of Extracta's API that sends requests as its pages show."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
@@ -35,7 +35,7 @@ class ExtractaClient:
 
 
 class AtlasClient:
-    """Asks Atlas's Bulk API the way its pages show; logs in when it is first needed."""
+    """A client of Atlas's Bulk API that logs in at the first request."""
 
     def __init__(self, base_url: str, client_id: str, client_secret: str) -> None:
         self.base_url = base_url
@@ -61,7 +61,7 @@ class AtlasClient:
 
 
 class BearerClient:
-    """Asks an API that wants its key as a bearer token: DocMap's, Sensible's."""
+    """A client of an API with a bearer token: DocMap's or Sensible's."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url

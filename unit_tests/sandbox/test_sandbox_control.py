@@ -1,4 +1,4 @@
-"""What other processes can do, and the documents they find."""
+"""The control endpoints, and the documents that other processes find."""
 
 from datetime import timedelta
 
