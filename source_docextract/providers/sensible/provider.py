@@ -182,7 +182,8 @@ class _Reader:
         if not type_ids.get(type_name):
             if self._has_unreadable_types:
                 raise UnreadableResponse(
-                    f"{type_name!r} is not among Sensible's document types, some of which cannot be read."
+                    "Sensible's list of document types cannot be read completely, and "
+                    f"{type_name!r} is not in the readable part."
                 )
             raise ConfigError(
                 f"Sensible has no document type {type_name!r}. "
