@@ -214,7 +214,8 @@ class _SyncFlows:
             # An unreadable type may be the one that is named, so the settings are not to blame.
             if self._has_unreadable_types:
                 raise UnreadableResponse(
-                    f"{type_name!r} is not among Sensible's document types, some of which cannot be read."
+                    "Sensible's list of document types cannot be read completely, and "
+                    f"{type_name!r} is not in the readable part."
                 )
             raise ConfigError(
                 f"Sensible has no document type {type_name!r}. Name one of "
