@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from typing import Protocol
 
 import pytest
 import requests
@@ -73,6 +74,12 @@ class BearerClient:
 
     def send(self, method: str, path: str, body: object = None) -> requests.Response:
         return self.session.request(method, f"{self.base_url}/{path}", json=body, timeout=5)
+
+
+class Control(Protocol):
+    """Asks an endpoint that controls the sandbox."""
+
+    def __call__(self, method: str, path: str, body: object = None) -> requests.Response: ...
 
 
 @pytest.fixture
