@@ -50,7 +50,7 @@ def test_it_starts_tells_where_and_ends_cleanly(number: signal.Signals) -> None:
     assert errors == ""
     for path in ("extracta/api/v1", "atlas/v1/bulk", "docmap/v1", "sensible/v0"):
         assert f"{url}/{path}" in output
-    for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has ended"):
+    for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has stopped"):
         assert expected in output
     assert settings["extracta"]["seconds_between_requests"] == 2
     assert len(settings["extracta"]["extraction_ids"]) == 4
