@@ -1,4 +1,4 @@
-"""Fixtures for Airbyte's standard tests, which run against the sandbox and so need no keys.
+"""Fixtures for Airbyte's standard tests, which run against the sandbox.
 
 The standard tests, also those that `airbyte-cdk connector test .` collects, read settings from the files that
 acceptance-test-config.yml names, one for each scenario. If any are collected, a session-wide fixture serves a sandbox
@@ -20,7 +20,7 @@ WRONG_KEY = "wrong-key-0123456789"
 
 @pytest.fixture(scope="session", autouse=True)
 def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Serve a sandbox and write the settings of each scenario that a collected test names."""
+    """Serve a sandbox and write the settings of each collected scenario."""
     scenarios = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
     files = {request.config.rootpath / scenario.config_path for scenario in scenarios if scenario}
     if not files:
@@ -51,7 +51,7 @@ def scenario_files(request: pytest.FixtureRequest) -> Iterator[None]:
 def build_scenario_settings(
     all_settings: dict[str, Any], credentials: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, Any]]:
-    """Return settings by scenario: all products, each product alone, typed tables, and each credential wrong.
+    """Return the settings of all scenarios by name.
 
     Settings of one product have the form that Airbyte's form sends. The others leave out `use`, as a person would.
     """

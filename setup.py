@@ -1,4 +1,4 @@
-"""Packaging of source-docextract, with the version from the package and the project's URLs from release.cfg."""
+"""Packaging of source-docextract."""
 
 import re
 from configparser import ConfigParser

@@ -1,1 +1,4 @@
-"""Benchmarks of the connector against other ways to sync; `make bench` writes docs/performance.md."""
+"""Benchmarks of the connector against other ways to sync.
+
+`make bench` writes docs/performance.md.
+"""

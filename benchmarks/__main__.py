@@ -1,4 +1,4 @@
-"""Run the benchmarks (`make bench`), print the targets, and write docs/performance.md.
+"""Benchmark runner (`make bench`), which writes docs/performance.md.
 
 Results stay in benchmarks/.work, so cases may be measured one by one; the report covers all results there.
 """

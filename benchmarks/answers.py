@@ -1,4 +1,4 @@
-"""A cache of the sandbox's responses as bytes, so that the server costs little while a system is measured.
+"""A cache of the sandbox's responses, which makes the server fast.
 
 Each response comes from the sandbox's own endpoints, so the benchmark cannot diverge from the sandbox.
 """

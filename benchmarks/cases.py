@@ -1,4 +1,4 @@
-"""The cases of the benchmark: worlds of a given size, and the tasks that run against each of them."""
+"""The cases of the benchmark: worlds, and tasks that run against them."""
 
 from __future__ import annotations
 
@@ -92,21 +92,24 @@ def _count_expected_rows(provider: str, batches: int, documents: int, fields: in
 
 
 def _size_atlas(batches: int, pages: int = PAGES_PER_BATCH) -> tuple[dict[str, int], int, str]:
-    """Return the sizes of an Atlas world, its number of documents, and a title with both."""
+    """Return the sizes of an Atlas world, its number of documents, and a title."""
     sizes = {"batches": batches, "documents": pages * PER_PAGE}
     documents = batches * pages * PER_PAGE
     return sizes, documents, f"{documents:,} documents in {batches:,} batches of {pages} pages"
 
 
 def _make_read_task(system: str, documents: int, name: str = "", **task_options: Any) -> Task:
-    """Return a task that reads all documents; the connector reads its results stream only."""
+    """Return a task that reads all documents.
+
+    The connector reads its results stream only.
+    """
     is_connector = system == "connector"
     expected = {"atlas_results" if is_connector else "documents": documents}
     return Task(name or system, system, expected, streams=("atlas_results",) if is_connector else (), **task_options)
 
 
 def _build_atlas_case(scale: float) -> Case:
-    """Return the case of all systems without latency: a full sync, a sync of one page, and a second sync."""
+    """Return the case of all systems without latency."""
     sizes, documents, title = _size_atlas(_scale_count(400, scale))
     tasks = []
     for system in MAIN_SYSTEMS:
@@ -131,7 +134,7 @@ def _build_atlas_case(scale: float) -> Case:
 
 
 def _build_latency_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases with latency, without the sequential systems where batches are large."""
+    """Yield the cases with latency."""
     concurrent_systems = tuple(system for system in MAIN_SYSTEMS if system not in {"loop", "singer"})
     for name, batches, pages, systems in (
         ("atlas-50ms", 400, PAGES_PER_BATCH, MAIN_SYSTEMS),
@@ -158,7 +161,7 @@ def _build_extracta_case() -> Case:
 
 
 def _build_listing_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases of lists by time, without expected numbers of fields, which the sandbox draws."""
+    """Yield the cases of lists by time."""
     count = _scale_count(20_000, scale)
     for provider, title, count_key, batch_size_key, latency in (
         ("docmap", f"DocMap: {count:,} extractions", "extractions", "run_size", 0.0),
@@ -193,7 +196,7 @@ def _build_streams_case(scale: float) -> Case:
 
 
 def _build_growth_cases(scale: float) -> Iterator[Case]:
-    """Yield the cases in which one size grows: first syncs, and quiet syncs after them."""
+    """Yield the cases in which one size grows: first and quiet syncs."""
     for documents in (20_000, 100_000, 200_000):
         sizes, count, title = _size_atlas(_scale_count(documents // 250, scale))
         task = Task(

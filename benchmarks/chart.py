@@ -1,4 +1,4 @@
-"""Chart of docs/performance.md: `python chart.py RESULTS OUTPUT.svg`, in an environment with matplotlib."""
+"""Chart of docs/performance.md: `python chart.py RESULTS OUTPUT.svg`."""
 
 from __future__ import annotations
 

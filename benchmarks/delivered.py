@@ -1,4 +1,4 @@
-"""Summary of a run's output: `python -m benchmarks.delivered FORMAT FOLDER`, in a process of its own, for its memory.
+"""Summary of a run's output: `python -m benchmarks.delivered FORMAT FOLDER`.
 
 It prints JSON: `records` and `distinct` records by stream (by id, or batch and document), the number of states, their
 bytes, those of each stream's last state, and those of the largest of these. It writes the last states to state.json.
@@ -20,7 +20,7 @@ States = list[tuple[str, bytes]]
 
 
 def airbyte(folder: Path, states: States) -> Iterator[Record]:
-    """Yield the records of Airbyte messages, append their states, and write state.json."""
+    """Yield the records of Airbyte messages, and write their states to state.json."""
     for line in _iter_lines(folder):
         if line.startswith((b'{"type":"RECORD"', b'{"type":"STATE"')):
             message = orjson.loads(line)
@@ -47,7 +47,7 @@ def singer(folder: Path, states: States) -> Iterator[Record]:
 
 
 def dlt(folder: Path, states: States) -> Iterator[Record]:
-    """Yield the rows of the files that dlt's normalize step would read, a list of rows per line."""
+    """Yield the rows of the files that dlt's normalize step would read."""
     pipeline = folder / "documents"
     for path in sorted(pipeline.glob("normalize/extracted/*/new_jobs/documents.*")):
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:

@@ -39,7 +39,7 @@ class SystemRun:
 
     @property
     def state_path(self) -> Path:
-        """Return the path of the last run's state, which does not exist before the first run."""
+        """Return the path of the last run's state; there is none before the first."""
         return self.folder / "state.json"
 
     @property
@@ -106,7 +106,7 @@ _streams_by_providers: dict[frozenset[str], list[dict[str, Any]]] = {}
 
 
 def discover_streams(system_run: SystemRun) -> list[dict[str, Any]]:
-    """Return all streams of the connector for the providers in these settings, discovered once."""
+    """Return all streams of the providers in these settings, discovered once."""
     providers = frozenset(system_run.settings)
     if providers not in _streams_by_providers:
         output, errors = system_run.folder / "discovered", system_run.folder / "errors"

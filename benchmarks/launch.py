@@ -1,4 +1,4 @@
-"""Launcher that prints the cost of one process: `python -I -S launch.py OUTPUT ERRORS LIMIT COMMAND ...`.
+"""Launcher: `python -I -S launch.py OUTPUT ERRORS LIMIT COMMAND ...`.
 
 It imports next to nothing, since Linux counts the memory of the parent towards the peak memory of a new process.
 """
@@ -10,7 +10,7 @@ import time
 
 
 def main() -> None:
-    """Run a command, kill it after LIMIT seconds, and print wall seconds, CPU seconds, `ru_maxrss` and exit code."""
+    """Run a command for at most LIMIT seconds, and print its cost and exit code."""
     output, errors, time_limit, *command = sys.argv[1:]
     write_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     file_actions = [

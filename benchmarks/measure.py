@@ -1,4 +1,4 @@
-"""Measurement of one process from start to end, and the server of the world that it reads."""
+"""Measurement of one process, and the server of the world that it reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAXRSS_UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class ProcessCost:
-    """The cost of a process and its children, in seconds and megabytes (of 1024²), and its exit code."""
+    """The cost of a process in seconds and megabytes (1024²), and its exit code."""
 
     wall_seconds: float
     cpu_seconds: float

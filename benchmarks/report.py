@@ -1,4 +1,4 @@
-"""Report of the benchmark: docs/performance.md from a template and tables of the results."""
+"""Report of the benchmark: docs/performance.md from a template and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runner of a case: all tasks in turn, round by round, so that disturbances of the machine affect all alike."""
+"""Runner of a case: all tasks in turn, round by round."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def measure_case(case: Case, rounds: int, folder: Path, print_line: Callable[[st
 
 
 def _run_task(task: Task, server: Server | None, folder: Path) -> tuple[Row, str | None]:
-    """Run a task once; return its figures, and the reason for which they are void or None."""
+    """Run a task once.
+
+    Return its figures, and the reason for which they are void or None.
+    """
     if not task.resumed_task:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A fast server of the sandbox's APIs: `python -m benchmarks.server WORLD [SIZE=NUMBER ...]`.
+"""Fast server of a sandbox: `python -m benchmarks.server WORLD [SIZE=NUMBER ...]`.
 
 When it is ready, it prints one line of JSON: its address, and the settings that read the world. Two more paths control
 the measurement: `/_bench/begin?latency=SECONDS` resets the counts, `/_bench/tally` returns them.
@@ -79,7 +79,7 @@ class MeasuredHandler:
 
 
 class Connection(asyncio.Protocol):
-    """The subset of HTTP/1.1 that clients of these APIs use: no pipelining, and bodies with a Content-Length."""
+    """The subset of HTTP/1.1 that clients of these APIs use."""
 
     def __init__(self, handler: MeasuredHandler, loop: asyncio.AbstractEventLoop) -> None:
         """Serve one connection."""

@@ -1,4 +1,4 @@
-"""The targets of the connector, as ratios between measured systems, and their evaluation."""
+"""The targets of the connector, and their evaluation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def get_median(results: Results, case: str, task: str, metric: str) -> float:
 
 
 def count_requests(results: Results, case: str, task: str, excluded_endpoint: str = "") -> float:
-    """Return the greatest number of requests of any run, without those of an excluded endpoint."""
+    """Return the greatest number of requests of any run, without one endpoint's."""
     get_median(results, case, task, "wall")
     totals: list[int] = []
     for run in results[case]["tasks"][task]["runs"]:
@@ -70,12 +70,12 @@ def count_documents(results: Results, case: str) -> int:
 
 
 def measure_cpu_per_document(results: Results, case: str, system: str) -> float:
-    """Return the microseconds of CPU per document, without start-up and the page of the small sync."""
+    """Return the microseconds of CPU per document, without start-up."""
     return _subtract_startup(results, case, system, "cpu") / max(count_documents(results, case) - PER_PAGE, 1) * 1e6
 
 
 def compute_ideal_seconds(results: Results, case: str, pages: int) -> float:
-    """Return the seconds that the requests of a case take with `MAX_IN_FLIGHT` of them always in flight."""
+    """Return the seconds of a case's requests at `MAX_IN_FLIGHT` in parallel."""
     return get_size(results, case, "batches") * pages * LATENCY / MAX_IN_FLIGHT
 
 

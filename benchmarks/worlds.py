@@ -1,4 +1,4 @@
-"""Worlds of the benchmark: sandboxes of a given size, with finished, old documents and some open batches.
+"""Worlds of the benchmark: sandboxes with a given number of documents.
 
 Each world also returns its selections: settings that read a part of it, by name, without URLs and keys.
 """
@@ -42,7 +42,7 @@ def atlas(batches: int, documents: int) -> tuple[Sandbox, Selections]:
 def extracta(
     templates: int, batches: int, files: int, open_batches: int = 0, spacing: float = 0.0
 ) -> tuple[Sandbox, Selections]:
-    """Return a world of settled and open batches, spread over templates, and a small template of one batch."""
+    """Return a world of settled and open batches, and a template of one batch."""
     sandbox, random = Sandbox(spacing=spacing, seeds=False), Random(1)
     template_ids = [sandbox.extracta.create(f"Invoices {number}", ["vendor", "total"]) for number in range(templates)]
     for number, started_at in enumerate(_spread_moments(batches)):

@@ -1,4 +1,4 @@
-"""The demo (`make demo`): the connector syncs a sandbox of the providers' APIs into a DuckDB file."""
+"""The demo (`make demo`): syncs from the sandbox into a DuckDB file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Signals as exceptions, so that Ctrl-C unwinds the demo and stops every process that it started."""
+"""Signals as exceptions, so that Ctrl-C stops every process of the demo."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SignalHandler:
 
     @contextmanager
     def defer(self) -> Iterator[None]:
-        """Defer signals while the block runs, for steps that must not be interrupted halfway."""
+        """Defer signals while the block runs."""
         self._is_deferred = True
         try:
             yield

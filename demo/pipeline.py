@@ -1,4 +1,4 @@
-"""The connector in PyAirbyte, from the sandbox into DuckDB, with PyAirbyte's output in a log file."""
+"""The connector in PyAirbyte, from the sandbox into DuckDB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ SCHEMA = "main"  # DuckDB's default schema, which queries need not name
 
 
 def isolate_pyairbyte(folder: Path) -> None:
-    """Keep PyAirbyte off the network and its files inside `folder`; call this before it is imported."""
+    """Keep PyAirbyte off the network and its files inside `folder`.
+
+    Call this before it is imported.
+    """
     loopback = "127.0.0.1,localhost"
     no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     exempt_hosts = f"{no_proxy},{loopback}" if no_proxy else loopback
@@ -63,7 +66,9 @@ class Pipeline:
             raise DemoError(f"PyAirbyte cannot be loaded ({error}); start this with: make demo") from None
 
     def connect(self, settings: dict[str, Any]) -> list[str]:
-        """Select all streams that the connector offers for these settings; return their names.
+        """Select all streams that the connector offers for these settings.
+
+        Return their names.
 
         Raises:
             DemoError: The connector rejected the settings.
@@ -79,7 +84,9 @@ class Pipeline:
         return list(source.get_selected_streams())
 
     def sync(self) -> int:
-        """Sync new rows into the file; return the number of rows that the connector emitted.
+        """Sync new rows into the file.
+
+        Return the number of rows that the connector emitted.
 
         The cache is opened for each sync, as a later run would do: the connector's state is in the file too.
 
@@ -122,7 +129,7 @@ class Pipeline:
 
 
 class _ErrorCollector(logging.Handler):
-    """A log handler that collects the connector's errors, which PyAirbyte logs but does not raise."""
+    """A log handler that collects errors, which PyAirbyte logs but does not raise."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -142,7 +149,7 @@ class _ErrorCollector(logging.Handler):
 
 @contextmanager
 def _redirect_child_stderr(log: IO[str]) -> Iterator[None]:
-    """Redirect file descriptor 2, which child processes write to regardless of `sys.stderr`."""
+    """Redirect file descriptor 2, to which child processes write."""
     saved_descriptor = os.dup(2)
     os.dup2(log.fileno(), 2)
     try:

@@ -64,7 +64,7 @@ class SandboxProcess:
         self._send_request("DELETE", "requests")
 
     def count_requests(self) -> tuple[dict[str, int], int]:
-        """Return the number of requests by endpoint since the journal was cleared, and how many were rejected."""
+        """Return the numbers of requests by endpoint, and of rejected ones."""
         counts_json = self._send_request("GET", "requests")
         counts: dict[str, int] = counts_json["counts"]
         return counts, sum(counts.values()) - sum(counts_json["ok_counts"].values())

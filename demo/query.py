@@ -1,4 +1,4 @@
-"""SQL queries on the demo's DuckDB file: `python -m demo.query "SELECT ..."`, without SQL a list of its tables."""
+"""SQL queries on the demo's DuckDB file: `python -m demo.query "SELECT ..."`."""
 
 from __future__ import annotations
 

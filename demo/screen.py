@@ -32,7 +32,7 @@ _PREVIEW_WORDS = ("name", "vendor", "merchant", "parties", "carrier", "total", "
 
 
 class Screen:
-    """Standard output, with colours and a spinner on a terminal and plain lines elsewhere.
+    """Standard output, with colours and a spinner on a terminal.
 
     Attributes:
         width: Longest line in characters.
@@ -60,7 +60,7 @@ class Screen:
             self._print_lines(wrap(text_line, self.width, indent_width, prefix_length=indent_width), style)
 
     def print_command(self, text: str, style: str = "", hanging_indent: int = 2) -> None:
-        """Print a command with SQL in double quotes, and break only the SQL, so that it can be copied."""
+        """Print a command with SQL in double quotes, and break lines in the SQL only."""
         first_line, *sql_lines = text.split("\n")
         self._print_lines(wrap(first_line, self.width, hanging_indent, prefix_length=first_line.find('"') + 1), style)
         for line in sql_lines:
@@ -80,7 +80,10 @@ class Screen:
 
     @contextmanager
     def show_step(self, title: str) -> Iterator[list[str]]:
-        """Print a step and its duration; the block appends its outcome to the list that it gets."""
+        """Print a step and its duration.
+
+        The block appends its outcome to the list that it gets.
+        """
         outcome: list[str] = []
         started = time.monotonic()
         is_live = self._console.is_terminal and not self._console.is_dumb_terminal
@@ -106,7 +109,7 @@ class Screen:
             raise
 
     def print_table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "    ") -> None:
-        """Print a table without its empty columns, each as wide as its cells or as the screen permits."""
+        """Print a table without its empty columns, as wide as the screen permits."""
         shown_columns = [index for index in range(len(titles)) if any(row[index] for row in rows)]
         lines: list[list[str]] = []
         for row in (titles, *rows):
@@ -122,7 +125,7 @@ class Screen:
 
 
 def wrap(text: str, width: int, hanging_indent: int, prefix_length: int) -> list[str]:
-    """Return a text as lines, broken at spaces after its first `prefix_length` characters."""
+    """Return a text as lines, broken at spaces behind the prefix."""
     lines: list[str] = []
     line, is_begun = text[:prefix_length], False
     for word in text[prefix_length:].split(" "):
@@ -144,7 +147,7 @@ def pluralize(number: int, noun: str) -> str:
 
 
 def build_example_table(kind: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Return titles and cells of rows of one kind of stream, with the columns most useful to a reader."""
+    """Return titles and cells of the columns most useful to a reader."""
     readers = _CELL_READERS[kind]
     cells: list[list[str]] = []
     for row in rows:
@@ -153,7 +156,7 @@ def build_example_table(kind: str, rows: Sequence[Row]) -> tuple[list[str], list
 
 
 def preview_data(data: Any, hidden_value: str = "") -> str:
-    """Return extracted data as one line, such as `vendor.name = Acme, total = 1250.00`.
+    """Return extracted data as one line, such as `name = Acme, total = 1250.00`.
 
     Args:
         data: Extracted data.
@@ -181,7 +184,7 @@ def _iter_leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _clean_text(text: str) -> str:
-    """Return the text as one line without control characters, which a terminal would run."""
+    """Return the text as one line without control characters."""
     return strip_control_characters(" ".join(text.split()))
 
 

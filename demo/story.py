@@ -1,4 +1,4 @@
-"""The course of the demo: three syncs of a sandbox whose documents change once, and their results on the screen."""
+"""The course of the demo: three syncs of a sandbox that changes once."""
 
 from __future__ import annotations
 

@@ -22,7 +22,10 @@ _EXAMPLE_PARTITIONS = {
 
 
 def get_kind(stream: str) -> str:
-    """Return the kind of a stream, such as `results` for `extracta_results`; it determines the columns."""
+    """Return the kind of a stream, such as `results` for `extracta_results`.
+
+    It determines the columns.
+    """
     return stream.rsplit("_", 1)[-1]
 
 
@@ -32,7 +35,7 @@ def get_provider(stream: str) -> str:
 
 
 def build_files_query(streams: Sequence[str]) -> str:
-    """Return SQL, formatted for printing, that counts the files of all providers by status and reason.
+    """Return SQL that counts the files of all providers by status and reason.
 
     It is standard SQL, which other warehouses run too.
     """
@@ -51,7 +54,7 @@ def build_files_query(streams: Sequence[str]) -> str:
 
 
 class Warehouse:
-    """The DuckDB file of the demo, opened for each query, since a sync needs it exclusively.
+    """The DuckDB file of the demo, opened for each query only.
 
     `since_ms` is a time in milliseconds since 1970: only rows observed from then on count.
     """

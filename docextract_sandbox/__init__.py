@@ -1,4 +1,4 @@
-"""Document-extraction APIs on localhost, for the demo, the tests and users without a key.
+"""Document-extraction APIs on localhost for demo, tests and users without a key.
 
 Each API answers as its provider documents it. Where the documentation is silent, the docstring of the
 endpoint or the switch says that its behaviour is a guess.

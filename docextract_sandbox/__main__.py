@@ -50,7 +50,7 @@ While it runs, http://127.0.0.1:8787/ lists the endpoints. Ctrl-C stops it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is interrupted. Returns 0, or 2 for arguments or a port that do not work."""
+    """Serve until interrupted. Return 0, or 2 for arguments or a port that do not work."""
     options = _build_parser().parse_args(arguments)
     try:
         switches = load_probe_switches(options.like) if options.like else Switches()

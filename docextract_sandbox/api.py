@@ -1,4 +1,4 @@
-"""The parts of a sandbox API: requests, responses, endpoints, worlds and the API itself.
+"""Requests, responses, endpoints and worlds of a sandbox API.
 
 Another API is one new folder that implements `Api`, and one line in `app.py`.
 """
@@ -55,7 +55,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One operation: its name in the journal, its path, and the handler that runs under the lock."""
+    """An operation: its name in the journal, its path and its handler."""
 
     name: str
     method: str
@@ -124,7 +124,7 @@ class ReviewableWorld(Protocol):
     """A world in which a person approves or rejects extracted data."""
 
     def review(self, document: str, status: str, data: Mapping[str, object] | None = None, /) -> None:
-        """Decide on a document under review, and replace its data if the caller passes any.
+        """Decide on a document under review, and replace its data if any is passed.
 
         Raises:
             ValueError: The document is not under review, or the status is no decision.
@@ -157,7 +157,7 @@ class Api(Protocol):
         """Add the examples of the provider's documentation, value for value."""
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
+        """Add twelve weeks of documents; later calls add a few pending ones."""
 
     def build_settings(self) -> JsonObject:
         """Return the connector's settings for this API, without base URL and credentials."""

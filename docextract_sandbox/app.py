@@ -100,7 +100,7 @@ class Sandbox:
 
     @property
     def spacing(self) -> float:
-        """Return the least seconds between two requests to one result endpoint of Extracta."""
+        """Return the least seconds between requests to one result endpoint of Extracta."""
         return self._context.spacing
 
     @spacing.setter
@@ -117,7 +117,10 @@ class Sandbox:
         return {api.name: url.rstrip("/") + api.base_path for api in self.apis}
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of mostly finished documents; later calls add a few pending ones."""
+        """Add twelve weeks of mostly finished documents.
+
+        Later calls add a few pending ones.
+        """
         with self._context.hold_lock():
             for api in self.apis:
                 api.fill_demo()

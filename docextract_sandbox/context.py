@@ -1,4 +1,4 @@
-"""The objects that the worlds of one sandbox share: clock, lock, switches, journal, faults, random generator."""
+"""Shared state of a sandbox: clock, lock, switches, journal, faults, generator."""
 
 import hashlib
 import threading
@@ -38,7 +38,10 @@ class SandboxContext:
     """
 
     def __init__(self, clock: Clock, switches: Switches, spacing: float, random_seed: int) -> None:
-        """Create the journal, the faults and the generators; `random_seed` seeds all of these."""
+        """Create the journal, the faults and the generators.
+
+        `random_seed` seeds all of these.
+        """
         self.clock = clock
         self.switches = switches
         self.spacing = spacing
@@ -54,7 +57,10 @@ class SandboxContext:
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """Hold the lock on the worlds while the block runs; the same thread may take it again inside."""
+        """Hold the lock on the worlds while the block runs.
+
+        The same thread may take it again inside.
+        """
         with self._lock:
             self._lock_depth += 1
             try:
@@ -66,7 +72,7 @@ class SandboxContext:
                 self._lock_depth -= 1
 
     def make_random(self, api_name: str) -> Random:
-        """Return a generator for one API, whose draws do not change the documents of the others."""
+        """Return a generator whose draws do not change the documents of other APIs."""
         return Random(f"{self._random_seed}/{api_name}")
 
     def timestamp(self) -> float:
@@ -94,7 +100,7 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def format_iso(milliseconds: int) -> str:
-    """Return milliseconds since 1970 as ISO 8601 in UTC, such as `2026-11-20T09:00:00.000Z`."""
+    """Return milliseconds since 1970 in the form `2026-11-20T09:00:00.000Z`."""
     return to_datetime(milliseconds / 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

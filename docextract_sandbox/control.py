@@ -1,4 +1,4 @@
-"""Control endpoints under /_sandbox, with which other processes inspect and change the sandbox.
+"""Control endpoints under /_sandbox that inspect and change the sandbox.
 
 They need no credentials and are not recorded in the journal.
 """
@@ -46,7 +46,7 @@ class ControlledSandbox(Protocol):
 
 
 def list_control_endpoints(sandbox: ControlledSandbox) -> Sequence[Endpoint]:
-    """Return the control endpoints, and the endpoint `/` that lists every API and control endpoint."""
+    """Return the control endpoints, and the endpoint `/` that lists all endpoints."""
     handlers = _ControlHandlers(sandbox)
     operations: list[tuple[str, str, Callable[[ApiRequest], JsonObject]]] = [
         ("GET", "/", handlers.get_overview),
@@ -189,7 +189,10 @@ class _ControlHandlers:
         return {"now": self._format_now()}
 
     def edit(self, request: ApiRequest) -> JsonObject:
-        """Replace extracted data; `batch_id` is needed only where documents belong to batches."""
+        """Replace extracted data.
+
+        `batch_id` is needed only where documents belong to batches.
+        """
         batch_id, document, data = (
             request.get_text("batch_id"),
             request.get_text("document"),

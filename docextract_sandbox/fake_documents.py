@@ -1,4 +1,4 @@
-"""Invented business documents from a seeded generator, as an extraction template would read them."""
+"""Invented business documents, as an extraction template would read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -129,7 +129,10 @@ TEMPLATE_FIELDS: Mapping[str, Sequence[JsonObject]] = {
 
 
 class FakeDocuments:
-    """A source of invented documents; the same seed and the same calls give the same documents."""
+    """A source of invented documents.
+
+    The same seed and the same calls give the same documents.
+    """
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""
@@ -140,7 +143,7 @@ class FakeDocuments:
         return round(self._random.uniform(15, 90), 1)
 
     def draw_outcome(self, file_name: str) -> FileOutcome:
-        """Return the outcome of a file: a few fail, and those of an unsupported type always do."""
+        """Return the outcome of a file: a few fail, and all of an unsupported type."""
         extension = file_name.rpartition(".")[2].lower()
         if extension not in _FILE_EXTENSIONS:
             return FileOutcome(f"Unsupported file type: {extension}", 1)
@@ -148,7 +151,7 @@ class FakeDocuments:
         return FileOutcome(error, self._random.randint(1, 4))
 
     def draw_classification(self, type_names: Sequence[str], file_name: str) -> JsonObject:
-        """Return a classification: the type that the file's name holds, else a random type or `other`."""
+        """Return the type that the file's name holds, else a random type or `other`."""
         hinted_type = next((type_name for type_name in type_names if type_name in file_name.lower()), None)
         random_type = (
             "other" if not type_names or self._random.random() < _OTHER_TYPE_RATE else self._random.choice(type_names)

@@ -1,4 +1,4 @@
-"""Faults: errors injected into responses, for a number of calls or a share of them."""
+"""Faults: errors injected into the responses to all or some calls."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -180,7 +180,10 @@ class Faults:
     """The active faults, of which the first that matches a call applies to it."""
 
     def __init__(self, random: Random) -> None:
-        """Start without faults; `random` decides which share of the calls a fault applies to."""
+        """Start without faults.
+
+        `random` decides which share of the calls a fault applies to.
+        """
         self.random = random
         self._active_faults: list[_ActiveFault] = []
         self._lock = threading.Lock()
@@ -196,7 +199,7 @@ class Faults:
             self._active_faults.clear()
 
     def describe(self) -> list[dict[str, object]]:
-        """Return the faults in the order they are tried, and how many calls each has `met`."""
+        """Return the faults in their order, and the number of calls each has `met`."""
         with self._lock:
             return [
                 {**asdict(active_fault.fault), "met": active_fault.match_count} for active_fault in self._active_faults
@@ -214,7 +217,7 @@ class Faults:
             self.clear()
 
     def match_call(self, endpoint: str, request_parts: Mapping[str, object]) -> Fault | None:
-        """Return the fault that applies to a call, or None, and count the call against its `times`."""
+        """Return the fault that applies to a call, or None, and count the call."""
         with self._lock:
             for active_fault in self._active_faults:
                 fault = active_fault.fault

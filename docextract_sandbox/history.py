@@ -1,4 +1,4 @@
-"""The demo's history: twelve weeks of arrival times, confidences, failures and processing times.
+"""The demo's history: twelve weeks of arrivals, confidences and failures.
 
 Everything is drawn from the generator that the caller passes: the same seed gives the same weeks.
 """
@@ -50,7 +50,7 @@ class OfficeHistory:
         return [self._now - timedelta(days=age_in_days) for age_in_days in ages_in_days]
 
     def draw_failure(self, week: int, reasons: Sequence[str]) -> str | None:
-        """Return the reason for which a document of that week fails, or None for most documents."""
+        """Return the reason for which a document of a week fails; None for most."""
         failure_rate = _BAD_SCAN_RATES.get(week, _FAILURE_RATE)
         return self._random.choice(reasons) if self._random.random() < failure_rate else None
 

@@ -1,4 +1,4 @@
-"""Generators of identifiers in each API's format, drawn from a seeded generator so that runs repeat."""
+"""Identifiers in each API's format, drawn from a seeded generator."""
 
 import uuid
 from datetime import datetime
@@ -11,7 +11,7 @@ _PUSH_RANDOM_LENGTH = 12
 
 
 def make_push_id(milliseconds: int, random: Random) -> str:
-    """Return an id such as `-OPXQuIrkHuA2QZkY-44`, a Firebase push id: 8 characters encode its time."""
+    """Return a Firebase push id such as `-OPXQuIrkHuA2QZkY-44`, with its time."""
     time_prefix = ""
     for _ in range(_PUSH_TIME_LENGTH):
         milliseconds, digit = divmod(milliseconds, len(PUSH_ALPHABET))
@@ -20,7 +20,7 @@ def make_push_id(milliseconds: int, random: Random) -> str:
 
 
 def make_extracta_batch_id(random: Random) -> str:
-    """Return 25 letters and digits without a time, such as `8pMpPs6SMPBpcnnznoaRz8bsj`."""
+    """Return 25 letters and digits, such as `8pMpPs6SMPBpcnnznoaRz8bsj`."""
     return "".join(random.choices(ascii_letters + digits, k=25))
 
 

@@ -1,4 +1,4 @@
-"""The journal of API requests, with which tests prove which requests a client makes and which it does not."""
+"""The journal of API requests, which shows tests what a client requests."""
 
 import threading
 from collections import Counter
@@ -27,7 +27,7 @@ class JournalEntry:
 
 
 class Journal:
-    """The API requests since the start or the last `clear()`, in the order of the responses."""
+    """The requests since the last `clear()`, in the order of the responses."""
 
     def __init__(self) -> None:
         """Start without entries."""
@@ -49,11 +49,14 @@ class Journal:
             return self._max_in_flight
 
     def count_requests(self, ok_only: bool = False) -> dict[str, int]:
-        """Return the number of requests per endpoint; `ok_only` leaves out 4xx, 5xx and broken connections."""
+        """Return the number of requests per endpoint.
+
+        `ok_only` leaves out 4xx, 5xx and broken connections.
+        """
         return dict(Counter(entry.endpoint for entry in self.entries if not ok_only or 0 < entry.status < 400))
 
     def measure_arrival_gaps(self, endpoint: str) -> list[float]:
-        """Return the seconds between consecutive arrivals at one endpoint, rejected requests included."""
+        """Return the seconds between consecutive arrivals at one endpoint."""
         arrivals = sorted(entry.arrived_at for entry in self.entries if entry.endpoint == endpoint)
         return [later - earlier for earlier, later in pairwise(arrivals)]
 

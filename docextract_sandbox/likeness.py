@@ -1,4 +1,4 @@
-"""Switches from a probe's report, with which the sandbox behaves like the probed account."""
+"""Switches from a probe's report, to imitate the probed account."""
 
 from __future__ import annotations
 

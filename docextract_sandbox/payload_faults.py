@@ -11,7 +11,7 @@ _CORRUPTION_RATES = (1 / 100, 1 / 30, 1 / 8)
 
 
 def corrupt_payload(body: object, fault_kind: FaultKind, opaque_keys: frozenset[str], random: Random) -> object:
-    """Return a copy of a response body with at least one fault, if it has any value to change.
+    """Return a copy of a response body with at least one changed value, if it has any.
 
     Extracted data and the ids of maps stay unchanged: there, every type, null and key is valid, so that a client
     cannot recognize the fault.
@@ -67,6 +67,9 @@ class _PayloadCorruptor:
 
 
 def _is_same_type(first: object, second: object) -> bool:
-    """Return whether two values have the same JSON type; integers and floats are both numbers."""
+    """Return whether two values have the same JSON type.
+
+    Integers and floats are both numbers.
+    """
     is_number_flags = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (first, second)]
     return all(is_number_flags) or type(first) is type(second)

@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve the sandbox while the block runs, and yield its address, `http://127.0.0.1:PORT`.
+    """Serve the sandbox while the block runs, and yield its address.
 
     Args:
         sandbox: The sandbox to serve.

@@ -1,4 +1,4 @@
-"""Switches: variants of behaviour where the documentation is silent or public clients disagree."""
+"""Switches between variants of behaviour that the documentation leaves open."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

@@ -23,7 +23,9 @@ _REDIRECT_BASE_URL = "https://elsewhere.example.invalid/"
 
 
 def apply_transport_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
-    """Return the response that is sent in place of a good one; its status is 0 where nothing is sent.
+    """Return the response that is sent in place of a good one.
+
+    Its status is 0 where nothing is sent.
 
     Args:
         request: The request, whose path a redirect keeps.
@@ -109,7 +111,7 @@ def _add_fault_headers(response: Response, fault: Fault, now: datetime) -> Respo
 
 
 class _AbortedResponse(Response):
-    """A response that sends half of its body, if it has one, and then breaks the connection."""
+    """A response that breaks the connection after half of its body."""
 
     def __init__(self, body: bytes, status: int) -> None:
         super().__init__(body, status, media_type=_JSON_TYPE)
@@ -136,7 +138,7 @@ class _DelayedResponse(Response):
 
 
 async def _stream_slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    """Yield a body in at most a hundred chunks: a large body in single bytes would keep the sandbox busy."""
+    """Yield a body in at most a hundred chunks, over some seconds."""
     chunk_size = -(-len(body) // 100) or 1
     for offset in range(0, len(body), chunk_size):
         await asyncio.sleep(seconds * chunk_size / len(body))

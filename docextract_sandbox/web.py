@@ -1,4 +1,4 @@
-"""A Starlette application that serves endpoints: it parses requests, holds the lock and writes the journal."""
+"""A Starlette application that serves the endpoints."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ def build_application(
     control_endpoints: Sequence[Endpoint],
     latency: float,
 ) -> Starlette:
-    """Return an application with the APIs under their base paths, and the control endpoints.
+    """Return an application with all APIs and the control endpoints.
 
     Control endpoints respond without latency and are not recorded in the journal.
 

@@ -1,4 +1,4 @@
-"""Sync documents incrementally into DuckDB or PostgreSQL, and print the results of a few queries.
+"""Sync documents incrementally into DuckDB or PostgreSQL, and run a few queries.
 
     pip install . 'airbyte>=0.69,<1'
     python examples/to_duckdb_or_postgres.py documents.duckdb --config config.json
@@ -133,7 +133,10 @@ def sync(settings: Mapping[str, Any], cache: CacheBase) -> dict[str, str]:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the database's message without the SQL; the connector's own errors are in the log above."""
+    """Return the database's message without the SQL.
+
+    The connector's own errors are in the log above.
+    """
     if isinstance(error, PyAirbyteError):
         return f"{error.get_message()} See the log above".replace("..", ".")
     database_message = re.search(r"\(\w*(?:duckdb|psycopg2)[\w.]*\) (.+)", str(error))
@@ -163,7 +166,7 @@ def print_queries(cache: CacheBase) -> None:
 
 
 def open_warehouse(target: str) -> CacheBase:
-    """Return PyAirbyte's cache for a PostgreSQL database by its URL, or for a DuckDB file by its path."""
+    """Return a cache for a PostgreSQL database or a DuckDB file."""
     if "://" not in target:
         cache = JsonDuckDBCache(db_path=Path(target))
         # PyAirbyte runs many queries on small tables, which take twice as long with more than one thread.
@@ -191,7 +194,7 @@ def open_warehouse(target: str) -> CacheBase:
 
 
 class _JsonLoadingMixin:
-    """A loader of files into a new table, which PyAirbyte merges into the table of the stream.
+    """A loader of files into a new table, which PyAirbyte merges.
 
     Attributes:
         number_type: Type of number columns. PyAirbyte's DECIMAL(38, 9) cannot hold 1e30.
@@ -216,7 +219,10 @@ class _JsonLoadingMixin:
         return table_name
 
     def _delete_superseded_rows(self, table_name: str) -> None:
-        """Delete the older versions of a row that changed during the read; PyAirbyte would insert all of them."""
+        """Delete the older versions of a row that changed during the read.
+
+        PyAirbyte would insert all of them.
+        """
         table = self._fully_qualified(table_name)
         self._execute_sql(
             f"DELETE FROM {table} AS earlier USING {table} AS later "
@@ -224,7 +230,7 @@ class _JsonLoadingMixin:
         )
 
     def _widen_changed_columns(self, table: str, loaded_table: str) -> None:
-        """Change columns whose type has changed to one that holds both: a wider number, or text.
+        """Change columns of changed type to a wider number, or to text.
 
         PyAirbyte adds new columns but changes none, so a number that becomes text would fail every later load.
         """
@@ -247,7 +253,7 @@ class _JsonLoadingMixin:
         self._invalidate_table_cache(table)
 
     def _add_column_to_table(self, table: Table, column_name: str, column_type: TypeEngine[Any]) -> None:
-        """Add a column with a quoted name, since a field may have the name of an SQL keyword."""
+        """Add a column with a quoted name: a field may be called like an SQL keyword."""
         self._execute_sql(f'ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN "{column_name}" {column_type}')
 
 
@@ -273,7 +279,10 @@ def _measure_longest_line(file: Path) -> int:
 
 
 class _PostgresJsonProcessor(_JsonLoadingMixin, PostgresSqlProcessor):
-    """A loader in which PostgreSQL parses the JSON; pandas, PyAirbyte's way, reads '007' as 7 and rounds fractions."""
+    """A loader in which PostgreSQL parses the JSON.
+
+    Pandas, PyAirbyte's way, reads '007' as 7 and rounds fractions.
+    """
 
     number_type = NUMERIC()
 
@@ -312,7 +321,7 @@ class JsonDuckDBCache(DuckDBCache):
 
 
 class JsonPostgresCache(PostgresCache):
-    """A PostgreSQL cache that takes a whole URL, with sslmode and other parameters of a server."""
+    """A PostgreSQL cache that takes a whole URL, with parameters such as sslmode."""
 
     _sql_processor_class = _PostgresJsonProcessor
     url: SecretString

@@ -58,7 +58,7 @@ class SyncReader:
         self.messages = self.read(source, logger, config)
 
     def read(self, source: SourceDocextract, logger: logging.Logger, config: dict[str, Any]) -> Iterator[None]:
-        """Sort messages: rows by stream, states into dlt's state, which dlt stores together with the rows."""
+        """Sort messages: rows by stream, states into dlt's state."""
         states = dlt.current.source_state().setdefault("states", {})
         catalog = ConfiguredAirbyteCatalog(
             [
@@ -86,7 +86,7 @@ class SyncReader:
             yield self.rows_by_stream.pop(stream.name, [])
 
     def build_resource(self, stream: AirbyteStream) -> Any:
-        """Return one stream as a dlt resource, with the types of its schema and with JSON kept as JSON."""
+        """Return one stream as a dlt resource, with the types of its schema."""
         columns = {
             name: {"data_type": get_data_type(schema)} for name, schema in stream.json_schema["properties"].items()
         }
@@ -102,7 +102,10 @@ def get_data_type(schema: dict[str, Any]) -> str:
 
 
 def create_pipeline(target: str, folder: str | None = None) -> dlt.Pipeline:
-    """Return a pipeline into a database or a folder; dlt keeps its files in `folder` or the home directory."""
+    """Return a pipeline into a database or a folder.
+
+    Dlt keeps its files in `folder` or the home directory.
+    """
     kind = target.split(":", 1)[0]
     if kind == "file":
         destination = dlt.destinations.filesystem(target)

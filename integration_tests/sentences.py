@@ -9,8 +9,8 @@ from pathlib import Path
 PLACEHOLDER = "…"
 
 _MESSAGE_CALLS = {
-    "ConfigError", "ConnectorError", "CredentialsError", "QuotaError", "RequestRejected", "RetryableError", "SyncStopped",
-    "TransientError", "UnreadableResponse", "ValueError", "once", "warn", "warning",
+    "ConfigError", "ConnectorError", "CredentialsError", "QuotaError", "RequestRejected", "RetryableError",
+    "SyncStopped", "TransientError", "UnreadableResponse", "ValueError", "once", "warn", "warning",
 }  # fmt: skip
 _MESSAGE_VARIABLES = {"abort_reason", "error_text", "message", "sentence", "_CONNECTION_FAILED", "_FIXES"}
 """What is given one of these names is told later."""

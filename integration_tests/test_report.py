@@ -94,7 +94,7 @@ def test_a_warehouse_without_documents_has_a_page_that_says_so(tmp_path: Path) -
 
     assert html.count("No data yet.") == 5
     for expected_text in (
-        "No document waits for a review.",
+        "No document is under review.",
         "No document has a value below 0.7.",
         "Nothing is stuck.",
         "No value was edited.",

@@ -1,5 +1,8 @@
-"""An HTML report and a spreadsheet export of a warehouse that this connector fills."""
+"""An HTML report and a spreadsheet export of a warehouse."""
 
 
 class ReportError(Exception):
-    """A report or a spreadsheet that cannot be written; the message is a sentence for the user."""
+    """A report or a spreadsheet that cannot be written.
+
+    The message is a sentence for the user.
+    """

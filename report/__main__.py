@@ -23,7 +23,10 @@ _MAX_MESSAGE_LENGTH = 1_000  # characters
 
 
 def main() -> int:
-    """Write the report of a DuckDB file or a PostgreSQL database; return the exit code."""
+    """Write the report of a DuckDB file or a PostgreSQL database.
+
+    Return the exit code.
+    """
     options = _build_parser().parse_args()
     try:
         write_page(run_recipes(options.warehouse, options.schema), get_display_name(options.warehouse), options.page)

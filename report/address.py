@@ -1,4 +1,4 @@
-"""Addresses of warehouses: paths of DuckDB files and URLs of databases, whose passwords no message repeats."""
+"""Addresses of warehouses: paths of DuckDB files and URLs of databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECRET_PARAMETERS = ("password", "passfile", "sslpassword")
 
 
 def parse_address(location: str) -> URL | Path:
-    """Return the URL of a PostgreSQL database in any form that SQLAlchemy accepts, or the path of a DuckDB file.
+    """Return the URL of a PostgreSQL database, or the path of a DuckDB file.
 
     Raises:
         ReportError: It is neither. The message repeats a path only, since a mistyped URL may hold a password.
@@ -78,7 +78,7 @@ class RedactingParser(argparse.ArgumentParser):
         return super().parse_args(self._raw_arguments, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with the message, in which every argument that may be a URL is replaced by "…"."""
+        """Exit with the message, without arguments that may be URLs."""
         for argument in sorted(self._raw_arguments, key=len, reverse=True):
             if any(character in argument for character in "@=:"):
                 message = message.replace(repr(argument), "'…'").replace(argument, "…")

@@ -228,7 +228,7 @@ def _draw_failures(rows: Sequence[Row]) -> Drawing | None:
 
 
 def _draw_confidence(rows: Sequence[Row]) -> Drawing | None:
-    """Draw the fields whose confidence changes most, which a table of dozens of fields would hide."""
+    """Draw the fields whose confidence changes most."""
     rows_by_label = _group_by_label(
         _filter_recent(rows), lambda row: f"{_clean_label(row['field']).strip('/')} · {_make_template_label(row)}"
     )
@@ -405,7 +405,7 @@ _PLOT_DEFINITIONS = (
 def _draw_lines(
     points: Sequence[Row], legend: Sequence[LegendEntry], y_axis: alt.Y, tooltip: Sequence[alt.Tooltip]
 ) -> alt.LayerChart:
-    """Draw straight lines between the weeks, since a curve would show values that were not measured."""
+    """Draw straight lines: a curve would show values that were not measured."""
     shapes = {symbol: shape for _, shape, symbol in _LINE_STYLES}
     base_chart = alt.Chart(_build_data(_insert_gaps(points))).encode(
         x=_build_week_axis(_list_weeks(points)), y=y_axis, color=_build_colour("label:N", legend)
@@ -443,7 +443,7 @@ def _group_by_label(rows: Iterable[Row], get_label: Callable[[Row], str]) -> dic
 
 
 def _measure_change(label_rows: Sequence[Row]) -> float:
-    """Return the difference between the mean confidences of the first and the last third of the weeks."""
+    """Return the change of the mean confidence from the first to the last third."""
     third_size = max(1, len(label_rows) // 3)
     return abs(_average_confidence(label_rows[-third_size:]) - _average_confidence(label_rows[:third_size]))
 
@@ -470,7 +470,7 @@ def get_provider_name(provider: str) -> str:
 
 
 def _make_template_label(row: Row) -> str:
-    """Return the label of a template, with the provider first: narrow charts cut the end off."""
+    """Return a template's label, provider first: narrow charts cut the end off."""
     return f"{get_provider_name(row['provider'])} · {_clean_label(row['template'])}"
 
 
@@ -480,7 +480,7 @@ def _clean_label(text: str) -> str:
 
 
 def _format_week(row: Row) -> str:
-    """Return the Monday as text, since a time would be another day in another time zone."""
+    """Return the Monday as text: a time would depend on the reader's time zone."""
     week: date = row["week"]
     return f"{week:%Y-%m-%d}"
 
@@ -507,7 +507,7 @@ def _to_json_row(row: Row) -> Row:
 
 
 def _to_json_value(value: Any) -> Any:
-    """Return a value that JSON can hold: None for NaN and infinity, a float for a Decimal."""
+    """Return a JSON value: None for NaN and infinity, a float for a Decimal."""
     number = float(value) if isinstance(value, Decimal) else value
     return None if isinstance(number, float) and not math.isfinite(number) else number
 
@@ -519,6 +519,9 @@ def _build_week_axis(weeks: Sequence[str], scale: Mapping[str, Any] | None = Non
 
 
 def _build_colour(shorthand: str, legend: Sequence[LegendEntry]) -> alt.Color:
-    """Return a colour encoding without Vega's legend; the page's own legend wraps on narrow screens."""
+    """Return a colour encoding without Vega's legend.
+
+    The page's own legend wraps on narrow screens.
+    """
     scale = alt.Scale(domain=[key.label for key in legend], range=[key.colour for key in legend])
     return alt.Color(shorthand, scale=scale, legend=None)

@@ -1,4 +1,4 @@
-"""Writer of .xlsx files that keeps types: a number stays a number, and text stays text."""
+"""Writer of .xlsx files in which numbers stay numbers and text stays text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _MAX_COLUMN_WIDTH = 60  # characters
 
 
 def write_workbook(target: Path, sheets: Sequence[Sheet]) -> None:
-    """Write a contents sheet with hyperlinks, then the sheets; or leave the file as it was.
+    """Write a contents sheet with hyperlinks, then the sheets.
+
+    Or leave the file as it was.
 
     The first row of each sheet is its header. Text that is too long for a cell is cut and ends in an ellipsis.
 
@@ -57,7 +59,7 @@ def write_workbook(target: Path, sheets: Sequence[Sheet]) -> None:
 
 
 def _write_contents_sheet(worksheet: Worksheet, sheets_by_name: dict[str, Sheet], bold: Format) -> None:
-    """List all sheets with their full names, which Excel's limit may have shortened on the tabs."""
+    """List all sheets with their full names, which may be shortened on the tabs."""
     for column, (title, width) in enumerate({"Sheet": 34, "Document type": 34, "List": 44, "Rows": 8}.items()):
         worksheet.set_column(column, column, width)
         worksheet.write_string(0, column, title, bold)

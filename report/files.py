@@ -13,7 +13,9 @@ from .text import to_one_line
 
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
-    """Yield a path to write to, which replaces `target` at the end; after an error `target` is as it was.
+    """Yield a path to write to, which replaces `target` at the end.
+
+    After an error `target` is as it was.
 
     Raises:
         ReportError: The file cannot be written there.

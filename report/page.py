@@ -1,4 +1,4 @@
-"""The report as one HTML page that loads nothing from the network or from other files."""
+"""The report as one HTML page that loads no other file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _filter_low_confidence(recipe_results: RecipeResults) -> list[Row]:
 
 
 def _drop_redundant_edits(edits: Sequence[Row]) -> list[Row]:
-    """Return the edits without "delivered again" for documents whose changed values are known."""
+    """Return the edits without "delivered again" where changed values are known."""
     explained_edits = {(row["provider"], row["id"]) for row in edits if row["path"] is not None}
     return [row for row in edits if row["path"] is not None or (row["provider"], row["id"]) not in explained_edits]
 

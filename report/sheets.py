@@ -1,4 +1,4 @@
-"""Sheets of one batch: a row for each document, a column for each field, a sheet for each longer list."""
+"""Sheets of one batch: a row per document, a column per field."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Sheet:
 
 
 def make_sheets(files: Sequence[Row], results: Sequence[Row], wrapper_format: WrapperFormat) -> list[Sheet]:
-    """Return the files with their statuses, then a sheet for each document type, each followed by its lists.
+    """Return the sheet of files, then one for each document type and each list.
 
     Args:
         files: Rows of the files stream.
@@ -174,7 +174,7 @@ class _DocumentFlattener:
                 self._flatten_list(table, path)
 
     def _add_value_meta(self, values: Sequence[Json], path: FieldPath) -> None:
-        """Add the units and confidence signals of wrappers, in the order of the values: `$, €`."""
+        """Add the units and confidence signals of wrappers, such as `$, €`."""
         value_metas = [self._read_meta(value) for value in values]
         for meta_name in ("unit", "signal"):
             meta_values = [getattr(value_meta, meta_name) if value_meta else None for value_meta in value_metas]
@@ -190,7 +190,10 @@ class _DocumentFlattener:
         return value[VALUE_KEY] if isinstance(value, dict) and self.wrapper_format.is_wrapper(value) else value
 
     def _transpose_columns(self, value: Json) -> list[ObjectMembers] | None:
-        """Return the rows of a table that the provider returns column by column; None for any other value."""
+        """Return the rows of a table that the provider returns column by column.
+
+        None for any other value.
+        """
         name_key, values_key = self.wrapper_format.column_keys
         if not isinstance(value, list) or not value or not name_key:
             return None
@@ -228,7 +231,7 @@ def _format_cell(value: Cell) -> str:
 
 
 def build_sheet_names(sheets: Sequence[Sheet]) -> Iterator[str]:
-    r"""Yield unique names that Excel accepts for sheets: at most 31 UTF-16 units, without `[]:*?/\`.
+    r"""Yield unique sheet names that Excel accepts: 31 UTF-16 units, no `[]:*?/\`.
 
     The document type is shortened before the name of the list's field, since a large batch has hundreds of lists
     and few types.

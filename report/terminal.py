@@ -8,11 +8,11 @@ from .text import to_one_line
 
 
 def strip_control_characters(text: str) -> str:
-    """Return text without control characters and escape sequences, but with its line ends."""
+    """Return text without control characters, but with its line ends."""
     return "".join(character for character in text if character.isprintable() or character == "\n")
 
 
 def print_safely(text: str, stream: TextIO) -> None:
-    """Print one line without control characters, with `?` for characters outside the stream's encoding."""
+    """Print one line, without characters that the terminal would run or cannot show."""
     encoding = stream.encoding or "utf-8"
     print(to_one_line(text).encode(encoding, "replace").decode(encoding), file=stream)

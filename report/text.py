@@ -1,4 +1,4 @@
-"""Functions that make third-party text safe for terminals, labels and formats with a length limit."""
+"""Third-party text made safe for terminals, labels and length limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _REPLACEMENT = "\ufffd"
 
 
 def to_one_line(text: str) -> str:
-    """Return the text as one line without control characters, escape sequences and invisible characters.
+    """Return the text as one line without control and invisible characters.
 
     Names of files, types and templates come from third parties. A terminal runs an escape sequence, and Vega's
     expressions end at a line separator (U+2028), so neither may reach them.
@@ -24,7 +24,7 @@ def count_utf16_units(text: str) -> int:
 
 
 def truncate(text: str, max_units: int) -> str:
-    """Return at most `max_units` UTF-16 units of the text, with an ellipsis where it was cut."""
+    """Return at most `max_units` UTF-16 units, with an ellipsis if the text is cut."""
     if count_utf16_units(text) <= max_units:
         return text
     units = text.encode("utf-16-le", "surrogatepass")[: 2 * (max_units - 1)]
@@ -33,7 +33,7 @@ def truncate(text: str, max_units: int) -> str:
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """Return the text with U+FFFD for each lone surrogate, which JSON can hold but UTF-8 cannot."""
+    """Return the text with U+FFFD for lone surrogates, which UTF-8 cannot hold."""
     if text.isascii():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(character) == "Cs" else character for character in text)

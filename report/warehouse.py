@@ -1,4 +1,4 @@
-"""Read-only access to a warehouse, a DuckDB file or a PostgreSQL database, and the recipes that query it."""
+"""Read-only access to a warehouse, and the recipes that query it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load_recipes() -> dict[str, str]:
 
 
 def read_thresholds() -> dict[str, str]:
-    """Return the thresholds of the recipes by name, from the `settings` in their first lines."""
+    """Return the thresholds in the recipes' `settings` by name."""
     limits: dict[str, str] = {}
     for name in _THRESHOLD_RECIPES:
         [settings] = _SETTINGS_CLAUSE.findall(load_recipes()[name])

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summarize_sheets(sheets: Sequence[Sheet]) -> str:
-    """Return the first sheets with their numbers of rows, and the number of further sheets."""
+    """Return the first sheets with their sizes, and the number of further sheets."""
     shown_sheets = ", ".join(f"{sheet.name} ({len(sheet.rows)})" for sheet in sheets[:_MAX_SUMMARY_SHEETS])
     hidden_count = len(sheets) - _MAX_SUMMARY_SHEETS
     return f"{shown_sheets} and {hidden_count} more sheets" if hidden_count > 0 else shown_sheets
@@ -84,7 +84,7 @@ def build_batch_sheets(connection: Connection, provider: str, batch_name: str) -
 
 
 def _parse_json(value: Any) -> Any:
-    """Return a JSON column's value, which DuckDB returns as text and PostgreSQL parsed."""
+    """Return a JSON column's value, which DuckDB returns as text."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -98,7 +98,7 @@ def _describe_choices(batch_name: str, ids: Sequence[str]) -> str:
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line in which ids may begin with a hyphen, as those of Extracta.ai do."""
+    """Parse a command line in which ids may begin with a hyphen."""
     hyphen_ids = [
         argument
         for argument in arguments

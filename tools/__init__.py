@@ -1,1 +1,1 @@
-"""Tools for maintainers: releases (`python -m tools.release --help`) and the documentation's site."""
+"""Tools for maintainers: releases and the documentation's site."""

@@ -1,4 +1,4 @@
-"""Release tool: `python -m tools.release check`, `notes`, `home`, `version` and `changelog`.
+"""Release tool: `python -m tools.release --help`.
 
 The version is defined in `source_docextract/version.py`. Airbyte requires it in metadata.yaml and the Dockerfile too,
 and `version` writes it there.
@@ -42,7 +42,7 @@ def read_version(root: Path = ROOT) -> str:
 
 
 def write_version(new_version: str, root: Path = ROOT) -> None:
-    """Write a new version to every file that holds it, and move the changelog's unreleased entries to it.
+    """Write a new version to every file that holds it, and to the changelog.
 
     Raises:
         ReleaseError: The version does not consist of three numbers.
@@ -108,7 +108,7 @@ def find_problems(tag: str = "", root: Path = ROOT) -> Iterator[str]:
 
 
 def is_entry_missing(base: str, root: Path = ROOT) -> bool:
-    """Return whether the connector has changed since a commit without a new line in the changelog."""
+    """Return whether the connector has changed without a line in the changelog."""
     changed_files = _run_git(root, "diff", "--name-only", f"{base}...HEAD").splitlines()
     if not any(name.startswith("source_docextract/") for name in changed_files):
         return False

@@ -1,4 +1,4 @@
-"""MkDocs hooks of the documentation's site: pages from outside docs/, and hyperlinks that work on the site.
+"""MkDocs hooks of the site: pages from outside docs/, and hyperlinks.
 
 The pages in docs/ link to files of the repository. On the site the README, the recipes and some other files are pages,
 and files of code are named without a hyperlink, since only release.cfg holds the repository's address.
@@ -36,7 +36,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return a page of docs/ with the hyperlinks of the site; other pages have them already."""
+    """Return a page of docs/ with the hyperlinks of the site.
+
+    Other pages have them already.
+    """
     return markdown if page.file.src_uri in PAGES.values() else fit_links(markdown, "docs")
 
 

@@ -1,4 +1,4 @@
-"""The same sync with dlt's rest_api source, extraction only: `python dlt_pipeline.py SETTINGS FOLDER`.
+"""The same sync with dlt: `python dlt_pipeline.py SETTINGS FOLDER`.
 
 The documents are a dependent resource of the batches and are read in parallel (`parallelized`), with EXTRACT__WORKERS
 workers. Pages are requested by number until `has_next` is false.

@@ -1,4 +1,4 @@
-"""The least cost of the same requests: a plain loop with requests and orjson, without any state.
+"""The least cost of the same requests: a plain loop, without any state.
 
     python floor.py SETTINGS [--threads N] [--silent]
 

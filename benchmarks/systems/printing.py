@@ -1,4 +1,4 @@
-"""The cost of printing records alone: `python printing.py OUTPUT STREAM ... [--cdk]`.
+"""The cost of printing alone: `python printing.py OUTPUT STREAM ... [--cdk]`.
 
 It reads the output of a sync in chunks and prints the records of the given streams again, as floor.py does, or with
 --cdk as the CDK's entrypoint does. Its last line on standard error is the CPU time of the printing in seconds.

@@ -1,4 +1,4 @@
-"""The same sync as a tap of Meltano's Singer SDK: `python singer_tap.py --config SETTINGS [--state STATE]`.
+"""The same sync as a Singer tap: `python singer_tap.py --config SETTINGS`.
 
 A batch is a partition, and the SDK reads partitions one after the other. With MSGSPEC in the environment the SDK's
 msgspec writer writes the messages. With TUNED this module also parses the pages, instead of the SDK.

@@ -1,4 +1,4 @@
-"""Atlas's Bulk service as an API of the sandbox, with its example and its demo documents."""
+"""Atlas's Bulk service as an API of the sandbox, with example and demo."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -58,7 +58,7 @@ class AtlasApi:
         self.world.submit([NewDocument("1", 0, _SEED_FILE_DATA)], batch_id=SEED_BATCH_ID, submitted_at=submitted_at)
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of batches, one of several pages, and one half extracted that later calls extend."""
+        """Add twelve weeks of batches; later calls extend one half-extracted batch."""
         if self._growing_batch_id is not None:
             number = len(self.world.get_batch(self._growing_batch_id).documents)
             new_documents = [self._make_document(number + step, _PENDING_SECONDS) for step in (1, 2, 3)]

@@ -45,7 +45,10 @@ def submit_weekly_batches(world: AtlasWorld, fake_identities: FakeIdentities, ra
 
 
 def _make_invoice(random: Random, issued_at: datetime) -> JsonObject:
-    """Return an invoice's data; INVOICE is a documented kind, but no page shows its fields: these are guesses."""
+    """Return an invoice's data.
+
+    INVOICE is a documented kind, but no page shows its fields: these are guesses.
+    """
     number = f"INV/{issued_at:%y}/{random.randint(1, 9999):04d}"
     values = {
         "invoice_number": number,

@@ -29,7 +29,7 @@ _FAILURE_RATE = 0.05
 
 
 class FakeIdentities:
-    """A source of identity documents with the fields of the page "Supported documents"."""
+    """A source of documents with the fields of the page "Supported documents"."""
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""
@@ -52,7 +52,7 @@ class FakeIdentities:
         return self._random.choice(ERROR_CODES) if self._random.random() < _FAILURE_RATE else None
 
     def make_file_data(self, kind: str | None = None) -> JsonObject:
-        """Return one document's `file_data`, of a random kind unless the caller passes one."""
+        """Return one document's `file_data`, by default of a random kind."""
         document_kind = kind or self._random.choice(list(self._makers_by_kind))
         return {"document_type": document_kind, **self._makers_by_kind[document_kind]()}
 
@@ -137,7 +137,10 @@ class FakeIdentities:
         }
 
     def _wrap_value(self, value: object) -> JsonObject:
-        """Return a value in Atlas's wrapper; one confidence in ten is low enough for a review."""
+        """Return a value in Atlas's wrapper.
+
+        One confidence in ten is low enough for a review.
+        """
         is_low = self._random.random() < 0.1
         return {
             "value": value,

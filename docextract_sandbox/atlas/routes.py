@@ -17,7 +17,7 @@ MAX_PER_PAGE = 50
 
 
 def make_error(status: int, message: str) -> ApiError:
-    """Return an error in the form documented on "Error codes", where both values are texts."""
+    """Return an error in the form of the page "Error codes": both values are texts."""
     return ApiError(status, {"error_code": str(status), "error_message": message})
 
 
@@ -76,7 +76,7 @@ class AtlasRoutes:
             raise make_error(401, "Authentication Error: the token is missing, invalid, or expired")
 
     def _upload_documents(self, request: ApiRequest) -> ApiResponse:
-        """Submit documents and return one entry per file with the new batch's id, as documented."""
+        """Submit a batch and return one entry per file, as documented."""
         self._check_token(request)
         product_type, files = request.get_text("product_type"), (request.body or {}).get("file_urls")
         if product_type is None or not isinstance(files, list) or not files:
@@ -130,7 +130,10 @@ class AtlasRoutes:
         return ApiResponse(body)
 
     def _render_row(self, document: DocumentView) -> JsonObject:
-        """Return a document's row; the place of `error_code` is a guess, it is documented for flows only."""
+        """Return a document's row.
+
+        The place of `error_code` is a guess, it is documented for flows only.
+        """
         if document.error_code is not None and self._world.context.switches.atlas_error_in_file_data:
             error = {"error_code": document.error_code, "error_message": "The document could not be recognised"}
             return {"document_id": document.document_id, "file_data": error}
@@ -138,7 +141,7 @@ class AtlasRoutes:
         return {**row, "error_code": document.error_code} if document.error_code is not None else row
 
     def _sign_redact_url(self, document: DocumentView) -> Mapping[str, object]:
-        """Return the data with a pre-signed `redact_url` in `aadhaar_number`, which the page documents."""
+        """Return the data with a pre-signed `redact_url`, as documented."""
         aadhaar_number = document.file_data.get("aadhaar_number")
         if not isinstance(aadhaar_number, dict) or "redact_url" not in aadhaar_number:
             return document.file_data

@@ -16,7 +16,10 @@ TOKEN_SECONDS = 3600
 
 @dataclass(frozen=True)
 class NewDocument:
-    """A document to submit; a duration or data of None is drawn from the sandbox's generator."""
+    """A document to submit.
+
+    A duration or data of None is drawn from the sandbox's generator.
+    """
 
     document_id: str
     duration_seconds: float | None = None
@@ -49,7 +52,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class DocumentView:
-    """A document at one moment; it has neither data nor an error code until it is extracted."""
+    """A document at one moment.
+
+    It has neither data nor an error code until it is extracted.
+    """
 
     document_id: str
     file_uuid: str
@@ -117,12 +123,17 @@ class AtlasWorld:
             return new_id
 
     def add_documents(self, batch_id: str, documents: Sequence[str | NewDocument]) -> None:
-        """Add documents to a batch; no documented operation does so, but a client should survive it."""
+        """Add documents to a batch.
+
+        No documented operation does so, but a client should survive it.
+        """
         with self.context.hold_lock():
             self._append_documents(self._find_batch(batch_id), documents, self.context.timestamp())
 
     def finish(self, batch_id: str | None = None, document_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finish pending documents: all, those of one batch, or one document; return their number.
+        """Finish pending documents: all, those of one batch, or one document.
+
+        Return their number.
 
         Args:
             batch_id: The batch to finish; None finishes every batch.

@@ -42,7 +42,7 @@ class DocMapApi:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """Return the key, which has the documented format: `dm_live_` and 64 hexadecimal digits."""
+        """Return the key, in the documented format `dm_live_` and 64 hex digits."""
         return {"api_key": API_KEY}
 
     @property
@@ -64,7 +64,10 @@ class DocMapApi:
         self.world.add_extractions(template_id, [example], created_at=created_at)
 
     def fill_demo(self) -> None:
-        """Add runs and single documents of two templates; later calls add a few, one of them to a finished run."""
+        """Add runs and single documents of two templates.
+
+        Later calls add a few, one of them to a finished run.
+        """
         if self._template_ids_by_kind:
             for kind in self._template_ids_by_kind:
                 self._add_run(kind, 0, [self._make_file(kind, 0), self._make_file(kind, _PENDING_SECONDS)])

@@ -1,4 +1,4 @@
-"""Templates and extractions of DocMap, as the world stores them and as the API returns them."""
+"""Templates and extractions of DocMap, as stored and as returned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class NewExtraction:
-    """A file to extract; a duration, data or id of None is drawn from the sandbox's generator."""
+    """A file to extract.
+
+    A duration, data or id of None is drawn from the sandbox's generator.
+    """
 
     file_name: str
     duration_seconds: float | None = None
@@ -40,7 +43,10 @@ class NewExtraction:
 
 @dataclass(frozen=True)
 class Template:
-    """A template at the time of an extraction; rows keep its name of that time, as documented."""
+    """A template at the time of an extraction.
+
+    Rows keep its name of that time, as documented.
+    """
 
     template_id: str
     name: str
@@ -72,7 +78,10 @@ class Extraction:
 
 @dataclass(frozen=True)
 class ExtractionView:
-    """An extraction at one moment; as documented it has no data, error or duration while in progress."""
+    """An extraction at one moment.
+
+    As documented it has no data, error or duration while in progress.
+    """
 
     extraction_id: str
     template: Template

@@ -1,4 +1,4 @@
-"""Invented documents for DocMap from a seeded generator, with numbers, booleans and lists as values."""
+"""Invented documents for DocMap, with numbers, booleans and lists as values."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -40,7 +40,10 @@ TEMPLATE_VARIABLES: Mapping[str, Sequence[JsonObject]] = {
 
 
 class FakeDocuments:
-    """A source of invented documents; the same seed and the same calls give the same documents."""
+    """A source of invented documents.
+
+    The same seed and the same calls give the same documents.
+    """
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""
@@ -51,7 +54,7 @@ class FakeDocuments:
         return prefix + "".join(self._random.choices(ascii_lowercase + digits, k=16))
 
     def draw_seconds(self) -> float:
-        """Return the processing time of a file: 5 to 30 seconds, as documented for most extractions."""
+        """Return the processing time of a file: 5 to 30 seconds, as documented."""
         return round(self._random.uniform(5, 30), 3)
 
     def draw_failure(self) -> str:
@@ -59,7 +62,7 @@ class FakeDocuments:
         return self._random.choice(FAILURE_REASONS)
 
     def make_data(self, variables: Sequence[Mapping[str, object]]) -> JsonObject:
-        """Return data for a template's variables, at times with further keys as in the documented example."""
+        """Return data for a template's variables, at times with further keys."""
         variables_by_name = {str(variable.get("name")): variable for variable in variables}
 
         def count_shared_variables(kind: str) -> int:

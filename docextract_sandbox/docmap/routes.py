@@ -26,7 +26,10 @@ _MIME_TYPES = ("application/pdf", "application/vnd.openxmlformats-officedocument
 
 
 def make_error(status: int, code: str, message: str) -> ApiError:
-    """Return an error in the form documented on "Errors"; codes are stable, messages may change."""
+    """Return an error in the form documented on "Errors".
+
+    Codes are stable, messages may change.
+    """
     return ApiError(status, {"error": {"code": code, "message": message}})
 
 
@@ -44,7 +47,10 @@ class DocMapRoutes:
         self._fake_documents = fake_documents
 
     def list_endpoints(self) -> Sequence[Endpoint]:
-        """Return the endpoints; `/health` is outside `/v1` and needs no key, as documented."""
+        """Return the endpoints.
+
+        `/health` is outside `/v1` and needs no key, as documented.
+        """
         operations: list[tuple[str, str, str, Callable[[ApiRequest], JsonObject]]] = [
             ("extractions", "GET", "/extractions", self._list_extractions),
             ("run", "POST", "/extractions/run", self._run_extraction),
@@ -71,7 +77,10 @@ class DocMapRoutes:
 
     def _guard_handler(self, handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiRequest], ApiResponse]:
         def handle_request(request: ApiRequest) -> ApiResponse:
-            """Check `Authorization: Bearer <key>`, then call the handler; both codes of 401 are documented."""
+            """Check `Authorization: Bearer <key>`, then call the handler.
+
+            Both codes of 401 are documented.
+            """
             if request.headers.get("authorization") != f"Bearer {API_KEY}":
                 raise make_error(401, "UNAUTHORIZED", "Missing or invalid API key")
             if self._world.is_key_expired:
@@ -81,7 +90,9 @@ class DocMapRoutes:
         return handle_request
 
     def _list_extractions(self, request: ApiRequest) -> JsonObject:
-        """Return a page of extractions, newest first; the cursor is the last row's `createdAt`, as documented.
+        """Return a page of extractions, newest first.
+
+        The cursor is the last row's `createdAt`, as documented.
 
         The form of the body is a guess, and so is that a run's rows are filtered by the other parameters too.
         The switches `docmap_*` choose what is not documented: whether a page repeats rows of the cursor's
@@ -143,7 +154,7 @@ class DocMapRoutes:
         return {"data": {"id": extraction_id, "deleted": True}}
 
     def _run_extraction(self, request: ApiRequest) -> JsonObject:
-        """Extract one file and return the finished record, or with `async=true` the pending one, as documented.
+        """Extract one file; return the finished or, with `async=true`, pending record.
 
         That a file with "damaged" in its name fails is a rule of the sandbox.
         """
@@ -188,7 +199,10 @@ class DocMapRoutes:
         return {"data": {"plan": "core", "usage": used_count, "limit": self._world.monthly_limit, "periodKey": period}}
 
     def _find_extraction(self, request: ApiRequest) -> ExtractionView:
-        """Return an extraction; one of another user is forbidden (403), not unknown, as documented."""
+        """Return an extraction.
+
+        One of another user is forbidden (403), not unknown, as documented.
+        """
         try:
             view = self._world.get_extraction(request.path_params["id"])
         except UnknownId:
@@ -234,7 +248,10 @@ def _parse_limit(request: ApiRequest) -> int:
 
 
 def _parse_days(request: ApiRequest, zone: ZoneInfo) -> tuple[TimelineKey | None, TimelineKey | None]:
-    """Return the keys of the days `dateFrom` and `dateTo`, both inclusive; their zone is not documented."""
+    """Return the keys of the days `dateFrom` and `dateTo`, both inclusive.
+
+    Their zone is not documented.
+    """
     first_day, last_day = _parse_day(request, "dateFrom"), _parse_day(request, "dateTo")
     first_key = end_key = None
     if first_day is not None:
@@ -245,7 +262,7 @@ def _parse_days(request: ApiRequest, zone: ZoneInfo) -> tuple[TimelineKey | None
 
 
 def _parse_day(request: ApiRequest, name: str) -> datetime | None:
-    """Return a midnight without a zone, since a day has 23 or 25 hours where summer time begins or ends."""
+    """Return a midnight without a zone: days of a time change are not 24 hours long."""
     text = request.query.get(name)
     if not text:
         return None

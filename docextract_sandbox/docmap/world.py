@@ -50,7 +50,7 @@ class DocMapWorld:
 
     @property
     def extraction_ids(self) -> list[str]:
-        """Return the ids of all extractions, also of other users, in the order they were added."""
+        """Return the ids of all extractions, also of other users, oldest first."""
         with self.context.hold_lock():
             return list(self._rows)
 
@@ -99,7 +99,7 @@ class DocMapWorld:
     def add_history(
         self, template_id: str, count: int, start: datetime, step_seconds: float, run_size: int = 0
     ) -> list[str]:
-        """Add a long history of finished extractions at little cost, and return their ids in order.
+        """Add a long history of finished extractions, and return their ids in order.
 
         Args:
             template_id: The template of all extractions.
@@ -170,7 +170,10 @@ class DocMapWorld:
             return len(finished_rows)
 
     def edit(self, extraction_id: str, data: Mapping[str, object], /) -> None:
-        """Replace extracted data; no documented operation does so, but a client should survive it."""
+        """Replace extracted data.
+
+        No documented operation does so, but a client should survive it.
+        """
         with self.context.hold_lock():
             row = self._find_row(extraction_id)
             # An edited document counts as read, also where reading had failed or was still in progress.
@@ -196,7 +199,7 @@ class DocMapWorld:
     def iter_newest_first(
         self, template_id: str | None, run_id: str | None, first_key: TimelineKey | None, end_key: TimelineKey | None
     ) -> Iterator[ExtractionView]:
-        """Yield the user's extractions from `first_key` up to but not including `end_key`, newest first.
+        """Yield the user's extractions from `first_key` to before `end_key`, newest first.
 
         The caller holds the lock while it iterates.
         """
@@ -212,7 +215,7 @@ class DocMapWorld:
             return self._user_timeline.count(make_lower_key(created_ms), make_upper_key(created_ms)) > 0
 
     def invent_extractions(self, template_id: str, count: int, before_ms: int) -> list[ExtractionView]:
-        """Return invented extractions before a time, one millisecond apart, for lists without an end."""
+        """Return invented extractions, one millisecond apart, for lists without an end."""
         with self.context.hold_lock():
             template = self._find_template(template_id)
             return [
@@ -233,7 +236,7 @@ class DocMapWorld:
             ]
 
     def get_usage(self) -> tuple[str, int]:
-        """Return the clock's month, such as `2026-11`, and the number of extractions created in it."""
+        """Return the clock's month, such as `2026-11`, and its number of extractions."""
         with self.context.hold_lock():
             now = self.context.clock.now()
             start = datetime(now.year, now.month, 1, tzinfo=timezone.utc)

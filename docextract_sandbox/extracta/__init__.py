@@ -1,4 +1,4 @@
-"""Extracta.ai: data extraction and document classification, two products behind one host and one key."""
+"""Extracta.ai: data extraction and document classification, with one key."""
 
 from .api import ExtractaApi
 from .classification import ClassificationWorld, DocumentType

@@ -1,4 +1,4 @@
-"""Access control of Extracta's API: the key, and the spacing of requests for results."""
+"""Access control of Extracta's API: the key and the spacing of requests."""
 
 from docextract_sandbox.api import ApiError, ApiRequest
 from docextract_sandbox.context import SandboxContext

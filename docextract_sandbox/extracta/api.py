@@ -52,11 +52,14 @@ class ExtractaApi:
         seeds.load_seeds(self.extraction, self.classification)
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
+        """Add twelve weeks of documents; later calls add a few pending ones."""
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:
-        """Return settings with all templates and classification batches; no documented operation lists the latter."""
+        """Return settings with all templates and classification batches.
+
+        No documented operation lists the latter.
+        """
         classification_ids = self.classification.template_ids
         classification_batches: list[str] = []
         for template_id in classification_ids:

@@ -17,7 +17,10 @@ from .files import Batch, BatchView, File, NewFile, view_batch
 
 @dataclass
 class Account:
-    """The account that both products share; one credit pays for one page, and the first balance is invented."""
+    """The account that both products share.
+
+    One credit pays for one page, and the first balance is invented.
+    """
 
     credits: int = 5000
 
@@ -53,7 +56,9 @@ class BatchWorld(ABC):
         started_at: datetime | None = None,
         origin: str = "api",
     ) -> str:
-        """Add files to a new batch or to an existing one, which re-opens it; return the batch's id.
+        """Add files to a new batch or to an existing one, which re-opens it.
+
+        Return the batch's id.
 
         Args:
             template_id: The template that reads the files.
@@ -86,12 +91,14 @@ class BatchWorld(ABC):
             return batch.batch_id
 
     def draw_file(self, file_name: str) -> NewFile:
-        """Return a file with a drawn outcome, as HTTP uploads create it: a few of them fail."""
+        """Return a file with a drawn outcome, as HTTP uploads create it."""
         outcome = self.fake_documents.draw_outcome(file_name)
         return NewFile(file_name, error=outcome.error, page_count=outcome.page_count)
 
     def finish(self, batch_id: str | None = None, name_or_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finish pending files: all, those of one batch, or those with one name or id; return their number.
+        """Finish pending files: all, those of one batch, or those with one name or id.
+
+        Return their number.
 
         Args:
             batch_id: The batch to finish; None finishes every batch.
@@ -132,7 +139,10 @@ class BatchWorld(ABC):
             return view
 
     def edit(self, batch_id: str, name_or_id: str, result: Mapping[str, object], /) -> None:
-        """Replace a file's result, as a person does who corrects it; the file is processed from then on."""
+        """Replace a file's result, as a person does who corrects it.
+
+        The file is processed from then on.
+        """
         with self.context.hold_lock():
             batch = self._find_batch(batch_id)
             file = next((file for file in batch.files if file.has_name_or_id(name_or_id)), None)
@@ -143,7 +153,10 @@ class BatchWorld(ABC):
             self._handle_file_change(batch, file)
 
     def delete(self, template_id: str, batch_id: str | None = None, file_id: str | None = None) -> None:
-        """Delete a template, a batch, or the files with one id; a batch outlives its last file."""
+        """Delete a template, a batch, or the files with one id.
+
+        A batch outlives its last file.
+        """
         with self.context.hold_lock():
             template_batches = self._find_template_batches(template_id)
             if batch_id is None:

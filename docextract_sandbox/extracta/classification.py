@@ -1,4 +1,4 @@
-"""The world of document classification: templates with types that may refer to extraction templates."""
+"""The world of document classification: templates, types and batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ FORWARDED_ORIGIN = "documentClassification"
 
 @dataclass(frozen=True)
 class DocumentType:
-    """One type of a classification template; files of a type with `extraction_id` are forwarded to that template."""
+    """One type of a classification template.
+
+    Files of a type with `extraction_id` are forwarded to that template.
+    """
 
     name: str
     description: str = ""
@@ -80,7 +83,10 @@ class ClassificationWorld(BatchWorld):
         description: str = "",
         created_ms: int | None = None,
     ) -> str:
-        """Create a template and return its id; `created_ms` is in epoch milliseconds (None: now)."""
+        """Create a template and return its id.
+
+        `created_ms` is in epoch milliseconds (None: now).
+        """
         with self.context.hold_lock():
             now_ms = self.context.now_ms()
             new_id = classification_id or make_push_id(now_ms, self.context.random)
@@ -139,7 +145,7 @@ class ClassificationWorld(BatchWorld):
         return template.find_extraction_id(file.result.get("documentType")) if template else None
 
     def _forward_classified_files(self) -> None:
-        """Upload files that have been classified to the extraction templates of their types."""
+        """Forward classified files to the extraction templates of their types."""
         if not self._unforwarded_files:
             return
         now = self.context.timestamp()
@@ -153,7 +159,7 @@ class ClassificationWorld(BatchWorld):
         return self._batches.get(batch.batch_id) is batch and any(stored_file is file for stored_file in batch.files)
 
     def _forward_file(self, batch: Batch, file: File) -> None:
-        """Upload a file to the extraction batch of its classification batch and its type's template.
+        """Upload a classified file to its extraction batch, which may be a new one.
 
         The upload has the time at which the classification finished, also where the clock has moved on since.
         """
@@ -175,7 +181,10 @@ class ClassificationWorld(BatchWorld):
 
 
 def parse_document_types(types_json: object) -> tuple[DocumentType, ...] | None:
-    """Return the document types of a request's `documentTypes`; None if they are missing or malformed."""
+    """Return the document types of a request's `documentTypes`.
+
+    None if they are missing or malformed.
+    """
     if not isinstance(types_json, list) or not types_json:
         return None
     document_types = []

@@ -13,7 +13,10 @@ _RESULTS_ENDPOINT = "extracta.getResults"
 
 
 def make_error() -> ApiError:
-    """Return the error documented on classification's "Get results"; that every failure gets it is a guess."""
+    """Return the error documented on classification's "Get results".
+
+    That every failure gets it is a guess.
+    """
     return ApiError(400, {"status": "error", "message": "Internal server error"})
 
 
@@ -129,7 +132,10 @@ class ClassificationRoutes:
         return body if is_waiting else {**body, "files": [self._render_file(file) for file in batch.files]}
 
     def _render_file(self, file: FileView) -> JsonObject:
-        """Return a file's JSON as documented; `error` and files in progress are guesses after extraction."""
+        """Return a file's JSON as documented.
+
+        `error` and files in progress are guesses after extraction.
+        """
         file_json: JsonObject = {"fileId": file.file_id, "fileName": file.name, "status": file.status.value}
         if file.status is FileStatus.PROCESSING:
             file_json["status"] = self._world.context.switches.unknown_status or "processing"

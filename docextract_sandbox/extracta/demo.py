@@ -31,7 +31,7 @@ _PENDING_SECONDS = 3600.0
 
 
 class DemoFiller:
-    """A source of demo documents: twelve weeks at the first call, a few more at each later call."""
+    """A source of demo documents: twelve weeks, then a few more at each call."""
 
     def __init__(
         self, extraction_world: ExtractionWorld, classification_world: ClassificationWorld, random: Random
@@ -81,7 +81,7 @@ class DemoFiller:
         )
 
     def _fill_earlier_weeks(self) -> None:
-        """Add a batch of invoices each week, some batches of receipts and mail, and a batch that never finishes."""
+        """Add weekly batches of invoices, receipts and mail, and one that never finishes."""
         now = self._extraction_world.context.clock.now()
         history = OfficeHistory(self._random, now)
         for week in history.iter_weeks():
@@ -108,7 +108,7 @@ class DemoFiller:
         return {"confidence": history.draw_confidence(_MAIL_CONFIDENCE_TRENDS, kind, week), "documentType": kind}
 
     def _add_documents(self) -> None:
-        """Add batches, and files to finished batches, that a client finds without new ids in its settings."""
+        """Add batches and files that a client finds without new ids in its settings."""
         for kind in self._template_ids_by_kind:
             self._upload_batch(kind, 0, 2)
         invoice_template_id = self._template_ids_by_kind["invoice"]
@@ -126,7 +126,7 @@ class DemoFiller:
         self._classification_world.upload(classification_id, [self._make_file("resume", _PENDING_SECONDS)], batch)
 
     def _correct_invoice(self, batch_id: str) -> None:
-        """Edit an invoice as a person would, which is documented: remove its last line, rename its customer."""
+        """Edit an invoice as a person may do, as documented."""
         for file in self._extraction_world.get_batch(batch_id).files:
             lines = (file.result or {}).get("line_items")
             if isinstance(lines, list) and lines:

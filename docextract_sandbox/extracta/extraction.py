@@ -1,4 +1,4 @@
-"""The world of data extraction: templates with fields, and batches of files that they read."""
+"""The world of data extraction: templates with fields, and batches of files."""
 
 from collections.abc import Mapping, Sequence
 

@@ -101,7 +101,10 @@ class ExtractionRoutes:
         return {"status": "deleted", "deletedAt": self._world.context.now_ms()}
 
     def _upload_files(self, request: ApiRequest) -> JsonObject:
-        """Upload files to a new batch, or to the existing batch of `batchId`; both are documented."""
+        """Upload files to a new batch, or to the existing batch of `batchId`.
+
+        Both are documented.
+        """
         extraction_id, batch_id = _require_text(request, "extractionId"), request.get_text("batchId")
         if not request.upload_names:
             raise make_error()

@@ -1,4 +1,4 @@
-"""Files and batches of Extracta, as a world stores them and as the API returns them."""
+"""Files and batches of Extracta, as stored and as returned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from docextract_sandbox.context import to_datetime
 
 
 class FileStatus(str, Enum):
-    """The status of a file: `processed` is documented, the others are seen in public clients."""
+    """The status of a file; only `processed` is documented."""
 
     PROCESSING = "processing"
     PROCESSED = "processed"
@@ -27,7 +27,10 @@ class ExtractionReference:
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file to upload; a duration, result or id of None is drawn from the sandbox's generator."""
+    """A file to upload.
+
+    A duration, result or id of None is drawn from the sandbox's generator.
+    """
 
     name: str
     duration_seconds: float | None = None

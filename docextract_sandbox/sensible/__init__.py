@@ -1,4 +1,4 @@
-"""Sensible.so: extractions by document type in one list per account, batches, portfolios and reviews."""
+"""Sensible.so: one list of extractions per account, batches and reviews."""
 
 from .api import SensibleApi
 from .extractions import BatchView, DocumentView, PortfolioPart, SensibleDocument, Status

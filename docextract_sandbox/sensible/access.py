@@ -1,4 +1,4 @@
-"""Access control of Sensible's API: the key, rate limits, and signed URLs for uploads."""
+"""Access control of Sensible's API: key, rate limits and upload URLs."""
 
 import hashlib
 from dataclasses import replace
@@ -15,7 +15,10 @@ _UPLOAD_URL_SECONDS = 900
 
 
 class AccessControl:
-    """The checks that a request passes; as documented, errors are sentences in plain text."""
+    """The checks that a request passes.
+
+    As documented, errors are sentences in plain text.
+    """
 
     def __init__(self, context: SandboxContext) -> None:
         """Take clock and switches from `context`."""
@@ -46,7 +49,9 @@ class AccessControl:
         return f"{base_url}{path}?Expires={expires_at}&Signature={_sign(extraction_id, str(expires_at))}"
 
     def check_upload(self, request: ApiRequest) -> None:
-        """Reject an upload whose signature is wrong or has expired; the form of this response is a guess.
+        """Reject an upload whose signature is wrong or has expired.
+
+        The form of this response is a guess.
 
         Raises:
             ApiError: Status 403.

@@ -20,7 +20,7 @@ class _ReviewableAdapter(FlatWorldAdapter):
     world: SensibleWorld
 
     def review(self, document: str, status: str, data: Mapping[str, object] | None = None, /) -> None:
-        """Decide on a document under review, and replace its data if the caller passes any."""
+        """Decide on a document under review, and replace its data if any is passed."""
         self.world.review(document, status, data)
 
 
@@ -56,9 +56,9 @@ class SensibleApi:
         demo.load_seeds(self.world)
 
     def fill_demo(self) -> None:
-        """Add twelve weeks of documents at the first call, a few pending ones at each later call."""
+        """Add twelve weeks of documents; later calls add a few pending ones."""
         self._demo_filler.fill()
 
     def build_settings(self) -> JsonObject:
-        """Return no settings: the provider lists every extraction and document type of the account."""
+        """Return no settings: the provider lists everything in the account."""
         return {}

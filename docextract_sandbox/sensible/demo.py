@@ -32,7 +32,7 @@ _PENDING_SECONDS = 3600.0
 
 
 def load_seeds(world: SensibleWorld) -> None:
-    """Add the batch of the page "Group extractions by batch ID", with its first document complete.
+    """Add the batch of the page "Group extractions by batch ID".
 
     Times and ids are those of the page. The page abridges the `parsed_document`, so it is drawn.
     """
@@ -46,7 +46,7 @@ def load_seeds(world: SensibleWorld) -> None:
 
 
 class DemoFiller:
-    """A source of demo documents: twelve weeks at the first call, a few more at each later call."""
+    """A source of demo documents: twelve weeks, then a few more at each call."""
 
     def __init__(self, world: SensibleWorld, fake_documents: FakeDocuments, random: Random) -> None:
         """Fill one world; `random` draws the earlier weeks."""
@@ -100,7 +100,7 @@ class DemoFiller:
             self._world.upload(SEED_BATCH_ID, 1, uploaded_at=_SEED_CREATED_AT)
 
     def _fill_earlier_weeks(self) -> None:
-        """Add invoices, reviews of those with low confidence, and a batch with a document that was never uploaded."""
+        """Add invoices, reviews, and a batch with a document that is never uploaded."""
         now = self._world.context.clock.now()
         history = OfficeHistory(self._random, now)
         invoices = FakeInvoices(self._random, history)
@@ -133,7 +133,7 @@ class DemoFiller:
             self._world.upload(forgotten_batch_id, index, uploaded_at=created_at + timedelta(minutes=1))
 
     def _add_documents(self) -> None:
-        """Decide some reviews, with corrections, upload a waiting document, and add new documents."""
+        """Decide some reviews, upload a waiting document, and add new documents."""
         if self._under_review_ids:
             self._world.review(self._under_review_ids.pop(0), "APPROVED")
         for decision, edit_document in (("APPROVED", drop_last_line), ("APPROVED", renumber), ("REJECTED", None)):
@@ -148,7 +148,7 @@ class DemoFiller:
         self._extract_file("contracts", 0, _PENDING_SECONDS)
 
     def _add_batch(self) -> None:
-        """Add a batch with a complete document, one in progress, and one that is not uploaded yet."""
+        """Add a batch with a complete, a pending and a waiting document."""
         files = [
             self._make_file("contracts", 0),
             self._make_file("contracts", _PENDING_SECONDS),

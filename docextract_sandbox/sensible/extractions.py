@@ -1,4 +1,4 @@
-"""Document types, extractions and batches of Sensible, as the world stores them and as the API returns them."""
+"""Document types, extractions and batches of Sensible, stored and returned."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ class PortfolioPart:
 
 @dataclass(frozen=True)
 class SensibleDocument:
-    """A document to extract; a duration, data or page count of None is drawn from the sandbox's generator."""
+    """A document to extract.
+
+    A duration, data or page count of None is drawn from the sandbox's generator.
+    """
 
     name: str
     duration_seconds: float | None = None

@@ -18,7 +18,10 @@ class ExtractionFactory:
     """A factory that draws the values that the caller leaves out."""
 
     def __init__(self, fake_documents: FakeDocuments, find_type: Callable[[str], DocumentType]) -> None:
-        """Draw values from `fake_documents`; `find_type` returns a document type by its name."""
+        """Draw values from `fake_documents`.
+
+        `find_type` returns a document type by its name.
+        """
         self._fake_documents = fake_documents
         self._find_type = find_type
 

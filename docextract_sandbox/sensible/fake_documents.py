@@ -1,4 +1,4 @@
-"""Invented documents for Sensible from a seeded generator, with every documented form of a field."""
+"""Invented documents for Sensible, with every documented form of a field."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -19,7 +19,10 @@ _ABSENCE_RATE = 0.2
 
 
 class FakeDocuments:
-    """A source of invented documents; the same seed and the same calls give the same documents."""
+    """A source of invented documents.
+
+    The same seed and the same calls give the same documents.
+    """
 
     def __init__(self, random: Random) -> None:
         """Draw from `random` only."""
@@ -37,7 +40,7 @@ class FakeDocuments:
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
     def draw_seconds(self) -> float:
-        """Return the processing time of a document in seconds (a guess: the documented example took 12 minutes)."""
+        """Return the processing time of a document in seconds (a guess)."""
         return round(self._random.uniform(10, 60), 3)
 
     def draw_page_count(self) -> int:
@@ -49,7 +52,7 @@ class FakeDocuments:
         return self._random.choice(FAILURE_REASONS)
 
     def make_parsed_document(self, type_name: str) -> JsonObject:
-        """Return a `parsed_document` of the kind that the type's name holds, else of a kind fixed by its name."""
+        """Return a `parsed_document` of a kind that the type's name determines."""
         document_kinds = list(self._makers_by_kind)
         document_kind = next(
             (candidate for candidate in document_kinds if candidate in type_name.lower()),
@@ -133,7 +136,7 @@ class FakeDocuments:
         return {**_make_field(value, value_type), "confidenceSignal": self._random.choice(_SIGNALS)}
 
     def _drop_sometimes(self, field: JsonObject) -> JsonObject | None:
-        """Return a field or None: as documented a field that is not found is null as a whole."""
+        """Return a field or None: as documented, a field that is not found is null."""
         return None if self._random.random() < _ABSENCE_RATE else field
 
     def _draw_date(self) -> str:

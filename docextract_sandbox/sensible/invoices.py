@@ -1,4 +1,4 @@
-"""Invoices of Sensible's demo history, some with confidences low enough for a review."""
+"""Invoices of Sensible's demo history, some of which need a review."""
 
 from collections.abc import Mapping
 from random import Random
@@ -31,7 +31,7 @@ class FakeInvoices:
         self._history = history
 
     def make_parsed_document(self, week: int) -> JsonObject:
-        """Return a `parsed_document` with `valueConfidence`, documented for verbose configurations."""
+        """Return a `parsed_document` with `valueConfidence`, as verbose output has it."""
         prices = [round(self._random.uniform(4, 900), 2) for _ in range(self._random.randint(1, 3))]
         total = round(sum(prices) * 1.2, 2)
         month, day = self._random.randint(1, 9), self._random.randint(1, 28)
@@ -80,6 +80,6 @@ def renumber(parsed_document: Mapping[str, object]) -> JsonObject:
 
 
 def drop_last_line(parsed_document: Mapping[str, object]) -> JsonObject:
-    """Return the data as a reviewer corrects it who also removes a last line that is not one."""
+    """Return the data with another invoice number and without its last line."""
     lines = parsed_document.get("line_items")
     return {**renumber(parsed_document), "line_items": lines[:-1] if isinstance(lines, list) else []}

@@ -17,12 +17,17 @@ _USER_ID = "7f1d9f7a-3a0c-4c37-9a55-6f0b7f1f2f60"
 
 
 def make_bad_request(message: str) -> ApiError:
-    """Return an error in the documented form, plain text; most sentences are the sandbox's own."""
+    """Return an error in the documented form, plain text.
+
+    Most sentences are the sandbox's own.
+    """
     return ApiError(400, message)
 
 
 def parse_filter(request: ApiRequest, now: datetime) -> Filter:
-    """Return the filter of a request; as documented both dates are inclusive, and the default is all until now.
+    """Return the filter of a request.
+
+    As documented both dates are inclusive, and the default is all until now.
 
     Raises:
         ApiError: Status 400 for a parameter that is not valid.
@@ -49,7 +54,10 @@ def parse_filter(request: ApiRequest, now: datetime) -> Filter:
 
 
 def parse_limit(request: ApiRequest) -> int:
-    """Return the page size, which is documented as 20 by default; a maximum is not documented."""
+    """Return the page size, which is documented as 20 by default.
+
+    A maximum is not documented.
+    """
     text = request.query.get("limit", "")
     if not text:
         return DEFAULT_LIMIT
@@ -59,7 +67,10 @@ def parse_limit(request: ApiRequest) -> int:
 
 
 def make_token(view: DocumentView) -> str:
-    """Return the token of the page behind an extraction; a documented token decodes to the same keys."""
+    """Return the token of the page behind an extraction.
+
+    A documented token decodes to the same keys.
+    """
     content = orjson.dumps({"id": view.extraction_id, "user": _USER_ID, "created": view.created_ms})
     return base64.b64encode(content).decode()
 

@@ -1,4 +1,4 @@
-"""Sensible's operations: the list, single documents, batches with uploads, document types and reviews."""
+"""Sensible's operations on documents, batches, document types and reviews."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -72,7 +72,9 @@ class SensibleRoutes:
         return handle_request
 
     def _list_extractions(self, request: ApiRequest) -> JsonObject:
-        """Return a page of extractions, newest first; as documented the token of the last page is null.
+        """Return a page of extractions, newest first.
+
+        As documented the token of the last page is null.
 
         `cutoff_date` is documented as deprecated and null.
         """
@@ -180,7 +182,10 @@ class SensibleRoutes:
         return self._renderer.render_batch(self._world.get_batch(request.path_params["id"]))
 
     def _describe_batch(self, request: ApiRequest) -> JsonObject:
-        """Replace a batch's description; the key is documented, that the response is the batch is a guess."""
+        """Replace a batch's description.
+
+        The key is documented, that the response is the batch is a guess.
+        """
         description = (request.body or {}).get("description")
         if not isinstance(description, str):
             raise make_bad_request("The description is required")
@@ -188,7 +193,10 @@ class SensibleRoutes:
         return self._get_batch(request)
 
     def _make_upload_urls(self, request: ApiRequest) -> list[str]:
-        """Return upload URLs; as documented indices count from zero and the last one is included."""
+        """Return upload URLs.
+
+        As documented indices count from zero and the last one is included.
+        """
         batch = self._world.get_batch(request.path_params["id"])
         start, end = request.path_params["start"], request.path_params["end"]
         if not (start.isdecimal() and end.isdecimal() and int(start) <= int(end) < len(batch.extraction_ids)):
@@ -200,7 +208,10 @@ class SensibleRoutes:
         ]
 
     def _receive_upload(self, request: ApiRequest) -> ApiResponse:
-        """Receive an upload and ignore its content; as documented it needs no key, and the response is empty."""
+        """Receive an upload and ignore its content.
+
+        As documented it needs no key, and the response is empty.
+        """
         self._access_control.check_upload(request)
         self._world.receive_file(request.path_params["id"])
         return ApiResponse("")

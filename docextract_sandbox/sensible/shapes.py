@@ -1,4 +1,4 @@
-"""JSON of Sensible's extractions and batches: summaries for the list, full documents for single reads."""
+"""JSON of Sensible's summaries, documents and batches."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ _CAMEL_CASE_KEYS = {
 
 
 class ResponseRenderer:
-    """A renderer of response bodies, with documented keys unless a docstring says otherwise."""
+    """A renderer of response bodies, with documented keys unless noted otherwise."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Take the switches from `context`."""
         self._context = context
 
     def render_summary(self, view: DocumentView) -> JsonObject:
-        """Return a row of the list, without extracted data and without `batchId`, which is not documented there."""
+        """Return a row of the list, without data and by default without `batchId`."""
         document_json = self._render_head(view) | self._render_result(view)
         if view.is_portfolio:
             document_json["documents"] = [
@@ -46,7 +46,10 @@ class ResponseRenderer:
         return document_json
 
     def render_document(self, view: DocumentView) -> JsonObject:
-        """Return one extraction; which keys are absent until it is complete is a guess, except for `completed`."""
+        """Return one extraction.
+
+        Which keys are absent until it is complete is a guess, except for `completed`.
+        """
         document_json = {
             **self._render_head(view),
             "content_type": _guess_content_type(view.name),
@@ -72,7 +75,10 @@ class ResponseRenderer:
         return batch_json
 
     def render_document_type(self, document_type: DocumentType) -> JsonObject:
-        """Return a document type; the keys of its schema are documented, their values are guesses."""
+        """Return a document type.
+
+        The keys of its schema are documented, their values are guesses.
+        """
         return {
             "id": document_type.type_id,
             "name": document_type.name,
@@ -101,7 +107,10 @@ class ResponseRenderer:
         return {**document_json, "environment": view.environment, "document_name": view.name}
 
     def _render_result(self, view: DocumentView) -> JsonObject:
-        """Return the keys that list and document share for a finished extraction; `charged` is a guess."""
+        """Return the keys that list and document share for a finished extraction.
+
+        `charged` is a guess.
+        """
         if view.status is Status.FAILED:
             return {"errors": [{"message": view.error, "type": "unexpected"}]}
         if view.status is not Status.COMPLETE:
@@ -123,7 +132,10 @@ class ResponseRenderer:
         return () if is_empty else view.parts
 
     def _render_errors(self, view: DocumentView) -> list[JsonObject]:
-        """Return the errors of a portfolio without documents or output; their text is a guess."""
+        """Return the errors of a portfolio without documents or output.
+
+        Their text is a guess.
+        """
         if not view.is_portfolio or self._context.switches.sensible_portfolios == "whole":
             return []
         return [{"message": "No document was found in the file", "type": "unexpected"}]
@@ -167,7 +179,10 @@ class ResponseRenderer:
         }
 
     def _render_output(self, part: PartView) -> JsonObject:
-        """Return a part's output; with `keepParsedDocument: false` only the postprocessor's, as documented."""
+        """Return a part's output.
+
+        With `keepParsedDocument: false` only the postprocessor's, as documented.
+        """
         output = _build_output(part)
         if self._context.switches.sensible_postprocessed:
             output["postprocessorOutput"] = output.pop("parsed_document")
@@ -184,7 +199,10 @@ class ResponseRenderer:
 
 
 def _build_output(part: PartView) -> JsonObject:
-    """Return a part's output; the contents of `file_metadata` and `classification_summary` are invented."""
+    """Return a part's output.
+
+    The contents of `file_metadata` and `classification_summary` are invented.
+    """
     found_count = sum(field is not None for field in part.parsed_document.values())
     return {
         "parsed_document": part.parsed_document,
@@ -201,7 +219,7 @@ def _build_output(part: PartView) -> JsonObject:
 
 
 def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> JsonObject:
-    """Return the summary of validations, in which each field that was not found has one warning."""
+    """Return the summary of validations, with one warning per missing field."""
     field_count = sum(len(part.parsed_document) for part in parts)
     return {
         "fields": field_count,
@@ -213,7 +231,7 @@ def _summarize_validations(parts: Sequence[PartView], warning_count: int) -> Jso
 
 
 def _build_validations(parts: Sequence[PartView]) -> list[JsonObject]:
-    """Return a warning for each field that was not found, the sandbox's only validation."""
+    """Return a warning for each missing field, the sandbox's only validation."""
     validations: list[JsonObject] = []
     for part in parts:
         for key, field in part.parsed_document.items():

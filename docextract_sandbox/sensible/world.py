@@ -1,4 +1,4 @@
-"""The world of Sensible: one list of extractions, some of them in batches, some under review."""
+"""The world of Sensible: extractions, some in batches, some under review."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -88,7 +88,7 @@ class SensibleWorld:
         environment: str = "production",
         created_at: datetime | None = None,
     ) -> list[str]:
-        """Add extractions with uploaded files, all as of `created_at` (None: now), and return their ids.
+        """Add uploaded extractions, as of `created_at` (None: now); return their ids.
 
         Raises:
             UnknownId: The document type does not exist.
@@ -124,7 +124,9 @@ class SensibleWorld:
             return new_id
 
     def upload(self, batch_id: str, index_name_or_id: int | str, *, uploaded_at: datetime | None = None) -> str:
-        """Upload one document of a batch, by its index, name or id; return the extraction's id.
+        """Upload one document of a batch, by its index, name or id.
+
+        Return the extraction's id.
 
         Raises:
             UnknownId: The batch or the document does not exist.
@@ -154,7 +156,7 @@ class SensibleWorld:
     def add_history(
         self, type_name: str, count: int, start: datetime, step_seconds: float, batch_size: int = 0
     ) -> list[str]:
-        """Add a long history of complete extractions at little cost, and return their ids in order.
+        """Add a long history of complete extractions, and return their ids in order.
 
         Args:
             type_name: The document type of all extractions.
@@ -177,7 +179,9 @@ class SensibleWorld:
             return [row.extraction_id for row in rows]
 
     def finish(self, extraction_id: str | None = None, *, skip_stuck: bool = False) -> int:
-        """Finish extractions in progress: all, one, or those of one batch; return their number.
+        """Finish extractions in progress: all, one, or those of one batch.
+
+        Return their number.
 
         Extractions that wait for their uploads stay as they are.
 
@@ -202,7 +206,7 @@ class SensibleWorld:
             return finished_count
 
     def review(self, extraction_id: str, status: str, parsed_document: Mapping[str, object] | None = None) -> None:
-        """Decide on a complete extraction as a reviewer, and replace its data if the caller passes any.
+        """Decide on a complete extraction, and replace its data if any is passed.
 
         As documented, a decision is final. That it covers all documents of a portfolio under review is a guess.
 
@@ -227,14 +231,20 @@ class SensibleWorld:
             self._mark_individual(row)
 
     def edit(self, extraction_id: str, parsed_document: Mapping[str, object], /, part_index: int = 0) -> None:
-        """Replace the `parsed_document` of one part, as a person does; the extraction is complete from then on."""
+        """Replace the `parsed_document` of one part, as a person does.
+
+        The extraction is complete from then on.
+        """
         with self.context.hold_lock():
             row, now = self._find_row(extraction_id), self.context.timestamp()
             row.parts[part_index].parsed_document = parsed_document
             row.error, row.is_uploaded, row.ready_at = None, True, min(row.ready_at, now)
 
     def purge(self, extraction_id: str) -> None:
-        """Expire an extraction's content but keep its summary; the form of expired content is a guess."""
+        """Expire an extraction's content but keep its summary.
+
+        The form of expired content is a guess.
+        """
         with self.context.hold_lock():
             self._find_row(extraction_id).is_purged = True
 

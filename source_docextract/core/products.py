@@ -1,7 +1,7 @@
 """The products that the connector reads: the one table of them.
 
-Each line names a family of streams. Settings, validation, the registry's file, the columns' descriptions, the report
-and the tests derive from it, so a product that is missing in one of them fails a test (unit_tests/core/test_products.py).
+Each line names a family of streams. Settings, validation, the registry's file, the columns' descriptions and the report
+derive from it. A product that is missing in one of the proofs fails a test (unit_tests/core/test_products.py).
 """
 
 from __future__ import annotations

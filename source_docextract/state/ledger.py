@@ -454,8 +454,8 @@ class Ledger:
     def _deactivate_scopes(self, scopes: Collection[str]) -> None:
         """Pin the entries that may belong to scopes that the settings no longer name.
 
-        Only their entries tell them from new rows once the settings name such a scope again. At the first sync without
-        a scope, those are the entries that no listing has shown.
+        Only their entries distinguish them from new rows once the settings name such a scope again. At the first sync
+        without a scope, those are the entries that no listing has shown.
         """
         if not self.inactive_scopes.issuperset(scopes):
             self._pin_unlisted()

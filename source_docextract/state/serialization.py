@@ -124,7 +124,8 @@ class StreamState:
         # `True == 1` in Python, and an edited state may hold either.
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(
-                f"The state of {stream_name} has version {version!r}, and this connector knows versions up to {VERSION}. "
+                f"The state of {stream_name} has version {version!r}, and this connector knows versions up to "
+                f"{VERSION}. "
                 "Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
             )
         try:
@@ -135,7 +136,8 @@ class StreamState:
             self.observed_at = _parse_timestamp(state_json.get("observed_at"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
-                f"The state of {stream_name} cannot be read. Undo the last edit of it, or clear the stream's state to read "
+                f"The state of {stream_name} cannot be read. Undo the last edit of it, or clear the stream's state "
+                "to read "
                 "everything again."
             ) from None
         return self

@@ -67,7 +67,7 @@ class WindowCursor:
     _ranges_by_ledger: list[list[TimeRange]] | None = None
     _pending_ranges: deque[TimeRange] = field(default_factory=deque)
     _nonempty_scopes: set[str] = field(default_factory=set)
-    _empty_ranges: dict[str, list[TimeRange]] = field(default_factory=dict)
+    _empty_ranges: dict[str, list[tuple[TimeRange, TimeRange]]] = field(default_factory=dict)
     _position: datetime = BEGINNING
     _window_days: int = 1
     _is_first_read: bool = False
@@ -106,7 +106,7 @@ class WindowCursor:
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
         """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.start_date or BEGINNING, self._list_start)
-        read_ranges = list(self._empty_ranges.get(scope, ()))
+        read_ranges = [empty_range for _, empty_range in self._empty_ranges.get(scope, ())]
         for covering_scope in (scope, *self.find_wider_scopes(scope)):
             read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
@@ -194,7 +194,8 @@ class WindowCursor:
         start = min(truncate_to_day(oldest_created_at), self._today) if oldest_created_at else self._today
         scope = self.scopes[0]
         if oldest_created_at is None:
-            self._empty_ranges.setdefault(scope, []).append(TimeRange(BEGINNING, start))
+            empty_range = TimeRange(BEGINNING, start)
+            self._empty_ranges.setdefault(scope, []).append((empty_range, empty_range))
         for ledger in self.ledgers if oldest_created_at else ():
             if any(time_range.start == BEGINNING for time_range in self._find_needed_ranges(scope, ledger)):
                 ledger.add_read_range(scope, TimeRange(BEGINNING, start))
@@ -226,13 +227,15 @@ class WindowCursor:
         if window in self.unreadable_windows:
             return
         if window.scope not in self._nonempty_scopes:
-            self._empty_ranges.setdefault(window.scope, []).append(delivered_range)
+            self._empty_ranges.setdefault(window.scope, []).append((window.time_range, delivered_range))
             return
-        empty_ranges = self._empty_ranges.pop(window.scope, [])
+        # In the order in which they were listed: the first one shows whether a gap lies before all of them. Entries of
+        # that gap have to stay, or its rows are delivered twice once it is read.
+        finished_ranges = [*self._empty_ranges.pop(window.scope, []), (window.time_range, delivered_range)]
+        lookback_start = self._today - self.lookback
         for ledger in self.ledgers:
-            for empty_range in empty_ranges:
-                ledger.add_read_range(window.scope, empty_range)
-            ledger.advance_watermark(window.scope, window.time_range, delivered_range, self._today - self.lookback)
+            for listed_range, finished_range in finished_ranges:
+                ledger.advance_watermark(window.scope, listed_range, finished_range, lookback_start)
 
     def is_needed(self, ledger: Ledger, window: Window) -> bool:
         """Return whether a ledger needs a window, or a part of it."""

@@ -182,9 +182,15 @@ class TestUnknownNames:
             (atlas_config(Batch_IDs=["B"]), "atlas.Batch_IDs (did you mean batch_ids?)"),
             (full_config(batch_registry={"url": "/list.csv", "zzzzzz": 1}), "batch_registry.zzzzzz"),
             (full_config(zzzzzz=1, **sensible_config(types=[])), "zzzzzz, sensible.types"),
-            (extracta_config(**{"s3cr3t-key-0123": 1, "s3cr3t-key-4567": 1}), "a hidden name in extracta, which may be a key"),
+            (
+                extracta_config(**{"s3cr3t-key-0123": 1, "s3cr3t-key-4567": 1}),
+                "a hidden name in extracta, which may be a key",
+            ),
             (full_config(**{"s3cr3t-key-0123": 1}), "a hidden name in the settings, which may be a key"),
-            (full_config(**{"x" * number: number for number in range(1, 26)}), f"{', '.join('x' * number for number in range(1, 21))}, and 5 more"),
+            (
+                full_config(**{"x" * number: number for number in range(1, 26)}),
+                f"{', '.join('x' * number for number in range(1, 21))}, and 5 more",
+            ),
         ],
     )  # fmt: skip
     def test_parse_unknown_names_cause_one_warning_that_lists_them(

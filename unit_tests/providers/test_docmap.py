@@ -270,7 +270,7 @@ class TestList:
         full = make_page(make_row_at(8, "b"), make_row_at(8, "a"), more=True)
 
         with pytest.raises(
-            UnreadableResponse, match=r"^DocMap has more extractions of 2026-03-01T00:00:08\.000Z than a page"
+            UnreadableResponse, match=r"^DocMap has more extractions of 2026-03-01T00:00:08\.000Z than fit on"
         ):
             read_window(full, full, make_page(more=True))
 

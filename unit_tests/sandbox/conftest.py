@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from typing import Protocol
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 class ExtractaClient:
-    """Asks Extracta's API the way its pages show."""
+    """A client of Extracta's API that sends requests as its pages show."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
@@ -35,7 +36,7 @@ class ExtractaClient:
 
 
 class AtlasClient:
-    """Asks Atlas's Bulk API the way its pages show; logs in when it is first needed."""
+    """A client of Atlas's Bulk API that logs in at the first request."""
 
     def __init__(self, base_url: str, client_id: str, client_secret: str) -> None:
         self.base_url = base_url
@@ -61,7 +62,7 @@ class AtlasClient:
 
 
 class BearerClient:
-    """Asks an API that wants its key as a bearer token: DocMap's, Sensible's."""
+    """A client of an API with a bearer token: DocMap's or Sensible's."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
@@ -73,6 +74,12 @@ class BearerClient:
 
     def send(self, method: str, path: str, body: object = None) -> requests.Response:
         return self.session.request(method, f"{self.base_url}/{path}", json=body, timeout=5)
+
+
+class Control(Protocol):
+    """Asks an endpoint that controls the sandbox."""
+
+    def __call__(self, method: str, path: str, body: object = None) -> requests.Response: ...
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
 """Atlas bulk: tokens, submitting, pages, young batches, every error."""
 
 import re
+from typing import Any
 
 import pytest
 import requests
 
-from docextract_sandbox import NewDocument
+from docextract_sandbox import Clock, NewDocument, Sandbox
+from docextract_sandbox.context import JsonObject
+from unit_tests.sandbox.conftest import AtlasClient
 
-PAN = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
+PAN: JsonObject = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
 
 
 def summarize_response(response: requests.Response) -> tuple[int, object]:
@@ -21,7 +24,7 @@ def error_response(status: int, message: str) -> tuple[int, object]:
 BAD_TOKEN = error_response(401, "Authentication Error: the token is missing, invalid, or expired")
 
 
-def test_a_login_gives_a_token_for_an_hour(sandbox, clock, atlas):
+def test_a_login_gives_a_token_for_an_hour(sandbox: Sandbox, clock: Clock, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
 
@@ -44,7 +47,7 @@ def test_a_login_gives_a_token_for_an_hour(sandbox, clock, atlas):
     assert sandbox.atlas.login_count == 2
 
 
-def test_tokens_can_be_made_to_expire(sandbox, atlas):
+def test_tokens_can_be_made_to_expire(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
     assert atlas.get_extracts("batch").ok
@@ -58,13 +61,15 @@ def test_tokens_can_be_made_to_expire(sandbox, atlas):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Client-Id": "sandbox-atlas-client"}, {"Client-Secret": "x"}])
-def test_a_login_without_both_credentials_has_its_own_error(sandbox, atlas, headers):
+def test_a_login_without_both_credentials_has_its_own_error(
+    sandbox: Sandbox, atlas: AtlasClient, headers: dict[str, str]
+) -> None:
     # when / then
     assert summarize_response(atlas.login(headers)) == (400, {"error": "Missing Client-Id or Client-Secret"})
     assert sandbox.atlas.login_count == 0
 
 
-def test_a_login_with_wrong_credentials_is_refused(atlas):
+def test_a_login_with_wrong_credentials_is_refused(atlas: AtlasClient) -> None:
     # when
     response = atlas.login({"Client-Id": "sandbox-atlas-client", "Client-Secret": "wrong"})
 
@@ -72,7 +77,7 @@ def test_a_login_with_wrong_credentials_is_refused(atlas):
     assert summarize_response(response) == error_response(401, "Authentication Error: wrong Client-Id or Client-Secret")
 
 
-def test_an_unknown_token_is_refused(atlas):
+def test_an_unknown_token_is_refused(atlas: AtlasClient) -> None:
     # when
     atlas.session.headers["Token"] = "unknown"
 
@@ -80,7 +85,9 @@ def test_an_unknown_token_is_refused(atlas):
     assert summarize_response(atlas.get_extracts("batch")) == BAD_TOKEN
 
 
-def test_documents_are_submitted_over_http_and_extracted_in_time(sandbox, clock, atlas):
+def test_documents_are_submitted_over_http_and_extracted_in_time(
+    sandbox: Sandbox, clock: Clock, atlas: AtlasClient
+) -> None:
     # given
     files = [{"file_url": f"https://files.example.invalid/{n}", "document_id": str(n)} for n in range(1, 5)]
 
@@ -103,7 +110,7 @@ def test_documents_are_submitted_over_http_and_extracted_in_time(sandbox, clock,
     assert sandbox.atlas.get_batch(batch_id).product_type == "POC_CDL"
 
 
-def test_pages_follow_each_other(sandbox, atlas):
+def test_pages_follow_each_other(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument(str(number), 0, PAN) for number in range(120)], batch_id="batch")
 
@@ -127,7 +134,7 @@ def test_pages_follow_each_other(sandbox, atlas):
     assert small["total_pages"] == 18
 
 
-def test_a_young_batch_grows_in_the_order_of_submission(sandbox, clock, atlas):
+def test_a_young_batch_grows_in_the_order_of_submission(sandbox: Sandbox, clock: Clock, atlas: AtlasClient) -> None:
     # given
     documents = [NewDocument("slow", 100, PAN), NewDocument("quick", 10, PAN)]
     batch_id = sandbox.atlas.submit(documents)
@@ -148,7 +155,7 @@ def test_a_young_batch_grows_in_the_order_of_submission(sandbox, clock, atlas):
     assert [row["document_id"] for row in complete["data"]] == ["slow", "quick", "late"]
 
 
-def test_a_document_can_fail_and_be_edited(sandbox, atlas):
+def test_a_document_can_fail_and_be_edited(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     batch_id = sandbox.atlas.submit([NewDocument("1", 0, error_code="UNRECOGNISED"), NewDocument("2", 0, PAN)])
 
@@ -165,7 +172,7 @@ def test_a_document_can_fail_and_be_edited(sandbox, atlas):
     assert changed[0] == {"document_id": "1", "file_data": PAN}
 
 
-def test_a_redacted_aadhaar_has_a_link_that_differs_in_every_answer(sandbox, atlas):
+def test_a_redacted_aadhaar_has_a_link_that_differs_in_every_answer(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     number = {"value": "**** **** 9012", "confidence_score": 0.9, "redact_url": ""}
     batch_id = sandbox.atlas.submit(
@@ -193,7 +200,7 @@ def test_a_redacted_aadhaar_has_a_link_that_differs_in_every_answer(sandbox, atl
         ({"batch_id": "unknown"}, "Bad Request: batch_id is invalid"),
     ],
 )
-def test_a_bad_query_is_told(sandbox, atlas, query, message):
+def test_a_bad_query_is_told(sandbox: Sandbox, atlas: AtlasClient, query: dict[str, Any], message: str) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
 
@@ -216,13 +223,13 @@ def test_a_bad_query_is_told(sandbox, atlas, query, message):
         ),
     ],
 )
-def test_a_bad_submission_is_told(sandbox, atlas, body, message):
+def test_a_bad_submission_is_told(sandbox: Sandbox, atlas: AtlasClient, body: JsonObject, message: str) -> None:
     # when / then
     assert summarize_response(atlas.upload(body)) == error_response(400, message)
     assert sandbox.atlas.batch_ids == []
 
 
-def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
+def test_in_process_ids_that_do_not_fit_are_errors(sandbox: Sandbox) -> None:
     # given
     sandbox.atlas.submit(["1"], batch_id="batch")
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 import requests
 
-from docextract_sandbox import DocumentType, NewFile
+from docextract_sandbox import Clock, DocumentType, NewFile, Sandbox
+from docextract_sandbox.context import JsonObject
+from unit_tests.sandbox.conftest import ExtractaClient
 
 FAILED = (400, {"status": "error", "message": "Internal server error"})
 INVOICE = {"confidence": 0.9, "documentType": "invoice"}
@@ -17,13 +19,13 @@ def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
-def add_referenced_template(sandbox) -> str:
+def add_referenced_template(sandbox: Sandbox) -> str:
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     types = [DocumentType("Invoice", "a bill", ("total",), "invoices"), DocumentType("Letter")]
     return sandbox.classification.create("Mail", types, "mail")
 
 
-def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
+def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: ExtractaClient) -> None:
     # given
     types = [
         {"name": "Invoice", "description": "a bill", "uniqueWords": ["total"], "extractionId": "-Oabc"},
@@ -53,7 +55,7 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
     assert summarize_response(gone) == FAILED
 
 
-def test_an_upload_waits_and_then_tells_types(sandbox, clock, extracta):
+def test_an_upload_waits_and_then_tells_types(sandbox: Sandbox, clock: Clock, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
 
@@ -78,7 +80,7 @@ def test_an_upload_waits_and_then_tells_types(sandbox, clock, extracta):
     assert "result" not in bad
 
 
-def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
+def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
@@ -93,7 +95,9 @@ def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
     assert len(extracta.get_classification_results(classification_id, batch_id).json()["files"]) == 2
 
 
-def test_files_of_a_linked_type_go_on_to_one_extraction_batch(sandbox, clock, extracta):
+def test_files_of_a_linked_type_go_on_to_one_extraction_batch(
+    sandbox: Sandbox, clock: Clock, extracta: ExtractaClient
+) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     files = [NewFile("a.pdf", 60, INVOICE), NewFile("b.pdf", 120, INVOICE), NewFile("c.pdf", 60, LETTER_RESULT)]
@@ -127,7 +131,7 @@ def test_files_of_a_linked_type_go_on_to_one_extraction_batch(sandbox, clock, ex
     assert sandbox.extracta.get_batch(linked_id).origin == "documentClassification"
 
 
-def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox):
+def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox: Sandbox) -> None:
     # given
     types = [DocumentType("Invoice", extraction_id="unknown"), DocumentType("Receipt", extraction_id="receipts")]
     sandbox.extracta.create("Receipts", ("total",), "receipts")
@@ -143,7 +147,7 @@ def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox):
     assert sandbox.extracta.list_batch_ids("receipts") == []
 
 
-def test_an_edit_can_bring_a_late_link(sandbox, extracta):
+def test_an_edit_can_bring_a_late_link(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
@@ -159,7 +163,7 @@ def test_an_edit_can_bring_a_late_link(sandbox, extracta):
     assert changed["extraction"]["extractionId"] == "invoices"
 
 
-def test_a_deleted_linked_batch_is_not_added_to(sandbox):
+def test_a_deleted_linked_batch_is_not_added_to(sandbox: Sandbox) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, INVOICE)])
@@ -174,7 +178,7 @@ def test_a_deleted_linked_batch_is_not_added_to(sandbox):
     assert second != first
 
 
-def test_files_and_batches_are_deleted(sandbox, extracta):
+def test_files_and_batches_are_deleted(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     files = [NewFile(f"{name}.pdf", 0, LETTER_RESULT, file_id=name) for name in ("one", "two", "three")]
@@ -217,7 +221,9 @@ def test_files_and_batches_are_deleted(sandbox, extracta):
         ("DELETE", "deleteFiles", {"classificationId": "mail", "batchId": "batch", "fileIds": []}),
     ],
 )
-def test_any_failure_is_an_internal_server_error(sandbox, extracta, method, path, body):
+def test_any_failure_is_an_internal_server_error(
+    sandbox: Sandbox, extracta: ExtractaClient, method: str, path: str, body: JsonObject
+) -> None:
     # given
     add_referenced_template(sandbox)
     sandbox.classification.upload("mail", [NewFile("a.pdf", 0, LETTER_RESULT, file_id="file")], "batch")
@@ -227,7 +233,7 @@ def test_any_failure_is_an_internal_server_error(sandbox, extracta, method, path
     assert len(sandbox.classification.get_batch("batch").files) == 1
 
 
-def test_an_upload_for_unknown_ids_fails_as_well(sandbox, extracta):
+def test_an_upload_for_unknown_ids_fails_as_well(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     add_referenced_template(sandbox)
     path = "documentClassification/uploadFiles"
@@ -239,7 +245,7 @@ def test_an_upload_for_unknown_ids_fails_as_well(sandbox, extracta):
     )
 
 
-def test_a_wrong_key_is_told_in_a_message(extracta):
+def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient) -> None:
     # when
     extracta.session.headers["Authorization"] = "Bearer wrong"
 
@@ -250,7 +256,7 @@ def test_a_wrong_key_is_told_in_a_message(extracta):
     )
 
 
-def test_the_classification_map_of_batches_is_a_switch(sandbox, extracta):
+def test_the_classification_map_of_batches_is_a_switch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)], "batch")

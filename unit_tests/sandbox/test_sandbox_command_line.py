@@ -33,7 +33,7 @@ def start_sandbox(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_starts_tells_where_and_ends_cleanly(number):
+def test_it_starts_tells_where_and_ends_cleanly(number: signal.Signals) -> None:
     # given
     with start_sandbox("--speed", "60", "--switch", "unknown_status=queued") as (process, url):
         # when
@@ -50,14 +50,14 @@ def test_it_starts_tells_where_and_ends_cleanly(number):
     assert errors == ""
     for path in ("extracta/api/v1", "atlas/v1/bulk", "docmap/v1", "sensible/v0"):
         assert f"{url}/{path}" in output
-    for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has ended"):
+    for expected in ("sandbox-atlas-secret", "sandbox-sensible-key", "dm_live_", "curl", "has stopped"):
         assert expected in output
     assert settings["extracta"]["seconds_between_requests"] == 2
     assert len(settings["extracta"]["extraction_ids"]) == 4
     assert overview["switches"]["unknown_status"] == "queued"
 
 
-def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path):
+def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path: Path) -> None:
     # given what `pip install .` leaves, and what Python runs at its start
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -79,7 +79,7 @@ def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path):
         )
 
 
-def test_it_writes_the_settings_that_it_answers_with(tmp_path):
+def test_it_writes_the_settings_that_it_answers_with(tmp_path: Path) -> None:
     # given a file of an earlier one
     config = tmp_path / "config.json"
     config.write_text('{"atlas": {"base_url": "http://127.0.0.1:1/atlas/v1/bulk"}}')
@@ -94,7 +94,9 @@ def test_it_writes_the_settings_that_it_answers_with(tmp_path):
 
 
 @pytest.mark.parametrize("content", ['{"sensible": {"api_key": "a-key-of-mine"}}', "{}", "no json", "[]"])
-def test_it_leaves_settings_alone_that_are_not_its_own(tmp_path, capsys, content):
+def test_it_leaves_settings_alone_that_are_not_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
     # given
     config = tmp_path / "config.json"
     config.write_text(content)
@@ -108,12 +110,12 @@ def test_it_leaves_settings_alone_that_are_not_its_own(tmp_path, capsys, content
     assert "name another file in --config" in capsys.readouterr().err
 
 
-def test_it_says_which_settings_file_cannot_be_written(tmp_path, capsys):
+def test_it_says_which_settings_file_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "0", "--empty", "--config", str(tmp_path / "none" / "config.json")]) == 2
     assert "none/config.json can't be written (No such file or directory)" in capsys.readouterr().err
 
 
-def test_it_can_start_empty():
+def test_it_can_start_empty() -> None:
     # given / when
     with start_sandbox("--empty", "--spacing", "0.5") as (_, url):
         overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
@@ -124,7 +126,7 @@ def test_it_can_start_empty():
     assert settings["extracta"]["seconds_between_requests"] == 0.5
 
 
-def test_help_reads_well(capsys):
+def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
     # when
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -146,7 +148,9 @@ def test_help_reads_well(capsys):
         (["--spacing", "nan"], "from 0"),
     ],
 )
-def test_arguments_that_do_not_fit_are_told(capsys, arguments, expected_text):
+def test_arguments_that_do_not_fit_are_told(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected_text: str
+) -> None:
     # when
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -156,7 +160,7 @@ def test_arguments_that_do_not_fit_are_told(capsys, arguments, expected_text):
     assert expected_text in capsys.readouterr().err
 
 
-def test_a_switch_that_does_not_exist_is_told(capsys):
+def test_a_switch_that_does_not_exist_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     # when / then
     assert main(["--switch", "colour=red"]) == 2
     assert "there is no switch 'colour'" in capsys.readouterr().err
@@ -164,7 +168,7 @@ def test_a_switch_that_does_not_exist_is_told(capsys):
     assert "sensible_throttle takes a whole number from 0" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told():
+def test_a_port_that_is_taken_is_told() -> None:
     # given
     with start_sandbox("--empty") as (_, url):
         port = url.rpartition(":")[2]

@@ -1,16 +1,18 @@
-"""What other processes can do, and the documents they find."""
+"""The control endpoints, and the documents that other processes find."""
 
 from datetime import timedelta
 
 import pytest
 import requests
 
-from docextract_sandbox import NewDocument, NewFile
+from docextract_sandbox import NewDocument, NewFile, Sandbox
+from docextract_sandbox.context import JsonObject
 from docextract_sandbox.extracta import FileStatus
+from unit_tests.sandbox.conftest import Control, ExtractaClient
 
 
 @pytest.fixture
-def control(url):
+def control(url: str) -> Control:
     def call(method: str, path: str, body: object = None) -> requests.Response:
         return requests.request(method, f"{url}/_sandbox{path}", json=body, timeout=5)
 
@@ -18,7 +20,7 @@ def control(url):
 
 
 @pytest.fixture
-def pending(sandbox):
+def pending(sandbox: Sandbox) -> Sandbox:
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", ["a.pdf", "b.pdf"], "extraction")
     sandbox.classification.create("Mail", (), "mail")
@@ -27,7 +29,7 @@ def pending(sandbox):
     return sandbox
 
 
-def test_the_greeting_lists_every_endpoint(sandbox, url):
+def test_the_greeting_lists_every_endpoint(sandbox: Sandbox, url: str) -> None:
     # when
     response = requests.get(url, timeout=5)
 
@@ -40,7 +42,7 @@ def test_the_greeting_lists_every_endpoint(sandbox, url):
     assert "/_sandbox" in response.text
 
 
-def test_an_overview_tells_what_is_there(pending, url, control):
+def test_an_overview_tells_what_is_there(pending: Sandbox, url: str, control: Control) -> None:
     # when
     response = control("GET", "/").json()
 
@@ -68,14 +70,14 @@ def test_an_overview_tells_what_is_there(pending, url, control):
         ({"batch_id": "atlas"}, 3),
     ],
 )
-def test_pending_documents_can_be_finished(control, body, finished):
+def test_pending_documents_can_be_finished(control: Control, body: JsonObject | None, finished: int) -> None:
     # when / then
     assert control("POST", "/finish", body).json() == {"finished": finished}
     worlds = control("GET", "/").json()["worlds"]
     assert sum(world.get("pending_files", world.get("pending_documents")) for world in worlds.values()) == 6 - finished
 
 
-def test_the_clock_can_be_advanced(pending, control):
+def test_the_clock_can_be_advanced(pending: Sandbox, control: Control) -> None:
     # when
     response = control("POST", "/advance", {"seconds": 120})
 
@@ -84,7 +86,7 @@ def test_the_clock_can_be_advanced(pending, control):
     assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.get_batch("extraction").files)
 
 
-def test_documents_can_be_edited(pending, control):
+def test_documents_can_be_edited(pending: Sandbox, control: Control) -> None:
     # when
     edits = [
         {"api": "extracta", "batch_id": "extraction", "document": "a.pdf", "data": {"total": "7"}},
@@ -100,7 +102,7 @@ def test_documents_can_be_edited(pending, control):
     assert pending.atlas.get_batch("atlas").documents[1].file_data == {"document_type": "PAN"}
 
 
-def test_switches_can_be_changed(sandbox, control):
+def test_switches_can_be_changed(sandbox: Sandbox, control: Control) -> None:
     # when
     response = control("PATCH", "/switches", {"unknown_keys": True, "unknown_status": "queued"})
 
@@ -111,7 +113,9 @@ def test_switches_can_be_changed(sandbox, control):
     assert control("GET", "/switches").json() == vars(sandbox.switches)
 
 
-def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, control):
+def test_requests_are_counted_but_not_those_that_control(
+    sandbox: Sandbox, extracta: ExtractaClient, control: Control
+) -> None:
     # given
     extracta.call("GET", "credits")
     extracta.get_results("unknown", "unknown")
@@ -140,7 +144,9 @@ def test_requests_are_counted_but_not_those_that_control(sandbox, extracta, cont
         ("PATCH", "/switches", {"colour": "red"}, "there is no switch 'colour'"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(control, method, path, body, expected_text):
+def test_what_does_not_fit_is_told_in_words(
+    control: Control, method: str, path: str, body: JsonObject | None, expected_text: str
+) -> None:
     # when
     response = control(method, path, body)
 
@@ -149,7 +155,7 @@ def test_what_does_not_fit_is_told_in_words(control, method, path, body, expecte
     assert expected_text in response.json()["error"]
 
 
-def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
+def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -173,7 +179,7 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     assert [document.is_extracted for document in atlas[2].documents] == [True, False] * 5
 
 
-def test_more_demo_documents_need_no_new_settings(control):
+def test_more_demo_documents_need_no_new_settings(control: Control) -> None:
     # given
     first = control("POST", "/demo").json()
     settings = control("GET", "/settings").json()
@@ -189,7 +195,7 @@ def test_more_demo_documents_need_no_new_settings(control):
     assert second["extracta"]["pending_files"] > first["extracta"]["pending_files"]
 
 
-def test_settings_name_everything_that_is_here(sandbox, url, control):
+def test_settings_name_everything_that_is_here(sandbox: Sandbox, url: str, control: Control) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.classification.create("Mail", (), "mail")

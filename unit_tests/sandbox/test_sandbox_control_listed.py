@@ -6,13 +6,15 @@ from datetime import timedelta
 import pytest
 import requests
 
-from docextract_sandbox import NewExtraction, SensibleDocument
+from docextract_sandbox import NewExtraction, Sandbox, SensibleDocument
+from docextract_sandbox.context import JsonObject
 from docextract_sandbox.docmap import Status as DocMapStatus
 from docextract_sandbox.sensible import Status
+from unit_tests.sandbox.conftest import Control
 
 
 @pytest.fixture
-def control(url):
+def control(url: str) -> Control:
     def call(method: str, path: str, body: object = None) -> requests.Response:
         return requests.request(method, f"{url}/_sandbox{path}", json=body, timeout=5)
 
@@ -20,7 +22,7 @@ def control(url):
 
 
 @pytest.fixture
-def pending(sandbox):
+def pending(sandbox: Sandbox) -> Sandbox:
     sandbox.docmap.put_template("Invoices", (), "invoices")
     sandbox.docmap.add_extractions(
         "invoices", [NewExtraction(f"{number}.pdf", extraction_id=f"extract_{number}") for number in (1, 2)], "run"
@@ -35,7 +37,7 @@ def pending(sandbox):
 
 
 @pytest.mark.usefixtures("pending")
-def test_an_overview_tells_what_is_there(control):
+def test_an_overview_tells_what_is_there(control: Control) -> None:
     # when
     worlds = control("GET", "/").json()["worlds"]
 
@@ -68,14 +70,14 @@ def test_an_overview_tells_what_is_there(control):
         ({"batch_id": "one"}, 1),
     ],
 )
-def test_pending_documents_can_be_finished(control, body, finished):
+def test_pending_documents_can_be_finished(control: Control, body: JsonObject | None, finished: int) -> None:
     # when / then
     assert control("POST", "/finish", body).json() == {"finished": finished}
     worlds = control("GET", "/").json()["worlds"]
     assert sum(worlds[name]["pending_documents"] for name in ("docmap", "sensible")) == 5 - finished
 
 
-def test_documents_can_be_edited_and_reviewed(pending, control):
+def test_documents_can_be_edited_and_reviewed(pending: Sandbox, control: Control) -> None:
     # when
     responses = [
         control("POST", "/edit", {"api": "docmap", "document": "extract_1", "data": {"total": 7}}),
@@ -108,7 +110,7 @@ def test_documents_can_be_edited_and_reviewed(pending, control):
         ("/review", {"api": "nothing"}, "api must be one of extracta, classification, atlas, docmap, sensible"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(control, path, body, expected_text):
+def test_what_does_not_fit_is_told_in_words(control: Control, path: str, body: JsonObject, expected_text: str) -> None:
     # when
     response = control("POST", path, body)
 
@@ -117,7 +119,7 @@ def test_what_does_not_fit_is_told_in_words(control, path, body, expected_text):
     assert expected_text in response.json()["error"]
 
 
-def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control):
+def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox: Sandbox, url: str, control: Control) -> None:
     # when
     by_default = control("GET", "/settings").json()
     listed = control("GET", "/settings?apis=docmap,%20sensible").json()
@@ -133,7 +135,7 @@ def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox, url, control)
     )
 
 
-def test_a_number_can_be_switched(sandbox, control):
+def test_a_number_can_be_switched(sandbox: Sandbox, control: Control) -> None:
     # when
     response = control("PATCH", "/switches", {"sensible_throttle": 3})
     wrong = control("PATCH", "/switches", {"sensible_throttle": True})
@@ -143,7 +145,7 @@ def test_a_number_can_be_switched(sandbox, control):
     assert wrong.json() == {"error": "sensible_throttle takes a whole number from 0"}
 
 
-def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox):
+def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -161,7 +163,7 @@ def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox):
     assert statuses.count(DocMapStatus.COMPLETED) > 80
 
 
-def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
+def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -187,7 +189,7 @@ def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox):
     assert len(sandbox.sensible.batch_ids) == 3
 
 
-def test_more_demo_documents_decide_a_review_prolong_a_run_and_bring_what_was_waited_for(sandbox):
+def test_more_demo_documents_decide_a_review_prolong_a_run_and_bring_what_was_waited_for(sandbox: Sandbox) -> None:
     # given
     sandbox.fill_demo()
     waiting = next(

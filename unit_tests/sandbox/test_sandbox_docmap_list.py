@@ -5,31 +5,33 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from docextract_sandbox import NewExtraction
+from docextract_sandbox import NewExtraction, Sandbox
+from docextract_sandbox.switches import EndlessMode
+from unit_tests.sandbox.conftest import BearerClient
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def sandbox(sandbox):
+def sandbox(sandbox: Sandbox) -> Sandbox:
     for name in ("invoices", "notes"):
         sandbox.docmap.put_template(name.title(), (), name)
     return sandbox
 
 
 def add_extractions(
-    sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"
-):
+    sandbox: Sandbox, *names: str, created_at: datetime = START, run_id: str | None = None, template: str = "invoices"
+) -> None:
     new = [NewExtraction(f"{name}.pdf", 0, {}, extraction_id=name) for name in names]
     sandbox.docmap.add_extractions(template, new, run_id, created_at=created_at)
 
 
-def list_ids(docmap, **query):
+def list_ids(docmap: BearerClient, **query: str | int) -> tuple[list[str], bool]:
     response = docmap.get("extractions", **query).json()
     return [row["id"] for row in response["data"]], response["hasMore"]
 
 
-def list_all_ids(docmap, limit: int, max_requests: int = 10) -> list[str]:
+def list_all_ids(docmap: BearerClient, limit: int, max_requests: int = 10) -> list[str]:
     """All ids that pages of `limit` rows bring, with as many requests as that takes."""
     ids, query = [], {"limit": limit}
     for _ in range(max_requests):
@@ -41,7 +43,7 @@ def list_all_ids(docmap, limit: int, max_requests: int = 10) -> list[str]:
     return ids
 
 
-def test_the_newest_comes_first_and_pages_follow_each_other(sandbox, docmap):
+def test_the_newest_comes_first_and_pages_follow_each_other(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(120):
         add_extractions(sandbox, f"{number:03d}", created_at=START - timedelta(minutes=number))
@@ -58,7 +60,7 @@ def test_the_newest_comes_first_and_pages_follow_each_other(sandbox, docmap):
     assert list_all_ids(docmap, 7, 20) == [f"{number:03d}" for number in range(120)]
 
 
-def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox, docmap):
+def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     add_extractions(sandbox, "new", created_at=START)
     add_extractions(sandbox, "tie-1", "tie-2", "tie-3", created_at=START - timedelta(hours=1))
@@ -79,7 +81,7 @@ def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox, docmap):
     assert "old" not in stuck
 
 
-def test_what_arrives_meanwhile_moves_no_page(sandbox, docmap):
+def test_what_arrives_meanwhile_moves_no_page(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(4):
         add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -93,7 +95,7 @@ def test_what_arrives_meanwhile_moves_no_page(sandbox, docmap):
     assert list_ids(docmap, limit=2, cursor=first[-1]["createdAt"]) == (["2", "3"], False)
 
 
-def test_a_template_and_days_narrow_the_list(sandbox, docmap):
+def test_a_template_and_days_narrow_the_list(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for name, day, hour in (("a", 17, 23), ("b", 18, 0), ("c", 18, 23), ("d", 19, 0)):
         created = datetime(2026, 11, day, hour, 59 if hour else 0, 59 if hour else 0, tzinfo=timezone.utc)
@@ -110,7 +112,7 @@ def test_a_template_and_days_narrow_the_list(sandbox, docmap):
     assert list_ids(docmap, templateId="invoices", dateFrom="2026-11-18", limit=1) == (["d"], True)
 
 
-def test_a_run_comes_whole(sandbox, docmap):
+def test_a_run_comes_whole(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(130):
         template = "notes" if number % 10 == 0 else "invoices"
@@ -142,7 +144,7 @@ def test_a_run_comes_whole(sandbox, docmap):
         ({"dateTo": "2026-11-31"}, "dateTo must be a day such as 2026-03-09"),
     ],
 )
-def test_a_bad_query_is_told(docmap, query, message):
+def test_a_bad_query_is_told(docmap: BearerClient, query: dict[str, str | int], message: str) -> None:
     # when
     response = docmap.get("extractions", **query)
 
@@ -151,7 +153,7 @@ def test_a_bad_query_is_told(docmap, query, message):
     assert response.json() == {"error": {"code": "VALIDATION_ERROR", "message": message}}
 
 
-def test_the_list_can_be_nested(sandbox, docmap):
+def test_the_list_can_be_nested(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     add_extractions(sandbox, "a", "b")
     plain = docmap.get("extractions", limit=1).json()
@@ -164,7 +166,7 @@ def test_the_list_can_be_nested(sandbox, docmap):
     assert docmap.get("extractions", limit=1).json() == {"data": {"extractions": plain["data"], "hasMore": True}}
 
 
-def test_other_readings_of_rows(sandbox, docmap):
+def test_other_readings_of_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", 0, {"total": {}})])
     extra = {"undocumented": {"note": "added by the sandbox"}}
@@ -180,7 +182,7 @@ def test_other_readings_of_rows(sandbox, docmap):
     assert response["data"] == [{**row, "status": statuses[row["status"]], **extra} for row in plain]
 
 
-def test_journal_records_requested_extraction(sandbox, docmap):
+def test_journal_records_requested_extraction(sandbox: Sandbox, docmap: BearerClient) -> None:
     # when
     docmap.get("extractions", limit=2)
     docmap.get("extractions/unknown")
@@ -197,7 +199,7 @@ def test_journal_records_requested_extraction(sandbox, docmap):
     assert entries[1].path_params == {"id": "unknown"}
 
 
-def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):
+def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     add_extractions(sandbox, "before", created_at=start - timedelta(seconds=1))
@@ -222,7 +224,9 @@ def test_a_long_history_is_listed_from_both_ends(sandbox, docmap):
     assert list_ids(docmap, templateId="invoices") == (["before"], False)
 
 
-def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(sandbox, docmap):
+def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(
+    sandbox: Sandbox, docmap: BearerClient
+) -> None:
     # given
     ids = sandbox.docmap.add_history("notes", 3, START - timedelta(days=1), 0)
 
@@ -247,7 +251,9 @@ def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(san
         ("America/New_York", "2026-03-08T05:00", "2026-03-09T03:59"),  # the day on which summer time begins
     ],
 )
-def test_days_are_counted_in_the_zone_of_the_switch(sandbox, docmap, zone, first, last):
+def test_days_are_counted_in_the_zone_of_the_switch(
+    sandbox: Sandbox, docmap: BearerClient, zone: str, first: str, last: str
+) -> None:
     # given
     sandbox.switches = replace(sandbox.switches, docmap_zone=zone)
     begin, end = (datetime.fromisoformat(day).replace(tzinfo=timezone.utc) for day in (first, last))
@@ -259,7 +265,7 @@ def test_days_are_counted_in_the_zone_of_the_switch(sandbox, docmap, zone, first
     assert list_ids(docmap, dateFrom="2026-03-08", dateTo="2026-03-08") == (["last", "first"], False)
 
 
-def test_only_times_of_rows_can_be_cursors(sandbox, docmap):
+def test_only_times_of_rows_can_be_cursors(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(3):
         add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -270,7 +276,7 @@ def test_only_times_of_rows_can_be_cursors(sandbox, docmap):
     assert list_ids(docmap, cursor="2026-11-20T09:00:00.001Z") == ([], False)
 
 
-def test_pages_can_be_short_and_empty_and_promise_more(sandbox, docmap):
+def test_pages_can_be_short_and_empty_and_promise_more(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(5):
         add_extractions(
@@ -289,7 +295,7 @@ def test_pages_can_be_short_and_empty_and_promise_more(sandbox, docmap):
 
 
 @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
-def test_a_list_can_have_no_end(sandbox, docmap, kind):
+def test_a_list_can_have_no_end(sandbox: Sandbox, docmap: BearerClient, kind: EndlessMode) -> None:
     # given
     add_extractions(sandbox, "a", "b")
     add_extractions(sandbox, "c", template="notes")

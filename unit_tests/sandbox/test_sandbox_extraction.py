@@ -5,9 +5,11 @@ from math import inf
 import pytest
 import requests
 
-from docextract_sandbox import NewFile
+from docextract_sandbox import Clock, NewFile, Sandbox
+from docextract_sandbox.context import JsonObject
+from unit_tests.sandbox.conftest import ExtractaClient
 
-FIELDS = ({"key": "total", "description": "the sum", "example": "1.00", "type": "string"},)
+FIELDS: tuple[JsonObject, ...] = ({"key": "total", "description": "the sum", "example": "1.00", "type": "string"},)
 INVALID = (400, {"error": "Invalid request"})
 
 
@@ -15,7 +17,7 @@ def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
-def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
+def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: ExtractaClient) -> None:
     # given
     details = {"name": "Invoices", "language": "French", "options": {"hasTable": True}, "fields": list(FIELDS)}
 
@@ -40,7 +42,9 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta):
     assert summarize_response(gone) == INVALID
 
 
-def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, extracta):
+def test_an_upload_makes_a_batch_that_waits_and_then_answers(
+    sandbox: Sandbox, clock: Clock, extracta: ExtractaClient
+) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     credits_before = extracta.call("GET", "credits").json()
@@ -75,7 +79,7 @@ def test_an_upload_makes_a_batch_that_waits_and_then_answers(sandbox, clock, ext
     assert credits_after["credits"] < credits_before["credits"]
 
 
-def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
+def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
@@ -95,7 +99,9 @@ def test_files_for_an_existing_batch_re_open_it(sandbox, extracta):
     assert [file["fileName"] for file in response["files"]] == ["a.pdf", "b.pdf"]
 
 
-def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, extracta):
+def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(
+    sandbox: Sandbox, extracta: ExtractaClient
+) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", inf, file_id="two")]
@@ -118,7 +124,7 @@ def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(sandbox, 
     assert [file["fileId"] for file in finished_response["files"]] == ["one"]
 
 
-def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox, extracta):
+def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, {"total": "1.00"}, url="fixed")])
@@ -134,7 +140,7 @@ def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox, extra
     assert changed == original
 
 
-def test_an_edit_mends_a_failed_file(sandbox, extracta):
+def test_an_edit_mends_a_failed_file(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, error="It is damaged")])
@@ -149,7 +155,7 @@ def test_an_edit_mends_a_failed_file(sandbox, extracta):
     assert (file["status"], file["result"]) == ("processed", {"total": "2.00"})
 
 
-def test_a_link_differs_in_every_answer(sandbox, extracta):
+def test_a_link_differs_in_every_answer(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("März 1.pdf", 0)])
@@ -162,7 +168,7 @@ def test_a_link_differs_in_every_answer(sandbox, extracta):
     assert all(url.startswith("https://files.example.invalid/M%C3%A4rz%201.pdf?") for url in urls)
 
 
-def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
+def test_deleting_reaches_a_file_a_batch_or_all(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", 0, file_id="two")]
@@ -186,7 +192,7 @@ def test_deleting_reaches_a_file_a_batch_or_all(sandbox, extracta):
     assert sandbox.extracta.template_ids == []
 
 
-def test_batches_are_listed_by_their_template(sandbox, clock, extracta):
+def test_batches_are_listed_by_their_template(sandbox: Sandbox, clock: Clock, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0), NewFile("b.pdf", 0)], "z-first")
@@ -226,7 +232,9 @@ def test_batches_are_listed_by_their_template(sandbox, clock, extracta):
         ("POST", "uploadFiles", {"extractionId": "known"}),
     ],
 )
-def test_what_does_not_fit_is_an_invalid_request(sandbox, extracta, method, path, body):
+def test_what_does_not_fit_is_an_invalid_request(
+    sandbox: Sandbox, extracta: ExtractaClient, method: str, path: str, body: object
+) -> None:
     # given
     sandbox.extracta.create("Invoices", FIELDS, "known")
     sandbox.extracta.upload("known", [NewFile("a.pdf", 0, file_id="file")], "batch")
@@ -235,7 +243,7 @@ def test_what_does_not_fit_is_an_invalid_request(sandbox, extracta, method, path
     assert summarize_response(extracta.call(method, path, body)) == INVALID
 
 
-def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox, extracta):
+def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", FIELDS, "known")
 
@@ -249,16 +257,19 @@ def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox, extracta):
 
 
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox-extracta-key"])
-def test_a_wrong_key_is_told_in_a_message(extracta, key):
+def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient, key: str | None) -> None:
     # when
-    extracta.session.headers["Authorization"] = key
+    if key is None:
+        del extracta.session.headers["Authorization"]
+    else:
+        extracta.session.headers["Authorization"] = key
     response = extracta.call("GET", "credits")
 
     # then
     assert summarize_response(response) == (401, {"message": "Unauthorized: invalid API key"})
 
 
-def test_in_process_ids_that_do_not_exist_are_unknown(sandbox):
+def test_in_process_ids_that_do_not_exist_are_unknown(sandbox: Sandbox) -> None:
     # given
     sandbox.extracta.create("Invoices", FIELDS, "one")
     sandbox.extracta.create("Receipts", FIELDS, "two")
@@ -276,9 +287,9 @@ def test_in_process_ids_that_do_not_exist_are_unknown(sandbox):
             attempt()
 
 
-def test_results_of_unusual_fields_have_their_types(sandbox):
+def test_results_of_unusual_fields_have_their_types(sandbox: Sandbox) -> None:
     # given
-    fields = (
+    fields: tuple[str | JsonObject, ...] = (
         "plain",
         {"key": "äöü.with dots", "description": "", "example": "as given"},
         {"key": "person", "type": "object", "properties": [{"key": "age", "example": "40"}]},
@@ -292,8 +303,11 @@ def test_results_of_unusual_fields_have_their_types(sandbox):
     result = sandbox.extracta.get_batch(batch_id).files[0].result
 
     # then
+    assert result is not None
     assert list(result) == ["plain", "äöü.with dots", "person", "words", "rows"]
     assert result["äöü.with dots"] == "as given"
     assert result["person"] == {"age": "40"}
     assert result["words"] == ["word", "word"]
-    assert [list(row) for row in result["rows"]] == [["cell"], ["cell"]]
+    rows = result["rows"]
+    assert isinstance(rows, list)
+    assert [list(row) for row in rows] == [["cell"], ["cell"]]

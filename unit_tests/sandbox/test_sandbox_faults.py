@@ -6,24 +6,29 @@ from collections import Counter
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from random import Random
+from typing import Protocol
 
 import pytest
 import requests
 
 from docextract_sandbox import (
     TRANSIENT_4XX_FAULTS,
+    Clock,
     Fault,
     NewDocument,
     NewExtraction,
     NewFile,
+    Sandbox,
     SensibleDocument,
     make_throttle_fault,
 )
-from docextract_sandbox.faults import FAULT_KINDS, PAYLOAD_FAULTS, Faults
+from docextract_sandbox.context import JsonObject
+from docextract_sandbox.faults import FAULT_KINDS, PAYLOAD_FAULTS, FaultKind, Faults
+from unit_tests.sandbox.conftest import AtlasClient, BearerClient, ExtractaClient
 
 
 @pytest.fixture
-def filled_sandbox(sandbox):
+def filled_sandbox(sandbox: Sandbox) -> Sandbox:
     """A few documents everywhere."""
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     files = [NewFile("a.pdf", 0, {"total": "7"}, file_id="a"), NewFile("b.pdf", 0, error="unreadable", file_id="b")]
@@ -38,11 +43,13 @@ def filled_sandbox(sandbox):
     return sandbox
 
 
-def get_extractions(docmap):
+def get_extractions(docmap: BearerClient) -> requests.Response:
     return docmap.get("extractions", limit=3)
 
 
-def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(filled_sandbox, docmap):
+def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(
+    filled_sandbox: Sandbox, docmap: BearerClient
+) -> None:
     # given
     body = {"error": {"code": "INTERNAL_ERROR", "message": "Oops"}}
     extraction_id = filled_sandbox.docmap.extraction_ids[0]
@@ -57,7 +64,7 @@ def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(filled_sandbox
     assert docmap.send("DELETE", f"extractions/{extraction_id}").status_code == 200
 
 
-def test_a_status_with_a_sentence_is_plain_text(filled_sandbox, sensible):
+def test_a_status_with_a_sentence_is_plain_text(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
     with filled_sandbox.faults.apply_only(Fault("status", status=500, body="Internal error")):
         response = sensible.get("document_types")
 
@@ -66,7 +73,9 @@ def test_a_status_with_a_sentence_is_plain_text(filled_sandbox, sensible):
 
 
 @pytest.mark.parametrize("retry_after", [None, 0, 30])
-def test_a_throttle_tells_when_to_come_back_or_does_not(filled_sandbox, docmap, retry_after):
+def test_a_throttle_tells_when_to_come_back_or_does_not(
+    filled_sandbox: Sandbox, docmap: BearerClient, retry_after: int | None
+) -> None:
     with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=retry_after)):
         response = get_extractions(docmap)
 
@@ -74,7 +83,9 @@ def test_a_throttle_tells_when_to_come_back_or_does_not(filled_sandbox, docmap, 
     assert response.headers.get("Retry-After") == (None if retry_after is None else str(retry_after))
 
 
-def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(filled_sandbox, docmap, clock):
+def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(
+    filled_sandbox: Sandbox, docmap: BearerClient, clock: Clock
+) -> None:
     with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=90, as_date=True)):
         first = get_extractions(docmap).headers["Retry-After"]
         clock.advance(days=3)
@@ -84,7 +95,7 @@ def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(filled_sandbox, docmap
     assert (parsedate_to_datetime(second) - clock.now()).total_seconds() == 90
 
 
-def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox, docmap):
+def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     with (
         filled_sandbox.faults.apply_only(Fault("reset")),
         pytest.raises(requests.ConnectionError, match=r"reset|aborted|disconnected"),
@@ -95,7 +106,7 @@ def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox, docmap):
     assert filled_sandbox.journal.count_requests(ok_only=True) == {}
 
 
-def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox, docmap):
+def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     whole = len(get_extractions(docmap).content)
 
@@ -120,7 +131,9 @@ def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox, docma
         ("empty", "application/json", ""),
     ],
 )
-def test_a_body_that_is_no_json_comes_with_status_200(filled_sandbox, docmap, kind, type_, expected_text):
+def test_a_body_that_is_no_json_comes_with_status_200(
+    filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind, type_: str, expected_text: str
+) -> None:
     with filled_sandbox.faults.apply_only(Fault(kind)):
         response = get_extractions(docmap)
 
@@ -131,7 +144,7 @@ def test_a_body_that_is_no_json_comes_with_status_200(filled_sandbox, docmap, ki
         response.json()
 
 
-def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox, docmap):
+def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     good = get_extractions(docmap)
 
@@ -148,7 +161,7 @@ def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox, docmap):
         docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.2)
 
 
-def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox, docmap):
+def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     good = get_extractions(docmap)
 
@@ -164,7 +177,7 @@ def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox, 
     assert pieces[0][0] < 0.4 <= pieces[-1][0]
 
 
-def test_a_redirect_points_to_another_host(filled_sandbox, docmap):
+def test_a_redirect_points_to_another_host(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     with filled_sandbox.faults.apply_only(Fault("redirect")):
         response = docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
 
@@ -172,7 +185,7 @@ def test_a_redirect_points_to_another_host(filled_sandbox, docmap):
     assert response.headers["Location"] == "https://elsewhere.example.invalid/docmap/v1/extractions"
 
 
-def describe_shape(value):
+def describe_shape(value: object) -> object:
     """An answer's keys and types: what a fault may change."""
     if isinstance(value, dict):
         return {key: describe_shape(item) for key, item in value.items()}
@@ -180,7 +193,9 @@ def describe_shape(value):
 
 
 @pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
-def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled_sandbox, docmap, kind):
+def test_a_spoilt_answer_is_json_with_something_wrong_in_it(
+    filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind
+) -> None:
     # given
     good = get_extractions(docmap).json()
 
@@ -205,7 +220,9 @@ def test_a_spoilt_answer_is_json_with_something_wrong_in_it(filled_sandbox, docm
 
 
 @pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
-def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled_sandbox, extracta, kind):
+def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(
+    filled_sandbox: Sandbox, extracta: ExtractaClient, kind: FaultKind
+) -> None:
     # when
     with filled_sandbox.faults.apply_only(Fault(kind)):
         results = [extracta.get_results("invoices", "batch").json() for _ in range(60)]
@@ -225,15 +242,15 @@ def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(filled_san
     assert all(data_item in ({}, {"batch": data_item.get("batch")}) for data_item in maps)
 
 
-def get_member(value, key):
+def get_member(value: object, key: str) -> object:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def get_elements(value):
+def get_elements(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox, sensible):
+def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     wanted = {"documentNames": ["d.pdf"], "docType": "claims"}
 
@@ -247,7 +264,9 @@ def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox, sensible)
         assert isinstance(sensible.send("POST", "extract/batch", wanted).json(), str)
 
 
-def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled_sandbox, extracta, docmap, sensible, atlas):
+def test_the_answer_about_an_unknown_id_is_that_of_each_api(
+    filled_sandbox: Sandbox, extracta: ExtractaClient, docmap: BearerClient, sensible: BearerClient, atlas: AtlasClient
+) -> None:
     # given
     atlas.use_new_token()
 
@@ -279,7 +298,7 @@ def test_the_answer_about_an_unknown_id_is_that_of_each_api(filled_sandbox, extr
 
 
 @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
-def test_a_refusal_says_nothing_of_an_id(filled_sandbox, docmap, name):
+def test_a_refusal_says_nothing_of_an_id(filled_sandbox: Sandbox, docmap: BearerClient, name: str) -> None:
     with filled_sandbox.faults.apply_only(TRANSIENT_4XX_FAULTS[name]):
         response = docmap.get(f"extractions/{filled_sandbox.docmap.extraction_ids[0]}")
 
@@ -287,7 +306,7 @@ def test_a_refusal_says_nothing_of_an_id(filled_sandbox, docmap, name):
     assert response.text.startswith("<html>") == (name == "404 page")
 
 
-def test_fault_share_selects_calls(filled_sandbox, docmap, sensible):
+def test_fault_share_selects_calls(filled_sandbox: Sandbox, docmap: BearerClient, sensible: BearerClient) -> None:
     # given
     first, second = filled_sandbox.docmap.extraction_ids[:2]
     faults = (
@@ -314,7 +333,7 @@ def test_fault_share_selects_calls(filled_sandbox, docmap, sensible):
     assert kinds == {("docmap.extraction", "status"): 2, ("sensible.document_types", "status"): 4}
 
 
-def test_a_share_of_the_calls_is_drawn_from_a_seed():
+def test_a_share_of_the_calls_is_drawn_from_a_seed() -> None:
     # given
     drawn = []
 
@@ -329,7 +348,9 @@ def test_a_share_of_the_calls_is_drawn_from_a_seed():
     assert 60 < sum(drawn[0]) < 140
 
 
-def test_a_fault_costs_its_own_calls_alone(filled_sandbox, docmap, extracta):
+def test_a_fault_costs_its_own_calls_alone(
+    filled_sandbox: Sandbox, docmap: BearerClient, extracta: ExtractaClient
+) -> None:
     """A server that stalls for one goes on answering the others."""
     with filled_sandbox.faults.apply_only(Fault("stall", "docmap.*", seconds=60)):
         with pytest.raises(requests.ReadTimeout):
@@ -337,15 +358,23 @@ def test_a_fault_costs_its_own_calls_alone(filled_sandbox, docmap, extracta):
         assert extracta.call("GET", "credits").status_code == 200
 
 
+class FaultControl(Protocol):
+    """Asks the endpoint that sets and ends faults."""
+
+    def __call__(self, method: str, body: object = None) -> requests.Response: ...
+
+
 @pytest.fixture
-def control(url):
-    def call(method, body=None):
+def control(url: str) -> FaultControl:
+    def call(method: str, body: object = None) -> requests.Response:
         return requests.request(method, f"{url}/_sandbox/faults", json=body, timeout=5)
 
     return call
 
 
-def test_faults_can_be_set_and_ended_from_outside(filled_sandbox, docmap, control):
+def test_faults_can_be_set_and_ended_from_outside(
+    filled_sandbox: Sandbox, docmap: BearerClient, control: FaultControl
+) -> None:
     # given
     fault_json = {
         "kind": "status",
@@ -373,7 +402,9 @@ def test_faults_can_be_set_and_ended_from_outside(filled_sandbox, docmap, contro
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_every_kind_can_be_set_from_outside(filled_sandbox, docmap, control, kind):
+def test_every_kind_can_be_set_from_outside(
+    filled_sandbox: Sandbox, docmap: BearerClient, control: FaultControl, kind: FaultKind
+) -> None:
     # given
     control("POST", {"kind": kind, "times": 1})
 
@@ -410,7 +441,9 @@ def test_every_kind_can_be_set_from_outside(filled_sandbox, docmap, control, kin
         ({"kind": "stall", "seconds": -1}, "seconds takes a number from 0 to 3600"),
     ],
 )
-def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, expected_text):
+def test_a_fault_that_does_not_fit_is_told_in_words(
+    sandbox: Sandbox, control: FaultControl, body: JsonObject | None, expected_text: str
+) -> None:
     # when
     response = control("POST", body)
 
@@ -421,7 +454,9 @@ def test_a_fault_that_does_not_fit_is_told_in_words(sandbox, control, body, expe
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "us-ascii"])
-def test_fault_charset_says_the_same_in_a_named_charset(filled_sandbox, docmap, charset):
+def test_fault_charset_says_the_same_in_a_named_charset(
+    filled_sandbox: Sandbox, docmap: BearerClient, charset: str
+) -> None:
     # given
     good = docmap.session.get(f"{docmap.base_url}/extractions").json()
     filled_sandbox.faults.add(Fault("charset", charset=charset))
@@ -434,7 +469,9 @@ def test_fault_charset_says_the_same_in_a_named_charset(filled_sandbox, docmap, 
     assert json.loads(response.content.decode(charset))["data"] == good["data"]
 
 
-def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled_sandbox, docmap):
+def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(
+    filled_sandbox: Sandbox, docmap: BearerClient
+) -> None:
     # given
     filled_sandbox.faults.add(Fault("bad byte"))
 
@@ -447,7 +484,9 @@ def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(filled_san
 
 
 @pytest.mark.parametrize(("status", "message"), [(401, 401), (403, 403), (500, 403)])
-def test_fault_firewall_answers_with_a_page(filled_sandbox, docmap, status, message):
+def test_fault_firewall_answers_with_a_page(
+    filled_sandbox: Sandbox, docmap: BearerClient, status: int, message: int
+) -> None:
     # given
     filled_sandbox.faults.add(Fault("firewall", status=status))
 
@@ -460,7 +499,9 @@ def test_fault_firewall_answers_with_a_page(filled_sandbox, docmap, status, mess
 
 
 @pytest.mark.parametrize("kind", ["endless", "bomb"])
-def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(filled_sandbox, docmap, kind):
+def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(
+    filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind
+) -> None:
     # given
     good = docmap.session.get(f"{docmap.base_url}/extractions").content
     filled_sandbox.faults.add(Fault(kind))

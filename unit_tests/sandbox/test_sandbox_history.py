@@ -1,6 +1,7 @@
 """The weeks before: enough of everything to ask questions about, and the same for the same seed."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from math import inf
 
@@ -8,17 +9,19 @@ import pytest
 import requests
 
 from docextract_sandbox import Clock, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
+from docextract_sandbox.atlas import BatchView, DocumentView
+from docextract_sandbox.context import JsonObject
 from docextract_sandbox.history import WEEK_COUNT
 
 
 @pytest.fixture(scope="module")
-def filled_sandbox():
+def filled_sandbox() -> Sandbox:
     sandbox = Sandbox(Clock(speed=0))
     sandbox.fill_demo()
     return sandbox
 
 
-def list_atlas_documents(sandbox, kind):
+def list_atlas_documents(sandbox: Sandbox, kind: str) -> list[tuple[BatchView, DocumentView]]:
     """Each with its batch, the oldest first."""
     batches = sorted(
         (sandbox.atlas.get_batch(id_) for id_ in sandbox.atlas.batch_ids),
@@ -32,7 +35,7 @@ def list_atlas_documents(sandbox, kind):
     ]
 
 
-def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sandbox):
+def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sandbox: Sandbox) -> None:
     # given
     oldest = filled_sandbox.clock.now() - timedelta(weeks=WEEK_COUNT)
     sensible = [filled_sandbox.sensible.get_document(id_) for id_ in filled_sandbox.sensible.extraction_ids]
@@ -49,7 +52,7 @@ def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sa
     assert min(waiting) > oldest
 
 
-def test_the_same_seed_gives_the_same_answers_of_every_api():
+def test_the_same_seed_gives_the_same_answers_of_every_api() -> None:
     # given
     clock = Clock(speed=0)
     worlds = []
@@ -80,7 +83,7 @@ def test_the_same_seed_gives_the_same_answers_of_every_api():
     assert worlds[0] == worlds[1] != worlds[2]
 
 
-def test_invoices_come_in_every_week_on_all_four(filled_sandbox):
+def test_invoices_come_in_every_week_on_all_four(filled_sandbox: Sandbox) -> None:
     # when
     now = filled_sandbox.clock.now()
     template = filled_sandbox.extracta.template_ids[1]
@@ -110,12 +113,14 @@ def test_invoices_come_in_every_week_on_all_four(filled_sandbox):
         )
 
 
-def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox):
+def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox: Sandbox) -> None:
     # when
-    fields = {}
+    fields: dict[str, list[float]] = {}
     for _, document in list_atlas_documents(filled_sandbox, "INVOICE"):
         for name in ("gst_number", "vendor_name", "invoice_number"):
-            fields.setdefault(name, []).append(document.file_data[name]["confidence_score"])
+            field = document.file_data[name]
+            assert isinstance(field, dict)
+            fields.setdefault(name, []).append(field["confidence_score"])
     middle = {
         name: [
             sorted(part)[len(part) // 2]
@@ -132,7 +137,7 @@ def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox):
     assert min(confidence for confidences in fields.values() for confidence in confidences) < 0.7
 
 
-def test_what_fails_has_one_of_several_reasons(filled_sandbox):
+def test_what_fails_has_one_of_several_reasons(filled_sandbox: Sandbox) -> None:
     # when
     reasons = {
         "extracta": Counter(
@@ -161,12 +166,12 @@ def test_what_fails_has_one_of_several_reasons(filled_sandbox):
         assert 0.02 < sum(counted.values()) / (read + sum(counted.values())) < 0.2, provider
 
 
-def test_more_documents_bring_corrections_by_people():
+def test_more_documents_bring_corrections_by_people() -> None:
     # given
     sandbox = Sandbox(Clock(speed=0))
     sandbox.fill_demo()
 
-    def results():
+    def results() -> dict[str, Mapping[str, object] | None]:
         return {
             **{
                 file.file_id: file.result
@@ -178,6 +183,12 @@ def test_more_documents_bring_corrections_by_people():
             **{id_: sandbox.sensible.get_document(id_).parsed_document for id_ in sandbox.sensible.extraction_ids},
         }
 
+    def count_lines(data: Mapping[str, object] | None) -> int:
+        assert data is not None
+        lines = data["line_items"]
+        assert isinstance(lines, list)
+        return len(lines)
+
     original = results()
 
     # when
@@ -187,17 +198,18 @@ def test_more_documents_bring_corrections_by_people():
     changed = results()
     edited = [id_ for id_, data in original.items() if data and changed[id_] != data]
     assert len(edited) == 3
-    gone = [len(original[id_]["line_items"]) - len(changed[id_]["line_items"]) for id_ in edited]
+    gone = [count_lines(original[id_]) - count_lines(changed[id_]) for id_ in edited]
     assert sorted(gone) == [0, 1, 1]
     assert {sandbox.sensible.get_document(id_).review for id_ in edited if id_ in sandbox.sensible.extraction_ids} == {
         "APPROVED"
     }
 
 
-def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox, url):
+def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox: Sandbox, url: str) -> None:
     # given
-    def finished(body):
-        return requests.post(f"{url}/_sandbox/finish", json=body, timeout=5).json()["finished"]
+    def finished(body: JsonObject) -> int:
+        count: int = requests.post(f"{url}/_sandbox/finish", json=body, timeout=5).json()["finished"]
+        return count
 
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 60), NewFile("b.pdf", inf)])

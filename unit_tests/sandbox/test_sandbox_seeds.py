@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from docextract_sandbox import Clock, Sandbox
+from unit_tests.sandbox.conftest import AtlasClient, BearerClient, ExtractaClient
 
 PERSON_RESULT = {
     "last_job_position": "Full-Stack Developer",
@@ -22,7 +23,7 @@ def sandbox(clock: Clock) -> Sandbox:
     return Sandbox(clock)
 
 
-def test_extraction_results_are_those_of_the_page(sandbox, extracta):
+def test_extraction_results_are_those_of_the_page(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given: the page shows no fileId
     sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
 
@@ -41,7 +42,7 @@ def test_extraction_results_are_those_of_the_page(sandbox, extracta):
     }
 
 
-def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox, extracta):
+def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.upload("extractionId", ["later.pdf"], "batchId")
 
@@ -59,7 +60,7 @@ def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox, extracta)
     assert (invalid.status_code, invalid.json()) == (400, {"error": "Invalid request"})
 
 
-def test_classification_results_are_those_of_the_page(extracta):
+def test_classification_results_are_those_of_the_page(extracta: ExtractaClient) -> None:
     # when
     response = extracta.get_classification_results("classificationId", "batchId")
 
@@ -96,7 +97,7 @@ def test_classification_results_are_those_of_the_page(extracta):
     }
 
 
-def test_classification_of_one_file_has_the_shape_of_the_page(extracta):
+def test_classification_of_one_file_has_the_shape_of_the_page(extracta: ExtractaClient) -> None:
     # when: the page's own example has an id that its list of all files does not
     response = extracta.get_classification_results("classificationId", "batchId", fileId="fileId2")
 
@@ -118,7 +119,7 @@ def test_classification_of_one_file_has_the_shape_of_the_page(extracta):
     }
 
 
-def test_classification_waiting_and_error_are_those_of_the_page(clock, extracta):
+def test_classification_waiting_and_error_are_those_of_the_page(clock: Clock, extracta: ExtractaClient) -> None:
     # given: it never finishes by itself
     clock.advance(days=3650)
 
@@ -134,7 +135,7 @@ def test_classification_waiting_and_error_are_those_of_the_page(clock, extracta)
     assert (error.status_code, error.json()) == (400, {"status": "error", "message": "Internal server error"})
 
 
-def test_atlas_extracts_are_those_of_the_page(atlas):
+def test_atlas_extracts_are_those_of_the_page(atlas: AtlasClient) -> None:
     # when
     response = atlas.get_extracts("BATCH-69469-BBRSS-20260309081408", page=1, per_page=50)
 
@@ -165,7 +166,7 @@ def test_atlas_extracts_are_those_of_the_page(atlas):
     }
 
 
-def test_the_docmap_extraction_is_that_of_the_page(docmap):
+def test_the_docmap_extraction_is_that_of_the_page(docmap: BearerClient) -> None:
     # when
     response = docmap.get("extractions/extract_9k2m4n6p8q0r1s3t")
 
@@ -190,7 +191,7 @@ def test_the_docmap_extraction_is_that_of_the_page(docmap):
     }
 
 
-def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
+def test_the_sensible_batch_is_that_of_the_page(clock: Clock, sensible: BearerClient) -> None:
     # given: its second document is never uploaded
     clock.advance(days=3650)
 
@@ -221,7 +222,7 @@ def test_the_sensible_batch_is_that_of_the_page(clock, sensible):
     assert "completed" not in waiting
 
 
-def test_an_unseeded_sandbox_holds_nothing(clock):
+def test_an_unseeded_sandbox_holds_nothing(clock: Clock) -> None:
     # given / when
     empty = Sandbox(clock, seeds=False)
 

@@ -1,14 +1,19 @@
 """Sensible's documents: every status, portfolios, document types, every refusal."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import requests
 
-from docextract_sandbox import PortfolioPart, SensibleDocument
+from docextract_sandbox import Clock, PortfolioPart, Sandbox, SensibleDocument
+from docextract_sandbox.context import JsonObject
+from docextract_sandbox.sensible.extractions import DocumentType
+from unit_tests.sandbox.conftest import BearerClient
 
-TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
+TOTAL: JsonObject = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
 
 
 def summarize_response(response: requests.Response) -> tuple[int, str, str]:
@@ -20,17 +25,23 @@ def text_error(status: int, text: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def sandbox(sandbox):
+def sandbox(sandbox: Sandbox) -> Sandbox:
     for name in ("contracts", "claims"):
         sandbox.sensible.add_document_type(name, f"type-{name}")
     return sandbox
 
 
-def find_document_type(sandbox, name: str):
+def find_document_type(sandbox: Sandbox, name: str) -> DocumentType:
     return next(document_type for document_type in sandbox.sensible.document_types if document_type.name == name)
 
 
-def test_a_document_is_in_progress_and_then_complete(sandbox, clock, sensible):
+def get_parsed_document(sandbox: Sandbox, extraction_id: str) -> Mapping[str, Any]:
+    parsed_document = sandbox.sensible.get_document(extraction_id).parsed_document
+    assert parsed_document is not None
+    return parsed_document
+
+
+def test_a_document_is_in_progress_and_then_complete(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # given
     document = SensibleDocument("a.pdf", 12.25, TOTAL, page_count=3, extraction_id="one")
     sandbox.sensible.extract([document], "contracts")
@@ -72,7 +83,7 @@ def test_a_document_is_in_progress_and_then_complete(sandbox, clock, sensible):
     }
 
 
-def test_a_document_can_fail(sandbox, sensible):
+def test_a_document_can_fail(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.docx", 0, error="Unreadable", extraction_id="one")], "contracts")
 
@@ -86,7 +97,7 @@ def test_a_document_can_fail(sandbox, sensible):
     assert not {"parsed_document", "coverage", "validation_summary"} & set(document)
 
 
-def test_a_portfolio_has_several_documents_of_several_types(sandbox, sensible):
+def test_a_portfolio_has_several_documents_of_several_types(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     parts = [PortfolioPart("contracts", TOTAL, "NEEDS_REVIEW"), PortfolioPart("claims", {"number": None})]
     new_document = SensibleDocument("mail.pdf", 0, portfolio=parts, page_count=6, extraction_id="one")
@@ -122,7 +133,7 @@ def test_a_portfolio_has_several_documents_of_several_types(sandbox, sensible):
     }
 
 
-def test_a_portfolio_can_be_written_in_camel_case(sandbox, sensible):
+def test_a_portfolio_can_be_written_in_camel_case(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     ids = sandbox.sensible.extract(
         [SensibleDocument("a.pdf", 0, portfolio=["contracts"]), SensibleDocument("b.pdf", 0)], "contracts"
@@ -140,7 +151,7 @@ def test_a_portfolio_can_be_written_in_camel_case(sandbox, sensible):
     assert "parsed_document" in single
 
 
-def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox, sensible):
+def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     files = [SensibleDocument(f"{number}.pdf", 0, extraction_id=number) for number in ("gone", "later")]
     sandbox.sensible.extract([replace(files[0], is_purged=True), files[1]], "contracts")
@@ -160,7 +171,7 @@ def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox, sensible):
     assert {row["id"] for row in sensible.get("extractions").json()["extractions"]} == {"gone", "later", "large"}
 
 
-def test_document_types_are_listed(sensible):
+def test_document_types_are_listed(sensible: BearerClient) -> None:
     # when
     types = sensible.get("document_types").json()
     document_type = sensible.get("document_types/type-claims").json()
@@ -182,9 +193,12 @@ def test_document_types_are_listed(sensible):
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "sandbox-sensible-key"])
-def test_a_wrong_key_is_refused_everywhere(sensible, header):
+def test_a_wrong_key_is_refused_everywhere(sensible: BearerClient, header: str | None) -> None:
     # given
-    sensible.session.headers["Authorization"] = header
+    if header is None:
+        del sensible.session.headers["Authorization"]
+    else:
+        sensible.session.headers["Authorization"] = header
 
     # when
     responses = [
@@ -203,7 +217,7 @@ def test_a_wrong_key_is_refused_everywhere(sensible, header):
     assert [summarize_response(response) for response in responses] == [text_error(401, "Unauthorized")] * 9
 
 
-def test_calls_can_be_throttled_and_run_out(sandbox, sensible):
+def test_calls_can_be_throttled_and_run_out(sandbox: Sandbox, sensible: BearerClient) -> None:
     # when
     sandbox.switches = replace(sandbox.switches, sensible_quota_spent=1, sensible_throttle=2)
     responses = [summarize_response(sensible.get("extractions", limit=1)) for _ in range(4)]
@@ -216,7 +230,7 @@ def test_calls_can_be_throttled_and_run_out(sandbox, sensible):
     assert (sandbox.switches.sensible_quota_spent, sandbox.switches.sensible_throttle) == (0, 0)
 
 
-def test_times_can_come_without_a_zone(sandbox, sensible):
+def test_times_can_come_without_a_zone(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.pdf", 1.5, extraction_id="one")], "contracts")
     sandbox.sensible.finish()
@@ -230,7 +244,7 @@ def test_times_can_come_without_a_zone(sandbox, sensible):
         assert (response["created"], response["completed"]) == ("2026-11-20T09:00:00.000", "2026-11-20T09:00:00.000")
 
 
-def test_other_readings_of_documents(sandbox, sensible):
+def test_other_readings_of_documents(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     ids = sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", 0, TOTAL)], "contracts")
     extra = {"note": "added by the sandbox"}
@@ -246,13 +260,13 @@ def test_other_readings_of_documents(sandbox, sensible):
     assert "undocumented" in sensible.get("document_types").json()[0]["schema"]
 
 
-def test_generated_fields_have_every_documented_shape(sandbox):
+def test_generated_fields_have_every_documented_shape(sandbox: Sandbox) -> None:
     # given
     sandbox.sensible.add_document_type("tax_forms")
     read = {}
     for name in ("contracts", "tax_forms", "claims"):
         ids = sandbox.sensible.extract([SensibleDocument(f"{number}.pdf", 0) for number in range(30)], name)
-        read[name] = [sandbox.sensible.get_document(id_).parsed_document for id_ in ids]
+        read[name] = [get_parsed_document(sandbox, id_) for id_ in ids]
 
     # when
     fields = [field for documents in read.values() for parsed in documents for field in parsed.values()]
@@ -273,12 +287,13 @@ def test_generated_fields_have_every_documented_shape(sandbox):
     assert any(value is None for column in columns for value in column["values"])
 
 
-def test_in_process_ids_that_do_not_fit_are_errors(sandbox):
+def test_in_process_ids_that_do_not_fit_are_errors(sandbox: Sandbox) -> None:
     # given
     (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
     batch = sandbox.sensible.add_batch(["b.pdf"], "contracts")
 
     # when / then
+    attempt: Callable[[], object]
     for attempt in (
         lambda: sandbox.sensible.add_document_type("contracts"),
         lambda: sandbox.sensible.extract([SensibleDocument("a.pdf", extraction_id=extraction_id)], "contracts"),

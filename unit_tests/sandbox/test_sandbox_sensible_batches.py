@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 import requests
 
-from docextract_sandbox import SensibleDocument
+from docextract_sandbox import Clock, Sandbox, SensibleDocument
+from docextract_sandbox.context import JsonObject
 from docextract_sandbox.sensible import Status
+from unit_tests.sandbox.conftest import BearerClient
 
 PDF = b"%PDF-1.4"
 
 
 @pytest.fixture
-def sandbox(sandbox):
+def sandbox(sandbox: Sandbox) -> Sandbox:
     sandbox.sensible.add_document_type("contracts")
     sandbox.sensible.add_document_type("claims")
     return sandbox
@@ -24,7 +26,7 @@ def upload_file(url: str) -> requests.Response:
     return requests.put(url, data=PDF, headers={"Content-Type": "application/pdf"}, timeout=5)
 
 
-def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
+def test_a_batch_goes_all_the_way_over_http(sandbox: Sandbox, clock: Clock, sensible: BearerClient, url: str) -> None:
     # when
     body = {"documentNames": ["doc1.pdf", "doc2.pdf", "doc3.pdf"], "description": "test", "docType": "contracts"}
     created = sensible.send("POST", "extract/batch", body)
@@ -53,7 +55,7 @@ def test_a_batch_goes_all_the_way_over_http(sandbox, clock, sensible, url):
     assert sandbox.journal.count_requests()["sensible.upload"] == 2
 
 
-def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
+def test_links_are_had_with_get_too_and_for_a_slice(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
     ids = sandbox.sensible.get_batch(batch_id).extraction_ids
@@ -67,7 +69,9 @@ def test_links_are_had_with_get_too_and_for_a_slice(sandbox, sensible):
     assert statuses == [Status.WAITING, Status.PROCESSING, Status.WAITING]
 
 
-def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clock, sensible):
+def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(
+    sandbox: Sandbox, clock: Clock, sensible: BearerClient
+) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf", "b.pdf"], "contracts")
     first, second = sensible.get(f"extract/batch/upload_urls/{batch_id}/0/1").json()
@@ -86,7 +90,7 @@ def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(sandbox, clo
     assert (late_response.status_code, late_response.text) == (403, "Request has expired")
 
 
-def test_a_second_upload_changes_nothing(sandbox, clock):
+def test_a_second_upload_changes_nothing(sandbox: Sandbox, clock: Clock) -> None:
     # given
     batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 10)], "contracts")
     extraction_id = sandbox.sensible.upload(batch_id, "a.pdf")
@@ -100,7 +104,7 @@ def test_a_second_upload_changes_nothing(sandbox, clock):
     assert sandbox.sensible.get_document(extraction_id).status is Status.COMPLETE
 
 
-def test_what_waits_goes_on_waiting(sandbox, clock):
+def test_what_waits_goes_on_waiting(sandbox: Sandbox, clock: Clock) -> None:
     # given
     batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
     for index in (0, 1):
@@ -118,7 +122,7 @@ def test_what_waits_goes_on_waiting(sandbox, clock):
     assert statuses == [Status.COMPLETE, Status.COMPLETE, Status.WAITING]
 
 
-def test_the_waiting_counter_can_disappear_at_zero(sandbox, sensible):
+def test_the_waiting_counter_can_disappear_at_zero(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts")
     waiting = sensible.get(f"extract/batch/{batch_id}").json()
@@ -134,7 +138,7 @@ def test_the_waiting_counter_can_disappear_at_zero(sandbox, sensible):
     assert sensible.get(f"extract/batch/{batch_id}").json() == by_default
 
 
-def test_a_batch_can_be_described_anew(sandbox, sensible):
+def test_a_batch_can_be_described_anew(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts", "old")
 
@@ -147,7 +151,7 @@ def test_a_batch_can_be_described_anew(sandbox, sensible):
     assert (wrong.status_code, wrong.text) == (400, "The description is required")
 
 
-def test_a_batch_of_portfolios_and_a_damaged_file(sandbox, clock, sensible):
+def test_a_batch_of_portfolios_and_a_damaged_file(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # when
     body = {"documentNames": ["a.pdf", "damaged.pdf"], "portfolioDocTypes": ["contracts", "claims"]}
     batch_id = sensible.send("POST", "extract/batch", body).json()
@@ -174,7 +178,7 @@ def test_a_batch_of_portfolios_and_a_damaged_file(sandbox, clock, sensible):
         ({"documentNames": ["a"], "portfolioDocTypes": ["unknown"]}, "Specified document type does not exist"),
     ],
 )
-def test_a_bad_batch_is_told(sandbox, sensible, body, text):
+def test_a_bad_batch_is_told(sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str) -> None:
     # when
     response = sensible.send("POST", "extract/batch", body)
 
@@ -183,7 +187,7 @@ def test_a_bad_batch_is_told(sandbox, sensible, body, text):
     assert sandbox.sensible.batch_ids == []
 
 
-def test_unknown_batches_and_ranges_are_told(sandbox, sensible):
+def test_unknown_batches_and_ranges_are_told(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.add_batch(["a.pdf"], "contracts", batch_id="batch")
 

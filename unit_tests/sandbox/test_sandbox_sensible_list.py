@@ -2,39 +2,62 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from docextract_sandbox import SensibleDocument
+from docextract_sandbox import Clock, PortfolioPart, Sandbox, SensibleDocument
+from docextract_sandbox.context import JsonObject
+from unit_tests.sandbox.conftest import BearerClient
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def sandbox(sandbox):
+def sandbox(sandbox: Sandbox) -> Sandbox:
     for name in ("contracts", "claims"):
         sandbox.sensible.add_document_type(name, f"type-{name}")
     return sandbox
 
 
-def add_documents(sandbox, *names: str, created_at: datetime = START, type_name: str = "contracts", **more):
-    environment = more.pop("environment", "production")
+def add_documents(
+    sandbox: Sandbox,
+    *names: str,
+    created_at: datetime = START,
+    type_name: str = "contracts",
+    environment: str = "production",
+    duration_seconds: float = 0,
+    error: str | None = None,
+    review: str | None = None,
+    portfolio: Sequence[str | PortfolioPart] | None = None,
+    coverage: float | None = None,
+) -> None:
     documents = [
-        SensibleDocument(f"{name}.pdf", **{"duration_seconds": 0, **more}, extraction_id=name) for name in names
+        SensibleDocument(
+            f"{name}.pdf",
+            duration_seconds,
+            error=error,
+            review=review,
+            portfolio=portfolio,
+            coverage=coverage,
+            extraction_id=name,
+        )
+        for name in names
     ]
     sandbox.sensible.extract(documents, type_name, environment=environment, created_at=created_at)
 
 
-def list_ids(sensible, **query):
+def list_ids(sensible: BearerClient, **query: str | int | float) -> list[str]:
     response = sensible.get("extractions", **query).json()
     return [row["id"] for row in response["extractions"]]
 
 
-def list_pages(sensible, **query):
+def list_pages(sensible: BearerClient, **query: str | int | float) -> list[list[str]]:
     """All pages, as lists of ids."""
-    pages, token = [], None
+    pages: list[list[str]] = []
+    token: str | None = None
     while not pages or token is not None:
         response = sensible.get("extractions", **query, continuation_token=token).json()
         pages.append([row["id"] for row in response["extractions"]])
@@ -42,9 +65,9 @@ def list_pages(sensible, **query):
     return pages
 
 
-def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensible):
+def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
-    parsed = {"total": {"value": 1, "type": "number"}, "due": None}
+    parsed: JsonObject = {"total": {"value": 1, "type": "number"}, "due": None}
     document = SensibleDocument("a.pdf", 20.01, parsed, review="NEEDS_REVIEW", page_count=3, extraction_id="one")
     batch_id = sandbox.sensible.add_batch([document, SensibleDocument("b.pdf", extraction_id="two")], "contracts")
     sandbox.sensible.upload(batch_id, 0)
@@ -84,7 +107,7 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox, sensibl
     assert with_batch["extractions"] == [{**row, "batchId": batch_id} for row in (newer, older)]
 
 
-def test_what_needs_no_review_says_null(sandbox, sensible):
+def test_what_needs_no_review_says_null(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "one")
 
@@ -92,7 +115,7 @@ def test_what_needs_no_review_says_null(sandbox, sensible):
     assert sensible.get("extractions").json()["extractions"][0]["reviewStatuses"] is None
 
 
-def test_pages_follow_each_other_through_ties(sandbox, sensible):
+def test_pages_follow_each_other_through_ties(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(3):
         names = [f"{number}-{tie}" for tie in range(5)]
@@ -108,7 +131,7 @@ def test_pages_follow_each_other_through_ties(sandbox, sensible):
     assert list_pages(sensible) == [expected]
 
 
-def test_a_page_has_twenty_rows_by_default(sandbox, sensible):
+def test_a_page_has_twenty_rows_by_default(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, *(f"{number:02d}" for number in range(25)))
 
@@ -116,7 +139,7 @@ def test_a_page_has_twenty_rows_by_default(sandbox, sensible):
     assert [len(page) for page in list_pages(sensible)] == [20, 5]
 
 
-def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox, sensible):
+def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(4):
         add_documents(sandbox, str(number), created_at=START - timedelta(hours=number))
@@ -133,7 +156,7 @@ def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox, sensible):
     assert list_ids(sensible, continuation_token=token, start_date="2026-11-20T07:00:00Z") == ["2"]
 
 
-def test_both_ends_of_a_window_are_inclusive(sandbox, sensible):
+def test_both_ends_of_a_window_are_inclusive(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(4):
         add_documents(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -148,7 +171,7 @@ def test_both_ends_of_a_window_are_inclusive(sandbox, sensible):
     assert list_pages(sensible, limit=1, **ends) == [["1"], ["2"]]
 
 
-def test_the_list_ends_now_by_default(sandbox, clock, sensible):
+def test_the_list_ends_now_by_default(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "later", created_at=START + timedelta(hours=1))
 
@@ -158,7 +181,7 @@ def test_the_list_ends_now_by_default(sandbox, clock, sensible):
     assert list_ids(sensible) == ["later"]
 
 
-def test_filters_narrow_the_list(sandbox, sensible):
+def test_filters_narrow_the_list(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "done", coverage=0.5)
     add_documents(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
@@ -205,7 +228,7 @@ def test_filters_narrow_the_list(sandbox, sensible):
         ({"max_coverage": "high"}, "The max_coverage must be a number from 0 to 1"),
     ],
 )
-def test_a_bad_query_is_told(sensible, query, text):
+def test_a_bad_query_is_told(sensible: BearerClient, query: dict[str, str | int], text: str) -> None:
     # when
     response = sensible.get("extractions", **query)
 
@@ -214,7 +237,7 @@ def test_a_bad_query_is_told(sensible, query, text):
     assert response.headers["content-type"].startswith("text/plain")
 
 
-def test_a_long_history_is_listed_from_both_ends(sandbox, sensible):
+def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     add_documents(sandbox, "before", created_at=start - timedelta(seconds=1))
@@ -239,7 +262,7 @@ def test_a_long_history_is_listed_from_both_ends(sandbox, sensible):
     assert list_ids(sensible, statuses="PROCESSING") == []
 
 
-def test_a_long_history_is_complete_now_and_can_be_reviewed(sandbox, sensible):
+def test_a_long_history_is_complete_now_and_can_be_reviewed(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     ids = sandbox.sensible.add_history("claims", 3, START - timedelta(seconds=2), 1)
 

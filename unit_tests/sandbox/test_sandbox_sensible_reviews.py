@@ -4,20 +4,22 @@ from math import inf
 
 import pytest
 
-from docextract_sandbox import PortfolioPart, SensibleDocument
+from docextract_sandbox import PortfolioPart, Sandbox, SensibleDocument
+from docextract_sandbox.context import JsonObject
 from docextract_sandbox.sensible import Status
+from unit_tests.sandbox.conftest import BearerClient
 
-TOTAL = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
+TOTAL: JsonObject = {"total": {"value": 7.5, "type": "currency", "unit": "$"}, "due": None}
 
 
 @pytest.fixture
-def sandbox(sandbox):
+def sandbox(sandbox: Sandbox) -> Sandbox:
     for name in ("contracts", "claims"):
         sandbox.sensible.add_document_type(name)
     return sandbox
 
 
-def test_a_review_is_decided_once_and_changes_values(sandbox, sensible):
+def test_a_review_is_decided_once_and_changes_values(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     document = SensibleDocument("a.pdf", 0, TOTAL, review="NEEDS_REVIEW", extraction_id="one")
     sandbox.sensible.extract([document], "contracts")
@@ -51,7 +53,7 @@ def test_a_review_is_decided_once_and_changes_values(sandbox, sensible):
         ({"reviewStatus": "APPROVED"}, "The extraction does not need a review"),
     ],
 )
-def test_a_bad_review_is_told(sandbox, sensible, body, text):
+def test_a_bad_review_is_told(sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.pdf", 0, extraction_id="one")], "contracts")
 
@@ -62,7 +64,7 @@ def test_a_bad_review_is_told(sandbox, sensible, body, text):
     assert (response.status_code, response.text) == (400, text)
 
 
-def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox):
+def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox: Sandbox) -> None:
     # given
     parts = [PortfolioPart("contracts"), PortfolioPart("claims", review="NEEDS_REVIEW")]
     (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 0, portfolio=parts)], "contracts")
@@ -82,7 +84,7 @@ def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox):
         sandbox.sensible.review(extraction_id, "APPROVED")
 
 
-def test_a_document_can_be_edited_without_a_review(sandbox):
+def test_a_document_can_be_edited_without_a_review(sandbox: Sandbox) -> None:
     # given
     files = [SensibleDocument("a.pdf", 0, TOTAL), SensibleDocument("b.pdf", inf), SensibleDocument("c", 0, error="x")]
     ids = sandbox.sensible.extract(files, "contracts")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
@@ -9,9 +10,10 @@ import pytest
 import requests
 
 from docextract_sandbox import Clock, NewFile, Sandbox, serve
+from unit_tests.sandbox.conftest import AtlasClient, ExtractaClient
 
 
-def test_a_frozen_clock_moves_only_when_told(clock):
+def test_a_frozen_clock_moves_only_when_told(clock: Clock) -> None:
     # given
     original = clock.now()
 
@@ -23,7 +25,7 @@ def test_a_frozen_clock_moves_only_when_told(clock):
     assert clock.now().tzinfo is timezone.utc
 
 
-def test_a_clock_can_hurry():
+def test_a_clock_can_hurry() -> None:
     # given
     start = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     clock = Clock(start, speed=1000)
@@ -35,7 +37,7 @@ def test_a_clock_can_hurry():
     assert clock.now() - start >= timedelta(seconds=10)
 
 
-def test_a_clock_without_a_start_is_about_now():
+def test_a_clock_without_a_start_is_about_now() -> None:
     assert abs(Clock().now() - datetime.now(timezone.utc)) < timedelta(seconds=5)
 
 
@@ -47,12 +49,14 @@ def test_a_clock_without_a_start_is_about_now():
         lambda: Clock().advance(seconds=-1),
     ],
 )
-def test_a_clock_refuses_what_makes_no_sense(attempt):
+def test_a_clock_refuses_what_makes_no_sense(attempt: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="clock"):
         attempt()
 
 
-def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
+def test_the_journal_keeps_requests_and_no_secrets(
+    sandbox: Sandbox, extracta: ExtractaClient, atlas: AtlasClient
+) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.atlas.submit(["1"], batch_id="batch")
@@ -81,7 +85,7 @@ def test_the_journal_keeps_requests_and_no_secrets(sandbox, extracta, atlas):
         assert secret not in written
 
 
-def test_the_journal_counts_measures_and_forgets(sandbox, extracta):
+def test_the_journal_counts_measures_and_forgets(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extracta.call("GET", "credits")
     time.sleep(0.02)
@@ -100,7 +104,7 @@ def test_the_journal_counts_measures_and_forgets(sandbox, extracta):
     assert (journal.entries, journal.count_requests(), journal.max_in_flight) == ([], {}, 0)
 
 
-def test_the_journal_knows_how_many_were_served_at_once(clock):
+def test_the_journal_knows_how_many_were_served_at_once(clock: Clock) -> None:
     # given
     sandbox = Sandbox(clock, latency=0.1)
 
@@ -114,7 +118,7 @@ def test_the_journal_knows_how_many_were_served_at_once(clock):
     assert sandbox.journal.max_in_flight == 5
 
 
-def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
+def test_each_result_endpoint_has_a_pace_of_its_own(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
@@ -140,7 +144,7 @@ def test_each_result_endpoint_has_a_pace_of_its_own(sandbox, extracta):
     assert {view.status_code for view in views} == {200}
 
 
-def test_the_pace_has_a_grace_of_five_percent(sandbox, extracta):
+def test_the_pace_has_a_grace_of_five_percent(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
@@ -154,7 +158,7 @@ def test_the_pace_has_a_grace_of_five_percent(sandbox, extracta):
     assert extracta.get_results("invoices", "batch").status_code == 200
 
 
-def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox):
+def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox: Sandbox) -> None:
     # given
     threads = threading.active_count()
     began = time.perf_counter()
@@ -173,7 +177,7 @@ def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox):
         requests.get(urls[-1], timeout=5)
 
 
-def test_a_server_ends_while_clients_hold_their_connections(sandbox):
+def test_a_server_ends_while_clients_hold_their_connections(sandbox: Sandbox) -> None:
     # given
     with requests.Session() as session:
         with serve(sandbox) as url:
@@ -186,7 +190,7 @@ def test_a_server_ends_while_clients_hold_their_connections(sandbox):
         assert time.perf_counter() - began < 0.5
 
 
-def test_worlds_can_be_used_while_they_are_served(sandbox, extracta):
+def test_worlds_can_be_used_while_they_are_served(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
 
@@ -205,7 +209,7 @@ def test_worlds_can_be_used_while_they_are_served(sandbox, extracta):
     assert len(sandbox.extracta.list_batch_ids("invoices")) == 300
 
 
-def test_what_is_no_form_is_an_invalid_request(extracta):
+def test_what_is_no_form_is_an_invalid_request(extracta: ExtractaClient) -> None:
     # when
     response = extracta.session.post(
         f"{extracta.base_url}/uploadFiles",
@@ -218,7 +222,7 @@ def test_what_is_no_form_is_an_invalid_request(extracta):
     assert (response.status_code, response.json()) == (400, {"error": "Invalid request"})
 
 
-def test_the_same_seed_gives_the_same_documents(clock):
+def test_the_same_seed_gives_the_same_documents(clock: Clock) -> None:
     # given
     worlds = []
 

@@ -1,13 +1,16 @@
 """Each switch picks another reading; here is what that changes, and nothing else."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from docextract_sandbox import Clock, NewDocument, NewFile, Sandbox, Switches
-from docextract_sandbox.switches import InvalidSwitch, apply_changes, parse_assignment
+from docextract_sandbox.context import JsonObject
+from docextract_sandbox.switches import InvalidSwitch, StartTimeFormat, apply_changes, parse_assignment
+from unit_tests.sandbox.conftest import AtlasClient, BearerClient, ExtractaClient
 
-PAN = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
+PAN: JsonObject = {"document_type": "PAN", "pan_number": {"value": "ABCDE1234F", "confidence_score": 0.98}}
 
 
 @pytest.fixture
@@ -25,14 +28,14 @@ def sandbox(clock: Clock) -> Sandbox:
     return sandbox
 
 
-def set_switches(sandbox: Sandbox, **values: object) -> None:
+def set_switches(sandbox: Sandbox, **values: Any) -> None:
     sandbox.switches = replace(sandbox.switches, **values)
 
 
 DONE_FILE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.00"}, "url": "fixed"}
 
 
-def test_file_ids_can_be_left_out(sandbox, extracta):
+def test_file_ids_can_be_left_out(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_file_ids=False)
@@ -42,7 +45,9 @@ def test_file_ids_can_be_left_out(sandbox, extracta):
     assert extracta.get_results("invoices", "done").json()["files"] == [DONE_FILE]
 
 
-def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extracta, docmap, sensible):
+def test_the_keys_can_be_of_another_account_which_holds_nothing(
+    sandbox: Sandbox, extracta: ExtractaClient, docmap: BearerClient, sensible: BearerClient
+) -> None:
     # when
     by_default = extracta.get_results("invoices", "done").status_code
     set_switches(sandbox, other_account=True)
@@ -62,7 +67,7 @@ def test_the_keys_can_be_of_another_account_which_holds_nothing(sandbox, extract
     assert extracta.get_results("invoices", "done").status_code == 200
 
 
-def test_a_finished_batch_can_have_a_status(sandbox, extracta):
+def test_a_finished_batch_can_have_a_status(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_top_level_status=True)
@@ -90,7 +95,9 @@ def test_a_finished_batch_can_have_a_status(sandbox, extracta):
         ("words", {"startTime": "last Tuesday"}),
     ],
 )
-def test_a_start_time_has_many_forms(sandbox, extracta, value, start_time):
+def test_a_start_time_has_many_forms(
+    sandbox: Sandbox, extracta: ExtractaClient, value: StartTimeFormat, start_time: JsonObject
+) -> None:
     # when
     set_switches(sandbox, extracta_start_time=value)
     template_view = extracta.call("POST", "viewExtraction", {"extractionId": "invoices"}).json()
@@ -100,7 +107,7 @@ def test_a_start_time_has_many_forms(sandbox, extracta, value, start_time):
     assert template_view["extractionDetails"]["batches"]["done"] == expected
 
 
-def test_the_map_of_batches_can_be_missing(sandbox, extracta):
+def test_the_map_of_batches_can_be_missing(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     set_switches(sandbox, extracta_batches=False)
 
@@ -109,7 +116,7 @@ def test_the_map_of_batches_can_be_missing(sandbox, extracta):
     assert "batches" not in template_view["extractionDetails"]
 
 
-def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
+def test_an_unfinished_batch_can_show_its_files(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     set_switches(sandbox, partial_batches=True)
 
@@ -130,7 +137,7 @@ def test_an_unfinished_batch_can_show_its_files(sandbox, extracta):
     }
 
 
-def test_progress_undocumented_status_can_be_switched_on(sandbox, extracta):
+def test_progress_undocumented_status_can_be_switched_on(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     set_switches(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
 
@@ -143,7 +150,9 @@ def test_progress_undocumented_status_can_be_switched_on(sandbox, extracta):
     assert template_view["extractionDetails"]["batches"]["done"]["status"] == "processed"
 
 
-def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta, atlas):
+def test_unknown_keys_stand_in_every_object_but_extracted_data(
+    sandbox: Sandbox, extracta: ExtractaClient, atlas: AtlasClient
+) -> None:
     # given
     extra = {"undocumented": {"note": "added by the sandbox"}}
     set_switches(sandbox, classification_batches=True)
@@ -173,7 +182,7 @@ def test_unknown_keys_stand_in_every_object_but_extracted_data(sandbox, extracta
     assert page["data"][0] == {"document_id": "0", "file_data": PAN, **extra}
 
 
-def test_total_items_can_count_what_is_not_extracted(sandbox, atlas):
+def test_total_items_can_count_what_is_not_extracted(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     by_default = atlas.get_extracts("b").json()
     set_switches(sandbox, atlas_total_counts_extracted=False)
@@ -185,7 +194,7 @@ def test_total_items_can_count_what_is_not_extracted(sandbox, atlas):
     assert response["data"][3] == {"document_id": "late", "file_data": {}}
 
 
-def test_pages_can_be_stuck(sandbox, atlas):
+def test_pages_can_be_stuck(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     set_switches(sandbox, atlas_page_stuck=True)
     first, ninth = (atlas.get_extracts("b", page=page, per_page=2).json() for page in (1, 9))
@@ -195,7 +204,7 @@ def test_pages_can_be_stuck(sandbox, atlas):
     assert (first["page"], first["has_next"]) == (1, True)
 
 
-def test_the_number_of_pages_can_be_missing(sandbox, atlas):
+def test_the_number_of_pages_can_be_missing(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     by_default = atlas.get_extracts("b").json()
     set_switches(sandbox, atlas_no_total_pages=True)
@@ -205,7 +214,7 @@ def test_the_number_of_pages_can_be_missing(sandbox, atlas):
     assert atlas.get_extracts("b").json() == by_default
 
 
-def test_an_error_can_stand_inside_the_data(sandbox, atlas):
+def test_an_error_can_stand_inside_the_data(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("bad", 0, error_code="INVALID_DOC")], batch_id="bad")
 
@@ -220,9 +229,9 @@ def test_an_error_can_stand_inside_the_data(sandbox, atlas):
     assert document_with_error.keys() == {"document_id", "file_data"}
 
 
-def test_every_switch_takes_its_values_and_no_other():
+def test_every_switch_takes_its_values_and_no_other() -> None:
     # given
-    everything = {field.name: True for field in fields(Switches)}
+    everything: JsonObject = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
     everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
     everything |= {"atlas_expires_in": "-1", "atlas_token_size": 100_000}
@@ -239,7 +248,7 @@ def test_every_switch_takes_its_values_and_no_other():
         apply_changes(Switches(), {"colour": True})
 
 
-def test_a_switch_is_written_as_name_and_value():
+def test_a_switch_is_written_as_name_and_value() -> None:
     # when / then
     assert parse_assignment("unknown_keys=TRUE") == {"unknown_keys": True}
     assert parse_assignment("extracta_start_time = iso") == {"extracta_start_time": "iso"}

@@ -197,6 +197,19 @@ class TestSettings:
 
         assert world.delivery_counts == Counter(f"{age}" for age in range(20))
 
+    def test_rows_before_a_gap_with_empty_windows_behind_it_come_once(self) -> None:
+        world = FakeList()
+        world.add("a", START)
+        world.sync(("",), None, lookback=0)
+        world.now += 40 * DAY
+        world.add("a", world.now)
+        world.sync(("",), datetime(2026, 11, 24, 16, 0, 30, tzinfo=timezone.utc), lookback=0)
+
+        world.sync(("",), None, lookback=0)
+
+        assert world.delivery_counts == Counter(["0", "1"])
+        assert max(world.delivered.values()) == 1
+
     def test_a_start_date_in_the_future_forgets_nothing(self) -> None:
         world = FakeList()
         world.add("a", START)

@@ -448,8 +448,8 @@ class SensibleAccount(Account):
     def expected_data(self, view: Any) -> Any:
         """Return the data of a document, or of the first document in a portfolio."""
         portfolios = self.sandbox.switches.sensible_portfolios
-        if not view.is_portfolio or view.parsed is None or portfolios == "whole":
-            return view.parsed
+        if not view.is_portfolio or view.parsed_document is None or portfolios == "whole":
+            return view.parsed_document
         return {} if portfolios == "no_output" else None
 
     def _is_batch_unknown(self, batch: str | None) -> bool:

@@ -85,7 +85,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
     ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "id": []}], "hasMore": False}, UNREADABLE_ROW_TEXT),
     ("docmap.extractions", LIST_MARKER, {"data": [{**ROW_FIELDS, "runId": {}}], "hasMore": False}, UNREADABLE_ROW_TEXT),
     ("docmap.extraction", "", {"data": ROW_FIELDS}, "is about another extraction."),
-    ("sensible.document_types", "", [{"name": "claims"}], "'claims' is not among Sensible's document types"),
+    ("sensible.document_types", "", [{"name": "claims"}], "'claims' is not in the readable part."),
     ("sensible.extractions", "", {"extractions": [SUMMARY] * 3}, "does not say whether there is more."),
     ("sensible.extractions", "", {"extractions": [], "continuation_token": {}}, INVALID_ID_TEXT),
     (

@@ -76,7 +76,7 @@ def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -
     expected_text = read_refusal(atlas, list(states.values()))
 
     assert expected_text == (
-        "The state of atlas_files is that of atlas_results. Give each stream its own state again, or clear the state "
+        "The state of atlas_files belongs to atlas_results. Give each stream its own state again, or clear the state "
         "of atlas_files to read everything again."
     )
 

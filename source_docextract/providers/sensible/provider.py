@@ -123,7 +123,7 @@ def _is_quota(reason: str) -> bool:
     """Return whether the monthly quota is used up.
 
     A retry within the sync is then useless. The quota message reads "Free accounts are limited to 150 API calls per
-    month", the throttle's "Attempt limit exceeded". Both are plain text, without a code to tell them apart.
+    month", the throttle's "Attempt limit exceeded". Both are plain text, without a code that distinguishes them.
     """
     return "per month" in reason.lower()
 
@@ -214,7 +214,8 @@ class _SyncFlows:
             # An unreadable type may be the one that is named, so the settings are not to blame.
             if self._has_unreadable_types:
                 raise UnreadableResponse(
-                    f"{type_name!r} is not among Sensible's document types, some of which cannot be read."
+                    "Sensible's list of document types cannot be read completely, and "
+                    f"{type_name!r} is not in the readable part."
                 )
             raise ConfigError(
                 f"Sensible has no document type {type_name!r}. Name one of "
