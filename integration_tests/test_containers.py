@@ -68,7 +68,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> requests.Response:
     return response
 
 
-@pytest.mark.parametrize("image_source", ["kept", "pulled"])
+@pytest.mark.parametrize("image_source", ["local_images", "pullable_images"])
 def test_the_base_is_the_one_that_the_dockerfile_names(image_source: str) -> None:
     assert get_base_image(FakeEngine("podman", **{image_source: [read_base_image()]})) == read_base_image()
 
