@@ -80,7 +80,7 @@ class World(Protocol):
             skip_stuck: Leave the documents pending that would never finish by themselves.
         """
 
-    def edit(self, batch_id: str, document: str, data: JsonObject, /) -> None:
+    def edit(self, batch_id: str, document: str, data: Mapping[str, object], /) -> None:
         """Replace extracted data, as a person does who corrects it."""
 
     def summarize(self) -> JsonObject:
@@ -93,7 +93,7 @@ class FlatWorld(Protocol):
     def finish(self, extraction_id: str | None = None, *, skip_stuck: bool = False) -> int:
         """Finish one pending extraction or all; return their number."""
 
-    def edit(self, extraction_id: str, data: JsonObject, /) -> None:
+    def edit(self, extraction_id: str, data: Mapping[str, object], /) -> None:
         """Replace extracted data, as a person does who corrects it."""
 
     def summarize(self) -> JsonObject:
@@ -110,7 +110,7 @@ class FlatWorldAdapter:
         """Finish one pending extraction or all; return their number."""
         return self.world.finish(batch_id, skip_stuck=skip_stuck)
 
-    def edit(self, _: str, document: str, data: JsonObject, /) -> None:
+    def edit(self, _: str, document: str, data: Mapping[str, object], /) -> None:
         """Replace extracted data, as a person does who corrects it."""
         self.world.edit(document, data)
 
@@ -123,7 +123,7 @@ class FlatWorldAdapter:
 class ReviewableWorld(Protocol):
     """A world in which a person approves or rejects extracted data."""
 
-    def review(self, document: str, status: str, data: JsonObject | None = None, /) -> None:
+    def review(self, document: str, status: str, data: Mapping[str, object] | None = None, /) -> None:
         """Decide on a document under review, and replace its data if any is passed.
 
         Raises:

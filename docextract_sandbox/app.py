@@ -1,11 +1,12 @@
 """The whole sandbox: its worlds, switches, journal, faults and web application."""
 
 from collections.abc import Collection
+from typing import Any
 
 from .api import Api
 from .atlas import AtlasApi
 from .clock import Clock
-from .context import JsonObject, SandboxContext, UnknownId
+from .context import SandboxContext, UnknownId
 from .control import list_control_endpoints
 from .docmap import DocMapApi
 from .extracta import ExtractaApi
@@ -124,7 +125,7 @@ class Sandbox:
             for api in self.apis:
                 api.fill_demo()
 
-    def build_settings(self, url: str, apis: Collection[str] = ()) -> JsonObject:
+    def build_settings(self, url: str, apis: Collection[str] = ()) -> dict[str, Any]:
         """Return connector settings that read every document of the sandbox.
 
         Args:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from integration_tests.containers import base as bases
 from integration_tests.containers.base import SUBSTITUTE_BASE, get_base_image, read_base_image
 from integration_tests.containers.engine import Engine, EngineError, find_engine
 
@@ -65,7 +64,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> requests.Response:
     """What is answered by the name of the registry of images."""
     response = requests.Response()
     response.status_code = 200
-    monkeypatch.setattr(bases.requests, "get", lambda *_, **__: response)
+    monkeypatch.setattr(requests, "get", lambda *_, **__: response)
     return response
 
 
@@ -84,7 +83,7 @@ def test_a_stand_in_is_used_where_no_registry_answers(monkeypatch: pytest.Monkey
     def get(*_: object, **__: object) -> requests.Response:
         raise requests.ConnectionError
 
-    monkeypatch.setattr(bases.requests, "get", get)
+    monkeypatch.setattr(requests, "get", get)
 
     assert get_base_image(FakeEngine("podman", local_images=[SUBSTITUTE_BASE])) == SUBSTITUTE_BASE
 

@@ -70,7 +70,7 @@ def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
     assert story.count_messages("state.jsonl", "STATE") >= 2 * 20
 
     with serve_demo() as (sandbox, url):
-        settings = {**sandbox.build_settings(url), "typed_tables": True}
+        settings: dict[str, Any] = {**sandbox.build_settings(url), "typed_tables": True}
         printed = story.python(_replace_settings(program.content, settings))
         database = printed.strip().rpartition("The tables are in ")[2]
         assert database == str(story.folder / "documents.duckdb")
@@ -258,7 +258,7 @@ def _serve_page_sandbox(document_page: Page, folder: Path) -> Iterator[None]:
         for command in block.commands
         if _starts_sandbox(command)
     ]
-    started = [COMMANDS / SANDBOX, *shlex.split(command)[1:], "--port", "0", "--spacing", "0"]
+    started: list[str | Path] = [COMMANDS / SANDBOX, *shlex.split(command)[1:], "--port", "0", "--spacing", "0"]
     with subprocess.Popen(started, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

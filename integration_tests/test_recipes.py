@@ -145,6 +145,7 @@ def test_time_to_completion_is_that_of_the_world(demo: DemoResults) -> None:
         view = demo.sandbox.docmap.get_extraction(id_)
         if view.template.name == "Supplier invoices" and view.data is not None:
             day = view.created_at.date()
+            assert view.processing_ms is not None
             seconds[day - timedelta(days=day.weekday())].append(view.processing_ms / 1000)
 
     actual = {
@@ -163,8 +164,8 @@ def test_confidence_is_that_of_the_world(demo: DemoResults) -> None:
         day = batch.submitted_at.date()
         for document in batch.documents:
             if document.file_data.get("document_type") == "INVOICE":
-                confidence = document.file_data["gst_number"]["confidence_score"]
-                read[day - timedelta(days=day.weekday())].append(confidence)
+                gst_number: Any = document.file_data["gst_number"]
+                read[day - timedelta(days=day.weekday())].append(gst_number["confidence_score"])
 
     actual = {
         row["week"]: (row["found"], row["mean_confidence"], row["least_confidence"], row["unsure"])
@@ -308,7 +309,7 @@ def make_small_tables() -> dict[str, list[Row]]:
     add_result("sensible", "h", {"/total": ("3", 0.6), "/gone": ("x", 0.1, "old")}, **decided)
 
     atlas = {"batch_key": "BATCH-1-X-20261104093000", "batch_id": "BATCH-1-X-20261104093000"}
-    batch_columns = {"batch_id": "BATCH-1-X-20261104093000", "description": "Papers of October"}
+    batch_columns: dict[str, Any] = {"batch_id": "BATCH-1-X-20261104093000", "description": "Papers of October"}
     add_row("batches", "atlas", "BATCH-1-X-20261104093000", status="open", **batch_columns)
     add_row("files", "atlas", "i", status="processed", document_type="INVOICE", **atlas)
     add_row("files", "atlas", "j", status="failed", error="UNRECOGNISED", **atlas)
@@ -316,7 +317,7 @@ def make_small_tables() -> dict[str, list[Row]]:
     add_result("atlas", "i", {"/total": ("4", 0.9)}, document_type="INVOICE")
 
     # Of four classified files one led nowhere, one to an extraction that is not in the tables, two to one that is.
-    references = {"m": None, "n": {"fileId": "fa"}, "o": {"fileId": "fz"}, "b": {}}
+    references: dict[str, dict[str, str] | None] = {"m": None, "n": {"fileId": "fa"}, "o": {"fileId": "fz"}, "b": {}}
     for id_, reference in references.items():
         data = {} if reference is None else {"extraction": {"extractionId": "T", "batchId": "E", **reference}}
         batch_columns = {"document_type": "invoice", "file_name": f"{id_}.pdf", "provider_data": data}

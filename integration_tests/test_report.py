@@ -283,7 +283,7 @@ def test_the_command_writes_a_page_of_a_warehouse_and_says_where(tmp_path: Path)
 
 
 def test_a_database_is_named_without_user_and_password() -> None:
-    from report.__main__ import get_display_name
+    from report.address import get_display_name
 
     assert (
         get_display_name("postgresql://me:a-secret-word@db.example:5432/warehouse?sslmode=require")

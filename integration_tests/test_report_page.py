@@ -84,11 +84,15 @@ def browser() -> Iterator[Any]:
 def open_page(
     browser: Any, report: Path, *, width: int = 1180, height: int = 840, scheme: str = "light"
 ) -> Iterator[OpenPage]:
+    def dismiss_dialog(dialog: Any) -> None:
+        browser_page.complaints.append(dialog.message)
+        dialog.dismiss()
+
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     browser_page = OpenPage(page)
     page.on("console", lambda message: browser_page.complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: browser_page.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (browser_page.complaints.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss_dialog)
     page.on("request", lambda request: browser_page.requests.append(request.url))
     page.goto(report.as_uri())
     page.wait_for_selector("html[data-drawn]", timeout=DRAW_TIMEOUT)

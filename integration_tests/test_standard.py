@@ -92,7 +92,7 @@ def copy_repository(folder: Path) -> Path:
 @pytest.mark.long
 def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
     folder = copy_repository(tmp_path)
-    command = [CDK, "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
+    command: list[str | Path] = [CDK, "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
 
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

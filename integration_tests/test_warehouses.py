@@ -277,13 +277,16 @@ def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(
 ) -> None:
     # What was settled before that key appeared does not have it, and a counter alone is no news. A text in PostgreSQL
     # cannot hold NUL.
-    aside = {"keys": {"undocumented", "waiting"}, "character": "\0" if warehouse.schema == "docextract" else ""}
+    aside: dict[str, Any] = {
+        "keys": {"undocumented", "waiting"},
+        "character": "\0" if warehouse.schema == "docextract" else "",
+    }
     rows = warehouse.rows[-1]
 
     assert rows.keys() >= synced.truth.keys()
-    for stream, key in rows.keys() - synced.truth.keys():
+    for stream, row_id in rows.keys() - synced.truth.keys():
         # Of a value that an edit has taken away the row stays; its digest tells.
-        kind, row = stream.rpartition("_")[2], rows[stream, key]
+        kind, row = stream.rpartition("_")[2], rows[stream, row_id]
         assert kind == "fields"
         assert row["digest"] != synced.truth[stream.replace(kind, "results"), row["result_key"]]["digest"]
     for key, record in synced.truth.items():
@@ -387,7 +390,7 @@ def hard_loads(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
     loads = {name: HardLoad(warehouse, [], [], []) for name, warehouse in warehouses.items()}
     sandbox = Sandbox(Clock(speed=0))
     template = sandbox.docmap.put_template("Payments")
-    unusual_data = [
+    unusual_data: list[dict[str, Any]] = [
         {"amount": 12.5, "big": 1e30, "text": "a\0\0b \\u0000", "order": {"a\0": ["\0"]}},
         {"amount": 7, "big": 1.23e35, "text": LONG_TEXT},
         {"amount": 0.1, "big": -1e308},

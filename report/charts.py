@@ -133,7 +133,7 @@ def _draw_straight_through(rows: Sequence[Row]) -> Drawing | None:
     for (label, _), number in document_counts.items():
         sizes[label] += number
     labels = _pick_largest(sizes, _MAX_TEMPLATES)
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"label": label, "week": week, "documents": number, "straight": straight_counts[label, week]}
         | {"rate": straight_counts[label, week] / number}
         for (label, week), number in document_counts.items()

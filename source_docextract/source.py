@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
 from queue import SimpleQueue
 from typing import Any
@@ -72,7 +72,7 @@ class SourceDocextract(Source):
         self._now = now
         self._retry_policy = retry_policy or RetryPolicy()
         self.shutdown = Shutdown()
-        self.make_messages = messages.make_record_messages
+        self.make_messages: messages.MessageFactory = messages.make_record_messages
 
     @property
     def name(self) -> str:
@@ -190,7 +190,7 @@ class SourceDocextract(Source):
         config: Mapping[str, Any],
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
-    ) -> Iterator[AirbyteMessage]:
+    ) -> Generator[AirbyteMessage, None, None]:
         """Yield the messages of one sync.
 
         Each configured stream gets exactly one terminal status, on every path. A failure of one product or provider

@@ -1,6 +1,6 @@
 """The three documented operations of Atlas's Bulk service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import orjson
@@ -140,7 +140,7 @@ class AtlasRoutes:
         row: JsonObject = {"document_id": document.document_id, "file_data": self._sign_redact_url(document)}
         return {**row, "error_code": document.error_code} if document.error_code is not None else row
 
-    def _sign_redact_url(self, document: DocumentView) -> JsonObject:
+    def _sign_redact_url(self, document: DocumentView) -> Mapping[str, object]:
         """Return the data with a pre-signed `redact_url`, as documented."""
         aadhaar_number = document.file_data.get("aadhaar_number")
         if not isinstance(aadhaar_number, dict) or "redact_url" not in aadhaar_number:

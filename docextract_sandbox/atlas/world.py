@@ -1,6 +1,6 @@
 """The world of Atlas's Bulk service: batches of documents, and access tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
@@ -24,7 +24,7 @@ class NewDocument:
     document_id: str
     duration_seconds: float | None = None
     """Seconds of the sandbox's clock until it is extracted: 0 is at once, infinity never by itself."""
-    file_data: JsonObject | None = None
+    file_data: Mapping[str, object] | None = None
     """Extracted data; a `redact_url` in its `aadhaar_number` is replaced by a URL that differs in every response."""
     error_code: str | None = None
 
@@ -36,7 +36,7 @@ class Document:
     document_id: str
     file_uuid: str
     ready_at: float
-    file_data: JsonObject
+    file_data: Mapping[str, object]
     error_code: str | None
 
 
@@ -60,7 +60,7 @@ class DocumentView:
     document_id: str
     file_uuid: str
     is_extracted: bool
-    file_data: JsonObject
+    file_data: Mapping[str, object]
     error_code: str | None
 
 
@@ -153,7 +153,7 @@ class AtlasWorld:
                         finished_count += 1
             return finished_count
 
-    def edit(self, batch_id: str, document_id: str, file_data: JsonObject, /) -> None:
+    def edit(self, batch_id: str, document_id: str, file_data: Mapping[str, object], /) -> None:
         """Replace extracted data; no documented operation of the Bulk service does so."""
         with self.context.hold_lock():
             documents = self._find_batch(batch_id).documents

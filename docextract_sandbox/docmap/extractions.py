@@ -1,6 +1,6 @@
 """Templates and extractions of DocMap, as stored and as returned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -30,7 +30,7 @@ class NewExtraction:
     file_name: str
     duration_seconds: float | None = None
     """Seconds of the sandbox's clock until it is finished: 0 is at once, infinity never by itself."""
-    data: JsonObject | None = None
+    data: Mapping[str, object] | None = None
     error: str | None = None
     """The reason of its failure; None if it is read."""
     extraction_id: str | None = None
@@ -62,7 +62,7 @@ class Extraction:
     file_name: str
     created_ms: int
     ready_at: float
-    load_data: Callable[[], JsonObject]
+    load_data: Callable[[], Mapping[str, object]]
     """Returns the extracted data. It is built at the first read only, so that a long history costs little."""
     error: str | None
     run_id: str | None
@@ -87,7 +87,7 @@ class ExtractionView:
     template: Template
     file_name: str
     status: Status
-    data: JsonObject | None
+    data: Mapping[str, object] | None
     error: str | None
     run_id: str | None
     processing_ms: int | None

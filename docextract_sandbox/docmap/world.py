@@ -169,7 +169,7 @@ class DocMapWorld:
                 row.ready_at = now
             return len(finished_rows)
 
-    def edit(self, extraction_id: str, data: JsonObject, /) -> None:
+    def edit(self, extraction_id: str, data: Mapping[str, object], /) -> None:
         """Replace extracted data.
 
         No documented operation does so, but a client should survive it.
@@ -331,7 +331,7 @@ class DocMapWorld:
             raise UnknownId(f"there is no extraction {extraction_id}") from None
 
 
-def _return_data(data: JsonObject) -> JsonObject:
+def _return_data(data: Mapping[str, object]) -> Mapping[str, object]:
     return data
 
 

@@ -1,7 +1,7 @@
 """The base of both Extracta worlds: templates that own batches of files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -138,7 +138,7 @@ class BatchWorld(ABC):
                 raise UnknownId(f"batch {batch_id} has no file {file_id}")
             return view
 
-    def edit(self, batch_id: str, name_or_id: str, result: JsonObject, /) -> None:
+    def edit(self, batch_id: str, name_or_id: str, result: Mapping[str, object], /) -> None:
         """Replace a file's result, as a person does who corrects it.
 
         The file is processed from then on.

@@ -21,7 +21,7 @@ class ExtractionWorld(BatchWorld):
     def create(
         self,
         name: str,
-        fields: Sequence[str | JsonObject] = (),
+        fields: Sequence[str | Mapping[str, object]] = (),
         extraction_id: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> str:

@@ -1,10 +1,11 @@
 """Files and batches of Extracta, as stored and as returned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from docextract_sandbox.context import JsonObject, to_datetime
+from docextract_sandbox.context import to_datetime
 
 
 class FileStatus(str, Enum):
@@ -34,7 +35,7 @@ class NewFile:
     name: str
     duration_seconds: float | None = None
     """Seconds of the sandbox's clock until the file is finished: 0 is at once, infinity never by itself."""
-    result: JsonObject | None = None
+    result: Mapping[str, object] | None = None
     error: str | None = None
     """The reason of its failure; None if it is read."""
     file_id: str | None = None
@@ -53,7 +54,7 @@ class File:
     file_id: str
     name: str
     ready_at: float
-    result: JsonObject
+    result: Mapping[str, object]
     error: str | None
     url: str | None
     reference: ExtractionReference | None
@@ -87,7 +88,7 @@ class FileView:
     file_id: str
     name: str
     status: FileStatus
-    result: JsonObject | None
+    result: Mapping[str, object] | None
     error: str | None
     url: str | None
     reference: ExtractionReference | None

@@ -19,7 +19,7 @@ class _ReviewableAdapter(FlatWorldAdapter):
 
     world: SensibleWorld
 
-    def review(self, document: str, status: str, data: JsonObject | None = None, /) -> None:
+    def review(self, document: str, status: str, data: Mapping[str, object] | None = None, /) -> None:
         """Decide on a document under review, and replace its data if any is passed."""
         self.world.review(document, status, data)
 

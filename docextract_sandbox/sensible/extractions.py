@@ -1,11 +1,10 @@
 """Document types, extractions and batches of Sensible, stored and returned."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
-from docextract_sandbox.context import JsonObject
 from docextract_sandbox.timeline import TimelineKey
 
 
@@ -29,7 +28,7 @@ class PortfolioPart:
     """One document of a portfolio's file."""
 
     type_name: str
-    parsed_document: JsonObject | None = None
+    parsed_document: Mapping[str, object] | None = None
     review: str | None = None
 
 
@@ -43,7 +42,7 @@ class SensibleDocument:
     name: str
     duration_seconds: float | None = None
     """Seconds of the sandbox's clock from its upload until it is finished: 0 is at once, infinity never by itself."""
-    parsed_document: JsonObject | None = None
+    parsed_document: Mapping[str, object] | None = None
     """Extracted data."""
     error: str | None = None
     """The reason of its failure; None if it is read."""
@@ -78,7 +77,7 @@ class Part:
     """The extracted data of one document; a portfolio has several."""
 
     document_type: DocumentType
-    parsed_document: JsonObject
+    parsed_document: Mapping[str, object]
     review: str | None
     coverage: float | None
     start_page: int
@@ -147,7 +146,7 @@ class PartView:
     """A part at one moment."""
 
     document_type: DocumentType
-    parsed_document: JsonObject
+    parsed_document: Mapping[str, object]
     review: str | None
     coverage: float
     start_page: int
@@ -174,7 +173,7 @@ class DocumentView:
     parts: tuple[PartView, ...]
 
     @property
-    def parsed_document(self) -> JsonObject | None:
+    def parsed_document(self) -> Mapping[str, object] | None:
         """Return the data of the first part, the only one unless this is a portfolio."""
         return self.parts[0].parsed_document if self.parts else None
 

@@ -1,5 +1,6 @@
 """Invoices of Sensible's demo history, some of which need a review."""
 
+from collections.abc import Mapping
 from random import Random
 
 from docextract_sandbox.context import JsonObject
@@ -73,12 +74,12 @@ def needs_review(parsed_document: JsonObject) -> bool:
     return any(isinstance(confidence, float) and confidence < REVIEW_THRESHOLD for confidence in confidences)
 
 
-def renumber(parsed_document: JsonObject) -> JsonObject:
+def renumber(parsed_document: Mapping[str, object]) -> JsonObject:
     """Return the data as a reviewer corrects it who reads another invoice number."""
     return {**parsed_document, "invoice_number": {"value": "10000", "type": "string"}}
 
 
-def drop_last_line(parsed_document: JsonObject) -> JsonObject:
+def drop_last_line(parsed_document: Mapping[str, object]) -> JsonObject:
     """Return the data with another invoice number and without its last line."""
     lines = parsed_document.get("line_items")
     return {**renumber(parsed_document), "line_items": lines[:-1] if isinstance(lines, list) else []}

@@ -1,6 +1,6 @@
 """The world of Sensible: extractions, some in batches, some under review."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import inf
 
@@ -205,7 +205,7 @@ class SensibleWorld:
                     finished_count += 1
             return finished_count
 
-    def review(self, extraction_id: str, status: str, parsed_document: JsonObject | None = None) -> None:
+    def review(self, extraction_id: str, status: str, parsed_document: Mapping[str, object] | None = None) -> None:
         """Decide on a complete extraction, and replace its data if any is passed.
 
         As documented, a decision is final. That it covers all documents of a portfolio under review is a guess.
@@ -230,7 +230,7 @@ class SensibleWorld:
                 reviewed_parts[0].parsed_document = parsed_document
             self._mark_individual(row)
 
-    def edit(self, extraction_id: str, parsed_document: JsonObject, /, part_index: int = 0) -> None:
+    def edit(self, extraction_id: str, parsed_document: Mapping[str, object], /, part_index: int = 0) -> None:
         """Replace the `parsed_document` of one part, as a person does.
 
         The extraction is complete from then on.

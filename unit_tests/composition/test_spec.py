@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets
+from pydantic import BaseModel
 
 from source_docextract.providers.atlas.settings import AtlasSettings
 from source_docextract.providers.docmap.settings import DocmapSettings
@@ -18,7 +19,7 @@ from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
 from source_docextract.spec import build_connection_spec
 
 SPEC = build_connection_spec()
-MODELS = {
+MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("extracta",): ExtractaSettings,
     ("docmap",): DocmapSettings,

@@ -154,7 +154,8 @@ def deflate(content: bytes) -> bytes:
 
 def make_bomb(coding: str) -> Callable[[BaseHTTPRequestHandler], None]:
     """A thousand times as large as it looks."""
-    packed = {"gzip": gzip.compress, "deflate": deflate}[coding](b" " * 60_000_000)
+    compressors: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": deflate}
+    packed = compressors[coding](b" " * 60_000_000)
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True

@@ -19,6 +19,7 @@ from docextract_sandbox import Fault, Sandbox
 from docextract_sandbox.__main__ import main as sandbox_main
 from docextract_sandbox.likeness import load_probe_switches
 from docextract_sandbox.switches import StartTimeFormat, Switches
+from source_docextract.core.probing.assumptions import ProbeResponse
 from source_docextract.core.probing.shapes import describe_time_format, is_word
 from source_docextract.http.transport import ProxyRefusedError, ResponseTooLargeError, Transport
 from source_docextract.probe import asking
@@ -177,7 +178,7 @@ def test_probe_of_any_account_shows_none_of_its_values(
     bodies: list[Any] = []
     answered = asking._parse_response
 
-    def collect_texts(status: int, headers: Any, content: bytes) -> asking.ProbeResponse:
+    def collect_texts(status: int, headers: Any, content: bytes) -> ProbeResponse:
         response = answered(status, headers, content)
         bodies.append(response.body if response.is_json else content.decode())
         return response

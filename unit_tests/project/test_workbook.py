@@ -410,4 +410,4 @@ def test_a_terminal_gets_one_line_without_control_characters() -> None:
     print_safely("a\x1b]0;title\x07 \x9b31mb\u202e\u2028c é", ascii_terminal)
 
     ascii_terminal.flush()
-    assert ascii_terminal.buffer.getvalue().decode() == "a]0;title 31mb c ?\n"  # type: ignore[attr-defined]
+    assert ascii_terminal.buffer.getvalue().decode() == "a]0;title 31mb c ?\n"

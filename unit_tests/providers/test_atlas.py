@@ -116,9 +116,10 @@ def test_without_a_next_page_none_is_asked_for_and_what_is_missing_keeps_it_open
 
 @pytest.mark.parametrize("missing", ["page", "per_page", "has_prev"])
 def test_what_is_not_needed_may_be_absent(missing: str) -> None:
+    absent: dict[str, Any] = {missing: ...}
     snapshot, _ = read_batch(
-        [make_page(1, make_rows(1, 50), total=51, more=True, **{missing: ...})],
-        [make_page(2, make_rows(51, 51), total=51, **{missing: ...})],
+        [make_page(1, make_rows(1, 50), total=51, more=True, **absent)],
+        [make_page(2, make_rows(51, 51), total=51, **absent)],
     )
     assert snapshot.status is COMPLETE
 
@@ -264,10 +265,11 @@ def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_c
     [result_row] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas"))
     [bare] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas", keep_urls=False))
     [edited] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1", number="9013"), RenderOptions("atlas"))
-    assert result_row.record["data"]["ids"][0]["aadhaar"]["redact_url"] == result_row.record["data"]["redact_url"] != ""
-    assert bare.record["data"] == {"ids": [{"aadhaar": {"value": "9012"}}], "document_type": "AADHAAR"}
+    [result], [bare_result], [edited_result] = result_row.records, bare.records, edited.records
+    assert result["data"]["ids"][0]["aadhaar"]["redact_url"] == result["data"]["redact_url"] != ""
+    assert bare_result["data"] == {"ids": [{"aadhaar": {"value": "9012"}}], "document_type": "AADHAAR"}
     assert result_row.row_hash == bare.row_hash != edited.row_hash
-    assert result_row.record["digest"] == bare.record["digest"] != edited.record["digest"]
+    assert result["digest"] == bare_result["digest"] != edited_result["digest"]
 
 
 @pytest.mark.parametrize(

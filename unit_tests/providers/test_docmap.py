@@ -47,7 +47,13 @@ LIST = {"limit": 100, "dateFrom": "2026-02-28", "dateTo": "2026-03-02"}
 CREATED = datetime(2026, 3, 1, 14, 22, 8, 123_000, tzinfo=timezone.utc)
 
 DATA = {"vendor": "Acme", "total": 1250.0, "lines": [{"sku": None}], "not a variable": True}
-COLUMNS = {"id": "extract_1", "templateId": "48291", "templateName": "Invoices", "fileName": "a.pdf", "runId": None}
+COLUMNS: dict[str, Any] = {
+    "id": "extract_1",
+    "templateId": "48291",
+    "templateName": "Invoices",
+    "fileName": "a.pdf",
+    "runId": None,
+}
 COLUMNS |= {"status": "completed", "error": None, "processingTimeMs": 3842, "createdAt": "2026-03-01T14:22:08.123Z"}
 OTHER_COLUMNS = {
     "userId": "u1",
@@ -138,7 +144,9 @@ class TestPlan:
             ({"error": {"code": "NOT_FOUND", "message": "No such row"}}, "NOT_FOUND: No such row"),
             ({"error": {"code": "NOT_FOUND"}}, "NOT_FOUND"),
             ({"error": "Not found"}, "Not found"),
-            *((nothing, None) for nothing in ({}, [], None)),
+            ({}, None),
+            ([], None),
+            (None, None),
         ],
     )
     def test_its_errors_are_understood(self, body: Any, reason: str | None) -> None:
@@ -455,7 +463,7 @@ class TestExtraction:
 
         expected_status = None if raw_status in {None, ...} else str(raw_status)
         assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
-        assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, {expected_status or ""})
+        assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, frozenset({expected_status or ""}))
 
     @pytest.mark.parametrize(
         ("raw_duration", "took"), [("3842", 3842), (0, 0), (None, None), (..., None), ("long", None)]
@@ -488,7 +496,8 @@ class TestExtraction:
         assert snapshot.references == (PartitionRef(None, "run/1", is_explicit=True, is_referenced=True),)
         assert file.batch == PartitionRef("48291", "run/1", template_name="Invoices")
         [output_row] = FILES.build_rows(snapshot, RenderOptions("docmap"))
-        assert (output_row.record["id"], output_row.record["batch_key"]) == ("extract_1", "run%2F1")
+        [record] = output_row.records
+        assert (record["id"], record["batch_key"]) == ("extract_1", "run%2F1")
 
     def test_one_that_is_watched_is_asked_for_by_its_id(self) -> None:
         watched = PartitionRef("48291", "extract/1")
@@ -562,10 +571,11 @@ class TestRun:
         snapshot = read_run(*(make_row(id=id_, status=status, runId="run 1") for id_, status in states.items()))
 
         [output_row] = BATCHES.build_rows(snapshot, RenderOptions("docmap"))
-        counts = [output_row.record[f"files_{name}"] for name in ("total", "processed", "failed", "pending")]
-        assert (counts, output_row.record["status"]) == ([3, 2, 1, 0], "complete")
-        assert (output_row.record["id"], output_row.record["template_id"]) == ("run 1", "48291")
-        assert (output_row.record["template_name"], output_row.record["created_at"]) == ("Invoices", None)
+        [record] = output_row.records
+        counts = [record[f"files_{name}"] for name in ("total", "processed", "failed", "pending")]
+        assert (counts, record["status"]) == ([3, 2, 1, 0], "complete")
+        assert (record["id"], record["template_id"]) == ("run 1", "48291")
+        assert (record["template_name"], record["created_at"]) == ("Invoices", None)
 
     @pytest.mark.parametrize("status", ["processing", "queued"])
     def test_it_is_open_while_something_in_it_is_unfinished(self, status: str) -> None:

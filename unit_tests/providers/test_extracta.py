@@ -54,6 +54,8 @@ class ProductTerms(NamedTuple):
     details: str
 
 
+UNREADABLE_STARTS: tuple[Any, ...] = (None, "", "soon", "nan", "-inf", 1e300, [], {}, True, False)
+
 TERMS_BY_PRODUCT = {
     "extracta": ProductTerms("extractionId", "/getBatchResults", "/viewExtraction", "extractionDetails"),
     "extracta_classification": ProductTerms(
@@ -455,7 +457,7 @@ def test_batches_are_found_by_their_template(product: StreamGroup) -> None:
         ("2025-05-08T16:02:50Z", "2025-05-08T16:02:50.000+00:00"),
         ("2025-05-08T18:02:50.530+02:00", "2025-05-08T16:02:50.530+00:00"),
         ("2025-05-08T16:02:50", "2025-05-08T16:02:50.000+00:00"),
-        *((rubbish, None) for rubbish in (None, "", "soon", "nan", "-inf", 1e300, [], {}, True, False)),
+        *((rubbish, None) for rubbish in UNREADABLE_STARTS),
     ],
 )
 def test_a_start_is_read_in_each_form_and_never_made_up(raw_start: Any, time: str | None) -> None:

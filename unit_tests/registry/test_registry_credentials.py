@@ -86,7 +86,7 @@ class TestS3:
         assert SECRET not in str(request)
 
     def test_a_key_that_does_not_suffice_is_an_error_that_names_the_setting(self) -> None:
-        response = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+        response: StubResponse = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
         with serve_stub(lambda _request: response) as server, pytest.raises(ConfigError) as exc_info:
             read_rows(f"s3://{BUCKET}/batches.csv", {**S3, "endpoint": server.url})
 

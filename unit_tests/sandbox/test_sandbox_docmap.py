@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from math import inf
 
 import pytest
@@ -35,7 +36,7 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def get_data(sandbox: Sandbox, extraction_id: str) -> JsonObject:
+def get_data(sandbox: Sandbox, extraction_id: str) -> Mapping[str, object]:
     data = sandbox.docmap.get_extraction(extraction_id).data
     assert data is not None
     return data

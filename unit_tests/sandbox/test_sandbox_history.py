@@ -1,6 +1,7 @@
 """The weeks before: enough of everything to ask questions about, and the same for the same seed."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from math import inf
 
@@ -170,7 +171,7 @@ def test_more_documents_bring_corrections_by_people() -> None:
     sandbox = Sandbox(Clock(speed=0))
     sandbox.fill_demo()
 
-    def results() -> dict[str, JsonObject | None]:
+    def results() -> dict[str, Mapping[str, object] | None]:
         return {
             **{
                 file.file_id: file.result

@@ -1,7 +1,7 @@
 """Sensible's documents: every status, portfolios, document types, every refusal."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,7 @@ def find_document_type(sandbox: Sandbox, name: str) -> DocumentType:
     return next(document_type for document_type in sandbox.sensible.document_types if document_type.name == name)
 
 
-def get_parsed_document(sandbox: Sandbox, extraction_id: str) -> dict[str, Any]:
+def get_parsed_document(sandbox: Sandbox, extraction_id: str) -> Mapping[str, Any]:
     parsed_document = sandbox.sensible.get_document(extraction_id).parsed_document
     assert parsed_document is not None
     return parsed_document

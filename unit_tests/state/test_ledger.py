@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
@@ -31,8 +32,10 @@ def make_batch(name: str, age: float | None = 0, files: int = 1, template: str =
     )
 
 
-def make_listing(*refs: PartitionRef, **templates: set[str]) -> Listing:
-    new_listing = Listing(**templates)
+def make_listing(
+    *refs: PartitionRef, complete_templates: Collection[str] = (), failed_templates: Collection[str] = ()
+) -> Listing:
+    new_listing = Listing(complete_templates=set(complete_templates), failed_templates=set(failed_templates))
     new_listing.add(refs)
     return new_listing
 
@@ -344,7 +347,8 @@ class TestFolding:
     ) -> None:
         """However the lists grow from sync to sync, and wherever a sync breaks off."""
         rules = SyncPolicy(lookback=2 * DAY)
-        ledger, read_keys = Ledger(rules), set()
+        ledger = Ledger(rules)
+        read_keys: set[str] = set()
         refs = [make_batch(f"{number}", age) for number, (age, _) in enumerate(days)]
         for size in [*sorted(data.draw(st.lists(st.integers(0, len(refs)), max_size=4))), len(refs)]:
             listed = refs[:size]

@@ -144,7 +144,6 @@ def test_state_of_version_2_with_every_key_is_read_as_it_was_meant() -> None:
     def make_key(name: str, template: str = "claims") -> PartitionKey:
         return PartitionKey(template, name)
 
-    missing_dates = {"missing_since": NOW - 3 * DAY, "missing_checked_at": NOW - DAY}
     ledger, references = stream_state.ledger, stream_state.reference_ledger
     assert ledger.entries == {
         make_key("open 1"): Entry(
@@ -169,7 +168,9 @@ def test_state_of_version_2_with_every_key_is_read_as_it_was_meant() -> None:
         make_key("stalled"): Entry(
             NOW - 40 * DAY, PartitionStatus.STALLED, signature="2 waiting", provider_state="p250w3"
         ),
-        make_key("missing", ""): Entry(NOW - 3 * DAY, PartitionStatus.MISSING, **missing_dates),
+        make_key("missing", ""): Entry(
+            NOW - 3 * DAY, PartitionStatus.MISSING, missing_since=NOW - 3 * DAY, missing_checked_at=NOW - DAY
+        ),
         make_key("missing, early", ""): Entry(
             NOW - 3 * DAY,
             PartitionStatus.MISSING,

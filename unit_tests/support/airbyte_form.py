@@ -98,7 +98,7 @@ def _find_selector(choice: Schema) -> str:
     if choice.get("type") != "object":
         raise FormError("the entries of a choice take its type, and have to be objects")
     properties_by_option = [option["properties"] for option in choice["oneOf"]]
-    common_names = [name for name, field in properties_by_option[0].items() if field.get("const")]
+    common_names: list[str] = [name for name, field in properties_by_option[0].items() if field.get("const")]
     for properties in properties_by_option:
         common_names = [name for name in common_names if properties.get(name, {}).get("const")]
     if not common_names:
@@ -129,7 +129,8 @@ def _fill_defaults(schema: Schema, values: Values, *, keep_existing: bool) -> No
 
 def _find_invalid_fields(schema: Schema, values: Mapping[str, Any], path_prefix: str) -> Iterator[str]:
     for name, field in schema["properties"].items():
-        value, path = values.get(name), f"{path_prefix}{name}"
+        value: Any = values.get(name)
+        path = f"{path_prefix}{name}"
         if "oneOf" in field:
             option = _find_chosen_option(field, value) if isinstance(value, Mapping) else None
             if option:

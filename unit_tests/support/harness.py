@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from airbyte_cdk.models import (
     AirbyteMessage,
     AirbyteMessageSerializer,
     AirbyteStateMessage,
     AirbyteStateMessageSerializer,
+    AirbyteStreamState,
     ConfiguredAirbyteCatalog,
     ConfiguredAirbyteCatalogSerializer,
     ConfiguredAirbyteStream,
@@ -35,6 +36,8 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from docextract_sandbox import Clock, Sandbox, Switches, serve
 from source_docextract import SourceDocextract
 from source_docextract.http.rate_limit import RetryPolicy
+
+_T = TypeVar("_T")
 
 _SUBPROCESS_ENTRY = str(Path(__file__).parent / "subprocess_entry.py")
 
@@ -78,7 +81,7 @@ class SyncResult:
     @property
     def states(self) -> list[str]:
         """Return the streams of the STATE messages, in the order of the messages."""
-        return [message.state.stream.stream_descriptor.name for message in self.messages if message.state]
+        return [get_stream_part(message.state).stream_descriptor.name for message in self.messages if message.state]
 
     @property
     def statuses(self) -> dict[str, list[str]]:
@@ -239,13 +242,16 @@ class Connection:
 
     def _handle_message(self, message: AirbyteMessage) -> None:
         if message.type is Type.RECORD:
+            assert message.record
             self._store_row(message.record.stream, message.record.data)
         elif message.type is Type.STATE:
+            assert message.state
             # The platform keeps states as JSON. A copy that shares objects with the source would hide later changes.
             copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
-            self.state[message.state.stream.stream_descriptor.name] = deepcopy(copy)
-            covered_ids = self._emitted_ids.pop(message.state.stream.stream_descriptor.name, set())
-            self._uncovered_ids[message.state.stream.stream_descriptor.name] -= covered_ids
+            name = get_stream_part(message.state).stream_descriptor.name
+            self.state[name] = deepcopy(copy)
+            covered_ids = self._emitted_ids.pop(name, set())
+            self._uncovered_ids[name] -= covered_ids
 
     def _begin_sync(self) -> None:
         """Note that rows which no state covers may be emitted again."""
@@ -285,7 +291,13 @@ def _stable_content(row: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def single(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def get_stream_part(state: AirbyteStateMessage) -> AirbyteStreamState:
+    """Return the part of a state message that belongs to one stream; fail if it has none."""
+    assert state.stream, state
+    return state.stream
+
+
+def single(rows: Sequence[_T]) -> _T:
     """Return the only row; fail if there are none or several."""
     assert len(rows) == 1, rows
     return rows[0]

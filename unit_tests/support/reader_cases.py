@@ -162,7 +162,9 @@ def build_readers() -> Mapping[str, Reader]:
     with frozen_sandbox() as (sandbox, url):
         ids = _fill_sandbox(sandbox)
         base_urls = sandbox.get_base_urls(url).items()
-        settings = {name: {**sandbox.credentials[name], "base_url": base_url} for name, base_url in base_urls}
+        settings: dict[str, dict[str, Any]] = {
+            name: {**sandbox.credentials[name], "base_url": base_url} for name, base_url in base_urls
+        }
         settings["extracta"] |= {"extraction_ids": [ids["template"]], "classification_ids": [ids["types"]]}
         settings["extracta"]["seconds_between_requests"] = 0
         settings["atlas"]["batch_ids"] = [ids["atlas"]]
@@ -205,8 +207,12 @@ def _fill_sandbox(sandbox: Sandbox) -> dict[str, str]:
         sandbox.sensible.upload(batch, number)
     extraction_ids = sandbox.sensible.get_batch(batch).extraction_ids
 
-    name = {"value": "ASHA", "confidence_score": 0.9}
-    card = {"document_type": "AADHAAR", "name": name, "aadhaar_number": {**name, "redact_url": "https://x.example/a"}}
+    wrapped_name = {"value": "ASHA", "confidence_score": 0.9}
+    card = {
+        "document_type": "AADHAAR",
+        "name": wrapped_name,
+        "aadhaar_number": {**wrapped_name, "redact_url": "https://x.example/a"},
+    }
     return {
         "template": template,
         "batch": sandbox.extracta.upload(template, files),

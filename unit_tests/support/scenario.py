@@ -190,8 +190,8 @@ def add_second_day(sandbox: Sandbox, settings: dict[str, Any]) -> None:
         _new_sensible_document("mail", portfolio=parts),
         _new_sensible_document("e", is_too_large=True),
     ]
-    for number, item in enumerate(single_documents):
-        sandbox.sensible.extract([item], "claims", created_at=now - timedelta(minutes=number))
+    for number, document in enumerate(single_documents):
+        sandbox.sensible.extract([document], "claims", created_at=now - timedelta(minutes=number))
     batch_documents = [
         _new_sensible_document("f"),
         _new_sensible_document("g", error="The document has no readable pages"),

@@ -117,6 +117,7 @@ class SecretScanner:
             self.scan_output(message.payload.decode())
             return
         if message.type is Type.RECORD:
+            assert message.record
             self.scan_line(orjson.dumps(message.record.data).decode(), is_record=True)
         else:
             self.scan_line(orjson.dumps(AirbyteMessageSerializer.dump(message)).decode(), is_record=False)

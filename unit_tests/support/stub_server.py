@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from queue import SimpleQueue
@@ -34,7 +35,7 @@ class ReceivedRequest:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message[str, str]
     body: bytes
     received_at: float
 

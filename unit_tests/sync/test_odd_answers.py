@@ -20,7 +20,7 @@ from source_docextract.state.serialization import StreamState
 from source_docextract.sync.delivery import Emitter
 from source_docextract.sync.product_sync import ProductSync
 from source_docextract.tables import rows as tables
-from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, single
+from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, get_stream_part, single
 from unit_tests.support.payloads import spoiling_connection
 
 PAN = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
@@ -450,7 +450,7 @@ def test_state_without_the_newer_keys_is_loaded() -> None:
         connection = Connection(sandbox, url, add_reference_batch(sandbox))
         connection.sync()
         for state in connection.state.values():
-            vars(state.stream.stream_state).pop("observed_at", None)
+            vars(get_stream_part(state).stream_state).pop("observed_at", None)
 
         assert connection.sync().counts == {}
 

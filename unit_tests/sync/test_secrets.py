@@ -219,7 +219,7 @@ def test_secret_scanner_sees_all_output_of_a_sync(
     template = sandbox.extracta.create("Invoices", ["vendor"])
     sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})])
     heard: list[str] = []
-    leak_scanner.scan = lambda source_name, text: heard.append(f"{source_name}: {text}")  # type: ignore[method-assign]
+    leak_scanner.scan = lambda source, text: heard.append(f"{source}: {text}")  # type: ignore[method-assign]
 
     Connection(sandbox, url, {"extracta": {"extraction_ids": [template, "nobody"]}}).sync()
 
@@ -424,7 +424,7 @@ def serve_odd_headers() -> Iterator[str]:
 
 CANARY_SECRET = "sk-canary-4242-4242"
 ADDRESS = f"https://me:{CANARY_SECRET}@x/?{CANARY_SECRET}"
-VALUE_SHAPES = (
+VALUE_SHAPES: tuple[Any, ...] = (
     CANARY_SECRET,
     ADDRESS,
     [CANARY_SECRET],

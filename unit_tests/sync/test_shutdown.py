@@ -308,13 +308,14 @@ def test_a_stop_tears_no_line_that_waits_for_its_reader(
 def test_a_reader_who_reads_no_more_holds_no_process(stop_scenario: StopScenario) -> None:
     connection = stop_scenario.new_connection()
     with connection.start_process() as process:
-        assert process.stdout
-        wait_until(lambda: is_pipe_full(process.stdout))
+        output = process.stdout
+        assert output
+        wait_until(lambda: is_pipe_full(output))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
         took = time.monotonic() - began
-        *lines, _ = process.stdout.read().splitlines()  # the last one had no room
+        *lines, _ = output.read().splitlines()  # the last one had no room
     assert took < SECONDS
     assert process.returncode == -signal.SIGTERM
     for line in lines:

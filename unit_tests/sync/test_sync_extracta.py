@@ -253,7 +253,7 @@ def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served_sandbox: 
 
     assert synced.ids("extracta_files") == [f"{template}/{batch}/file%2F{number}" for number in (0, 2)]
     assert single(synced.records["extracta_batches"])["files_total"] == 2
-    bodies = [entry.body for entry in sandbox.journal.entries]
+    bodies: list[Any] = [entry.body for entry in sandbox.journal.entries]
     assert sorted(body["fileId"] for body in bodies if body) == ["file/0", "file/2"]
     assert connection.sync().counts == {}
 

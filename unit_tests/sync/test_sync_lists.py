@@ -12,7 +12,7 @@ import pytest
 
 from docextract_sandbox import NewExtraction, NewFile, Sandbox, SensibleDocument
 from source_docextract.providers import listing
-from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox
+from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, get_stream_part
 
 INF = float("inf")
 PARSED = {"n": {"value": 1, "type": "number"}}
@@ -190,7 +190,8 @@ def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connec
 
     Another provider stands beside it.
     """
-    with frozen_sandbox(**{f"{provider}_endless": kind}) as (sandbox, url):
+    switches: dict[str, Any] = {f"{provider}_endless": kind}
+    with frozen_sandbox(**switches) as (sandbox, url):
         first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
         for template in (first_template, second_template):
             sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, {"n": 1})], created_at=days_ago(2))
@@ -222,7 +223,8 @@ class TestEndless:
             assert "list of extractions" in str(synced.error.message)
             assert sum(synced.requests.values()) < 100
 
-            sandbox.switches = replace(sandbox.switches, **{f"{provider}_endless": "no"})
+            switches: dict[str, Any] = {f"{provider}_endless": "no"}
+            sandbox.switches = replace(sandbox.switches, **switches)
             recovery_sync = connection.sync("docmap_files", "sensible_files")
             assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}
             assert recovery_sync.counts == {f"{provider}_files": 1}
@@ -437,7 +439,7 @@ class TestChangedSettings:
             account.set_start_date(10)
             account.sync()
             for state in account.connection.state.values():
-                document = state.stream.stream_state.__dict__
+                document = get_stream_part(state).stream_state.__dict__
                 for part in (document, document.get("reference_ledger", {})):
                     for key in ("read_ranges", "pruned_before", "inactive_scopes"):
                         part.pop(key, None)

@@ -28,7 +28,7 @@ from source_docextract.state.serialization import StreamState
 from source_docextract.sync.checkpoints import Checkpoints, StateSizeMonitor
 from source_docextract.sync.stream import Stream
 from source_docextract.tables.rows import BATCHES, RenderOptions
-from unit_tests.support.harness import Connection, frozen_sandbox, log
+from unit_tests.support.harness import Connection, frozen_sandbox, get_stream_part, log
 
 PAN = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
 ROWS = {"atlas_batches": 2, "atlas_files": 24, "atlas_results": 24, "atlas_fields": 24}
@@ -71,7 +71,7 @@ def test_state_names_its_stream(atlas: Connection) -> None:
 
 def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     states = dict(atlas.state)
-    states["atlas_files"].stream.stream_state = states["atlas_results"].stream.stream_state
+    get_stream_part(states["atlas_files"]).stream_state = get_stream_part(states["atlas_results"]).stream_state
 
     expected_text = read_refusal(atlas, list(states.values()))
 
@@ -83,7 +83,7 @@ def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -
 
 def test_state_without_the_name_of_its_stream_is_continued(atlas: Connection) -> None:
     for state in atlas.state.values():
-        del vars(state.stream.stream_state)["stream"]
+        del vars(get_stream_part(state).stream_state)["stream"]
 
     assert atlas.sync().counts == {}
     assert atlas.get_state_json("atlas_files")["stream"] == "atlas_files"
@@ -92,15 +92,15 @@ def test_state_without_the_name_of_its_stream_is_continued(atlas: Connection) ->
 @pytest.mark.parametrize("namespace", ["", "docextract"])
 def test_state_with_a_namespace_is_continued(atlas: Connection, namespace: str) -> None:
     for state in atlas.state.values():
-        state.stream.stream_descriptor.namespace = namespace
+        get_stream_part(state).stream_descriptor.namespace = namespace
 
     assert atlas.sync().counts == {}
-    assert {state.stream.stream_descriptor.namespace for state in atlas.state.values()} == {None}
+    assert {get_stream_part(state).stream_descriptor.namespace for state in atlas.state.values()} == {None}
 
 
 def test_state_with_two_namespaces_for_one_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
     doubled = deepcopy(atlas.state["atlas_files"])
-    doubled.stream.stream_descriptor.namespace = "docextract"
+    get_stream_part(doubled).stream_descriptor.namespace = "docextract"
 
     expected_text = read_refusal(atlas, [*atlas.state.values(), doubled])
 
@@ -128,7 +128,8 @@ def test_state_that_names_a_stream_twice_is_that_of_the_later_entry(atlas: Conne
 def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connection) -> None:
     def states(shared: dict[str, Any]) -> list[AirbyteStateMessage]:
         content = AirbyteGlobalState(
-            stream_states=[state.stream for state in atlas.state.values()], shared_state=AirbyteStateBlob(shared)
+            stream_states=[get_stream_part(state) for state in atlas.state.values()],
+            shared_state=AirbyteStateBlob(shared),
         )
         return [AirbyteStateMessage(type=AirbyteStateType.GLOBAL, global_=content)]
 
@@ -143,7 +144,7 @@ def test_state_that_names_no_stream_is_refused_with_a_sentence(atlas: Connection
 
 
 def test_state_in_which_the_cdk_remembers_nothing_is_that_of_a_new_stream(atlas: Connection) -> None:
-    atlas.state["atlas_files"].stream.stream_state = AirbyteStateBlob({"__ab_no_cursor_state_message": True})
+    get_stream_part(atlas.state["atlas_files"]).stream_state = AirbyteStateBlob({"__ab_no_cursor_state_message": True})
 
     assert atlas.sync().counts == {"atlas_files": 24}
 

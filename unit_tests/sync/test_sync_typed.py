@@ -80,7 +80,7 @@ def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def add_extracta(sandbox: Sandbox) -> tuple[Settings, str, dict[str, str], list[dict[str, Any]]]:
     """Add a document; return the settings, the table, its columns and its rows."""
     lines = make_field("lines", "array", items={"type": "object", "properties": [make_field("n", "string")]})
-    fields = [
+    fields: list[str | dict[str, Any]] = [
         "vendor",
         make_field("total", "string"),
         make_field("to", "object", properties=[make_field("city", "string")]),
@@ -302,7 +302,7 @@ def test_templates_are_known_by_batches_links_and_the_registry_too(
         "Mail", [DocumentType("Invoice", extraction_id=referenced_template), DocumentType("Letter")]
     )
     (tmp_path / "batches.csv").write_text(f"provider,template_id,batch_id\nextracta,{registered},b\n", encoding="utf-8")
-    section = {"extraction_batches": [f"{explicit_template}/{batch}"], "classification_ids": [mail]}
+    section: dict[str, Any] = {"extraction_batches": [f"{explicit_template}/{batch}"], "classification_ids": [mail]}
     settings = {"extracta": section, "batch_registry": {"url": str(tmp_path / "batches.csv")}}
 
     assert set(get_typed_schemas(connect(served_sandbox, settings))) == {"extracta_li", "extracta_na", "extracta_re"}

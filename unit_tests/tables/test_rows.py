@@ -229,7 +229,7 @@ URL_ONLY_CHANGES = {
         provider_data={"extraction": {"preview": "http://x/9?sig=2", "batchId": "x"}, "scans": ["https://x/8?sig=2"]}
     ),
     "new links in the data": change_result(data={**FULL_EXTRACTION.data, "scan": "https://x/1?sig=2"}),
-    "another order of the data": change_result(hashable_data=dict(reversed(FULL_EXTRACTION.hashable_data.items()))),
+    "another order of the data": change_result(hashable_data=dict(reversed([*FULL_EXTRACTION.hashable_data.items()]))),
 }
 
 

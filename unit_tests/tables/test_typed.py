@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import MISSING
 from typing import Any
 
 import pytest
@@ -161,7 +162,9 @@ class TestNames:
         products = {name.rpartition("_")[0] for name in STANDARD_STREAMS}
 
         assert {f"{product}_{kind}" for product in products for kind in kinds} == STANDARD_STREAMS
-        assert kinds == set(StreamGroup.__dataclass_fields__["stream_kinds"].default)
+        default_kinds = StreamGroup.__dataclass_fields__["stream_kinds"].default
+        assert default_kinds is not MISSING
+        assert kinds == set(default_kinds)
 
     def test_a_long_name_is_cut_where_every_warehouse_can_hold_it(self) -> None:
         names = name_tables(("id-1", "x" * 100), ("id-2", "x" * 99 + "y"))
@@ -478,12 +481,12 @@ class TestRows:
 
 class TestFields:
     def test_the_fields_of_data_are_of_the_type_that_most_of_their_values_have(self) -> None:
-        data = [{"a": 1, "b": None}, {"a": "1", "c": [1]}, {"a": 2, "c": {}}, {"c": []}]
+        data: list[dict[str, Any]] = [{"a": 1, "b": None}, {"a": "1", "c": [1]}, {"a": 2, "c": {}}, {"c": []}]
 
         assert infer_fields(data, NO_WRAPPERS) == (Field("a", NUMBER), Field("c", ARRAY))
 
     def test_in_wrappers_they_are_of_what_these_hold(self) -> None:
-        data = [
+        data: list[dict[str, Any]] = [
             {
                 "of": "claims",
                 "a": {"value": 1, "type": "currency", "unit": "$"},
