@@ -183,7 +183,7 @@ def test_more_documents_bring_corrections_by_people() -> None:
             **{id_: sandbox.sensible.get_document(id_).parsed_document for id_ in sandbox.sensible.extraction_ids},
         }
 
-    def count_lines(data: JsonObject | None) -> int:
+    def count_lines(data: Mapping[str, object] | None) -> int:
         assert data is not None
         lines = data["line_items"]
         assert isinstance(lines, list)
