@@ -117,7 +117,7 @@ class Ledger:
         self._refs_by_day = {} if self._change_detection is ChangeDetection.LISTING else group_by_day(candidates)
         self._unread_days = self._find_unread(candidates)
         self._unread_counts = Counter(self._unread_days.values())
-        due_refs = [ref for ref in candidates if ref.key in self._unread_days or self._is_due(ref, now)]
+        due_refs = [ref for ref in candidates if self.is_due(ref, now)]
         # Only a listing that was read to its end proves that a partition left it: then it is reported as missing.
         vanished_refs = [
             PartitionRef(key.template_id or None, key.batch_id)
@@ -473,10 +473,16 @@ class Ledger:
         entry = self.entries.get(ref.key)
         return self._policy.is_in_range(ref) or bool(entry and entry.last_referenced_at)
 
-    def _is_due(self, ref: PartitionRef, now: datetime) -> bool:
+    def is_due(self, ref: PartitionRef, now: datetime) -> bool:
+        """Return whether this ledger needs a reading of a planned partition.
+
+        Args:
+            ref: the partition, as the listings and the settings of this sync name it.
+            now: the time of this sync.
+        """
         entry = self.entries.get(ref.key)
-        if entry is None:
-            return False
+        if entry is None or ref.key in self._unread_days:
+            return ref.key in self._unread_days
         if entry.needs_reading or self._policy.is_missing_retry_due(entry, now):
             return True
         # The listing shows each change, so neither an open partition nor the lookback costs a request.

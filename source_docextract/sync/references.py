@@ -29,8 +29,14 @@ def _enqueue_referenced_batches(
     """
     has_due_reference = False
     for reference in snapshot.references:
+        # A stream that does not need this reading received the referenced batch long ago, and may have pruned its
+        # entry: the reading is for another stream, such as one that was added later.
+        streams = [
+            stream
+            for stream in product_sync.target_streams
+            if stream.state.is_relevant(reference) and stream.state.reference_ledger.is_due(snapshot.ref, now)
+        ]
         # A list, not a generator: each stream has to register the reference, also after one for which it is due.
-        streams = [stream for stream in product_sync.target_streams if stream.state.is_relevant(reference)]
         due_flags = [stream.state.ledger.register_reference(reference, now) for stream in streams]
         if any(due_flags):
             target.enqueue([reference])

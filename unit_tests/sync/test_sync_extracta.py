@@ -422,3 +422,26 @@ def test_referenced_batch_keeps_its_listed_columns_while_the_list_is_down(served
     assert troubled.counts == {}
     assert original_row["template_name"] == "Invoices"
     assert single(list(connection.warehouse["extracta_batches"].values())) == original_row
+
+
+@pytest.mark.parametrize("is_listed", [True, False], ids=["listed", "explicit"])
+def test_stream_added_later_repeats_no_referenced_batch_in_the_others(is_listed: bool) -> None:
+    with frozen_sandbox(classification_batches=True) as (sandbox, url):
+        template = sandbox.extracta.create("Invoices", ["vendor"])
+        batch = sandbox.extracta.upload(template, [finished_file("a.pdf")])
+        reference = ExtractionReference(template, batch, sandbox.extracta.get_batch(batch).files[0].file_id)
+        mail = sandbox.classification.create("Mail", [DocumentType("invoice", extraction_id=template)])
+        classified = NewFile("m.pdf", 0, {"documentType": "invoice", "confidence": 0.5}, reference=reference)
+        mail_batch = sandbox.classification.upload(mail, [classified])
+        targets = {"classification_ids": [mail]} if is_listed else {"classification_batches": [f"{mail}/{mail_batch}"]}
+        connection = Connection(sandbox, url, {"extracta": targets})
+        first_streams = ("extracta_files", "extracta_batches")
+        assert connection.sync(*first_streams).counts == {"extracta_files": 1, "extracta_batches": 1}
+        for _ in range(3):
+            sandbox.clock.advance(days=3)
+            assert connection.sync(*first_streams).counts == {}
+
+        widened = connection.sync(*first_streams, "extracta_results")
+
+        assert widened.counts == {"extracta_results": 1}
+        assert connection.sync(*first_streams, "extracta_results").counts == {}
