@@ -278,7 +278,7 @@ def test_probe_with_earlier_report_shows_changes(tmp_path: Path) -> None:
     assert same == EXIT_AGREES
     assert "Nothing has changed." in page
     assert code == EXIT_CHANGED
-    assert "- `docmap.list_body` was as assumed (data), and is now another variant, handled (nested)." in changed_page
+    assert "- `docmap.list_body` was as assumed (data) and is now another variant, handled (nested)." in changed_page
 
 
 @pytest.mark.parametrize(
