@@ -58,7 +58,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_report_address_in_any_form_is_said_without_its_password(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_address_in_any_form_is_printed_without_password(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     location = FORMS[form]
     for module, *arguments in (
         ("report.__main__", location),
@@ -78,7 +78,7 @@ def test_report_address_in_any_form_is_said_without_its_password(form: str, caps
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
-def test_report_every_address_of_sqlalchemy_for_postgresql_is_asked(
+def test_report_every_postgresql_url_scheme_connects(
     scheme: str, postgres: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     location = scheme + postgres[postgres.index("://") :]
@@ -91,7 +91,7 @@ def test_report_every_address_of_sqlalchemy_for_postgresql_is_asked(
 
 
 @pytest.mark.parametrize("prefix", ["", "duckdb:///"])
-def test_report_file_with_signs_in_its_name_is_opened(
+def test_report_file_name_with_special_characters_is_opened(
     prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import duckdb
@@ -103,7 +103,7 @@ def test_report_file_with_signs_in_its_name_is_opened(
     assert capsys.readouterr().err == "There is no table of this connector in that file.\n"
 
 
-def test_report_page_that_cannot_be_written_is_said_without_a_password(
+def test_report_unwritable_page_error_has_no_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("report.__main__.run_recipes", lambda *_: {})

@@ -84,14 +84,14 @@ def filter_messages(result: subprocess.CompletedProcess[str], kind: str) -> list
     return [message for message in parse_messages(result.stdout) if message["type"] == kind]
 
 
-def test_spec_is_the_same_from_both_commands(setup: CommandLineSetup) -> None:
+def test_spec_script_and_module_outputs_are_equal(setup: CommandLineSetup) -> None:
     specs = [filter_messages(setup.run("spec", module=module), "SPEC") for module in (False, True)]
 
     assert specs[0] == specs[1]
     assert set(specs[0][0]["spec"]["connectionSpecification"]["properties"]) >= {"extracta", "atlas", "lookback_days"}
 
 
-def test_help_is_shown_when_nothing_is_asked_for(setup: CommandLineSetup) -> None:
+def test_command_without_arguments_prints_help(setup: CommandLineSetup) -> None:
     result = setup.run()
 
     assert result.returncode == 0
@@ -99,7 +99,7 @@ def test_help_is_shown_when_nothing_is_asked_for(setup: CommandLineSetup) -> Non
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_check_succeeds_and_says_what_is_wrong(setup: CommandLineSetup) -> None:
+def test_check_wrong_credentials_or_setting_names_the_setting(setup: CommandLineSetup) -> None:
     [good] = filter_messages(setup.run("check", "--config", "config.json"), "CONNECTION_STATUS")
     assert good["connectionStatus"]["status"] == "SUCCEEDED"
 
@@ -126,7 +126,7 @@ def test_check_unknown_template_fails(setup: CommandLineSetup) -> None:
     assert "-Onobody" in status["connectionStatus"]["message"]
 
 
-def test_read_delivers_and_goes_on_from_its_own_states(setup: CommandLineSetup) -> None:
+def test_read_resumes_from_its_states_without_records(setup: CommandLineSetup) -> None:
     streams = setup.write_catalog()
     first = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
     assert first.returncode == 0
@@ -157,7 +157,7 @@ def test_read_delivers_and_goes_on_from_its_own_states(setup: CommandLineSetup) 
     assert summary.startswith("Extracta.ai: 7 requests; batches 0 open, 6 settled")
 
 
-def test_each_state_counts_the_records_of_its_stream_since_the_one_before(setup: CommandLineSetup) -> None:
+def test_read_state_counts_records_since_the_previous_state(setup: CommandLineSetup) -> None:
     setup.write_catalog()
 
     result = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
@@ -175,7 +175,7 @@ def test_each_state_counts_the_records_of_its_stream_since_the_one_before(setup:
     assert not counted
 
 
-def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synced(setup: CommandLineSetup) -> None:
+def test_read_failed_provider_exits_1_after_the_others_are_synced(setup: CommandLineSetup) -> None:
     setup.write_catalog()
     setup.settings["extracta"]["api_key"] = "a-wrong-extracta-key"
 
@@ -190,7 +190,7 @@ def test_a_failed_provider_makes_the_exit_code_non_zero_after_all_else_was_synce
     assert "a-wrong-extracta-key" not in result.stdout + result.stderr
 
 
-def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well(setup: CommandLineSetup) -> None:
+def test_read_after_a_failed_batch_requests_only_that_batch(setup: CommandLineSetup) -> None:
     streams = setup.write_catalog()
     setup.settings["lookback_days"] = 0
     arguments = ["read", "--config", "config.json", "--catalog", "catalog.json"]
@@ -225,7 +225,7 @@ def test_after_one_batch_failed_the_next_run_asks_for_that_alone_and_all_is_well
 
 
 @pytest.mark.parametrize(("command", "stop_signal"), [("read", signal.SIGTERM), ("check", signal.SIGINT)])
-def test_a_stop_does_not_wait_for_an_answer_that_is_on_its_way(
+def test_stop_signal_does_not_wait_for_a_pending_response(
     setup: CommandLineSetup, stop_signal: signal.Signals, command: str
 ) -> None:
     setup.write_catalog()
@@ -270,7 +270,7 @@ def silent_server() -> Iterator[tuple[str, threading.Event]]:
                 connection.close()
 
 
-def test_debug_logs_hold_no_key_and_no_token(setup: CommandLineSetup) -> None:
+def test_debug_logs_contain_no_secret(setup: CommandLineSetup) -> None:
     setup.write_catalog()
 
     result = setup.run("read", "--debug", "--config", "config.json", "--catalog", "catalog.json")

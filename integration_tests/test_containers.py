@@ -27,7 +27,7 @@ def add_program(folder: Path, name: str, exit_code: int) -> None:
 
 
 @pytest.mark.parametrize(("docker", "podman", "chosen"), [(0, 0, "docker"), (1, 0, "podman"), (0, 1, "docker")])
-def test_docker_is_taken_where_it_answers_else_podman(programs: Path, docker: int, podman: int, chosen: str) -> None:
+def test_engine_docker_is_preferred_to_podman(programs: Path, docker: int, podman: int, chosen: str) -> None:
     add_program(programs, "docker", docker)
     add_program(programs, "podman", podman)
 
@@ -69,7 +69,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> requests.Response:
 
 
 @pytest.mark.parametrize("image_source", ["local_images", "pullable_images"])
-def test_the_base_is_the_one_that_the_dockerfile_names(image_source: str) -> None:
+def test_base_available_is_that_of_the_dockerfile(image_source: str) -> None:
     assert get_base_image(FakeEngine("podman", **{image_source: [read_base_image()]})) == read_base_image()
 
 
@@ -79,7 +79,7 @@ def test_base_unknown_to_registry_is_an_error() -> None:
         get_base_image(FakeEngine("podman", local_images=[SUBSTITUTE_BASE]))
 
 
-def test_a_stand_in_is_used_where_no_registry_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_unreachable_registry_gives_the_substitute(monkeypatch: pytest.MonkeyPatch) -> None:
     def get(*_: object, **__: object) -> requests.Response:
         raise requests.ConnectionError
 
@@ -88,7 +88,7 @@ def test_a_stand_in_is_used_where_no_registry_answers(monkeypatch: pytest.Monkey
     assert get_base_image(FakeEngine("podman", local_images=[SUBSTITUTE_BASE])) == SUBSTITUTE_BASE
 
 
-def test_a_proxy_that_says_no_is_no_registry(registry: requests.Response) -> None:
+def test_base_registry_blocked_by_proxy_gives_the_substitute(registry: requests.Response) -> None:
     registry.status_code = 403
 
     assert get_base_image(FakeEngine("podman", local_images=[SUBSTITUTE_BASE])) == SUBSTITUTE_BASE

@@ -49,7 +49,7 @@ sys.exit(__main__.main())
 """
 
 
-def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> None:
+def test_files_query_counts_each_failure_reason(tmp_path: Path) -> None:
     from demo.warehouse import Warehouse, build_files_query
 
     rows = [
@@ -76,7 +76,7 @@ def test_reasons_of_failures_are_shown_each_with_its_count(tmp_path: Path) -> No
 
 
 @pytest.mark.long
-def test_tells_of_three_syncs_and_leaves_a_file_twice_in_a_row(tmp_path: Path) -> None:
+def test_demo_repeated_prints_three_syncs_and_writes_the_warehouse(tmp_path: Path) -> None:
     first, second = _run_demo(tmp_path), _run_demo(tmp_path)
     for result in (first, second):
         assert (result.returncode, result.stderr) == (0, "")
@@ -132,7 +132,7 @@ sys.meta_path.insert(0, Signals())
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["rich.console", "duckdb", "airbyte"])
-def test_a_signal_while_something_is_imported_ends_it(tmp_path: Path, module: str, number: signal.Signals) -> None:
+def test_demo_signal_during_import_stops_with_a_message(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """Given a slow machine, on which imports take long, when a signal comes meanwhile, then the demo ends in words."""
     (tmp_path / "sitecustomize.py").write_text(SIGNAL_SCRIPT.format(module=module, number=int(number)))
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
@@ -147,7 +147,7 @@ def test_a_signal_while_something_is_imported_ends_it(tmp_path: Path, module: st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["Loading PyAirbyte", "First sync"])
-def test_a_signal_ends_it_and_its_sandbox(tmp_path: Path, step: str, number: signal.Signals) -> None:
+def test_demo_signal_stops_the_demo_and_its_sandbox(tmp_path: Path, step: str, number: signal.Signals) -> None:
     with _start_demo(tmp_path) as demo:
         output = _read_until(demo, step)
         address = _find_address(output)
@@ -169,7 +169,7 @@ def test_demo_connector_failure_shows_its_message(tmp_path: Path) -> None:
     assert not _is_reachable(_find_address(result.stdout))
 
 
-def test_previews_show_what_tells_most_first() -> None:
+def test_preview_data_shows_the_most_informative_fields_first() -> None:
     from demo.screen import preview_data
 
     invoice = {"number": "INV-1", "vendor": {"name": "Acme"}, "lines": [1, 2], "note": None, "total": "1250.00"}
@@ -195,7 +195,7 @@ def make_screen(width: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Screen, St
 
 
 @pytest.mark.parametrize("width", [72, 100, 120])
-def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_screen_lines_fit_the_terminal_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from demo.query import build_query_command
     from demo.warehouse import build_files_query
 
@@ -216,7 +216,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.Monk
     )
 
 
-def test_control_characters_of_names_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_screen_removes_control_characters_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
     screen, output = make_screen(100, monkeypatch)
 
     screen.print_line("a\x1b[2Jb")
@@ -226,7 +226,7 @@ def test_control_characters_of_names_do_not_reach_the_terminal(monkeypatch: pyte
     assert "c]0;titled.pdf    7" in output.getvalue()
 
 
-def test_screen_shows_names_from_outside_without_escape_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+def test_screen_third_party_names_have_no_escape_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     from demo.screen import Screen
 
     screen = Screen()
@@ -241,7 +241,7 @@ def test_screen_shows_names_from_outside_without_escape_sequences(capsys: pytest
     assert not [letter for letter in output if letter != "\n" and not letter.isprintable()]
 
 
-def test_query_shows_rows_and_errors_without_escape_sequences(
+def test_query_rows_and_errors_have_no_escape_sequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import duckdb

@@ -130,7 +130,7 @@ def remove_signatures(value: Any) -> Any:
     return [remove_signatures(item) for item in value] if isinstance(value, list) else value
 
 
-def test_dlt_into_duckdb_after_a_kill_brings_everything_once_and_then_what_is_new(setup: DltSetup) -> None:
+def test_dlt_duckdb_killed_process_loads_each_row_exactly_once(setup: DltSetup) -> None:
     target, file = "duckdb:///documents.duckdb", setup.folder / "documents.duckdb"
     setup.kill_during_run(target)
 
@@ -145,7 +145,7 @@ def test_dlt_into_duckdb_after_a_kill_brings_everything_once_and_then_what_is_ne
     assert_tables_equal(read_duckdb(file), setup.read_expected_rows())
 
 
-def test_dlt_into_postgresql_merges_by_id(setup: DltSetup, postgres: str) -> None:
+def test_dlt_postgresql_merges_rows_by_id(setup: DltSetup, postgres: str) -> None:
     from sqlalchemy import create_engine, text
 
     target = postgres.replace("@/", "@localhost/")  # dlt wants a host; the socket's folder that follows overrules it
@@ -166,7 +166,7 @@ def test_dlt_into_postgresql_merges_by_id(setup: DltSetup, postgres: str) -> Non
     engine.dispose()
 
 
-def test_dlt_into_parquet_keeps_every_version_of_a_row(setup: DltSetup) -> None:
+def test_dlt_parquet_keeps_every_version_of_a_row(setup: DltSetup) -> None:
     import duckdb
 
     target = f"file://{setup.folder}/lake"
@@ -182,7 +182,7 @@ def test_dlt_into_parquet_keeps_every_version_of_a_row(setup: DltSetup) -> None:
         assert index_by_id(newest).keys() >= rows.keys()
 
 
-def test_dlt_where_one_provider_fails_loads_the_rest_and_says_which(setup: DltSetup) -> None:
+def test_dlt_failed_provider_is_named_and_the_others_are_loaded(setup: DltSetup) -> None:
     setup.settings["docmap"]["api_key"] = "dm_live_of_nobody_at_all"
     process = setup.start("duckdb:///documents.duckdb")
     _, err = process.communicate(timeout=TIMEOUT_SECONDS)

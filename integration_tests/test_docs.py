@@ -85,7 +85,7 @@ def list_blocks(*languages: str, excluded_page: str = "") -> list[Any]:
     return [pytest.param(block, id=f"{page}:{block.line}") for page, block in page_blocks]
 
 
-def test_each_page_is_in_the_index() -> None:
+def test_docs_index_lists_every_page() -> None:
     index = get_page("docs/README.md")
 
     assert {url.partition("#")[0] for url in index.urls} >= {
@@ -94,7 +94,7 @@ def test_each_page_is_in_the_index() -> None:
 
 
 @each_page
-def test_links_lead_somewhere(document_page: Page) -> None:
+def test_page_links_are_not_broken(document_page: Page) -> None:
     broken = [
         url for url in document_page.urls if not re.match(r"https?://", url) and not _is_reachable(document_page, url)
     ]
@@ -108,13 +108,13 @@ def _is_reachable(source_page: Page, url: str) -> bool:
     return target.exists() and (not anchor or anchor in Page(target).anchors)
 
 
-def test_the_connectors_page_has_the_headings_that_airbyte_wants() -> None:
+def test_connector_page_has_the_headings_airbyte_requires() -> None:
     headings = get_page("docs/docextract.md").headings
 
     assert [heading for heading in headings if heading in HEADINGS] == list(HEADINGS)
 
 
-def test_the_connectors_page_knows_this_version() -> None:
+def test_connector_page_changelog_has_the_current_version() -> None:
     changelog = get_page("docs/docextract.md").text.partition("## Changelog")[2]
 
     assert f"| {VERSION} |" in changelog
@@ -122,17 +122,17 @@ def test_the_connectors_page_knows_this_version() -> None:
 
 
 @each_page
-def test_images_have_the_version_of_the_package(document_page: Page) -> None:
+def test_page_image_tags_equal_the_package_version(document_page: Page) -> None:
     assert set(re.findall(r"source-docextract:([\w.]+)", document_page.text)) <= {VERSION}
 
 
-def test_each_setting_is_explained() -> None:
+def test_docs_explain_every_setting() -> None:
     explained = {word for document_page in DOCS for word in document_page.code}
 
     assert set(_settings(Settings)) <= explained
 
 
-def test_the_steps_of_the_form_name_what_it_shows() -> None:
+def test_connector_page_steps_name_every_visible_form_field() -> None:
     steps = (
         get_page("docs/docextract.md").text.partition("### For Airbyte Open Source:")[2].partition("### Settings")[0]
     )
@@ -151,36 +151,36 @@ def _settings(model: type[BaseModel]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_each_column_is_explained(table: Any) -> None:
+def test_docs_explain_every_column(table: Any) -> None:
     explained = {word for document_page in DOCS for word in document_page.code}
 
     assert table.columns.keys() <= explained
 
 
-def test_each_column_that_all_typed_tables_have_is_explained_on_their_page() -> None:
+def test_typed_tables_page_explains_the_reserved_columns() -> None:
     assert set(RESERVED_COLUMNS) <= set(get_page("docs/typed-tables.md").code)
 
 
-def test_each_provider_of_a_registry_is_named() -> None:
+def test_registry_page_names_every_provider() -> None:
     assert NEEDS_TEMPLATE.keys() <= set(get_page("docs/registry.md").code)
 
 
 @each_page
-def test_each_block_is_of_a_known_language(document_page: Page) -> None:
+def test_page_code_blocks_have_a_known_language(document_page: Page) -> None:
     known = {"bash", "python", "sql", "json", "csv", "yaml", "text"}
 
     assert [(block.line, block.language) for block in document_page.blocks if block.language not in known] == []
 
 
 @pytest.mark.parametrize("block", list_blocks("bash"))
-def test_each_command_is_run_or_it_is_known_why_not(block: Block) -> None:
+def test_page_commands_are_run_or_listed_as_not_run(block: Block) -> None:
     unknown = [command for command in block.commands if command.split()[0] not in RUN | UNRUN_COMMANDS.keys()]
 
     assert not unknown
 
 
 @pytest.mark.parametrize("block", list_blocks("bash"))
-def test_what_can_be_made_is_in_the_makefile(block: Block) -> None:
+def test_page_make_targets_are_in_the_makefile(block: Block) -> None:
     targets = [command.split()[1] for command in block.commands if command.startswith("make ")]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -188,7 +188,7 @@ def test_what_can_be_made_is_in_the_makefile(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", list_blocks("json", excluded_page=FIELDS_PAGE))
-def test_json_is_what_it_is_shown_for(block: Block, tmp_path: Path) -> None:
+def test_page_json_blocks_are_valid_for_their_kind(block: Block, tmp_path: Path) -> None:
     """Settings, a state, a row of a registry, or a message."""
     document = json.loads(block.content)
 
@@ -206,7 +206,7 @@ def test_json_is_what_it_is_shown_for(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("provider", ["extracta", "atlas", "sensible"])
-def test_extracted_data_has_the_fields_that_are_shown_below_it(provider: str) -> None:
+def test_fields_page_tables_equal_the_rows_of_the_examples(provider: str) -> None:
     """One example for each way of writing data, in this order."""
     by_order = dict(zip(("extracta", "atlas", "sensible"), get_page(FIELDS_PAGE).blocks_of("json"), strict=True))
     block = by_order[provider]
@@ -224,7 +224,7 @@ def test_extracted_data_has_the_fields_that_are_shown_below_it(provider: str) ->
 
 
 @pytest.mark.parametrize("block", list_blocks("csv"))
-def test_csv_is_a_registry(block: Block, tmp_path: Path) -> None:
+def test_page_csv_blocks_are_valid_registries(block: Block, tmp_path: Path) -> None:
     _read_registry(tmp_path, block.content)
 
 
@@ -237,11 +237,11 @@ def _read_registry(folder: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("block", list_blocks("yaml"))
-def test_yaml_is_for_airbytes_chart(block: Block) -> None:
+def test_page_yaml_blocks_have_only_helm_chart_keys(block: Block) -> None:
     assert yaml.safe_load(block.content).keys() <= {"global", "worker", "workloadLauncher"}
 
 
-def test_each_sentence_of_the_troubleshooting_is_the_connectors_own() -> None:
+def test_troubleshooting_page_quotes_exist_in_the_package() -> None:
     sentences = list_texts(PACKAGE)
     quotes = get_page("docs/troubleshooting.md").quotes
 
@@ -256,7 +256,7 @@ def test_each_sentence_of_the_troubleshooting_is_the_connectors_own() -> None:
     assert strange == []
 
 
-def test_each_error_and_warning_is_in_the_troubleshooting() -> None:
+def test_troubleshooting_page_covers_every_error_and_warning() -> None:
     parts = {
         part
         for quote in get_page("docs/troubleshooting.md").quotes

@@ -43,7 +43,7 @@ print(json.dumps([len(connection.sql(question).fetchall()) for question in json.
 
 @pytest.mark.skipif(not DEMO.exists(), reason="the demo's environment is not set up; `make test` does that")
 @pytest.mark.long
-def test_the_readmes_path_goes_as_it_is_written(tmp_path: Path) -> None:
+def test_readme_commands_run_as_written(tmp_path: Path) -> None:
     """Given a machine without a package index and with a proxy that leads nowhere, when each command and the program of
     the README are run in their order, then each succeeds, the second read brings what is new alone, and the SQL of the
     pages finds rows in the file that the program has named.
@@ -167,7 +167,7 @@ class ShellSession:
         return result.stdout
 
 
-def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> None:
+def test_running_page_commands_run_as_written(tmp_path: Path) -> None:
     counts = []
     with _serve_page_sandbox(get_page("docs/running.md"), tmp_path):
         for block in _list_blocks(get_page("docs/running.md"), "bash"):
@@ -190,7 +190,7 @@ def test_the_page_on_running_is_a_story_that_goes_like_that(tmp_path: Path) -> N
     assert second < 100
 
 
-def test_every_command_that_can_be_run_is_on_a_page_that_is_run() -> None:
+def test_runnable_commands_are_only_on_tested_pages() -> None:
     can_be_run = {
         str(document_page)
         for document_page in PAGES
@@ -200,14 +200,14 @@ def test_every_command_that_can_be_run_is_on_a_page_that_is_run() -> None:
     assert can_be_run == {"README.md", "docs/assumptions.md", "docs/running.md"}
 
 
-def test_python_is_on_a_page_that_is_run() -> None:
+def test_python_blocks_are_only_on_tested_pages() -> None:
     assert {str(document_page) for document_page in PAGES if _list_blocks(document_page, "python")} == {
         "README.md",
         "docs/python.md",
     }
 
 
-def test_the_program_on_the_page_on_python_prints_what_it_says() -> None:
+def test_python_page_program_prints_its_streams() -> None:
     [program] = _list_blocks(get_page("docs/python.md"), "python")
 
     result = subprocess.run(
@@ -219,7 +219,7 @@ def test_the_program_on_the_page_on_python_prints_what_it_says() -> None:
 
 
 @pytest.mark.long
-def test_the_page_on_assumptions_goes_as_it_is_written(tmp_path: Path) -> None:
+def test_assumptions_page_commands_run_as_written(tmp_path: Path) -> None:
     """Given a sandbox, when each probe of the page is made in their order, then each succeeds and finds no change."""
     with serve_demo() as (sandbox, url):
         (tmp_path / "config.json").write_text(json.dumps(sandbox.build_settings(url)))

@@ -156,7 +156,7 @@ def serve_handler(handler: type, *handler_arguments: Any, **options: Any) -> Ite
 
 
 @pytest.mark.parametrize("verb", ["spec", "check", "discover"])
-def test_it_answers_as_the_installed_package_does(image: Image, account: ImageTestAccount, verb: str) -> None:
+def test_image_messages_equal_those_of_the_package(image: Image, account: ImageTestAccount, verb: str) -> None:
     contained_messages = account.run_contained(image, verb)
 
     [kind] = {"SPEC", "CONNECTION_STATUS", "CATALOG"} & set(contained_messages)
@@ -164,7 +164,7 @@ def test_it_answers_as_the_installed_package_does(image: Image, account: ImageTe
     assert kind != "CONNECTION_STATUS" or contained_messages[kind][0]["connectionStatus"]["status"] == "SUCCEEDED"
 
 
-def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, account: ImageTestAccount) -> None:
+def test_image_read_rows_equal_those_of_the_package(image: Image, account: ImageTestAccount) -> None:
     streams = account.write_catalog()
 
     contained, installed = account.run_contained(image, "read"), account.run_installed("read")
@@ -174,7 +174,7 @@ def test_it_reads_the_rows_that_the_installed_package_reads(image: Image, accoun
     assert group_rows(contained) == group_rows(installed)
 
 
-def test_it_probes_an_account(image: Image, account: ImageTestAccount) -> None:
+def test_image_probe_prints_a_report(image: Image, account: ImageTestAccount) -> None:
     result = image.run("probe", "--config", "/data/config.json", folder=account.folder)
 
     assert result.returncode == 0, result.stderr
@@ -206,7 +206,7 @@ def serve_gs(content: bytes) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("storage", [serve_s3, serve_gs])
-def test_it_reads_a_registry_in_a_cloud_without_further_installation(
+def test_image_reads_a_registry_from_cloud_storage(
     image: Image, account: ImageTestAccount, storage: Callable[[bytes], AbstractContextManager[dict[str, str]]]
 ) -> None:
     account.settings["batch_registry"] = {"url": f"{storage.__name__.removeprefix('serve_')}://{BUCKET}/batches.csv"}
@@ -221,7 +221,7 @@ def test_it_reads_a_registry_in_a_cloud_without_further_installation(
     assert REGISTRY_BATCH in str(group_rows(read)["atlas_results"])
 
 
-def test_airbyte_finds_what_it_looks_for(image: Image) -> None:
+def test_image_has_the_labels_and_entrypoint_airbyte_expects(image: Image) -> None:
     settings = image.engine.inspect_image(image.name)
 
     assert settings["Labels"]["io.airbyte.name"] == "airbyte/source-docextract"
@@ -234,14 +234,14 @@ def test_airbyte_finds_what_it_looks_for(image: Image) -> None:
     assert parse_messages(result)["SPEC"] == parse_messages(image.run("spec"))["SPEC"]
 
 
-def test_its_user_is_not_root_and_may_change_nothing_of_it(image: Image) -> None:
+def test_image_user_is_not_root_and_owns_no_code(image: Image) -> None:
     assert image.python("os.getuid()") == 1000
     owned = "[at for at in ('/opt/docextract', '/airbyte/integration_code') for folder, _, files in os.walk(at)"
     owned += " for one in ('', *files) if os.stat(os.path.join(folder, one), follow_symlinks=False).st_uid]"
     assert image.python(owned) == []
 
 
-def test_it_holds_nothing_but_the_connector_and_what_it_needs(image: Image) -> None:
+def test_image_contains_only_the_connector_and_its_dependencies(image: Image) -> None:
     assert image.python("sorted(os.listdir('/airbyte/integration_code'))") == [
         "__pycache__",
         "main.py",
@@ -253,7 +253,7 @@ def test_it_holds_nothing_but_the_connector_and_what_it_needs(image: Image) -> N
         assert image.python(f"shutil.which({program!r})") is None
 
 
-def test_it_brings_nothing_of_the_machine_that_built_it(image: Image) -> None:
+def test_image_has_no_settings_of_the_build_machine(image: Image) -> None:
     for secret in ("/etc/pip.conf", "/run/secrets/ca.crt"):
         assert image.python(f"os.path.exists({secret!r})") is False
     environment = " ".join(image.engine.inspect_image(image.name)["Env"]).lower()

@@ -54,14 +54,14 @@ def list_requirements(package: str, extras: tuple[str, ...] = ()) -> Iterator[Re
                 yield from list_requirements(requirement.name, tuple(requirement.extras))
 
 
-def test_each_line_is_a_version_with_hashes_and_nothing_else() -> None:
+def test_lock_lines_are_pinned_versions_with_hashes() -> None:
     for pin in read_pins():
         assert [specifier.operator for specifier in pin.requirement.specifier] == ["=="], pin
         assert pin.hashes, pin
         assert all(re.fullmatch(r"hash=sha256:[0-9a-f]{64}", specifier) for specifier in pin.hashes), pin
 
 
-def test_it_does_not_tell_where_packages_come_from() -> None:
+def test_lock_names_no_package_index() -> None:
     text = LOCK.read_text(encoding="utf-8")
 
     assert "://" not in text
@@ -73,7 +73,7 @@ def test_it_does_not_tell_where_packages_come_from() -> None:
     PLATFORMS,
     ids=lambda target_platform: f"{target_platform['python_version']}-{target_platform['platform_machine']}",
 )
-def test_it_has_all_that_is_needed_in_a_version_that_is_good(platform: dict[str, str]) -> None:
+def test_lock_satisfies_every_requirement_on_each_platform(platform: dict[str, str]) -> None:
     locked = {}
     for pin in read_pins():
         if not pin.requirement.marker or pin.requirement.marker.evaluate(platform):

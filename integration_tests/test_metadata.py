@@ -52,7 +52,7 @@ def _find_setting(path: str) -> dict[str, Any]:
     return node
 
 
-def test_the_version_is_one_and_the_same(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_version_is_equal_in_every_file(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     installed = version("source-docextract")
 
     assert connector_metadata.docker_image_tag == installed
@@ -62,7 +62,7 @@ def test_the_version_is_one_and_the_same(connector_metadata: ConnectorMetadataDe
     assert re.fullmatch(r"\d+\.\d+\.\d+", installed)
 
 
-def test_the_image_has_the_name_and_the_base_that_its_dockerfile_gives_it(
+def test_image_name_and_base_equal_those_of_the_dockerfile(
     connector_metadata: ConnectorMetadataDefinitionV0Data,
 ) -> None:
     assert re.findall(r'io\.airbyte\.name="(.+)"', _read_text("Dockerfile")) == [connector_metadata.docker_repository]
@@ -71,22 +71,24 @@ def test_the_image_has_the_name_and_the_base_that_its_dockerfile_gives_it(
     assert re.fullmatch(r"docker\.io/airbyte/python-connector-base:[\d.]+@sha256:[0-9a-f]{64}", read_base_image())
 
 
-def test_the_licence_is_one_and_the_same(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_licence_is_equal_in_every_file(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     assert connector_metadata.license == metadata("source-docextract")["License"] == "MIT"
     assert _read_text("LICENSE").startswith("MIT License")
 
 
-def test_the_documentation_is_where_the_spec_says(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_documentation_url_equals_that_of_the_spec(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     assert str(connector_metadata.documentation_url) == DOCUMENTATION_URL
 
 
-def test_the_documentation_leads_to_a_page_that_there_is() -> None:
+def test_documentation_url_is_an_existing_page() -> None:
     """Airbyte has no page of its own for a connector that it does not ship; the one it leads to is read in docs/."""
     assert "/integrations/sources/" not in DOCUMENTATION_URL
     assert f"]({DOCUMENTATION_URL})" in _read_text("docs/airbyte.md")
 
 
-def test_every_address_that_may_be_asked_is_allowed(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_allowed_hosts_include_every_configurable_address(
+    connector_metadata: ConnectorMetadataDefinitionV0Data,
+) -> None:
     assert connector_metadata.allowed_hosts is not None
     hosts = set(connector_metadata.allowed_hosts.hosts or ())
 
@@ -99,7 +101,7 @@ def test_every_address_that_may_be_asked_is_allowed(connector_metadata: Connecto
         assert host[0] != "$" or _find_setting(host[2:-1])["type"] == "string"
 
 
-def test_the_streams_that_are_suggested_are_there(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_suggested_streams_exist_and_include_all_results(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     assert connector_metadata.suggested_streams is not None
     discovered = SourceDocextract().discover(logging.getLogger("airbyte.test"), CONFIG)
 
@@ -109,14 +111,14 @@ def test_the_streams_that_are_suggested_are_there(connector_metadata: ConnectorM
     assert {name for name in streams if name.endswith("_results")} <= set(suggested)
 
 
-def test_airbyte_waits_longer_for_a_message_than_one_takes(
+def test_message_timeout_exceeds_twice_the_state_interval(
     connector_metadata: ConnectorMetadataDefinitionV0Data,
 ) -> None:
     assert connector_metadata.max_seconds_between_messages is not None
     assert connector_metadata.max_seconds_between_messages > 2 * MAX_SECONDS_BETWEEN_STATES
 
 
-def test_it_says_what_it_is_written_in_and_which_suites_test_it(
+def test_tags_and_test_suites_match_the_repository(
     connector_metadata: ConnectorMetadataDefinitionV0Data,
 ) -> None:
     assert set(connector_metadata.tags or ()) == {"language:python", "cdk:python"}
@@ -125,7 +127,7 @@ def test_it_says_what_it_is_written_in_and_which_suites_test_it(
     assert all((ROOT / folder).is_dir() for folder in ("unit_tests", "integration_tests"))
 
 
-def test_the_description_names_every_provider(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_description_names_every_provider(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     summary = metadata("source-docextract")["Summary"]
     documented = {url.title for url in connector_metadata.external_documentation_urls or ()}
 
@@ -135,7 +137,7 @@ def test_the_description_names_every_provider(connector_metadata: ConnectorMetad
         assert name in documented
 
 
-def test_the_icon_is_a_square_that_needs_nothing_else(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
+def test_icon_is_square_and_self_contained(connector_metadata: ConnectorMetadataDefinitionV0Data) -> None:
     assert connector_metadata.icon == "icon.svg"
     icon = ET.fromstring(_read_text("icon.svg"))
 
@@ -146,7 +148,7 @@ def test_the_icon_is_a_square_that_needs_nothing_else(connector_metadata: Connec
     assert not names & {"script", "style", "image", "foreignObject", "use", "href"}
 
 
-def test_the_pythons_that_it_needs_are_named_where_the_readme_installs_it() -> None:
+def test_readme_installation_names_the_required_python_versions() -> None:
     needed = metadata("source-docextract")["Requires-Python"]
     path = _read_text("README.md").partition("## Try it on the command line")[2].partition("pip install")[0]
 

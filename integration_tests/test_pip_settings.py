@@ -19,17 +19,17 @@ def setting_lines(settings: PipSettings) -> list[str]:
     return settings.text.splitlines()
 
 
-def test_there_is_nothing_to_tell_of_a_bare_machine() -> None:
+def test_pip_settings_without_configuration_are_empty() -> None:
     assert read_settings() == PipSettings(text="[global]\n", certificates=None, folders=())
 
 
-def test_it_is_told_what_the_environment_says_of_where_packages_are() -> None:
+def test_pip_settings_include_the_package_index_of_the_environment() -> None:
     settings = read_settings(PIP_INDEX_URL=INDEX, PIP_DEFAULT_TIMEOUT="180", PIP_CACHE_DIR="/nowhere", PIP_USER="1")
 
     assert sorted(setting_lines(settings)) == ["[global]", "default-timeout = 180", f"index-url = {INDEX}"]
 
 
-def test_the_environment_has_the_last_word(tmp_path: Path) -> None:
+def test_pip_settings_environment_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "pip.conf"
     file.write_text(f"[global]\nindex-url = {INDEX}/a\nretries = 7\n[install]\nindex-url = {INDEX}/b\nretries = 8\n")
 
@@ -39,13 +39,13 @@ def test_the_environment_has_the_last_word(tmp_path: Path) -> None:
     assert not {"retries = 7", "retries = 8", f"index-url = {INDEX}/a"} & set(actual_lines)
 
 
-def test_several_places_are_told_one_a_line() -> None:
+def test_pip_settings_several_indexes_have_a_line_each() -> None:
     settings = read_settings(PIP_EXTRA_INDEX_URL=f"{INDEX}/a {INDEX}/b")
 
     assert setting_lines(settings) == ["[global]", f"extra-index-url = {INDEX}/a", f"    {INDEX}/b"]
 
 
-def test_certificates_are_named_where_the_build_sees_them() -> None:
+def test_pip_settings_certificate_path_is_that_of_the_build() -> None:
     for variable in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         settings = read_settings(**{variable: "/etc/acme.pem"})
 
@@ -53,7 +53,7 @@ def test_certificates_are_named_where_the_build_sees_them() -> None:
         assert setting_lines(settings) == ["[global]", "cert = /run/secrets/ca.crt"]
 
 
-def test_folders_of_this_machine_are_named_and_an_index_with_what_lies_beside_it(tmp_path: Path) -> None:
+def test_pip_settings_local_indexes_are_listed_as_folders(tmp_path: Path) -> None:
     for name in ("index/simple", "wheels"):
         (tmp_path / name).mkdir(parents=True)
     places = {"PIP_INDEX_URL": (tmp_path / "index/simple").as_uri(), "PIP_FIND_LINKS": f"{tmp_path}/wheels {INDEX}"}

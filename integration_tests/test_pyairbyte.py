@@ -36,7 +36,7 @@ PYAIRBYTE_LINES = ("Using local ", "Writing ", "Connection check succeeded", "Fu
 """How lines begin that PyAirbyte and the clients of Google's storage print whatever the connector does."""
 
 
-def test_check_discover_and_a_read_that_is_ended_early_leave_nothing_on_standard_error(tmp_path: Path) -> None:
+def test_pyairbyte_read_stopped_early_leaves_standard_error_empty(tmp_path: Path) -> None:
     """Given more records than a pipe holds, when PyAirbyte reads the first one and ends the connector, then the
     connector dies of PyAirbyte's signal, of which nothing is printed."""
     data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}

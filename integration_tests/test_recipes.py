@@ -89,7 +89,7 @@ def list_production_documents(sandbox: Sandbox) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_both_say_the_same_of_the_demo(demo: DemoResults, name: str) -> None:
+def test_recipe_duckdb_and_postgresql_results_are_equal(demo: DemoResults, name: str) -> None:
     assert normalize_rows(demo.duckdb[name]) == normalize_rows(demo.postgres[name])
     assert len(demo.duckdb[name]) >= 3
     assert [*demo.duckdb[name][0]] == [*demo.postgres[name][0]]
@@ -118,7 +118,7 @@ def test_straight_through_recipe_counts_untouched_documents(demo: DemoResults) -
     assert {week.weekday() for week in weeks} == {0}
 
 
-def test_failures_have_the_reasons_of_the_world(demo: DemoResults) -> None:
+def test_failures_recipe_equals_the_reasons_in_the_sandbox(demo: DemoResults) -> None:
     actual_counts: Counter[tuple[str, str]] = Counter()
     for row in demo.duckdb["failures"]:
         actual_counts[row["provider"], row["reason"]] += row["failed"]
@@ -139,7 +139,7 @@ def test_failures_have_the_reasons_of_the_world(demo: DemoResults) -> None:
     )
 
 
-def test_time_to_completion_is_that_of_the_world(demo: DemoResults) -> None:
+def test_time_to_completion_recipe_equals_the_times_in_the_sandbox(demo: DemoResults) -> None:
     seconds: dict[date, list[float]] = defaultdict(list)
     for id_ in demo.sandbox.docmap.extraction_ids:
         view = demo.sandbox.docmap.get_extraction(id_)
@@ -157,7 +157,7 @@ def test_time_to_completion_is_that_of_the_world(demo: DemoResults) -> None:
     assert {row["provider"] for row in demo.duckdb["time_to_completion"]} == {"docmap", "sensible"}
 
 
-def test_confidence_is_that_of_the_world(demo: DemoResults) -> None:
+def test_confidence_recipe_equals_the_scores_in_the_sandbox(demo: DemoResults) -> None:
     read: dict[date, list[float]] = defaultdict(list)
     for id_ in demo.sandbox.atlas.batch_ids:
         batch = demo.sandbox.atlas.get_batch(id_)
@@ -183,7 +183,7 @@ def test_confidence_is_that_of_the_world(demo: DemoResults) -> None:
     }
 
 
-def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: DemoResults) -> None:
+def test_to_review_recipe_lists_review_queue_before_low_confidence(demo: DemoResults) -> None:
     rows = demo.duckdb["to_review"]
     are_waiting = [row["review_status"] == "NEEDS_REVIEW" for row in rows]
     waiting = {view.extraction_id for view in list_production_documents(demo.sandbox) if view.review == "NEEDS_REVIEW"}
@@ -205,7 +205,7 @@ def test_to_review_has_what_waits_for_a_person_before_what_is_unsure(demo: DemoR
     assert {row["id"] for row in rows if row["provider"] == "atlas"} == unsure
 
 
-def test_stuck_is_what_never_finishes(demo: DemoResults) -> None:
+def test_stuck_recipe_lists_documents_that_never_finish(demo: DemoResults) -> None:
     actual = {
         (row["provider"], row["what"], row["template"], row["status"], row["days"]) for row in demo.duckdb["stuck"]
     }
@@ -217,7 +217,7 @@ def test_stuck_is_what_never_finishes(demo: DemoResults) -> None:
     }
 
 
-def test_edits_are_those_of_the_world(demo: DemoResults) -> None:
+def test_edits_recipe_equals_the_edits_in_the_sandbox(demo: DemoResults) -> None:
     actual = defaultdict(set)
     for row in demo.duckdb["edits"]:
         actual[row["id"].rpartition("/")[2]].add(row["what"])
@@ -227,7 +227,7 @@ def test_edits_are_those_of_the_world(demo: DemoResults) -> None:
     assert sorted(map(len, actual.values())) == [1, 2, 2]
 
 
-def test_providers_stand_side_by_side_on_one_type_of_document(demo: DemoResults) -> None:
+def test_side_by_side_recipe_compares_all_providers_on_invoices(demo: DemoResults) -> None:
     actual = {row["provider"]: row for row in demo.duckdb["side_by_side"] if row["document_type"] == "invoices"}
 
     assert actual.keys() == {"extracta", "docmap", "sensible", "atlas"}
@@ -400,7 +400,7 @@ EXPECTED_RESULTS: dict[str, list[tuple[Any, ...]]] = {
 """What the recipes say of these, but for how many days something is stuck."""
 
 
-def test_each_recipe_says_of_a_few_rows_what_a_person_would(postgres: str, tmp_path: Path) -> None:
+def test_recipe_small_tables_give_the_expected_rows(postgres: str, tmp_path: Path) -> None:
     responses = query_both(tmp_path, postgres, "small", make_small_tables())
 
     assert [*EXPECTED_RESULTS] == [*dict.fromkeys(EXPECTED_RESULTS)]
@@ -472,7 +472,7 @@ def make_invoice_tables() -> dict[str, list[Row]]:
     return dict(tables)
 
 
-def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: str, tmp_path: Path) -> None:
+def test_invoices_recipe_counts_and_sums_by_week_and_currency(postgres: str, tmp_path: Path) -> None:
     monday, responses = get_current_monday(), query_both(tmp_path, postgres, "invoices", make_invoice_tables())
 
     for response in responses:
@@ -486,7 +486,7 @@ def test_invoices_of_this_week_are_counted_and_added_up_by_currency(postgres: st
         ]
 
 
-def test_recipe_with_all_versions_shows_old_values(postgres: str, tmp_path: Path) -> None:
+def test_edits_recipe_with_all_versions_shows_old_values(postgres: str, tmp_path: Path) -> None:
     versions = [("old", parse_time("09T00:00:00"), "NEEDS_REVIEW"), ("new", parse_time("10T00:00:00"), "APPROVED")]
     common_columns = {"provider": "sensible", "document_type": "invoices", "file_name": "a.pdf"}
     values = {"old": {"/total": "1", "/tax": "2", "/extra": "3"}, "new": {"/total": "10", "/tax": "2"}}
@@ -518,7 +518,7 @@ def test_recipe_with_all_versions_shows_old_values(postgres: str, tmp_path: Path
         ]
 
 
-def test_each_recipe_begins_with_its_question_and_is_in_the_table_of_them() -> None:
+def test_recipe_file_begins_with_its_question_and_is_in_the_readme() -> None:
     listed = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
 
     for name in RECIPES:

@@ -79,7 +79,7 @@ def test_report_third_party_text_is_escaped(tmp_path: Path) -> None:
         assert html.count(tag) == harmless.count(tag)
 
 
-def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+def test_report_page_is_self_contained(tmp_path: Path) -> None:
     html = make_report(tmp_path, make_tables("harmless"))
     markup = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
 
@@ -89,7 +89,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert len(html) < 1_500_000
 
 
-def test_a_warehouse_without_documents_has_a_page_that_says_so(tmp_path: Path) -> None:
+def test_report_empty_warehouse_has_notes_in_place_of_charts(tmp_path: Path) -> None:
     html = make_report(tmp_path, {"atlas_files": []})
 
     assert html.count("No data yet.") == 5
@@ -102,14 +102,14 @@ def test_a_warehouse_without_documents_has_a_page_that_says_so(tmp_path: Path) -
         assert expected_text in html
 
 
-def test_each_recipe_is_shown(tmp_path: Path) -> None:
+def test_report_names_every_recipe(tmp_path: Path) -> None:
     html = make_report(tmp_path, make_tables("harmless"))
 
     for path in (ROOT / "recipes").glob("*.sql"):
         assert f"<code>{path.stem}</code>" in html
 
 
-def test_numbers_are_those_of_the_warehouse(tmp_path: Path) -> None:
+def test_report_key_figures_equal_the_warehouse(tmp_path: Path) -> None:
     from report.page import render_page
     from report.warehouse import run_recipes
 
@@ -129,7 +129,7 @@ def test_numbers_are_those_of_the_warehouse(tmp_path: Path) -> None:
     ]
 
 
-def test_headings_are_in_the_words_of_the_trade(tmp_path: Path) -> None:
+def test_report_headings_are_the_expected_terms(tmp_path: Path) -> None:
     html = make_report(tmp_path, make_tables("harmless"))
 
     assert re.findall(r"<h2>([^$]*?)</h2>", html) == [
@@ -149,7 +149,7 @@ def get_section(page: str, name: str) -> str:
     return page.partition(f'<section id="{name}">')[2].partition("</section>")[0]
 
 
-def test_documents_that_wait_for_a_person_come_before_those_of_low_confidence(tmp_path: Path) -> None:
+def test_report_review_queue_precedes_low_confidence_documents(tmp_path: Path) -> None:
     rows = dict(make_tables("waits.pdf"))
     result = {**rows["docmap_results"][0], "id": "unsure", "file_name": "unsure.pdf", "review_status": None}
     field = {**rows["docmap_fields"][0], "result_key": "unsure", "digest": "new", "confidence": 0.31}
@@ -166,13 +166,13 @@ def test_documents_that_wait_for_a_person_come_before_those_of_low_confidence(tm
     assert "Values below 0.7" in low
 
 
-def test_thresholds_are_those_of_the_recipes() -> None:
+def test_thresholds_equal_those_of_the_recipes() -> None:
     from report.warehouse import read_thresholds
 
     assert read_thresholds() == {"unsure_below": "0.7", "hours": "24"}
 
 
-def test_a_document_that_is_called_by_a_number_stands_beside_its_batch(tmp_path: Path) -> None:
+def test_report_document_named_by_a_number_shows_its_batch(tmp_path: Path) -> None:
     rows = dict(make_tables("117"))
     batch = {"id": "b", "provider": "docmap", "batch_id": "b", "description": "Mail of <May>", "status": "complete"}
     rows["docmap_batches"] = [batch | {"observed_at": OBSERVED_AT}]
@@ -185,7 +185,7 @@ def test_a_document_that_is_called_by_a_number_stands_beside_its_batch(tmp_path:
         assert "117 <small>batch Mail of &lt;May&gt;</small>" in get_section(html, name), name
 
 
-def test_a_name_with_line_separators_is_one_line_in_the_charts(tmp_path: Path) -> None:
+def test_report_chart_names_have_no_line_separators(tmp_path: Path) -> None:
     html = make_report(tmp_path, make_tables("first\u2028second\u2029third</script>"))
 
     specs = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html, flags=re.DOTALL)
@@ -196,7 +196,7 @@ def test_a_name_with_line_separators_is_one_line_in_the_charts(tmp_path: Path) -
     assert r"first second third\u003c/script\u003e" in specs[0]
 
 
-def test_a_chart_that_fails_costs_itself(tmp_path: Path) -> None:
+def test_report_failed_chart_leaves_the_others_intact(tmp_path: Path) -> None:
     from report.page import render_page
     from report.warehouse import run_recipes
 
@@ -211,7 +211,7 @@ def test_a_chart_that_fails_costs_itself(tmp_path: Path) -> None:
     assert len(re.findall(r'<div class="plot"', html)) == 3
 
 
-def test_a_number_that_json_does_not_have_is_a_gap(tmp_path: Path) -> None:
+def test_report_nan_is_a_gap_in_the_chart(tmp_path: Path) -> None:
     from report.page import render_page
     from report.warehouse import run_recipes
 
@@ -244,7 +244,7 @@ def test_report_colours_are_distinct_without_green_cones() -> None:
         ), pair
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_page_failure_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from report import ReportError
     from report import page as pages
     from report.warehouse import run_recipes
@@ -265,7 +265,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
     assert sorted(tmp_path.iterdir()) == files_before
 
 
-def test_the_command_writes_a_page_of_a_warehouse_and_says_where(tmp_path: Path) -> None:
+def test_report_command_writes_the_page_and_prints_its_path(tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "ignore", "-m", "report", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -282,7 +282,7 @@ def test_the_command_writes_a_page_of_a_warehouse_and_says_where(tmp_path: Path)
     assert "a-secret-word" not in unreachable_run.stderr
 
 
-def test_a_database_is_named_without_user_and_password() -> None:
+def test_display_name_of_database_has_no_user_and_password() -> None:
     from report.address import get_display_name
 
     assert (
@@ -300,7 +300,7 @@ def test_a_database_is_named_without_user_and_password() -> None:
         "SELECT file AS error FROM glob('{folder}/*')",
     ],
 )
-def test_a_view_in_a_duckdb_file_does_not_read_other_files(tmp_path: Path, view: str) -> None:
+def test_duckdb_view_reading_other_files_is_refused(tmp_path: Path, view: str) -> None:
     import duckdb
 
     from report import ReportError
@@ -320,7 +320,7 @@ def test_a_view_in_a_duckdb_file_does_not_read_other_files(tmp_path: Path, view:
     assert "a-secret-word" not in str(exc_info.value)
 
 
-def test_a_duckdb_file_is_read_without_loading_extensions(tmp_path: Path) -> None:
+def test_duckdb_connection_refuses_extensions_and_external_access(tmp_path: Path) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -341,7 +341,7 @@ def test_a_duckdb_file_is_read_without_loading_extensions(tmp_path: Path) -> Non
             connection.rollback()
 
 
-def test_the_readmes_picture_is_there_and_small() -> None:
+def test_readme_picture_exists_and_is_small() -> None:
     [picture] = [
         child.attrs["src"]
         for token in MarkdownIt("commonmark").parse((ROOT / "README.md").read_text(encoding="utf-8"))

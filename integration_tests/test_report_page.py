@@ -114,7 +114,7 @@ def count_marks(page: Any) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1180, "light"), (1180, "dark"), (390, "light"), (390, "dark")])
-def test_all_plots_are_drawn_and_nothing_goes_wrong(browser: Any, report: Path, width: int, scheme: str) -> None:
+def test_page_draws_every_plot_without_errors_or_requests(browser: Any, report: Path, width: int, scheme: str) -> None:
     with open_page(browser, report, width=width, scheme=scheme) as browser_page:
         drawn = count_marks(browser_page.page)
         widest = browser_page.page.evaluate("document.documentElement.scrollWidth")
@@ -130,7 +130,7 @@ def test_all_plots_are_drawn_and_nothing_goes_wrong(browser: Any, report: Path, 
     assert [url for url in browser_page.requests if not url.startswith(("file:", "data:"))] == []
 
 
-def test_names_that_are_pages_of_their_own_are_read_and_not_run(browser: Any, report: Path) -> None:
+def test_page_hostile_names_are_shown_as_text(browser: Any, report: Path) -> None:
     with open_page(browser, report) as browser_page:
         label = browser_page.page.evaluate(
             """[...document.querySelectorAll("#failures svg text")].map((one) => one.textContent)"""
@@ -144,7 +144,7 @@ def test_names_that_are_pages_of_their_own_are_read_and_not_run(browser: Any, re
     assert (images, browser_page.complaints) == ([], [])
 
 
-def test_a_chart_that_vega_refuses_costs_itself(browser: Any, report: Path) -> None:
+def test_page_chart_rejected_by_vega_leaves_the_others_drawn(browser: Any, report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     begin = '<script type="application/json" id="spec-failures">'
     assert begin in page
@@ -158,7 +158,7 @@ def test_a_chart_that_vega_refuses_costs_itself(browser: Any, report: Path) -> N
     assert text.startswith("This chart cannot be drawn (")
 
 
-def test_ticks_of_time_axes_are_the_weeks(browser: Any, report: Path) -> None:
+def test_page_time_axis_ticks_are_weeks(browser: Any, report: Path) -> None:
     ticks = """(name) => {
       const weeks = specs[name].layer[0].encoding.x.scale.domain;
       const axis = [...document.querySelectorAll(`#${name} .role-axis`)].find((one) => one.querySelector("line") &&
@@ -178,7 +178,7 @@ def test_ticks_of_time_axes_are_the_weeks(browser: Any, report: Path) -> None:
         assert labels == [f"{day.day} {day:%b}" for day in days]
 
 
-def test_each_cell_of_the_heat_map_has_its_number(browser: Any, report: Path) -> None:
+def test_page_heat_map_cells_have_numbers(browser: Any, report: Path) -> None:
     count = """(kind) => document.querySelectorAll(`#straight-through svg .${kind}.role-mark > *`).length"""
     with open_page(browser, report) as browser_page:
         cells, numbers = browser_page.page.evaluate(count, "mark-rect"), browser_page.page.evaluate(count, "mark-text")
@@ -190,7 +190,7 @@ def test_each_cell_of_the_heat_map_has_its_number(browser: Any, report: Path) ->
     assert "100%" in text
 
 
-def test_what_is_wider_than_the_screen_shows_that_it_scrolls_and_does_so_by_keys(browser: Any, report: Path) -> None:
+def test_page_wide_tables_show_a_scroll_hint_and_scroll_by_keyboard(browser: Any, report: Path) -> None:
     wide = """(width) => [...document.querySelectorAll(".frame")].filter((frame) => frame.offsetParent &&
       frame.firstElementChild.scrollWidth > frame.firstElementChild.clientWidth + 1)
       .map((frame) => [frame.classList.contains("cut-right"), getComputedStyle(frame, "::after").opacity,
@@ -213,7 +213,7 @@ def test_what_is_wider_than_the_screen_shows_that_it_scrolls_and_does_so_by_keys
     assert on_a_narrow_one == [[True, "1", 0]] * len(on_a_narrow_one)
 
 
-def test_a_dark_page_is_printed_on_white_paper_without_cut_tables(browser: Any, report: Path) -> None:
+def test_page_dark_scheme_prints_in_light_colours_without_cut_tables(browser: Any, report: Path) -> None:
     look = """() => [getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.querySelector("#failures svg .role-axis-label text")).fill,
       getComputedStyle(document.querySelector(".hint")).display,
@@ -224,7 +224,7 @@ def test_a_dark_page_is_printed_on_white_paper_without_cut_tables(browser: Any, 
         assert browser_page.page.evaluate(look) == ["rgb(255, 255, 255)", "rgb(90, 101, 114)", "none", 0]
 
 
-def test_a_page_that_turns_dark_is_drawn_in_its_new_colours(browser: Any, report: Path) -> None:
+def test_page_change_to_dark_scheme_redraws_the_charts(browser: Any, report: Path) -> None:
     colour = """getComputedStyle(document.querySelector("#failures svg .role-axis-label text")).fill"""
     with open_page(browser, report) as browser_page:
         by_day = browser_page.page.evaluate(colour)
@@ -234,7 +234,7 @@ def test_a_page_that_turns_dark_is_drawn_in_its_new_colours(browser: Any, report
         assert count_marks(browser_page.page).keys() == PLOTS
 
 
-def test_a_picture_can_be_taken(browser: Any, responses: dict[str, list[Row]], tmp_path: Path) -> None:
+def test_page_screenshot_has_the_expected_size(browser: Any, responses: dict[str, list[Row]], tmp_path: Path) -> None:
     """The README's, where it is asked for; of the demo as it is, without the hostile document."""
     from report.page import write_page
 

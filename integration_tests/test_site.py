@@ -62,7 +62,7 @@ def list_pages() -> list[str]:
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("narrow", "dark")])
-def test_site_in_a_browser_shows_every_page_whole(size: str, scheme: str, address: str, browser: Any) -> None:
+def test_site_pages_fit_the_screen_without_errors(size: str, scheme: str, address: str, browser: Any) -> None:
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()

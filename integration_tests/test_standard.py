@@ -43,7 +43,7 @@ class TestStandards(SourceTestSuiteBase):
         ]
 
 
-def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
+def test_scenarios_cover_every_product_and_every_wrong_key() -> None:
     form = build_connection_spec()["properties"]
     secrets = {
         (name, key)
@@ -61,7 +61,7 @@ def test_there_is_a_scenario_for_each_product_and_each_wrong_key() -> None:
     }
 
 
-def test_without_the_sandboxs_extra_the_tests_say_what_to_install(tmp_path: Path) -> None:
+def test_cdk_command_missing_sandbox_extra_names_the_pip_command(tmp_path: Path) -> None:
     """Given an environment where starlette is missing, when the CDK runs its tests, then one line says what to do."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
 
@@ -90,7 +90,7 @@ def copy_repository(folder: Path) -> Path:
 
 
 @pytest.mark.long
-def test_the_command_of_the_cdk_passes_too(tmp_path: Path) -> None:
+def test_cdk_command_passes_every_standard_test(tmp_path: Path) -> None:
     folder = copy_repository(tmp_path)
     command: list[str | Path] = [CDK, "connector", "test", ".", f"--pytest-arg=-W{WARNING}"]
 

@@ -255,7 +255,7 @@ def remove_keys(value: Any, *, keys: set[str], character: str) -> Any:
     return value.replace(character, "") if character and isinstance(value, str) else value
 
 
-def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(
+def test_warehouse_tables_have_the_schema_types_and_unquoted_names(
     warehouse: Warehouse, synced: SyncedWarehouses
 ) -> None:
     for stream, schema in synced.streams.items():
@@ -272,9 +272,7 @@ def test_every_stream_is_a_table_of_the_right_types_under_its_own_names(
         assert warehouse.query(f"SELECT {', '.join(schema)} FROM {warehouse.schema}.{stream} LIMIT 1"), stream
 
 
-def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(
-    warehouse: Warehouse, synced: SyncedWarehouses
-) -> None:
+def test_warehouse_after_two_syncs_equals_the_sandbox(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     # What was settled before that key appeared does not have it, and a counter alone is no news. A text in PostgreSQL
     # cannot hold NUL.
     aside: dict[str, Any] = {
@@ -301,7 +299,7 @@ def test_after_two_syncs_each_row_is_there_once_exactly_as_it_was_sent(
         assert remove_keys(stored_row, **aside) == remove_keys(expected, **aside), key
 
 
-def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
+def test_second_sync_writes_only_new_and_changed_rows(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     first, second = warehouse.rows
     new = second.keys() - first.keys()
     unchanged_keys = {key for key in first if first[key]["_airbyte_raw_id"] == second[key]["_airbyte_raw_id"]}
@@ -317,7 +315,7 @@ def test_the_second_sync_writes_only_what_is_new(warehouse: Warehouse, synced: S
     assert synced.requests[1] < synced.requests[0]
 
 
-def test_a_key_that_appears_later_is_there_to_be_asked_for(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
+def test_provider_data_key_added_later_is_queryable(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     streams = {stream for (stream, _), row in synced.truth.items() if "undocumented" in row.get("provider_data", {})}
     assert {stream.split("_")[0] for stream in streams} == {"extracta", "docmap", "sensible", "atlas"}
     for stream in streams:
@@ -327,7 +325,7 @@ def test_a_key_that_appears_later_is_there_to_be_asked_for(warehouse: Warehouse,
         assert response["note"] == "added by the sandbox", stream
 
 
-def test_json_and_times_can_be_worked_with(warehouse: Warehouse) -> None:
+def test_json_values_and_times_are_queryable(warehouse: Warehouse) -> None:
     [row] = warehouse.query(
         "SELECT data ->> 'digits' AS digits, CAST(data ->> 'total' AS DECIMAL(18, 2)) AS total, "
         "data -> 'nested' -> 'list' ->> 1 AS second, CAST(data ->> 'large' AS BIGINT) AS large, "
@@ -339,7 +337,7 @@ def test_json_and_times_can_be_worked_with(warehouse: Warehouse) -> None:
     assert timedelta() < row["age"] < timedelta(days=1)
 
 
-def test_the_questions_of_the_example_have_the_same_answers_in_both(synced: SyncedWarehouses) -> None:
+def test_example_queries_give_equal_results_in_both_warehouses(synced: SyncedWarehouses) -> None:
     for number in (0, 1):
         [response] = {
             warehouse.outputs[number].partition("Documents by status")[2] for warehouse in synced.warehouses.values()
@@ -462,7 +460,7 @@ def loaded(request: pytest.FixtureRequest, hard_loads: dict[str, HardLoad]) -> H
 
 
 @pytest.mark.long
-def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_run(loaded: HardLoad) -> None:
+def test_failed_load_of_a_provider_leaves_the_others_loaded(loaded: HardLoad) -> None:
     assert loaded.codes == [1, 0, 0], loaded.outputs
     assert re.search(r"^Not synced: atlas \(.*atlas_files.*\)\.", loaded.outputs[0], re.M), loaded.outputs[0]
     assert "Not synced: docmap" not in loaded.outputs[0]
@@ -476,7 +474,7 @@ def test_a_provider_whose_load_fails_costs_itself_alone_in_words_until_the_next_
 
 
 @pytest.mark.long
-def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(loaded: HardLoad) -> None:
+def test_column_of_changed_type_is_widened_to_text(loaded: HardLoad) -> None:
     amounts = [Counter(str(row["amount"]) for row in rows.values()) for rows in loaded.payments]
     assert {Decimal(amount): count for amount, count in amounts[0].items()} == {
         Decimal("12.5"): 58,
@@ -496,12 +494,12 @@ def test_a_column_whose_type_changes_is_widened_to_text_and_later_loads_go_on(lo
 
 
 @pytest.mark.long
-def test_columns_that_sql_keeps_for_itself_are_added_later(loaded: HardLoad) -> None:
+def test_column_named_by_a_reserved_word_is_added_later(loaded: HardLoad) -> None:
     assert {row["select"] for row in loaded.payments[1].values()} == {None, *range(90)}
 
 
 @pytest.mark.long
-def test_numbers_of_any_size_are_loaded(loaded: HardLoad) -> None:
+def test_number_of_any_size_is_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
     assert [float(rows[f"numbers-{number}"]["big"]) for number in range(3)] == [1e30, 1.23e35, -1e308]
     [fields] = loaded.warehouse.query(
@@ -511,13 +509,13 @@ def test_numbers_of_any_size_are_loaded(loaded: HardLoad) -> None:
 
 
 @pytest.mark.long
-def test_a_text_of_40_mb_is_loaded(loaded: HardLoad) -> None:
+def test_text_of_40_mb_is_loaded(loaded: HardLoad) -> None:
     rows = {name: row for (_, name), row in loaded.payments[0].items()}
     assert rows["numbers-1"]["text"] == LONG_TEXT
 
 
 @pytest.mark.long
-def test_a_nul_is_left_out_where_a_database_cannot_hold_it(loaded: HardLoad) -> None:
+def test_nul_character_is_removed_only_in_postgresql(loaded: HardLoad) -> None:
     row = loaded.payments[0]["docmap_payments", "numbers-0"]
     nul = "" if loaded.warehouse.schema == "docextract" else "\0"
     order = json.loads(row["order"]) if isinstance(row["order"], str) else row["order"]
@@ -540,7 +538,7 @@ if "read" in sys.argv:
 
 
 @pytest.mark.long
-def test_of_a_row_that_comes_twice_in_one_sync_the_last_is_kept(postgres: str, tmp_path: Path) -> None:
+def test_duplicate_row_in_a_sync_keeps_the_last(postgres: str, tmp_path: Path) -> None:
     (tmp_path / "source-twice").write_text(f"#!{sys.executable}\n{DUPLICATE_SCRIPT}")
     (tmp_path / "source-twice").chmod(0o700)
     load = f"""
@@ -561,7 +559,7 @@ for target in sys.argv[1:]:
 
 
 @pytest.mark.long
-def test_a_provider_that_fails_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_failed_provider_is_reported_and_the_others_are_synced(tmp_path: Path) -> None:
     warehouse = Warehouse("documents.duckdb", f"duckdb:///{tmp_path / 'documents.duckdb'}", "main")
     sandbox = Sandbox()
     sandbox.fill_demo()

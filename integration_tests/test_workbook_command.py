@@ -48,7 +48,7 @@ def to_excel_value(value: Any) -> Any:
 
 @pytest.mark.parametrize("warehouse", ["duckdb", "postgres"])
 @pytest.mark.parametrize("provider", ["extracta", "extracta_classification", "docmap", "sensible", "atlas"])
-def test_a_batch_becomes_a_sheet_for_each_type_of_document(
+def test_workbook_batch_has_a_sheet_per_document_type(
     provider: str, warehouse: str, synced: dict[str, Rows], warehouse_options: WarehouseOptions, tmp_path: Path
 ) -> None:
     from openpyxl import load_workbook
@@ -97,7 +97,7 @@ def get_id(row: dict[str, Any]) -> str:
     return str(row["id"])
 
 
-def test_the_page_about_it_calls_it_as_it_can_be_called() -> None:
+def test_workbook_commands_of_the_docs_page_are_parsed() -> None:
     from report.workbook import parse_arguments
 
     page = (ROOT / "docs" / "spreadsheet.md").read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def test_workbook_missing_batch_is_an_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_names_and_values_of_any_kind_reach_the_file_and_not_the_terminal(
+def test_workbook_hostile_text_reaches_the_file_but_not_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from openpyxl import load_workbook

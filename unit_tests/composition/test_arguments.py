@@ -130,7 +130,7 @@ def test_catalog_with_patterns_has_only_matching_streams(tmp_path: Path) -> None
         ({}, [], "No provider is set up"),
     ],
 )
-def test_catalog_invalid_settings_or_pattern_prints_one_line_of_text(
+def test_catalog_invalid_settings_or_pattern_prints_a_single_line(
     tmp_path: Path, settings: dict[str, Any], options: list[str], error_text: str
 ) -> None:
     code, catalog, errors = print_catalog(tmp_path, settings, *options)

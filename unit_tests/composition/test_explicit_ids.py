@@ -84,7 +84,7 @@ def test_check_extraction_id_among_classification_ids_names_the_right_setting(
     assert expected_text.endswith(" It is the id of an extraction template: name it in extracta.extraction_ids.")
 
 
-def test_check_unknown_template_reports_only_that(frozen_account: ServedSandbox) -> None:
+def test_check_unknown_template_reports_only_the_template(frozen_account: ServedSandbox) -> None:
     expected_text = check_connection(frozen_account, {"extracta": {"extraction_ids": ["nobody"]}})
 
     assert expected_text.startswith("Extracta.ai does not know the template nobody of extracta.extraction_ids. (")

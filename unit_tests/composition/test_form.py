@@ -166,7 +166,7 @@ def fill_atlas(sandbox: Sandbox, _folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fill", [fill_extracta, fill_docmap, fill_sensible, fill_atlas], ids=REQUIREMENTS_BY_PROVIDER)
-def test_form_one_provider_alone_passes_check_and_read(
+def test_form_single_provider_passes_check_and_read(
     fill: Callable[[Sandbox, Path], dict[str, Any]], form_sandbox: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
     sandbox, url = form_sandbox

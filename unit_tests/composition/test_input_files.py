@@ -67,7 +67,7 @@ def test_read_invalid_file_error_names_file_and_fix(
 
 
 @pytest.mark.parametrize("kind", READERS_BY_KIND)
-def test_read_folder_error_names_it(tmp_path: Path, kind: str) -> None:
+def test_read_folder_error_names_the_path(tmp_path: Path, kind: str) -> None:
     assert f"The {kind} file {tmp_path} cannot be read (Is a directory)." in get_error_message(kind, tmp_path)
 
 

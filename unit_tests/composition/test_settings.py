@@ -157,7 +157,7 @@ UNENCRYPTED_MESSAGE = "would send the key unencrypted; use https://"
         ),
     ],
 )
-def test_parse_invalid_setting_error_is_one_sentence_without_secrets(config: Mapping[str, Any], sentence: str) -> None:
+def test_parse_invalid_setting_error_is_a_sentence_without_secrets(config: Mapping[str, Any], sentence: str) -> None:
     message = get_error_message(config)
     assert message == sentence
     assert "s3cr3t" not in message
@@ -193,7 +193,7 @@ class TestUnknownNames:
             ),
         ],
     )  # fmt: skip
-    def test_parse_unknown_names_cause_one_warning_that_lists_them(
+    def test_parse_unknown_names_cause_a_single_warning(
         self, config: Mapping[str, Any], names_text: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert self.collect_warnings(config, caplog) == [
@@ -418,7 +418,7 @@ def test_parse_base_url_https_or_local_http_is_accepted(url: str, expected: str)
     assert settings.extracta.base_url == settings.sensible.base_url == settings.atlas.base_url == expected
 
 
-def test_parse_several_invalid_settings_have_one_sentence_each() -> None:
+def test_parse_several_invalid_settings_have_a_sentence_each() -> None:
     config = {**extracta_config(api_key="", extraction_ids=[1, 2]), "max_in_flight": 99}
     assert get_error_message(config) == (
         f"extracta.api_key {TOO_SHORT_MESSAGE}. extracta.extraction_ids {TEXT}. max_in_flight must be at most 50."

@@ -86,7 +86,7 @@ def test_spec_choices_are_the_providers_and_the_registry() -> None:
     assert list(REQUIREMENTS_BY_PROVIDER) == ["extracta", "docmap", "sensible", "atlas"]
 
 
-def test_spec_settings_are_exactly_the_documented_ones() -> None:
+def test_spec_settings_equal_the_documented_settings() -> None:
     constants = {to_dotted_path(path) for path, node in list_properties() if "const" in node}
     uses = {f"{name}.use" for name in (*REQUIREMENTS_BY_PROVIDER, "batch_registry")}
     assert constants == {*uses, "batch_registry.credentials.type"}
@@ -171,7 +171,7 @@ def test_spec_node_has_only_keywords_of_the_form_builder(node: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
-def test_spec_node_has_one_simple_type(node: dict[str, Any]) -> None:
+def test_spec_node_has_a_single_simple_type(node: dict[str, Any]) -> None:
     assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
     assert node["type"] != "object" or node.get("properties") or node.get("oneOf")
     assert node["type"] != "array" or node["items"]["type"] == "string"

@@ -52,7 +52,7 @@ def expire_locally(_sandbox: Sandbox, hours: list[float]) -> None:
 
 @pytest.mark.parametrize("expire", [expire_in_sandbox, expire_everywhere, expire_locally])
 @pytest.mark.parametrize("moments", [[1], [60], [1, 41]], ids=["early", "late", "twice"])
-def test_a_token_that_expires_costs_one_new_login(
+def test_token_expired_during_sync_is_renewed_by_single_login(
     moments: list[int], expire: Callable[[Sandbox, list[float]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours, current, to_come = [0.0], TokenProvider.get_token, list(moments)
@@ -81,7 +81,7 @@ def test_a_token_that_expires_costs_one_new_login(
 
 
 @pytest.mark.parametrize("life", ["3600", "-1", "0", "1e300", '"NaN"', '"soon"', "[]", None])
-def test_sync_token_of_any_life_is_used_for_a_minute_at_least(life: str | None) -> None:
+def test_token_any_lifetime_is_used_for_at_least_a_minute(life: str | None) -> None:
     with frozen_sandbox(atlas_expires_in=life) as (sandbox, url):
         connection = Connection(sandbox, url, create_account(sandbox))
 
@@ -91,7 +91,7 @@ def test_sync_token_of_any_life_is_used_for_a_minute_at_least(life: str | None) 
         assert synced.requests["atlas.authtoken"] == 1
 
 
-def test_sync_token_of_100_kb_fails_atlas_alone_in_words() -> None:
+def test_token_too_long_fails_only_atlas_streams() -> None:
     with frozen_sandbox(atlas_token_size=100_000) as (sandbox, url):
         connection = Connection(sandbox, url, create_account(sandbox))
 
@@ -131,7 +131,7 @@ def make_broken_fault(kind: Any) -> Callable[[Connection], None]:
     ],
     ids=["wrong secret", "403", "500", "503", "429", "reset", "html"],
 )
-def test_a_login_that_fails_costs_its_own_streams_alone(
+def test_login_failure_affects_only_atlas_streams(
     trouble: Callable[[Connection], None], failure: FailureType, logins: int
 ) -> None:
     with frozen_sandbox() as (sandbox, url):
@@ -155,7 +155,7 @@ def test_a_login_that_fails_costs_its_own_streams_alone(
 
 
 @pytest.mark.parametrize("tokens", [["t0ken-abcdef"], ["t0ken-abcdef", "t0ken-ghijkl", "t0ken-mnopqr"]])
-def test_tokens_that_are_never_taken_are_not_fought_over(tokens: list[str]) -> None:
+def test_token_always_rejected_stops_after_second_login(tokens: list[str]) -> None:
     turn = cycle(tokens)
 
     def respond(request: ReceivedRequest) -> StubResponse:

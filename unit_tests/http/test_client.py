@@ -68,7 +68,7 @@ def get_error(client: BlockingClient, kind: type[ConnectorError], request: Reque
     return exc_info.value
 
 
-def test_a_request_goes_out_as_it_is_written() -> None:
+def test_client_request_is_sent_with_all_its_parts() -> None:
     request = Request("POST", "/things", params={"page": 2}, json={"id": "t1"}, headers={"X-Own": "yes"})
     with serve_responses(OK_RESPONSE) as (server, client):
         assert client.send(request) == {"fine": True}
@@ -79,13 +79,13 @@ def test_a_request_goes_out_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], {}, "text", 0, {"a": [1.5, "é", None]}])
-def test_any_json_is_an_answer(body: Any) -> None:
+def test_client_any_json_value_is_returned(body: Any) -> None:
     with serve_responses((201, {}, body)) as (_, client):
         assert client.send(GET) == body
 
 
 @pytest.mark.parametrize(("broken", "expected_text"), BROKEN)
-def test_a_passing_trouble_heals(broken: StubResponse, expected_text: str) -> None:
+def test_client_transient_error_is_retried_until_success(broken: StubResponse, expected_text: str) -> None:
     log = RecordingLogger()
     with serve_responses(broken, broken, OK_RESPONSE, logger=log) as (server, client):
         assert client.send(GET) == {"fine": True}
@@ -96,7 +96,7 @@ def test_a_passing_trouble_heals(broken: StubResponse, expected_text: str) -> No
 
 @pytest.mark.parametrize(("broken", "expected_text"), BROKEN)
 @pytest.mark.parametrize("tries", [1, 3])
-def test_lasting_error_is_raised_after_the_last_try(tries: int, broken: StubResponse, expected_text: str) -> None:
+def test_client_persistent_error_is_raised_after_last_try(tries: int, broken: StubResponse, expected_text: str) -> None:
     patience = RetryPolicy(max_tries=tries, first_wait=0.01, max_wait=0.01)
     with serve_responses(broken, retry_policy=patience) as (server, client):
         error = get_error(client, TransientError)
@@ -104,13 +104,13 @@ def test_lasting_error_is_raised_after_the_last_try(tries: int, broken: StubResp
         assert len(server.received) == tries
 
 
-def test_the_last_try_hands_on_its_status_and_body() -> None:
+def test_client_error_after_last_try_has_status_and_body() -> None:
     with serve_responses((400, {}, {"error": "passing"})) as (_, client):
         error = get_error(client, TransientError)
     assert (error.status, error.body) == (400, {"error": "passing"})
 
 
-def test_refused_connection_is_retried_and_raised() -> None:
+def test_client_refused_connection_is_retried_and_raised() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         client = create_acme_client(f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -120,7 +120,7 @@ def test_refused_connection_is_retried_and_raised() -> None:
     assert error.status is None
 
 
-def test_silence_is_a_passing_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_timeout_or_untrusted_certificate_is_transient_error(monkeypatch: pytest.MonkeyPatch) -> None:
     raised = iter([aiohttp.ConnectionTimeoutError(), aiohttp.SocketTimeoutError(), serve_untrusted()])
 
     async def failing(*_: Any, **__: Any) -> None:
@@ -141,7 +141,7 @@ def serve_untrusted() -> Exception:
     return aiohttp.ClientConnectorCertificateError(key, ssl.SSLCertVerificationError())
 
 
-def test_every_request_has_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_every_try_has_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     timeouts: list[Any] = []
     connect = aiohttp.TCPConnector.connect
 
@@ -156,7 +156,7 @@ def test_every_request_has_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timeouts == [(300, 5, 60)] * 2
 
 
-def test_what_breaks_a_kept_connection_is_tried_again_no_more_than_anything_else() -> None:
+def test_client_reset_of_kept_connection_is_retried_once() -> None:
     with serve_responses(OK_RESPONSE, (200, {}, reset_connection), OK_RESPONSE) as (server, client):
         client.send(GET)
         client.send(GET)
@@ -165,7 +165,7 @@ def test_what_breaks_a_kept_connection_is_tried_again_no_more_than_anything_else
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422])
-def test_refusal_error_has_status_and_body(status: int) -> None:
+def test_client_rejected_request_error_has_status_and_body(status: int) -> None:
     with serve_responses((status, {}, {"error": "No such\n  thing.", "code": 7})) as (server, client):
         error = get_error(client, RequestRejected)
         assert len(server.received) == 1
@@ -185,27 +185,27 @@ def test_refusal_error_has_status_and_body(status: int) -> None:
         (b"x" * 5000, f" (404: {'x' * 200})"),
     ],
 )
-def test_error_has_provider_text_in_one_short_line(body: Any, expected_text: str) -> None:
+def test_client_rejected_request_error_has_short_provider_text(body: Any, expected_text: str) -> None:
     with serve_responses((404, {}, body)) as (_, client):
         assert str(get_error(client, RequestRejected)) == f"Acme refused the request{expected_text}. {ADVICE}"
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_names_the_setting_and_is_not_tried_again(status: int) -> None:
+def test_client_rejected_key_names_setting_without_retry(status: int) -> None:
     with serve_responses((status, {}, {"error": f"Bad key {KEY}"})) as (server, client):
         error = get_error(client, CredentialsError)
         assert len(server.received) == 1
     assert str(error) == f"Acme refused the credentials ({status}: Bad key ****). Check acme.api_key."
 
 
-def test_what_the_provider_cannot_do_is_not_tried_again() -> None:
+def test_client_status_501_is_an_error_without_retry() -> None:
     with serve_responses((501, {}, {"error": "not built"})) as (server, client):
         message = str(get_error(client, UnreadableResponse))
         assert message == "Acme does not support this request (501: not built). Check base_url."
         assert len(server.received) == 1
 
 
-def test_a_final_status_tells_what_to_change() -> None:
+def test_client_final_status_names_setting_to_change() -> None:
     with serve_responses((410, {}, {})) as (server, client):
         message = str(get_error(client, ConfigError))
         assert message == "Acme no longer serves this version; set acme.base_url (410)."
@@ -213,7 +213,7 @@ def test_a_final_status_tells_what_to_change() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_never_takes_the_key_along(status: int) -> None:
+def test_client_redirect_does_not_forward_key(status: int) -> None:
     with (
         serving(respond_in_turn(OK_RESPONSE)) as other,
         serve_responses((status, {"Location": f"{other.url}/x?token=t"}, {})) as (_, client),
@@ -225,14 +225,14 @@ def test_a_redirect_never_takes_the_key_along(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["/elsewhere?token=t", "//127.0.0.1:9/x", "http://[bad", "", "\\"])
-def test_redirect_to_any_location_is_not_followed(location: str, status: int) -> None:
+def test_client_redirect_to_any_location_is_not_followed(location: str, status: int) -> None:
     with serve_responses((status, {"Location": location}, {}), OK_RESPONSE) as (server, client):
         message = str(get_error(client, ConfigError))
         assert message == f"Acme redirects to another address ({status}). The key is not sent there: check base_url."
         assert [request.path for request in server.received] == ["/things"]
 
 
-def test_a_login_is_not_redirected_either() -> None:
+def test_login_redirect_is_not_followed() -> None:
     with (
         serving(respond_in_turn(OK_RESPONSE)) as other,
         serve_responses((307, {"Location": f"{other.url}/login"}, {}), **make_login()) as (_, client),
@@ -241,7 +241,7 @@ def test_a_login_is_not_redirected_either() -> None:
         assert other.received == []
 
 
-def test_a_netrc_file_does_not_replace_or_add_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_netrc_file_does_not_replace_or_add_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -255,7 +255,7 @@ def test_a_netrc_file_does_not_replace_or_add_a_key(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     "header", ["0.15", format_datetime(NOW, usegmt=True).replace("09:00:00", "09:00:01")], ids=["seconds", "date"]
 )
-def test_the_provider_is_not_asked_before_it_said(header: str, status: int) -> None:
+def test_client_retry_after_delays_retry(header: str, status: int) -> None:
     now = NOW + timedelta(seconds=0.85)
     with serve_responses((status, {"Retry-After": header}, {}), OK_RESPONSE, now=lambda: now) as (server, client):
         client.send(GET)
@@ -264,7 +264,7 @@ def test_the_provider_is_not_asked_before_it_said(header: str, status: int) -> N
 
 
 @pytest.mark.parametrize("header", ["0", "soon", "", "Fri, 20 Nov 2026 08:00:00 GMT", "-5"])
-def test_a_past_or_unreadable_moment_holds_nothing_up(header: str) -> None:
+def test_client_retry_after_past_or_invalid_is_ignored(header: str) -> None:
     with serve_responses((429, {"Retry-After": header}, {}), OK_RESPONSE, now=lambda: NOW) as (server, client):
         assert client.send(GET) == {"fine": True}
         assert len(server.received) == 2
@@ -272,7 +272,7 @@ def test_a_past_or_unreadable_moment_holds_nothing_up(header: str) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("header", ["600", format_datetime(NOW + timedelta(minutes=10), usegmt=True)])
-def test_a_long_wait_is_left_to_the_next_sync(header: str, status: int) -> None:
+def test_client_retry_after_ten_minutes_is_an_error_without_retry(header: str, status: int) -> None:
     limit = (status, {"Retry-After": header}, {"error": "month is over"})
     with serve_responses(limit, now=lambda: NOW) as (server, client):
         message = str(get_error(client, TransientError))
@@ -288,7 +288,7 @@ LEAKING_RESPONSES = {
 
 @pytest.mark.parametrize("status", [400, 401, 410, 429, 500, 501, 503])
 @pytest.mark.parametrize("as_json", [True, False])
-def test_error_has_no_keys_and_no_signed_urls(as_json: bool, status: int) -> None:
+def test_client_error_and_log_have_no_keys_and_no_signed_urls(as_json: bool, status: int) -> None:
     log = RecordingLogger(logging.DEBUG)
     body = LEAKING_RESPONSES if as_json else LEAKING_RESPONSES["error"].encode()
     request = Request("GET", "/things", params={"cursor": "s1gned"})
@@ -314,7 +314,7 @@ def test_login_refused_error_has_no_credentials() -> None:
     assert "s3cr3t" not in message
 
 
-def test_error_and_log_have_no_token() -> None:
+def test_client_error_has_no_token() -> None:
     def respond(request: ReceivedRequest) -> StubResponse:
         return (
             ok_response({"token": "t0ken-abcdef"})
@@ -327,7 +327,7 @@ def test_error_and_log_have_no_token() -> None:
     assert str(error) == f"Acme refused the request (400: **** is odd). {ADVICE}"
 
 
-def test_wait_at_info_is_logged_once_without_the_query() -> None:
+def test_client_retry_wait_is_logged_once_without_url_query() -> None:
     log = RecordingLogger()
     patience = RetryPolicy(max_tries=2, first_wait=0.4, max_wait=0.4)
     broken: Mapping[str, Any] = {"error": "see https://x.example/?k=s1gned"}
@@ -339,7 +339,7 @@ def test_wait_at_info_is_logged_once_without_the_query() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "https://double..dot"])
-def test_unusable_url_is_a_config_error(url: str) -> None:
+def test_client_invalid_url_is_config_error(url: str) -> None:
     message = str(get_error(create_acme_client(url), ConfigError))
     assert message.startswith("A request to Acme cannot be sent (")
     assert message.endswith("). Check its base_url and keys.")

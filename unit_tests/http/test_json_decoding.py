@@ -46,12 +46,12 @@ def test_decode_values_without_json_equivalent_are_converted(content: str, read:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
-def test_every_encoding_of_unicode_is_known(encoding: str) -> None:
+def test_decode_any_unicode_encoding_is_detected(encoding: str) -> None:
     assert parse_json('{"name": "Zoë 💶"}'.encode(encoding)) == {"name": "Zoë 💶"}
 
 
 @pytest.mark.parametrize("content", [b'{"name": "Zo\xeb"}', b'{"surrogate": "\xed\xa0\x80"}', b'{"cut": "\xe2\x82"}'])
-def test_parsed_byte_that_is_no_utf_8_is_an_error_that_names_it(content: bytes) -> None:
+def test_decode_byte_invalid_in_utf_8_is_an_error_with_position(content: bytes) -> None:
     with pytest.raises(BadByteError) as exc_info:
         parse_json(content)
 
@@ -64,7 +64,7 @@ def test_parsed_byte_that_is_no_utf_8_is_an_error_that_names_it(content: bytes) 
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16-be", "shift_jis", "iso-2022-jp", "gb18030"])
-def test_parsed_charset_that_is_named_is_obeyed(charset: str) -> None:
+def test_decode_declared_charset_is_used(charset: str) -> None:
     name = "K\u00f6ln" if charset in {"iso-8859-1", "windows-1252"} else "\u6771\u4eac"
     content = json.dumps({"name": name}, ensure_ascii=False).encode(charset)
 
@@ -81,7 +81,7 @@ def test_decode_invalid_json_is_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [1_025, 5_000, 1_000_000])
 @pytest.mark.parametrize("core", [b"1", b"NaN"])
-def test_decode_endless_nesting_is_refused(depth: int, core: bytes) -> None:
+def test_decode_too_deep_nesting_is_refused(depth: int, core: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(b"[" * depth + core + b"]" * depth)
 
@@ -108,7 +108,7 @@ def test_decode_any_json_of_python_round_trips(value: Any, is_ascii: bool) -> No
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_do_any_harm(content: bytes) -> None:
+def test_decode_any_bytes_give_value_or_known_error(content: bytes) -> None:
     try:
         orjson.dumps(parse_json(content))
     except BadByteError as error:

@@ -52,7 +52,7 @@ beginning = pytest.mark.parametrize("beginning", RESPONSE_PREFIXES.values(), ids
 
 
 @beginning
-def test_an_answer_by_a_byte_now_and_then_is_given_up(beginning: bytes) -> None:
+def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
     with serve_responses((0, {}, send_endlessly(beginning, filler=b" ")), retry_policy=SHORT_RETRY_POLICY) as (
         server,
         client,
@@ -87,7 +87,7 @@ def test_response_silence_is_reported_as_timeout(beginning: bytes, monkeypatch: 
     assert str(exc_info.value) == "Acme sent no data for 0.2 s, 1 times in a row."
 
 
-def test_an_answer_that_took_too_long_is_asked_for_again() -> None:
+def test_response_over_deadline_is_retried() -> None:
     patience = RetryPolicy(max_tries=2, first_wait=0.01, max_response_seconds=1)
     with serve_responses((0, {}, send_endlessly(HEAD, filler=b"X")), OK_RESPONSE, retry_policy=patience) as (
         server,
@@ -97,7 +97,7 @@ def test_an_answer_that_took_too_long_is_asked_for_again() -> None:
         assert len(server.received) == 2
 
 
-def test_a_slow_answer_is_an_answer() -> None:
+def test_response_slow_within_deadline_is_accepted() -> None:
     def slowly(handler: BaseHTTPRequestHandler) -> None:
         for index in range(len(body)):
             handler.wfile.write(body[index : index + 1])
@@ -108,7 +108,7 @@ def test_a_slow_answer_is_an_answer() -> None:
         assert client.send(GET) == client.send(GET) == {"fine": True}
 
 
-def test_a_limit_is_for_one_answer_and_not_for_its_connection() -> None:
+def test_deadline_on_kept_connection_applies_to_each_response() -> None:
     with serve_responses(OK_RESPONSE, retry_policy=SHORT_RETRY_POLICY) as (server, client):
         for _ in range(4):
             assert client.send(GET) == {"fine": True}
@@ -117,7 +117,7 @@ def test_a_limit_is_for_one_answer_and_not_for_its_connection() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 8192, 65_535, 65_536, 65_537, 3_000_000])
-def test_answers_of_any_size_arrive_whole_over_one_connection(size: int) -> None:
+def test_response_any_size_arrives_complete(size: int) -> None:
     with serve_responses(ok_response("x" * size)) as (_, client):
         assert [client.send(GET) for _ in range(3)] == ["x" * size] * 3
 
@@ -182,7 +182,7 @@ def test_client_close_stops_connections_in_progress(monkeypatch: pytest.MonkeyPa
     assert [type(outcome) for outcome in outcomes] == [SyncStopped]
 
 
-def test_a_gap_is_counted_from_when_the_request_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spacing_slow_connection_counts_from_sent_request(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = TCPConnector._create_connection
     connected = []
 
@@ -221,14 +221,14 @@ def test_client_failure_leaves_no_threads_or_sockets() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_retry_after_is_obeyed_with_any_status(status: int) -> None:
+def test_retry_after_any_retryable_status_is_obeyed(status: int) -> None:
     with serve_responses((status, {"Retry-After": "0.15"}, {}), OK_RESPONSE) as (server, client):
         client.send(GET)
         [gap] = server.gaps
     assert gap >= 0.15
 
 
-def test_a_provider_that_asks_for_nothing_is_given_time_all_the_same() -> None:
+def test_retry_after_zero_waits_by_retry_policy() -> None:
     patience = RetryPolicy(max_tries=2, first_wait=0.2)
     with serve_responses((429, {"Retry-After": "0"}, {}), OK_RESPONSE, retry_policy=patience) as (server, client):
         client.send(GET)
@@ -236,7 +236,7 @@ def test_a_provider_that_asks_for_nothing_is_given_time_all_the_same() -> None:
     assert gap >= 0.1
 
 
-def test_waits_have_a_bound_in_all() -> None:
+def test_retry_after_repeated_is_limited_in_total() -> None:
     patience = RetryPolicy(max_tries=99, first_wait=0.001, max_wait=0.001, max_retry_after=0.1)
     with serve_responses((429, {"Retry-After": "0.04"}, {}), retry_policy=patience) as (server, client):
         with pytest.raises(TransientError) as exc_info:
@@ -323,7 +323,7 @@ def test_response_not_http_is_transient_error_or_response(head: bytes) -> None:
     assert outcome == {} or type(outcome) is TransientError, outcome
 
 
-def test_retries_of_twenty_requests_log_one_wait() -> None:
+def test_retries_of_twenty_requests_log_single_wait() -> None:
     log = RecordingLogger()
     together = threading.Barrier(20)
 
@@ -343,7 +343,7 @@ def test_retries_of_twenty_requests_log_one_wait() -> None:
     assert line.endswith(" s before try 2 of 6.")
 
 
-def test_a_day_of_troubles_does_not_bury_the_log() -> None:
+def test_retries_of_single_request_log_at_most_twenty_lines() -> None:
     log = RecordingLogger()
     patience = RetryPolicy(max_tries=60, first_wait=0.001, max_wait=0.001)
     with serve_responses((500, {}, {}), logger=log, retry_policy=patience) as (server, client):
@@ -355,7 +355,7 @@ def test_a_day_of_troubles_does_not_bury_the_log() -> None:
     assert client.stats.retries == 59
 
 
-def test_an_end_may_come_twice() -> None:
+def test_client_closed_twice_refuses_requests() -> None:
     with serve_responses(OK_RESPONSE) as (_, client):
         client.close()
         client.close()

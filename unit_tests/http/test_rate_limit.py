@@ -69,13 +69,13 @@ def serve_slowly(seconds: float = 0.0, **options: Any) -> Iterator[tuple[StubSer
 @pytest.mark.parametrize(
     ("failed", "longest"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (1000, 60.0)]
 )
-def test_waits_double_up_to_the_longest_and_are_spread(failed: int, longest: float) -> None:
+def test_retry_policy_waits_double_up_to_maximum_with_jitter(failed: int, longest: float) -> None:
     waits = [RetryPolicy().compute_wait(failed) for _ in range(200)]
     assert all(longest / 2 <= wait <= longest for wait in waits)
     assert len(set(waits)) > 100
 
 
-def test_a_lane_is_entered_at_its_pace_and_takes_a_slot_each_time() -> None:
+def test_rate_limiter_concurrent_acquires_are_spaced_and_take_slots() -> None:
     async def enter_three_times() -> list[float]:
         return await asyncio.gather(*[lane.acquire(slots) for _ in range(3)])
 
@@ -87,7 +87,7 @@ def test_a_lane_is_entered_at_its_pace_and_takes_a_slot_each_time() -> None:
     assert slots.locked()
 
 
-def test_wait_within_a_logged_wait_is_not_logged() -> None:
+def test_rate_limiter_wait_within_logged_wait_is_not_logged() -> None:
     lane = RateLimiter(0)
     assert lane.should_log_wait(20)
     assert not lane.should_log_wait(5)
@@ -96,7 +96,7 @@ def test_wait_within_a_logged_wait_is_not_logged() -> None:
     assert not lane.should_log_wait(60)
 
 
-def test_wait_after_a_logged_wait_is_logged() -> None:
+def test_rate_limiter_wait_after_logged_wait_is_logged() -> None:
     lane = RateLimiter(0)
     assert lane.should_log_wait(0.01)
     time.sleep(0.01)
@@ -108,7 +108,7 @@ def are_spaced(arrivals: list[float], interval: float, began: float) -> bool:
     return all(arrival - began >= number * interval for number, arrival in enumerate(sorted(arrivals)))
 
 
-def test_requests_of_one_lane_keep_their_distance() -> None:
+def test_lane_concurrent_requests_are_spaced() -> None:
     with serve_responses(OK_RESPONSE, spacing={"slow": 0.15}) as (server, client):
         began = time.monotonic()
         run_concurrently(client.send, [SLOW_REQUEST] * 5)
@@ -116,7 +116,7 @@ def test_requests_of_one_lane_keep_their_distance() -> None:
         assert client.stats.waited_seconds >= 4 * 0.15 - TIMING_TOLERANCE
 
 
-def test_two_lanes_do_not_wait_for_each_other() -> None:
+def test_lane_requests_do_not_delay_other_lane() -> None:
     with serve_responses(OK_RESPONSE, spacing={"slow": 0.2, "other": 0.2}) as (server, client):
         began = time.monotonic()
         run_concurrently(client.send, [SLOW_REQUEST, OTHER_REQUEST] * 3)
@@ -128,7 +128,7 @@ def test_two_lanes_do_not_wait_for_each_other() -> None:
         assert are_spaced(times, 0.2, began)
 
 
-def test_retries_keep_the_distance_too() -> None:
+def test_lane_retries_are_spaced() -> None:
     with serve_responses((500, {}, {}), (500, {}, {}), OK_RESPONSE, spacing={"slow": 0.15}) as (server, client):
         began = time.monotonic()
         run_concurrently(client.send, [SLOW_REQUEST] * 2)
@@ -136,7 +136,7 @@ def test_retries_keep_the_distance_too() -> None:
         assert are_spaced([request.received_at for request in server.received], 0.15, began)
 
 
-def test_throttled_lane_holds_all_requests_and_logs_once() -> None:
+def test_lane_throttled_holds_all_requests_and_logs_once() -> None:
     log = RecordingLogger()
     limit = (429, {"Retry-After": "0.4"}, {"error": "too fast"})
     together = threading.Barrier(4)
@@ -161,7 +161,7 @@ def test_throttled_lane_holds_all_requests_and_logs_once() -> None:
     assert log.lines == ["Acme reports too many requests (429: too fast); waiting 0.4 s before try 2 of 3."]
 
 
-def test_held_lane_new_requests_wait() -> None:
+def test_lane_held_new_requests_wait() -> None:
     with serve_responses((429, {"Retry-After": "0.4"}, {}), OK_RESPONSE) as (server, client):
         threads, _ = start_in_background(lambda: client.send(SLOW_REQUEST))
         wait_until(lambda: client.stats.retries == 1)
@@ -174,7 +174,7 @@ def test_held_lane_new_requests_wait() -> None:
         )
 
 
-def test_a_hold_leaves_other_lanes_alone() -> None:
+def test_lane_held_does_not_delay_other_lanes() -> None:
     with serve_responses((429, {"Retry-After": "60"}, {}), OK_RESPONSE) as (server, client):
         threads, outcomes = start_in_background(lambda: client.send(SLOW_REQUEST))
         wait_until(lambda: client.stats.retries == 1)
@@ -186,7 +186,7 @@ def test_a_hold_leaves_other_lanes_alone() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_no_more_are_in_flight_than_allowed(most: int) -> None:
+def test_client_concurrent_requests_stay_within_max_in_flight(most: int) -> None:
     lanes = [Request("GET", "/x", lane=str(number % 4)) for number in range(12)]
     with serve_slowly(0.03, max_in_flight=most) as (server, client, _):
         assert run_concurrently(client.send, lanes) == [{}] * 12
@@ -217,7 +217,7 @@ def test_client_close_wakes_callers_waiting_for_a_retry(broken: StubResponse) ->
         assert len(server.received) == 1
 
 
-def test_after_the_end_nothing_is_sent() -> None:
+def test_client_closed_sends_nothing() -> None:
     with serve_responses(OK_RESPONSE) as (server, client):
         client.close()
         with pytest.raises(SyncStopped):
@@ -249,7 +249,7 @@ def serve_tokens(token_server: TokenServer, **options: Any) -> Iterator[tuple[St
         client.close()
 
 
-def test_one_login_serves_all_and_its_token_goes_with_each_request() -> None:
+def test_login_for_concurrent_requests_is_sent_once_and_token_is_shared() -> None:
     token_server = TokenServer()
     with serve_tokens(token_server) as (server, client):
         assert run_concurrently(client.send, [SLOW_REQUEST, OTHER_REQUEST] * 10) == [{}] * 20
@@ -261,7 +261,7 @@ def test_one_login_serves_all_and_its_token_goes_with_each_request() -> None:
     assert token_server.logins == 1
 
 
-def test_an_expired_token_is_renewed_once_for_all() -> None:
+def test_token_expired_is_renewed_once_for_concurrent_requests() -> None:
     token_server = TokenServer()
     with serve_tokens(token_server) as (_, client):
         client.log_in()
@@ -274,7 +274,7 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
     ("lifetime", "seconds"),
     [(900, 900), (61, 61), (1, 60), (0, 60), (-1, 60), (float("nan"), 60), (float("inf"), 86_400), (1e300, 86_400)],
 )
-def test_tokens_current_is_renewed_when_its_time_is_over_and_not_within_a_minute(
+def test_token_any_lifetime_is_renewed_at_its_end_but_not_within_a_minute(
     lifetime: float, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
@@ -291,7 +291,7 @@ def test_tokens_current_is_renewed_when_its_time_is_over_and_not_within_a_minute
 
 
 @pytest.mark.parametrize(("size", "is_taken"), [(16_384, True), (16_385, False), (100_000, False)])
-def test_client_token_larger_than_a_header_is_refused_in_words(size: int, is_taken: bool) -> None:
+def test_token_too_long_for_header_is_refused_without_showing_it(size: int, is_taken: bool) -> None:
     login = Login(LOGIN.request, "Token", lambda _body: ("t0ken" * (size // 5) + "t0ken"[: size % 5], 60.0))
     with serve_responses(OK_RESPONSE, login=login, headers={}) as (server, client):
         [outcome] = run_concurrently(client.send, [SLOW_REQUEST])
@@ -302,7 +302,7 @@ def test_client_token_larger_than_a_header_is_refused_in_words(size: int, is_tak
     assert "t0ken" not in str(outcome)
 
 
-def test_a_fresh_token_that_is_refused_is_not_fought_over() -> None:
+def test_token_rejected_after_second_login_is_credentials_error() -> None:
     def respond(request: ReceivedRequest) -> StubResponse:
         return ok_response({"token": "t", "lives": 60}) if request.path == "/login" else (403, {}, {})
 
@@ -312,7 +312,7 @@ def test_a_fresh_token_that_is_refused_is_not_fought_over() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 422])
-def test_a_refused_login_is_refused_once_for_all(status: int) -> None:
+def test_login_rejected_is_sent_once_for_concurrent_requests(status: int) -> None:
     token_server = TokenServer(3600, (status, {}, {"error": "no such client"}))
     with serve_tokens(token_server) as (server, client):
         outcomes = run_concurrently(client.send, [SLOW_REQUEST] * 20)
@@ -326,14 +326,14 @@ def test_a_refused_login_is_refused_once_for_all(status: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(402, {"error": "Payment required"}), (404, b"<html>"), (400, b"<html>")])
-def test_a_login_that_is_refused_for_another_reason_says_nothing_of_the_credentials(status: int, body: Any) -> None:
+def test_login_rejected_for_other_reason_is_not_credentials_error(status: int, body: Any) -> None:
     with serve_tokens(TokenServer(3600, (status, {}, body))) as (server, client):
         outcomes = run_concurrently(client.send, [SLOW_REQUEST] * 5)
         assert [request.path for request in server.received] == ["/login"]
     assert {type(outcome) for outcome in outcomes} == {RequestRejected}
 
 
-def test_a_login_that_is_down_is_a_passing_trouble_for_all() -> None:
+def test_login_server_error_is_transient_error_for_all_requests() -> None:
     token_server = TokenServer(3600, (500, {}, {}))
     with serve_tokens(token_server) as (server, client):
         outcomes = run_concurrently(client.send, [SLOW_REQUEST] * 5)
@@ -342,7 +342,7 @@ def test_a_login_that_is_down_is_a_passing_trouble_for_all() -> None:
     assert {str(outcome) for outcome in outcomes} == {"Acme reports a server error (500), 3 times in a row."}
 
 
-def test_a_login_heals_like_any_request() -> None:
+def test_login_transient_error_is_retried() -> None:
     token_server = TokenServer(3600, (503, {}, {}), ok_response({"token": "token-0", "lives": 60}))
     with serve_tokens(token_server) as (_, client):
         assert client.send(SLOW_REQUEST) == {}
@@ -368,7 +368,7 @@ def test_login_unsendable_token_is_an_error_without_the_token() -> None:
     assert "t0ken" not in str(exc_info.value)
 
 
-def test_without_a_login_there_is_nothing_to_prove() -> None:
+def test_login_not_configured_sends_no_login_request() -> None:
     with serve_responses(OK_RESPONSE) as (server, client):
         client.log_in()
         assert server.received == []

@@ -60,7 +60,7 @@ def encode_names(charset: str) -> bytes:
         ("application/json; charset=shift_jis", "ascii"),
     ],
 )
-def test_judge_answer_in_a_named_charset_is_read_by_it(content_type: str, charset: str) -> None:
+def test_response_charset_declared_or_detected_is_used(content_type: str, charset: str) -> None:
     content = encode_names(charset) if charset != "ascii" else json.dumps(NAMES).encode()
     with serve_responses((200, {"Content-Type": content_type}, content)) as (_, client):
         assert client.send(GET) == EXPECTED_DATA
@@ -78,7 +78,7 @@ def test_judge_answer_in_a_named_charset_is_read_by_it(content_type: str, charse
         ("application/json", '["a'.encode("utf-16-le") + b"\x00\xd8" + '"]'.encode("utf-16-le"), "is not utf-16-le)"),
     ],
 )
-def test_judge_byte_that_is_no_letter_fails_the_answer_after_one_try(
+def test_response_byte_invalid_in_charset_is_an_error_without_retry(
     content_type: str, content: bytes, error_text: str
 ) -> None:
     with serve_responses((200, {"Content-Type": content_type}, content)) as (server, client):
@@ -90,12 +90,12 @@ def test_judge_byte_that_is_no_letter_fails_the_answer_after_one_try(
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=punycode", "application/json; charset=idna"])
-def test_judge_charset_that_is_none_for_json_is_passed_over(content_type: str) -> None:
+def test_response_charset_unsuitable_for_json_is_ignored(content_type: str) -> None:
     with serve_responses((200, {"Content-Type": content_type}, encode_names("utf-8"))) as (_, client):
         assert client.send(GET) == EXPECTED_DATA
 
 
-def test_judge_refusal_in_a_named_charset_is_told_by_it() -> None:
+def test_response_error_text_is_decoded_by_declared_charset() -> None:
     respond = (404, {"Content-Type": "text/plain; charset=iso-8859-1"}, "Köln ist unbekannt".encode("iso-8859-1"))
     with serve_responses(respond) as (_, client), pytest.raises(Exception, match=r"\(404: Köln ist unbekannt\)"):
         client.send(GET)
@@ -103,7 +103,7 @@ def test_judge_refusal_in_a_named_charset_is_told_by_it() -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/json"])
-def test_judge_page_instead_of_a_refusal_is_a_firewall_that_may_pass(status: int, content_type: str) -> None:
+def test_response_html_page_with_401_or_403_is_retried_as_firewall_block(status: int, content_type: str) -> None:
     page = (status, {"Content-Type": content_type}, PAGE)
     with serve_responses(page, page, ok_response(EXPECTED_DATA)) as (_, client):
         assert client.send(GET) == EXPECTED_DATA
@@ -118,19 +118,19 @@ def test_judge_page_instead_of_a_refusal_is_a_firewall_that_may_pass(status: int
 
 
 @pytest.mark.parametrize("body", [b"", b"Bad key", {"error": "Bad key <b>"}, b"I am <html>"])
-def test_judge_refusal_in_words_is_about_the_key(body: Any) -> None:
+def test_response_403_without_html_page_is_credentials_error(body: Any) -> None:
     with serve_responses((403, {"Content-Type": "text/html"}, body)) as (_, client), pytest.raises(CredentialsError):
         client.send(GET)
 
 
-def test_judge_page_instead_of_a_login_leaves_the_secret_alone() -> None:
+def test_login_html_page_with_403_is_not_credentials_error() -> None:
     with serve_responses((403, {}, PAGE), login=LOGIN, headers={}) as (server, client):
         outcomes = run_concurrently(client.send, [GET] * 5)
         assert [request.path for request in server.received] == ["/login"] * QUICK.max_tries
     assert {type(outcome) for outcome in outcomes} == {TransientError}
 
 
-def test_judge_407_as_an_answer_names_the_proxy_setting() -> None:
+def test_response_407_names_proxy_setting_without_retry() -> None:
     with serve_responses((407, {"Proxy-Authenticate": "Basic"}, PAGE)) as (server, client):
         with pytest.raises(ConfigError) as exc_info:
             client.send(GET)
@@ -174,7 +174,7 @@ BODIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_wire_answer_larger_than_any_fails_after_one_try_and_takes_no_memory(
+def test_transport_oversized_response_fails_without_retry_in_limited_memory(
     body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("source_docextract.http.transport.MAX_RESPONSE_BYTES", MIN_BODY_SIZE)
@@ -199,14 +199,14 @@ def test_wire_answer_larger_than_any_fails_after_one_try_and_takes_no_memory(
     assert most < 8_000_000
 
 
-def test_wire_codings_that_are_accepted_are_those_whose_size_is_watched() -> None:
+def test_transport_accept_encoding_lists_only_size_limited_encodings() -> None:
     with serve_responses(ok_response({})) as (server, client):
         client.send(GET)
         [request] = server.received
     assert {coding.strip() for coding in request.headers["Accept-Encoding"].split(",")} == {"gzip", "deflate"}
 
 
-def test_wire_error_without_end_is_judged_by_its_status() -> None:
+def test_transport_endless_error_body_is_classified_by_status() -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True
         handler.wfile.write(b"HTTP/1.1 401 No\r\n\r\nBad key ")
@@ -219,7 +219,7 @@ def test_wire_error_without_end_is_judged_by_its_status() -> None:
         assert len(server.received) == 1
 
 
-def test_wire_many_large_answers_take_no_more_memory_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transport_concurrent_large_responses_stay_in_limited_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, size in {
         "_LARGE_RESPONSE_BYTES": 10_000,
         "_READ_BUFFER_BYTES": 10_000,
@@ -235,7 +235,7 @@ def test_wire_many_large_answers_take_no_more_memory_than_one(monkeypatch: pytes
     assert most < 3 * 5_000_000
 
 
-def test_wire_large_answer_that_stalls_does_not_hold_up_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transport_stalled_large_response_does_not_delay_small_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.http.transport._LARGE_RESPONSE_BYTES", 1_000)
     begun = []
 

@@ -84,7 +84,7 @@ def test_spacing_with_any_faults_is_kept(trouble: str, monkeypatch: pytest.Monke
             )
 
 
-def test_a_spaced_request_costs_its_gap_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spacing_hundred_requests_wait_no_longer_than_required(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that is moved by waiting alone."""
 
     async def sleep(seconds: float) -> None:

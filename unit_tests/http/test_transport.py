@@ -31,7 +31,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_certificates_that_are_named_are_trusted(
+def test_transport_certificate_in_ca_bundle_is_trusted(
     kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve_tls(OK_RESPONSE_BYTES, tmp_path) as (url, _):
@@ -46,7 +46,7 @@ def test_certificates_that_are_named_are_trusted(
         client.close()
 
 
-def test_others_are_not(tmp_path: Path) -> None:
+def test_transport_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
     with serve_tls(OK_RESPONSE_BYTES, tmp_path) as (url, _):
         client = create_acme_client(url, retry_policy=SINGLE_TRY_POLICY)
 
@@ -57,7 +57,7 @@ def test_others_are_not(tmp_path: Path) -> None:
     assert str(exc_info.value) == "Acme has a certificate that cannot be trusted, 1 times in a row."
 
 
-def test_unreadable_certificates_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transport_unreadable_ca_bundle_is_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nothing.pem"))
 
     with pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE names certificates that cannot be read"):
@@ -65,7 +65,9 @@ def test_unreadable_certificates_are_an_error(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_a_proxy_carries_what_it_cannot_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_https_request_is_tunnelled_without_api_key(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     with serve_tls(OK_RESPONSE_BYTES, tmp_path) as (url, _), serve_proxy() as (address, heads):
         monkeypatch.setenv(name, address.replace("://", "://me:passw0rd-of-the-proxy@"))
@@ -80,7 +82,7 @@ def test_a_proxy_carries_what_it_cannot_read(name: str, tmp_path: Path, monkeypa
     assert KEY.encode() not in head
 
 
-def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_address_without_scheme_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     with serve_tls(OK_RESPONSE_BYTES, tmp_path) as (url, _), serve_proxy() as (address, heads):
         monkeypatch.setenv("HTTPS_PROXY", address.removeprefix("http://"))
@@ -92,7 +94,7 @@ def test_a_proxy_may_be_named_by_host_and_port(tmp_path: Path, monkeypatch: pyte
     assert len(heads) == 1
 
 
-def test_unsupported_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_with_unsupported_scheme_is_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:passw0rd-of-the-proxy@127.0.0.1:9")
 
     with pytest.raises(ConfigError, match=r"^ALL_PROXY names a proxy that is not an HTTP proxy"):
@@ -100,7 +102,7 @@ def test_unsupported_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("address", ["http://me:pa/ss:w0rd@host:80", "http://", "http://[me:passw0rd"])
-def test_wire_proxy_that_is_no_address_names_the_variable(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_invalid_address_is_config_error_naming_variable(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", address)
 
     with pytest.raises(ConfigError) as exc_info:
@@ -118,7 +120,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_wire_proxy_that_refuses_is_a_config_error_after_one_try(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_refusal_is_config_error_without_retry_or_password(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     password = "passw0rd/of+the@proxy"
     response = f"HTTP/1.1 {status} {password}\r\nX-Password: {password}\r\nContent-Length: 3\r\n\r\n<p>"
     with serve_proxy(response.encode()) as (address, heads):
@@ -138,7 +140,7 @@ def test_wire_proxy_that_refuses_is_a_config_error_after_one_try(status: int, mo
     assert log.lines == []
 
 
-def test_wire_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_unreachable_is_transient_error_naming_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://me:passw0rd-of-the-proxy@127.0.0.1:1")
     client = create_acme_client("https://localhost:9", retry_policy=SINGLE_TRY_POLICY)
 
@@ -152,7 +154,7 @@ def test_wire_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_wire_proxy_in_trouble_is_asked_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_transient_status_is_retried(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_proxy(f"HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n".encode()) as (address, heads):
         monkeypatch.setenv("HTTPS_PROXY", address)
         client = create_acme_client("https://localhost:9")
@@ -166,7 +168,7 @@ def test_wire_proxy_in_trouble_is_asked_again(status: int, monkeypatch: pytest.M
     assert len(heads) == 3
 
 
-def test_a_host_that_is_named_goes_through_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_bypassed_for_host_in_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     monkeypatch.setenv("NO_PROXY", "localhost")
     with serve_tls(OK_RESPONSE_BYTES, tmp_path) as (url, _), serve_proxy() as (address, heads):

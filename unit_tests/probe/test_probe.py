@@ -116,7 +116,7 @@ def get_switch_providers(switch: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("switch", "value"), CASES, ids=str)
-def test_probe_with_a_switch_reports_the_variant_that_reproduces_it(switch: str, value: Any, tmp_path: Path) -> None:
+def test_probe_with_any_switch_reports_variant_that_reproduces_it(switch: str, value: Any, tmp_path: Path) -> None:
     with open_account(tmp_path, **{switch: value}) as probe_account:
         code, page = probe_account.probe(*get_switch_providers(switch))
 
@@ -131,7 +131,7 @@ def test_probe_with_a_switch_reports_the_variant_that_reproduces_it(switch: str,
     assert code == (EXIT_AGREES if switch != "sensible_quota_spent" else EXIT_CANNOT_PROBE)
 
 
-def test_probe_without_switches_finds_what_is_assumed(tmp_path: Path) -> None:
+def test_probe_without_switches_confirms_assumptions(tmp_path: Path) -> None:
     with open_account(tmp_path) as probe_account:
         code, page = probe_account.probe()
 
@@ -146,7 +146,7 @@ def test_probe_without_switches_finds_what_is_assumed(tmp_path: Path) -> None:
     assert unseen - invisible <= {"sensible.page_size", "sensible.largest_limit", "sensible.value_confidence"}
 
 
-def test_probe_of_an_account_changes_nothing_and_sends_few_requests_apart(tmp_path: Path) -> None:
+def test_probe_of_account_sends_few_spaced_read_only_requests(tmp_path: Path) -> None:
     with open_account(tmp_path) as probe_account:
         entries_before = probe_account.sandbox.journal.entries
         probe_account.settings["extracta"]["seconds_between_requests"] = 2
@@ -222,7 +222,7 @@ def _is_documented(text: str) -> bool:
     return text in catalogue()
 
 
-def test_probe_with_a_wrong_key_says_so_and_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_probe_with_wrong_key_reports_status_and_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_account(tmp_path) as probe_account:
         probe_account.settings["docmap"]["api_key"] = "dm_live_of_nobody_at_all"
         code, page = probe_account.probe("docmap")
@@ -239,7 +239,7 @@ def test_probe_with_a_wrong_key_says_so_and_exits_2(tmp_path: Path, capsys: pyte
         (ResponseTooLargeError(1_000), "sent a response that is too large"),
     ],
 )
-def test_probe_transport_that_fails_for_good_ends_with_a_sentence(
+def test_probe_with_final_transport_error_reports_it_and_exits_2(
     failure: Exception,
     expected_text: str,
     tmp_path: Path,
@@ -257,7 +257,7 @@ def test_probe_transport_that_fails_for_good_ends_with_a_sentence(
     assert code == EXIT_CANNOT_PROBE
 
 
-def test_probe_that_is_contradicted_says_what_was_seen_and_exits_1(tmp_path: Path) -> None:
+def test_probe_with_contradicted_assumption_reports_it_and_exits_1(tmp_path: Path) -> None:
     with open_account(tmp_path) as probe_account:
         fault = Fault("status", "docmap.extraction", status=418)
         with probe_account.sandbox.faults.apply_only(fault):
@@ -290,7 +290,7 @@ def test_probe_with_earlier_report_shows_changes(tmp_path: Path) -> None:
         (["--config", "none.json"], "at least one"),
     ],
 )
-def test_probe_with_a_bad_file_says_which_in_one_sentence(
+def test_probe_with_invalid_file_names_it_and_exits_2(
     options: list[str],
     expected: str,
     tmp_path: Path,
@@ -308,7 +308,7 @@ def test_probe_with_a_bad_file_says_which_in_one_sentence(
     assert expected in capsys.readouterr().err
 
 
-def test_sandbox_like_a_file_that_is_no_report_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sandbox_like_file_without_report_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "notes.md"
     file.write_text("nothing of the kind")
 
@@ -317,7 +317,7 @@ def test_sandbox_like_a_file_that_is_no_report_says_so(tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize("name", ["batchId", "created_at", "status", "NEEDS_REVIEW", "hasMore", "x"])
-def test_shapes_of_a_key_made_of_words_shows_it(name: str) -> None:
+def test_shapes_key_made_of_words_is_shown(name: str) -> None:
     assert is_word(name)
 
 
@@ -328,7 +328,7 @@ def test_shapes_of_a_key_made_of_words_shows_it(name: str) -> None:
         "dm_live_0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d", "qWeRtYuIoPaS", "x" * 40, "xkcdqrtzp",
     ],
 )  # fmt: skip
-def test_shapes_of_a_key_that_may_be_a_value_hides_it(name: str) -> None:
+def test_shapes_key_that_may_be_a_value_is_hidden(name: str) -> None:
     assert not is_word(name)
 
 
@@ -349,11 +349,11 @@ def test_shapes_of_a_key_that_may_be_a_value_hides_it(name: str) -> None:
         (7, "number of another size"),
     ],
 )
-def test_shapes_of_a_time_tells_its_format(value: Any, expected: str) -> None:
+def test_shapes_time_format_is_described(value: Any, expected: str) -> None:
     assert describe_time_format(value) == expected
 
 
-def test_table_has_unique_ids_and_switches_that_exist() -> None:
+def test_assumption_table_has_unique_ids_and_existing_switches() -> None:
     switches = {field.name: field.default for field in fields(Switches)}
     named = [name for entry in ASSUMPTIONS for variant in entry.variants for name in variant.switches]
 
@@ -365,11 +365,11 @@ def test_table_has_unique_ids_and_switches_that_exist() -> None:
         assert all(not re.search(r"[\w-]{20,}", variant.sentence) for variant in assumption.variants)
 
 
-def test_assumptions_page_is_written_from_the_table() -> None:
+def test_assumptions_page_matches_assumption_table() -> None:
     assert (ROOT / "docs" / "assumptions.md").read_text(encoding="utf-8") == catalogue()
 
 
-def test_each_provider_page_points_to_its_assumptions() -> None:
+def test_provider_page_links_to_its_assumptions() -> None:
     for provider, probe in PROBES.items():
         page = (ROOT / "docs" / f"{provider}.md").read_text(encoding="utf-8")
         anchor = re.sub(r"[^a-z0-9 -]", "", probe.name.lower()).replace(" ", "-")

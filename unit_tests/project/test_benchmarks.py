@@ -22,7 +22,7 @@ def make_small_options(*tasks: Task) -> Case:
     return Case("small", "2 batches of Atlas", tasks, "atlas", {"batches": 2, "documents": 60})
 
 
-def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp_path: Path) -> None:
+def test_measure_case_resumed_task_starts_from_the_state_of_the_first(tmp_path: Path) -> None:
     documents, results = {"documents": 120}, {"atlas_results": 120}
     case = make_small_options(
         Task("loop", "loop", documents, latency=0.02),
@@ -48,7 +48,7 @@ def test_runs_are_counted_and_a_second_sync_starts_from_the_state_of_a_first(tmp
     assert not tmp_path.exists()
 
 
-def test_what_is_to_run_once_does_so_however_many_rounds_there_are(tmp_path: Path) -> None:
+def test_measure_case_first_round_only_task_runs_in_the_first_round(tmp_path: Path) -> None:
     case = Case(
         "start",
         "Start-up",
@@ -61,7 +61,7 @@ def test_what_is_to_run_once_does_so_however_many_rounds_there_are(tmp_path: Pat
     assert {name: len(row["runs"]) for name, row in rows.items()} == {"python": 6, "once": 2}
 
 
-def test_portions_add_up_and_a_report_is_made_of_what_was_kept(
+def test_main_separate_runs_are_merged_into_results_and_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = [Case(name, f"Start-up {name}", (Task("python", "python"),)) for name in ("one", "two-1", "two-2")]
@@ -84,7 +84,7 @@ def test_portions_add_up_and_a_report_is_made_of_what_was_kept(
     assert "there are: one, two-1, two-2" in capsys.readouterr().err
 
 
-def test_python_environment_variables_are_not_passed_to_measured_processes(
+def test_run_process_python_environment_variables_are_not_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
@@ -100,7 +100,7 @@ def test_python_environment_variables_are_not_passed_to_measured_processes(
     assert (tmp_path / "output").read_text() == "ASKED\n"
 
 
-def test_a_row_that_lacks_documents_is_void(tmp_path: Path) -> None:
+def test_measure_case_missing_documents_make_the_row_void(tmp_path: Path) -> None:
     rows = measure_case(make_small_options(Task("loop", "loop", {"documents": 121})), 1, tmp_path, lambda _: None)[
         "tasks"
     ]
@@ -108,7 +108,7 @@ def test_a_row_that_lacks_documents_is_void(tmp_path: Path) -> None:
     assert rows["loop"]["void"] == "120 of 121 documents were delivered"
 
 
-def test_a_row_that_fails_is_void(tmp_path: Path) -> None:
+def test_measure_case_failed_process_makes_the_row_void(tmp_path: Path) -> None:
     case = Case("start", "Start-up", (Task("printing", "printing"),))
 
     rows = measure_case(case, 1, tmp_path, lambda _: None)["tasks"]
@@ -147,7 +147,7 @@ def index_by_name(judged: list[targets.Target]) -> dict[str, targets.Target]:
     return {target.name: target for target in judged}
 
 
-def test_targets_compare_what_a_document_costs_beyond_the_start() -> None:
+def test_judge_targets_compares_cost_per_document_without_start_up() -> None:
     judged = index_by_name(targets.judge_targets(make_results()))
 
     floor, manifest = (
@@ -163,7 +163,7 @@ def test_targets_compare_what_a_document_costs_beyond_the_start() -> None:
     assert all(target.value is not None for target in judged.values())
 
 
-def test_what_took_no_longer_than_its_start_gives_no_ratio() -> None:
+def test_judge_targets_cost_below_start_up_gives_no_ratio() -> None:
     results = make_results()
     results["atlas"]["tasks"]["connector/small"]["runs"][0]["cpu"] = 1.5
 
@@ -172,7 +172,7 @@ def test_what_took_no_longer_than_its_start_gives_no_ratio() -> None:
     assert judged["CPU a document ÷ that of the loop that prints"].is_reached is None
 
 
-def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> None:
+def test_report_void_row_has_no_ratio_and_its_reason(tmp_path: Path) -> None:
     results = make_results()
     results["atlas"]["tasks"]["dlt"]["void"] = "3 of 4 documents were delivered"
 
@@ -190,7 +190,7 @@ def test_a_void_row_gives_no_ratio_and_is_told_in_the_report(tmp_path: Path) -> 
     assert "at most 0.4 ms late on average" in written
 
 
-def test_the_report_says_where_it_is_a_quick_look_and_lives_with_what_was_not_measured(tmp_path: Path) -> None:
+def test_report_reduced_scale_and_missing_cases_is_marked_as_quick_look(tmp_path: Path) -> None:
     results = {name: case for name, case in make_results().items() if name.startswith("atlas")}
     results["atlas"]["scale"] = 0.1
 

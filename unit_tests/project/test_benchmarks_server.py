@@ -116,7 +116,7 @@ def remove_signatures(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_its_server_answers_byte_for_byte_what_the_sandbox_answers(provider: str) -> None:
+def test_response_cache_equals_the_sandbox_byte_for_byte(provider: str) -> None:
     sandbox, selections = WORLDS[provider](**SIZES[provider])
     responses = ResponseCache(sandbox)
     with serve(sandbox) as url:
@@ -131,7 +131,7 @@ def test_its_server_answers_byte_for_byte_what_the_sandbox_answers(provider: str
         assert {status // 100 for status, _, _ in made} == {2, 4}
 
 
-def test_server_without_a_key_returns_no_data() -> None:
+def test_response_cache_without_valid_key_returns_401() -> None:
     sandbox, _ = WORLDS["docmap"](**SIZES["docmap"])
     responses = ResponseCache(sandbox)
     key = sandbox.credentials["docmap"]["api_key"]
@@ -145,7 +145,7 @@ def test_server_without_a_key_returns_no_data() -> None:
     assert statuses == [200, 401, 401]
 
 
-def test_a_page_of_its_documents_is_as_large_as_told() -> None:
+def test_atlas_page_has_the_documented_size_per_document() -> None:
     sandbox, selections = WORLDS["atlas"](batches=1, documents=50)
     with serve(sandbox) as url:
         page, *_ = PROVIDERS["atlas"](sandbox.get_base_urls(url)["atlas"], sandbox, selections[ALL_SELECTION]["atlas"])

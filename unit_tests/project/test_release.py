@@ -41,7 +41,7 @@ def replace_text(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_release_check_of_a_finished_checkout_finds_nothing(checkout: Path) -> None:
+def test_release_check_finished_checkout_finds_no_problem(checkout: Path) -> None:
     tag = f"v{release.read_version(checkout)}"
 
     assert list(release.find_problems(tag, checkout)) == []
@@ -58,7 +58,7 @@ def test_release_check_of_a_finished_checkout_finds_nothing(checkout: Path) -> N
         (".github/CODEOWNERS", "* somewhere", "* elsewhere", "CODEOWNERS names others"),
     ],
 )
-def test_release_check_of_an_unfinished_checkout_says_what_is_missing(
+def test_release_check_unfinished_checkout_names_the_missing_part(
     file: str, old: str, new: str, expected: str, checkout: Path
 ) -> None:
     replace_text(checkout / file, old, new)
@@ -66,16 +66,16 @@ def test_release_check_of_an_unfinished_checkout_says_what_is_missing(
     assert [sentence for sentence in release.find_problems(root=checkout) if expected in sentence]
 
 
-def test_release_check_of_another_tag_refuses_it(checkout: Path) -> None:
+def test_release_check_tag_of_another_version_is_refused(checkout: Path) -> None:
     assert any("v9.9.9 is not" in sentence for sentence in release.find_problems("v9.9.9", checkout))
 
 
-def test_release_check_of_this_checkout_refuses_its_placeholders(capsys: pytest.CaptureFixture[str]) -> None:
+def test_release_check_placeholders_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert release.main(["check"]) == 1
     assert "replace the placeholder" in capsys.readouterr().err
 
 
-def test_version_is_written_wherever_it_stands(checkout: Path) -> None:
+def test_write_version_updates_every_file_that_contains_the_version(checkout: Path) -> None:
     release.write_version("3.2.1", checkout)
 
     assert release.read_version(checkout) == "3.2.1"
@@ -84,7 +84,7 @@ def test_version_is_written_wherever_it_stands(checkout: Path) -> None:
     assert release.read_notes("3.2.1", checkout) == "- New."
 
 
-def test_version_of_the_package_is_the_one_that_is_installed() -> None:
+def test_package_version_equals_the_installed_version() -> None:
     assert source_docextract.__version__ == release.read_version()
 
 
@@ -109,14 +109,14 @@ def make_commit(repository: Path) -> None:
     subprocess.run(["git", "commit", "-qam", "Change"], cwd=repository, check=True)
 
 
-def test_changelog_of_a_change_without_an_entry_is_refused(repository: Path) -> None:
+def test_changelog_change_without_entry_is_refused(repository: Path) -> None:
     (repository / "source_docextract" / "rows.py").write_text("rows = 2\n")
     make_commit(repository)
 
     assert release.is_entry_missing("main", repository)
 
 
-def test_changelog_of_a_change_with_an_entry_is_accepted(repository: Path) -> None:
+def test_changelog_change_with_entry_is_accepted(repository: Path) -> None:
     (repository / "source_docextract" / "rows.py").write_text("rows = 2\n")
     (repository / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- One.\n- Two.\n")
     make_commit(repository)
@@ -124,7 +124,7 @@ def test_changelog_of_a_change_with_an_entry_is_accepted(repository: Path) -> No
     assert not release.is_entry_missing("main", repository)
 
 
-def test_changelog_of_a_change_elsewhere_needs_no_entry(repository: Path) -> None:
+def test_changelog_change_outside_the_package_needs_no_entry(repository: Path) -> None:
     (repository / "README.md").write_text("Read me.\n")
     subprocess.run(["git", "add", "."], cwd=repository, check=True)
     make_commit(repository)
@@ -132,6 +132,6 @@ def test_changelog_of_a_change_elsewhere_needs_no_entry(repository: Path) -> Non
     assert not release.is_entry_missing("main", repository)
 
 
-def test_changelog_without_its_base_says_so(repository: Path) -> None:
+def test_changelog_missing_base_commit_is_an_error(repository: Path) -> None:
     with pytest.raises(release.ReleaseError, match="is the base commit there"):
         release.is_entry_missing("nothing-of-the-kind", repository)

@@ -11,7 +11,7 @@ from report.terminal import strip_control_characters
 CONTROL_TEXT = "a\x1b[31mb\x07c\x9b2Jd\u202ee\rf\x08g\x1b]0;title\x07h"
 
 
-def test_printable_removes_what_a_terminal_takes_for_a_command_and_keeps_lines() -> None:
+def test_strip_control_characters_removes_escapes_and_keeps_lines() -> None:
     assert strip_control_characters(CONTROL_TEXT) == "a[31mbc2Jdefg]0;titleh"
     assert (
         strip_control_characters("Große Überschrift ─ 文書 ✓\n  7,000  rows")
@@ -20,7 +20,7 @@ def test_printable_removes_what_a_terminal_takes_for_a_command_and_keeps_lines()
 
 
 @pytest.mark.parametrize("folder", ["demo", "report"])
-def test_all_that_is_printed_as_text_goes_through_it(folder: str) -> None:
+def test_printed_text_passes_through_strip_control_characters(folder: str) -> None:
     """Whatever prints names something that is printable, or nothing that comes from outside."""
     root = Path(__file__).parents[2]
     safe = (

@@ -41,7 +41,7 @@ def build_sheets(data: dict[str, Any], provider: str = "extracta") -> dict[str, 
     }
 
 
-def test_there_is_a_sheet_for_each_type_and_a_row_for_each_document() -> None:
+def test_sheets_have_a_sheet_per_type_and_a_row_per_document() -> None:
     results = [
         make_result({"total": 12.5}, document_type="Invoice", confidence=0.9),
         make_result({"name": "ASHA"}, document_type="PAN", document_index=1, review_status="APPROVED"),
@@ -68,7 +68,7 @@ def test_there_is_a_sheet_for_each_type_and_a_row_for_each_document() -> None:
     ]
 
 
-def test_each_row_of_documents_and_lists_has_the_id_of_its_document() -> None:
+def test_rows_of_documents_and_lists_have_the_document_id() -> None:
     items = {"items": [{"n": 1}]}
     files = [{**FILE, "file_name": "same.pdf", "id": id_, "file_id": None} for id_ in ("b/1", "b/2")]
     results = [make_result(items, document_type="A", file_name="same.pdf", id=id_) for id_ in ("b/1", "b/2")]
@@ -82,7 +82,7 @@ def test_each_row_of_documents_and_lists_has_the_id_of_its_document() -> None:
     }
 
 
-def test_short_lists_stay_in_their_cell_and_long_ones_have_a_sheet() -> None:
+def test_lists_short_share_a_cell_and_long_have_a_sheet() -> None:
     data = {
         "tags": ["a", None, True, 4],
         "none": [],
@@ -98,7 +98,7 @@ def test_short_lists_stay_in_their_cell_and_long_ones_have_a_sheet() -> None:
     }
 
 
-def test_fields_in_fields_have_the_names_of_both() -> None:
+def test_nested_field_column_name_joins_the_field_names() -> None:
     data = {"seller": {"address": {"city": "Köln"}}, "seller / address / city": "B", "File": "mine"}
 
     assert build_sheets(data) == {
@@ -106,7 +106,7 @@ def test_fields_in_fields_have_the_names_of_both() -> None:
     }
 
 
-def test_wrappers_are_their_values() -> None:
+def test_wrapped_values_are_unwrapped() -> None:
     sensible = {
         "weight": {"type": "weight", "value": 2.5, "unit": "kg", "source": "2.5 kg"},
         "claims": {
@@ -129,7 +129,7 @@ def test_wrappers_are_their_values() -> None:
     assert build_sheets(atlas, "atlas") == {"Invoice": [{"name": "ASHA"}]}
 
 
-def test_units_and_signals_of_a_short_list_are_kept_beside_it() -> None:
+def test_short_list_units_and_signals_have_columns_beside_the_values() -> None:
     money = [
         {"type": "currency", "value": 10, "unit": "$", "confidenceSignal": "confident_value"},
         {"type": "string", "value": "none"},
@@ -153,7 +153,7 @@ def test_units_and_signals_of_a_short_list_are_kept_beside_it() -> None:
     }
 
 
-def test_two_columns_of_a_table_with_one_id_keep_the_values_of_both() -> None:
+def test_table_columns_with_equal_ids_keep_all_values() -> None:
     def column(*values: str) -> dict[str, Any]:
         return {"id": "amount", "values": [{"type": "string", "value": value} for value in values]}
 
@@ -165,13 +165,13 @@ def test_two_columns_of_a_table_with_one_id_keep_the_values_of_both() -> None:
     ]
 
 
-def test_a_units_column_does_not_replace_a_field_of_that_name() -> None:
+def test_unit_column_does_not_replace_a_field_of_equal_name() -> None:
     sensible = {"sum": {"type": "object", "value": {"unit": "a field"}, "unit": "$"}}
 
     assert build_sheets(sensible, "sensible") == {"Invoice": [{"sum / unit": "a field", "sum / unit.": "$"}]}
 
 
-def test_a_field_has_the_same_column_in_each_document() -> None:
+def test_field_has_the_same_column_in_every_document() -> None:
     built_sheets = make_sheets(
         [FILE], [make_result({"a": {"b": 1}, "a / b": 2}), make_result({"a / b": 3})], NO_WRAPPERS
     )[1]
@@ -179,7 +179,7 @@ def test_a_field_has_the_same_column_in_each_document() -> None:
     assert [(row.get("a / b"), row.get("a / b.")) for row in built_sheets.rows] == [(1, 2), (None, 3)]
 
 
-def test_a_list_item_keeps_a_key_that_is_left_out_of_the_document_itself() -> None:
+def test_list_item_keeps_a_key_ignored_at_document_level() -> None:
     atlas = {"document_type": "PAN", "pages": [{"document_type": "back"}]}
 
     assert build_sheets(atlas, "atlas") == {"Invoice": [{}], "Invoice pages": [{"Row": "1", "document_type": "back"}]}
@@ -204,7 +204,7 @@ def list_scalars(value: Any) -> list[Any]:
 
 
 @given(DATA)
-def test_no_value_is_lost(data: dict[str, Any]) -> None:
+def test_sheets_arbitrary_data_keep_every_value(data: dict[str, Any]) -> None:
     cells = [
         cell for rows in build_sheets(data).values() for row in rows for name, cell in row.items() if name != "Row"
     ]
@@ -223,7 +223,7 @@ SHEET_STRATEGY = st.builds(
 
 
 @given(st.lists(SHEET_STRATEGY))
-def test_sheets_have_names_that_excel_takes(built_sheets: list[Sheet]) -> None:
+def test_sheet_names_are_valid_in_excel(built_sheets: list[Sheet]) -> None:
     names = list(build_sheet_names(built_sheets))
 
     assert len(names) == len(built_sheets) == len({name.lower() for name in names})
@@ -236,7 +236,7 @@ def test_sheets_have_names_that_excel_takes(built_sheets: list[Sheet]) -> None:
         assert name.lower() != "history"
 
 
-def test_the_sheet_of_a_list_keeps_the_name_of_its_field_and_shortens_the_type() -> None:
+def test_sheet_names_long_type_is_shortened_before_the_list_field() -> None:
     kind = "Supplier invoices of the northern region"
     paths = [(), ("line_items",), ("tax_lines",), ("shipments", "parcels", "contents"), ("a_field_" * 5,)]
 
@@ -252,7 +252,7 @@ def test_the_sheet_of_a_list_keeps_the_name_of_its_field_and_shortens_the_type()
     ]
 
 
-def test_lists_of_a_large_batch_can_be_told_apart_by_the_names_of_their_sheets() -> None:
+def test_sheet_names_400_lists_of_a_type_keep_their_field_names() -> None:
     kind = "Annual statements of accounts and holdings"
     fields = [f"schedule_{number}_entries" for number in range(400)]
 
@@ -261,7 +261,7 @@ def test_lists_of_a_large_batch_can_be_told_apart_by_the_names_of_their_sheets()
     assert [name.split()[-1] for name in names] == fields
 
 
-def test_two_long_names_that_begin_alike_get_numbers_behind_them() -> None:
+def test_sheet_names_equal_after_shortening_are_numbered() -> None:
     names = list(
         build_sheet_names([Sheet("x" * 40), Sheet("x" * 41), Sheet("x" * 41, ("items",)), Sheet("x" * 42, ("items",))])
     )
@@ -269,7 +269,7 @@ def test_two_long_names_that_begin_alike_get_numbers_behind_them() -> None:
     assert names == ["x" * 30 + "…", "x" * 28 + "… 2", "x" * 24 + "… items", "x" * 22 + "… items 2"]
 
 
-def test_a_name_with_emoji_is_cut_between_characters(tmp_path: Path) -> None:
+def test_sheet_names_emoji_are_cut_between_characters(tmp_path: Path) -> None:
     kind = "😀" * 20
     sheet = Sheet(kind)
     sheet.add_row({"a": 1})
@@ -279,7 +279,7 @@ def test_a_name_with_emoji_is_cut_between_characters(tmp_path: Path) -> None:
     assert load_workbook(tmp_path / "b.xlsx").sheetnames == ["Sheets", "😀" * 15 + "…"]
 
 
-def test_the_first_sheet_has_a_link_to_each_of_the_others(tmp_path: Path) -> None:
+def test_write_workbook_first_sheet_links_to_every_sheet(tmp_path: Path) -> None:
     built_sheets = [Sheet("Files"), Sheet("Owner's <form>"), Sheet("x" * 60, ("items", "parts"))]
     built_sheets[2].add_row({"a": 1})
 
@@ -298,7 +298,7 @@ def test_the_first_sheet_has_a_link_to_each_of_the_others(tmp_path: Path) -> Non
     assert targets == ["'Files'!A1", "'Owner''s <form>'!A1", f"'{book.sheetnames[3]}'!A1"]
 
 
-def test_each_value_is_in_its_cell_as_what_it_was(tmp_path: Path) -> None:
+def test_write_workbook_cells_keep_value_and_type(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "whole": 12,
         "part": 0.1,
@@ -338,7 +338,7 @@ FORBIDDEN_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uf
 @given(
     st.text(max_size=20) | st.sampled_from(["\0\x1b[2J\ufffe\uffff", "_x0041_", "<r><bad</r>", "\ud83d", ']]>&"\r\n'])
 )
-def test_no_text_breaks_the_xml(text: str) -> None:
+def test_write_workbook_arbitrary_text_gives_valid_xml(text: str) -> None:
     sheet = Sheet(text, (text,))
     sheet.add_row({"a": text}, [((text,), text)])
 
@@ -358,7 +358,7 @@ def test_no_text_breaks_the_xml(text: str) -> None:
         assert [row[0].value for row in rows] == ["a", cleaned]
 
 
-def test_text_is_cut_where_excel_counts_utf16_units(tmp_path: Path) -> None:
+def test_write_workbook_long_text_is_cut_at_the_utf16_limit(tmp_path: Path) -> None:
     sheet = Sheet("a")
     sheet.add_row({"long": "😀" * 20_000})
 
@@ -367,7 +367,7 @@ def test_text_is_cut_where_excel_counts_utf16_units(tmp_path: Path) -> None:
     assert load_workbook(tmp_path / "b.xlsx")["a"]["A2"].value == "😀" * 16_383 + "…"
 
 
-def test_what_excel_cannot_hold_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_write_workbook_too_many_columns_is_an_error(tmp_path: Path) -> None:
     sheet = Sheet("wide")
     sheet.add_row(dict.fromkeys(map(str, range(16_385))))
 
@@ -376,7 +376,7 @@ def test_what_excel_cannot_hold_is_refused_in_a_sentence(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_on_the_way_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_workbook_failure_keeps_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "b.xlsx"
     output.write_text("the old one")
     sheet = Sheet("a")
@@ -393,18 +393,18 @@ def test_an_error_on_the_way_leaves_the_old_file_and_no_other(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_a_folder_that_is_not_there_is_named_in_a_sentence(tmp_path: Path) -> None:
+def test_write_workbook_missing_folder_error_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"none/b\.xlsx cannot be written \(No such file or directory\)\.$"):
         write_workbook(tmp_path / "none" / "b.xlsx", [Sheet("a")])
 
 
-def test_what_is_not_a_file_is_not_replaced(tmp_path: Path) -> None:
+def test_write_workbook_path_of_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r" is not a file\. Name another one to be written\.$"):
         write_workbook(tmp_path, [Sheet("a")])
     assert tmp_path.is_dir()
 
 
-def test_a_terminal_gets_one_line_without_control_characters() -> None:
+def test_print_safely_hostile_text_is_a_line_without_control_characters() -> None:
     ascii_terminal = TextIOWrapper(BytesIO(), encoding="ascii", newline="")
 
     print_safely("a\x1b]0;title\x07 \x9b31mb\u202e\u2028c é", ascii_terminal)

@@ -72,7 +72,7 @@ def get_keys(snapshot: Snapshot) -> list[str]:
     return [document.key for document in get_documents(snapshot)]
 
 
-def test_an_answer_as_documented() -> None:
+def test_batch_documented_response_is_read() -> None:
     body = make_page(1, [{"document_id": "1", "file_data": AADHAAR}], total=1)
     snapshot, sent_requests = read_batch([body])
     assert sent_requests == [[1]]
@@ -108,14 +108,14 @@ def test_pages_with_doubtful_count_are_requested_in_sequence(total_pages: Any) -
 
 
 @pytest.mark.parametrize("has_next", [False, None, ...])
-def test_without_a_next_page_none_is_asked_for_and_what_is_missing_keeps_it_open(has_next: Any) -> None:
+def test_batch_without_next_page_stays_open_when_documents_are_missing(has_next: Any) -> None:
     snapshot, sent_requests = read_batch([make_page(1, make_rows(1, 50), total=60, has_next=has_next, total_pages=1)])
     assert sent_requests == [[1]]
     assert (snapshot.status, len(get_documents(snapshot))) == (OPEN, 50)
 
 
 @pytest.mark.parametrize("missing", ["page", "per_page", "has_prev"])
-def test_what_is_not_needed_may_be_absent(missing: str) -> None:
+def test_pages_without_optional_keys_are_read(missing: str) -> None:
     absent: dict[str, Any] = {missing: ...}
     snapshot, _ = read_batch(
         [make_page(1, make_rows(1, 50), total=51, more=True, **absent)],
@@ -133,13 +133,13 @@ STUCK_DOCUMENT = {
 
 
 @pytest.mark.parametrize("second", STUCK_DOCUMENT)
-def test_a_stuck_page_fails_instead_of_going_on_for_ever(second: str) -> None:
+def test_pages_that_repeat_fail_instead_of_looping(second: str) -> None:
     first = make_page(1, make_rows(1, 50), total=120, more=True, total_pages=...)
     with pytest.raises(UnreadableResponse, match=r"^Atlas"):
         read_batch([first], [STUCK_DOCUMENT[second]])
 
 
-def test_a_batch_that_grows_while_it_is_read_stays_open_and_has_each_document_once() -> None:
+def test_batch_growing_while_read_stays_open_without_duplicates() -> None:
     first = make_page(1, make_rows(1, 50), total=99, more=True)
     moved = make_page(2, [make_row(50), *make_rows(51, 99)], total=100)
     snapshot, _ = read_batch([first], [moved])
@@ -147,7 +147,7 @@ def test_a_batch_that_grows_while_it_is_read_stays_open_and_has_each_document_on
     assert get_keys(snapshot) == [str(number) for number in range(1, 100)]
 
 
-def test_of_a_document_that_came_twice_the_later_is_believed() -> None:
+def test_document_received_twice_has_later_version() -> None:
     pending = {"document_id": "50", "file_data": {}}
     snapshot, _ = read_batch(
         [make_page(1, [*make_rows(1, 49), pending], total=50, more=True)], [make_page(2, [make_row(50)], total=51)]
@@ -156,7 +156,7 @@ def test_of_a_document_that_came_twice_the_later_is_believed() -> None:
     assert get_documents(snapshot)[-1].status is PROCESSED
 
 
-def test_it_goes_on_as_long_as_new_pages_appear() -> None:
+def test_pages_that_appear_while_reading_are_requested() -> None:
     snapshot, sent_requests = read_batch(
         [make_page(1, make_rows(1, 50), total=60, more=True)],
         [make_page(2, make_rows(51, 100), total=101, more=True)],
@@ -167,32 +167,32 @@ def test_it_goes_on_as_long_as_new_pages_appear() -> None:
     assert len(get_documents(snapshot)) == 101
 
 
-def test_two_documents_with_one_id_are_both_kept() -> None:
+def test_documents_with_equal_ids_are_both_kept() -> None:
     snapshot, _ = read_batch([make_page(1, [make_row(1), make_row(2), make_row(1)], total=3)])
     assert get_keys(snapshot) == ["1", "2", "1~2"]
     assert snapshot.status is COMPLETE
 
 
-def test_a_batch_without_documents_is_open() -> None:
+def test_batch_without_documents_is_open() -> None:
     snapshot, sent_requests = read_batch([make_page(1, [], total=0)])
     assert snapshot == Snapshot(REF, OPEN, documents=())
     assert sent_requests == [[1]]
 
 
 @pytest.mark.parametrize("total", [..., None, "?", 3, 1])
-def test_a_batch_that_does_not_tell_as_many_as_it_has_is_open(total: Any) -> None:
+def test_batch_with_absent_or_wrong_total_is_open(total: Any) -> None:
     snapshot, _ = read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])
     assert snapshot.status is OPEN
     assert get_keys(snapshot) == ["1", "2"]
 
 
 @pytest.mark.parametrize("total", [2, "2", 2.0])
-def test_a_total_is_read_also_as_text(total: Any) -> None:
+def test_batch_total_as_text_is_read(total: Any) -> None:
     assert read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])[0].status is COMPLETE
 
 
 @pytest.mark.parametrize("data", [{}, None, ..., [], ""])
-def test_a_document_without_data_or_error_is_in_work(data: Any) -> None:
+def test_document_without_data_or_error_is_pending(data: Any) -> None:
     waiting = {name: value for name, value in {"document_id": "2", "file_data": data}.items() if value is not ...}
     snapshot, _ = read_batch([make_page(1, [make_row(1), waiting], total=2)])
     assert [document.status for document in get_documents(snapshot)] == [PROCESSED, PENDING]
@@ -210,28 +210,26 @@ def test_a_document_without_data_or_error_is_in_work(data: Any) -> None:
         ({"error": {"why": "x"}}, '{"why":"x"}'),
     ],
 )
-def test_a_document_with_an_error_has_failed_with_its_reason(
-    row_fields: Mapping[str, Any], expected_reason: str
-) -> None:
+def test_document_with_error_is_failed_with_its_reason(row_fields: Mapping[str, Any], expected_reason: str) -> None:
     snapshot, _ = read_batch([make_page(1, [{"document_id": "1", **row_fields}], total=1)])
     [document] = get_documents(snapshot)
     assert (document.status, document.error, document.extractions) == (FAILED, expected_reason, ())
     assert snapshot.status is COMPLETE
 
 
-def test_no_error_is_no_error() -> None:
+def test_document_with_empty_error_is_processed() -> None:
     snapshot, _ = read_batch([make_page(1, [make_row(1, error_code=None, error_message="")], total=1)])
     assert [(document.status, document.error) for document in get_documents(snapshot)] == [(PROCESSED, None)]
 
 
 @pytest.mark.parametrize("data", [[1, 2], "text", 7])
-def test_data_that_is_no_object_is_wrapped(data: Any) -> None:
+def test_document_data_other_than_object_is_wrapped(data: Any) -> None:
     [document] = get_documents(read_batch([make_page(1, [make_row(1, file_data=data)], total=1)])[0])
     assert document.extractions[0].data == {"value": data}
     assert document.document_type is None
 
 
-def test_unknown_keys_are_kept() -> None:
+def test_batch_unknown_keys_are_kept() -> None:
     snapshot, _ = read_batch([make_page(1, [make_row(1, file_uuid="u")], total=1, request_id="r")])
     assert snapshot.provider_data == {"request_id": "r"}
     assert get_documents(snapshot)[0].provider_data == {"file_uuid": "u"}
@@ -244,7 +242,7 @@ def make_snapshot_with_url(url: str | None, number: str = "9012") -> Snapshot:
 
 
 @pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
-def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(table: Any) -> None:
+def test_row_hash_with_new_url_signature_is_unchanged(table: Any) -> None:
     view = RenderOptions("atlas")
     marks = {
         row.row_hash
@@ -255,13 +253,13 @@ def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(table: Any) 
 
 
 @pytest.mark.parametrize("url", [None, "https://x/1?sig=1"])
-def test_the_digest_that_is_known_beforehand_is_the_one_of_what_is_stable(url: str | None) -> None:
+def test_digest_precomputed_equals_computed_digest(url: str | None) -> None:
     [[extraction]] = [document.extractions for document in get_documents(make_snapshot_with_url(url))]
 
     assert extraction.precomputed_digest == extraction._replace(precomputed_digest="").digest
 
 
-def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_change() -> None:
+def test_result_row_with_signed_url_follows_keep_urls_and_detects_edits() -> None:
     [result_row] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas"))
     [bare] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1"), RenderOptions("atlas", keep_urls=False))
     [edited] = RESULTS.build_rows(make_snapshot_with_url("https://x/1?sig=1", number="9013"), RenderOptions("atlas"))
@@ -285,18 +283,18 @@ def test_a_signed_link_is_kept_or_left_out_as_asked_and_an_edit_beside_it_is_a_c
         ),
     ],
 )
-def test_a_page_that_cannot_be_read_fails_in_words(body: Any, expected_text: str) -> None:
+def test_pages_that_are_unreadable_are_an_error_with_reason(body: Any, expected_text: str) -> None:
     with pytest.raises(UnreadableResponse) as exc_info:
         read_batch([body])
     assert str(exc_info.value) == expected_text
 
 
-def test_a_batch_that_atlas_does_not_know_is_missing() -> None:
+def test_batch_unknown_to_atlas_is_missing() -> None:
     refusal = ResourceUnavailable("It said no.", 400, {"error_code": "400", "error_message": "batch_id is invalid"})
     assert read_batch(refusal) == (Snapshot(REF, PartitionStatus.MISSING, error="It said no."), [[1]])
 
 
-def test_a_batch_that_is_refused_for_another_reason_fails() -> None:
+def test_batch_rejected_for_other_reason_fails() -> None:
     with pytest.raises(RequestRejected):
         read_batch(RequestRejected("It said no.", 402, None))
 
@@ -317,12 +315,12 @@ def test_unknown_batch_response_is_recognized(status: int, body: Any, is_about_i
     assert make_spec("b").error_format.is_unavailable(status, body) is is_about_id
 
 
-def test_a_later_page_that_is_refused_fails_the_batch() -> None:
+def test_batch_with_later_page_rejected_fails() -> None:
     with pytest.raises(RequestRejected):
         read_batch([make_page(1, make_rows(1, 50), total=60, more=True)], ResourceUnavailable("It said no.", 400, None))
 
 
-def test_a_provider_that_is_down_is_no_missing_batch() -> None:
+def test_batch_during_outage_is_not_missing() -> None:
     with pytest.raises(TransientError):
         read_batch(TransientError("down", 503))
 
@@ -343,14 +341,14 @@ def test_a_provider_that_is_down_is_no_missing_batch() -> None:
         ("BATCH-1-120260309081408", None),
     ],
 )
-def test_the_clock_is_read_out_of_an_id_with_a_days_margin(batch_id: str, clock: datetime | None) -> None:
+def test_batch_id_with_timestamp_gives_creation_time_plus_a_day(batch_id: str, clock: datetime | None) -> None:
     [ref] = make_spec(batch_id).stream_groups[0].explicit_partitions
     margin = clock and clock + timedelta(days=1)
     assert ref == PartitionRef(None, batch_id, approx_created_at=margin, is_explicit=True)
     assert ref.created_at is None
 
 
-def test_credentials_go_to_the_login_alone() -> None:
+def test_credentials_are_sent_only_to_login() -> None:
     assert PLAN.headers == {}
     assert PLAN.login is not None
     headers = {"Client-Id": "client-id-01", "Client-Secret": "client-secret-01"}
@@ -362,14 +360,14 @@ def test_credentials_go_to_the_login_alone() -> None:
 @pytest.mark.parametrize(
     ("expires_in", "seconds"), [(900, 900), ("900", 900), (None, 3600), (..., 3600), ("soon", 3600), ({}, 3600)]
 )
-def test_token_lifetime_is_as_sent_or_one_hour(expires_in: Any, seconds: float) -> None:
+def test_token_lifetime_is_as_sent_or_an_hour(expires_in: Any, seconds: float) -> None:
     assert PLAN.login is not None
     response = {"access_token": "t", **({} if expires_in is ... else {"expires_in": expires_in})}
     assert PLAN.login.parse_token(response) == ("t", seconds)
 
 
 @pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": None}, [], None, "t"])
-def test_a_login_without_a_token_fails_in_words(body: Any) -> None:
+def test_login_response_without_token_is_an_error_with_reason(body: Any) -> None:
     assert PLAN.login is not None
     with pytest.raises(
         UnreadableResponse, match=r"^Atlas's login response (contains no access_token|is not a JSON object)\.$"
@@ -387,11 +385,11 @@ def test_a_login_without_a_token_fails_in_words(body: Any) -> None:
         (None, None),
     ],
 )
-def test_its_errors_are_understood(body: Any, reason: str | None) -> None:
+def test_error_format_reason_is_extracted(body: Any, reason: str | None) -> None:
     assert PLAN.error_format.extract_reason(body) == reason
     assert not PLAN.error_format.is_retryable(400, body)
     assert "atlas.base_url" in PLAN.error_format.final_messages[410]
 
 
-def test_the_check_needs_no_request_besides_the_login() -> None:
+def test_check_sends_no_request_besides_login() -> None:
     assert play_flow(PLAN.check(), []) == (None, [[]])

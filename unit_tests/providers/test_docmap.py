@@ -123,12 +123,12 @@ def read_extraction(row_json: Mapping[str, Any]) -> tuple[Snapshot, Document]:
 
 
 class TestPlan:
-    def test_the_key_goes_into_a_header_and_the_check_asks_for_the_usage(self) -> None:
+    def test_api_key_is_in_header_and_check_requests_usage(self) -> None:
         assert PLAN.headers == {"Authorization": "Bearer dm_live_0123456789"}
         assert "dm_live_0123456789" not in repr(PLAN)
         assert play_flow(PLAN.check(), [{"data": {"plan": "core"}}]) == (None, [[Request("GET", "/usage")]])
 
-    def test_extractions_are_watched_by_their_list_and_runs_by_their_extractions(self) -> None:
+    def test_extractions_are_detected_by_listing_and_runs_by_reference(self) -> None:
         extractions, runs = get_products(make_spec(Registry({"docmap": (RUN_REF,)}), template_ids=["t1", "t2"]))
 
         assert (extractions.stream_prefix, extractions.stream_kinds) == ("docmap", ("files", "results", "fields"))
@@ -149,7 +149,7 @@ class TestPlan:
             (None, None),
         ],
     )
-    def test_its_errors_are_understood(self, body: Any, reason: str | None) -> None:
+    def test_error_reason_is_extracted(self, body: Any, reason: str | None) -> None:
         assert PLAN.error_format.extract_reason(body) == reason
         assert not PLAN.error_format.is_retryable(400, body)
 
@@ -163,7 +163,7 @@ class TestPlan:
             (501, "NOT_CONFIGURED", UnreadableResponse, "DocMap does not support this request"),
         ],
     )
-    def test_what_will_not_pass_is_told_at_once(
+    def test_final_error_is_raised_without_retry(
         self, status: int, code: str, kind: type[ConnectorError], message_text: str
     ) -> None:
         with serve_stub(respond_in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}))) as server:
@@ -176,7 +176,7 @@ class TestPlan:
             client.close()
 
     @pytest.mark.parametrize(("status", "code"), [(429, "SLOW_DOWN"), (500, "INTERNAL_ERROR"), (502, "PARSE_ERROR")])
-    def test_what_may_pass_is_tried_again(self, status: int, code: str) -> None:
+    def test_transient_error_is_retried(self, status: int, code: str) -> None:
         with serve_stub(
             respond_in_turn((status, {}, {"error": {"code": code, "message": "Sorry"}}), ok_response({}))
         ) as server:
@@ -189,7 +189,7 @@ class TestPlan:
 
 class TestList:
     @pytest.mark.parametrize(("scope", "chosen"), [("", {}), ("48291", {"templateId": "48291"})])
-    def test_a_row_as_documented(self, scope: str, chosen: dict[str, str]) -> None:
+    def test_documented_row_is_read(self, scope: str, chosen: dict[str, str]) -> None:
         [ref], [params] = read_window(make_page(make_row()), window=replace(DAY, scope=scope))
 
         assert params == {**chosen, **LIST}
@@ -201,7 +201,7 @@ class TestList:
         )
         assert ref.created_at == ref.approx_created_at == CREATED
 
-    def test_whatever_a_row_tells_is_news_if_it_changes_and_order_is_not(self) -> None:
+    def test_fingerprint_changes_with_any_value_and_not_with_key_order(self) -> None:
         row_variants = [
             make_row(),
             make_row(status="processing"),
@@ -224,10 +224,10 @@ class TestList:
             ({"data": []}, []),
         ],
     )
-    def test_a_page_is_read_in_each_shape(self, body: Any, ids: list[str]) -> None:
+    def test_page_in_any_documented_or_similar_format_is_read(self, body: Any, ids: list[str]) -> None:
         assert [ref.batch_id for ref in read_window(body)[0]] == ids
 
-    def test_more_of_it_is_told_one_level_down_as_well(self) -> None:
+    def test_nested_has_more_requests_next_page(self) -> None:
         first = {"data": {"extractions": [make_row_at(9, "b"), make_row_at(8, "a")], "hasMore": True}}
 
         refs, sent_requests = read_window(first, make_page(make_row_at(8, "a")))
@@ -235,7 +235,7 @@ class TestList:
         assert [ref.batch_id for ref in refs] == ["b", "a"]
         assert sent_requests == [LIST, {**LIST, "cursor": "2026-03-01T00:00:09.000Z"}]
 
-    def test_the_next_page_goes_on_from_a_row_that_was_seen_and_what_comes_again_is_known_by_its_id(self) -> None:
+    def test_next_page_continues_from_seen_row_without_duplicates(self) -> None:
         pages = [
             make_page(make_row_at(9, "d"), make_row_at(8, "c"), more=True),
             make_page(make_row_at(8, "c"), make_row_at(8, "b"), more=True),
@@ -248,7 +248,7 @@ class TestList:
         assert [ref.batch_id for ref in refs] == ["d", "c", "b", "a"]
         assert [params.get("cursor") for params in sent_requests] == [None, *["2026-03-01T00:00:09.000Z"] * 2]
 
-    def test_where_many_rows_have_one_time_the_next_page_goes_on_a_tick_after_it(self) -> None:
+    def test_rows_with_equal_times_move_cursor_by_a_millisecond(self) -> None:
         tied = make_page(make_row_at(9, "d"), make_row_at(8, "c"), make_row_at(8, "b"), more=True)
 
         refs, sent_requests = read_window(
@@ -260,13 +260,13 @@ class TestList:
             f"2026-03-01T00:00:0{s}Z" for s in ("9.000", "8.001")
         ]
 
-    def test_a_page_that_does_not_show_again_what_it_goes_on_from_is_not_taken_for_the_end(self) -> None:
+    def test_next_page_without_cursor_row_fails_instead_of_ending_list(self) -> None:
         first = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
 
         with pytest.raises(UnreadableResponse, match=r"does not continue after 2026-03-01T00:00:08\.000Z"):
             read_window(first, make_page(), make_page(), make_page(make_row_at(7, "lost")))
 
-    def test_more_of_one_time_than_a_page_holds_fails_in_words(self) -> None:
+    def test_more_rows_of_equal_time_than_page_holds_are_an_error(self) -> None:
         full = make_page(make_row_at(8, "b"), make_row_at(8, "a"), more=True)
 
         with pytest.raises(
@@ -274,7 +274,7 @@ class TestList:
         ):
             read_window(full, full, make_page(more=True))
 
-    def test_a_cursor_that_does_not_move_fails_in_words(self) -> None:
+    def test_repeated_page_is_an_error_naming_cursor(self) -> None:
         same = make_page(make_row_at(9, "b"), make_row_at(8, "a"), more=True)
 
         with pytest.raises(
@@ -282,11 +282,11 @@ class TestList:
         ):
             read_window(same, same, same, same)
 
-    def test_a_page_of_nothing_that_promises_more_fails_instead_of_going_on_for_ever(self) -> None:
+    def test_empty_page_with_has_more_fails_instead_of_looping(self) -> None:
         with pytest.raises(UnreadableResponse, match=r"^DocMap's list of extractions does not continue after"):
             read_window(make_page(make_row_at(8, "a"), more=True), make_page(more=True), make_page(more=True))
 
-    def test_a_template_whose_first_page_is_empty_and_no_end_is_read_out_of_the_list_of_all(self) -> None:
+    def test_template_with_empty_first_page_is_read_from_full_list(self) -> None:
         other = {**make_row_at(9, "b"), "templateId": "7"}
 
         refs, sent_requests = read_window(
@@ -299,7 +299,7 @@ class TestList:
         assert [ref.batch_id for ref in refs] == ["a"]
         assert sent_requests == [{"templateId": "48291", **LIST}, LIST]
 
-    def test_a_window_is_read_down_to_what_the_one_before_has_shown_of_it(self) -> None:
+    def test_window_ends_at_rows_seen_in_previous_window(self) -> None:
         script = get_products()[0].read_window
         assert script is not None
         second = Window("", DAY.end, DAY.end + timedelta(days=1))
@@ -317,7 +317,7 @@ class TestList:
         assert sorted(ref.batch_id for ref in then.refs) == ["b", "c", "d"]
         assert len(sent_requests) == 1
 
-    def test_a_list_without_an_end_is_left_after_so_many_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_endless_list_is_an_error_at_page_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listing, "MAX_PAGES", 3)
         pages = [
             make_page(make_row_at(91 - number, f"{number}"), make_row_at(90 - number, f"{number + 1}"), more=True)
@@ -327,13 +327,13 @@ class TestList:
         with pytest.raises(TooManyPages, match=r"^DocMap's list of extractions does not end after 3 pages\."):
             read_window(*pages)
 
-    def test_rows_older_than_the_window_end_its_list(self) -> None:
+    def test_rows_older_than_window_end_its_list(self) -> None:
         refs, sent_requests = read_window(make_page(make_row_at(9, "a"), make_row_at(-1, "older"), more=True))
 
         assert [ref.batch_id for ref in refs] == ["a"]
         assert len(sent_requests) == 1
 
-    def test_a_window_holds_its_start_and_not_its_end(self) -> None:
+    def test_window_includes_start_and_excludes_end(self) -> None:
         times = {"after": 86_400, "last": 86_399.999, "first": 0, "before": -0.001}
 
         refs, _ = read_window(make_page(*(make_row_at(second, id_) for id_, second in times.items())))
@@ -349,7 +349,7 @@ class TestList:
             ({"data": "none"}, "DocMap's list of extractions is not a JSON array."),
         ],
     )
-    def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
+    def test_unreadable_list_is_an_error_with_reason(self, body: Any, message_text: str) -> None:
         with pytest.raises(UnreadableResponse) as exc_info:
             read_window(body)
 
@@ -358,14 +358,14 @@ class TestList:
     @pytest.mark.parametrize(
         "bad", [1, None, [], make_row(id=None), make_row(id=...), make_row(extractedData=nest_deeply(300))]
     )
-    def test_a_row_that_cannot_be_read_is_told_and_costs_no_other(self, bad: Any) -> None:
+    def test_unreadable_row_is_reported_and_others_are_delivered(self, bad: Any) -> None:
         refs, _ = get_window_params(make_page(make_row(id="a"), bad, make_row(id="b")))
 
         assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
         assert refs.error == ("1 of the rows of DocMap's list of extractions cannot be read; the others are delivered.")
 
     @pytest.mark.parametrize("raw_time", [..., None, "soon", {}, 1e300])
-    def test_a_row_without_a_time_of_creation_is_a_row(self, raw_time: Any) -> None:
+    def test_row_without_creation_time_is_read(self, raw_time: Any) -> None:
         snapshot, file = read_extraction(make_row(createdAt=raw_time))
 
         assert (snapshot.ref.created_at, snapshot.ref.approx_created_at, file.created_at, file.completed_at) == (
@@ -376,12 +376,12 @@ class TestList:
     @pytest.mark.parametrize(
         "raw_time", ["1970-01-01T00:00:00Z", "2026-02-26T23:59:59Z", "2026-03-04T00:00:00Z", "2099-01-01"]
     )
-    def test_a_time_that_cannot_be_true_of_a_row_in_this_window_only_fills_the_column(self, raw_time: str) -> None:
+    def test_creation_time_outside_window_only_fills_column(self, raw_time: str) -> None:
         ref = read_ref(make_row(createdAt=raw_time))
 
         assert (ref.created_at, ref.approx_created_at) == (parse_time(raw_time), None)
 
-    def test_what_the_next_page_begins_with_is_told_by_the_last_row_that_has_a_time_of_this_window(self) -> None:
+    def test_cursor_is_taken_from_last_row_with_time_in_window(self) -> None:
         invalid_rows = [make_row(id="x", createdAt=None), make_row(id="y", createdAt="2099-01-01T00:00:00Z"), None]
 
         refs, sent_requests = get_window_params(
@@ -393,7 +393,7 @@ class TestList:
         assert sent_requests[1]["cursor"] == "2026-03-01T00:00:09.001Z"
 
     @pytest.mark.parametrize("raw_has_more", [..., None, "true", 1])
-    def test_a_full_page_has_more_where_it_does_not_say(self, raw_has_more: Any) -> None:
+    def test_full_page_without_valid_has_more_is_continued(self, raw_has_more: Any) -> None:
         full = make_page(*(make_row_at(9000 - number, f"{number}") for number in range(100)), more=raw_has_more)
         pages = [
             {key: value for key, value in page_json.items() if value is not ...}
@@ -404,14 +404,14 @@ class TestList:
 
         assert (len(refs), len(sent_requests)) == (100, 2)
 
-    def test_where_the_oldest_row_does_not_tell_its_time_nothing_is_taken_for_read(self) -> None:
+    def test_oldest_row_without_time_gives_earliest_possible_start(self) -> None:
         oldest = get_products()[0].find_oldest
         assert oldest is not None
 
         for bad in (make_row(createdAt=None), make_row(id=None), 7):
             assert play_flow(oldest(""), [make_page(bad)])[0] == datetime(2014, 12, 31, tzinfo=timezone.utc)
 
-    def test_the_oldest_row_is_looked_for_by_days(self) -> None:
+    def test_oldest_row_is_searched_by_days(self) -> None:
         oldest = get_products()[0].find_oldest
         assert oldest is not None
         responses = [
@@ -429,7 +429,7 @@ class TestList:
 
 
 class TestExtraction:
-    def test_a_row_as_documented(self) -> None:
+    def test_documented_row_is_read(self) -> None:
         snapshot, file = read_extraction(make_row())
 
         completed_at = CREATED + timedelta(milliseconds=3842)
@@ -446,9 +446,7 @@ class TestExtraction:
     @pytest.mark.parametrize(
         ("raw_status", "status"), [("processing", PENDING), ("completed", PROCESSED), ("failed", FAILED)]
     )
-    def test_it_has_a_result_and_a_time_of_completion_when_it_is_done(
-        self, raw_status: str, status: FileStatus
-    ) -> None:
+    def test_status_determines_result_and_completion_time(self, raw_status: str, status: FileStatus) -> None:
         snapshot, file = read_extraction(make_row(status=raw_status))
 
         assert (file.status, file.provider_status) == (status, raw_status)
@@ -458,7 +456,7 @@ class TestExtraction:
         assert snapshot.unknown_statuses == frozenset()
 
     @pytest.mark.parametrize("raw_status", ["queued", 7, None, ...])
-    def test_an_unknown_status_is_unfinished_and_told(self, raw_status: Any) -> None:
+    def test_unknown_status_is_pending_and_reported(self, raw_status: Any) -> None:
         snapshot, file = read_extraction(make_row(status=raw_status))
 
         expected_status = None if raw_status in {None, ...} else str(raw_status)
@@ -468,7 +466,7 @@ class TestExtraction:
     @pytest.mark.parametrize(
         ("raw_duration", "took"), [("3842", 3842), (0, 0), (None, None), (..., None), ("long", None)]
     )
-    def test_its_completion_is_computed_where_its_duration_is_told(self, raw_duration: Any, took: int | None) -> None:
+    def test_completion_time_is_computed_from_duration(self, raw_duration: Any, took: int | None) -> None:
         _, file = read_extraction(make_row(processingTimeMs=raw_duration))
 
         assert file.processing_ms == took
@@ -477,7 +475,7 @@ class TestExtraction:
     @pytest.mark.parametrize(
         ("raw_data", "data"), [(None, {}), (..., {}), ({}, {}), ([1], {"value": [1]}), ("x", {"value": "x"})]
     )
-    def test_what_was_extracted_is_an_object_whatever_was_sent(self, raw_data: Any, data: Any) -> None:
+    def test_extracted_data_of_any_type_is_an_object(self, raw_data: Any, data: Any) -> None:
         [extraction] = read_extraction(make_row(extractedData=raw_data))[1].extractions
 
         assert extraction.data == extraction.hashable_data == data
@@ -485,12 +483,12 @@ class TestExtraction:
     @pytest.mark.parametrize(
         ("raw_error", "expected_reason"), [("Unreadable", "Unreadable"), ({"code": 1}, '{"code":1}'), ("", None)]
     )
-    def test_a_failed_one_keeps_its_reason(self, raw_error: Any, expected_reason: str | None) -> None:
+    def test_failed_extraction_keeps_its_reason(self, raw_error: Any, expected_reason: str | None) -> None:
         _, file = read_extraction(make_row(status="failed", error=raw_error, extractedData=None))
 
         assert (file.status, file.error, file.extractions) == (FAILED, expected_reason, ())
 
-    def test_its_run_is_told_what_has_become_of_it(self) -> None:
+    def test_extraction_with_run_id_gives_reference_to_run(self) -> None:
         snapshot, file = read_extraction(make_row(status="failed", runId="run/1"))
 
         assert snapshot.references == (PartitionRef(None, "run/1", is_explicit=True, is_referenced=True),)
@@ -499,7 +497,7 @@ class TestExtraction:
         [record] = output_row.records
         assert (record["id"], record["batch_key"]) == ("extract_1", "run%2F1")
 
-    def test_one_that_is_watched_is_asked_for_by_its_id(self) -> None:
+    def test_unlisted_extraction_is_requested_by_id(self) -> None:
         watched = PartitionRef("48291", "extract/1")
         row_json = make_row(id="extract/1", runId="run 1", templateId="48291")
 
@@ -510,7 +508,7 @@ class TestExtraction:
         assert (snapshot.documents[0].key, snapshot.references[0].batch_id) == ("extract%2F1", "run 1")
 
     @pytest.mark.parametrize(("status", "message_text"), [(404, "NOT_FOUND"), (403, "FORBIDDEN")])
-    def test_one_that_is_watched_and_cannot_be_had_any_more_has_failed(self, status: int, message_text: str) -> None:
+    def test_unavailable_extraction_is_missing_with_failed_document(self, status: int, message_text: str) -> None:
         watched = PartitionRef("48291", "extract_1")
 
         snapshot, _ = play_flow(get_products()[0].fetch(watched), ResourceUnavailable(message_text, status, None))
@@ -521,7 +519,7 @@ class TestExtraction:
         assert snapshot == Snapshot(watched, missing, documents=(lost,), error=message_text, batch_unknown=True)
 
     @pytest.mark.parametrize("status", [400, 402, 404, 451])
-    def test_one_that_is_refused_for_another_reason_fails(self, status: int) -> None:
+    def test_extraction_rejected_for_other_reason_fails(self, status: int) -> None:
         with pytest.raises(RequestRejected):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), RequestRejected("No.", status, None))
 
@@ -540,17 +538,15 @@ class TestExtraction:
             (402, {"error": {"code": "PAYMENT_REQUIRED"}}, False),
         ],
     )
-    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
-        self, status: int, body: Any, is_about_id: bool
-    ) -> None:
+    def test_unknown_id_response_is_recognized(self, status: int, body: Any, is_about_id: bool) -> None:
         assert make_spec().error_format.is_unavailable(status, body) is is_about_id
 
-    def test_a_provider_that_is_down_has_lost_nothing(self) -> None:
+    def test_extraction_during_outage_is_not_missing(self) -> None:
         with pytest.raises(TransientError, match="down"):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), TransientError("down", 503))
 
     @pytest.mark.parametrize("body", [None, [], {}, {"data": None}, {"data": [make_row()]}])
-    def test_an_answer_that_holds_no_row_fails_in_words(self, body: Any) -> None:
+    def test_response_without_row_is_an_error_with_reason(self, body: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"^DocMap's response for extract_1 is not a JSON object\.$"):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), [body])
 
@@ -566,7 +562,7 @@ def read_run(*rows: Mapping[str, Any]) -> Snapshot:
 
 
 class TestRun:
-    def test_its_counts_come_from_one_request(self) -> None:
+    def test_counts_come_from_single_request(self) -> None:
         states = {"a": "completed", "b": "failed", "c": "completed"}
         snapshot = read_run(*(make_row(id=id_, status=status, runId="run 1") for id_, status in states.items()))
 
@@ -578,7 +574,7 @@ class TestRun:
         assert (record["template_name"], record["created_at"]) == ("Invoices", None)
 
     @pytest.mark.parametrize("status", ["processing", "queued"])
-    def test_it_is_open_while_something_in_it_is_unfinished(self, status: str) -> None:
+    def test_run_with_unfinished_extraction_is_open(self, status: str) -> None:
         assert read_run(make_row(), make_row(id="b", status=status)).status is OPEN
 
     @pytest.mark.parametrize(
@@ -589,19 +585,19 @@ class TestRun:
             ({"templateName": "Invoices, renamed"}, ("48291", None)),
         ],
     )
-    def test_it_has_the_template_of_all_that_is_in_it(
+    def test_template_is_set_only_if_all_extractions_share_it(
         self, other: Mapping[str, Any], template: tuple[str | None, str | None]
     ) -> None:
         snapshot = read_run(make_row(), make_row(id="b", **other))
 
         assert (snapshot.template_id, snapshot.template_name) == template
 
-    def test_one_with_nothing_in_it_is_missing(self) -> None:
+    def test_run_without_extractions_is_missing(self) -> None:
         message_text = "DocMap has no extraction of this run."
 
         assert read_run() == Snapshot(RUN_REF, PartitionStatus.MISSING, error=message_text)
 
-    def test_one_that_is_named_is_asked_for_once_and_brings_its_rows(self) -> None:
+    def test_explicit_run_is_requested_once_with_its_rows(self) -> None:
         extractions, runs = get_products(make_spec(Registry({"docmap": (RUN_REF,)})))
         assert extractions.list_members is not None
         rows = [make_row(id=id_, runId="run 1") for id_ in ("a", "b")]
@@ -617,7 +613,7 @@ class TestRun:
         assert [document.key for document in snapshot.documents] == ["a", "b"]
         assert [sent_requests, none, later] == [EXPECTED_REQUESTS, [], EXPECTED_REQUESTS]
 
-    def test_what_it_told_is_no_reason_to_ask_for_it_again_and_what_has_changed_since_is(self) -> None:
+    def test_row_seen_in_run_gives_no_reference_and_changed_row_does(self) -> None:
         extractions, runs = get_products()
         same, changed_row = (
             make_row(id="a", runId="run 1"),
@@ -638,7 +634,7 @@ class TestRun:
             ({"template_ids": ["48291", "7"]}, "7", [True, True]),
         ],
     )
-    def test_what_it_told_is_remembered_for_what_its_list_may_still_show(
+    def test_rows_seen_in_run_are_remembered_while_list_may_show_them(
         self, settings: Any, scope: str, is_silent: list[bool]
     ) -> None:
         spec = make_spec(**settings)

@@ -90,7 +90,7 @@ def discover_batches(batches_json: Any) -> list[PartitionRef]:
     return list_batches({"extractionDetails": {"name": "Invoices", "batches": batches_json}})
 
 
-def test_the_key_goes_into_a_header_and_only_result_endpoints_are_spaced() -> None:
+def test_spec_has_key_in_header_and_spacing_for_result_endpoints_only() -> None:
     spec = make_spec(extraction_ids=["t1"], seconds_between_requests=5)
     assert spec.headers == {"Authorization": "Bearer key-0123456789"}
     assert spec.spacing == {"/getBatchResults": 5, "/documentClassification/getResults": 5}
@@ -98,7 +98,7 @@ def test_the_key_goes_into_a_header_and_only_result_endpoints_are_spaced() -> No
     assert spec.login is None
 
 
-def test_products_follow_from_what_is_named() -> None:
+def test_spec_products_follow_from_settings() -> None:
     assert [product.name for product in BOTH_PRODUCTS_SPEC.stream_groups] == ["extracta_classification", "extracta"]
     assert [product.referenced_group for product in BOTH_PRODUCTS_SPEC.stream_groups] == ["extracta", None]
     assert CLASSIFICATION.explicit_partitions == (EXPLICIT_REF,)
@@ -107,7 +107,7 @@ def test_products_follow_from_what_is_named() -> None:
 
 
 @PRODUCTS
-def test_a_batch_is_one_request_in_the_lane_of_its_endpoint(product: StreamGroup) -> None:
+def test_batch_is_single_request_in_lane_of_its_endpoint(product: StreamGroup) -> None:
     parent, path, _, _ = TERMS_BY_PRODUCT[product.name]
     _, [sent_requests] = play_flow(product.fetch(BATCH_REF), [{"files": []}])
     assert sent_requests == [Request("POST", path, json={parent: "t1", "batchId": "b1"}, lane=path)]
@@ -115,7 +115,7 @@ def test_a_batch_is_one_request_in_the_lane_of_its_endpoint(product: StreamGroup
 
 
 @PRODUCTS
-def test_files_named_one_by_one_are_a_request_each(product: StreamGroup) -> None:
+def test_explicit_files_are_requested_separately(product: StreamGroup) -> None:
     parent = TERMS_BY_PRODUCT[product.name].parent
     ref = PartitionRef("t1", "b1", file_ids=("f1", "f2"), is_explicit=True)
     responses = [
@@ -134,14 +134,14 @@ def test_files_named_one_by_one_are_a_request_each(product: StreamGroup) -> None
     assert snapshot.status is PartitionStatus.COMPLETE
 
 
-def test_of_files_named_one_by_one_some_may_wait() -> None:
+def test_explicit_files_partly_waiting_keep_batch_open() -> None:
     ref = PartitionRef("t1", "b1", file_ids=("f1", "f2"), is_explicit=True)
     snapshot, _ = play_flow(EXTRACTION.fetch(ref), [{"files": [FILE]}], [{"status": "waiting", "fileId": "f2"}])
     assert snapshot.status is PartitionStatus.OPEN
     assert [document.key for document in snapshot.documents] == ["f1"]
 
 
-def test_of_files_named_one_by_one_an_unknown_one_has_failed_and_the_others_are_read() -> None:
+def test_explicit_files_with_unknown_file_fail_it_and_read_the_others() -> None:
     ref = PartitionRef("t1", "b1", file_ids=("f1", "f2"), is_explicit=True)
     snapshot, _ = play_flow(EXTRACTION.fetch(ref), ResourceUnavailable("No such file.", 400, None), [{"files": [FILE]}])
     assert [(document.key, document.status, document.error) for document in snapshot.documents] == [
@@ -151,7 +151,7 @@ def test_of_files_named_one_by_one_an_unknown_one_has_failed_and_the_others_are_
     assert snapshot.has_unknown_files
 
 
-def test_of_files_named_one_by_one_a_doubtful_one_costs_itself_where_the_template_answers() -> None:
+def test_explicit_files_with_ambiguous_error_fail_it_if_template_is_known() -> None:
     ref = PartitionRef("t1", "b1", file_ids=("f1", "f2"), is_explicit=True)
     file = {**FILE, "result": {"documentType": "invoice"}}
     snapshot, sent_requests = play_flow(
@@ -165,13 +165,13 @@ def test_of_files_named_one_by_one_a_doubtful_one_costs_itself_where_the_templat
     assert len(sent_requests) == 3
 
 
-def test_of_files_named_one_by_one_that_are_all_unknown_the_batch_is_missing() -> None:
+def test_explicit_files_all_unknown_make_batch_missing() -> None:
     ref = PartitionRef("t1", "b1", file_ids=("f1", "f2"), is_explicit=True)
     refusal = ResourceUnavailable("No such file.", 400, None)
     assert play_flow(EXTRACTION.fetch(ref), refusal, refusal)[0].status is PartitionStatus.MISSING
 
 
-def test_extraction_as_documented() -> None:
+def test_extraction_documented_response_is_read() -> None:
     second = {**FILE, "fileName": "File 2.png"}
     snapshot = read_batch({"extractionId": "t1", "batchId": "b1", "files": [FILE, second]})
     assert snapshot.status is PartitionStatus.COMPLETE
@@ -186,7 +186,7 @@ def test_extraction_as_documented() -> None:
     assert (extraction.document_type, extraction.confidence, extraction.completed_at) == (None, None, None)
 
 
-def test_classification_as_documented() -> None:
+def test_classification_documented_response_is_read() -> None:
     reference = {"extractionId": "x1", "batchId": "xb1", "fileId": "xf1"}
     files = [
         {"fileId": "f1", "fileName": "1.pdf", "result": {"confidence": 0.9, "documentType": "invoice"}},
@@ -209,21 +209,21 @@ def test_classification_as_documented() -> None:
 
 
 @PRODUCTS
-def test_waiting_is_neither_empty_nor_done(product: StreamGroup) -> None:
+def test_batch_waiting_is_open_without_documents(product: StreamGroup) -> None:
     snapshot = read_batch(
         {TERMS_BY_PRODUCT[product.name].parent: "t1", "batchId": "b1", "status": "waiting"}, product=product
     )
     assert snapshot == Snapshot(BATCH_REF, PartitionStatus.OPEN, provider_status="waiting")
 
 
-def test_a_batch_that_waits_is_not_done_by_the_files_it_shows_already() -> None:
+def test_batch_waiting_with_processed_files_is_open() -> None:
     snapshot = read_batch({"status": "waiting", "files": [FILE]})
     assert snapshot.documents is not None
     assert [document.status for document in snapshot.documents] == [PROCESSED]
     assert snapshot.status is PartitionStatus.OPEN
 
 
-def test_a_batch_without_files_is_open() -> None:
+def test_batch_without_files_is_open() -> None:
     assert read_batch({"files": []}) == Snapshot(BATCH_REF, PartitionStatus.OPEN, documents=())
 
 
@@ -231,7 +231,7 @@ def test_a_batch_without_files_is_open() -> None:
     ("raw_status", "status"),
     [("processed", PROCESSED), ("failed", FAILED), ("error", FAILED), ("waiting", PENDING), ("processing", PENDING)],
 )
-def test_a_file_has_a_result_when_it_is_processed(raw_status: str, status: FileStatus) -> None:
+def test_file_has_result_only_when_processed(raw_status: str, status: FileStatus) -> None:
     snapshot = read_batch({"files": [FILE, {**FILE, "fileName": "2", "status": raw_status}]})
     assert snapshot.documents is not None
     assert (snapshot.documents[1].status, snapshot.documents[1].provider_status) == (status, raw_status)
@@ -260,7 +260,7 @@ def test_unknown_status_of_empty_batch_is_reported() -> None:
     ("raw_error", "expected_reason"),
     [("Blurred", "Blurred"), ({"code": 7, "why": "blurred"}, '{"code":7,"why":"blurred"}'), ("", None), (None, None)],
 )
-def test_a_failed_file_keeps_its_reason(raw_error: Any, expected_reason: str | None) -> None:
+def test_file_failed_keeps_its_reason(raw_error: Any, expected_reason: str | None) -> None:
     [file] = read_documents({"fileName": "a", "status": "failed", "error": raw_error})
     assert (file.status, file.error, file.extractions) == (FAILED, expected_reason, ())
 
@@ -286,11 +286,11 @@ def test_result_of_any_type_is_an_object(product: StreamGroup, raw_result: Any, 
         ([{"fileId": 17}], ["17"]),
     ],
 )
-def test_no_file_is_lost_for_want_of_a_name(files: Sequence[Mapping[str, Any]], keys: list[str]) -> None:
+def test_file_without_unique_id_or_name_gets_unique_key(files: Sequence[Mapping[str, Any]], keys: list[str]) -> None:
     assert [document.key for document in read_documents(*files)] == keys
 
 
-def test_unknown_keys_are_kept() -> None:
+def test_batch_unknown_keys_are_kept() -> None:
     file = {**FILE, "pages": [1], "language": "en"}
     snapshot = read_batch({"extractionId": "t1", "batchId": "b1", "files": [file], "credits": 3})
     assert snapshot.provider_data == {"credits": 3}
@@ -308,20 +308,20 @@ def test_unknown_keys_are_kept() -> None:
         (None, "Extracta.ai's response for t1/b1 is not a JSON object."),
     ],
 )
-def test_an_answer_that_cannot_be_read_fails_in_words(body: Any, expected_text: str) -> None:
+def test_batch_unreadable_response_is_an_error_with_reason(body: Any, expected_text: str) -> None:
     with pytest.raises(UnreadableResponse) as exc_info:
         read_batch(body)
     assert str(exc_info.value) == expected_text
 
 
-def test_an_error_beside_files_is_kept() -> None:
+def test_batch_error_beside_files_is_kept() -> None:
     assert read_batch({"files": [FILE], "error": "one is late"}).error == "one is late"
 
 
 @pytest.mark.parametrize(
     "reference", [None, {}, [], "", {"extractionId": "x1"}, {"batchId": "b"}, {"extractionId": "", "batchId": "b"}]
 )
-def test_a_link_without_its_parts_is_no_link(reference: Any) -> None:
+def test_reference_without_required_ids_is_ignored(reference: Any) -> None:
     file = {"fileId": "f", "status": "processed", "extraction": reference}
     snapshot = read_batch({"files": [file]}, product=CLASSIFICATION)
     assert snapshot.references == ()
@@ -329,7 +329,7 @@ def test_a_link_without_its_parts_is_no_link(reference: Any) -> None:
     assert snapshot.documents[0].provider_data == {"extraction": reference}
 
 
-def test_files_that_link_to_one_batch_are_one_link() -> None:
+def test_references_to_same_batch_are_merged() -> None:
     reference = {"extractionId": "x", "batchId": "b"}
     files = [{"fileId": name, "status": "processing", "extraction": {**reference, "fileId": name}} for name in "fg"]
     assert read_batch({"files": files}, product=CLASSIFICATION).references == (
@@ -338,7 +338,7 @@ def test_files_that_link_to_one_batch_are_one_link() -> None:
 
 
 @PRODUCTS
-def test_a_batch_that_the_provider_does_not_know_is_missing(product: StreamGroup) -> None:
+def test_batch_unknown_to_extracta_is_missing(product: StreamGroup) -> None:
     snapshot, sent_requests = play_flow(
         product.fetch(BATCH_REF), ResourceUnavailable("It said no.", 400, {"error": "Invalid request"})
     )
@@ -348,7 +348,7 @@ def test_a_batch_that_the_provider_does_not_know_is_missing(product: StreamGroup
 
 @PRODUCTS
 @pytest.mark.parametrize("status", [402, 404, 409])
-def test_a_batch_that_is_refused_for_another_reason_fails(product: StreamGroup, status: int) -> None:
+def test_batch_rejected_for_other_reason_fails(product: StreamGroup, status: int) -> None:
     refusal = RequestRejected("It said no.", status, None)
     for script in (product.fetch(BATCH_REF), product.discover("t1") if product.discover else None):
         assert script
@@ -375,7 +375,7 @@ def test_unknown_id_response_is_recognized(status: int, body: Any, is_about_id: 
     assert BOTH_PRODUCTS_SPEC.error_format.is_unavailable(status, body) is is_about_id
 
 
-def test_a_doubtful_refusal_of_a_batch_named_by_hand_means_missing_where_its_template_answers() -> None:
+def test_explicit_batch_with_ambiguous_error_is_missing_if_template_is_known() -> None:
     snapshot, sent_requests = play_flow(
         CLASSIFICATION.fetch(EXPLICIT_REF), AMBIGUOUS_ERROR, [{"classificationDetails": {}}]
     )
@@ -387,7 +387,7 @@ def test_a_doubtful_refusal_of_a_batch_named_by_hand_means_missing_where_its_tem
 @pytest.mark.parametrize(
     "second", [AMBIGUOUS_ERROR, RequestRejected("It said no.", 404, None), TransientError("down", 500)]
 )
-def test_a_doubtful_refusal_fails_where_the_template_does_not_answer(second: ConnectorError) -> None:
+def test_explicit_batch_with_ambiguous_error_fails_if_template_fails(second: ConnectorError) -> None:
     with pytest.raises(type(second)) as exc_info:
         play_flow(CLASSIFICATION.fetch(EXPLICIT_REF), AMBIGUOUS_ERROR, second)
     assert exc_info.value is second
@@ -401,7 +401,7 @@ def test_a_doubtful_refusal_fails_where_the_template_does_not_answer(second: Con
         (EXPLICIT_REF, TransientError("lost")),
     ],
 )
-def test_a_trouble_of_a_batch_that_is_surely_there_is_a_failure(ref: PartitionRef, error: TransientError) -> None:
+def test_batch_listed_or_with_clear_transient_error_fails(ref: PartitionRef, error: TransientError) -> None:
     with pytest.raises(TransientError) as exc_info:
         play_flow(CLASSIFICATION.fetch(ref), error)
     assert exc_info.value is error
@@ -418,13 +418,13 @@ def test_a_trouble_of_a_batch_that_is_surely_there_is_a_failure(ref: PartitionRe
         (400, None, False, None),
     ],
 )
-def test_its_errors_are_understood(status: int, body: Any, passes: bool, reason: str | None) -> None:
+def test_error_format_reason_and_retry_are_recognized(status: int, body: Any, passes: bool, reason: str | None) -> None:
     assert BOTH_PRODUCTS_SPEC.error_format.is_retryable(status, body) is passes
     assert BOTH_PRODUCTS_SPEC.error_format.extract_reason(body) == reason
 
 
 @PRODUCTS
-def test_batches_are_found_by_their_template(product: StreamGroup) -> None:
+def test_template_documented_batches_are_discovered(product: StreamGroup) -> None:
     parent, _, path, details = TERMS_BY_PRODUCT[product.name]
     batch_json = {"filesNo": 2, "origin": "api", "startTime": 1746720170530, "status": "processed"}
     body = {parent: "t1", details: {"name": "Invoices", "batches": {"b1": batch_json}}}
@@ -460,7 +460,7 @@ def test_batches_are_found_by_their_template(product: StreamGroup) -> None:
         *((rubbish, None) for rubbish in UNREADABLE_STARTS),
     ],
 )
-def test_a_start_is_read_in_each_form_and_never_made_up(raw_start: Any, time: str | None) -> None:
+def test_batch_start_time_in_any_format_is_read_or_null(raw_start: Any, time: str | None) -> None:
     [ref] = discover_batches({"b1": {"startTime": raw_start}})
     assert (ref.created_at and ref.created_at.isoformat(timespec="milliseconds")) == time
     assert ref.approx_created_at == ref.created_at
@@ -469,14 +469,14 @@ def test_a_start_is_read_in_each_form_and_never_made_up(raw_start: Any, time: st
 @pytest.mark.parametrize(
     ("raw_count", "files"), [(2, 2), ("2", 2), (2.0, 2), (None, None), ("many", None), ([], None), (True, None), (0, 0)]
 )
-def test_a_count_of_files_is_read_also_as_text(raw_count: Any, files: int | None) -> None:
+def test_batch_file_count_as_number_or_text_is_read(raw_count: Any, files: int | None) -> None:
     [ref] = discover_batches({"b1": {"filesNo": raw_count}})
     assert ref.files_total == files
     assert ref.fingerprint == ("" if files is None else str(files))
 
 
 @pytest.mark.parametrize(("raw_batch", "status"), [("processed", "processed"), (None, None), (3, "3")])
-def test_a_batch_that_is_listed_with_a_word_is_listed(raw_batch: Any, status: str | None) -> None:
+def test_batch_listed_as_plain_value_is_discovered(raw_batch: Any, status: str | None) -> None:
     assert discover_batches({"b1": raw_batch, "b2": {}}) == [
         PartitionRef("t1", "b1", template_name="Invoices", provider_status=status),
         PartitionRef("t1", "b2", template_name="Invoices"),
@@ -486,17 +486,17 @@ def test_a_batch_that_is_listed_with_a_word_is_listed(raw_batch: Any, status: st
 @pytest.mark.parametrize(
     "body", [{}, {"extractionDetails": {}}, {"extractionDetails": {"batches": {}}}, {"batches": None}]
 )
-def test_a_template_may_have_no_batches(body: Any) -> None:
+def test_template_without_batches_gives_empty_list(body: Any) -> None:
     assert list_batches(body) == []
 
 
 @pytest.mark.parametrize("details", [{}, {"extractionDetails": {"name": "n"}}, {"extractionDetails": None}])
-def test_batches_are_found_at_the_top_level_too(details: Any) -> None:
+def test_template_batches_at_top_level_are_discovered(details: Any) -> None:
     assert [ref.batch_id for ref in list_batches({**details, "batches": {"b1": {}, "b2": {}}})] == ["b1", "b2"]
 
 
 @pytest.mark.parametrize("body", [[], None, "x", {"extractionDetails": {"batches": ["b1"]}}, {"batches": "b1"}])
-def test_a_list_that_cannot_be_read_fails_in_words(body: Any) -> None:
+def test_template_unreadable_list_is_an_error_with_reason(body: Any) -> None:
     with pytest.raises(UnreadableResponse, match=r"^Extracta\.ai's .* t1 is not a JSON object\.$"):
         list_batches(body)
 
@@ -505,7 +505,7 @@ def test_a_list_that_cannot_be_read_fails_in_words(body: Any) -> None:
 @pytest.mark.parametrize(
     "trouble", [ResourceUnavailable("It said no.", 400, {"error": "Invalid request"}), AMBIGUOUS_ERROR]
 )
-def test_an_unknown_template_is_named_with_its_setting(product: StreamGroup, trouble: ConnectorError) -> None:
+def test_template_unknown_is_config_error_naming_setting(product: StreamGroup, trouble: ConnectorError) -> None:
     assert product.discover is not None
     with pytest.raises(ConfigError) as exc_info:
         play_flow(product.discover("t1"), trouble)
@@ -513,13 +513,13 @@ def test_an_unknown_template_is_named_with_its_setting(product: StreamGroup, tro
     assert str(exc_info.value) == f"Extracta.ai does not know the template t1 of extracta.{setting}. ({trouble})"
 
 
-def test_a_provider_that_is_down_is_no_unknown_template() -> None:
+def test_template_during_outage_is_not_unknown() -> None:
     assert EXTRACTION.discover is not None
     with pytest.raises(TransientError, match="down"):
         play_flow(EXTRACTION.discover("t1"), TransientError("down", 503))
 
 
-def test_the_check_looks_at_each_template() -> None:
+def test_check_requests_each_template() -> None:
     _, sent_requests = play_flow(BOTH_PRODUCTS_SPEC.check(), [{}], [{}])
     assert [request.path for [request] in sent_requests] == [
         "/documentClassification/viewClassification",
@@ -527,6 +527,6 @@ def test_the_check_looks_at_each_template() -> None:
     ]
 
 
-def test_the_check_without_templates_asks_for_the_credits() -> None:
+def test_check_without_templates_requests_credits() -> None:
     _, sent_requests = play_flow(make_spec(extraction_batches=["t/b"]).check(), [{"credits": 5}])
     assert sent_requests == [[Request("GET", "/credits")]]

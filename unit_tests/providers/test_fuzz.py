@@ -63,7 +63,7 @@ def get_reader(name: str) -> Reader:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_good_answer_is_read_whole(name: str) -> None:
+def test_reader_valid_responses_are_read_completely(name: str) -> None:
     reader = get_reader(name)
 
     result, bodies = play_bodies(reader, list(map(orjson.loads, reader.responses)))
@@ -87,7 +87,7 @@ def test_reader_many_corrupted_responses_are_read_or_refused(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(bodies=st.lists(JSON, min_size=3, max_size=3))
-def test_an_answer_that_is_wholly_made_up_is_read_as_far_as_can_be_or_refused(name: str, bodies: list[Any]) -> None:
+def test_reader_arbitrary_responses_are_read_or_refused(name: str, bodies: list[Any]) -> None:
     parsed_bodies = [parse_json(json.dumps(body).encode()) for body in bodies]
 
     result, given_bodies = play_bodies(get_reader(name), parsed_bodies)
@@ -96,7 +96,7 @@ def test_an_answer_that_is_wholly_made_up_is_read_as_far_as_can_be_or_refused(na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_net_under_the_readers_has_nothing_to_catch(name: str) -> None:
+def test_reader_corrupted_response_causes_no_unexpected_error(name: str) -> None:
     """What runs the scripts makes an error of whatever a reader did not foresee; there is nothing of the kind."""
     reader, arrivals, random = get_reader(name), SimpleQueue(), Random(7)  # type: ignore[var-annotated]
     for _ in range(60):

@@ -112,12 +112,12 @@ def read_document(response: Any, ref: PartitionRef = REF) -> tuple[Snapshot, Doc
 
 
 class TestPlan:
-    def test_the_key_goes_into_a_header(self) -> None:
+    def test_api_key_is_in_header(self) -> None:
         assert PLAN.headers == {"Authorization": "Bearer key-0123456789"}
         assert (PLAN.base_url, PLAN.login) == ("https://api.sensible.so/v0", None)
         assert "key-0123456789" not in repr(PLAN)
 
-    def test_extractions_are_watched_by_their_list_and_batches_by_their_documents(self) -> None:
+    def test_extractions_are_detected_by_listing_and_batches_by_reference(self) -> None:
         registered = PartitionRef(None, "b2", expected_files=3, is_explicit=True)
         extractions, batches = make_spec(Registry({"sensible": (registered,)}), batch_ids=["b1"]).stream_groups
 
@@ -134,14 +134,14 @@ class TestPlan:
             ({"document_types": ["tax/2026", "claims"]}, ["PRODUCTION/tax/2026", "PRODUCTION/claims"]),
         ],
     )
-    def test_there_is_a_list_for_each_environment_and_named_type(self, settings: Any, scopes: list[str]) -> None:
+    def test_each_environment_or_document_type_is_a_scope(self, settings: Any, scopes: list[str]) -> None:
         assert list(make_spec(**settings).stream_groups[0].scopes) == scopes
 
     @pytest.mark.parametrize("types", [[], ["claims"], ["claims", "tax"]])
-    def test_the_check_asks_for_the_document_types_once(self, types: list[str]) -> None:
+    def test_check_requests_document_types_once(self, types: list[str]) -> None:
         assert play_flow(make_spec(document_types=types).check(), [TYPES])[1] == [[Request("GET", "/document_types")]]
 
-    def test_an_unknown_type_is_told_with_those_that_are_known(self) -> None:
+    def test_unknown_document_type_is_an_error_naming_known_types(self) -> None:
         message_text = (
             r"^Sensible has no document type 'claim'\. Name one of claims, tax in sensible\.document_types\.$"
         )
@@ -152,11 +152,11 @@ class TestPlan:
         with pytest.raises(ConfigError, match=message_text):
             read_day(scope="PRODUCTION/claim", spec=spec)
 
-    def test_document_types_that_cannot_be_read_fail_in_words(self) -> None:
+    def test_unreadable_document_types_are_an_error_with_reason(self) -> None:
         with pytest.raises(UnreadableResponse, match=r"^Sensible's document types are not a list\.$"):
             play_flow(PLAN.check(), [{}])
 
-    def test_a_document_type_that_cannot_be_read_is_in_nobodys_way(self) -> None:
+    def test_unreadable_document_type_among_others_is_ignored(self) -> None:
         assert read_day(
             [1, None, *TYPES], make_page(make_summary()), scope="PRODUCTION/tax", spec=make_spec(document_types=["tax"])
         )
@@ -165,7 +165,7 @@ class TestPlan:
         ("body", "reason"),
         [("No.", "No."), ({"message": "No."}, "No."), ({"error": {"code": 1}}, '{"code":1}'), ({}, None), (None, None)],
     )
-    def test_its_errors_are_understood_as_text_and_as_json(self, body: Any, reason: str | None) -> None:
+    def test_error_reason_is_extracted_from_text_or_json(self, body: Any, reason: str | None) -> None:
         assert PLAN.error_format.extract_reason(body) == reason
         assert not PLAN.error_format.is_retryable(400, body)
 
@@ -177,7 +177,7 @@ class TestPlan:
             (b"Attempt limit exceeded, please retry after some time.", 2),
         ],
     )
-    def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(self, message_text: bytes, requests: int) -> None:
+    def test_throttled_request_is_retried_and_spent_quota_is_not(self, message_text: bytes, requests: int) -> None:
         with serve_stub(
             respond_in_turn((429, {"Content-Type": "text/plain"}, message_text), ok_response([]))
         ) as server:
@@ -194,21 +194,21 @@ class TestPlan:
 
 
 class TestList:
-    def test_a_summary_as_documented(self) -> None:
+    def test_documented_summary_is_read(self) -> None:
         [ref], [params] = read_day(make_page(make_summary()))
 
         assert params == LIST
         assert (ref.template_id, ref.batch_id, ref.listed_row, ref.is_explicit) == (None, "e1", make_summary(), False)
         assert ref.created_at == ref.approx_created_at == CREATED
 
-    def test_a_full_page_has_to_say_whether_it_is_the_last_one(self) -> None:
+    def test_full_page_without_continuation_token_is_an_error(self) -> None:
         rows = [make_summary(id=f"e{number}") for number in range(100)]
 
         assert len(read_day(make_page(*rows[1:], token=...))[0]) == 99
         with pytest.raises(UnreadableResponse, match="does not say whether there is more"):
             read_day(make_page(*rows, token=...))
 
-    def test_whatever_a_summary_tells_is_news_if_it_changes_links_and_order_aside(self) -> None:
+    def test_fingerprint_changes_with_any_value_except_urls_and_key_order(self) -> None:
         reviews = [None, "NEEDS_REVIEW", ["NEEDS_REVIEW"], [None, "APPROVED"], ...]
         changes: list[dict[str, Any]] = [
             *({"reviewStatuses": review_statuses} for review_statuses in reviews),
@@ -226,7 +226,7 @@ class TestList:
         assert len({ref.fingerprint for ref in refs}) == len(changes)
         assert {ref.fingerprint for ref in second_refs} == {refs[0].fingerprint}
 
-    def test_a_window_holds_its_start_and_not_its_end_and_times_without_a_zone_are_utc(self) -> None:
+    def test_window_includes_start_excludes_end_and_reads_times_as_utc(self) -> None:
         times = ["2026-04-30T23:59:59.999Z", "2026-05-01T00:00:00", "2026-05-01T23:59:59.999", "2026-05-02T00:00:00Z"]
 
         refs, _ = read_day(make_page(*(make_summary(id=time, created=time) for time in times)))
@@ -235,7 +235,7 @@ class TestList:
         assert refs[0].created_at == FIRST_DAY
 
     @pytest.mark.parametrize("end", [None, ..., ""])
-    def test_pages_are_followed_until_there_is_no_token(self, end: Any) -> None:
+    def test_pages_are_requested_until_token_is_absent(self, end: Any) -> None:
         first, later = make_page(make_summary(), make_summary(id="e2"), token="t1"), make_summary(id="e2", coverage=1)
 
         refs, sent_requests = read_day(first, make_page(token="t2"), make_page(later, token=end))
@@ -244,13 +244,13 @@ class TestList:
         assert [ref.listed_row for ref in refs] == [make_summary(), later]
 
     @pytest.mark.parametrize("tokens", ["aa", "aba"])
-    def test_a_token_that_comes_again_fails_instead_of_going_on_for_ever(self, tokens: str) -> None:
+    def test_repeated_token_fails_instead_of_looping(self, tokens: str) -> None:
         with pytest.raises(
             UnreadableResponse, match=r"^Sensible's list of extractions repeats a continuation_token\.$"
         ):
             read_day(*(make_page(make_summary(id=str(number)), token=token) for number, token in enumerate(tokens)))
 
-    def test_types_are_asked_for_once_and_a_portfolio_is_listed_with_the_first_that_is_named(self) -> None:
+    def test_types_are_requested_once_and_portfolio_is_in_first_configured_type(self) -> None:
         spec = make_spec(document_types=["tax", "claims"], environments=["DEVELOPMENT"])
         both, other = (make_summary(id=id_, type=..., types=["claims", id_]) for id_ in ("tax", "mail"))
 
@@ -275,14 +275,14 @@ class TestList:
             ({"extractions": {"e1": {}}}, "Sensible's list of extractions is not a JSON array."),
         ],
     )
-    def test_a_list_that_cannot_be_read_fails_in_words(self, body: Any, message_text: str) -> None:
+    def test_unreadable_list_is_an_error_with_reason(self, body: Any, message_text: str) -> None:
         with pytest.raises(UnreadableResponse) as exc_info:
             read_day(body)
 
         assert str(exc_info.value) == message_text
 
     @pytest.mark.parametrize("bad", [1, None, [], make_summary(id=None), make_summary(id="")])
-    def test_a_row_that_cannot_be_read_is_told_and_costs_no_other(self, bad: Any) -> None:
+    def test_unreadable_row_is_reported_and_others_are_delivered(self, bad: Any) -> None:
         refs, _ = get_day_params(make_page(make_summary(id="a"), bad, token="t"), make_page(make_summary(id="b"), bad))
 
         assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
@@ -291,7 +291,7 @@ class TestList:
         )
 
     @pytest.mark.parametrize("raw_time", [..., None, "soon", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
-    def test_a_row_without_a_time_that_can_be_true_is_a_row(self, raw_time: Any) -> None:
+    def test_row_without_plausible_creation_time_is_read(self, raw_time: Any) -> None:
         [ref], _ = read_day(make_page(make_summary(created=raw_time)))
 
         assert (ref.created_at, ref.approx_created_at) == (parse_time(None if raw_time is ... else raw_time), None)
@@ -305,7 +305,7 @@ class TestList:
             ["2026-11-20T08:00:00.000Z", "2015-01-01T00:00:00.000Z"],
         ],
     )
-    def test_the_day_of_the_oldest_row_is_found_by_halving(self, times: list[str]) -> None:
+    def test_day_of_oldest_row_is_found_by_bisection(self, times: list[str]) -> None:
         assert EXTRACTION.find_oldest is not None
         script, sent_requests = EXTRACTION.find_oldest("PRODUCTION/"), []
 
@@ -325,7 +325,7 @@ class TestList:
 
 
 class TestDocument:
-    def test_an_answer_as_documented(self) -> None:
+    def test_documented_response_is_read(self) -> None:
         more = {"configuration_version": "v1", "content_type": "application/pdf", "uploaded": "2026-05-01T22:54:56Z"}
 
         snapshot, file = read_document(make_document(**more, download_url="https://x/1?sig=1"))
@@ -344,13 +344,13 @@ class TestDocument:
         ("raw_data", "data"),
         [(PARSED, PARSED), ({}, {}), (None, {}), (..., {}), ([1, None], {"value": [1, None]}), ("x", {"value": "x"})],
     )
-    def test_what_was_extracted_is_kept_exactly_as_sent(self, raw_data: Any, data: Any) -> None:
+    def test_extracted_data_is_kept_as_sent(self, raw_data: Any, data: Any) -> None:
         [extraction] = read_document(make_document(parsed_document=raw_data))[1].extractions
 
         assert extraction.data == extraction.hashable_data == data
         assert list(extraction.data) == list(data)
 
-    def test_the_other_style_of_writing_keys_is_read_too(self) -> None:
+    def test_camel_case_keys_are_read(self) -> None:
         row = make_document(document_name=..., page_count=..., parsed_document=...)
 
         _, file = read_document(
@@ -361,7 +361,7 @@ class TestDocument:
         assert file.provider_data == OTHER_KEYS
 
     @pytest.mark.parametrize("parsed", ["parsed_document", "parsedDocument"])
-    def test_a_portfolio_has_a_result_for_each_document_in_it(self, parsed: str) -> None:
+    def test_portfolio_has_a_result_for_each_of_its_documents(self, parsed: str) -> None:
         parts = [
             {"documentType": "w2", "configuration": "c", "startPage": 0, "endPage": 1, "output": {parsed: PARSED}},
             {"documentType": "1099", "startPage": 2, "output": {parsed: None, "coverage": 0.5, "fileMetadata": {}}},
@@ -395,7 +395,7 @@ class TestDocument:
             "e1#2",
         ]
 
-    def test_a_review_may_be_told_by_one_document_of_a_portfolio(self) -> None:
+    def test_portfolio_with_open_review_of_any_document_is_open(self) -> None:
         parts = [{"documentType": "w2", "output": {"reviewStatus": review}} for review in ("APPROVED", "NEEDS_REVIEW")]
 
         snapshot, file = read_document(make_document(documents=parts))
@@ -404,7 +404,7 @@ class TestDocument:
         assert snapshot.status is OPEN
 
     @pytest.mark.parametrize("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
-    def test_a_portfolio_that_cannot_be_read_fails_in_words(self, parts: Any) -> None:
+    def test_unreadable_portfolio_is_an_error_with_reason(self, parts: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"of a Sensible portfolio is not a JSON object\.$"):
             read_document(make_document(documents=parts))
 
@@ -412,7 +412,7 @@ class TestDocument:
         ("raw_status", "status"),
         [("WAITING", PENDING), ("PROCESSING", PENDING), ("COMPLETE", PROCESSED), ("FAILED", FAILED)],
     )
-    def test_a_document_has_a_result_when_it_is_complete(self, raw_status: str, status: FileStatus) -> None:
+    def test_status_determines_result_and_snapshot_status(self, raw_status: str, status: FileStatus) -> None:
         snapshot, file = read_document(make_document(status=raw_status, completed=...))
 
         assert (file.status, file.provider_status, file.completed_at) == (status, raw_status, None)
@@ -423,7 +423,7 @@ class TestDocument:
     @pytest.mark.parametrize(
         ("raw_status", "expected_status"), [("QUEUED", "QUEUED"), (7, "7"), (None, None), (..., None)]
     )
-    def test_an_unknown_status_is_unfinished_and_told(self, raw_status: Any, expected_status: str | None) -> None:
+    def test_unknown_status_is_pending_and_reported(self, raw_status: Any, expected_status: str | None) -> None:
         snapshot, file = read_document(make_document(status=raw_status))
 
         assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
@@ -441,7 +441,7 @@ class TestDocument:
             (..., None),
         ],
     )
-    def test_a_failed_document_keeps_its_reasons(self, errors: Any, expected_reason: str | None) -> None:
+    def test_failed_document_keeps_its_reasons(self, errors: Any, expected_reason: str | None) -> None:
         failed, complete = (
             read_document(make_document(status=raw_status, errors=errors))[1] for raw_status in ("FAILED", "COMPLETE")
         )
@@ -452,7 +452,7 @@ class TestDocument:
     @pytest.mark.parametrize("write", [lambda value: value, lambda value: [value]], ids=["text", "list"])
     @pytest.mark.parametrize("key", ["reviewStatus", "reviewStatuses"])
     @pytest.mark.parametrize("raw_status", [None, "NEEDS_REVIEW", "APPROVED", "REJECTED", "ESCALATED"])
-    def test_a_review_is_open_until_it_is_decided(self, raw_status: Any, key: str, write: Any) -> None:
+    def test_undecided_review_keeps_snapshot_open(self, raw_status: Any, key: str, write: Any) -> None:
         snapshot, file = read_document(make_document(**{key: write(raw_status)}, batchId="b1"))
 
         assert (file.status, file.extractions[0].review_status) == (PROCESSED, raw_status)
@@ -461,7 +461,7 @@ class TestDocument:
         assert snapshot.references[0].member_statuses == {"e1": PROCESSED}
 
     @pytest.mark.parametrize("key", ["batchId", "batchID"])
-    def test_its_batch_is_told_what_has_become_of_it(self, key: str) -> None:
+    def test_document_with_batch_id_gives_reference_with_its_status(self, key: str) -> None:
         snapshot, file = read_document(make_document(status="FAILED", **{key: "b/1"}))
 
         assert snapshot.references == (
@@ -473,16 +473,14 @@ class TestDocument:
         assert (record["id"], record["batch_key"], record["batch_id"]) == ("e1", "b%2F1", "b/1")
 
     @pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
-    def test_a_link_that_is_signed_anew_is_no_change_however_deep_it_is(self, table: Any) -> None:
+    def test_new_url_signature_keeps_row_hash(self, table: Any) -> None:
         urls = ["https://x/1?sig=1", "https://x/1?sig=2"]
         read_so = [read_document(make_document(download_url=url, file_metadata={"image": url}))[0] for url in urls]
 
         assert len({row.row_hash for snapshot in read_so for row in table.build_rows(snapshot, OPTIONS)}) == 1
 
     @pytest.mark.parametrize(("status", "stays"), [(400, MISSING), (404, MISSING), (413, COMPLETE)])
-    def test_one_that_cannot_be_had_has_failed_and_keeps_what_the_list_tells(
-        self, status: int, stays: PartitionStatus
-    ) -> None:
+    def test_unavailable_document_is_failed_with_values_of_summary(self, status: int, stays: PartitionStatus) -> None:
         [ref], _ = read_day(make_page(make_summary()))
 
         snapshot, file = read_document(ResourceUnavailable("Too large.", status, None), ref)
@@ -495,7 +493,7 @@ class TestDocument:
         assert (unlisted.status, unlisted.batch_unknown) == (PartitionStatus.MISSING, True)
         assert lost == Document("e1", FAILED, file_id="e1", error="Not found.", batch=PartitionRef(None, ""))
 
-    def test_a_portfolio_that_is_refused_needs_no_more_than_its_summary(self) -> None:
+    def test_unavailable_portfolio_is_failed_from_summary_only(self) -> None:
         row = make_summary(type=..., types=["claims", "tax"])
 
         snapshot, file = read_document(ResourceUnavailable("Too large.", 413, None), replace(REF, listed_row=row))
@@ -503,15 +501,13 @@ class TestDocument:
         assert (snapshot.status, file.status, file.error) == (COMPLETE, FAILED, "Too large.")
 
     @pytest.mark.parametrize("part", [None, {"documentType": "claims"}, {"output": []}])
-    def test_a_document_of_a_portfolio_without_its_output_fails_in_words(self, part: Any) -> None:
+    def test_portfolio_document_without_output_is_an_error_with_reason(self, part: Any) -> None:
         with pytest.raises(UnreadableResponse, match="is not a JSON object"):
             read_document(make_document(types=["claims"], documents=[part]))
 
     @pytest.mark.parametrize("status", [400, 404])
     @pytest.mark.parametrize("listed_as", ["WAITING", "PROCESSING", "NEW"])
-    def test_one_that_is_listed_as_unfinished_and_cannot_be_had_yet_is_pending(
-        self, listed_as: str, status: int
-    ) -> None:
+    def test_unavailable_document_listed_as_unfinished_is_pending(self, listed_as: str, status: int) -> None:
         [ref], _ = read_day(make_page(make_summary(status=listed_as, completed=...)))
 
         snapshot, file = read_document(ResourceUnavailable("Not found.", status, None), ref)
@@ -531,22 +527,20 @@ class TestDocument:
             (402, "Payment required", False),
         ],
     )
-    def test_the_documented_answer_about_an_unknown_id_is_told_apart(
-        self, status: int, body: Any, is_about_id: bool
-    ) -> None:
+    def test_unknown_id_response_is_recognized(self, status: int, body: Any, is_about_id: bool) -> None:
         assert make_spec().error_format.is_unavailable(status, body) is is_about_id
 
     @pytest.mark.parametrize(
         "error", [RequestRejected("No.", 404, None), RequestRejected("No.", 422, None), TransientError("down")]
     )
-    def test_any_other_trouble_is_left_for_the_next_sync(self, error: ConnectorError) -> None:
+    def test_other_error_is_raised_unchanged(self, error: ConnectorError) -> None:
         with pytest.raises(type(error)) as exc_info:
             read_document(error)
 
         assert exc_info.value is error
 
     @pytest.mark.parametrize("body", [None, [], "Not found"])
-    def test_an_answer_that_is_no_object_fails_in_words(self, body: Any) -> None:
+    def test_response_other_than_object_is_an_error_with_reason(self, body: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"^Sensible's response for e1 is not a JSON object\.$"):
             read_document(body)
 
@@ -566,7 +560,7 @@ def read_batch(response: Any, **ref: Any) -> Snapshot:
 
 
 class TestBatch:
-    def test_of_which_nothing_is_known_all_documents_are_to_be_asked_for(self) -> None:
+    def test_batch_without_known_statuses_references_all_documents(self) -> None:
         snapshot = read_batch(ANSWER)
 
         assert (snapshot.status, snapshot.description, snapshot.provider_state) == (OPEN, "test batch", "?2")
@@ -586,7 +580,7 @@ class TestBatch:
             ({"provider_state": "p"}, "?2", [PENDING, PENDING]),
         ],
     )
-    def test_what_its_documents_told_holds_whatever_its_counters_say(
+    def test_known_document_statuses_take_precedence_over_counters(
         self, known: Any, memo: str, statuses: list[FileStatus]
     ) -> None:
         snapshot = read_batch(ANSWER, **known)
@@ -601,7 +595,7 @@ class TestBatch:
         }.get(memo, set())
 
     @given(st.text("pfw?", min_size=1, max_size=40))
-    def test_what_is_written_down_is_read_back(self, letters: str) -> None:
+    def test_provider_state_round_trip_is_lossless(self, letters: str) -> None:
         ids = [f"e{number}" for number in range(len(letters))]
         meant = {"p": PROCESSED, "f": FAILED, "w": PENDING}
         statuses = {member_id: meant[letter] for member_id, letter in zip(ids, letters, strict=True) if letter in meant}
@@ -612,17 +606,17 @@ class TestBatch:
         assert replace(second, ref=first.ref) == first
         assert len(first.provider_state) <= len(letters)
 
-    def test_what_is_written_down_of_the_largest_batch_is_short(self) -> None:
+    def test_provider_state_of_largest_batch_is_short(self) -> None:
         ids = [f"e{number}" for number in range(5000)]
 
         snapshot = read_batch({**ANSWER, "extraction_ids": ids}, member_statuses=dict.fromkeys(ids, PROCESSED))
 
         assert (snapshot.provider_state, snapshot.status) == ("p5000", COMPLETE)
 
-    def test_one_without_documents_is_open(self) -> None:
+    def test_batch_without_documents_is_open(self) -> None:
         assert read_batch({**ANSWER, "extraction_ids": []}).status is OPEN
 
-    def test_counters_are_shown_and_are_no_news(self) -> None:
+    def test_changed_counters_are_in_row_and_keep_row_hash(self) -> None:
         counters: list[dict[str, Any]] = [
             {"waiting": 1},
             {"waiting": 0, "failed": 1, "processing": 1},
@@ -639,7 +633,7 @@ class TestBatch:
         assert len({row.row_hash for row in rows}) == 1
         assert other.row_hash != rows[0].row_hash
 
-    def test_its_documents_and_its_row_come_from_one_answer(self) -> None:
+    def test_members_and_row_come_from_single_response(self) -> None:
         extractions, batches = make_spec().stream_groups
         assert extractions.list_members is not None
         members, sent_requests = play_flow(extractions.list_members(BATCH_REF), [ANSWER])
@@ -652,7 +646,7 @@ class TestBatch:
         assert [sent_requests, half[1], whole[1], later[1]] == [EXPECTED_REQUESTS, [], [], EXPECTED_REQUESTS]
 
     @pytest.mark.parametrize("status", [400, 404])
-    def test_one_that_is_refused_is_missing_and_asked_for_once(self, status: int) -> None:
+    def test_unavailable_batch_is_missing_and_requested_once(self, status: int) -> None:
         extractions, batches = make_spec().stream_groups
         assert extractions.list_members is not None
         members, sent_requests = play_flow(
@@ -671,7 +665,7 @@ class TestBatch:
             ({"extraction_ids": "e1"}, "Sensible's response for a batch contains no list of extraction_ids."),
         ],
     )
-    def test_an_answer_that_cannot_be_read_fails_in_words(self, response: Any, message_text: str) -> None:
+    def test_unreadable_response_is_an_error_with_reason(self, response: Any, message_text: str) -> None:
         with pytest.raises(UnreadableResponse) as exc_info:
             read_batch(response)
 

@@ -27,7 +27,7 @@ from unit_tests.support.stub_server import ReceivedRequest, StubResponse, ok_res
 @pytest.mark.parametrize(
     "text", [to_csv(ROWS), to_json_lines(ROWS), "\ufeff" + to_csv(ROWS), "\n" + to_json_lines(ROWS)]
 )
-def test_csv_and_json_lines_say_the_same(tmp_path: Path, text: str) -> None:
+def test_registry_in_csv_or_json_lines_has_same_batches(tmp_path: Path, text: str) -> None:
     registry = read_registry(written(tmp_path, text), PRODUCTS)
 
     [first], [second] = registry.get_batches("extracta"), registry.get_batches("atlas")
@@ -38,7 +38,7 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path, text: str) -> None:
     assert registry.skipped_rows == {"docmap": 1}
 
 
-def test_it_is_read_from_a_web_address_a_file_address_and_a_path(tmp_path: Path) -> None:
+def test_registry_at_http_url_file_url_or_path_is_the_same(tmp_path: Path) -> None:
     path = written(tmp_path, to_csv(ROWS))
     with serve_stub(lambda _request: ok_response(to_csv(ROWS).encode())) as server:
         registries = [
@@ -50,18 +50,18 @@ def test_it_is_read_from_a_web_address_a_file_address_and_a_path(tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", [to_csv([]), "\n" + to_csv([]).strip(), "\ufeff" + to_csv([])])
-def test_registry_with_a_line_of_names_alone_names_nothing(tmp_path: Path, text: str) -> None:
+def test_registry_with_header_line_only_is_empty(tmp_path: Path, text: str) -> None:
     assert read_registry(written(tmp_path, text), PRODUCTS) == Registry()
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", " \r\n"])
-def test_registry_of_nothing_at_all_is_an_error(tmp_path: Path, text: str) -> None:
+def test_registry_empty_file_is_an_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"registry\.csv is empty\. Check batch_registry\.url; a registry"):
         read_registry(written(tmp_path, text), PRODUCTS)
 
 
 @pytest.mark.parametrize("status", [202, 204, 205, 206])
-def test_registry_answer_that_is_no_whole_file_is_an_error(status: int) -> None:
+def test_registry_response_status_other_than_200_is_an_error(status: int) -> None:
     with serve_stub(lambda _request: (status, {}, b"" if status == 204 else to_csv(ROWS).encode())) as server:
         with pytest.raises(
             ConfigError, match=rf"list\.csv is not a file: the server answers with the status {status}\."
@@ -70,7 +70,7 @@ def test_registry_answer_that_is_no_whole_file_is_an_error(status: int) -> None:
         assert len(server.received) == 1
 
 
-def test_registry_of_zero_bytes_from_a_web_server_is_an_error() -> None:
+def test_registry_empty_response_is_an_error() -> None:
     with (
         serve_stub(lambda _request: ok_response(b"")) as server,
         pytest.raises(ConfigError, match=r"list\.csv is empty\."),
@@ -79,7 +79,7 @@ def test_registry_of_zero_bytes_from_a_web_server_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_registry_that_is_broken_off_is_an_error(chunked: bool) -> None:
+def test_registry_truncated_response_is_an_error(chunked: bool) -> None:
     rows = to_csv(ROWS).encode()
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
@@ -93,7 +93,7 @@ def test_registry_that_is_broken_off_is_an_error(chunked: bool) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"", b"provider,batch_id\n", to_csv(ROWS).encode()])
-def test_registry_by_a_byte_now_and_then_is_given_up(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_sent_byte_by_byte_is_given_up(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.registry.opening._READ_DEADLINE", 0.5)
     head = b"HTTP/1.1 200 OK\r\n\r\n" + beginning
     with (
@@ -103,7 +103,7 @@ def test_registry_by_a_byte_now_and_then_is_given_up(beginning: bytes, monkeypat
         read_registry(f"{server.url}/list.csv", PRODUCTS)
 
 
-def test_registry_without_end_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_endless_file_is_refused_in_limited_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.registry.opening._MAX_CHARACTERS", 300_000)
     head = b"HTTP/1.1 200 OK\r\n\r\nprovider,batch_id\n"
 
@@ -121,7 +121,7 @@ def test_registry_without_end_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -
     assert most < 10_000_000
 
 
-def test_registry_redirect_without_end_is_followed_and_costs_no_memory() -> None:
+def test_registry_redirect_with_endless_body_is_followed_in_limited_memory() -> None:
     def respond(request: ReceivedRequest) -> StubResponse:
         head = b"HTTP/1.1 302 Found\r\nLocation: /list.csv\r\n\r\n"
         return (
@@ -143,7 +143,7 @@ def test_registry_redirect_without_end_is_followed_and_costs_no_memory() -> None
     ("status", "advice"),
     [(407, "Write a valid user and password into https_proxy"), (403, "Allow the host in the proxy")],
 )
-def test_registry_behind_a_proxy_that_refuses_names_the_proxy_setting(
+def test_registry_refused_by_proxy_names_proxy_setting(
     status: int, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
@@ -210,7 +210,9 @@ def test_registry_url_with_password_is_reported_without_it(
     ],
 )
 @pytest.mark.parametrize("write", [to_csv, to_json_lines])
-def test_a_bad_row_is_named_by_its_line(tmp_path: Path, write: Any, row: dict[str, str], reason: str) -> None:
+def test_registry_invalid_row_is_an_error_naming_its_line(
+    tmp_path: Path, write: Any, row: dict[str, str], reason: str
+) -> None:
     line = 3 if write is to_csv else 2
     with pytest.raises(ConfigError, match=f"rows that cannot be read: line {line} {reason}"):
         read_registry(written(tmp_path, write([ROWS[0], row])), PRODUCTS)
@@ -243,7 +245,7 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, write: Any, row: dict[st
         (20260309081408, "2026-03-09T08:14:08+00:00"),
     ],
 )
-def test_created_at_is_read_in_each_form(tmp_path: Path, cell: str | float, meant: str) -> None:
+def test_registry_created_at_in_any_format_is_read(tmp_path: Path, cell: str | float, meant: str) -> None:
     line = json.dumps({"provider": "atlas", "batch_id": "b", "created_at": cell})
 
     [batch] = read_registry(written(tmp_path, line), PRODUCTS).get_batches("atlas")
@@ -262,25 +264,25 @@ def test_created_at_is_read_in_each_form(tmp_path: Path, cell: str | float, mean
         "２０２６０３０９", 0, 8, -1, 1e20,
     ],
 )  # fmt: skip
-def test_created_at_that_is_no_time_is_named_by_its_line(tmp_path: Path, cell: str | float) -> None:
+def test_registry_invalid_created_at_is_an_error_naming_its_line(tmp_path: Path, cell: str | float) -> None:
     lines = to_json_lines(ROWS[1:2]) + json.dumps({"provider": "atlas", "batch_id": "b", "created_at": cell})
 
     with pytest.raises(ConfigError, match=r"line 2 has a created_at that is not a time; write it like 2026-01-01T"):
         read_registry(written(tmp_path, lines), PRODUCTS)
 
 
-def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
+def test_registry_many_invalid_rows_are_counted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 6 has no batch_id, and 35 more lines"):
         read_registry(written(tmp_path, to_csv([{"provider": "atlas"}] * 40)), PRODUCTS)
 
 
-def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+def test_registry_invalid_json_line_is_an_error_naming_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2 is not a JSON object"):
         read_registry(written(tmp_path, to_json_lines(ROWS[:1]) + "oops\n"), PRODUCTS)
 
 
 @pytest.mark.parametrize("text", ["root:x:0:0:root:/root:/bin/bash\nbin:x:1:1\n", "provider;batch_id\natlas;b\n"])
-def test_a_file_of_another_kind_is_refused_without_a_word_of_what_it_holds(tmp_path: Path, text: str) -> None:
+def test_registry_file_of_other_kind_is_refused_without_showing_content(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="has no column") as exc_info:
         read_registry(written(tmp_path, text), PRODUCTS)
 
@@ -299,9 +301,7 @@ def test_registry_unreadable_is_reported_without_credentials(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
-def test_a_storage_whose_library_is_not_installed_says_what_to_install(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_registry_storage_without_library_names_extra_to_install(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_import_error(*_: Any, **__: Any) -> None:
         raise ImportError("You are trying to use a function that is not installed")
 
@@ -322,7 +322,7 @@ class TestSync:
         registry = {"url": written(folder, to_csv(rows))}
         return Connection(sandbox, url, {"extracta": {}, "batch_registry": registry}), template, batch
 
-    def test_its_batches_are_synced_and_streams_exist_for_both_products(
+    def test_registry_batches_are_synced_and_both_products_have_streams(
         self, served_sandbox: ServedSandbox, tmp_path: Path
     ) -> None:
         connection, template, batch = self.connect(served_sandbox, tmp_path)
@@ -334,7 +334,7 @@ class TestSync:
         assert set(synced.final_statuses.values()) == {"COMPLETE"}
         assert connection.sync().counts == {}
 
-    def test_it_is_read_again_at_each_sync(self, served_sandbox: ServedSandbox, tmp_path: Path) -> None:
+    def test_changed_registry_is_read_at_next_sync(self, served_sandbox: ServedSandbox, tmp_path: Path) -> None:
         sandbox, _ = served_sandbox
         connection, template, first = self.connect(served_sandbox, tmp_path)
         connection.sync()
@@ -345,7 +345,7 @@ class TestSync:
 
         assert connection.sync().ids("extracta_batches") == [f"{template}/{second}"]
 
-    def test_its_creation_time_fills_the_column_and_lets_the_state_forget(
+    def test_created_at_fills_column_and_old_batch_is_not_requested_again(
         self, served_sandbox: ServedSandbox, tmp_path: Path
     ) -> None:
         created = START - timedelta(days=30)
@@ -358,7 +358,7 @@ class TestSync:
         assert connection.sync().requests == {}
 
     @pytest.mark.parametrize("created", ["20261120", "20261120090000"])
-    def test_a_batch_with_a_created_at_without_dashes_is_young_and_its_correction_arrives(
+    def test_created_at_without_dashes_keeps_batch_within_lookback(
         self, served_sandbox: ServedSandbox, tmp_path: Path, created: str
     ) -> None:
         sandbox, _ = served_sandbox
@@ -372,9 +372,7 @@ class TestSync:
         assert single(first.records["extracta_batches"])["created_at"][:10] == "2026-11-20"
         assert [row["file_name"] for row in second.records["extracta_results"]] == ["late.pdf"]
 
-    def test_what_the_provider_tells_of_the_creation_comes_first(
-        self, served_sandbox: ServedSandbox, tmp_path: Path
-    ) -> None:
+    def test_created_at_of_provider_takes_precedence(self, served_sandbox: ServedSandbox, tmp_path: Path) -> None:
         connection, template, _ = self.connect(served_sandbox, tmp_path, created_at="2020-01-01")
         connection.settings["extracta"]["extraction_ids"] = [template]
 
@@ -383,9 +381,7 @@ class TestSync:
         row = single(synced.records["extracta_batches"])
         assert (row["created_at"], row["template_name"]) == ("2026-11-20T09:00:00.000Z", "Invoices")
 
-    def test_a_batch_is_open_while_it_has_fewer_files_than_expected(
-        self, served_sandbox: ServedSandbox, tmp_path: Path
-    ) -> None:
+    def test_batch_with_fewer_files_than_expected_is_open(self, served_sandbox: ServedSandbox, tmp_path: Path) -> None:
         sandbox, _ = served_sandbox
         connection, template, batch = self.connect(served_sandbox, tmp_path, expected_files="2")
         first = connection.sync()
@@ -399,7 +395,9 @@ class TestSync:
         assert single(second.records["extracta_batches"])["status"] == "complete"
         assert second.counts["extracta_results"] == 1
 
-    def test_a_batch_of_atlas_keeps_the_time_in_its_id(self, served_sandbox: ServedSandbox, tmp_path: Path) -> None:
+    def test_atlas_batch_without_created_at_keeps_time_of_its_id(
+        self, served_sandbox: ServedSandbox, tmp_path: Path
+    ) -> None:
         sandbox, url = served_sandbox
         data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
         old = START - timedelta(days=30)
@@ -410,7 +408,7 @@ class TestSync:
         assert connection.sync().counts["atlas_batches"] == 1
         assert connection.sync().requests == {}
 
-    def test_one_that_cannot_be_read_ends_every_stream_and_check_says_so(
+    def test_unreadable_registry_fails_every_stream_and_check(
         self, served_sandbox: ServedSandbox, tmp_path: Path
     ) -> None:
         connection, _, _ = self.connect(served_sandbox, tmp_path)

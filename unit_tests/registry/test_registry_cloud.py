@@ -65,30 +65,30 @@ def assert_refused(address: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("text", [to_csv(ROWS), to_json_lines(ROWS), "\ufeff" + to_csv(ROWS), to_csv(ROWS * 5_000)])
-def test_it_says_the_same_as_from_a_path(storage: Storage, tmp_path: Path, text: str) -> None:
+def test_registry_in_storage_equals_registry_at_path(storage: Storage, tmp_path: Path, text: str) -> None:
     registry_rows = read_registry(storage.write(text), PRODUCTS)
 
     assert registry_rows.get_batches("atlas")
     assert registry_rows == read_registry(written(tmp_path, text), PRODUCTS)
 
 
-def test_a_name_may_hold_spaces_and_signs(storage: Storage) -> None:
+def test_registry_object_name_with_spaces_and_symbols_is_read(storage: Storage) -> None:
     address = storage.write(to_csv(ROWS), "year=2026/batches of Zoë (1).csv")
 
     assert len(read_registry(address, PRODUCTS).get_batches("atlas")) == 1
 
 
-def test_registry_of_zero_bytes_in_a_storage_is_an_error(storage: Storage) -> None:
+def test_registry_empty_object_in_storage_is_an_error(storage: Storage) -> None:
     with pytest.raises(ConfigError, match=r"batches\.csv is empty\. Check batch_registry\.url"):
         read_registry(storage.write(""), PRODUCTS)
 
 
-def test_registry_of_a_line_of_names_in_a_storage_names_nothing(storage: Storage) -> None:
+def test_registry_with_header_line_only_in_storage_is_empty(storage: Storage) -> None:
     assert read_registry(storage.write(to_csv([])), PRODUCTS) == Registry()
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
-def test_registry_in_a_storage_by_a_byte_now_and_then_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_in_storage_sent_byte_by_byte_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.registry.opening._READ_DEADLINE", 2.0)
     body = send_endlessly(
         b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nprovider,batch_id\n", filler=b" ", pause=0.05
@@ -107,12 +107,12 @@ def test_registry_in_a_storage_by_a_byte_now_and_then_is_given_up(scheme: str, m
             read_registry(f"{scheme}://{BUCKET}/batches.csv", PRODUCTS)
 
 
-def test_it_is_read_anew_each_time(storage: Storage) -> None:
+def test_registry_rewritten_in_storage_is_read_again(storage: Storage) -> None:
     assert len(read_registry(storage.write(to_csv(ROWS)), PRODUCTS).get_batches("atlas")) == 1
     assert len(read_registry(storage.write(to_csv(ROWS * 2)), PRODUCTS).get_batches("atlas")) == 2
 
 
-def test_an_address_of_s3_alone_is_taken_too(s3: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_s3_endpoint_variable_is_used(s3: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
     monkeypatch.delenv("AWS_ENDPOINT_URL")
 
@@ -159,7 +159,7 @@ def test_registry_s3_url_credentials_are_used_and_not_shown(
 
 
 @pytest.mark.parametrize(("scheme", "module"), [("s3", "botocore.config"), ("gs", "google.cloud.storage.retry")])
-def test_a_client_that_is_not_installed_is_named_by_the_extra_that_brings_it(
+def test_registry_storage_without_client_names_extra_to_install(
     scheme: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -168,7 +168,7 @@ def test_a_client_that_is_not_installed_is_named_by_the_extra_that_brings_it(
         read_registry(f"{scheme}://{BUCKET}/batches.csv", PRODUCTS)
 
 
-def test_google_tells_the_end_of_a_file_by_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_google_range_refusal_is_end_of_file(monkeypatch: pytest.MonkeyPatch) -> None:
     content = to_csv(ROWS).encode()
 
     def respond(request: ReceivedRequest) -> StubResponse:
@@ -209,7 +209,7 @@ class TestSilence:
         waited_events.set()
 
     @pytest.mark.parametrize("scheme", ["http", "s3", "gs"])
-    def test_one_that_never_answers(
+    def test_storage_that_never_responds_is_a_timeout_error(
         self, scheme: str, waited_events: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def respond(_request: ReceivedRequest) -> StubResponse:
@@ -224,7 +224,7 @@ class TestSilence:
         )
 
     @pytest.mark.parametrize("scheme", ["http", "s3", "gs"])
-    def test_one_that_stops_in_the_middle(
+    def test_storage_that_stops_mid_response_is_an_error(
         self, scheme: str, waited_events: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def start_response(handler: BaseHTTPRequestHandler) -> None:
@@ -245,7 +245,7 @@ class TestSilence:
             read_registry(self.address(scheme, server.url, monkeypatch), PRODUCTS)
 
 
-def test_a_sync_reads_what_is_named_there_and_check_says_what_is_wrong(
+def test_registry_in_storage_is_read_by_sync_and_verified_by_check(
     storage: Storage, served_sandbox: ServedSandbox
 ) -> None:
     sandbox, url = served_sandbox

@@ -65,7 +65,7 @@ class TestS3:
             monkeypatch.delenv(name)
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
-    def test_it_is_read_with_an_access_key_of_the_settings(self, s3: Storage, s3_address: str) -> None:
+    def test_access_key_of_settings_opens_registry(self, s3: Storage, s3_address: str) -> None:
         url = s3.write(to_csv(ROWS))
 
         assert len(read_rows(url, {**S3, "endpoint": s3_address}).get_batches("atlas")) == 1
@@ -73,7 +73,7 @@ class TestS3:
             read_rows(url, {"type": "machine"})
 
     @pytest.mark.parametrize("token", [None, TOKEN])
-    def test_the_key_the_token_and_the_region_are_those_of_the_settings(self, token: str | None) -> None:
+    def test_request_uses_key_token_and_region_of_settings(self, token: str | None) -> None:
         with serve_stub(lambda _request: ok_response(to_csv(ROWS).encode())) as server:
             credentials = {**S3, "session_token": token, "region": "eu-central-1", "endpoint": server.url}
 
@@ -85,7 +85,7 @@ class TestS3:
         assert request.headers["X-Amz-Security-Token"] == token
         assert SECRET not in str(request)
 
-    def test_a_key_that_does_not_suffice_is_an_error_that_names_the_setting(self) -> None:
+    def test_access_denied_is_an_error_naming_settings(self) -> None:
         response: StubResponse = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
         with serve_stub(lambda _request: response) as server, pytest.raises(ConfigError) as exc_info:
             read_rows(f"s3://{BUCKET}/batches.csv", {**S3, "endpoint": server.url})
@@ -95,13 +95,13 @@ class TestS3:
             "Check batch_registry.url and batch_registry.credentials."
         )
 
-    def test_credentials_in_the_address_as_well_are_refused(self, s3_address: str) -> None:
+    def test_credentials_in_url_and_settings_are_refused(self, s3_address: str) -> None:
         with pytest.raises(ConfigError, match=r"s3://acme/x.csv has credentials in batch_registry.url as well. Remove"):
             read_rows("s3://AKIAACME:other-secret-0123@acme/x.csv", {**S3, "endpoint": s3_address})
 
 
 class TestHttp:
-    def test_it_is_read_with_a_user_and_a_password(self) -> None:
+    def test_user_and_password_of_settings_open_registry(self) -> None:
         expected = base64.b64encode(f"{BASIC['username']}:{BASIC['password']}".encode()).decode()
 
         def respond(request: ReceivedRequest) -> StubResponse:
@@ -113,7 +113,7 @@ class TestHttp:
             with pytest.raises(ConfigError, match=r"Check batch_registry.url and batch_registry.credentials."):
                 read_rows(f"{server.url}/batches.csv", {**BASIC, "password": "another-0123"})
 
-    def test_it_is_read_with_a_header_also_after_a_redirect_on_the_same_server(self) -> None:
+    def test_header_of_settings_is_kept_after_redirect_on_same_server(self) -> None:
         def respond(request: ReceivedRequest) -> StubResponse:
             if request.headers["X-Api-Key"] != HEADER["value"]:
                 return (403, {}, b"")
@@ -138,7 +138,7 @@ class TestHttp:
             ("http://files.example/list.csv", False),
         ],
     )
-    def test_a_header_is_sent_to_the_server_of_the_address_alone(self, redirect_target: str, is_sent: bool) -> None:
+    def test_header_of_settings_is_not_sent_to_other_server(self, redirect_target: str, is_sent: bool) -> None:
         credentials = HeaderCredentials.model_validate(HEADER)
         session = _add_credentials(_build_transport_params("https://files.example/batches.csv"), credentials)["session"]
         session.trust_env = False
@@ -151,7 +151,9 @@ class TestHttp:
         assert ("X-Api-Key" in following.headers) is is_sent
 
     @pytest.mark.parametrize("credentials", [BASIC, HEADER], ids=lambda credentials_json: str(credentials_json["type"]))
-    def test_a_sync_reads_what_is_named_there(self, served_sandbox: ServedSandbox, credentials: dict[str, str]) -> None:
+    def test_sync_with_credentials_reads_registry_batches(
+        self, served_sandbox: ServedSandbox, credentials: dict[str, str]
+    ) -> None:
         sandbox, url = served_sandbox
         data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
         batch = sandbox.atlas.submit([NewDocument("1", duration_seconds=0, file_data=data)])
@@ -175,7 +177,7 @@ class TestHttp:
 @pytest.mark.parametrize("credentials", [{**S3, "session_token": TOKEN}, BASIC, HEADER])
 @pytest.mark.parametrize("status", [200, 403])
 @pytest.mark.long
-def test_no_credentials_are_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
+def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
     """smart-open logs all that it is given."""
     with serve_stub(lambda _request: (status, {}, to_csv(ROWS).encode())) as server:
         is_s3 = credentials["type"] == "s3"
@@ -201,14 +203,14 @@ class TestSettings:
             *((url, None) for url in ("s3://b/x", "gs://b/x", "https://x.example/x", "/data/x.csv")),
         ],
     )
-    def test_credentials_that_fit_the_address_are_taken(self, url: str, credentials: Any) -> None:
+    def test_credentials_that_fit_url_are_accepted(self, url: str, credentials: Any) -> None:
         assert registry_settings(url, credentials).url == url
 
     @pytest.mark.parametrize(
         ("url", "credentials"),
         [("s3://b/x", BASIC), ("s3://b/x", HEADER), ("gs://b/x", S3), ("https://x.example/x", S3), ("/x.csv", BASIC)],
     )
-    def test_credentials_that_the_address_has_no_use_for_are_refused(self, url: str, credentials: Any) -> None:
+    def test_credentials_that_do_not_fit_url_are_refused(self, url: str, credentials: Any) -> None:
         assert get_error_message(url, credentials) == (
             "batch_registry has credentials that do not fit its url; choose those that fit the url."
         )
@@ -249,13 +251,13 @@ class TestSettings:
             ),
         ],
     )  # fmt: skip
-    def test_a_bad_setting_gets_one_sentence(self, url: str, credentials: Any, sentence: str) -> None:
+    def test_invalid_credentials_are_an_error_without_secret(self, url: str, credentials: Any, sentence: str) -> None:
         error = get_error_message(url, credentials)
 
         assert error == f"batch_registry.credentials{sentence}"
         assert SECRET not in error
 
-    def test_unknown_names_beside_them_are_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_unknown_setting_gives_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
         section = {"url": "s3://b/x", "credentials": {**S3, "regoin": "eu-central-1"}}
 
         Settings.parse({**DOCMAP, "batch_registry": section}, log)
@@ -265,14 +267,14 @@ class TestSettings:
             "Correct or remove them."
         ]
 
-    def test_nothing_secret_is_in_their_looks(self) -> None:
+    def test_repr_has_no_secrets(self) -> None:
         for url, credentials in (("s3://b/x", S3), ("https://x.example/x", BASIC), ("https://x.example/x", HEADER)):
             looks = repr(registry_settings(url, credentials))
             assert not [value for name, value in credentials.items() if name not in {"type", "name"} and value in looks]
 
 
 class TestForm:
-    def test_the_form_takes_those_of_the_machine_by_itself(self) -> None:
+    def test_machine_credentials_are_default(self) -> None:
         form = Form(build_connection_spec())
         form.choose("batch_registry", "Use a batch registry")
         form.values["batch_registry"]["url"] = "s3://b/x.csv"
@@ -287,7 +289,7 @@ class TestForm:
             ("Header for HTTPS", "https://x.example/x", HEADER, ["Name", "Value"]),
         ],
     )
-    def test_each_of_the_others_is_filled_in_and_accepted(
+    def test_other_credential_types_are_filled_in_and_accepted(
         self, title: str, url: str, values: dict[str, str], labels: list[str]
     ) -> None:
         form = Form(build_connection_spec())
@@ -311,7 +313,7 @@ class TestForm:
         [{**S3, "session_token": TOKEN}, BASIC, HEADER],
         ids=lambda credentials_json: str(credentials_json["type"]),
     )
-    def test_all_secrets_are_found_by_the_cdk(self, values: dict[str, str]) -> None:
+    def test_all_secrets_are_recognized_by_cdk(self, values: dict[str, str]) -> None:
         config = {"batch_registry": {"use": "yes", "url": "s3://b/x", "credentials": values}}
 
         secrets = {value for name, value in values.items() if name not in {"type", "name"}}

@@ -24,7 +24,7 @@ def error_response(status: int, message: str) -> tuple[int, object]:
 BAD_TOKEN = error_response(401, "Authentication Error: the token is missing, invalid, or expired")
 
 
-def test_a_login_gives_a_token_for_an_hour(sandbox: Sandbox, clock: Clock, atlas: AtlasClient) -> None:
+def test_login_token_expires_after_an_hour(sandbox: Sandbox, clock: Clock, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
 
@@ -47,7 +47,7 @@ def test_a_login_gives_a_token_for_an_hour(sandbox: Sandbox, clock: Clock, atlas
     assert sandbox.atlas.login_count == 2
 
 
-def test_tokens_can_be_made_to_expire(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_expire_tokens_issued_token_is_refused(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
     assert atlas.get_extracts("batch").ok
@@ -61,15 +61,13 @@ def test_tokens_can_be_made_to_expire(sandbox: Sandbox, atlas: AtlasClient) -> N
 
 
 @pytest.mark.parametrize("headers", [{}, {"Client-Id": "sandbox-atlas-client"}, {"Client-Secret": "x"}])
-def test_a_login_without_both_credentials_has_its_own_error(
-    sandbox: Sandbox, atlas: AtlasClient, headers: dict[str, str]
-) -> None:
+def test_login_missing_credential_returns_400(sandbox: Sandbox, atlas: AtlasClient, headers: dict[str, str]) -> None:
     # when / then
     assert summarize_response(atlas.login(headers)) == (400, {"error": "Missing Client-Id or Client-Secret"})
     assert sandbox.atlas.login_count == 0
 
 
-def test_a_login_with_wrong_credentials_is_refused(atlas: AtlasClient) -> None:
+def test_login_wrong_credentials_returns_401(atlas: AtlasClient) -> None:
     # when
     response = atlas.login({"Client-Id": "sandbox-atlas-client", "Client-Secret": "wrong"})
 
@@ -77,7 +75,7 @@ def test_a_login_with_wrong_credentials_is_refused(atlas: AtlasClient) -> None:
     assert summarize_response(response) == error_response(401, "Authentication Error: wrong Client-Id or Client-Secret")
 
 
-def test_an_unknown_token_is_refused(atlas: AtlasClient) -> None:
+def test_extracts_unknown_token_returns_401(atlas: AtlasClient) -> None:
     # when
     atlas.session.headers["Token"] = "unknown"
 
@@ -85,7 +83,7 @@ def test_an_unknown_token_is_refused(atlas: AtlasClient) -> None:
     assert summarize_response(atlas.get_extracts("batch")) == BAD_TOKEN
 
 
-def test_documents_are_submitted_over_http_and_extracted_in_time(
+def test_multiupload_documents_are_extracted_after_their_duration(
     sandbox: Sandbox, clock: Clock, atlas: AtlasClient
 ) -> None:
     # given
@@ -110,7 +108,7 @@ def test_documents_are_submitted_over_http_and_extracted_in_time(
     assert sandbox.atlas.get_batch(batch_id).product_type == "POC_CDL"
 
 
-def test_pages_follow_each_other(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_extracts_pages_are_consecutive_and_counted(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument(str(number), 0, PAN) for number in range(120)], batch_id="batch")
 
@@ -134,7 +132,9 @@ def test_pages_follow_each_other(sandbox: Sandbox, atlas: AtlasClient) -> None:
     assert small["total_pages"] == 18
 
 
-def test_a_young_batch_grows_in_the_order_of_submission(sandbox: Sandbox, clock: Clock, atlas: AtlasClient) -> None:
+def test_extracts_unfinished_batch_lists_documents_in_submission_order(
+    sandbox: Sandbox, clock: Clock, atlas: AtlasClient
+) -> None:
     # given
     documents = [NewDocument("slow", 100, PAN), NewDocument("quick", 10, PAN)]
     batch_id = sandbox.atlas.submit(documents)
@@ -155,7 +155,7 @@ def test_a_young_batch_grows_in_the_order_of_submission(sandbox: Sandbox, clock:
     assert [row["document_id"] for row in complete["data"]] == ["slow", "quick", "late"]
 
 
-def test_a_document_can_fail_and_be_edited(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_edit_failed_document_replaces_its_error_with_data(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     batch_id = sandbox.atlas.submit([NewDocument("1", 0, error_code="UNRECOGNISED"), NewDocument("2", 0, PAN)])
 
@@ -172,7 +172,7 @@ def test_a_document_can_fail_and_be_edited(sandbox: Sandbox, atlas: AtlasClient)
     assert changed[0] == {"document_id": "1", "file_data": PAN}
 
 
-def test_a_redacted_aadhaar_has_a_link_that_differs_in_every_answer(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_extracts_redact_url_differs_in_every_response(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     number = {"value": "**** **** 9012", "confidence_score": 0.9, "redact_url": ""}
     batch_id = sandbox.atlas.submit(
@@ -200,7 +200,9 @@ def test_a_redacted_aadhaar_has_a_link_that_differs_in_every_answer(sandbox: San
         ({"batch_id": "unknown"}, "Bad Request: batch_id is invalid"),
     ],
 )
-def test_a_bad_query_is_told(sandbox: Sandbox, atlas: AtlasClient, query: dict[str, Any], message: str) -> None:
+def test_extracts_invalid_query_returns_400_with_message(
+    sandbox: Sandbox, atlas: AtlasClient, query: dict[str, Any], message: str
+) -> None:
     # given
     sandbox.atlas.submit([NewDocument("1", 0, PAN)], batch_id="batch")
 
@@ -223,13 +225,15 @@ def test_a_bad_query_is_told(sandbox: Sandbox, atlas: AtlasClient, query: dict[s
         ),
     ],
 )
-def test_a_bad_submission_is_told(sandbox: Sandbox, atlas: AtlasClient, body: JsonObject, message: str) -> None:
+def test_multiupload_invalid_body_returns_400_with_message(
+    sandbox: Sandbox, atlas: AtlasClient, body: JsonObject, message: str
+) -> None:
     # when / then
     assert summarize_response(atlas.upload(body)) == error_response(400, message)
     assert sandbox.atlas.batch_ids == []
 
 
-def test_in_process_ids_that_do_not_fit_are_errors(sandbox: Sandbox) -> None:
+def test_in_process_call_invalid_id_raises_an_error(sandbox: Sandbox) -> None:
     # given
     sandbox.atlas.submit(["1"], batch_id="batch")
 

@@ -25,7 +25,7 @@ def add_referenced_template(sandbox: Sandbox) -> str:
     return sandbox.classification.create("Mail", types, "mail")
 
 
-def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: ExtractaClient) -> None:
+def test_template_is_created_viewed_updated_and_deleted_over_http(extracta: ExtractaClient) -> None:
     # given
     types = [
         {"name": "Invoice", "description": "a bill", "uniqueWords": ["total"], "extractionId": "-Oabc"},
@@ -55,7 +55,9 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: Ex
     assert summarize_response(gone) == FAILED
 
 
-def test_an_upload_waits_and_then_tells_types(sandbox: Sandbox, clock: Clock, extracta: ExtractaClient) -> None:
+def test_upload_files_response_is_waiting_then_has_document_types(
+    sandbox: Sandbox, clock: Clock, extracta: ExtractaClient
+) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
 
@@ -80,7 +82,7 @@ def test_an_upload_waits_and_then_tells_types(sandbox: Sandbox, clock: Clock, ex
     assert "result" not in bad
 
 
-def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_upload_files_into_finished_batch_reopens_the_batch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
@@ -95,7 +97,7 @@ def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: Extr
     assert len(extracta.get_classification_results(classification_id, batch_id).json()["files"]) == 2
 
 
-def test_files_of_a_linked_type_go_on_to_one_extraction_batch(
+def test_classified_files_of_referenced_type_share_an_extraction_batch(
     sandbox: Sandbox, clock: Clock, extracta: ExtractaClient
 ) -> None:
     # given
@@ -131,7 +133,7 @@ def test_files_of_a_linked_type_go_on_to_one_extraction_batch(
     assert sandbox.extracta.get_batch(linked_id).origin == "documentClassification"
 
 
-def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox: Sandbox) -> None:
+def test_reference_failed_file_or_unknown_template_is_absent(sandbox: Sandbox) -> None:
     # given
     types = [DocumentType("Invoice", extraction_id="unknown"), DocumentType("Receipt", extraction_id="receipts")]
     sandbox.extracta.create("Receipts", ("total",), "receipts")
@@ -147,7 +149,7 @@ def test_a_failed_file_and_an_unknown_template_are_not_linked(sandbox: Sandbox) 
     assert sandbox.extracta.list_batch_ids("receipts") == []
 
 
-def test_an_edit_can_bring_a_late_link(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_edit_to_referenced_type_adds_a_reference(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)])
@@ -163,7 +165,7 @@ def test_an_edit_can_bring_a_late_link(sandbox: Sandbox, extracta: ExtractaClien
     assert changed["extraction"]["extractionId"] == "invoices"
 
 
-def test_a_deleted_linked_batch_is_not_added_to(sandbox: Sandbox) -> None:
+def test_upload_after_referenced_batch_deletion_creates_another_batch(sandbox: Sandbox) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     batch_id = sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, INVOICE)])
@@ -178,7 +180,7 @@ def test_a_deleted_linked_batch_is_not_added_to(sandbox: Sandbox) -> None:
     assert second != first
 
 
-def test_files_and_batches_are_deleted(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_delete_files_and_batch_removes_them(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     files = [NewFile(f"{name}.pdf", 0, LETTER_RESULT, file_id=name) for name in ("one", "two", "three")]
@@ -221,7 +223,7 @@ def test_files_and_batches_are_deleted(sandbox: Sandbox, extracta: ExtractaClien
         ("DELETE", "deleteFiles", {"classificationId": "mail", "batchId": "batch", "fileIds": []}),
     ],
 )
-def test_any_failure_is_an_internal_server_error(
+def test_classification_invalid_body_or_id_returns_400_server_error(
     sandbox: Sandbox, extracta: ExtractaClient, method: str, path: str, body: JsonObject
 ) -> None:
     # given
@@ -233,7 +235,7 @@ def test_any_failure_is_an_internal_server_error(
     assert len(sandbox.classification.get_batch("batch").files) == 1
 
 
-def test_an_upload_for_unknown_ids_fails_as_well(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_upload_files_unknown_id_returns_400_server_error(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     add_referenced_template(sandbox)
     path = "documentClassification/uploadFiles"
@@ -245,7 +247,7 @@ def test_an_upload_for_unknown_ids_fails_as_well(sandbox: Sandbox, extracta: Ext
     )
 
 
-def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient) -> None:
+def test_get_results_wrong_key_returns_401_with_message(extracta: ExtractaClient) -> None:
     # when
     extracta.session.headers["Authorization"] = "Bearer wrong"
 
@@ -256,7 +258,7 @@ def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient) -> None:
     )
 
 
-def test_the_classification_map_of_batches_is_a_switch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_view_template_lists_batches_only_with_the_switch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     classification_id = add_referenced_template(sandbox)
     sandbox.classification.upload(classification_id, [NewFile("a.pdf", 0, LETTER_RESULT)], "batch")

@@ -33,7 +33,7 @@ def start_sandbox(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_starts_tells_where_and_ends_cleanly(number: signal.Signals) -> None:
+def test_command_prints_addresses_and_stops_cleanly_on_signal(number: signal.Signals) -> None:
     # given
     with start_sandbox("--speed", "60", "--switch", "unknown_status=queued") as (process, url):
         # when
@@ -57,7 +57,7 @@ def test_it_starts_tells_where_and_ends_cleanly(number: signal.Signals) -> None:
     assert overview["switches"]["unknown_status"] == "queued"
 
 
-def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path: Path) -> None:
+def test_command_missing_extra_error_names_the_pip_command(tmp_path: Path) -> None:
     # given what `pip install .` leaves, and what Python runs at its start
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_STARLETTE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -79,7 +79,7 @@ def test_it_says_what_to_install_where_its_extra_is_missing(tmp_path: Path) -> N
         )
 
 
-def test_it_writes_the_settings_that_it_answers_with(tmp_path: Path) -> None:
+def test_command_config_option_writes_the_served_settings(tmp_path: Path) -> None:
     # given a file of an earlier one
     config = tmp_path / "config.json"
     config.write_text('{"atlas": {"base_url": "http://127.0.0.1:1/atlas/v1/bulk"}}')
@@ -94,7 +94,7 @@ def test_it_writes_the_settings_that_it_answers_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ['{"sensible": {"api_key": "a-key-of-mine"}}', "{}", "no json", "[]"])
-def test_it_leaves_settings_alone_that_are_not_its_own(
+def test_command_config_file_of_other_origin_is_not_overwritten(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     # given
@@ -110,12 +110,12 @@ def test_it_leaves_settings_alone_that_are_not_its_own(
     assert "name another file in --config" in capsys.readouterr().err
 
 
-def test_it_says_which_settings_file_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_unwritable_config_error_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "0", "--empty", "--config", str(tmp_path / "none" / "config.json")]) == 2
     assert "none/config.json can't be written (No such file or directory)" in capsys.readouterr().err
 
 
-def test_it_can_start_empty() -> None:
+def test_command_empty_option_serves_no_templates() -> None:
     # given / when
     with start_sandbox("--empty", "--spacing", "0.5") as (_, url):
         overview = requests.get(f"{url}/_sandbox/", timeout=600).json()
@@ -126,7 +126,7 @@ def test_it_can_start_empty() -> None:
     assert settings["extracta"]["seconds_between_requests"] == 0.5
 
 
-def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_options_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
     # when
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -148,7 +148,7 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
         (["--spacing", "nan"], "from 0"),
     ],
 )
-def test_arguments_that_do_not_fit_are_told(
+def test_command_invalid_argument_exits_with_an_explanation(
     capsys: pytest.CaptureFixture[str], arguments: list[str], expected_text: str
 ) -> None:
     # when
@@ -160,7 +160,7 @@ def test_arguments_that_do_not_fit_are_told(
     assert expected_text in capsys.readouterr().err
 
 
-def test_a_switch_that_does_not_exist_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_invalid_switch_exits_with_an_explanation(capsys: pytest.CaptureFixture[str]) -> None:
     # when / then
     assert main(["--switch", "colour=red"]) == 2
     assert "there is no switch 'colour'" in capsys.readouterr().err
@@ -168,7 +168,7 @@ def test_a_switch_that_does_not_exist_is_told(capsys: pytest.CaptureFixture[str]
     assert "sensible_throttle takes a whole number from 0" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_command_port_in_use_exits_with_an_explanation() -> None:
     # given
     with start_sandbox("--empty") as (_, url):
         port = url.rpartition(":")[2]

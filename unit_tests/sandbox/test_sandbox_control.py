@@ -29,7 +29,7 @@ def pending(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def test_the_greeting_lists_every_endpoint(sandbox: Sandbox, url: str) -> None:
+def test_root_page_lists_every_endpoint(sandbox: Sandbox, url: str) -> None:
     # when
     response = requests.get(url, timeout=5)
 
@@ -42,7 +42,7 @@ def test_the_greeting_lists_every_endpoint(sandbox: Sandbox, url: str) -> None:
     assert "/_sandbox" in response.text
 
 
-def test_an_overview_tells_what_is_there(pending: Sandbox, url: str, control: Control) -> None:
+def test_overview_lists_templates_batches_and_pending_documents(pending: Sandbox, url: str, control: Control) -> None:
     # when
     response = control("GET", "/").json()
 
@@ -70,14 +70,14 @@ def test_an_overview_tells_what_is_there(pending: Sandbox, url: str, control: Co
         ({"batch_id": "atlas"}, 3),
     ],
 )
-def test_pending_documents_can_be_finished(control: Control, body: JsonObject | None, finished: int) -> None:
+def test_finish_pending_documents_returns_their_count(control: Control, body: JsonObject | None, finished: int) -> None:
     # when / then
     assert control("POST", "/finish", body).json() == {"finished": finished}
     worlds = control("GET", "/").json()["worlds"]
     assert sum(world.get("pending_files", world.get("pending_documents")) for world in worlds.values()) == 6 - finished
 
 
-def test_the_clock_can_be_advanced(pending: Sandbox, control: Control) -> None:
+def test_advance_clock_finishes_due_documents(pending: Sandbox, control: Control) -> None:
     # when
     response = control("POST", "/advance", {"seconds": 120})
 
@@ -86,7 +86,7 @@ def test_the_clock_can_be_advanced(pending: Sandbox, control: Control) -> None:
     assert all(file.status is FileStatus.PROCESSED for file in pending.extracta.get_batch("extraction").files)
 
 
-def test_documents_can_be_edited(pending: Sandbox, control: Control) -> None:
+def test_edit_document_replaces_its_data(pending: Sandbox, control: Control) -> None:
     # when
     edits = [
         {"api": "extracta", "batch_id": "extraction", "document": "a.pdf", "data": {"total": "7"}},
@@ -102,7 +102,7 @@ def test_documents_can_be_edited(pending: Sandbox, control: Control) -> None:
     assert pending.atlas.get_batch("atlas").documents[1].file_data == {"document_type": "PAN"}
 
 
-def test_switches_can_be_changed(sandbox: Sandbox, control: Control) -> None:
+def test_patch_switches_applies_the_values(sandbox: Sandbox, control: Control) -> None:
     # when
     response = control("PATCH", "/switches", {"unknown_keys": True, "unknown_status": "queued"})
 
@@ -113,9 +113,7 @@ def test_switches_can_be_changed(sandbox: Sandbox, control: Control) -> None:
     assert control("GET", "/switches").json() == vars(sandbox.switches)
 
 
-def test_requests_are_counted_but_not_those_that_control(
-    sandbox: Sandbox, extracta: ExtractaClient, control: Control
-) -> None:
+def test_requests_control_calls_are_not_counted(sandbox: Sandbox, extracta: ExtractaClient, control: Control) -> None:
     # given
     extracta.call("GET", "credits")
     extracta.get_results("unknown", "unknown")
@@ -144,7 +142,7 @@ def test_requests_are_counted_but_not_those_that_control(
         ("PATCH", "/switches", {"colour": "red"}, "there is no switch 'colour'"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(
+def test_control_invalid_request_returns_400_with_message(
     control: Control, method: str, path: str, body: JsonObject | None, expected_text: str
 ) -> None:
     # when
@@ -155,7 +153,7 @@ def test_what_does_not_fit_is_told_in_words(
     assert expected_text in response.json()["error"]
 
 
-def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -> None:
+def test_demo_has_twelve_weeks_of_documents_of_every_status(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -179,7 +177,7 @@ def test_the_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -
     assert [document.is_extracted for document in atlas[2].documents] == [True, False] * 5
 
 
-def test_more_demo_documents_need_no_new_settings(control: Control) -> None:
+def test_demo_second_call_adds_documents_under_the_same_settings(control: Control) -> None:
     # given
     first = control("POST", "/demo").json()
     settings = control("GET", "/settings").json()
@@ -195,7 +193,7 @@ def test_more_demo_documents_need_no_new_settings(control: Control) -> None:
     assert second["extracta"]["pending_files"] > first["extracta"]["pending_files"]
 
 
-def test_settings_name_everything_that_is_here(sandbox: Sandbox, url: str, control: Control) -> None:
+def test_settings_list_every_template_and_batch(sandbox: Sandbox, url: str, control: Control) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.classification.create("Mail", (), "mail")

@@ -37,7 +37,7 @@ def pending(sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.mark.usefixtures("pending")
-def test_an_overview_tells_what_is_there(control: Control) -> None:
+def test_overview_lists_templates_batches_and_pending_documents(control: Control) -> None:
     # when
     worlds = control("GET", "/").json()["worlds"]
 
@@ -70,14 +70,14 @@ def test_an_overview_tells_what_is_there(control: Control) -> None:
         ({"batch_id": "one"}, 1),
     ],
 )
-def test_pending_documents_can_be_finished(control: Control, body: JsonObject | None, finished: int) -> None:
+def test_finish_pending_documents_returns_their_count(control: Control, body: JsonObject | None, finished: int) -> None:
     # when / then
     assert control("POST", "/finish", body).json() == {"finished": finished}
     worlds = control("GET", "/").json()["worlds"]
     assert sum(worlds[name]["pending_documents"] for name in ("docmap", "sensible")) == 5 - finished
 
 
-def test_documents_can_be_edited_and_reviewed(pending: Sandbox, control: Control) -> None:
+def test_edit_and_review_change_the_document(pending: Sandbox, control: Control) -> None:
     # when
     responses = [
         control("POST", "/edit", {"api": "docmap", "document": "extract_1", "data": {"total": 7}}),
@@ -110,7 +110,9 @@ def test_documents_can_be_edited_and_reviewed(pending: Sandbox, control: Control
         ("/review", {"api": "nothing"}, "api must be one of extracta, classification, atlas, docmap, sensible"),
     ],
 )
-def test_what_does_not_fit_is_told_in_words(control: Control, path: str, body: JsonObject, expected_text: str) -> None:
+def test_control_invalid_request_returns_400_with_message(
+    control: Control, path: str, body: JsonObject, expected_text: str
+) -> None:
     # when
     response = control("POST", path, body)
 
@@ -119,7 +121,7 @@ def test_what_does_not_fit_is_told_in_words(control: Control, path: str, body: J
     assert expected_text in response.json()["error"]
 
 
-def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox: Sandbox, url: str, control: Control) -> None:
+def test_settings_apis_parameter_selects_sections(sandbox: Sandbox, url: str, control: Control) -> None:
     # when
     by_default = control("GET", "/settings").json()
     listed = control("GET", "/settings?apis=docmap,%20sensible").json()
@@ -135,7 +137,7 @@ def test_settings_are_told_of_the_apis_that_are_asked_for(sandbox: Sandbox, url:
     )
 
 
-def test_a_number_can_be_switched(sandbox: Sandbox, control: Control) -> None:
+def test_patch_switches_number_is_applied(sandbox: Sandbox, control: Control) -> None:
     # when
     response = control("PATCH", "/switches", {"sensible_throttle": 3})
     wrong = control("PATCH", "/switches", {"sensible_throttle": True})
@@ -145,7 +147,7 @@ def test_a_number_can_be_switched(sandbox: Sandbox, control: Control) -> None:
     assert wrong.json() == {"error": "sensible_throttle takes a whole number from 0"}
 
 
-def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox: Sandbox) -> None:
+def test_demo_docmap_has_twelve_weeks_of_runs_and_single_documents(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -163,7 +165,7 @@ def test_the_docmap_demo_is_twelve_weeks_of_runs_and_single_documents(sandbox: S
     assert statuses.count(DocMapStatus.COMPLETED) > 80
 
 
-def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -> None:
+def test_demo_sensible_has_twelve_weeks_of_documents_of_every_kind(sandbox: Sandbox) -> None:
     # when
     sandbox.fill_demo()
 
@@ -189,7 +191,7 @@ def test_the_sensible_demo_is_twelve_weeks_of_documents_of_every_kind(sandbox: S
     assert len(sandbox.sensible.batch_ids) == 3
 
 
-def test_more_demo_documents_decide_a_review_prolong_a_run_and_bring_what_was_waited_for(sandbox: Sandbox) -> None:
+def test_demo_second_call_decides_reviews_and_uploads_waiting_documents(sandbox: Sandbox) -> None:
     # given
     sandbox.fill_demo()
     waiting = next(

@@ -42,7 +42,7 @@ def get_data(sandbox: Sandbox, extraction_id: str) -> Mapping[str, object]:
     return data
 
 
-def test_an_extraction_is_in_progress_and_then_completed(sandbox: Sandbox, clock: Clock, docmap: BearerClient) -> None:
+def test_get_extraction_is_processing_then_completed(sandbox: Sandbox, clock: Clock, docmap: BearerClient) -> None:
     # given
     new = NewExtraction("a.pdf", 3.842, {"vendor_name": "Acme", "total": 12.5}, extraction_id="extract_1")
     sandbox.docmap.add_extractions("invoices", [new], "run")
@@ -78,7 +78,7 @@ def test_an_extraction_is_in_progress_and_then_completed(sandbox: Sandbox, clock
     assert done == {"data": {**unfinished["data"], **finished}}
 
 
-def test_an_extraction_can_fail(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_get_extraction_failed_file_has_an_error(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     sandbox.docmap.add_extractions(
         "invoices", [NewExtraction("a.pdf", 2, {}, "Unreadable", "extract_1", processing_ms=7)]
@@ -95,7 +95,7 @@ def test_an_extraction_can_fail(sandbox: Sandbox, docmap: BearerClient) -> None:
     assert finished["extractedData"] is None
 
 
-def test_rows_of_another_user_are_forbidden_and_not_listed(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_extraction_of_another_user_is_forbidden_and_unlisted(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     ids = sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", user_id="uid_other"), "b.pdf"], "run")
 
@@ -109,7 +109,7 @@ def test_rows_of_another_user_are_forbidden_and_not_listed(sandbox: Sandbox, doc
     assert sandbox.docmap.extraction_ids == ids
 
 
-def test_an_extraction_can_be_deleted(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_delete_extraction_is_not_found_afterwards_but_keeps_its_usage(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     first, second = sandbox.docmap.add_extractions("invoices", ["a.pdf", NewExtraction("b.pdf", inf)], "run")
 
@@ -128,7 +128,7 @@ def test_an_extraction_can_be_deleted(sandbox: Sandbox, docmap: BearerClient) ->
     assert (sandbox.docmap.extraction_ids, sandbox.docmap.finish()) == ([], 0)
 
 
-def test_data_can_be_edited(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_edit_failed_or_pending_extraction_becomes_completed(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     failed, pending = sandbox.docmap.add_extractions(
         "invoices", [NewExtraction("a.pdf", 0, error="Unreadable"), "b.pdf"]
@@ -144,7 +144,7 @@ def test_data_can_be_edited(sandbox: Sandbox, docmap: BearerClient) -> None:
         assert row["extractedData"] == {"vendor_name": "corrected"}
 
 
-def test_a_file_is_run_over_http_and_waited_for(docmap: BearerClient) -> None:
+def test_run_synchronous_returns_completed_extraction(docmap: BearerClient) -> None:
     # when
     response = docmap.send("POST", "extractions/run", make_submission(runId="mine"))
     row = response.json()["data"]
@@ -158,7 +158,7 @@ def test_a_file_is_run_over_http_and_waited_for(docmap: BearerClient) -> None:
     assert docmap.get(f"extractions/{row['id']}").json()["data"] == row
 
 
-def test_a_file_is_run_over_http_and_polled_for(clock: Clock, docmap: BearerClient) -> None:
+def test_run_asynchronous_completes_after_polling(clock: Clock, docmap: BearerClient) -> None:
     # when
     response = docmap.send("POST", "extractions/run?async=true", make_submission())
     row = response.json()["data"]
@@ -170,7 +170,7 @@ def test_a_file_is_run_over_http_and_polled_for(clock: Clock, docmap: BearerClie
     assert finished["status"] == "completed"
 
 
-def test_a_damaged_file_fails(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_run_damaged_file_fails(sandbox: Sandbox, docmap: BearerClient) -> None:
     # when
     waited = docmap.send("POST", "extractions/run", make_submission(fileName="damaged.pdf"))
     polled = docmap.send("POST", "extractions/run?async=true", make_submission(fileName="damaged.pdf"))
@@ -200,7 +200,7 @@ def test_a_damaged_file_fails(sandbox: Sandbox, docmap: BearerClient) -> None:
         ({"templateId": "unknown"}, error_response(404, "NOT_FOUND", "No template exists with the specified ID")),
     ],
 )
-def test_a_bad_submission_is_told(
+def test_run_invalid_body_returns_error_response(
     sandbox: Sandbox, docmap: BearerClient, changes: JsonObject, refusal: tuple[int, object]
 ) -> None:
     # when / then
@@ -208,7 +208,9 @@ def test_a_bad_submission_is_told(
     assert sandbox.docmap.extraction_ids == []
 
 
-def test_the_monthly_quota_refuses_new_extractions_only(sandbox: Sandbox, clock: Clock, docmap: BearerClient) -> None:
+def test_monthly_quota_reached_refuses_only_new_extractions(
+    sandbox: Sandbox, clock: Clock, docmap: BearerClient
+) -> None:
     # given
     sandbox.docmap.monthly_limit = 2
     first = docmap.send("POST", "extractions/run", make_submission()).json()["data"]["id"]
@@ -231,7 +233,7 @@ def test_the_monthly_quota_refuses_new_extractions_only(sandbox: Sandbox, clock:
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "dm_live_"])
-def test_a_wrong_key_is_refused_everywhere(docmap: BearerClient, header: str | None) -> None:
+def test_wrong_key_every_endpoint_returns_401(docmap: BearerClient, header: str | None) -> None:
     # given
     if header is None:
         del docmap.session.headers["Authorization"]
@@ -253,7 +255,7 @@ def test_a_wrong_key_is_refused_everywhere(docmap: BearerClient, header: str | N
     ] * 5
 
 
-def test_a_key_can_expire(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_expired_key_returns_401_key_expired(sandbox: Sandbox, docmap: BearerClient) -> None:
     # when
     sandbox.docmap.is_key_expired = True
 
@@ -261,16 +263,16 @@ def test_a_key_can_expire(sandbox: Sandbox, docmap: BearerClient) -> None:
     assert summarize_response(docmap.get("usage")) == error_response(401, "KEY_EXPIRED", "This API key has expired")
 
 
-def test_health_needs_no_key(url: str) -> None:
+def test_health_without_key_returns_ok(url: str) -> None:
     # when / then
     assert summarize_response(requests.get(f"{url}/docmap/health", timeout=5)) == (200, {"status": "ok"})
 
 
-def test_a_key_looks_as_documented(sandbox: Sandbox) -> None:
+def test_api_key_has_the_documented_format(sandbox: Sandbox) -> None:
     assert re.fullmatch("dm_live_[0-9a-f]{64}", sandbox.credentials["docmap"]["api_key"])
 
 
-def test_a_changed_template_leaves_its_extractions_as_they_are(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_put_template_existing_id_leaves_old_extractions_unchanged(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     (original,) = sandbox.docmap.add_extractions("invoices", ["a.pdf"])
 
@@ -286,7 +288,7 @@ def test_a_changed_template_leaves_its_extractions_as_they_are(sandbox: Sandbox,
     assert sandbox.docmap.template_ids == ["invoices"]
 
 
-def test_generated_data_has_real_values_and_keys_beyond_the_variables(sandbox: Sandbox) -> None:
+def test_generated_data_has_typed_values_and_keys_beyond_variables(sandbox: Sandbox) -> None:
     # given
     types = ("number", "boolean", "date", "array", "object", "string", "unheard of")
     template_id = sandbox.docmap.put_template("Odd", [{**VENDOR, "name": type_, "type": type_} for type_ in types])
@@ -306,7 +308,7 @@ def test_generated_data_has_real_values_and_keys_beyond_the_variables(sandbox: S
     assert isinstance(get_data(sandbox, free)["total_amount"], float)
 
 
-def test_in_process_ids_that_do_not_fit_are_errors(sandbox: Sandbox) -> None:
+def test_in_process_call_invalid_id_raises_an_error(sandbox: Sandbox) -> None:
     # given
     sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", extraction_id="one")])
 

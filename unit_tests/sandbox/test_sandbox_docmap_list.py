@@ -43,7 +43,7 @@ def list_all_ids(docmap: BearerClient, limit: int, max_requests: int = 10) -> li
     return ids
 
 
-def test_the_newest_comes_first_and_pages_follow_each_other(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_pages_are_consecutive_newest_first(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(120):
         add_extractions(sandbox, f"{number:03d}", created_at=START - timedelta(minutes=number))
@@ -60,7 +60,7 @@ def test_the_newest_comes_first_and_pages_follow_each_other(sandbox: Sandbox, do
     assert list_all_ids(docmap, 7, 20) == [f"{number:03d}" for number in range(120)]
 
 
-def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_ties_at_page_boundary_are_skipped_or_repeated(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     add_extractions(sandbox, "new", created_at=START)
     add_extractions(sandbox, "tie-1", "tie-2", "tie-3", created_at=START - timedelta(hours=1))
@@ -81,7 +81,7 @@ def test_ties_at_the_edge_of_a_page_are_skipped_or_repeated(sandbox: Sandbox, do
     assert "old" not in stuck
 
 
-def test_what_arrives_meanwhile_moves_no_page(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_new_extraction_between_pages_shifts_no_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(4):
         add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -95,7 +95,7 @@ def test_what_arrives_meanwhile_moves_no_page(sandbox: Sandbox, docmap: BearerCl
     assert list_ids(docmap, limit=2, cursor=first[-1]["createdAt"]) == (["2", "3"], False)
 
 
-def test_a_template_and_days_narrow_the_list(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_filters_by_template_and_days(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for name, day, hour in (("a", 17, 23), ("b", 18, 0), ("c", 18, 23), ("d", 19, 0)):
         created = datetime(2026, 11, day, hour, 59 if hour else 0, 59 if hour else 0, tzinfo=timezone.utc)
@@ -112,7 +112,7 @@ def test_a_template_and_days_narrow_the_list(sandbox: Sandbox, docmap: BearerCli
     assert list_ids(docmap, templateId="invoices", dateFrom="2026-11-18", limit=1) == (["d"], True)
 
 
-def test_a_run_comes_whole(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_run_is_returned_unpaged(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(130):
         template = "notes" if number % 10 == 0 else "invoices"
@@ -144,7 +144,9 @@ def test_a_run_comes_whole(sandbox: Sandbox, docmap: BearerClient) -> None:
         ({"dateTo": "2026-11-31"}, "dateTo must be a day such as 2026-03-09"),
     ],
 )
-def test_a_bad_query_is_told(docmap: BearerClient, query: dict[str, str | int], message: str) -> None:
+def test_list_invalid_query_returns_400_with_message(
+    docmap: BearerClient, query: dict[str, str | int], message: str
+) -> None:
     # when
     response = docmap.get("extractions", **query)
 
@@ -153,7 +155,7 @@ def test_a_bad_query_is_told(docmap: BearerClient, query: dict[str, str | int], 
     assert response.json() == {"error": {"code": "VALIDATION_ERROR", "message": message}}
 
 
-def test_the_list_can_be_nested(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_nested_switch_wraps_rows_in_an_object(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     add_extractions(sandbox, "a", "b")
     plain = docmap.get("extractions", limit=1).json()
@@ -166,7 +168,7 @@ def test_the_list_can_be_nested(sandbox: Sandbox, docmap: BearerClient) -> None:
     assert docmap.get("extractions", limit=1).json() == {"data": {"extractions": plain["data"], "hasMore": True}}
 
 
-def test_other_readings_of_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_unknown_key_and_status_switches_change_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     sandbox.docmap.add_extractions("invoices", [NewExtraction("a.pdf", 60), NewExtraction("b.pdf", 0, {"total": {}})])
     extra = {"undocumented": {"note": "added by the sandbox"}}
@@ -182,7 +184,7 @@ def test_other_readings_of_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
     assert response["data"] == [{**row, "status": statuses[row["status"]], **extra} for row in plain]
 
 
-def test_journal_records_requested_extraction(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_journal_records_query_and_requested_extraction(sandbox: Sandbox, docmap: BearerClient) -> None:
     # when
     docmap.get("extractions", limit=2)
     docmap.get("extractions/unknown")
@@ -199,7 +201,7 @@ def test_journal_records_requested_extraction(sandbox: Sandbox, docmap: BearerCl
     assert entries[1].path_params == {"id": "unknown"}
 
 
-def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_add_history_long_history_is_listed_from_both_ends(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     add_extractions(sandbox, "before", created_at=start - timedelta(seconds=1))
@@ -224,7 +226,7 @@ def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, docmap: Beare
     assert list_ids(docmap, templateId="invoices") == (["before"], False)
 
 
-def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(
+def test_add_history_extractions_are_editable_deletable_and_without_runs(
     sandbox: Sandbox, docmap: BearerClient
 ) -> None:
     # given
@@ -251,7 +253,7 @@ def test_a_long_history_can_be_edited_and_deleted_and_has_no_runs_by_default(
         ("America/New_York", "2026-03-08T05:00", "2026-03-09T03:59"),  # the day on which summer time begins
     ],
 )
-def test_days_are_counted_in_the_zone_of_the_switch(
+def test_list_date_filters_use_the_time_zone_of_the_switch(
     sandbox: Sandbox, docmap: BearerClient, zone: str, first: str, last: str
 ) -> None:
     # given
@@ -265,7 +267,7 @@ def test_days_are_counted_in_the_zone_of_the_switch(
     assert list_ids(docmap, dateFrom="2026-03-08", dateTo="2026-03-08") == (["last", "first"], False)
 
 
-def test_only_times_of_rows_can_be_cursors(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_rows_only_cursor_of_no_row_returns_no_rows(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(3):
         add_extractions(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -276,7 +278,7 @@ def test_only_times_of_rows_can_be_cursors(sandbox: Sandbox, docmap: BearerClien
     assert list_ids(docmap, cursor="2026-11-20T09:00:00.001Z") == ([], False)
 
 
-def test_pages_can_be_short_and_empty_and_promise_more(sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_list_scan_limit_gives_short_or_empty_pages_with_has_more(sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     for number in range(5):
         add_extractions(
@@ -295,7 +297,7 @@ def test_pages_can_be_short_and_empty_and_promise_more(sandbox: Sandbox, docmap:
 
 
 @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
-def test_a_list_can_have_no_end(sandbox: Sandbox, docmap: BearerClient, kind: EndlessMode) -> None:
+def test_list_endless_switch_always_has_more(sandbox: Sandbox, docmap: BearerClient, kind: EndlessMode) -> None:
     # given
     add_extractions(sandbox, "a", "b")
     add_extractions(sandbox, "c", template="notes")

@@ -17,7 +17,7 @@ def summarize_response(response: requests.Response) -> tuple[int, object]:
     return response.status_code, response.json()
 
 
-def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: ExtractaClient) -> None:
+def test_template_is_created_viewed_updated_and_deleted_over_http(extracta: ExtractaClient) -> None:
     # given
     details = {"name": "Invoices", "language": "French", "options": {"hasTable": True}, "fields": list(FIELDS)}
 
@@ -42,7 +42,7 @@ def test_a_template_is_created_viewed_changed_and_deleted_over_http(extracta: Ex
     assert summarize_response(gone) == INVALID
 
 
-def test_an_upload_makes_a_batch_that_waits_and_then_answers(
+def test_upload_files_batch_is_waiting_then_has_results(
     sandbox: Sandbox, clock: Clock, extracta: ExtractaClient
 ) -> None:
     # given
@@ -79,7 +79,7 @@ def test_an_upload_makes_a_batch_that_waits_and_then_answers(
     assert credits_after["credits"] < credits_before["credits"]
 
 
-def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_upload_files_into_finished_batch_reopens_the_batch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0)])
@@ -99,9 +99,7 @@ def test_files_for_an_existing_batch_re_open_it(sandbox: Sandbox, extracta: Extr
     assert [file["fileName"] for file in response["files"]] == ["a.pdf", "b.pdf"]
 
 
-def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(
-    sandbox: Sandbox, extracta: ExtractaClient
-) -> None:
+def test_get_results_single_file_is_waiting_until_batch_is_finished(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", inf, file_id="two")]
@@ -124,7 +122,7 @@ def test_a_batch_waits_for_its_last_file_even_if_only_one_is_asked_for(
     assert [file["fileId"] for file in finished_response["files"]] == ["one"]
 
 
-def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_edit_result_changes_nothing_but_the_result(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, {"total": "1.00"}, url="fixed")])
@@ -140,7 +138,7 @@ def test_a_person_edits_a_result_without_any_trace_but_the_result(sandbox: Sandb
     assert changed == original
 
 
-def test_an_edit_mends_a_failed_file(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_edit_failed_file_becomes_processed(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0, error="It is damaged")])
@@ -155,7 +153,7 @@ def test_an_edit_mends_a_failed_file(sandbox: Sandbox, extracta: ExtractaClient)
     assert (file["status"], file["result"]) == ("processed", {"total": "2.00"})
 
 
-def test_a_link_differs_in_every_answer(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_get_results_file_url_differs_in_every_response(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     batch_id = sandbox.extracta.upload(extraction_id, [NewFile("März 1.pdf", 0)])
@@ -168,7 +166,7 @@ def test_a_link_differs_in_every_answer(sandbox: Sandbox, extracta: ExtractaClie
     assert all(url.startswith("https://files.example.invalid/M%C3%A4rz%201.pdf?") for url in urls)
 
 
-def test_deleting_reaches_a_file_a_batch_or_all(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_delete_extraction_removes_file_batch_or_template(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     files = [NewFile("a.pdf", 0, file_id="one"), NewFile("b.pdf", 0, file_id="two")]
@@ -192,7 +190,7 @@ def test_deleting_reaches_a_file_a_batch_or_all(sandbox: Sandbox, extracta: Extr
     assert sandbox.extracta.template_ids == []
 
 
-def test_batches_are_listed_by_their_template(sandbox: Sandbox, clock: Clock, extracta: ExtractaClient) -> None:
+def test_view_template_lists_its_batches(sandbox: Sandbox, clock: Clock, extracta: ExtractaClient) -> None:
     # given
     extraction_id = sandbox.extracta.create("Invoices", FIELDS)
     sandbox.extracta.upload(extraction_id, [NewFile("a.pdf", 0), NewFile("b.pdf", 0)], "z-first")
@@ -232,7 +230,7 @@ def test_batches_are_listed_by_their_template(sandbox: Sandbox, clock: Clock, ex
         ("POST", "uploadFiles", {"extractionId": "known"}),
     ],
 )
-def test_what_does_not_fit_is_an_invalid_request(
+def test_extraction_invalid_body_or_id_returns_400_invalid_request(
     sandbox: Sandbox, extracta: ExtractaClient, method: str, path: str, body: object
 ) -> None:
     # given
@@ -243,7 +241,7 @@ def test_what_does_not_fit_is_an_invalid_request(
     assert summarize_response(extracta.call(method, path, body)) == INVALID
 
 
-def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_upload_files_unknown_id_returns_400_invalid_request(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", FIELDS, "known")
 
@@ -257,7 +255,7 @@ def test_an_upload_for_unknown_ids_is_an_invalid_request(sandbox: Sandbox, extra
 
 
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox-extracta-key"])
-def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient, key: str | None) -> None:
+def test_credits_wrong_key_returns_401_with_message(extracta: ExtractaClient, key: str | None) -> None:
     # when
     if key is None:
         del extracta.session.headers["Authorization"]
@@ -269,7 +267,7 @@ def test_a_wrong_key_is_told_in_a_message(extracta: ExtractaClient, key: str | N
     assert summarize_response(response) == (401, {"message": "Unauthorized: invalid API key"})
 
 
-def test_in_process_ids_that_do_not_exist_are_unknown(sandbox: Sandbox) -> None:
+def test_in_process_call_unknown_id_raises_lookup_error(sandbox: Sandbox) -> None:
     # given
     sandbox.extracta.create("Invoices", FIELDS, "one")
     sandbox.extracta.create("Receipts", FIELDS, "two")
@@ -287,7 +285,7 @@ def test_in_process_ids_that_do_not_exist_are_unknown(sandbox: Sandbox) -> None:
             attempt()
 
 
-def test_results_of_unusual_fields_have_their_types(sandbox: Sandbox) -> None:
+def test_generated_result_unusual_fields_have_their_types(sandbox: Sandbox) -> None:
     # given
     fields: tuple[str | JsonObject, ...] = (
         "plain",

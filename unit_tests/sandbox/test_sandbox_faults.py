@@ -47,7 +47,7 @@ def get_extractions(docmap: BearerClient) -> requests.Response:
     return docmap.get("extractions", limit=3)
 
 
-def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(
+def test_fault_status_replaces_response_without_executing_the_call(
     filled_sandbox: Sandbox, docmap: BearerClient
 ) -> None:
     # given
@@ -64,7 +64,7 @@ def test_a_status_comes_instead_of_the_answer_and_nothing_is_done(
     assert docmap.send("DELETE", f"extractions/{extraction_id}").status_code == 200
 
 
-def test_a_status_with_a_sentence_is_plain_text(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_fault_status_text_body_is_plain_text(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
     with filled_sandbox.faults.apply_only(Fault("status", status=500, body="Internal error")):
         response = sensible.get("document_types")
 
@@ -73,7 +73,7 @@ def test_a_status_with_a_sentence_is_plain_text(filled_sandbox: Sandbox, sensibl
 
 
 @pytest.mark.parametrize("retry_after", [None, 0, 30])
-def test_a_throttle_tells_when_to_come_back_or_does_not(
+def test_fault_throttle_retry_after_header_is_optional(
     filled_sandbox: Sandbox, docmap: BearerClient, retry_after: int | None
 ) -> None:
     with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=retry_after)):
@@ -83,7 +83,7 @@ def test_a_throttle_tells_when_to_come_back_or_does_not(
     assert response.headers.get("Retry-After") == (None if retry_after is None else str(retry_after))
 
 
-def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(
+def test_fault_throttle_as_date_follows_the_sandbox_clock(
     filled_sandbox: Sandbox, docmap: BearerClient, clock: Clock
 ) -> None:
     with filled_sandbox.faults.apply_only(make_throttle_fault(retry_after=90, as_date=True)):
@@ -95,7 +95,7 @@ def test_a_throttle_can_tell_a_date_of_the_sandboxs_clock(
     assert (parsedate_to_datetime(second) - clock.now()).total_seconds() == 90
 
 
-def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_fault_reset_closes_connection_before_the_response(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     with (
         filled_sandbox.faults.apply_only(Fault("reset")),
         pytest.raises(requests.ConnectionError, match=r"reset|aborted|disconnected"),
@@ -106,7 +106,9 @@ def test_a_reset_breaks_the_connection_before_an_answer(filled_sandbox: Sandbox,
     assert filled_sandbox.journal.count_requests(ok_only=True) == {}
 
 
-def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_fault_reset_in_the_middle_closes_connection_after_half_the_body(
+    filled_sandbox: Sandbox, docmap: BearerClient
+) -> None:
     # given
     whole = len(get_extractions(docmap).content)
 
@@ -131,7 +133,7 @@ def test_a_reset_in_the_middle_breaks_it_after_half_a_body(filled_sandbox: Sandb
         ("empty", "application/json", ""),
     ],
 )
-def test_a_body_that_is_no_json_comes_with_status_200(
+def test_fault_body_not_json_has_status_200(
     filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind, type_: str, expected_text: str
 ) -> None:
     with filled_sandbox.faults.apply_only(Fault(kind)):
@@ -144,7 +146,7 @@ def test_a_body_that_is_no_json_comes_with_status_200(
         response.json()
 
 
-def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_fault_stall_delays_the_complete_response(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     good = get_extractions(docmap)
 
@@ -161,7 +163,7 @@ def test_a_stall_is_silence_and_then_the_whole_answer(filled_sandbox: Sandbox, d
         docmap.session.get(f"{docmap.base_url}/extractions", timeout=0.2)
 
 
-def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_fault_trickle_sends_the_body_in_small_delayed_pieces(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     good = get_extractions(docmap)
 
@@ -177,7 +179,7 @@ def test_a_trickle_keeps_the_connection_busy_until_all_has_come(filled_sandbox: 
     assert pieces[0][0] < 0.4 <= pieces[-1][0]
 
 
-def test_a_redirect_points_to_another_host(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
+def test_fault_redirect_points_to_another_host(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     with filled_sandbox.faults.apply_only(Fault("redirect")):
         response = docmap.session.get(f"{docmap.base_url}/extractions", allow_redirects=False, timeout=5)
 
@@ -193,7 +195,7 @@ def describe_shape(value: object) -> object:
 
 
 @pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
-def test_a_spoilt_answer_is_json_with_something_wrong_in_it(
+def test_payload_fault_response_is_json_of_another_shape(
     filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind
 ) -> None:
     # given
@@ -220,7 +222,7 @@ def test_a_spoilt_answer_is_json_with_something_wrong_in_it(
 
 
 @pytest.mark.parametrize("kind", PAYLOAD_FAULTS)
-def test_what_was_extracted_and_which_batches_there_are_is_not_spoilt(
+def test_payload_fault_extracted_data_and_batch_ids_stay_intact(
     filled_sandbox: Sandbox, extracta: ExtractaClient, kind: FaultKind
 ) -> None:
     # when
@@ -250,7 +252,7 @@ def get_elements(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_payload_fault_single_value_response_changes_type(filled_sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     wanted = {"documentNames": ["d.pdf"], "docType": "claims"}
 
@@ -264,7 +266,7 @@ def test_an_answer_of_a_single_value_can_be_spoilt_too(filled_sandbox: Sandbox, 
         assert isinstance(sensible.send("POST", "extract/batch", wanted).json(), str)
 
 
-def test_the_answer_about_an_unknown_id_is_that_of_each_api(
+def test_fault_unknown_id_response_equals_that_of_the_api(
     filled_sandbox: Sandbox, extracta: ExtractaClient, docmap: BearerClient, sensible: BearerClient, atlas: AtlasClient
 ) -> None:
     # given
@@ -298,7 +300,9 @@ def test_the_answer_about_an_unknown_id_is_that_of_each_api(
 
 
 @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
-def test_a_refusal_says_nothing_of_an_id(filled_sandbox: Sandbox, docmap: BearerClient, name: str) -> None:
+def test_transient_4xx_fault_returns_its_status_and_body(
+    filled_sandbox: Sandbox, docmap: BearerClient, name: str
+) -> None:
     with filled_sandbox.faults.apply_only(TRANSIENT_4XX_FAULTS[name]):
         response = docmap.get(f"extractions/{filled_sandbox.docmap.extraction_ids[0]}")
 
@@ -306,7 +310,9 @@ def test_a_refusal_says_nothing_of_an_id(filled_sandbox: Sandbox, docmap: Bearer
     assert response.text.startswith("<html>") == (name == "404 page")
 
 
-def test_fault_share_selects_calls(filled_sandbox: Sandbox, docmap: BearerClient, sensible: BearerClient) -> None:
+def test_fault_endpoint_id_and_times_select_calls(
+    filled_sandbox: Sandbox, docmap: BearerClient, sensible: BearerClient
+) -> None:
     # given
     first, second = filled_sandbox.docmap.extraction_ids[:2]
     faults = (
@@ -333,7 +339,7 @@ def test_fault_share_selects_calls(filled_sandbox: Sandbox, docmap: BearerClient
     assert kinds == {("docmap.extraction", "status"): 2, ("sensible.document_types", "status"): 4}
 
 
-def test_a_share_of_the_calls_is_drawn_from_a_seed() -> None:
+def test_fault_share_is_drawn_from_the_seed() -> None:
     # given
     drawn = []
 
@@ -348,7 +354,7 @@ def test_a_share_of_the_calls_is_drawn_from_a_seed() -> None:
     assert 60 < sum(drawn[0]) < 140
 
 
-def test_a_fault_costs_its_own_calls_alone(
+def test_fault_stall_leaves_other_endpoints_responsive(
     filled_sandbox: Sandbox, docmap: BearerClient, extracta: ExtractaClient
 ) -> None:
     """A server that stalls for one goes on answering the others."""
@@ -372,7 +378,7 @@ def control(url: str) -> FaultControl:
     return call
 
 
-def test_faults_can_be_set_and_ended_from_outside(
+def test_faults_endpoint_adds_lists_and_clears_faults(
     filled_sandbox: Sandbox, docmap: BearerClient, control: FaultControl
 ) -> None:
     # given
@@ -402,7 +408,7 @@ def test_faults_can_be_set_and_ended_from_outside(
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_every_kind_can_be_set_from_outside(
+def test_faults_endpoint_every_kind_is_accepted(
     filled_sandbox: Sandbox, docmap: BearerClient, control: FaultControl, kind: FaultKind
 ) -> None:
     # given
@@ -441,7 +447,7 @@ def test_every_kind_can_be_set_from_outside(
         ({"kind": "stall", "seconds": -1}, "seconds takes a number from 0 to 3600"),
     ],
 )
-def test_a_fault_that_does_not_fit_is_told_in_words(
+def test_faults_endpoint_invalid_fault_returns_400_with_message(
     sandbox: Sandbox, control: FaultControl, body: JsonObject | None, expected_text: str
 ) -> None:
     # when
@@ -454,7 +460,7 @@ def test_a_fault_that_does_not_fit_is_told_in_words(
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "us-ascii"])
-def test_fault_charset_says_the_same_in_a_named_charset(
+def test_fault_charset_encodes_the_same_data_in_a_named_charset(
     filled_sandbox: Sandbox, docmap: BearerClient, charset: str
 ) -> None:
     # given
@@ -469,9 +475,7 @@ def test_fault_charset_says_the_same_in_a_named_charset(
     assert json.loads(response.content.decode(charset))["data"] == good["data"]
 
 
-def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(
-    filled_sandbox: Sandbox, docmap: BearerClient
-) -> None:
+def test_fault_bad_byte_inserts_a_single_invalid_byte(filled_sandbox: Sandbox, docmap: BearerClient) -> None:
     # given
     filled_sandbox.faults.add(Fault("bad byte"))
 
@@ -484,7 +488,7 @@ def test_fault_bad_byte_spoils_one_letter_of_an_otherwise_good_answer(
 
 
 @pytest.mark.parametrize(("status", "message"), [(401, 401), (403, 403), (500, 403)])
-def test_fault_firewall_answers_with_a_page(
+def test_fault_firewall_returns_an_html_page(
     filled_sandbox: Sandbox, docmap: BearerClient, status: int, message: int
 ) -> None:
     # given
@@ -499,7 +503,7 @@ def test_fault_firewall_answers_with_a_page(
 
 
 @pytest.mark.parametrize("kind", ["endless", "bomb"])
-def test_fault_of_size_begins_with_the_answer_and_has_no_end_worth_waiting_for(
+def test_fault_endless_or_bomb_follows_the_response_with_over_1_mb(
     filled_sandbox: Sandbox, docmap: BearerClient, kind: FaultKind
 ) -> None:
     # given

@@ -35,7 +35,7 @@ def list_atlas_documents(sandbox: Sandbox, kind: str) -> list[tuple[BatchView, D
     ]
 
 
-def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sandbox: Sandbox) -> None:
+def test_demo_unfinished_documents_are_within_its_weeks(filled_sandbox: Sandbox) -> None:
     # given
     oldest = filled_sandbox.clock.now() - timedelta(weeks=WEEK_COUNT)
     sensible = [filled_sandbox.sensible.get_document(id_) for id_ in filled_sandbox.sensible.extraction_ids]
@@ -52,7 +52,7 @@ def test_unfinished_documents_of_the_demo_are_not_older_than_its_weeks(filled_sa
     assert min(waiting) > oldest
 
 
-def test_the_same_seed_gives_the_same_answers_of_every_api() -> None:
+def test_demo_same_seed_gives_equal_documents_of_every_api() -> None:
     # given
     clock = Clock(speed=0)
     worlds = []
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_answers_of_every_api() -> None:
     assert worlds[0] == worlds[1] != worlds[2]
 
 
-def test_invoices_come_in_every_week_on_all_four(filled_sandbox: Sandbox) -> None:
+def test_demo_invoices_arrive_every_week_on_all_providers(filled_sandbox: Sandbox) -> None:
     # when
     now = filled_sandbox.clock.now()
     template = filled_sandbox.extracta.template_ids[1]
@@ -113,7 +113,7 @@ def test_invoices_come_in_every_week_on_all_four(filled_sandbox: Sandbox) -> Non
         )
 
 
-def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox: Sandbox) -> None:
+def test_demo_field_confidence_varies_and_drifts(filled_sandbox: Sandbox) -> None:
     # when
     fields: dict[str, list[float]] = {}
     for _, document in list_atlas_documents(filled_sandbox, "INVOICE"):
@@ -137,7 +137,7 @@ def test_how_surely_a_field_is_read_varies_and_drifts(filled_sandbox: Sandbox) -
     assert min(confidence for confidences in fields.values() for confidence in confidences) < 0.7
 
 
-def test_what_fails_has_one_of_several_reasons(filled_sandbox: Sandbox) -> None:
+def test_demo_failures_have_several_reasons(filled_sandbox: Sandbox) -> None:
     # when
     reasons = {
         "extracta": Counter(
@@ -166,7 +166,7 @@ def test_what_fails_has_one_of_several_reasons(filled_sandbox: Sandbox) -> None:
         assert 0.02 < sum(counted.values()) / (read + sum(counted.values())) < 0.2, provider
 
 
-def test_more_documents_bring_corrections_by_people() -> None:
+def test_demo_second_call_corrects_results() -> None:
     # given
     sandbox = Sandbox(Clock(speed=0))
     sandbox.fill_demo()
@@ -205,7 +205,7 @@ def test_more_documents_bring_corrections_by_people() -> None:
     }
 
 
-def test_finishing_what_would_finish_by_itself_leaves_what_never_does(sandbox: Sandbox, url: str) -> None:
+def test_finish_by_itself_option_leaves_endless_documents_pending(sandbox: Sandbox, url: str) -> None:
     # given
     def finished(body: JsonObject) -> int:
         count: int = requests.post(f"{url}/_sandbox/finish", json=body, timeout=5).json()["finished"]

@@ -7,7 +7,7 @@ from random import Random
 from docextract_sandbox.ids import make_atlas_batch_id, make_extracta_batch_id, make_push_id
 
 
-def test_a_template_id_starts_with_its_time_as_the_documented_one_does() -> None:
+def test_push_id_starts_with_its_encoded_time() -> None:
     # given: the documented example is -OPXQuIrkHuA2QZkY-44
     created = datetime(2025, 5, 5, 21, 52, 27, 895_000, tzinfo=timezone.utc)
 
@@ -19,7 +19,7 @@ def test_a_template_id_starts_with_its_time_as_the_documented_one_does() -> None
     assert len(made) == len("-OPXQuIrkHuA2QZkY-44")
 
 
-def test_batch_ids_look_like_the_documented_ones() -> None:
+def test_batch_ids_have_the_documented_format() -> None:
     # given
     submitted_at = datetime(2025, 11, 21, 11, 32, 28, tzinfo=timezone.utc)
 

@@ -23,7 +23,7 @@ def sandbox(clock: Clock) -> Sandbox:
     return Sandbox(clock)
 
 
-def test_extraction_results_are_those_of_the_page(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_extraction_results_equal_the_documented_example(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given: the page shows no fileId
     sandbox.switches = replace(sandbox.switches, extracta_file_ids=False)
 
@@ -42,7 +42,9 @@ def test_extraction_results_are_those_of_the_page(sandbox: Sandbox, extracta: Ex
     }
 
 
-def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_extraction_waiting_and_invalid_equal_the_documented_examples(
+    sandbox: Sandbox, extracta: ExtractaClient
+) -> None:
     # given
     sandbox.extracta.upload("extractionId", ["later.pdf"], "batchId")
 
@@ -60,7 +62,7 @@ def test_extraction_waiting_and_invalid_are_those_of_the_page(sandbox: Sandbox, 
     assert (invalid.status_code, invalid.json()) == (400, {"error": "Invalid request"})
 
 
-def test_classification_results_are_those_of_the_page(extracta: ExtractaClient) -> None:
+def test_classification_results_equal_the_documented_example(extracta: ExtractaClient) -> None:
     # when
     response = extracta.get_classification_results("classificationId", "batchId")
 
@@ -97,7 +99,7 @@ def test_classification_results_are_those_of_the_page(extracta: ExtractaClient) 
     }
 
 
-def test_classification_of_one_file_has_the_shape_of_the_page(extracta: ExtractaClient) -> None:
+def test_classification_single_file_has_the_documented_shape(extracta: ExtractaClient) -> None:
     # when: the page's own example has an id that its list of all files does not
     response = extracta.get_classification_results("classificationId", "batchId", fileId="fileId2")
 
@@ -119,7 +121,7 @@ def test_classification_of_one_file_has_the_shape_of_the_page(extracta: Extracta
     }
 
 
-def test_classification_waiting_and_error_are_those_of_the_page(clock: Clock, extracta: ExtractaClient) -> None:
+def test_classification_waiting_and_error_equal_the_documented_examples(clock: Clock, extracta: ExtractaClient) -> None:
     # given: it never finishes by itself
     clock.advance(days=3650)
 
@@ -135,7 +137,7 @@ def test_classification_waiting_and_error_are_those_of_the_page(clock: Clock, ex
     assert (error.status_code, error.json()) == (400, {"status": "error", "message": "Internal server error"})
 
 
-def test_atlas_extracts_are_those_of_the_page(atlas: AtlasClient) -> None:
+def test_atlas_extracts_equal_the_documented_example(atlas: AtlasClient) -> None:
     # when
     response = atlas.get_extracts("BATCH-69469-BBRSS-20260309081408", page=1, per_page=50)
 
@@ -166,7 +168,7 @@ def test_atlas_extracts_are_those_of_the_page(atlas: AtlasClient) -> None:
     }
 
 
-def test_the_docmap_extraction_is_that_of_the_page(docmap: BearerClient) -> None:
+def test_docmap_extraction_equals_the_documented_example(docmap: BearerClient) -> None:
     # when
     response = docmap.get("extractions/extract_9k2m4n6p8q0r1s3t")
 
@@ -191,7 +193,7 @@ def test_the_docmap_extraction_is_that_of_the_page(docmap: BearerClient) -> None
     }
 
 
-def test_the_sensible_batch_is_that_of_the_page(clock: Clock, sensible: BearerClient) -> None:
+def test_sensible_batch_equals_the_documented_example(clock: Clock, sensible: BearerClient) -> None:
     # given: its second document is never uploaded
     clock.advance(days=3650)
 
@@ -222,7 +224,7 @@ def test_the_sensible_batch_is_that_of_the_page(clock: Clock, sensible: BearerCl
     assert "completed" not in waiting
 
 
-def test_an_unseeded_sandbox_holds_nothing(clock: Clock) -> None:
+def test_sandbox_without_seeds_is_empty(clock: Clock) -> None:
     # given / when
     empty = Sandbox(clock, seeds=False)
 

@@ -41,7 +41,7 @@ def get_parsed_document(sandbox: Sandbox, extraction_id: str) -> Mapping[str, An
     return parsed_document
 
 
-def test_a_document_is_in_progress_and_then_complete(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
+def test_get_document_is_processing_then_complete(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # given
     document = SensibleDocument("a.pdf", 12.25, TOTAL, page_count=3, extraction_id="one")
     sandbox.sensible.extract([document], "contracts")
@@ -83,7 +83,7 @@ def test_a_document_is_in_progress_and_then_complete(sandbox: Sandbox, clock: Cl
     }
 
 
-def test_a_document_can_fail(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_get_document_failed_file_has_errors(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.docx", 0, error="Unreadable", extraction_id="one")], "contracts")
 
@@ -97,7 +97,7 @@ def test_a_document_can_fail(sandbox: Sandbox, sensible: BearerClient) -> None:
     assert not {"parsed_document", "coverage", "validation_summary"} & set(document)
 
 
-def test_a_portfolio_has_several_documents_of_several_types(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_portfolio_has_documents_of_several_types(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     parts = [PortfolioPart("contracts", TOTAL, "NEEDS_REVIEW"), PortfolioPart("claims", {"number": None})]
     new_document = SensibleDocument("mail.pdf", 0, portfolio=parts, page_count=6, extraction_id="one")
@@ -133,7 +133,7 @@ def test_a_portfolio_has_several_documents_of_several_types(sandbox: Sandbox, se
     }
 
 
-def test_a_portfolio_can_be_written_in_camel_case(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_portfolio_camel_case_switch_renames_output_keys(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     ids = sandbox.sensible.extract(
         [SensibleDocument("a.pdf", 0, portfolio=["contracts"]), SensibleDocument("b.pdf", 0)], "contracts"
@@ -151,7 +151,9 @@ def test_a_portfolio_can_be_written_in_camel_case(sandbox: Sandbox, sensible: Be
     assert "parsed_document" in single
 
 
-def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_get_document_purged_or_too_large_is_an_error_but_still_listed(
+    sandbox: Sandbox, sensible: BearerClient
+) -> None:
     # given
     files = [SensibleDocument(f"{number}.pdf", 0, extraction_id=number) for number in ("gone", "later")]
     sandbox.sensible.extract([replace(files[0], is_purged=True), files[1]], "contracts")
@@ -171,7 +173,7 @@ def test_content_can_be_gone_or_too_large_while_it_is_listed(sandbox: Sandbox, s
     assert {row["id"] for row in sensible.get("extractions").json()["extractions"]} == {"gone", "later", "large"}
 
 
-def test_document_types_are_listed(sensible: BearerClient) -> None:
+def test_document_types_list_and_single_type_agree(sensible: BearerClient) -> None:
     # when
     types = sensible.get("document_types").json()
     document_type = sensible.get("document_types/type-claims").json()
@@ -193,7 +195,7 @@ def test_document_types_are_listed(sensible: BearerClient) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "sandbox-sensible-key"])
-def test_a_wrong_key_is_refused_everywhere(sensible: BearerClient, header: str | None) -> None:
+def test_wrong_key_every_endpoint_returns_401(sensible: BearerClient, header: str | None) -> None:
     # given
     if header is None:
         del sensible.session.headers["Authorization"]
@@ -217,7 +219,7 @@ def test_a_wrong_key_is_refused_everywhere(sensible: BearerClient, header: str |
     assert [summarize_response(response) for response in responses] == [text_error(401, "Unauthorized")] * 9
 
 
-def test_calls_can_be_throttled_and_run_out(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_throttle_and_quota_switches_return_429_the_given_times(sandbox: Sandbox, sensible: BearerClient) -> None:
     # when
     sandbox.switches = replace(sandbox.switches, sensible_quota_spent=1, sensible_throttle=2)
     responses = [summarize_response(sensible.get("extractions", limit=1)) for _ in range(4)]
@@ -230,7 +232,7 @@ def test_calls_can_be_throttled_and_run_out(sandbox: Sandbox, sensible: BearerCl
     assert (sandbox.switches.sensible_quota_spent, sandbox.switches.sensible_throttle) == (0, 0)
 
 
-def test_times_can_come_without_a_zone(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_naive_times_switch_omits_the_zone(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.pdf", 1.5, extraction_id="one")], "contracts")
     sandbox.sensible.finish()
@@ -244,7 +246,9 @@ def test_times_can_come_without_a_zone(sandbox: Sandbox, sensible: BearerClient)
         assert (response["created"], response["completed"]) == ("2026-11-20T09:00:00.000", "2026-11-20T09:00:00.000")
 
 
-def test_other_readings_of_documents(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_get_document_unknown_key_and_status_switches_change_the_response(
+    sandbox: Sandbox, sensible: BearerClient
+) -> None:
     # given
     ids = sandbox.sensible.extract([SensibleDocument("a.pdf", 60), SensibleDocument("b.pdf", 0, TOTAL)], "contracts")
     extra = {"note": "added by the sandbox"}
@@ -287,7 +291,7 @@ def test_generated_fields_have_every_documented_shape(sandbox: Sandbox) -> None:
     assert any(value is None for column in columns for value in column["values"])
 
 
-def test_in_process_ids_that_do_not_fit_are_errors(sandbox: Sandbox) -> None:
+def test_in_process_call_invalid_id_raises_an_error(sandbox: Sandbox) -> None:
     # given
     (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 60)], "contracts")
     batch = sandbox.sensible.add_batch(["b.pdf"], "contracts")

@@ -26,7 +26,9 @@ def upload_file(url: str) -> requests.Response:
     return requests.put(url, data=PDF, headers={"Content-Type": "application/pdf"}, timeout=5)
 
 
-def test_a_batch_goes_all_the_way_over_http(sandbox: Sandbox, clock: Clock, sensible: BearerClient, url: str) -> None:
+def test_batch_is_created_uploaded_and_extracted_over_http(
+    sandbox: Sandbox, clock: Clock, sensible: BearerClient, url: str
+) -> None:
     # when
     body = {"documentNames": ["doc1.pdf", "doc2.pdf", "doc3.pdf"], "description": "test", "docType": "contracts"}
     created = sensible.send("POST", "extract/batch", body)
@@ -55,7 +57,7 @@ def test_a_batch_goes_all_the_way_over_http(sandbox: Sandbox, clock: Clock, sens
     assert sandbox.journal.count_requests()["sensible.upload"] == 2
 
 
-def test_links_are_had_with_get_too_and_for_a_slice(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_upload_urls_get_with_a_range_returns_that_slice(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf", "b.pdf", "c.pdf"], "contracts")
     ids = sandbox.sensible.get_batch(batch_id).extraction_ids
@@ -69,7 +71,7 @@ def test_links_are_had_with_get_too_and_for_a_slice(sandbox: Sandbox, sensible: 
     assert statuses == [Status.WAITING, Status.PROCESSING, Status.WAITING]
 
 
-def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(
+def test_upload_url_expires_after_15_minutes_and_is_bound_to_its_document(
     sandbox: Sandbox, clock: Clock, sensible: BearerClient
 ) -> None:
     # given
@@ -90,7 +92,7 @@ def test_a_link_lives_for_a_quarter_of_an_hour_and_for_one_document(
     assert (late_response.status_code, late_response.text) == (403, "Request has expired")
 
 
-def test_a_second_upload_changes_nothing(sandbox: Sandbox, clock: Clock) -> None:
+def test_upload_repeated_changes_nothing(sandbox: Sandbox, clock: Clock) -> None:
     # given
     batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 10)], "contracts")
     extraction_id = sandbox.sensible.upload(batch_id, "a.pdf")
@@ -104,7 +106,7 @@ def test_a_second_upload_changes_nothing(sandbox: Sandbox, clock: Clock) -> None
     assert sandbox.sensible.get_document(extraction_id).status is Status.COMPLETE
 
 
-def test_what_waits_goes_on_waiting(sandbox: Sandbox, clock: Clock) -> None:
+def test_finish_batch_leaves_documents_without_upload_waiting(sandbox: Sandbox, clock: Clock) -> None:
     # given
     batch_id = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 0), "b.pdf", "c.pdf"], "contracts")
     for index in (0, 1):
@@ -122,7 +124,7 @@ def test_what_waits_goes_on_waiting(sandbox: Sandbox, clock: Clock) -> None:
     assert statuses == [Status.COMPLETE, Status.COMPLETE, Status.WAITING]
 
 
-def test_the_waiting_counter_can_disappear_at_zero(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_batch_waiting_counter_switch_omits_zero(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts")
     waiting = sensible.get(f"extract/batch/{batch_id}").json()
@@ -138,7 +140,7 @@ def test_the_waiting_counter_can_disappear_at_zero(sandbox: Sandbox, sensible: B
     assert sensible.get(f"extract/batch/{batch_id}").json() == by_default
 
 
-def test_a_batch_can_be_described_anew(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_put_batch_replaces_its_description(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     batch_id = sandbox.sensible.add_batch(["a.pdf"], "contracts", "old")
 
@@ -151,7 +153,7 @@ def test_a_batch_can_be_described_anew(sandbox: Sandbox, sensible: BearerClient)
     assert (wrong.status_code, wrong.text) == (400, "The description is required")
 
 
-def test_a_batch_of_portfolios_and_a_damaged_file(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
+def test_batch_of_portfolios_damaged_file_fails_alone(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # when
     body = {"documentNames": ["a.pdf", "damaged.pdf"], "portfolioDocTypes": ["contracts", "claims"]}
     batch_id = sensible.send("POST", "extract/batch", body).json()
@@ -178,7 +180,9 @@ def test_a_batch_of_portfolios_and_a_damaged_file(sandbox: Sandbox, clock: Clock
         ({"documentNames": ["a"], "portfolioDocTypes": ["unknown"]}, "Specified document type does not exist"),
     ],
 )
-def test_a_bad_batch_is_told(sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str) -> None:
+def test_post_batch_invalid_body_returns_400_with_message(
+    sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str
+) -> None:
     # when
     response = sensible.send("POST", "extract/batch", body)
 
@@ -187,7 +191,7 @@ def test_a_bad_batch_is_told(sandbox: Sandbox, sensible: BearerClient, body: Jso
     assert sandbox.sensible.batch_ids == []
 
 
-def test_unknown_batches_and_ranges_are_told(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_batch_unknown_id_returns_404_and_invalid_range_400(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     sandbox.sensible.add_batch(["a.pdf"], "contracts", batch_id="batch")
 

@@ -65,7 +65,7 @@ def list_pages(sensible: BearerClient, **query: str | int | float) -> list[list[
     return pages
 
 
-def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_rows_have_no_extracted_data_and_no_batch_by_default(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     parsed: JsonObject = {"total": {"value": 1, "type": "number"}, "due": None}
     document = SensibleDocument("a.pdf", 20.01, parsed, review="NEEDS_REVIEW", page_count=3, extraction_id="one")
@@ -107,7 +107,7 @@ def test_a_summary_has_neither_what_was_extracted_nor_the_batch(sandbox: Sandbox
     assert with_batch["extractions"] == [{**row, "batchId": batch_id} for row in (newer, older)]
 
 
-def test_what_needs_no_review_says_null(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_review_statuses_without_review_are_null(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "one")
 
@@ -115,7 +115,7 @@ def test_what_needs_no_review_says_null(sandbox: Sandbox, sensible: BearerClient
     assert sensible.get("extractions").json()["extractions"][0]["reviewStatuses"] is None
 
 
-def test_pages_follow_each_other_through_ties(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_pages_with_ties_are_consecutive(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(3):
         names = [f"{number}-{tie}" for tie in range(5)]
@@ -131,7 +131,7 @@ def test_pages_follow_each_other_through_ties(sandbox: Sandbox, sensible: Bearer
     assert list_pages(sensible) == [expected]
 
 
-def test_a_page_has_twenty_rows_by_default(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_page_has_20_rows_by_default(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, *(f"{number:02d}" for number in range(25)))
 
@@ -139,7 +139,7 @@ def test_a_page_has_twenty_rows_by_default(sandbox: Sandbox, sensible: BearerCli
     assert [len(page) for page in list_pages(sensible)] == [20, 5]
 
 
-def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_continuation_token_names_the_last_row_and_stays_valid(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(4):
         add_documents(sandbox, str(number), created_at=START - timedelta(hours=number))
@@ -156,7 +156,7 @@ def test_a_token_is_that_of_the_last_row_and_stays_good(sandbox: Sandbox, sensib
     assert list_ids(sensible, continuation_token=token, start_date="2026-11-20T07:00:00Z") == ["2"]
 
 
-def test_both_ends_of_a_window_are_inclusive(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_window_bounds_are_inclusive(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     for number in range(4):
         add_documents(sandbox, str(number), created_at=START - timedelta(minutes=number))
@@ -171,7 +171,7 @@ def test_both_ends_of_a_window_are_inclusive(sandbox: Sandbox, sensible: BearerC
     assert list_pages(sensible, limit=1, **ends) == [["1"], ["2"]]
 
 
-def test_the_list_ends_now_by_default(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
+def test_list_without_end_date_ends_at_the_current_time(sandbox: Sandbox, clock: Clock, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "later", created_at=START + timedelta(hours=1))
 
@@ -181,7 +181,7 @@ def test_the_list_ends_now_by_default(sandbox: Sandbox, clock: Clock, sensible: 
     assert list_ids(sensible) == ["later"]
 
 
-def test_filters_narrow_the_list(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_list_filters_narrow_the_rows(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     add_documents(sandbox, "done", coverage=0.5)
     add_documents(sandbox, "good", coverage=0.9, review="NEEDS_REVIEW", type_name="claims")
@@ -228,7 +228,9 @@ def test_filters_narrow_the_list(sandbox: Sandbox, sensible: BearerClient) -> No
         ({"max_coverage": "high"}, "The max_coverage must be a number from 0 to 1"),
     ],
 )
-def test_a_bad_query_is_told(sensible: BearerClient, query: dict[str, str | int], text: str) -> None:
+def test_list_invalid_query_returns_400_with_message(
+    sensible: BearerClient, query: dict[str, str | int], text: str
+) -> None:
     # when
     response = sensible.get("extractions", **query)
 
@@ -237,7 +239,7 @@ def test_a_bad_query_is_told(sensible: BearerClient, query: dict[str, str | int]
     assert response.headers["content-type"].startswith("text/plain")
 
 
-def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_add_history_long_history_is_listed_from_both_ends(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     add_documents(sandbox, "before", created_at=start - timedelta(seconds=1))
@@ -262,7 +264,7 @@ def test_a_long_history_is_listed_from_both_ends(sandbox: Sandbox, sensible: Bea
     assert list_ids(sensible, statuses="PROCESSING") == []
 
 
-def test_a_long_history_is_complete_now_and_can_be_reviewed(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_add_history_extractions_are_complete_and_reviewable(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     ids = sandbox.sensible.add_history("claims", 3, START - timedelta(seconds=2), 1)
 

@@ -19,7 +19,7 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def test_a_review_is_decided_once_and_changes_values(sandbox: Sandbox, sensible: BearerClient) -> None:
+def test_review_decision_is_final_and_keeps_edited_values(sandbox: Sandbox, sensible: BearerClient) -> None:
     # given
     document = SensibleDocument("a.pdf", 0, TOTAL, review="NEEDS_REVIEW", extraction_id="one")
     sandbox.sensible.extract([document], "contracts")
@@ -53,7 +53,9 @@ def test_a_review_is_decided_once_and_changes_values(sandbox: Sandbox, sensible:
         ({"reviewStatus": "APPROVED"}, "The extraction does not need a review"),
     ],
 )
-def test_a_bad_review_is_told(sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str) -> None:
+def test_put_extraction_invalid_review_returns_400_with_message(
+    sandbox: Sandbox, sensible: BearerClient, body: JsonObject | None, text: str
+) -> None:
     # given
     sandbox.sensible.extract([SensibleDocument("a.pdf", 0, extraction_id="one")], "contracts")
 
@@ -64,7 +66,7 @@ def test_a_bad_review_is_told(sandbox: Sandbox, sensible: BearerClient, body: Js
     assert (response.status_code, response.text) == (400, text)
 
 
-def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox: Sandbox) -> None:
+def test_review_portfolio_changes_only_parts_that_need_review(sandbox: Sandbox) -> None:
     # given
     parts = [PortfolioPart("contracts"), PortfolioPart("claims", review="NEEDS_REVIEW")]
     (extraction_id,) = sandbox.sensible.extract([SensibleDocument("a.pdf", 0, portfolio=parts)], "contracts")
@@ -84,7 +86,7 @@ def test_a_portfolios_review_leaves_alone_what_needs_none(sandbox: Sandbox) -> N
         sandbox.sensible.review(extraction_id, "APPROVED")
 
 
-def test_a_document_can_be_edited_without_a_review(sandbox: Sandbox) -> None:
+def test_edit_document_without_review_becomes_complete(sandbox: Sandbox) -> None:
     # given
     files = [SensibleDocument("a.pdf", 0, TOTAL), SensibleDocument("b.pdf", inf), SensibleDocument("c", 0, error="x")]
     ids = sandbox.sensible.extract(files, "contracts")

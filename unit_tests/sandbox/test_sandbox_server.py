@@ -13,7 +13,7 @@ from docextract_sandbox import Clock, NewFile, Sandbox, serve
 from unit_tests.sandbox.conftest import AtlasClient, ExtractaClient
 
 
-def test_a_frozen_clock_moves_only_when_told(clock: Clock) -> None:
+def test_clock_frozen_moves_only_when_advanced(clock: Clock) -> None:
     # given
     original = clock.now()
 
@@ -25,7 +25,7 @@ def test_a_frozen_clock_moves_only_when_told(clock: Clock) -> None:
     assert clock.now().tzinfo is timezone.utc
 
 
-def test_a_clock_can_hurry() -> None:
+def test_clock_speed_multiplies_elapsed_time() -> None:
     # given
     start = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     clock = Clock(start, speed=1000)
@@ -37,7 +37,7 @@ def test_a_clock_can_hurry() -> None:
     assert clock.now() - start >= timedelta(seconds=10)
 
 
-def test_a_clock_without_a_start_is_about_now() -> None:
+def test_clock_without_start_begins_at_the_current_time() -> None:
     assert abs(Clock().now() - datetime.now(timezone.utc)) < timedelta(seconds=5)
 
 
@@ -49,12 +49,12 @@ def test_a_clock_without_a_start_is_about_now() -> None:
         lambda: Clock().advance(seconds=-1),
     ],
 )
-def test_a_clock_refuses_what_makes_no_sense(attempt: Callable[[], object]) -> None:
+def test_clock_invalid_argument_raises_value_error(attempt: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="clock"):
         attempt()
 
 
-def test_the_journal_keeps_requests_and_no_secrets(
+def test_journal_records_requests_without_secrets(
     sandbox: Sandbox, extracta: ExtractaClient, atlas: AtlasClient
 ) -> None:
     # given
@@ -85,7 +85,7 @@ def test_the_journal_keeps_requests_and_no_secrets(
         assert secret not in written
 
 
-def test_the_journal_counts_measures_and_forgets(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_journal_counts_requests_measures_gaps_and_clears(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     extracta.call("GET", "credits")
     time.sleep(0.02)
@@ -104,7 +104,7 @@ def test_the_journal_counts_measures_and_forgets(sandbox: Sandbox, extracta: Ext
     assert (journal.entries, journal.count_requests(), journal.max_in_flight) == ([], {}, 0)
 
 
-def test_the_journal_knows_how_many_were_served_at_once(clock: Clock) -> None:
+def test_journal_concurrent_requests_are_counted_in_max_in_flight(clock: Clock) -> None:
     # given
     sandbox = Sandbox(clock, latency=0.1)
 
@@ -118,7 +118,7 @@ def test_the_journal_knows_how_many_were_served_at_once(clock: Clock) -> None:
     assert sandbox.journal.max_in_flight == 5
 
 
-def test_each_result_endpoint_has_a_pace_of_its_own(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_spacing_each_result_endpoint_is_limited_separately(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
@@ -144,7 +144,7 @@ def test_each_result_endpoint_has_a_pace_of_its_own(sandbox: Sandbox, extracta: 
     assert {view.status_code for view in views} == {200}
 
 
-def test_the_pace_has_a_grace_of_five_percent(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_spacing_request_up_to_5_percent_early_is_accepted(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
     sandbox.extracta.upload("invoices", [NewFile("a.pdf", 0)], "batch")
@@ -158,7 +158,7 @@ def test_the_pace_has_a_grace_of_five_percent(sandbox: Sandbox, extracta: Extrac
     assert extracta.get_results("invoices", "batch").status_code == 200
 
 
-def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox: Sandbox) -> None:
+def test_serve_leaves_no_thread_and_restarts(sandbox: Sandbox) -> None:
     # given
     threads = threading.active_count()
     began = time.perf_counter()
@@ -177,7 +177,7 @@ def test_a_server_leaves_no_thread_and_can_be_started_again(sandbox: Sandbox) ->
         requests.get(urls[-1], timeout=5)
 
 
-def test_a_server_ends_while_clients_hold_their_connections(sandbox: Sandbox) -> None:
+def test_serve_open_client_connections_do_not_delay_the_stop(sandbox: Sandbox) -> None:
     # given
     with requests.Session() as session:
         with serve(sandbox) as url:
@@ -190,7 +190,7 @@ def test_a_server_ends_while_clients_hold_their_connections(sandbox: Sandbox) ->
         assert time.perf_counter() - began < 0.5
 
 
-def test_worlds_can_be_used_while_they_are_served(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_serve_concurrent_in_process_uploads_are_all_kept(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # given
     sandbox.extracta.create("Invoices", ("total",), "invoices")
 
@@ -209,7 +209,7 @@ def test_worlds_can_be_used_while_they_are_served(sandbox: Sandbox, extracta: Ex
     assert len(sandbox.extracta.list_batch_ids("invoices")) == 300
 
 
-def test_what_is_no_form_is_an_invalid_request(extracta: ExtractaClient) -> None:
+def test_upload_files_malformed_form_returns_400_invalid_request(extracta: ExtractaClient) -> None:
     # when
     response = extracta.session.post(
         f"{extracta.base_url}/uploadFiles",
@@ -222,7 +222,7 @@ def test_what_is_no_form_is_an_invalid_request(extracta: ExtractaClient) -> None
     assert (response.status_code, response.json()) == (400, {"error": "Invalid request"})
 
 
-def test_the_same_seed_gives_the_same_documents(clock: Clock) -> None:
+def test_demo_same_seed_gives_equal_documents(clock: Clock) -> None:
     # given
     worlds = []
 

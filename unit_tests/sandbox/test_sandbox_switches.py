@@ -35,7 +35,7 @@ def set_switches(sandbox: Sandbox, **values: Any) -> None:
 DONE_FILE = {"fileName": "a.pdf", "status": "processed", "result": {"total": "1.00"}, "url": "fixed"}
 
 
-def test_file_ids_can_be_left_out(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_switch_extracta_file_ids_off_omits_file_ids(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_file_ids=False)
@@ -45,7 +45,7 @@ def test_file_ids_can_be_left_out(sandbox: Sandbox, extracta: ExtractaClient) ->
     assert extracta.get_results("invoices", "done").json()["files"] == [DONE_FILE]
 
 
-def test_the_keys_can_be_of_another_account_which_holds_nothing(
+def test_switch_other_account_shows_an_empty_account(
     sandbox: Sandbox, extracta: ExtractaClient, docmap: BearerClient, sensible: BearerClient
 ) -> None:
     # when
@@ -67,7 +67,9 @@ def test_the_keys_can_be_of_another_account_which_holds_nothing(
     assert extracta.get_results("invoices", "done").status_code == 200
 
 
-def test_a_finished_batch_can_have_a_status(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_switch_extracta_top_level_status_adds_status_to_finished_batch(
+    sandbox: Sandbox, extracta: ExtractaClient
+) -> None:
     # when
     by_default = extracta.get_results("invoices", "done").json()
     set_switches(sandbox, extracta_top_level_status=True)
@@ -95,7 +97,7 @@ def test_a_finished_batch_can_have_a_status(sandbox: Sandbox, extracta: Extracta
         ("words", {"startTime": "last Tuesday"}),
     ],
 )
-def test_a_start_time_has_many_forms(
+def test_switch_extracta_start_time_sets_the_time_format(
     sandbox: Sandbox, extracta: ExtractaClient, value: StartTimeFormat, start_time: JsonObject
 ) -> None:
     # when
@@ -107,7 +109,7 @@ def test_a_start_time_has_many_forms(
     assert template_view["extractionDetails"]["batches"]["done"] == expected
 
 
-def test_the_map_of_batches_can_be_missing(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_switch_extracta_batches_off_omits_batches(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     set_switches(sandbox, extracta_batches=False)
 
@@ -116,7 +118,7 @@ def test_the_map_of_batches_can_be_missing(sandbox: Sandbox, extracta: ExtractaC
     assert "batches" not in template_view["extractionDetails"]
 
 
-def test_an_unfinished_batch_can_show_its_files(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_switch_partial_batches_lists_files_of_unfinished_batch(sandbox: Sandbox, extracta: ExtractaClient) -> None:
     # when
     set_switches(sandbox, partial_batches=True)
 
@@ -137,7 +139,9 @@ def test_an_unfinished_batch_can_show_its_files(sandbox: Sandbox, extracta: Extr
     }
 
 
-def test_progress_undocumented_status_can_be_switched_on(sandbox: Sandbox, extracta: ExtractaClient) -> None:
+def test_switch_unknown_status_replaces_the_status_of_unfinished_files(
+    sandbox: Sandbox, extracta: ExtractaClient
+) -> None:
     # when
     set_switches(sandbox, partial_batches=True, unknown_status="queued", extracta_top_level_status=True)
 
@@ -150,7 +154,7 @@ def test_progress_undocumented_status_can_be_switched_on(sandbox: Sandbox, extra
     assert template_view["extractionDetails"]["batches"]["done"]["status"] == "processed"
 
 
-def test_unknown_keys_stand_in_every_object_but_extracted_data(
+def test_switch_unknown_keys_extends_every_object_but_extracted_data(
     sandbox: Sandbox, extracta: ExtractaClient, atlas: AtlasClient
 ) -> None:
     # given
@@ -182,7 +186,7 @@ def test_unknown_keys_stand_in_every_object_but_extracted_data(
     assert page["data"][0] == {"document_id": "0", "file_data": PAN, **extra}
 
 
-def test_total_items_can_count_what_is_not_extracted(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_switch_atlas_total_counts_extracted_off_counts_pending_documents(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     by_default = atlas.get_extracts("b").json()
     set_switches(sandbox, atlas_total_counts_extracted=False)
@@ -194,7 +198,7 @@ def test_total_items_can_count_what_is_not_extracted(sandbox: Sandbox, atlas: At
     assert response["data"][3] == {"document_id": "late", "file_data": {}}
 
 
-def test_pages_can_be_stuck(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_switch_atlas_page_stuck_always_returns_the_first_page(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     set_switches(sandbox, atlas_page_stuck=True)
     first, ninth = (atlas.get_extracts("b", page=page, per_page=2).json() for page in (1, 9))
@@ -204,7 +208,7 @@ def test_pages_can_be_stuck(sandbox: Sandbox, atlas: AtlasClient) -> None:
     assert (first["page"], first["has_next"]) == (1, True)
 
 
-def test_the_number_of_pages_can_be_missing(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_switch_atlas_no_total_pages_omits_total_pages(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # when
     by_default = atlas.get_extracts("b").json()
     set_switches(sandbox, atlas_no_total_pages=True)
@@ -214,7 +218,7 @@ def test_the_number_of_pages_can_be_missing(sandbox: Sandbox, atlas: AtlasClient
     assert atlas.get_extracts("b").json() == by_default
 
 
-def test_an_error_can_stand_inside_the_data(sandbox: Sandbox, atlas: AtlasClient) -> None:
+def test_switch_atlas_error_in_file_data_moves_the_error_code(sandbox: Sandbox, atlas: AtlasClient) -> None:
     # given
     sandbox.atlas.submit([NewDocument("bad", 0, error_code="INVALID_DOC")], batch_id="bad")
 
@@ -229,7 +233,7 @@ def test_an_error_can_stand_inside_the_data(sandbox: Sandbox, atlas: AtlasClient
     assert document_with_error.keys() == {"document_id", "file_data"}
 
 
-def test_every_switch_takes_its_values_and_no_other() -> None:
+def test_apply_changes_every_switch_rejects_invalid_values() -> None:
     # given
     everything: JsonObject = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
@@ -248,7 +252,7 @@ def test_every_switch_takes_its_values_and_no_other() -> None:
         apply_changes(Switches(), {"colour": True})
 
 
-def test_a_switch_is_written_as_name_and_value() -> None:
+def test_parse_assignment_name_and_value_are_typed() -> None:
     # when / then
     assert parse_assignment("unknown_keys=TRUE") == {"unknown_keys": True}
     assert parse_assignment("extracta_start_time = iso") == {"extracta_start_time": "iso"}

@@ -77,13 +77,13 @@ class TestDue:
 
         assert get_due_ids(Ledger(SyncPolicy()), *refs) == ["older", "old", "new", "undated"]
 
-    def test_an_open_batch_is_due_at_every_sync(self) -> None:
+    def test_open_batch_is_due_at_every_sync(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b")
         for days in (0, 1, 20):
             run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
             assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ["b"]
 
-    def test_a_document_that_was_finished_and_is_said_not_to_be_is_due_though_its_list_is_the_same(self) -> None:
+    def test_finished_document_reported_open_is_due_despite_same_fingerprint(self) -> None:
         ledger, listed = (
             Ledger(SyncPolicy(), ChangeDetection.LISTING),
             PartitionRef(None, "d", approx_created_at=NOW, fingerprint="1"),
@@ -100,7 +100,7 @@ class TestDue:
         assert get_due_ids(ledger, listed) == []
 
     @pytest.mark.parametrize("trouble", ["", "1 of its ids cannot be read."])
-    def test_a_batch_that_documents_tell_of_is_due_again_where_some_of_it_could_not_be_read(self, trouble: str) -> None:
+    def test_referenced_batch_is_due_again_only_after_read_error(self, trouble: str) -> None:
         ledger, ref = (
             Ledger(SyncPolicy(), ChangeDetection.REFERENCE),
             PartitionRef(None, "b", is_explicit=True, is_referenced=True),
@@ -113,19 +113,19 @@ class TestDue:
         assert get_due_ids(ledger) == (["b"] if trouble else [])
 
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
-    def test_a_settled_batch_is_due_within_the_lookback(self, lookback: int, days: float, is_due: bool) -> None:
+    def test_settled_batch_is_due_within_lookback(self, lookback: int, days: float, is_due: bool) -> None:
         ledger, ref = Ledger(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
         run_sync(ledger, finished_snapshot(ref))
 
         assert get_due_ids(ledger, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
 
-    def test_a_batch_finished_before_it_was_first_seen_is_settled_at_its_creation(self) -> None:
+    def test_batch_finished_before_first_seen_is_settled_since_creation(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
         run_sync(ledger, finished_snapshot(ref))
 
         assert get_due_ids(ledger, ref) == []
 
-    def test_a_batch_that_was_seen_open_is_settled_when_seen_finished(self) -> None:
+    def test_batch_seen_open_is_settled_since_seen_finished(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
         run_sync(ledger, waiting_snapshot(ref))
         run_sync(ledger, finished_snapshot(ref), now=NOW + DAY)
@@ -133,13 +133,13 @@ class TestDue:
         assert get_due_ids(ledger, ref, now=NOW + 3.9 * DAY) == ["b"]
         assert get_due_ids(ledger, ref, now=NOW + 4 * DAY) == []
 
-    def test_what_the_provider_says_of_its_completion_comes_first(self) -> None:
+    def test_completion_time_of_provider_takes_precedence(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=40)
         run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY))
 
         assert get_due_ids(ledger, ref) == ["b"]
 
-    def test_a_list_that_tells_something_new_makes_it_due_however_old(self) -> None:
+    def test_old_batch_with_changed_fingerprint_is_due(self) -> None:
         ledger = Ledger(SyncPolicy())
         run_sync(ledger, finished_snapshot(make_batch("b", age=100)))
         assert get_due_ids(ledger, make_batch("b", age=100)) == []
@@ -147,14 +147,14 @@ class TestDue:
         assert get_due_ids(ledger, make_batch("b", age=100, files=2)) == ["b"]
 
     @pytest.mark.parametrize("days", [29, 30, 31])
-    def test_an_unfinished_batch_is_given_up_after_its_time(self, days: int) -> None:
+    def test_unfinished_batch_is_not_due_after_give_up_time(self, days: int) -> None:
         ledger, ref = Ledger(SyncPolicy(give_up_after=30 * DAY)), make_batch("b")
         run_sync(ledger, waiting_snapshot(ref))
         run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
 
         assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ([] if days > 30 else ["b"])
 
-    def test_the_templates_of_a_failed_list_stay_as_they_are(self) -> None:
+    def test_failed_listing_keeps_batches_of_its_template(self) -> None:
         ledger = Ledger(SyncPolicy())
         run_sync(ledger, waiting_snapshot(make_batch("b")))
 
@@ -165,7 +165,7 @@ class TestDue:
         assert [key.batch_id for key in ledger.open_keys] == ["b"]
 
     @pytest.mark.parametrize("age", [None, 0, 20, 400])
-    def test_a_missing_batch_is_due_from_when_it_was_found_so_and_ever_more_seldom(self, age: float | None) -> None:
+    def test_missing_batch_is_due_at_increasing_intervals(self, age: float | None) -> None:
         rules = SyncPolicy(lookback=timedelta(), give_up_after=30 * DAY)
         ledger, ref, looks = Ledger(rules), make_batch("b", age), []
         run_sync(ledger, unknown_snapshot(ref))
@@ -180,13 +180,13 @@ class TestDue:
         assert looks == [*range(1, 25), 48, 96, 192, 384]
         assert [key.batch_id for key in ledger.missing_keys] == ["b"]
 
-    def test_a_missing_batch_that_could_not_be_asked_for_stays_due(self) -> None:
+    def test_missing_batch_that_was_not_requested_stays_due(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", 40)
         run_sync(ledger, unknown_snapshot(ref))
 
         assert get_due_ids(ledger, ref, now=NOW + 2 * DAY) == get_due_ids(ledger, ref, now=NOW + 3 * DAY) == ["b"]
 
-    def test_a_missing_batch_that_was_given_up_is_due_when_its_list_tells_something_new(self) -> None:
+    def test_missing_batch_given_up_is_due_when_fingerprint_changes(self) -> None:
         ledger = Ledger(SyncPolicy(give_up_after=3 * DAY))
         run_sync(ledger, unknown_snapshot(make_batch("b", 40)))
         run_sync(ledger, unknown_snapshot(make_batch("b", 40)), now=NOW + 4 * DAY)
@@ -194,7 +194,7 @@ class TestDue:
         assert get_due_ids(ledger, make_batch("b", 40), now=NOW + 9 * DAY) == []
         assert get_due_ids(ledger, make_batch("b", 40, files=2), now=NOW + 9 * DAY) == ["b"]
 
-    def test_a_missing_batch_that_is_there_again_is_like_any_other(self) -> None:
+    def test_missing_batch_that_reappears_is_open_then_settled(self) -> None:
         rules = SyncPolicy()
         ledger, ref = Ledger(rules), make_batch("b", 40)
         run_sync(ledger, unknown_snapshot(ref))
@@ -204,7 +204,7 @@ class TestDue:
         run_sync(ledger, finished_snapshot(ref), now=NOW + 2 * DAY)
         assert get_due_ids(reload_ledger(ledger, rules), ref, now=NOW + 9 * DAY) == []
 
-    def test_a_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
+    def test_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b")
         run_sync(ledger, finished_snapshot(ref))
 
@@ -212,7 +212,7 @@ class TestDue:
         assert ledger.missing_keys == []
         assert get_due_ids(ledger, ref, now=NOW + 9 * DAY) == []
 
-    def test_a_settled_batch_that_is_unknown_while_its_list_tells_of_more_is_asked_for_again(self) -> None:
+    def test_settled_batch_unknown_with_changed_fingerprint_is_due_again(self) -> None:
         rules = SyncPolicy(lookback=timedelta())
         ledger, more = Ledger(rules), make_batch("b", files=2)
         run_sync(ledger, finished_snapshot(make_batch("b")))
@@ -225,7 +225,7 @@ class TestDue:
         run_sync(ledger, finished_snapshot(more), now=NOW + DAY)
         assert get_due_ids(reload_ledger(ledger, rules), more, now=NOW + 9 * DAY) == []
 
-    def test_a_batch_of_which_a_part_is_unknown_is_settled_and_asked_for_again(self) -> None:
+    def test_batch_with_unknown_files_is_settled_and_due_again(self) -> None:
         rules = SyncPolicy(lookback=timedelta())
         ledger, ref = Ledger(rules), make_batch("b", 40)
         run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, has_unknown_files=True))
@@ -235,7 +235,7 @@ class TestDue:
         run_sync(ledger, finished_snapshot(ref))
         assert get_due_ids(ledger, ref) == []
 
-    def test_what_documents_told_of_a_batch_is_kept_while_it_is_unknown(self) -> None:
+    def test_unknown_batch_keeps_statuses_of_its_documents(self) -> None:
         rules = SyncPolicy()
         ledger, ref = (
             Ledger(rules, ChangeDetection.REFERENCE),
@@ -249,7 +249,7 @@ class TestDue:
         assert get_due_ids(ledger) == ["b"]
         assert ledger.get_read_context(ref.key) == ("", {"d": FileStatus.FAILED})
 
-    def test_a_document_that_is_unknown_and_no_longer_listed_is_asked_for_and_keeps_its_row(self) -> None:
+    def test_unknown_unlisted_document_is_requested_and_keeps_its_row(self) -> None:
         stream_state, ref = (
             StreamState(SyncPolicy(), change_detection=ChangeDetection.LISTING),
             PartitionRef(None, "d", approx_created_at=NOW - 9 * DAY, fingerprint="1"),
@@ -271,7 +271,7 @@ class TestDue:
         assert batch_ledger.record(unknown_snapshot(PartitionRef(None, "d")), ["fewer"], NOW + DAY) == ["fewer"]
         assert batch_ledger.record(finished_snapshot(PartitionRef(None, "d")), ["marked"], NOW + DAY) == {"failed"}
 
-    def test_an_open_batch_that_its_list_no_longer_names_has_vanished(self) -> None:
+    def test_open_batch_no_longer_listed_has_vanished(self) -> None:
         ledger = Ledger(SyncPolicy())
         run_sync(ledger, waiting_snapshot(make_batch("b")))
 
@@ -281,7 +281,7 @@ class TestDue:
 
 
 class TestLinks:
-    def test_a_link_is_due_before_it_is_read_and_remembered_while_it_is_seen(self) -> None:
+    def test_reference_is_due_until_read_and_kept_while_it_is_seen(self) -> None:
         rules = SyncPolicy(lookback=3 * DAY)
         ledger, reference = Ledger(rules), PartitionRef("t", "linked", is_explicit=True, is_referenced=True)
         ledger.plan(make_listing(), NOW)
@@ -300,7 +300,7 @@ class TestLinks:
         ledger.compact_and_prune(later + 3 * DAY)
         assert len(ledger) == 0
 
-    def test_a_link_to_what_is_listed_anyway_is_nothing_new(self) -> None:
+    def test_reference_to_listed_batch_is_not_new(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=10)
         ledger.plan(make_listing(ref), NOW)
 
@@ -308,7 +308,7 @@ class TestLinks:
 
 
 class TestFolding:
-    def test_a_day_is_folded_when_nothing_of_it_is_unread_and_then_costs_a_line(self) -> None:
+    def test_day_without_unread_batches_is_compacted_to_single_entry(self) -> None:
         ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(500)]
         run_sync(ledger, *map(finished_snapshot, refs))
 
@@ -316,7 +316,7 @@ class TestFolding:
         assert get_due_ids(ledger, *refs) == []
         assert ledger.settled_count == 500
 
-    def test_a_batch_that_failed_keeps_its_day_open_and_is_due_alone(self) -> None:
+    def test_failed_batch_keeps_its_day_uncompacted_and_is_due_alone(self) -> None:
         rules = SyncPolicy()
         ledger, refs = Ledger(rules), [make_batch(f"{number}", age=10) for number in range(5)]
         ledger.plan(make_listing(*refs), NOW)
@@ -326,7 +326,7 @@ class TestFolding:
 
         assert get_due_ids(reload_ledger(ledger, rules), *refs) == ["0"]
 
-    def test_one_late_batch_of_a_folded_day_is_due_alone(self) -> None:
+    def test_late_batch_of_compacted_day_is_due_alone(self) -> None:
         ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(5)]
         run_sync(ledger, *map(finished_snapshot, refs))
 
@@ -334,7 +334,7 @@ class TestFolding:
         run_sync(ledger, *map(finished_snapshot, refs), finished_snapshot(make_batch("late", age=10)))
         assert get_due_ids(ledger, *refs, make_batch("late", age=10)) == []
 
-    def test_a_day_that_changed_beyond_that_is_read_again_and_no_other(self) -> None:
+    def test_changed_compacted_day_is_due_alone(self) -> None:
         ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10 + number % 2) for number in range(6)]
         run_sync(ledger, *map(finished_snapshot, refs))
         changed = [make_batch("1", age=11, files=2) if ref.batch_id == "1" else ref for ref in refs]
@@ -342,7 +342,7 @@ class TestFolding:
         assert get_due_ids(ledger, *changed) == ["1", "3", "5"]
 
     @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=30, unique_by=lambda pair: pair), st.data())
-    def test_whatever_is_listed_is_due_until_it_is_read(
+    def test_any_listings_and_interruptions_keep_batches_due_until_read(
         self, days: list[tuple[int, bool]], data: st.DataObject
     ) -> None:
         """However the lists grow from sync to sync, and wherever a sync breaks off."""
@@ -365,7 +365,7 @@ class TestFolding:
 
 class TestState:
     @pytest.mark.long
-    def test_is_readable_and_small_after_a_hundred_thousand_settled_batches(self) -> None:
+    def test_hundred_thousand_settled_batches_stay_small_and_readable(self) -> None:
         ledger = Ledger(SyncPolicy())
         refs = [
             PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW - (number % 1000 + 9) * DAY)
@@ -376,7 +376,7 @@ class TestState:
         assert len(json.dumps(to_json(ledger))) < 64_000
         assert get_due_ids(reload_ledger(ledger, SyncPolicy()), *refs) == []
 
-    def test_stays_under_a_megabyte_with_ten_thousand_open_ones(self) -> None:
+    def test_ten_thousand_open_batches_stay_under_a_megabyte(self) -> None:
         ledger = Ledger(SyncPolicy())
         refs = [
             PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW, fingerprint="25")
@@ -388,7 +388,7 @@ class TestState:
 
         assert len(json.dumps(to_json(ledger))) < 1_000_000
 
-    def test_stays_under_a_megabyte_with_ten_thousand_open_documents_of_a_list(self) -> None:
+    def test_ten_thousand_open_listed_documents_stay_under_a_megabyte(self) -> None:
         ledger = Ledger(SyncPolicy(), ChangeDetection.LISTING)
         refs = [
             PartitionRef(None, str(UUID(int=number)), approx_created_at=NOW, fingerprint=f"{number:012x}")
@@ -401,7 +401,7 @@ class TestState:
         assert len(json.dumps(to_json(ledger), separators=(",", ":"))) < 1_000_000
 
     @pytest.mark.parametrize("size", [1, 5000])
-    def test_of_a_batch_grows_by_no_more_than_its_marks(self, size: int) -> None:
+    def test_batch_of_many_rows_grows_only_by_row_hashes(self, size: int) -> None:
         """A batch of five thousand files, half of them done."""
         ledger = Ledger(SyncPolicy())
         ledger.plan(make_listing(make_batch("large")), NOW)
@@ -409,7 +409,7 @@ class TestState:
 
         assert len(json.dumps(to_json(ledger))) < 200 + 6 * size
 
-    def test_of_version_1_is_migrated(self) -> None:
+    def test_version_1_is_migrated(self) -> None:
         entry = {"since": "2026-11-18T07:30Z", "listed": "2", "rows": "A5Udwp"}
         references = {"settled": {"t": {"link": {"since": "2026-11-17T07:30Z"}}}}
         old = {
@@ -431,7 +431,7 @@ class TestState:
         }
         assert StreamState(SyncPolicy()).load(json.loads(json.dumps(written)), "a_stream").as_json() == written
 
-    def test_survives_being_written_down(self) -> None:
+    def test_json_round_trip_is_lossless(self) -> None:
         rules, stream_state = SyncPolicy(), StreamState(SyncPolicy(), sync_id=4)
         run_sync(
             stream_state.ledger,
@@ -452,7 +452,7 @@ class TestState:
         assert document["compacted_days"]["t"]["2026-08-22"].startswith("1:")
 
     @pytest.mark.parametrize("document", [{"version": 4}, {"version": "1"}, {"version": True}, {"open": {}}])
-    def test_of_an_unknown_version_is_refused(self, document: dict[str, object]) -> None:
+    def test_unknown_version_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
             StreamState(SyncPolicy()).load(document, "a_stream")
 
@@ -473,7 +473,7 @@ class TestState:
             {"reference_ledger": {"open": {"t": 1}}},
         ],
     )
-    def test_edited_beyond_reading_is_refused(self, document: dict[str, object]) -> None:
+    def test_unreadable_content_is_refused(self, document: dict[str, object]) -> None:
         with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
             StreamState(SyncPolicy()).load({"version": 3, **document}, "a_stream")
 

@@ -59,13 +59,13 @@ def measure_first_states(add_history: Any, batches: int) -> int:
 
 @pytest.mark.parametrize("add_history", HISTORY_BUILDERS)
 @pytest.mark.long
-def test_the_states_of_a_first_sync_stay_small(add_history: Any) -> None:
+def test_first_sync_of_1000_batches_emits_states_under_a_megabyte(add_history: Any) -> None:
     assert measure_first_states(add_history, 1000) < MEGABYTE
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("add_history", HISTORY_BUILDERS)
-def test_the_states_of_a_first_sync_of_ten_thousand_batches_are_no_more_than_five_megabytes(add_history: Any) -> None:
+def test_first_sync_of_10000_batches_emits_states_under_five_megabytes(add_history: Any) -> None:
     assert measure_first_states(add_history, 10_000) < 5 * MEGABYTE
 
 
@@ -102,7 +102,7 @@ def sync_with_interruptions(provider: str, size: int, every: int, *kinds: str) -
 
 @pytest.mark.parametrize("provider", ["docmap", pytest.param("sensible", marks=pytest.mark.long)])
 @pytest.mark.long
-def test_a_first_sync_that_is_broken_off_costs_little_more(provider: str) -> None:
+def test_first_sync_with_interruptions_repeats_few_requests(provider: str) -> None:
     sync_with_interruptions(provider, 2000, every=3500)
 
 

@@ -138,7 +138,7 @@ def test_recorded_states_have_each_optional_key_of_their_version() -> None:
     assert keys_by_version[1] >= {*keys_of_v1, "days", "until", "links", "full_refresh"}
 
 
-def test_state_of_version_2_with_every_key_is_read_as_it_was_meant() -> None:
+def test_state_of_version_2_with_every_key_keeps_its_meaning() -> None:
     stream_state = load_state(RECORDED_STATES[2]["sensible_claims"])
 
     def make_key(name: str, template: str = "claims") -> PartitionKey:
@@ -199,7 +199,7 @@ def test_state_of_version_2_with_every_key_is_read_as_it_was_meant() -> None:
     assert stream_state.observed_at == NOW
 
 
-def test_state_of_version_1_with_every_key_is_read_as_it_was_meant() -> None:
+def test_state_of_version_1_with_every_key_keeps_its_meaning() -> None:
     stream_state = load_state(RECORDED_STATES[1]["extracta_results"])
 
     assert stream_state.ledger.entries == {
@@ -222,7 +222,7 @@ def test_state_of_version_1_with_every_key_is_read_as_it_was_meant() -> None:
 
 
 @pytest.mark.parametrize("version", RECORDED_STATES)
-def test_full_refresh_of_an_older_version_is_resumed_by_the_same_sync_only(version: int) -> None:
+def test_full_refresh_of_older_version_is_resumed_only_by_same_sync(version: int) -> None:
     states = RECORDED_STATES[version].values()
     [state_json] = [state_json for state_json in states if "full_refresh" in state_json]
 
@@ -231,7 +231,7 @@ def test_full_refresh_of_an_older_version_is_resumed_by_the_same_sync_only(versi
 
 
 @pytest.mark.parametrize("state_json", [{"version": 2, "of": "claims"}, {"version": 3, "table_key": "claims"}])
-def test_state_of_a_typed_table_serves_its_own_table_only(state_json: dict[str, Any]) -> None:
+def test_state_of_typed_table_is_valid_only_for_same_table(state_json: dict[str, Any]) -> None:
     assert StreamState(SyncPolicy(), table_key="claims").is_same_table(state_json)
     assert not StreamState(SyncPolicy(), table_key="invoices").is_same_table(state_json)
     assert not StreamState(SyncPolicy()).is_same_table(state_json)
@@ -296,7 +296,7 @@ def fill_ledger(ledger: Ledger, draw: st.DrawFn) -> None:
 
 @UNHURRIED
 @given(draw_states())
-def test_state_that_is_written_and_read_is_the_same(stream_state: StreamState) -> None:
+def test_state_json_round_trip_is_lossless(stream_state: StreamState) -> None:
     state_json = stream_state.as_json()
 
     reloaded_state = load_state(state_json)
@@ -311,7 +311,7 @@ def test_state_that_is_written_and_read_is_the_same(stream_state: StreamState) -
 
 @UNHURRIED
 @given(draw_states())
-def test_state_of_version_2_or_1_is_read_like_the_same_state_of_version_3(stream_state: StreamState) -> None:
+def test_state_of_version_1_or_2_is_migrated_to_equal_version_3(stream_state: StreamState) -> None:
     state_json = stream_state.as_json()
 
     assert load_state(downgrade(state_json)).as_json() == state_json

@@ -39,7 +39,7 @@ def list_days(spans: Iterable[TimeRange]) -> set[int]:
 
 class TestRanges:
     @given(st.lists(SPAN_STRATEGY))
-    def test_united_has_the_same_moments_in_few_ranges(self, pairs: list[tuple[int, int]]) -> None:
+    def test_merged_ranges_cover_same_days_without_overlap(self, pairs: list[tuple[int, int]]) -> None:
         ranges = merge_ranges(make_range(*pair) for pair in pairs)
 
         assert list_days(ranges) == list_days(make_range(*pair) for pair in pairs)
@@ -47,7 +47,7 @@ class TestRanges:
         assert all(time_range.end < other.start for time_range, other in itertools.pairwise(ranges))
 
     @given(SPAN_STRATEGY, st.lists(SPAN_STRATEGY))
-    def test_without_has_what_is_in_none_of_the_others(
+    def test_subtracted_ranges_cover_days_in_none_of_the_others(
         self, pair: tuple[int, int], pairs: list[tuple[int, int]]
     ) -> None:
         others = [make_range(*bounds) for bounds in pairs]
@@ -160,7 +160,7 @@ class TestSettings:
             max_size=7,
         ),
     )
-    def test_whatever_is_asked_for_comes_once_however_settings_change(
+    def test_any_setting_changes_deliver_each_row_once(
         self,
         rows: list[tuple[str, float]],
         syncs: list[tuple[tuple[str, ...], datetime | None, int, int | None, float, bool]],
@@ -185,7 +185,7 @@ class TestSettings:
         assert world.delivery_counts == Counter(world.rows.keys())
         assert max(world.delivered.values(), default=1) == 1
 
-    def test_an_earlier_start_is_read_back_to_where_it_now_begins(self) -> None:
+    def test_earlier_start_date_is_read_back_to_new_start(self) -> None:
         world = FakeList()
         for age in range(30):
             world.add("a", START - age * DAY)
@@ -197,7 +197,7 @@ class TestSettings:
 
         assert world.delivery_counts == Counter(f"{age}" for age in range(20))
 
-    def test_rows_before_a_gap_with_empty_windows_behind_it_come_once(self) -> None:
+    def test_rows_before_gap_with_empty_windows_are_delivered_once(self) -> None:
         world = FakeList()
         world.add("a", START)
         world.sync(("",), None, lookback=0)
@@ -210,7 +210,7 @@ class TestSettings:
         assert world.delivery_counts == Counter(["0", "1"])
         assert max(world.delivered.values()) == 1
 
-    def test_a_start_date_in_the_future_forgets_nothing(self) -> None:
+    def test_start_date_in_future_keeps_read_ranges(self) -> None:
         world = FakeList()
         world.add("a", START)
         world.sync(("",), None, lookback=0)
@@ -222,7 +222,7 @@ class TestSettings:
 
         assert world.delivery_counts == Counter("0")
 
-    def test_of_an_older_connector_is_taken_for_read_from_the_start_date_of_now(self) -> None:
+    def test_state_of_version_2_counts_as_read_from_current_start_date(self) -> None:
         world = FakeList()
         for age in range(30):
             world.add("a", START - age * DAY)
@@ -245,7 +245,7 @@ class TestFailures:
             ledger.advance_watermark("", read, read, START - 3 * DAY)
         return ledger, WindowCursor(deque(["", "other"]), [ledger], 3 * DAY, None if days else START - 5 * DAY, START)
 
-    def test_a_window_that_cannot_be_read_is_tried_day_by_day_and_costs_its_day_alone(self) -> None:
+    def test_unreadable_window_is_retried_by_day_and_only_failing_day_is_skipped(self) -> None:
         ledger, cursor = self.make_cursor(10)
         bad = datetime(2026, 11, 12, tzinfo=timezone.utc)
         while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
@@ -261,7 +261,7 @@ class TestFailures:
         assert ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
         assert WindowCursor(deque([""]), [ledger], 3 * DAY, None, START).get_next_step() == Window("", bad, bad + DAY)
 
-    def test_lists_without_an_end_leave_the_rest_of_their_scope(self) -> None:
+    def test_endless_lists_skip_rest_of_scope(self) -> None:
         _, cursor = self.make_cursor()
         asks = []
         while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
@@ -271,7 +271,7 @@ class TestFailures:
         assert len(asks) == 3
 
     @pytest.mark.parametrize("error", [OSError("down")])
-    def test_another_error_leaves_the_rest_of_its_scope(self, error: Exception) -> None:
+    def test_other_error_skips_rest_of_scope(self, error: Exception) -> None:
         _, cursor = self.make_cursor()
 
         assert cursor.handle_failure(cursor.get_next_step(), error) is False
@@ -280,7 +280,7 @@ class TestFailures:
         assert ask is not None
         assert ask.scope == "other"
 
-    def test_a_window_with_rows_that_cannot_be_read_is_read_again_and_no_other(self) -> None:
+    def test_window_with_unreadable_rows_is_read_again_alone(self) -> None:
         ledger, cursor = self.make_cursor()
         first, *other_windows = _read_windows(cursor)
         cursor.unreadable_windows.add(first)

@@ -65,7 +65,7 @@ provider = pytest.mark.parametrize("provider", ["docmap", "sensible"])
 class TestEmptyLists:
     @pytest.mark.parametrize("settings", [{}, {"start_date": days_ago(60).isoformat()}])
     @pytest.mark.parametrize("lookback", [0, 3])
-    def test_with_a_key_of_another_account_all_of_several_lists_comes_after_the_correction(
+    def test_lists_empty_under_wrong_account_key_are_read_after_correction(
         self, settings: dict[str, Any], lookback: int
     ) -> None:
         with frozen_sandbox() as (sandbox, url):
@@ -97,9 +97,7 @@ class TestEmptyLists:
             assert_quiet(connection)
 
     @pytest.mark.parametrize("settings", [{}, {"start_date": days_ago(60).isoformat()}])
-    def test_a_list_that_shows_nothing_but_what_another_one_has_is_not_read_from_its_beginning_each_time(
-        self, settings: dict[str, Any]
-    ) -> None:
+    def test_list_of_known_portfolios_is_not_reread_from_the_start(self, settings: dict[str, Any]) -> None:
         with frozen_sandbox() as (sandbox, url):
             for name in ("claims", "contracts"):
                 sandbox.sensible.add_document_type(name)
@@ -112,7 +110,7 @@ class TestEmptyLists:
             assert assert_quiet(connection).requests["sensible.extractions"] == 2
 
     @provider
-    def test_an_empty_list_is_asked_for_no_more_than_twice_at_each_sync(self, provider: str) -> None:
+    def test_empty_list_is_requested_at_most_twice_per_sync(self, provider: str) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url)
             for days in (0, 0, 9, 90):
@@ -127,7 +125,7 @@ class TestEmptyLists:
 class TestClocks:
     @provider
     @pytest.mark.parametrize("days", [2, 10, 400])
-    def test_what_comes_after_a_clock_that_was_ahead_is_put_right_is_not_lost(self, provider: str, days: int) -> None:
+    def test_corrected_fast_clock_loses_no_later_documents(self, provider: str, days: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url)
             add_document(provider, sandbox, 20)
@@ -147,7 +145,7 @@ class TestRefusals:
     @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
     @pytest.mark.parametrize("settings", [{}, {"start_date": days_ago(60).isoformat()}])
     @pytest.mark.parametrize("skip", [0, 3])
-    def test_a_list_that_is_refused_ends_incomplete_and_comes_at_the_next_sync(
+    def test_rejected_list_is_incomplete_and_read_in_the_next_sync(
         self, provider: str, name: str, settings: dict[str, Any], skip: int
     ) -> None:
         with frozen_sandbox() as (sandbox, url):
@@ -172,7 +170,7 @@ class TestMissing:
     )
     @pytest.mark.parametrize("days", [0, 2, 9])
     @pytest.mark.parametrize("lookback", [0, 3])
-    def test_a_document_that_is_missing_while_settings_ask_for_less_comes_once(
+    def test_missing_document_under_narrower_settings_is_delivered_once(
         self, steps: tuple[str, ...], days: int, lookback: int
     ) -> None:
         with frozen_sandbox() as (sandbox, url):
@@ -204,7 +202,7 @@ class TestMissing:
     @pytest.mark.parametrize("age", [0.1, 20])
     @pytest.mark.parametrize("is_explicit", [True, False])
     @pytest.mark.parametrize("stop", [None, 5, 11])
-    def test_a_named_batch_that_is_missing_and_that_its_documents_name_again_comes(
+    def test_missing_batch_referenced_by_its_documents_is_delivered(
         self, times: int, age: float, is_explicit: bool, stop: int | None
     ) -> None:
         with frozen_sandbox() as (sandbox, url):
@@ -234,7 +232,7 @@ class TestFailed:
     @provider
     @pytest.mark.parametrize("days", [0, 1, 9])
     @pytest.mark.parametrize("lookback", [0, 3])
-    def test_what_failed_in_a_list_that_is_no_longer_asked_for_comes_once(
+    def test_failed_document_of_deselected_list_is_delivered_once(
         self, provider: str, days: int, lookback: int
     ) -> None:
         with frozen_sandbox() as (sandbox, url):
@@ -260,10 +258,10 @@ class TestFailed:
             assert_quiet(connection)
 
 
-class TestAnotherAccountInBetween:
+class TestWrongAccountKey:
     @provider
     @pytest.mark.parametrize("lookback", [0, 3])
-    def test_a_key_of_another_account_for_one_sync_repeats_nothing(self, provider: str, lookback: int) -> None:
+    def test_wrong_account_key_in_a_single_sync_repeats_no_rows(self, provider: str, lookback: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url, lookback_days=lookback)
             ids = {add_document(provider, sandbox, days) for days in (0.1, 1, 2, 40)}
@@ -276,7 +274,7 @@ class TestAnotherAccountInBetween:
             assert connection.warehouse[f"{provider}_results"].keys() == ids
 
     @provider
-    def test_what_came_while_the_key_was_of_another_account_is_not_lost(self, provider: str) -> None:
+    def test_documents_added_under_wrong_account_key_are_delivered(self, provider: str) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url)
             ids = {add_document(provider, sandbox, days) for days in (0.1, 1, 2, 40)}

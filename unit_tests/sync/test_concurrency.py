@@ -14,7 +14,7 @@ from unit_tests.support.harness import Connection, frozen_sandbox, log
 ENDPOINTS = {"extracta.getBatchResults", "extracta.getResults"}
 
 
-def test_a_spaced_provider_holds_up_no_other() -> None:
+def test_provider_waiting_between_requests_delays_no_other() -> None:
     """Read the other providers to the end while Extracta waits for its second request."""
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_sandbox(sandbox))
@@ -36,7 +36,7 @@ def test_a_spaced_provider_holds_up_no_other() -> None:
 
 
 @pytest.mark.parametrize("down", ["extracta", *OTHERS])
-def test_a_provider_that_is_down_costs_its_own_streams_alone(down: str) -> None:
+def test_sync_provider_down_affects_only_its_streams(down: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_sandbox(sandbox))
         connection.settings["extracta"]["seconds_between_requests"] = 0
@@ -76,7 +76,7 @@ def test_read_abandoned_leaves_no_threads(served_sandbox: tuple[Sandbox, str]) -
 
 
 @pytest.mark.parametrize("wrong", ["extracta", *OTHERS])
-def test_check_names_the_provider_that_fails_and_costs_little(wrong: str) -> None:
+def test_check_sends_few_requests_and_names_the_failing_provider(wrong: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_sandbox(sandbox))
         good = connection.source.check(None, connection.settings)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def get_ids(messages: list[AirbyteMessage]) -> list[str]:
     return [message.record.data["id"] for message in messages if message.record]
 
 
-def test_flows_without_requests_are_read_at_once() -> None:
+def test_engine_flows_without_requests_emit_all_rows() -> None:
     product = StreamGroup(
         name="acme",
         template_ids=("t",),
@@ -95,7 +95,7 @@ def test_flows_without_requests_are_read_at_once() -> None:
     assert stream.error is None
 
 
-def test_unserializable_row_fails_its_batch() -> None:
+def test_engine_unserializable_row_fails_its_batch() -> None:
     unwritable = {"total": 2**70}  # which no answer holds: body.py makes text of it
     refs = tuple(PartitionRef("t", name, is_explicit=True) for name in ("bad", "good"))
     product = StreamGroup(
@@ -114,7 +114,7 @@ def test_unserializable_row_fails_its_batch() -> None:
 
 
 @pytest.mark.parametrize("bug", [KeyError("files"), TypeError("no"), ValueError("no"), AttributeError("no")])
-def test_reader_with_unexpected_error_fails_its_batch(bug: Exception) -> None:
+def test_engine_unexpected_error_of_a_reader_fails_its_batch(bug: Exception) -> None:
     def raise_error() -> Snapshot:
         raise bug
 
@@ -133,7 +133,7 @@ def test_reader_with_unexpected_error_fails_its_batch(bug: Exception) -> None:
     assert type(bug).__name__ in str(stream.error)
 
 
-def test_request_with_unexpected_error_fails_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_unexpected_error_of_a_request_fails_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(_client: Client, request: Request, on_done: Callable[[Any], None]) -> None:
         on_done(RuntimeError("key-0123456789abcdef") if request.path == "/bad" else {})
 
@@ -153,7 +153,7 @@ def test_request_with_unexpected_error_fails_its_batch(monkeypatch: pytest.Monke
     )
 
 
-def test_a_state_is_written_every_four_minutes_however_little_happens() -> None:
+def test_checkpoints_idle_stream_emits_a_state_every_four_minutes() -> None:
     stream = Stream("acme_results", "acme", RESULTS, RenderOptions("acme"), StreamState(SyncPolicy()))
     seconds = [0.0]
     checkpoints = Checkpoints(

@@ -78,7 +78,7 @@ def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScena
         yield scenario
 
 
-def test_every_endpoint_that_a_sync_calls_and_every_kind_of_fault_is_in_the_matrix(fault_world: FaultScenario) -> None:
+def test_fault_matrix_covers_every_sync_endpoint_and_fault_kind(fault_world: FaultScenario) -> None:
     assert set(PRODUCTS_BY_ENDPOINT) == set(fault_world.second_sync.requests)
     assert {endpoint for endpoints in ENDPOINT_ROUNDS for endpoint in endpoints} == set(PRODUCTS_BY_ENDPOINT)
     faults = [*(fault for fault, _ in LASTING_FAULTS.values()), *REFUSED_ENDPOINTS.values()]
@@ -105,7 +105,7 @@ def test_sync_without_faults_warehouse_equals_sandbox(fault_world: FaultScenario
 
 
 @pytest.mark.parametrize("name", PASSING_FAULTS)
-def test_transient_fault_is_retried_within_the_sync(fault_world: FaultScenario, name: str) -> None:
+def test_sync_transient_fault_is_retried_within_the_sync(fault_world: FaultScenario, name: str) -> None:
     connection = fault_world.first_day_connection()
     faults = [replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint in PRODUCTS_BY_ENDPOINT]
     with under_faults(fault_world, *faults):
@@ -117,7 +117,7 @@ def test_transient_fault_is_retried_within_the_sync(fault_world: FaultScenario, 
     assert synced.counts == fault_world.second_sync.counts
 
 
-def test_a_slow_trickle_costs_time_and_nothing_else(fault_world: FaultScenario) -> None:
+def test_sync_slow_trickle_keeps_rows_and_request_counts(fault_world: FaultScenario) -> None:
     connection = fault_world.first_day_connection()
     with under_faults(fault_world, Fault("trickle", seconds=0.1)):
         synced = connection.sync()
@@ -128,7 +128,7 @@ def test_a_slow_trickle_costs_time_and_nothing_else(fault_world: FaultScenario) 
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16", "us-ascii", "utf-8"])
-def test_sync_answers_in_another_charset_say_the_same(fault_world: FaultScenario, charset: str) -> None:
+def test_sync_responses_in_another_charset_deliver_the_same_rows(fault_world: FaultScenario, charset: str) -> None:
     connection = fault_world.first_day_connection()
     with under_faults(fault_world, Fault("charset", charset=charset)):
         synced = connection.sync()
@@ -156,7 +156,7 @@ def combine_with_rounds(names: Iterable[Any], *short: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "endpoints"), combine_with_rounds(LASTING_FAULTS, "500", "html"))
-def test_a_fault_that_stays_costs_its_own_streams_and_the_next_sync_picks_them_up(
+def test_sync_lasting_fault_affects_only_its_streams_until_the_next_sync(
     fault_world: FaultScenario, name: str, endpoints: tuple[str, ...]
 ) -> None:
     fault, failure = LASTING_FAULTS[name]
@@ -194,7 +194,7 @@ REFUSED_ENDPOINTS = {
 
 @pytest.mark.parametrize("syncs", [1, 3], ids=["heals", "stays"])
 @pytest.mark.parametrize(("name", "endpoints"), combine_with_rounds(REFUSED_ENDPOINTS, "402", "unknown id"))
-def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everything_arrives_after_it(
+def test_sync_rejected_endpoint_is_reported_and_recovered_afterwards(
     fault_world: FaultScenario, name: str, endpoints: tuple[str, ...], syncs: int
 ) -> None:
     connection = fault_world.first_day_connection()
@@ -226,7 +226,7 @@ def test_a_refusal_at_an_endpoint_is_an_error_or_a_row_that_says_so_and_everythi
 
 @pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
-def test_after_refusals_that_pass_within_a_sync_the_next_one_brings_what_they_cost(
+def test_sync_transient_rejections_are_recovered_in_the_next_sync(
     fault_world: FaultScenario, name: str, times: int
 ) -> None:
     for connection in (fault_world.first_day_connection(), fault_world.new_connection()):
@@ -278,9 +278,7 @@ def run_storm(fault_world: FaultScenario, seed: int, share: float, *faults: Faul
 @pytest.mark.long
 @pytest.mark.parametrize("share", [1 / 4, 2 / 3])
 @pytest.mark.parametrize("name", STORM_FAULTS)
-def test_after_a_share_of_all_calls_failed_nothing_is_missing(
-    fault_world: FaultScenario, name: str, share: float
-) -> None:
+def test_sync_share_of_requests_failing_loses_no_rows(fault_world: FaultScenario, name: str, share: float) -> None:
     run_storm(fault_world, 1, share, STORM_FAULTS[name])
 
 
@@ -288,7 +286,7 @@ SEEDS = [pytest.param(seed, marks=() if seed < 3 else pytest.mark.long) for seed
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_after_all_kinds_of_faults_at_once_nothing_is_missing(fault_world: FaultScenario, seed: int) -> None:
+def test_sync_all_fault_kinds_at_once_loses_no_rows(fault_world: FaultScenario, seed: int) -> None:
     run_storm(
         fault_world,
         seed,
@@ -326,7 +324,7 @@ def run_checks(fault_world: FaultScenario) -> list[tuple[str, str]]:
     return check_results
 
 
-def test_check_calls_what_is_checked_here(fault_world: FaultScenario) -> None:
+def test_check_requests_exactly_the_check_endpoints(fault_world: FaultScenario) -> None:
     fault_world.sandbox.journal.clear()
 
     assert run_checks(fault_world) == [("SUCCEEDED", ""), ("SUCCEEDED", "")]
@@ -334,7 +332,7 @@ def test_check_calls_what_is_checked_here(fault_world: FaultScenario) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PASSING_FAULTS if name != "stall"])
-def test_check_retries_transient_faults_and_reports_lasting_ones(fault_world: FaultScenario, name: str) -> None:
+def test_check_retries_transient_and_reports_lasting_faults(fault_world: FaultScenario, name: str) -> None:
     with under_faults(
         fault_world, *(replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint in CHECK_ENDPOINTS)
     ):
@@ -351,7 +349,9 @@ def test_check_retries_transient_faults_and_reports_lasting_ones(fault_world: Fa
 
 @pytest.mark.parametrize("endpoint", sorted(CHECK_ENDPOINTS))
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
-def test_check_reports_rejections_in_sentences(fault_world: FaultScenario, name: str, endpoint: str) -> None:
+def test_check_rejected_endpoint_is_reported_in_plain_text(
+    fault_world: FaultScenario, name: str, endpoint: str
+) -> None:
     with under_faults(fault_world, replace(REFUSED_ENDPOINTS[name], endpoint=endpoint)):
         refused = run_checks(fault_world)
 

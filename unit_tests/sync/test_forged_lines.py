@@ -59,7 +59,7 @@ FAULTS_BY_NAME: dict[str, Fault | None] = {
 
 
 @pytest.mark.parametrize("trouble", FAULTS_BY_NAME)
-def test_no_line_is_printed_that_the_connector_did_not_write(
+def test_output_forged_lines_in_provider_text_start_no_line(
     trouble: str, served_sandbox: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
     sandbox, url = served_sandbox

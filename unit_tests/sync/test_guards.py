@@ -87,7 +87,7 @@ class TestRequests:
     }
 
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_a_quiet_sync_asks_for_discovery_alone_however_long_the_history(self, provider: str) -> None:
+    def test_quiet_sync_with_long_history_sends_only_discovery_requests(self, provider: str) -> None:
         with connect(provider, 400) as connection:
             first = connection.sync()
 
@@ -99,7 +99,7 @@ class TestRequests:
             assert quiet_sync.states == list(quiet_sync.statuses)
 
     @pytest.mark.parametrize(("batches", "documents"), [(40, 30), (4, 520)])
-    def test_a_first_sync_asks_once_for_each_page_and_for_one_token(self, batches: int, documents: int) -> None:
+    def test_first_sync_requests_each_page_once_with_a_single_token(self, batches: int, documents: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = Connection(sandbox, url, fill_atlas(sandbox, batches, documents=documents))
 
@@ -116,9 +116,7 @@ class TestRequests:
             ("sensible", "sensible.extractions", "limit", "100"),
         ],
     )
-    def test_a_page_is_asked_for_as_large_as_it_can_be(
-        self, provider: str, endpoint: str, name: str, size: str
-    ) -> None:
+    def test_page_request_uses_the_maximum_page_size(self, provider: str, endpoint: str, name: str, size: str) -> None:
         with connect(provider, 150) as connection:
             connection.sync()
 
@@ -130,14 +128,14 @@ class TestRequests:
 
 class TestState:
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_settled_batches_cost_a_line_a_day_and_none_of_their_own(self, provider: str) -> None:
+    def test_settled_batches_take_bytes_per_day_not_per_batch(self, provider: str) -> None:
         few, many = (measure_largest_state(provider, batches) for batches in (200, 600))
 
         assert few < 200 * 40
         assert many < few * 1.1
 
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_the_states_on_the_way_cost_a_little_at_first_and_then_some_bytes_a_batch(self, provider: str) -> None:
+    def test_intermediate_states_of_a_first_sync_stay_small_in_total(self, provider: str) -> None:
         with connect(provider, 400) as connection:
             synced = connection.sync()
 
@@ -147,7 +145,7 @@ class TestState:
             assert len(sizes) >= len(connection.state)
             assert sum(sizes) - last < 64_000 + 40 * list_overhead * len(connection.state)
 
-    def test_an_open_batch_costs_its_own_line(self) -> None:
+    def test_open_batch_takes_a_bounded_number_of_bytes(self) -> None:
         with frozen_sandbox() as (sandbox, url):
             template = sandbox.extracta.create("Invoices", ["vendor"])
             for created_at in spread_times(500, 100):
@@ -174,7 +172,7 @@ def measure_state(state: AirbyteStateMessage) -> int:
 
 
 class TestMemory:
-    def test_memory_does_not_grow_with_the_documents(self) -> None:
+    def test_four_times_the_batches_use_less_than_twice_the_memory(self) -> None:
         few, many = (measure_peak_memory(batches) for batches in (20, 80))
 
         # Answers on their way are held: how many depends on the machine. Four times as much would be all of them.
@@ -201,7 +199,7 @@ def measure_peak_memory(batches: int) -> int:
 
 
 class TestCalls:
-    def test_a_document_costs_few_calls_and_no_more_where_there_are_many(self) -> None:
+    def test_more_documents_keep_the_calls_per_document_constant(self) -> None:
         few, medium, many = (count_calls(documents) for documents in (100, 300, 900))
 
         each = (medium - few) / 200

@@ -49,9 +49,7 @@ def wait_for_requests(fault_world: FaultScenario) -> None:
 
 
 @pytest.mark.parametrize("down", HOSTS)
-def test_a_provider_that_is_down_is_left_for_the_next_sync_and_asked_for_what_was_missing(
-    fault_world: FaultScenario, down: str
-) -> None:
+def test_provider_sync_provider_down_is_recovered_in_the_next_sync(fault_world: FaultScenario, down: str) -> None:
     connection = fault_world.first_day_connection()
     with fault_world.sandbox.faults.apply_only(Fault("status", f"{down}.*", status=503)):
         synced = connection.sync()
@@ -129,7 +127,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_permanent_failure_affects_itself_until_fixed(fault_world: FaultScenario, name: str) -> None:
+def test_permanent_failure_affects_only_its_streams_until_fixed(fault_world: FaultScenario, name: str) -> None:
     broken = BROKEN[name]
     connection = fault_world.first_day_connection()
     with fault_world.sandbox.faults.apply_only(Fault("status", broken.endpoint, about=broken.fault_target)):
@@ -196,7 +194,7 @@ def test_unknown_batch_is_a_row_and_affects_no_other(fault_world: FaultScenario,
     fault_world.assert_complete(connection, connection.streams)
 
 
-def test_a_file_that_failed_is_a_row_with_its_reason_beside_the_others(fault_world: FaultScenario) -> None:
+def test_files_stream_failed_file_is_a_row_with_its_error(fault_world: FaultScenario) -> None:
     for product in PRODUCT_NAMES:
         rows = fault_world.baseline.warehouse[f"{product}_files"].values()
         failed = [row for row in rows if row["status"] == "failed"]
@@ -210,7 +208,7 @@ def test_a_file_that_failed_is_a_row_with_its_reason_beside_the_others(fault_wor
 
 
 @pytest.mark.parametrize("provider", HOSTS)
-def test_a_key_that_is_refused_is_a_wrong_setting_and_costs_its_provider_alone(
+def test_provider_sync_rejected_key_is_a_config_error_of_that_provider(
     fault_world: FaultScenario, provider: str
 ) -> None:
     connection = fault_world.first_day_connection()
@@ -317,7 +315,7 @@ def six_batches(served_sandbox: tuple[Sandbox, str], request: pytest.FixtureRequ
     indirect=["six_batches"],
     ids=SIX_BATCHES_BY_PRODUCT,
 )
-def test_after_three_failures_in_a_row_the_rest_of_a_provider_is_not_asked(
+def test_provider_sync_three_consecutive_failures_stop_its_requests(
     six_batches: tuple[SixBatches, Connection], product: str, status: int
 ) -> None:
     many, connection = six_batches
@@ -347,7 +345,9 @@ def test_after_three_failures_in_a_row_the_rest_of_a_provider_is_not_asked(
     indirect=["six_batches"],
     ids=SIX_BATCHES_BY_PRODUCT,
 )
-def test_a_success_in_between_starts_the_count_anew(six_batches: tuple[SixBatches, Connection], product: str) -> None:
+def test_provider_sync_success_resets_the_failure_count(
+    six_batches: tuple[SixBatches, Connection], product: str
+) -> None:
     many, connection = six_batches
     bad = [many.ids[number] for number in (0, 1, 3, 4)]
     with connection.sandbox.faults.apply_only(
@@ -459,7 +459,7 @@ def test_provider_sync_after_three_failures_retries_them_last(
 
 
 @pytest.mark.parametrize("product", ["docmap", "sensible"])
-def test_provider_sync_failing_first_window_reads_the_later_ones(product: str) -> None:
+def test_provider_sync_failing_first_window_reads_later_windows(product: str) -> None:
     """Read on after a window with failures.
 
     A window begins when the one before is delivered, so failures must not hold it up.
@@ -511,7 +511,7 @@ def test_provider_sync_failing_template_lists_reads_the_others() -> None:
         assert connection.sync().counts == {}
 
 
-def test_provider_sync_failing_named_batches_reads_the_list() -> None:
+def test_provider_sync_failing_explicit_batches_reads_the_list() -> None:
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
         batch_ids = [
@@ -533,7 +533,7 @@ def test_provider_sync_failing_named_batches_reads_the_list() -> None:
         assert connection.sync().counts == {}
 
 
-def test_batch_that_fails_in_the_sync_in_which_its_documents_finish_is_complete_in_the_next() -> None:
+def test_batch_failed_while_its_documents_finish_completes_in_the_next_sync() -> None:
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
         batch = sandbox.sensible.add_batch([SensibleDocument(f"{number}.pdf", 60) for number in range(2)], "claims")
@@ -555,7 +555,7 @@ def test_batch_that_fails_in_the_sync_in_which_its_documents_finish_is_complete_
         assert connection.sync().counts == {}
 
 
-def test_batch_of_a_document_that_failed_counts_it_in_the_sync_that_reads_it() -> None:
+def test_batch_with_a_failed_document_counts_it_in_the_sync_that_reads_it() -> None:
     """Fetch a document that comes last in a sync before the row of its batch."""
     with frozen_sandbox() as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
@@ -599,7 +599,7 @@ def test_unknown_templates_are_each_reported_and_others_sync(served_sandbox: tup
     assert synced.error.failure_type is FailureType.config_error
 
 
-def test_log_with_any_failure_is_short(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_many_missing_batches_is_short(caplog: pytest.LogCaptureFixture) -> None:
     with frozen_sandbox() as (sandbox, url):
         unknown_ids = [f"nobody/{number}" for number in range(60)]
         connection = Connection(sandbox, url, {"extracta": {"extraction_batches": unknown_ids}})

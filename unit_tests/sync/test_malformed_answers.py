@@ -76,7 +76,7 @@ def get_incomplete_streams(synced: SyncResult) -> set[str]:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)
-def test_a_malformed_file_costs_no_other_of_its_batch(bad: Any) -> None:
+def test_extracta_batch_malformed_file_delivers_the_other_files(bad: Any) -> None:
     with spoiling_connection(fill_extracta) as spoiler:
         spoiler.corrupt("getBatchResults", replace_item("files", lambda file: file["fileName"] == "1.pdf", bad))
 
@@ -102,7 +102,7 @@ def test_a_malformed_file_costs_no_other_of_its_batch(bad: Any) -> None:
 
 
 @pytest.mark.parametrize("page", ["page=1", "page=2"])
-def test_a_malformed_document_costs_no_other_of_its_batch(page: str) -> None:
+def test_atlas_batch_malformed_document_delivers_the_other_documents(page: str) -> None:
     with spoiling_connection(fill_atlas) as spoiler:
         spoiler.corrupt(page, replace_item("data", lambda document: document["document_id"] in {"7", "57"}, None))
 
@@ -124,7 +124,7 @@ LISTS: dict[str, tuple[Callable[[Sandbox], dict[str, Any]], str, str]] = {
 
 @pytest.mark.parametrize("bad", [None, 7, {}, {"id": None}], ids=repr)
 @pytest.mark.parametrize("product", LISTS)
-def test_a_malformed_row_keeps_no_other_from_being_delivered_and_is_not_passed_over(product: str, bad: Any) -> None:
+def test_listing_malformed_row_delivers_the_others_and_is_read_later(product: str, bad: Any) -> None:
     fill, key, _ = LISTS[product]
     with spoiling_connection(fill) as spoiler:
         ids = getattr(spoiler.sandbox, product).ids
@@ -151,7 +151,7 @@ def test_a_malformed_row_keeps_no_other_from_being_delivered_and_is_not_passed_o
 
 @pytest.mark.parametrize("product", LISTS)
 @pytest.mark.parametrize("raw_time", [None, "soon", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", 1e300])
-def test_a_row_whose_time_cannot_be_read_is_delivered_once(product: str, raw_time: Any) -> None:
+def test_listing_row_with_unreadable_time_is_delivered_once(product: str, raw_time: Any) -> None:
     fill, key, created = LISTS[product]
     with spoiling_connection(fill) as spoiler:
         ids = getattr(spoiler.sandbox, product).ids
@@ -205,7 +205,7 @@ def fill_acme(sandbox: Sandbox) -> dict[str, Any]:
     return {"extracta": {"extraction_ids": [template]}}
 
 
-def test_sync_answer_with_a_byte_that_is_no_letter_fails_its_batch_until_it_is_mended() -> None:
+def test_response_invalid_utf8_fails_its_batch_until_fixed() -> None:
     with spoiling_connection(fill_acme) as spoiler:
         spoiler.write = lambda body: json.dumps(body).encode().replace(b"Acme", b"Acm\xe9")
         spoiler.corrupt("", lambda body: body)
@@ -220,7 +220,7 @@ def test_sync_answer_with_a_byte_that_is_no_letter_fails_its_batch_until_it_is_m
 
 
 @pytest.mark.parametrize("id_", ["secret" * 1_400, "b" * 100_000])
-def test_sync_failing_batch_with_a_long_id_is_said_in_a_sentence(id_: str) -> None:
+def test_error_message_failing_batch_with_a_long_id_omits_the_id(id_: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.extracta.create("Invoices", ["vendor"])
         sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "Acme"})], id_)
@@ -236,7 +236,7 @@ def test_sync_failing_batch_with_a_long_id_is_said_in_a_sentence(id_: str) -> No
 
 
 @pytest.mark.parametrize("writer_name", LENIENT_JSON_WRITERS)
-def test_json_that_is_not_strict_is_read_as_it_is_meant(writer_name: str) -> None:
+def test_response_lenient_json_is_parsed_as_intended(writer_name: str) -> None:
     with spoiling_connection(fill_acme) as spoiler:
         spoiler.write = LENIENT_JSON_WRITERS[writer_name]
         spoiler.corrupt("", lambda body: body)
@@ -259,7 +259,7 @@ def print_records(stream: str, rows: Iterable[dict[str, Any]], emitted_at: int) 
 
 @pytest.mark.parametrize("depth", [200, 250, 251, 252, 253, 254, 260, 700, 1_000, 5_000])
 @pytest.mark.parametrize("other_rows", [b'"result": {', b'"files": [{'])
-def test_what_is_nested_deeply_is_a_row_or_an_error(depth: int, other_rows: bytes) -> None:
+def test_response_deeply_nested_value_is_a_row_or_an_error(depth: int, other_rows: bytes) -> None:
     deep = b'"deep": ' + b"[" * depth + b"]" * depth + b", "
     with spoiling_connection(fill_extracta) as spoiler:
         spoiler.corrupt("getBatchResults", lambda body: body)
@@ -278,7 +278,7 @@ def test_what_is_nested_deeply_is_a_row_or_an_error(depth: int, other_rows: byte
         assert len(spoiler.connection.warehouse["extracta_results"]) == 3
 
 
-def test_a_time_that_is_missing_does_not_spoil_the_state() -> None:
+def test_state_document_time_of_year_1_stays_valid() -> None:
     """Read the year 1, which some providers send for a missing time."""
     with spoiling_connection(fill_sensible) as spoiler:
         spoiler.corrupt("/documents/", lambda body: {**body, "completed": "0001-01-01T00:00:00Z"})

@@ -16,7 +16,7 @@ def print_with_cdk(stream: str, rows: list[dict[str, Any]]) -> bytes:
     return "".join(f"{AirbyteEntrypoint.airbyte_message_to_string(message)}\n" for message in made).encode()
 
 
-def test_each_record_is_printed_as_the_cdk_would() -> None:
+def test_record_lines_equal_the_output_of_the_cdk() -> None:
     rows = [
         {"id": f"{number}/é", "nothing": None, "data": {"nothing": None, "n": number, 'a"b': [0.5, {}]}}
         for number in range(120)
@@ -30,7 +30,7 @@ def test_each_record_is_printed_as_the_cdk_would() -> None:
     assert len(printed) < 10
 
 
-def test_no_record_is_made_before_it_can_be_printed() -> None:
+def test_record_lines_read_their_rows_lazily() -> None:
     pulled_rows = []
 
     def rows() -> Any:
@@ -43,11 +43,11 @@ def test_no_record_is_made_before_it_can_be_printed() -> None:
     assert len(pulled_rows) <= 100
 
 
-def test_nothing_is_printed_of_no_records() -> None:
+def test_record_lines_without_rows_are_empty() -> None:
     assert list(messages.make_record_lines("acme", [], NOW)) == []
 
 
-def test_only_a_line_feed_ends_a_line() -> None:
+def test_record_lines_unicode_line_separators_are_escaped() -> None:
     rows = [{"id": "a\u0085b\u2028c\u2029d\x1ce"}, {"id": "plain"}]
 
     [lines] = messages.make_record_lines("acme", rows, NOW)

@@ -78,9 +78,7 @@ INJECTED_BUGS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
 
 
 @pytest.mark.parametrize("bug", INJECTED_BUGS)
-def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_delivers_the_others(
-    bug: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_delivery_unexpected_exception_delivers_the_other_batches(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with add_three_batches() as connection:
         with monkeypatch.context() as patch:
             inject_bug(patch, *INJECTED_BUGS[bug])
@@ -104,7 +102,7 @@ def test_delivery_with_an_unexpected_exception_leaves_its_batch_unread_and_deliv
         assert connection.sync().counts == {}
 
 
-def test_delivery_with_an_unexpected_exception_in_a_large_batch_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delivery_unexpected_exception_in_a_large_batch_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail after the first thousand records, which are emitted again."""
     with add_three_batches(rows=1_600) as connection:
         with monkeypatch.context() as patch:
@@ -172,7 +170,7 @@ def add_sensible_portfolio(sandbox: Sandbox) -> str:
 
 
 @pytest.mark.parametrize(("portfolios", "results"), [("whole", 2), ("no_documents", 0), ("no_output", 2)])
-def test_sensible_portfolio_with_nothing_in_it_is_a_file_with_its_errors(portfolios: str, results: int) -> None:
+def test_sensible_empty_portfolio_is_a_file_with_its_errors(portfolios: str, results: int) -> None:
     with frozen_sandbox(sensible_portfolios=portfolios) as (sandbox, url):
         extraction_id = add_sensible_portfolio(sandbox)
         sandbox.sensible.extract([SensibleDocument("b.pdf", 0)], "claims")
@@ -193,7 +191,7 @@ def test_sensible_portfolio_with_nothing_in_it_is_a_file_with_its_errors(portfol
 
 
 @pytest.mark.parametrize("name", ["single.pdf", "portfolio.pdf"])
-def test_sensible_document_without_parsed_document_has_the_postprocessors_output_as_its_data(name: str) -> None:
+def test_sensible_postprocessed_document_has_that_output_as_its_data(name: str) -> None:
     with frozen_sandbox(sensible_postprocessed=True) as (sandbox, url):
         sandbox.sensible.add_document_type("claims")
         parsed = {"total": {"value": 7.5, "type": "currency", "unit": "$"}}
@@ -224,9 +222,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_extracta_start_time_in_another_form_is_read_or_kept_with_one_warning(
-    form: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_extracta_start_time_in_another_format_is_parsed_or_kept(form: str, caplog: pytest.LogCaptureFixture) -> None:
     with frozen_sandbox(extracta_start_time=form) as (sandbox, url):
         template = sandbox.extracta.create("Invoices", ["vendor"])
         for _ in range(3):
@@ -252,7 +248,7 @@ def test_extracta_start_time_in_another_form_is_read_or_kept_with_one_warning(
 
 
 @pytest.mark.parametrize("key", ["created", "completed"])
-def test_sensible_time_that_is_none_is_kept(key: str) -> None:
+def test_sensible_unreadable_time_is_kept_in_provider_data(key: str) -> None:
     def fill(sandbox: Sandbox) -> dict[str, Any]:
         sandbox.sensible.add_document_type("claims")
         sandbox.sensible.extract([SensibleDocument("a.pdf", 0)], "claims")
@@ -270,9 +266,7 @@ def test_sensible_time_that_is_none_is_kept(key: str) -> None:
 @pytest.mark.parametrize(
     "created_at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "9999-12-31"]
 )
-def test_registry_row_with_a_time_at_the_end_of_the_calendar_is_an_ordinary_row(
-    created_at: str, tmp_path: Path
-) -> None:
+def test_registry_row_with_an_extreme_time_is_delivered_once(created_at: str, tmp_path: Path) -> None:
     with frozen_sandbox() as (sandbox, url):
         batch = sandbox.atlas.submit([NewDocument("1", 0, PAN)])
         (tmp_path / "batches.csv").write_text(f"provider,batch_id,created_at\natlas,{batch},{created_at}\n")
@@ -288,7 +282,7 @@ def test_registry_row_with_a_time_at_the_end_of_the_calendar_is_an_ordinary_row(
         assert row["created_at"][:10] == created_at[:10]
 
 
-def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(tmp_path: Path) -> None:
+def test_registry_more_expected_files_than_received_keep_the_batch_open(tmp_path: Path) -> None:
     with frozen_sandbox() as (sandbox, url):
         batch = sandbox.atlas.submit([NewDocument("1", 0, PAN)])
         (tmp_path / "batches.csv").write_text(f"provider,batch_id,expected_files\natlas,{batch},120\n")
@@ -305,7 +299,7 @@ def test_registry_with_more_expected_files_than_came_says_why_the_batch_is_open(
         assert (row["status"], counts) == ("complete", [121, 121, 0, 0])
 
 
-def test_registry_row_of_a_run_is_kept_when_a_later_extraction_asks_for_the_run(tmp_path: Path) -> None:
+def test_registry_row_of_a_run_is_applied_when_the_run_is_read_again(tmp_path: Path) -> None:
     """Apply the registry's row to a settled run that an extraction makes due."""
     with frozen_sandbox() as (sandbox, url):
         template = sandbox.docmap.put_template("Notes")
@@ -334,7 +328,7 @@ def add_reference_batch(sandbox: Sandbox) -> dict[str, Any]:
 
 @pytest.mark.parametrize("key", ["status", "startTime", "origin", "filesNo"])
 @pytest.mark.parametrize("depth", [300, 900])
-def test_extracta_list_with_something_nested_deeply_costs_that_batch_at_most(key: str, depth: int) -> None:
+def test_extracta_listing_deeply_nested_entry_affects_only_its_batch(key: str, depth: int) -> None:
     deep: Any = []
     for _ in range(depth):
         deep = [deep]
@@ -363,7 +357,7 @@ def test_extracta_list_with_something_nested_deeply_costs_that_batch_at_most(key
 
 @pytest.mark.parametrize("provider", ["docmap", "sensible"])
 @pytest.mark.parametrize("depth", [240, 300, 900])
-def test_list_by_time_with_a_row_nested_deeply_delivers_the_others(provider: str, depth: int) -> None:
+def test_listing_deeply_nested_row_delivers_the_others(provider: str, depth: int) -> None:
     deep: Any = []
     for _ in range(depth):
         deep = [deep]
@@ -393,7 +387,7 @@ def test_list_by_time_with_a_row_nested_deeply_delivers_the_others(provider: str
 
 
 @pytest.mark.parametrize("keep_urls", [True, False])
-def test_provider_data_with_a_reference_by_url_that_changes_is_news(keep_urls: bool) -> None:
+def test_provider_data_changed_reference_url_emits_the_row_again(keep_urls: bool) -> None:
     def set_reference(schema: str, url: str) -> Callable[[Any], Any]:
         more = {"schema": schema, "preview": url}
         return lambda body: {**body, "files": [{**file, **more} for file in body["files"]]}
@@ -423,7 +417,7 @@ def test_provider_data_with_a_reference_by_url_that_changes_is_news(keep_urls: b
         assert all(("preview" in provider_data) == keep_urls for provider_data in provider_data_values)
 
 
-def test_observed_at_with_a_clock_that_goes_back_does_not_go_back() -> None:
+def test_observed_at_clock_set_back_never_decreases() -> None:
     with frozen_sandbox() as (sandbox, url):
         settings = add_reference_batch(sandbox)
         [template] = settings["extracta"]["extraction_ids"]
@@ -455,7 +449,7 @@ def test_state_without_the_newer_keys_is_loaded() -> None:
         assert connection.sync().counts == {}
 
 
-def test_extracta_result_that_is_a_list_is_a_typed_row_that_says_so() -> None:
+def test_extracta_list_as_result_is_a_typed_row_with_a_type_error() -> None:
     with spoiling_connection(lambda sandbox: {**add_reference_batch(sandbox), "typed_tables": True}) as spoiler:
         catalog = spoiler.connection.catalog()
         spoiler.corrupt(
@@ -482,7 +476,7 @@ def test_extracta_result_that_is_a_list_is_a_typed_row_that_says_so() -> None:
         (True, None),
     ],
 )
-def test_confidence_sent_as_text_is_a_number_where_that_is_certain(raw_value: Any, read: float | None) -> None:
+def test_confidence_as_text_is_a_number_if_unambiguous(raw_value: Any, read: float | None) -> None:
     assert parse_confidence(raw_value) == read
     with frozen_sandbox() as (sandbox, url):
         data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": raw_value}}
@@ -523,7 +517,7 @@ def test_atlas_document_with_an_error_code_is_a_failed_document(code: str, is_in
         ({"error_code": ""}, "processed", None),
     ],
 )
-def test_atlas_data_with_a_field_named_like_an_error_is_no_error(
+def test_atlas_data_error_keys_are_distinguished_from_extracted_fields(
     data: dict[str, Any], status: str, error: str | None
 ) -> None:
     with frozen_sandbox() as (sandbox, url):
@@ -534,7 +528,7 @@ def test_atlas_data_with_a_field_named_like_an_error_is_no_error(
         assert row["provider_data"] == ({"file_data": data} if status == "failed" else {})
 
 
-def test_catalog_without_any_of_its_streams_in_the_settings_is_wholly_incomplete() -> None:
+def test_catalog_of_unconfigured_streams_is_incomplete() -> None:
     with add_three_batches() as connection:
         catalog = connection.catalog(*(stream for stream in connection.streams if stream.startswith("atlas")))
         connection.settings.pop("atlas")
@@ -563,5 +557,5 @@ def test_catalog_without_any_of_its_streams_in_the_settings_is_wholly_incomplete
         1e300,
     ],
 )
-def test_moment_that_is_not_certain_is_none(raw_value: Any) -> None:
+def test_parse_time_ambiguous_value_returns_none(raw_value: Any) -> None:
     assert parse_time(raw_value) is None

@@ -105,7 +105,7 @@ UNREADABLE: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("endpoint", "fault_target", "body", "expected_text"), UNREADABLE)
-def test_unreadable_response_fails_with_a_sentence(
+def test_unreadable_response_fails_with_a_message(
     fault_world: FaultScenario, endpoint: str, fault_target: str, body: Any, expected_text: str
 ) -> None:
     connection = fault_world.first_day_connection()
@@ -121,7 +121,7 @@ def test_unreadable_response_fails_with_a_sentence(
     fault_world.assert_recovered(connection)
 
 
-def test_a_document_that_is_behind_its_summary_is_asked_for_again(fault_world: FaultScenario) -> None:
+def test_sensible_document_behind_its_listing_is_requested_again(fault_world: FaultScenario) -> None:
     connection = fault_world.first_day_connection()
     incomplete_document = {key: value for key, value in DOCUMENT.items() if key != "parsed_document"}
     with under_faults(

@@ -40,7 +40,7 @@ def classify_response(status: int, content: bytes, content_type: str) -> Request
     ("status", "content", "content_type"),
     [(404, b"Not found", "text/plain"), (404, b'"Not found"', "application/json"), (400, b"{}", "application/json")],
 )
-def test_the_judge_of_a_documented_answer_about_an_id_says_that_it_is_unavailable(
+def test_response_classifier_documented_unknown_id_is_unavailable(
     status: int, content: bytes, content_type: str
 ) -> None:
     assert type(classify_response(status, content, content_type)) is ResourceUnavailable
@@ -61,7 +61,7 @@ def test_the_judge_of_a_documented_answer_about_an_id_says_that_it_is_unavailabl
         (451, b"Unavailable for legal reasons", "text/plain"),
     ],
 )
-def test_the_judge_of_any_other_refusal_says_nothing_of_the_id(status: int, content: bytes, content_type: str) -> None:
+def test_response_classifier_other_rejection_is_not_unavailable(status: int, content: bytes, content_type: str) -> None:
     error = classify_response(status, content, content_type)
 
     assert type(error) is RequestRejected
@@ -69,7 +69,7 @@ def test_the_judge_of_any_other_refusal_says_nothing_of_the_id(status: int, cont
     assert "<" not in str(error)
 
 
-def test_providers_catch_no_refusal_but_the_documented_one() -> None:
+def test_providers_catch_only_the_documented_rejection() -> None:
     files = sorted(Path(providers.__file__).parent.rglob("*.py"))
     exc_info = {
         name.id if isinstance(name, ast.Name) else ast.dump(name)
@@ -83,17 +83,15 @@ def test_providers_catch_no_refusal_but_the_documented_one() -> None:
     assert exc_info.isdisjoint({base.__name__ for base in RequestRejected.__mro__})
 
 
-class TestLooks:
+class TestRecheck:
     @pytest.mark.parametrize(
         ("last", "age", "is_looked"),
         [(0, 0.5, False), (0, 1, True), (1, 1.9, False), (1, 2, True), (2, 3.9, False), (2, 4, True), (2, 9, True)],
     )
-    def test_an_age_has_doubled_where_a_boundary_lies_since_the_last_look(
-        self, last: float, age: float, is_looked: bool
-    ) -> None:
+    def test_age_doubles_at_a_boundary_since_the_last_check(self, last: float, age: float, is_looked: bool) -> None:
         assert has_age_doubled(NOW, NOW + last * HOUR, NOW + age * HOUR, HOUR) is is_looked
 
-    def test_a_look_every_hour_thins_out_after_the_first_day(self) -> None:
+    def test_hourly_checks_become_rare_after_the_first_day(self) -> None:
         looks, last = [], NOW
         for hour in range(1, 24 * 31):
             now = NOW + hour * HOUR
@@ -103,7 +101,7 @@ class TestLooks:
 
         assert looks == [*range(1, 25), 48, 96, 192, 384]
 
-    def test_a_look_every_day_is_due_at_the_boundaries(self) -> None:
+    def test_daily_checks_are_due_at_the_boundaries(self) -> None:
         looks, last = [], NOW
         for day in range(1, 31):
             if is_check_due(NOW, last, NOW + day * DAY, DAY):
@@ -112,9 +110,9 @@ class TestLooks:
 
         assert looks == [1, 2, 4, 8, 16]
 
-    def test_a_look_that_was_missed_stays_due(self) -> None:
+    def test_missed_check_stays_due(self) -> None:
         assert is_check_due(NOW, NOW + DAY, NOW + 7 * DAY, DAY)
         assert not is_check_due(NOW, NOW + 7 * DAY, NOW + 7.5 * DAY, DAY)
 
-    def test_a_clock_that_was_set_back_makes_it_due(self) -> None:
+    def test_clock_set_back_makes_the_check_due(self) -> None:
         assert is_check_due(NOW, NOW, NOW - 40 * DAY, DAY)

@@ -49,7 +49,7 @@ def parse_summaries(lines: list[str]) -> dict[str, re.Match[str]]:
     return {HOSTS[match["name"]]: match for match in matches}
 
 
-def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
+def test_log_normal_sync_has_few_lines_and_a_summary_per_provider(
     account: tuple[Sandbox, str, dict[str, Any]], tmp_path: Path
 ) -> None:
     sandbox, url, settings = account
@@ -79,7 +79,7 @@ def test_a_normal_sync_of_all_products_says_little_and_then_sums_up(
         assert (int(match["open"]), int(match["settled"])) == (statuses["open"], statuses["complete"])
 
 
-def test_it_counts_what_was_tried_again(
+def test_log_summary_retried_requests_are_counted(
     account: tuple[Sandbox, str, dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox, url, settings = account
@@ -119,7 +119,7 @@ def get_row_counts(match: re.Match[str]) -> dict[str, int]:
         ),
     ],
 )
-def test_the_line_is_for_people(tally: RequestStats, expected_text: str) -> None:
+def test_summarize_request_stats_returns_a_readable_line(tally: RequestStats, expected_text: str) -> None:
     streams: Any = [SimpleNamespace(name="a_files", record_count=0), SimpleNamespace(name="a_results", record_count=12)]
 
     assert summarize("Acme", tally, [], streams) == f"Acme: {expected_text}"

@@ -169,7 +169,7 @@ def test_page_with_any_streams_is_requested_once(provider: str, subset: tuple[st
         assert [first.requests, quiet_sync.requests, third_sync.requests] == account.get_expected_requests(subset)
 
 
-def test_no_more_requests_are_in_flight_than_allowed() -> None:
+def test_sync_max_in_flight_limits_concurrent_requests() -> None:
     sandbox = Sandbox(clock=Clock(start=START, speed=0.0), seeds=False, latency=0.03)
     template = sandbox.extracta.create("Invoices", ["vendor"])
     for _ in range(9):
@@ -183,7 +183,7 @@ def test_no_more_requests_are_in_flight_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("provider", ACCOUNTS)
-def test_a_stream_that_comes_later_is_backfilled_by_what_it_lacks_alone(provider: str) -> None:
+def test_stream_added_later_requests_only_its_missing_rows(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         account = ACCOUNTS[provider](sandbox)
         connection = Connection(sandbox, url, account.settings)

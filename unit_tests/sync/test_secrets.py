@@ -200,7 +200,7 @@ def test_secret_scanner_leak_fails_the_test(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=tests, errors=tests)
 
 
-def test_a_record_may_hold_a_link_and_nothing_else_may() -> None:
+def test_secret_scanner_signed_url_is_allowed_in_records_only() -> None:
     ears = SecretScanner()
     ears.add_secrets(f"Bearer {KEYS['docmap']}")
 
@@ -315,7 +315,7 @@ def assert_no_partial_secrets(output: list[str]) -> None:
                 assert secret[start : start + enough].lower() not in message_text.lower(), message_text
 
 
-class TestElsewhere:
+class TestOtherLeaks:
     """Leaks that no provider causes: proxies, libraries, bugs, settings."""
 
     def test_proxy_unencrypted_requests_bypass_it(
@@ -337,7 +337,7 @@ class TestElsewhere:
         assert len(registry_rows.get_batches("atlas")) == 1
         assert proxy.received == []
 
-    def test_a_proxy_that_quotes_its_password_is_not_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_proxy_echoing_its_password_is_not_output(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def respond(request: ReceivedRequest) -> StubResponse:
             return 407, {}, f"You sent {request.headers.get('Proxy-Authorization')}".encode()
 
@@ -464,7 +464,7 @@ class TestSettings:
         ids=str,
     )  # fmt: skip
     @pytest.mark.parametrize("value", CANARY_VALUES, ids=str)
-    def test_a_key_in_a_wrong_place_is_not_shown(self, path: tuple[Any, ...], value: Any) -> None:
+    def test_key_in_a_wrong_setting_is_not_in_the_error(self, path: tuple[Any, ...], value: Any) -> None:
         config = make_settings("https://acme.example")
 
         set_at_path(config, path, value)
@@ -473,7 +473,7 @@ class TestSettings:
 
     @settings(deadline=None)
     @given(st.lists(st.sampled_from(VALUE_SHAPES), min_size=1, max_size=3), st.randoms(use_true_random=False))
-    def test_nor_is_it_wherever_it_stands(self, shapes: list[Any], random: Random) -> None:
+    def test_key_at_random_locations_is_not_in_the_error(self, shapes: list[Any], random: Random) -> None:
         config = make_settings("https://acme.example")
         for shape in shapes:
             container, key = random.choice(
@@ -483,7 +483,7 @@ class TestSettings:
 
         assert CANARY_SECRET not in get_error_message(config)
 
-    def test_check_shows_none_either(self, tmp_path: Path) -> None:
+    def test_key_in_a_wrong_setting_is_not_output_by_check(self, tmp_path: Path) -> None:
         config = {**make_settings("https://acme.example"), "apikey": CANARY_SECRET, CANARY_SECRET: 1}
         config["extracta"]["extraction_batches"] = [CANARY_SECRET]
 
@@ -493,7 +493,7 @@ class TestSettings:
         assert "extraction_batches contains an entry" in status["connectionStatus"]["message"]
         assert CANARY_SECRET not in ran.stdout + ran.stderr
 
-    def test_nor_does_a_warning_of_names_that_are_not_known(self, tmp_path: Path) -> None:
+    def test_key_as_an_unknown_setting_is_hidden_in_the_warning(self, tmp_path: Path) -> None:
         config = {**make_settings("http://127.0.0.1:9"), "apikey": CANARY_SECRET, CANARY_SECRET: 1}
         config["docmap"] = {**config["docmap"], CANARY_SECRET: CANARY_SECRET}
 
@@ -532,7 +532,7 @@ UNENCRYPTED = (
 
 
 @pytest.mark.parametrize("provider", KEYS)
-def test_a_key_is_sent_unencrypted_to_this_machine_alone(provider: str) -> None:
+def test_base_url_unencrypted_remote_host_is_a_config_error(provider: str) -> None:
     for url in UNENCRYPTED:
         config = make_settings("https://acme.example")
         config[provider]["base_url"] = url

@@ -112,7 +112,7 @@ def list_new_threads(existing_threads: set[threading.Thread]) -> list[threading.
 
 
 @pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 7 else []) for n in range(30)])
-def test_a_consumer_may_close_at_any_moment(stop_scenario: StopScenario, number: int) -> None:
+def test_read_closed_at_a_random_message_is_resumable(stop_scenario: StopScenario, number: int) -> None:
     kind, host, records = pick_moment(stop_scenario, f"close {number}")
     connection = stop_scenario.new_connection()
     existing_threads = set(threading.enumerate())
@@ -123,7 +123,7 @@ def test_a_consumer_may_close_at_any_moment(stop_scenario: StopScenario, number:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_consumer_drops_the_generator_ends_the_sync(stop_scenario: StopScenario, host: str) -> None:
+def test_read_dropped_generator_ends_the_sync(stop_scenario: StopScenario, host: str) -> None:
     connection = stop_scenario.new_connection()
     existing_threads = set(threading.enumerate())
     with stop_scenario.slow_host(connection, "silent", host):
@@ -150,7 +150,7 @@ next(message for message in reading if message.record)
 
 
 @pytest.mark.parametrize("kind", ["spaced", "silent", "throttled"])
-def test_a_program_ends_though_a_sync_was_left_in_the_middle(stop_scenario: StopScenario, kind: str) -> None:
+def test_program_with_an_abandoned_sync_exits_cleanly(stop_scenario: StopScenario, kind: str) -> None:
     connection = stop_scenario.new_connection()
     with stop_scenario.slow_host(connection, kind, "extracta"):
         config_and_catalog = json.dumps(
@@ -217,7 +217,7 @@ each_stop_signal = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGT
 
 @each_stop_signal
 @pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 0 else []) for n in range(30)])
-def test_a_process_may_be_stopped_at_any_moment(
+def test_process_stopped_at_a_random_record_is_resumable(
     stop_scenario: StopScenario, number: int, stop_signal: signal.Signals | None
 ) -> None:
     kind, host, records = pick_moment(stop_scenario, f"{stop_signal} {number}")
@@ -240,7 +240,7 @@ def test_a_process_may_be_stopped_at_any_moment(
 
 
 @each_stop_signal
-def test_a_stop_may_come_before_the_first_record(
+def test_process_stopped_before_the_first_record_exits_cleanly(
     stop_scenario: StopScenario, stop_signal: signal.Signals | None
 ) -> None:
     connection = stop_scenario.new_connection()
@@ -260,7 +260,7 @@ def test_a_stop_may_come_before_the_first_record(
 
 
 @each_stop_signal
-def test_stop_after_the_last_status_exits_cleanly(
+def test_process_stopped_after_the_last_status_exits_cleanly(
     stop_scenario: StopScenario, stop_signal: signal.Signals | None
 ) -> None:
     connection = stop_scenario.new_connection()
@@ -287,7 +287,7 @@ def is_pipe_full(pipe: IO[str]) -> bool:
 
 
 @pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.long)])
-def test_a_stop_tears_no_line_that_waits_for_its_reader(
+def test_process_stopped_with_a_full_pipe_writes_whole_lines(
     stop_scenario: StopScenario, unbuffered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
@@ -305,7 +305,7 @@ def test_a_stop_tears_no_line_that_waits_for_its_reader(
     stop_scenario.assert_resumable(connection)
 
 
-def test_a_reader_who_reads_no_more_holds_no_process(stop_scenario: StopScenario) -> None:
+def test_process_stopped_with_an_unread_pipe_exits(stop_scenario: StopScenario) -> None:
     connection = stop_scenario.new_connection()
     with connection.start_process() as process:
         output = process.stdout
@@ -337,7 +337,7 @@ cli.main()
 """
 
 
-def test_a_process_ends_though_its_main_thread_hears_nothing() -> None:
+def test_process_stopped_with_a_blocked_main_thread_exits() -> None:
     """Stop a process whose main thread is in C code, where no signal handler runs.
 
     A name lookup is such a case.
@@ -368,9 +368,7 @@ def can_use_pid_namespace() -> bool:
 )
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("is_deaf", [False, True], ids=["hears", "deaf"])
-def test_process_1_that_is_stopped_exits_with_the_code_of_the_signal(
-    stop_signal: signal.Signals, is_deaf: bool
-) -> None:
+def test_process_1_stopped_exits_with_the_code_of_the_signal(stop_signal: signal.Signals, is_deaf: bool) -> None:
     """Stop a process 1, which no signal with the default action ends.
 
     If its main thread is blocked, another thread ends it.
@@ -459,7 +457,7 @@ def test_sync_flushes_records_before_waiting(stop_scenario: StopScenario) -> Non
         threads[0].join(30)
 
 
-def test_work_in_flight_is_bounded_where_a_consumer_falls_asleep() -> None:
+def test_sync_idle_consumer_bounds_the_requests_in_flight() -> None:
     with frozen_sandbox() as (sandbox, url):
         data = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
         batches = [sandbox.atlas.submit([NewDocument("1", 0, data)]) for _ in range(100)]
@@ -476,7 +474,7 @@ def test_work_in_flight_is_bounded_where_a_consumer_falls_asleep() -> None:
 
 
 @pytest.mark.long
-def test_a_slow_consumer_makes_memory_no_larger() -> None:
+def test_sync_slow_consumer_does_not_increase_peak_memory() -> None:
     with frozen_sandbox() as (sandbox, url):
         data = {"document_type": "PAN", "name": {"value": "ASHA" * 10, "confidence_score": 0.9}}
         batches = [sandbox.atlas.submit([NewDocument(f"{number}", 0, data) for number in range(50)]) for _ in range(60)]

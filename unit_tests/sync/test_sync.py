@@ -35,12 +35,12 @@ def two_products(served_sandbox: ServedSandbox) -> Connection:
     return Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}, "atlas": {"batch_ids": batches}})
 
 
-def test_every_stream_is_started_running_and_complete_once(two_products: Connection) -> None:
+def test_sync_emits_each_status_of_a_stream_once(two_products: Connection) -> None:
     assert set(map(tuple, two_products.sync().statuses.values())) == {("STARTED", "RUNNING", "COMPLETE")}
     assert set(map(tuple, two_products.sync().statuses.values())) == {("STARTED", "COMPLETE")}
 
 
-def test_states_come_after_the_records_they_cover_and_a_quiet_sync_has_one_a_stream(two_products: Connection) -> None:
+def test_states_follow_their_records_and_are_single_in_a_quiet_sync(two_products: Connection) -> None:
     first = two_products.sync()
     request: set[str] = set()
     for message in first.messages:
@@ -62,7 +62,7 @@ def test_fetch_feeds_all_selected_streams(two_products: Connection, selected: in
     assert requests.get("atlas.extracts", 0) == (2 if selected == 8 else 0)
 
 
-def test_a_stream_added_later_is_backfilled_alone(two_products: Connection) -> None:
+def test_stream_added_later_is_backfilled_alone(two_products: Connection) -> None:
     two_products.sync("extracta_files", "atlas_files")
     two_products.sandbox.clock.advance(days=30)
     two_products.sync("extracta_files", "atlas_files")
@@ -75,7 +75,7 @@ def test_a_stream_added_later_is_backfilled_alone(two_products: Connection) -> N
     assert two_products.sync().counts == {}
 
 
-def test_a_stream_that_comes_back_goes_on_from_its_state(two_products: Connection) -> None:
+def test_stream_selected_again_continues_from_its_state(two_products: Connection) -> None:
     two_products.sync()
     two_products.sandbox.clock.advance(days=30)
     two_products.sync("extracta_files")
@@ -83,7 +83,7 @@ def test_a_stream_that_comes_back_goes_on_from_its_state(two_products: Connectio
     assert two_products.sync().counts == {}
 
 
-def test_a_full_refresh_ignores_the_state_and_delivers_each_row_once(two_products: Connection) -> None:
+def test_full_refresh_ignores_the_state_and_emits_each_row_once(two_products: Connection) -> None:
     first = two_products.sync()
 
     second_sync = two_products.sync(full_refresh=True, sync_id=7)
@@ -92,7 +92,7 @@ def test_a_full_refresh_ignores_the_state_and_delivers_each_row_once(two_product
     assert set(second_sync.final_statuses.values()) == {"COMPLETE"}
 
 
-def test_a_full_refresh_that_was_broken_off_goes_on_in_the_same_sync_only(two_products: Connection) -> None:
+def test_full_refresh_interrupted_resumes_only_in_the_same_sync(two_products: Connection) -> None:
     full_sync = two_products.sync(full_refresh=True, sync_id=1)
     stop_after = next(number for number, message in enumerate(full_sync.messages, 1) if message.state)
     two_products.state.clear()
@@ -103,7 +103,7 @@ def test_a_full_refresh_that_was_broken_off_goes_on_in_the_same_sync_only(two_pr
     assert two_products.sync(full_refresh=True, sync_id=3).counts == full_sync.counts
 
 
-def test_what_a_resumed_sync_repeats_was_emitted_after_its_last_state(two_products: Connection) -> None:
+def test_sync_resumed_repeats_only_rows_after_the_last_state(two_products: Connection) -> None:
     full_sync = two_products.sync()
     for stop_after in range(1, len(full_sync.messages)):
         connection = Connection(two_products.sandbox, two_products.url, two_products.settings)
@@ -124,8 +124,8 @@ def test_what_a_resumed_sync_repeats_was_emitted_after_its_last_state(two_produc
         assert connection.sync().counts == {}
 
 
-class TestTroubles:
-    def test_a_wrong_key_is_a_config_error_that_does_not_hold_up_the_others(self, two_products: Connection) -> None:
+class TestFailures:
+    def test_wrong_key_is_a_config_error_and_others_are_complete(self, two_products: Connection) -> None:
         two_products.settings["extracta"]["api_key"] = "this-key-is-wrong"
 
         synced = two_products.sync()
@@ -139,7 +139,7 @@ class TestTroubles:
         assert "this-key-is-wrong" not in str(synced.messages)
         assert synced.requests["extracta.viewExtraction"] == 1
 
-    def test_a_provider_that_is_down_does_not_hold_up_the_others(self, two_products: Connection) -> None:
+    def test_provider_down_is_transient_and_others_are_complete(self, two_products: Connection) -> None:
         two_products.settings["extracta"]["base_url"] = "http://127.0.0.1:9"
 
         synced = two_products.sync()
@@ -151,7 +151,7 @@ class TestTroubles:
         two_products.settings["extracta"]["base_url"] = two_products.sandbox.get_base_urls(two_products.url)["extracta"]
         assert two_products.sync().counts["extracta_results"] == 6
 
-    def test_a_wrong_client_secret_is_a_config_error(self, two_products: Connection) -> None:
+    def test_wrong_client_secret_is_reported_after_a_single_login(self, two_products: Connection) -> None:
         two_products.settings["atlas"]["client_secret"] = "this-secret-is-wrong"
 
         synced = two_products.sync()
@@ -162,7 +162,7 @@ class TestTroubles:
         assert "atlas.client_id and atlas.client_secret" in str(synced.error.message)
         assert synced.requests["atlas.authtoken"] == 1
 
-    def test_an_unknown_template_is_named_and_the_others_are_synced(self, two_products: Connection) -> None:
+    def test_unknown_template_is_reported_and_others_are_synced(self, two_products: Connection) -> None:
         two_products.settings["extracta"]["extraction_ids"].insert(0, "-Onobody")
 
         synced = two_products.sync()
@@ -174,7 +174,7 @@ class TestTroubles:
         assert "-Onobody" in str(synced.error.message)
         assert synced.error.failure_type is FailureType.config_error
 
-    def test_a_stream_that_the_settings_no_longer_give_is_incomplete(self, two_products: Connection) -> None:
+    def test_stream_absent_from_the_settings_is_incomplete(self, two_products: Connection) -> None:
         catalog = two_products.catalog()
         del two_products.settings["atlas"]
 
@@ -188,7 +188,7 @@ class TestTroubles:
         assert "atlas_batches" in str(synced.error.message)
 
     @pytest.mark.parametrize("state", [{"version": 99}, {"version": 1, "open": ["edited"]}, {"open": {}}])
-    def test_unreadable_state_is_refused_with_a_sentence(self, two_products: Connection, state: dict[str, Any]) -> None:
+    def test_unreadable_state_is_rejected_with_a_message(self, two_products: Connection, state: dict[str, Any]) -> None:
         two_products.sync()
         blob = get_stream_part(two_products.state["atlas_files"]).stream_state.__dict__
         blob.clear()
@@ -202,7 +202,7 @@ class TestTroubles:
         assert set(synced.final_statuses.values()) == {"INCOMPLETE"}
         assert synced.requests == {}
 
-    def test_bad_settings_end_every_stream(self, two_products: Connection) -> None:
+    def test_invalid_settings_end_every_stream_as_incomplete(self, two_products: Connection) -> None:
         catalog = two_products.catalog()
         two_products.settings["lookback_days"] = -1
 
@@ -214,7 +214,7 @@ class TestTroubles:
 
 
 class TestMissing:
-    def test_a_batch_named_by_hand_that_nobody_knows(self, two_products: Connection) -> None:
+    def test_explicit_batch_unknown_to_the_provider_is_missing(self, two_products: Connection) -> None:
         template = two_products.settings["extracta"]["extraction_ids"][0]
         two_products.settings["extracta"]["extraction_batches"] = [f"{template}/nobody"]
 
@@ -224,7 +224,7 @@ class TestMissing:
         assert rows["nobody"]["status"] == "missing"
         assert set(synced.final_statuses.values()) == {"COMPLETE"}
 
-    def test_an_open_batch_that_its_list_no_longer_names(self, served_sandbox: ServedSandbox) -> None:
+    def test_open_batch_absent_from_its_list_is_missing(self, served_sandbox: ServedSandbox) -> None:
         sandbox, url = served_sandbox
         template = sandbox.extracta.create("Invoices", ["vendor"])
         batch = sandbox.extracta.upload(template, [new_file("a.pdf", INF)])
@@ -239,7 +239,7 @@ class TestMissing:
         assert connection.sync().counts == {}
         assert "open" not in connection.get_state_json("extracta_files")
 
-    def test_a_settled_batch_that_is_deleted_keeps_its_rows(self, served_sandbox: ServedSandbox) -> None:
+    def test_settled_batch_after_deletion_keeps_its_rows(self, served_sandbox: ServedSandbox) -> None:
         sandbox, url = served_sandbox
         template = sandbox.extracta.create("Invoices", ["vendor"])
         batch = sandbox.extracta.upload(template, [new_file("a.pdf")])
@@ -252,7 +252,7 @@ class TestMissing:
         assert connection.sync().counts == {}
         assert single(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
 
-    def test_a_classification_batch_is_missing_where_its_template_answers(self, served_sandbox: ServedSandbox) -> None:
+    def test_classification_batch_of_a_known_template_is_missing(self, served_sandbox: ServedSandbox) -> None:
         sandbox, url = served_sandbox
         classification = sandbox.classification.create("Mail", [DocumentType("invoice")])
         settings = {"classification_batches": [f"{classification}/nobody"]}
@@ -264,7 +264,7 @@ class TestMissing:
         assert synced.requests["extracta.viewClassification"] == 1
         assert set(synced.final_statuses.values()) == {"COMPLETE"}
 
-    def test_a_classification_batch_of_an_unknown_template_fails(self, served_sandbox: ServedSandbox) -> None:
+    def test_classification_batch_of_an_unknown_template_is_incomplete(self, served_sandbox: ServedSandbox) -> None:
         connection = Connection(*served_sandbox, {"extracta": {"classification_batches": ["nobody/nothing"]}})
 
         synced = connection.sync()
@@ -273,7 +273,7 @@ class TestMissing:
         assert synced.counts == {}
 
 
-class TestGivingUp:
+class TestStalledBatches:
     def connect(self, served_sandbox: ServedSandbox) -> Connection:
         sandbox, url = served_sandbox
         template = sandbox.extracta.create("Invoices", ["vendor"])
@@ -281,7 +281,7 @@ class TestGivingUp:
         settings = {"extracta": {"extraction_ids": [template]}, "give_up_after_days": 5}
         return Connection(sandbox, url, settings)
 
-    def test_a_batch_that_never_ends_is_stalled_and_not_asked_for_again(self, served_sandbox: ServedSandbox) -> None:
+    def test_endless_batch_is_stalled_and_not_requested_again(self, served_sandbox: ServedSandbox) -> None:
         connection = self.connect(served_sandbox)
         for _ in range(6):
             connection.sync()
@@ -316,7 +316,7 @@ class TestGivingUp:
         assert len(connection.warehouse["extracta_results"]) == (1 if finished else 2)
         assert single(list(connection.warehouse["extracta_batches"].values()))["status"] == "complete"
 
-    def test_it_is_warned_of_whichever_streams_are_selected(
+    def test_stalled_batch_with_results_stream_alone_logs_a_warning(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         connection = self.connect(served_sandbox)
@@ -329,7 +329,7 @@ class TestGivingUp:
             "has been unfinished for longer than give_up_after_days" in record.getMessage() for record in caplog.records
         )
 
-    def test_a_full_refresh_reads_it_again(self, served_sandbox: ServedSandbox) -> None:
+    def test_stalled_batch_in_a_full_refresh_is_read_again(self, served_sandbox: ServedSandbox) -> None:
         connection = self.connect(served_sandbox)
         connection.sync()
         served_sandbox[0].clock.advance(days=9)
@@ -340,7 +340,7 @@ class TestGivingUp:
 
 
 class TestTime:
-    def test_a_state_from_the_far_future_yields_no_records(self, two_products: Connection) -> None:
+    def test_state_from_the_far_future_yields_no_records(self, two_products: Connection) -> None:
         two_products.clock_offset = timedelta(days=20_000)
         two_products.sync()
         two_products.clock_offset = timedelta()
@@ -351,7 +351,7 @@ class TestTime:
         assert set(synced.final_statuses.values()) == {"COMPLETE"}
         assert two_products.sync().counts == {}
 
-    def test_a_batch_from_the_future_is_delivered_once(self, served_sandbox: ServedSandbox) -> None:
+    def test_batch_from_the_future_is_delivered_once(self, served_sandbox: ServedSandbox) -> None:
         sandbox, url = served_sandbox
         template = sandbox.extracta.create("Invoices", ["vendor"])
         future = sandbox.clock.now() + timedelta(days=50)
@@ -384,7 +384,7 @@ class TestSpacing:
         settings = {"extraction_ids": [template], "classification_batches": batch_paths}
         return Connection(sandbox, url, {"extracta": {**settings, "seconds_between_requests": spacing}})
 
-    def test_holds_for_each_result_endpoint_by_itself_across_all_streams(self, served_sandbox: ServedSandbox) -> None:
+    def test_result_endpoints_are_spaced_independently(self, served_sandbox: ServedSandbox) -> None:
         connection = self.connect(*served_sandbox, batches=8, spacing=0.2)
         began = time.monotonic()
 
@@ -402,7 +402,7 @@ class TestSpacing:
         assert max(map(min, arrivals.values())) < min(map(max, arrivals.values()))
 
     @pytest.mark.long
-    def test_of_two_seconds_satisfies_an_api_that_insists_on_it(self) -> None:
+    def test_two_seconds_receive_no_429_from_a_strict_api(self) -> None:
         with frozen_sandbox(spacing=2.0) as (sandbox, url):
             connection = self.connect(sandbox, url, batches=6, spacing=2)
 
@@ -414,7 +414,7 @@ class TestSpacing:
             assert min(gaps) >= 2 - self.JITTER
             assert sum(gaps) / len(gaps) <= 2 * 1.05
 
-    def test_that_the_api_finds_too_short_is_mended_by_waiting(self) -> None:
+    def test_too_short_interval_is_retried_until_complete(self) -> None:
         with frozen_sandbox(spacing=0.2) as (sandbox, url):
             connection = self.connect(sandbox, url, batches=3, spacing=0)
             connection.source = SourceDocextract(

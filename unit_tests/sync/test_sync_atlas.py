@@ -22,7 +22,7 @@ def connect(served_sandbox: ServedSandbox, *batch_ids: str, **settings: Any) -> 
     return Connection(*served_sandbox, {"atlas": {"batch_ids": list(batch_ids)}, **settings})
 
 
-def test_all_pages_of_a_batch_arrive_and_each_is_asked_for_once(served_sandbox: ServedSandbox) -> None:
+def test_atlas_batch_of_several_pages_requests_each_page_once(served_sandbox: ServedSandbox) -> None:
     batch = served_sandbox[0].atlas.submit([make_pan_document(f"{number}") for number in range(130)])
     connection = connect(served_sandbox, batch)
 
@@ -39,7 +39,7 @@ def test_all_pages_of_a_batch_arrive_and_each_is_asked_for_once(served_sandbox: 
 
 
 @pytest.mark.parametrize("documents", [1, 49, 50, 51, 100, 101])
-def test_pages_are_driven_by_the_answer(documents: int) -> None:
+def test_atlas_pages_without_a_total_are_all_read(documents: int) -> None:
     with frozen_sandbox(atlas_no_total_pages=True) as served_sandbox:
         batch = served_sandbox[0].atlas.submit([make_pan_document(f"{number}") for number in range(documents)])
 
@@ -49,7 +49,7 @@ def test_pages_are_driven_by_the_answer(documents: int) -> None:
         assert synced.requests["atlas.extracts"] == (documents + 49) // 50
 
 
-def test_a_page_that_repeats_itself_fails_the_batch_and_marks_nothing_as_done() -> None:
+def test_atlas_repeated_page_fails_the_batch_and_settles_nothing() -> None:
     with frozen_sandbox(atlas_page_stuck=True) as served_sandbox:
         batch = served_sandbox[0].atlas.submit([make_pan_document(f"{number}") for number in range(60)])
         connection = connect(served_sandbox, batch)
@@ -64,7 +64,7 @@ def test_a_page_that_repeats_itself_fails_the_batch_and_marks_nothing_as_done() 
         assert connection.sync().counts["atlas_results"] == 60
 
 
-def test_a_batch_that_grows_delivers_only_what_is_new(served_sandbox: ServedSandbox) -> None:
+def test_atlas_growing_batch_delivers_only_new_documents(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     batch = sandbox.atlas.submit([make_pan_document(f"{number}", seconds=60 * number) for number in range(70)])
     connection = connect(served_sandbox, batch)
@@ -83,7 +83,7 @@ def test_a_batch_that_grows_delivers_only_what_is_new(served_sandbox: ServedSand
     assert connection.sync().counts == {}
 
 
-def test_unfinished_documents_that_are_shown_keep_the_batch_open() -> None:
+def test_atlas_unfinished_documents_keep_the_batch_open() -> None:
     with frozen_sandbox(atlas_total_counts_extracted=False) as served_sandbox:
         sandbox, _ = served_sandbox
         batch = sandbox.atlas.submit([make_pan_document("1"), make_pan_document("2", seconds=600)])
@@ -99,7 +99,7 @@ def test_unfinished_documents_that_are_shown_keep_the_batch_open() -> None:
         assert second.counts == {"atlas_batches": 1, "atlas_files": 1, "atlas_results": 1, "atlas_fields": 1}
 
 
-def test_the_time_in_the_batch_id_spares_requests_for_old_batches_with_a_day_to_spare(
+def test_atlas_old_time_in_the_batch_id_saves_requests_after_a_margin(
     served_sandbox: ServedSandbox,
 ) -> None:
     sandbox, _ = served_sandbox
@@ -116,7 +116,7 @@ def test_the_time_in_the_batch_id_spares_requests_for_old_batches_with_a_day_to_
     assert requested_ids == {ages[2], ages[3]}
 
 
-def test_a_signed_link_never_counts_as_a_change(served_sandbox: ServedSandbox) -> None:
+def test_atlas_changed_signed_url_emits_no_row(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     number = {"value": "1234 5678 9012", "confidence_score": 0.9, "redact_url": "https://files.invalid/1"}
     data = {"document_type": "AADHAAR", "aadhaar_number": number}
@@ -133,7 +133,7 @@ def test_a_signed_link_never_counts_as_a_change(served_sandbox: ServedSandbox) -
     assert row["digest"] == first["digest"]
 
 
-def test_a_token_that_expires_is_renewed_once_however_many_workers_there_are(served_sandbox: ServedSandbox) -> None:
+def test_atlas_expired_token_is_renewed_once_for_all_workers(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     batches = [sandbox.atlas.submit([make_pan_document(f"{number}") for number in range(500)]) for _ in range(4)]
     connection = connect(served_sandbox, *batches, max_in_flight=20)
@@ -150,7 +150,7 @@ def test_a_token_that_expires_is_renewed_once_however_many_workers_there_are(ser
     assert sandbox.atlas.login_count - logins_before == 2
 
 
-def test_a_batch_that_atlas_does_not_know_is_a_row_and_the_rest_goes_on(served_sandbox: ServedSandbox) -> None:
+def test_atlas_unknown_batch_is_missing_and_others_are_complete(served_sandbox: ServedSandbox) -> None:
     known = served_sandbox[0].atlas.submit([make_pan_document("1")])
     connection = connect(served_sandbox, "BATCH-1-NOBODY-20261119000000", known)
 

@@ -30,7 +30,7 @@ def days_ago(days: float) -> Any:
     return START - timedelta(days=days)
 
 
-def test_extractions_are_found_and_delivered_once(served_sandbox: ServedSandbox) -> None:
+def test_docmap_extractions_are_delivered_once(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices", [{"name": "vendor", "type": "string", "description": ""}])
     [first] = sandbox.docmap.add_extractions(
@@ -56,14 +56,14 @@ def test_extractions_are_found_and_delivered_once(served_sandbox: ServedSandbox)
     assert connection.sync().counts == {}
 
 
-def test_an_empty_account_is_complete(served_sandbox: ServedSandbox) -> None:
+def test_docmap_empty_account_is_complete(served_sandbox: ServedSandbox) -> None:
     connection = connect(served_sandbox)
 
     assert set(connection.sync().final_statuses.values()) == {"COMPLETE"}
     assert connection.sync().counts == {}
 
 
-def test_what_is_processing_is_watched_by_its_id_until_it_is_done_whatever_its_age(
+def test_docmap_pending_extraction_is_polled_by_id_until_done(
     served_sandbox: ServedSandbox,
 ) -> None:
     sandbox, _ = served_sandbox
@@ -89,7 +89,7 @@ def test_what_is_processing_is_watched_by_its_id_until_it_is_done_whatever_its_a
     assert "docmap.extraction" not in connection.sync().requests
 
 
-def test_what_is_still_listed_is_not_asked_for_by_its_id(served_sandbox: ServedSandbox) -> None:
+def test_docmap_listed_extraction_is_not_requested_by_id(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", 3600)])
@@ -103,7 +103,7 @@ def test_what_is_still_listed_is_not_asked_for_by_its_id(served_sandbox: ServedS
     assert "docmap.extraction" not in synced.requests
 
 
-def test_what_is_watched_and_deleted_has_failed(served_sandbox: ServedSandbox) -> None:
+def test_docmap_deleted_pending_extraction_is_failed(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     [slow] = sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", INF)])
@@ -120,7 +120,7 @@ def test_what_is_watched_and_deleted_has_failed(served_sandbox: ServedSandbox) -
     assert connection.sync().counts == {}
 
 
-def test_a_run_counts_no_extraction_that_was_deleted_while_it_was_watched(served_sandbox: ServedSandbox) -> None:
+def test_docmap_run_with_a_deleted_extraction_does_not_count_it(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     [_, slow] = sandbox.docmap.add_extractions(
@@ -139,7 +139,7 @@ def test_a_run_counts_no_extraction_that_was_deleted_while_it_was_watched(served
     assert connection.sync().counts == {}
 
 
-def test_a_run_that_never_ends_is_stalled(served_sandbox: ServedSandbox) -> None:
+def test_docmap_endless_run_is_stalled(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_extractions(template, [make_extraction("never.pdf", INF)], "run 1")
@@ -153,7 +153,9 @@ def test_a_run_that_never_ends_is_stalled(served_sandbox: ServedSandbox) -> None
     assert connection.sync().counts == {}
 
 
-def test_a_run_that_is_named_comes_whole(served_sandbox: ServedSandbox, tmp_path: Path) -> None:
+def test_docmap_run_in_the_registry_is_read_whole_despite_filters(
+    served_sandbox: ServedSandbox, tmp_path: Path
+) -> None:
     sandbox, _ = served_sandbox
     first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
     sandbox.docmap.add_extractions(
@@ -177,7 +179,7 @@ def test_a_run_that_is_named_comes_whole(served_sandbox: ServedSandbox, tmp_path
     assert connection.sync().counts == {}
 
 
-def test_what_never_ends_is_given_up_and_its_row_stays(served_sandbox: ServedSandbox) -> None:
+def test_docmap_endless_extraction_is_abandoned_and_stays_pending(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_extractions(template, [make_extraction("never.pdf", INF)])
@@ -193,7 +195,7 @@ def test_what_never_ends_is_given_up_and_its_row_stays(served_sandbox: ServedSan
 
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize("nested", [False, True])
-def test_ties_at_the_edge_of_a_page_are_neither_lost_nor_doubled(inclusive: bool, nested: bool) -> None:
+def test_docmap_equal_times_at_a_page_boundary_are_delivered_once(inclusive: bool, nested: bool) -> None:
     with frozen_sandbox(docmap_cursor_inclusive=inclusive, docmap_nested_list=nested) as served_sandbox:
         sandbox, _ = served_sandbox
         template = sandbox.docmap.put_template("Invoices")
@@ -208,7 +210,7 @@ def test_ties_at_the_edge_of_a_page_are_neither_lost_nor_doubled(inclusive: bool
         assert sorted(synced.ids("docmap_results")) == sorted(ids)
 
 
-def test_more_rows_of_one_time_than_a_page_holds_fail_with_a_sentence(
+def test_docmap_more_equal_times_than_a_page_holds_fail_with_a_message(
     served_sandbox: ServedSandbox,
 ) -> None:
     sandbox, _ = served_sandbox
@@ -225,7 +227,7 @@ def test_more_rows_of_one_time_than_a_page_holds_fail_with_a_sentence(
     assert "docmap_files" not in synced.counts
 
 
-def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served_sandbox: ServedSandbox) -> None:
+def test_docmap_run_is_emitted_again_only_after_a_change(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
     sandbox.docmap.add_extractions(first_template, [make_extraction("a.pdf")], "run 1", created_at=days_ago(20))
@@ -245,9 +247,7 @@ def test_a_run_counts_again_when_something_in_it_changed_and_only_then(served_sa
 
 
 @pytest.mark.parametrize("kind", ["batches", "files", "results", "fields"])
-def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
-    served_sandbox: ServedSandbox, kind: str
-) -> None:
+def test_docmap_stream_read_alone_leaves_the_others_for_backfill(served_sandbox: ServedSandbox, kind: str) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     for number in range(9):
@@ -268,7 +268,7 @@ def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
     assert connection.sync().counts == {}
 
 
-def test_only_the_named_templates_are_read_and_one_named_later_is_backfilled(served_sandbox: ServedSandbox) -> None:
+def test_docmap_template_filter_with_an_added_template_backfills_it(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
     sandbox.docmap.add_extractions(first_template, [make_extraction("a.pdf")], created_at=days_ago(30))
@@ -282,7 +282,7 @@ def test_only_the_named_templates_are_read_and_one_named_later_is_backfilled(ser
     assert connection.sync().counts == {}
 
 
-def test_start_date_leaves_out_what_is_older(served_sandbox: ServedSandbox) -> None:
+def test_docmap_start_date_excludes_older_extractions(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     for days in (0.4, 10, 10.1, 300):
@@ -292,7 +292,7 @@ def test_start_date_leaves_out_what_is_older(served_sandbox: ServedSandbox) -> N
     assert {row["file_name"] for row in connection.sync().records["docmap_results"]} == {"0.4.pdf", "10.pdf"}
 
 
-def test_a_long_history_is_read_in_windows_and_leaves_a_small_state(served_sandbox: ServedSandbox) -> None:
+def test_docmap_long_history_needs_few_requests_and_a_small_state(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_history(template, 3000, days_ago(900), step_seconds=20_000)
@@ -308,7 +308,7 @@ def test_a_long_history_is_read_in_windows_and_leaves_a_small_state(served_sandb
     assert quiet_sync.requests["docmap.extractions"] <= 4
 
 
-def test_runs_that_are_done_leave_nothing_in_the_state(served_sandbox: ServedSandbox) -> None:
+def test_docmap_settled_runs_leave_no_entries_in_the_state(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_history(template, 600, days_ago(40), step_seconds=5000, run_size=3)
@@ -327,7 +327,7 @@ def get_single_run(connection: Connection) -> str:
     return min(connection.warehouse["docmap_batches"])
 
 
-def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served_sandbox: ServedSandbox) -> None:
+def test_docmap_interrupted_backfill_resumes_until_complete(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     ids = sandbox.docmap.add_history(template, 2000, days_ago(400), step_seconds=17_000, run_size=9)
@@ -343,7 +343,7 @@ def test_a_backfill_that_is_broken_off_goes_on_where_it_was(served_sandbox: Serv
     assert connection.sync().counts == {}
 
 
-def test_unknown_keys_are_kept_and_unknown_statuses_are_unfinished(served_sandbox: ServedSandbox) -> None:
+def test_docmap_unknown_keys_are_kept_and_unknown_status_is_pending(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     sandbox.switches = replace(sandbox.switches, unknown_keys=True, unknown_status="queued")
     template = sandbox.docmap.put_template("Invoices")
@@ -356,7 +356,7 @@ def test_unknown_keys_are_kept_and_unknown_statuses_are_unfinished(served_sandbo
 
 
 @pytest.mark.parametrize("trouble", ["down", "wrong key"])
-def test_a_sync_that_failed_forgets_nothing(served_sandbox: ServedSandbox, trouble: str) -> None:
+def test_docmap_failed_sync_keeps_the_state(served_sandbox: ServedSandbox, trouble: str) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
     sandbox.docmap.add_extractions(
@@ -376,7 +376,7 @@ def test_a_sync_that_failed_forgets_nothing(served_sandbox: ServedSandbox, troub
     assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
 
 
-def test_wrong_key_is_a_config_error(served_sandbox: ServedSandbox) -> None:
+def test_docmap_wrong_key_is_a_config_error(served_sandbox: ServedSandbox) -> None:
     connection = connect(served_sandbox, docmap={"api_key": "dm_live_wrong"})
 
     synced = connection.sync()
@@ -387,7 +387,7 @@ def test_wrong_key_is_a_config_error(served_sandbox: ServedSandbox) -> None:
     assert "Check docmap.api_key" in str(status.message)
 
 
-def test_a_run_does_not_come_again_because_a_part_of_the_list_was_read_later(served_sandbox: ServedSandbox) -> None:
+def test_docmap_run_is_not_repeated_after_a_late_template_listing(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
     for template in (first_template, second_template):

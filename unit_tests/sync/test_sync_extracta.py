@@ -33,7 +33,7 @@ def connect(served_sandbox: ServedSandbox, *files: NewFile, **settings: Any) -> 
     return Connection(sandbox, url, {"extracta": {"extraction_ids": [template], **settings}}), template, batch
 
 
-def test_a_first_sync_delivers_each_file_and_a_second_one_nothing(served_sandbox: ServedSandbox) -> None:
+def test_extracta_first_sync_delivers_each_file_and_the_second_nothing(served_sandbox: ServedSandbox) -> None:
     connection, template, batch = connect(served_sandbox, finished_file("a.pdf"), finished_file("b.pdf"))
 
     first = connection.sync()
@@ -49,7 +49,7 @@ def test_a_first_sync_delivers_each_file_and_a_second_one_nothing(served_sandbox
     assert sorted(second.states) == sorted(EXTRACTION)
 
 
-def test_a_batch_in_work_is_open_and_its_files_arrive_once_when_they_are_done(served_sandbox: ServedSandbox) -> None:
+def test_extracta_unfinished_batch_is_open_then_delivers_its_files_once(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     connection, _, batch = connect(served_sandbox, finished_file("a.pdf"), pending_file("b.pdf"))
 
@@ -65,7 +65,7 @@ def test_a_batch_in_work_is_open_and_its_files_arrive_once_when_they_are_done(se
     assert connection.sync().counts == {}
 
 
-def test_a_failed_file_is_a_row_with_its_reason_and_no_result(served_sandbox: ServedSandbox) -> None:
+def test_extracta_failed_file_is_a_row_with_its_error_and_no_result(served_sandbox: ServedSandbox) -> None:
     bad = NewFile("bad.pdf", duration_seconds=0, error="The file is damaged")
     connection, _, _ = connect(served_sandbox, finished_file("a.pdf"), bad)
 
@@ -77,7 +77,7 @@ def test_a_failed_file_is_a_row_with_its_reason_and_no_result(served_sandbox: Se
     assert single(synced.records["extracta_batches"])["files_failed"] == 1
 
 
-def test_an_edit_within_the_lookback_gives_exactly_the_changed_row(served_sandbox: ServedSandbox) -> None:
+def test_extracta_edit_within_the_lookback_emits_only_the_changed_row(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     connection, _, batch = connect(served_sandbox, finished_file("a.pdf"), finished_file("b.pdf"))
     connection.sync()
@@ -92,7 +92,7 @@ def test_an_edit_within_the_lookback_gives_exactly_the_changed_row(served_sandbo
     assert (field["id"], field["value"], field["digest"]) == (f"{row['id']}#/vendor", "corrected", row["digest"])
 
 
-def test_after_the_lookback_there_is_no_request_for_a_settled_batch(served_sandbox: ServedSandbox) -> None:
+def test_extracta_settled_batch_after_the_lookback_is_not_requested(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     connection, _, batch = connect(served_sandbox, finished_file("a.pdf"))
     connection.sync()
@@ -106,7 +106,7 @@ def test_after_the_lookback_there_is_no_request_for_a_settled_batch(served_sandb
     assert connection.get_state_json("extracta_results")["compacted_days"]
 
 
-def test_without_lookback_a_settled_batch_is_never_asked_for_again(served_sandbox: ServedSandbox) -> None:
+def test_extracta_settled_batch_without_lookback_is_not_requested_again(served_sandbox: ServedSandbox) -> None:
     connection, template, _ = connect(served_sandbox, finished_file("a.pdf"))
     connection.settings["lookback_days"] = 0
     connection.sync()
@@ -118,7 +118,7 @@ def test_without_lookback_a_settled_batch_is_never_asked_for_again(served_sandbo
     assert [row["file_name"] for row in synced.records["extracta_results"]] == ["b.pdf"]
 
 
-def test_a_batch_that_is_added_to_long_after_is_read_again(served_sandbox: ServedSandbox) -> None:
+def test_extracta_settled_batch_with_an_added_file_is_read_again(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     connection, template, batch = connect(served_sandbox, finished_file("a.pdf"))
     connection.sync()
@@ -134,7 +134,7 @@ def test_a_batch_that_is_added_to_long_after_is_read_again(served_sandbox: Serve
     assert connection.sync().counts == {}
 
 
-def test_a_batch_that_is_listed_late_costs_one_request_and_two_cost_their_own_day(
+def test_extracta_late_batch_is_read_alone_and_two_reread_their_day(
     served_sandbox: ServedSandbox,
 ) -> None:
     sandbox, _ = served_sandbox
@@ -161,7 +161,7 @@ def test_a_batch_that_is_listed_late_costs_one_request_and_two_cost_their_own_da
     assert connection.sync().requests == {"extracta.viewExtraction": 1}
 
 
-def test_a_long_history_is_asked_for_once(served_sandbox: ServedSandbox) -> None:
+def test_extracta_long_history_is_requested_once(served_sandbox: ServedSandbox) -> None:
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     for days in range(60):
@@ -183,7 +183,7 @@ def test_a_long_history_is_asked_for_once(served_sandbox: ServedSandbox) -> None
         pytest.param("file_name", ("a.pdf", "a.pdf"), id="the same name twice"),
     ],
 )
-def test_files_that_look_alike_are_all_rows(served_sandbox: ServedSandbox, key: str, names: tuple[str, str]) -> None:
+def test_extracta_duplicate_files_are_all_rows(served_sandbox: ServedSandbox, key: str, names: tuple[str, str]) -> None:
     shared = "same" if key == "file_id" else None
     files = [
         NewFile(name, duration_seconds=0, result={"n": number}, file_id=shared) for number, name in enumerate(names)
@@ -215,7 +215,7 @@ def test_files_that_look_alike_are_all_rows(served_sandbox: ServedSandbox, key: 
     ],
     ids=lambda switches: ", ".join(f"{name}={value}" for name, value in switches.items()) or "as documented",
 )
-def test_every_plausible_variant_delivers_everything_once(switches: dict[str, Any]) -> None:
+def test_extracta_response_variants_deliver_every_file_once(switches: dict[str, Any]) -> None:
     with frozen_sandbox(**switches) as (sandbox, url):
         template = sandbox.extracta.create("Invoices", ["vendor"])
         batch = sandbox.extracta.upload(template, [finished_file("a.pdf"), pending_file("b.pdf")])
@@ -237,7 +237,7 @@ def test_every_plausible_variant_delivers_everything_once(switches: dict[str, An
             assert "deskewing" in statuses
 
 
-def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served_sandbox: ServedSandbox) -> None:
+def test_extracta_explicit_file_is_requested_alone(served_sandbox: ServedSandbox) -> None:
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     files = [
@@ -258,7 +258,7 @@ def test_a_single_file_that_is_named_by_hand_is_asked_for_alone(served_sandbox: 
     assert connection.sync().counts == {}
 
 
-def test_a_further_file_that_is_named_later_is_asked_for(served_sandbox: ServedSandbox) -> None:
+def test_extracta_explicit_file_added_later_is_requested(served_sandbox: ServedSandbox) -> None:
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     files = [
@@ -278,7 +278,7 @@ def test_a_further_file_that_is_named_later_is_asked_for(served_sandbox: ServedS
     assert connection.sync().ids("extracta_files") == [f"{template}/{batch}/f1"]
 
 
-def test_start_date_leaves_out_older_listed_batches_but_no_named_ones(served_sandbox: ServedSandbox) -> None:
+def test_extracta_start_date_excludes_listed_but_not_explicit_batches(served_sandbox: ServedSandbox) -> None:
     sandbox, url = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     old = sandbox.extracta.upload(template, [finished_file("old.pdf")])
@@ -299,7 +299,7 @@ def test_start_date_leaves_out_older_listed_batches_but_no_named_ones(served_san
     assert [row["file_name"] for row in connection.sync().records["extracta_results"]] == ["old.pdf"]
 
 
-class TestLinks:
+class TestReferences:
     """Classification results that refer to extraction batches."""
 
     def connect(self, served_sandbox: ServedSandbox, **settings: Any) -> tuple[Connection, str, str]:
@@ -313,7 +313,7 @@ class TestLinks:
         section = {"classification_batches": [f"{classification}/{batch}"], **settings}
         return Connection(sandbox, url, {"extracta": section}), classification, batch
 
-    def test_are_followed_in_the_same_sync(self, served_sandbox: ServedSandbox) -> None:
+    def test_references_are_followed_in_the_same_sync(self, served_sandbox: ServedSandbox) -> None:
         connection, _, _ = self.connect(served_sandbox)
         served_sandbox[0].extracta.finish()
 
@@ -331,7 +331,7 @@ class TestLinks:
         assert reference_row["confidence"] == 0.9
         assert connection.sync().counts == {}
 
-    def test_are_followed_when_only_extraction_streams_are_selected(self, served_sandbox: ServedSandbox) -> None:
+    def test_extraction_streams_alone_follow_references(self, served_sandbox: ServedSandbox) -> None:
         connection, _, _ = self.connect(served_sandbox)
         served_sandbox[0].extracta.finish()
 
@@ -341,18 +341,18 @@ class TestLinks:
         assert set(synced.counts) == set(EXTRACTION)
         assert connection.sync(*EXTRACTION).counts == {}
 
-    def test_cost_nothing_when_only_classification_streams_are_selected(self, served_sandbox: ServedSandbox) -> None:
+    def test_classification_streams_alone_send_no_reference_requests(self, served_sandbox: ServedSandbox) -> None:
         connection, _, _ = self.connect(served_sandbox)
 
         assert connection.sync(*CLASSIFICATION).requests == {"extracta.getResults": 1}
 
-    def test_are_not_followed_when_that_is_switched_off(self, served_sandbox: ServedSandbox) -> None:
+    def test_disabled_setting_follows_no_references(self, served_sandbox: ServedSandbox) -> None:
         connection, _, _ = self.connect(served_sandbox, follow_links=False)
 
         assert connection.streams == list(CLASSIFICATION)
         assert connection.sync().requests == {"extracta.getResults": 1}
 
-    def test_are_watched_until_the_batch_is_done_and_then_left_alone(self, served_sandbox: ServedSandbox) -> None:
+    def test_referenced_batch_is_polled_until_complete(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         connection, _, _ = self.connect(served_sandbox)
         first = connection.sync()
@@ -367,7 +367,7 @@ class TestLinks:
 
         assert connection.sync().requests == {}
 
-    def test_that_appear_later_are_followed_later(self, served_sandbox: ServedSandbox) -> None:
+    def test_reference_added_later_is_followed_in_the_next_sync(self, served_sandbox: ServedSandbox) -> None:
         sandbox, url = served_sandbox
         template = sandbox.extracta.create("Invoices", ["vendor"])
         referenced_batch = sandbox.extracta.upload(template, [finished_file("a.pdf")])
@@ -389,7 +389,9 @@ class TestLinks:
         assert synced.counts["extracta_results"] == 1
 
     @pytest.mark.parametrize("stop_after", range(1, 40))
-    def test_survive_a_stop_at_any_message(self, served_sandbox: ServedSandbox, stop_after: int) -> None:
+    def test_interruption_at_any_message_loses_no_reference(
+        self, served_sandbox: ServedSandbox, stop_after: int
+    ) -> None:
         connection, _, _ = self.connect(served_sandbox)
         served_sandbox[0].extracta.finish()
 

@@ -63,9 +63,7 @@ EDITORS_BY_PROVIDER = {
 
 
 @pytest.mark.parametrize("provider", EDITORS_BY_PROVIDER)
-def test_edited_result_emits_all_fields_again_and_old_rows_keep_the_old_digest(
-    served_sandbox: ServedSandbox, provider: str
-) -> None:
+def test_edited_result_emits_all_its_fields_with_a_new_digest(served_sandbox: ServedSandbox, provider: str) -> None:
     settings, edit = EDITORS_BY_PROVIDER[provider](served_sandbox[0])
     connection = Connection(*served_sandbox, settings)
     first = connection.sync()
@@ -85,7 +83,7 @@ def test_edited_result_emits_all_fields_again_and_old_rows_keep_the_old_digest(
     assert connection.sync().counts == {}
 
 
-def test_a_decision_that_changes_no_value_is_news_of_the_result_alone(served_sandbox: ServedSandbox) -> None:
+def test_review_without_edits_emits_the_result_but_no_fields(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     sandbox.sensible.add_document_type("claims")
     parsed = {"vendor": {"value": "Acme", "type": "string"}}
@@ -98,7 +96,7 @@ def test_a_decision_that_changes_no_value_is_news_of_the_result_alone(served_san
     assert connection.sync().counts == {"sensible_results": 1}
 
 
-def test_the_state_of_a_fields_stream_is_no_larger_than_that_of_the_results(served_sandbox: ServedSandbox) -> None:
+def test_fields_state_is_as_small_as_the_results_state(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     data = {f"field {number}": wrap(f"{number}") for number in range(50)}
     batch = sandbox.atlas.submit([NewDocument(f"{number}", 0, data) for number in range(120)])

@@ -42,7 +42,7 @@ class TestZones:
 
     @pytest.mark.parametrize("zone", ZONES)
     @pytest.mark.parametrize(("rows_only", "inclusive"), [(False, False), (True, True)])
-    def test_all_comes_and_once_whatever_the_zone(self, zone: str, rows_only: bool, inclusive: bool) -> None:
+    def test_any_zone_delivers_each_row_once(self, zone: str, rows_only: bool, inclusive: bool) -> None:
         variants = {"docmap_cursor_rows_only": rows_only, "docmap_cursor_inclusive": inclusive}
         with frozen_sandbox(docmap_zone=zone, **variants) as (sandbox, url):
             ids = add_docmap_history(sandbox, 480)
@@ -55,7 +55,7 @@ class TestZones:
             assert connection.sync("docmap_results").counts == {}
 
     @pytest.mark.parametrize("zone", ["Etc/GMT+8", *(pytest.param(zone, marks=pytest.mark.long) for zone in ZONES)])
-    def test_all_of_a_busy_account_comes_at_the_price_of_utc(self, zone: str) -> None:
+    def test_busy_account_in_any_zone_needs_few_more_requests_than_utc(self, zone: str) -> None:
         with frozen_sandbox(docmap_zone=zone) as (sandbox, url):
             ids = add_docmap_history(sandbox, 12_000)
             connection = Connection(sandbox, url, {"docmap": {}})
@@ -71,7 +71,7 @@ class TestZones:
             assert [count <= most * 1.3 for count, most in zip(requests, (153, 11, 8), strict=True)] == [True] * 3
 
     @pytest.mark.parametrize("zone", ZONES)
-    def test_daily_syncs_bring_each_row_on_its_day(self, zone: str) -> None:
+    def test_daily_syncs_in_any_zone_deliver_each_row_on_its_day(self, zone: str) -> None:
         with frozen_sandbox(docmap_zone=zone) as (sandbox, url):
             template = sandbox.docmap.put_template("Invoices")
             connection = Connection(sandbox, url, {"docmap": {}, "lookback_days": 0})
@@ -86,7 +86,7 @@ class TestZones:
                 sandbox.clock.advance(days=1)
 
     @pytest.mark.parametrize("zone", ZONES)
-    def test_the_oldest_day_has_a_margin(self, zone: str) -> None:
+    def test_oldest_row_in_any_zone_is_delivered(self, zone: str) -> None:
         for hour in (0, 9, 12, 23):
             with frozen_sandbox(docmap_zone=zone) as (sandbox, url):
                 template = sandbox.docmap.put_template("Invoices")
@@ -121,7 +121,7 @@ class TestSparsePages:
     """A page may be short or empty, and announce a next one."""
 
     @pytest.mark.parametrize("scan", [500, 5])
-    def test_sensible_filters_after_it_has_scanned(self, scan: int) -> None:
+    def test_sensible_empty_pages_lose_no_documents(self, scan: int) -> None:
         """Scan 5 rows a page, which gives more than a hundred empty pages in a row."""
         with frozen_sandbox(sensible_scan=scan) as (sandbox, url):
             ids = add_sensible_history(sandbox, 650)
@@ -133,7 +133,7 @@ class TestSparsePages:
             assert set(synced.ids("sensible_files")) == ids
             assert connection.sync("sensible_files").counts == {}
 
-    def test_a_typed_table_of_sensible_has_its_fields(self) -> None:
+    def test_sensible_typed_table_has_its_columns(self) -> None:
         with frozen_sandbox(sensible_scan=500) as (sandbox, url):
             add_sensible_history(sandbox, 650, 3)
             connection = Connection(sandbox, url, {"sensible": {}, "typed_tables": True})
@@ -148,7 +148,7 @@ class TestSparsePages:
 
     @pytest.mark.parametrize("is_explicit", [False, True])
     @pytest.mark.parametrize("scan", [2, 7])
-    def test_docmap_has_short_and_empty_pages(self, scan: int, is_explicit: bool) -> None:
+    def test_docmap_short_and_empty_pages_lose_no_extractions(self, scan: int, is_explicit: bool) -> None:
         with frozen_sandbox(docmap_scan=scan) as (sandbox, url):
             first_template, second_template = (sandbox.docmap.put_template(name) for name in ("Invoices", "Notes"))
             ids = set(sandbox.docmap.add_history(first_template, 40, days_ago(20), 10_000))
@@ -162,7 +162,7 @@ class TestSparsePages:
             assert connection.sync("docmap_files").counts == {}
 
     @pytest.mark.parametrize("is_explicit", [False, True])
-    def test_a_typed_table_of_docmap_is_found(self, is_explicit: bool) -> None:
+    def test_docmap_typed_tables_have_their_columns(self, is_explicit: bool) -> None:
         with frozen_sandbox(docmap_scan=4) as (sandbox, url):
             first_template, second_template = (
                 sandbox.docmap.put_template(name, [{"name": "n", "type": "number", "description": ""}])
@@ -209,7 +209,7 @@ def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connec
 class TestEndless:
     @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
     @pytest.mark.parametrize("provider", ["docmap", "sensible"])
-    def test_endless_list_fails_with_a_sentence_and_the_others_go_on(
+    def test_endless_list_fails_with_a_message_and_others_are_complete(
         self, provider: str, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listing, "MAX_PAGES", 20)
@@ -230,7 +230,7 @@ class TestEndless:
             assert recovery_sync.counts == {f"{provider}_files": 1}
             assert connection.sync("docmap_files", "sensible_files").counts == {}
 
-    def test_a_day_with_more_of_one_time_than_a_page_holds_costs_itself_alone(self) -> None:
+    def test_day_with_more_equal_times_than_a_page_fails_alone(self) -> None:
         with frozen_sandbox() as (sandbox, url):
             template = sandbox.docmap.put_template("Invoices")
             tied = [NewExtraction(f"{number}.pdf", 0, {"n": number}) for number in range(250)]
@@ -331,9 +331,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 class TestChangedSettings:
     @pytest.mark.parametrize("broken_off", [False, True])
-    def test_an_earlier_start_date_brings_what_lies_between_and_nothing_again(
-        self, provider: str, broken_off: bool
-    ) -> None:
+    def test_earlier_start_date_delivers_only_the_added_range(self, provider: str, broken_off: bool) -> None:
         with frozen_sandbox() as served_sandbox:
             account = ChangingConnection(provider, *served_sandbox)
             account.set_start_date(10)
@@ -351,7 +349,7 @@ class TestChangedSettings:
             assert account.sync().counts[f"{provider}_files"] == 18
             account.assert_complete()
 
-    def test_a_start_date_that_is_moved_on_and_back_brings_nothing_again(self, provider: str) -> None:
+    def test_start_date_moved_forward_and_back_repeats_no_rows(self, provider: str) -> None:
         with frozen_sandbox() as (sandbox, url):
             account = ChangingConnection(provider, sandbox, url)
             account.sync()
@@ -367,9 +365,7 @@ class TestChangedSettings:
     )
     @pytest.mark.parametrize("days", [0, 9])
     @pytest.mark.long
-    def test_wider_templates_and_types_bring_what_is_new_and_nothing_again(
-        self, provider: str, steps: tuple[str, ...], days: int
-    ) -> None:
+    def test_wider_filters_deliver_only_new_rows(self, provider: str, steps: tuple[str, ...], days: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             account = ChangingConnection(provider, sandbox, url)
             for step in steps:
@@ -378,7 +374,7 @@ class TestChangedSettings:
                 sandbox.clock.advance(days=days)
             account.assert_complete()
 
-    def test_wider_types_are_read_though_a_sync_of_them_broke_off(self, provider: str) -> None:
+    def test_wider_filters_after_interrupted_syncs_deliver_all_rows(self, provider: str) -> None:
         with frozen_sandbox() as served_sandbox:
             account = ChangingConnection(provider, *served_sandbox)
             account.select_streams("A")
@@ -392,7 +388,7 @@ class TestChangedSettings:
             account.sync()
             account.assert_complete()
 
-    def test_a_narrower_list_is_not_read_from_its_beginning(self, provider: str) -> None:
+    def test_narrower_filter_is_not_read_from_the_start(self, provider: str) -> None:
         with frozen_sandbox() as served_sandbox:
             account = ChangingConnection(provider, *served_sandbox)
             account.sync()
@@ -403,7 +399,7 @@ class TestChangedSettings:
             assert synced.counts == {}
             assert synced.requests[f"{provider}.extractions"] == 1
 
-    def test_environments_that_are_added_and_taken_away_bring_nothing_again(self) -> None:
+    def test_environments_added_and_removed_repeat_no_rows(self) -> None:
         with frozen_sandbox() as (sandbox, url):
             account = ChangingConnection("sensible", sandbox, url)
             for number in range(30):
@@ -419,7 +415,7 @@ class TestChangedSettings:
             account.assert_complete()
             assert len(account.connection.warehouse["sensible_files"]) == 3 * 36 + 30
 
-    def test_extracta_reads_on_where_its_start_date_is_moved_back(self) -> None:
+    def test_extracta_earlier_start_date_delivers_only_older_batches(self) -> None:
         with frozen_sandbox() as (sandbox, url):
             template = sandbox.extracta.create("Invoices", ["vendor"])
             for number in range(36):
@@ -433,7 +429,7 @@ class TestChangedSettings:
             assert connection.sync("extracta_files").counts == {"extracta_files": 20}
             assert connection.sync("extracta_files").counts == {}
 
-    def test_a_state_of_an_older_connector_is_gone_on_from(self, provider: str) -> None:
+    def test_state_of_an_older_connector_is_continued(self, provider: str) -> None:
         with frozen_sandbox() as served_sandbox:
             account = ChangingConnection(provider, *served_sandbox)
             account.set_start_date(10)

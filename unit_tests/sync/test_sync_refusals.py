@@ -59,9 +59,7 @@ def list_all_rows(connection: Connection) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("share", [1.0, pytest.param(0.3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
-def test_a_sync_in_which_results_are_refused_costs_nothing_but_that_sync(
-    demo: Connection, name: str, share: float
-) -> None:
+def test_sync_rejected_results_are_delivered_in_the_next_sync(demo: Connection, name: str, share: float) -> None:
     faults = [replace(TRANSIENT_4XX_FAULTS[name], endpoint=endpoint, share=share) for endpoint in RESULTS]
     with demo.sandbox.faults.apply_only(*faults):
         synced = demo.sync()
@@ -108,7 +106,7 @@ def add_explicit_batches(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_with_a_key_of_another_account_every_named_batch_is_unknown_and_arrives_after_the_correction(
+def test_sync_wrong_account_key_delivers_explicit_batches_after_correction(
     refused_sandbox: ServedSandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox, url = refused_sandbox
@@ -141,7 +139,7 @@ def test_with_a_key_of_another_account_every_named_batch_is_unknown_and_arrives_
 
 
 @pytest.mark.parametrize("settings", [{}, {"start_date": "2026-09-01T00:00:00Z"}])
-def test_a_list_that_was_empty_with_a_key_of_another_account_is_read_from_its_beginning_after_the_correction(
+def test_sync_wrong_account_key_rereads_empty_lists_after_correction(
     refused_sandbox: ServedSandbox, settings: dict[str, Any]
 ) -> None:
     sandbox, url = refused_sandbox
@@ -166,7 +164,7 @@ def test_a_list_that_was_empty_with_a_key_of_another_account_is_read_from_its_be
     assert connection.sync().counts == {}
 
 
-def test_check_with_a_key_of_another_account_says_so(refused_sandbox: ServedSandbox, tmp_path: Path) -> None:
+def test_check_wrong_account_key_reports_unknown_batches(refused_sandbox: ServedSandbox, tmp_path: Path) -> None:
     sandbox, url = refused_sandbox
     settings = add_explicit_batches(sandbox, tmp_path)
     del settings["extracta"]["classification_batches"]  # all that its template does not answer for is no unknown batch
@@ -189,7 +187,7 @@ def test_check_with_a_key_of_another_account_says_so(refused_sandbox: ServedSand
     )
 
 
-def test_check_says_nothing_of_unknown_batches_as_long_as_one_is_known(refused_sandbox: ServedSandbox) -> None:
+def test_check_with_a_known_batch_ignores_unknown_batches(refused_sandbox: ServedSandbox) -> None:
     sandbox, url = refused_sandbox
     known = sandbox.atlas.submit([NewDocument("1", 0, {"document_type": "PAN"})])
     ids = [known, *(f"BATCH-1-NOBODY-202611190000{number:02}" for number in range(9))]
@@ -205,9 +203,7 @@ class TestSensible:
         batch = sandbox.sensible.add_batch([SensibleDocument("a.pdf", 0, PARSED, **document)], "claims")
         return Connection(sandbox, url, {"sensible": {}}), batch
 
-    def test_a_document_that_is_listed_as_complete_and_refused_once_is_asked_for_again(
-        self, refused_sandbox: ServedSandbox
-    ) -> None:
+    def test_complete_document_rejected_once_is_requested_again(self, refused_sandbox: ServedSandbox) -> None:
         connection, batch = self.start_upload(refused_sandbox)
         extraction_id = refused_sandbox[0].sensible.upload(batch, 0)
         with refused_sandbox[0].faults.apply_only(Fault("unknown id", "sensible.document", times=1)):
@@ -222,9 +218,7 @@ class TestSensible:
         assert connection.warehouse["sensible_batches"][batch]["status"] == "complete"
         assert connection.sync().counts == {}
 
-    def test_one_that_is_unknown_for_days_is_asked_for_ever_more_seldom_until_it_is_given_up(
-        self, refused_sandbox: ServedSandbox
-    ) -> None:
+    def test_unknown_document_is_requested_less_often_until_abandoned(self, refused_sandbox: ServedSandbox) -> None:
         connection, batch = self.start_upload(refused_sandbox)
         refused_sandbox[0].sensible.upload(batch, 0)
         request_days = []
@@ -239,9 +233,7 @@ class TestSensible:
         assert connection.repeated_ids == {}
 
     @pytest.mark.parametrize("status", [400, 404])
-    def test_a_document_that_is_listed_as_waiting_and_refused_is_pending(
-        self, refused_sandbox: ServedSandbox, status: int
-    ) -> None:
+    def test_waiting_document_rejected_is_pending(self, refused_sandbox: ServedSandbox, status: int) -> None:
         connection, batch = self.start_upload(refused_sandbox)
         refusal = Fault("status", "sensible.document", status=status, body="The extraction is not ready")
         with refused_sandbox[0].faults.apply_only(refusal):
@@ -252,7 +244,7 @@ class TestSensible:
 
         assert single(connection.sync().records["sensible_files"])["status"] == "processed"
 
-    def test_one_that_is_too_large_is_not_asked_for_again(self, refused_sandbox: ServedSandbox) -> None:
+    def test_too_large_document_is_not_requested_again(self, refused_sandbox: ServedSandbox) -> None:
         connection, batch = self.start_upload(refused_sandbox, is_too_large=True)
         refused_sandbox[0].sensible.upload(batch, 0)
         connection.sync()
@@ -260,7 +252,7 @@ class TestSensible:
         assert "sensible.document" not in connection.sync().requests
 
 
-def test_a_registered_classification_batch_that_met_the_server_error_is_asked_for_again(
+def test_classification_batch_in_the_registry_unknown_once_is_read_again(
     refused_sandbox: ServedSandbox, tmp_path: Path
 ) -> None:
     sandbox, url = refused_sandbox
@@ -281,7 +273,7 @@ def test_a_registered_classification_batch_that_met_the_server_error_is_asked_fo
     assert connection.sync().counts == {}
 
 
-def test_a_file_that_is_named_alone_and_unknown_is_asked_for_again(refused_sandbox: ServedSandbox) -> None:
+def test_extracta_explicit_file_unknown_once_is_requested_again(refused_sandbox: ServedSandbox) -> None:
     sandbox, url = refused_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     files = [NewFile(f"{name}.pdf", 0, {"vendor": name}, file_id=name) for name in "ab"]
@@ -299,7 +291,7 @@ def test_a_file_that_is_named_alone_and_unknown_is_asked_for_again(refused_sandb
     assert connection.sync().counts == {}
 
 
-def test_a_batch_that_gains_files_while_it_is_said_to_be_unknown_is_asked_for_again(
+def test_extracta_batch_unknown_while_gaining_files_is_read_again(
     refused_sandbox: ServedSandbox,
 ) -> None:
     sandbox, url = refused_sandbox
@@ -315,7 +307,7 @@ def test_a_batch_that_gains_files_while_it_is_said_to_be_unknown_is_asked_for_ag
     assert connection.sync().requests == {"extracta.viewExtraction": 1}
 
 
-def test_a_watched_extraction_of_docmap_that_was_unknown_for_a_while_arrives(refused_sandbox: ServedSandbox) -> None:
+def test_docmap_pending_extraction_unknown_once_is_delivered(refused_sandbox: ServedSandbox) -> None:
     sandbox, url = refused_sandbox
     sandbox.docmap.put_template("Notes", (), "notes")
     sandbox.docmap.add_extractions("notes", [NewExtraction("slow.pdf", inf, {"n": 1})], "run")

@@ -38,7 +38,7 @@ def claims(served_sandbox: ServedSandbox) -> Sandbox:
     return sandbox
 
 
-def test_extractions_are_found_and_delivered_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_extractions_are_delivered_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     [first] = claims.sensible.extract([new_document("a.pdf", 30)], "claims", created_at=days_ago(1))
     batch = claims.sensible.add_batch([new_document("b.pdf"), new_document("c.pdf")], "claims", "two")
     for index in (0, 1):
@@ -69,9 +69,7 @@ def test_extractions_are_found_and_delivered_once(served_sandbox: ServedSandbox,
     assert quiet_sync.requests == {"sensible.extractions": 1}
 
 
-def test_what_is_not_yet_uploaded_or_read_is_watched_whatever_its_age(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_unfinished_documents_are_polled_at_any_age(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf"), new_document("b.pdf", INF)], "claims")
     connection = connect(served_sandbox)
     first = connection.sync()
@@ -103,7 +101,7 @@ def test_what_is_not_yet_uploaded_or_read_is_watched_whatever_its_age(
     assert connection.sync().requests == {"sensible.extractions": 1}
 
 
-def test_a_review_is_watched_and_its_edits_arrive_as_a_changed_row(
+def test_sensible_pending_review_is_polled_and_its_edit_emits_the_row(
     served_sandbox: ServedSandbox, claims: Sandbox
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf", review="NEEDS_REVIEW"), new_document("b.pdf")], "claims")
@@ -127,7 +125,9 @@ def test_a_review_is_watched_and_its_edits_arrive_as_a_changed_row(
     assert connection.sync().requests == {"sensible.extractions": 1}
 
 
-def test_a_review_within_the_lookback_is_seen_in_the_list(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_review_within_the_lookback_is_detected_by_listing(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
     ids = claims.sensible.extract([new_document("a.pdf", review="NEEDS_REVIEW"), new_document("b.pdf")], "claims")
     connection = connect(served_sandbox)
     connection.sync()
@@ -141,7 +141,9 @@ def test_a_review_within_the_lookback_is_seen_in_the_list(served_sandbox: Served
     assert synced.requests == {"sensible.extractions": 1, "sensible.document": 1}
 
 
-def test_the_documents_of_a_portfolio_are_results_of_one_file(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_portfolio_documents_are_results_of_a_single_file(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
     claims.sensible.add_document_type("tax_forms")
     parts = [PortfolioPart("claims", PARSED), PortfolioPart("tax_forms", {"wages": None}, "NEEDS_REVIEW")]
     [bundle] = claims.sensible.extract([new_document("mail.pdf", portfolio=parts)], "claims")
@@ -159,7 +161,7 @@ def test_the_documents_of_a_portfolio_are_results_of_one_file(served_sandbox: Se
 
 
 @pytest.mark.parametrize("reason", ["is_too_large", "is_purged"])
-def test_a_document_that_cannot_be_had_is_a_failed_file(
+def test_sensible_unavailable_document_is_a_failed_file(
     served_sandbox: ServedSandbox, claims: Sandbox, reason: str
 ) -> None:
     claims.sensible.extract([new_document("a.pdf"), new_document("b.pdf", **{reason: True})], "claims")
@@ -175,9 +177,7 @@ def test_a_document_that_cannot_be_had_is_a_failed_file(
     assert connection.sync().counts == {}
 
 
-def test_named_batches_bring_their_documents_whatever_start_date_and_types_say(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_explicit_batch_ignores_start_date_and_types(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     claims.sensible.add_document_type("tax_forms")
     old = claims.sensible.add_batch(
         [new_document("a.pdf"), new_document("b.pdf", error="unreadable")], "tax_forms", created_at=days_ago(200)
@@ -202,7 +202,7 @@ def test_named_batches_bring_their_documents_whatever_start_date_and_types_say(
     assert connection.sync().requests == {"sensible.document_types": 1, "sensible.extractions": 1}
 
 
-def test_a_named_batch_that_is_listed_as_well_is_read_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_explicit_batch_also_listed_is_read_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     batch = claims.sensible.add_batch(
         [new_document("a.pdf"), new_document("b.pdf", INF)], "claims", created_at=days_ago(30)
     )
@@ -224,7 +224,7 @@ def test_a_named_batch_that_is_listed_as_well_is_read_once(served_sandbox: Serve
     assert connection.sync().counts == {}
 
 
-def test_an_unknown_batch_is_missing_and_the_rest_goes_on(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_unknown_batch_is_missing_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     claims.sensible.extract([new_document("a.pdf")], "claims")
     connection = connect(served_sandbox, sensible={"batch_ids": ["nobody"]})
 
@@ -239,7 +239,7 @@ def test_an_unknown_batch_is_missing_and_the_rest_goes_on(served_sandbox: Served
 
 
 @pytest.mark.parametrize("kind", ["batches", "files", "results", "fields"])
-def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
+def test_sensible_stream_read_alone_leaves_the_others_for_backfill(
     served_sandbox: ServedSandbox, claims: Sandbox, kind: str
 ) -> None:
     for number in range(6):
@@ -259,9 +259,7 @@ def test_each_stream_can_be_read_alone_and_the_others_are_backfilled_later(
     assert connection.sync().counts == {}
 
 
-def test_only_the_named_types_are_read_and_a_portfolio_is_kept_whole(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_type_filter_keeps_portfolios_whole(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     for name in ("contracts", "tax_forms"):
         claims.sensible.add_document_type(name)
     ago = days_ago(30)
@@ -280,7 +278,7 @@ def test_only_the_named_types_are_read_and_a_portfolio_is_kept_whole(
     assert [row["file_name"] for row in connection.sync().records["sensible_files"]] == ["contract.pdf"]
 
 
-def test_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     claims.sensible.extract([new_document("a.pdf")], "claims")
     connection = connect(served_sandbox, sensible={"document_types": ["claim", "claims"]})
 
@@ -294,7 +292,9 @@ def test_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSand
     assert "no document type 'claim'" in str(status.message)
 
 
-def test_only_the_named_environments_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_environment_filter_reads_only_those_environments(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
     claims.sensible.extract([new_document("a.pdf")], "claims")
     claims.sensible.extract([new_document("b.pdf")], "claims", environment="development", created_at=days_ago(9))
     connection = connect(served_sandbox)
@@ -306,7 +306,7 @@ def test_only_the_named_environments_are_read(served_sandbox: ServedSandbox, cla
     assert connection.sync().counts == {}
 
 
-def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+def test_sensible_throttle_is_retried_and_a_spent_quota_is_not(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     claims.sensible.extract([new_document("a.pdf")], "claims")
     connection = connect(served_sandbox)
     claims.switches = replace(claims.switches, sensible_throttle=2)
@@ -324,9 +324,7 @@ def test_a_throttle_is_waited_for_and_a_spent_quota_is_not(served_sandbox: Serve
     assert connection.sync().counts == {}
 
 
-def test_one_document_that_always_fails_does_not_hold_up_the_rest(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_failing_document_does_not_block_the_others(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     ids = claims.sensible.extract(
         [new_document(f"{number}.pdf") for number in range(9)], "claims", created_at=days_ago(40)
     )
@@ -344,7 +342,7 @@ def test_one_document_that_always_fails_does_not_hold_up_the_rest(
     assert recovery_sync.requests["sensible.document"] == 1
 
 
-def test_a_batch_that_is_never_uploaded_is_given_up_with_its_documents(
+def test_sensible_batch_never_uploaded_is_stalled_with_its_documents(
     served_sandbox: ServedSandbox, claims: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf"), new_document("b.pdf")], "claims")
@@ -369,7 +367,7 @@ def test_a_batch_that_is_never_uploaded_is_given_up_with_its_documents(
 
 
 @pytest.mark.parametrize("streams", [["sensible_files"], ["sensible_files", "sensible_batches"]])
-def test_a_named_batch_whose_sync_broke_off_after_its_documents_is_still_settled(
+def test_sensible_explicit_batch_after_interruption_is_still_settled(
     served_sandbox: ServedSandbox, claims: Sandbox, streams: list[str]
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf", INF), new_document("b.pdf")], "claims")
@@ -393,9 +391,7 @@ def test_a_named_batch_whose_sync_broke_off_after_its_documents_is_still_settled
         assert (row["status"], row["files_processed"]) == ("complete", 2)
 
 
-def test_a_batch_whose_documents_come_in_several_windows_is_asked_for_once(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_batch_across_windows_is_requested_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     created = days_ago(400)
     claims.sensible.add_history("claims", 3, created, step_seconds=90_000, batch_size=3)
     [batch] = claims.sensible.batch_ids
@@ -409,7 +405,7 @@ def test_a_batch_whose_documents_come_in_several_windows_is_asked_for_once(
 
 
 @pytest.mark.long
-def test_a_first_sync_that_is_broken_off_again_and_again_repeats_little(
+def test_sensible_first_sync_with_many_interruptions_repeats_few_requests(
     served_sandbox: ServedSandbox, claims: Sandbox
 ) -> None:
     ids = claims.sensible.add_history("claims", 1500, days_ago(700), step_seconds=40_000)
@@ -427,7 +423,7 @@ def test_a_first_sync_that_is_broken_off_again_and_again_repeats_little(
 
 
 @pytest.mark.parametrize("is_explicit", [True, False])
-def test_a_member_that_cannot_be_had_counts_as_failed_in_its_batch(
+def test_sensible_batch_with_an_unavailable_member_counts_it_as_failed(
     served_sandbox: ServedSandbox, claims: Sandbox, is_explicit: bool
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf"), new_document("b.pdf", is_too_large=True)], "claims")
@@ -444,7 +440,7 @@ def test_a_member_that_cannot_be_had_counts_as_failed_in_its_batch(
     assert connection.sync().counts == {}
 
 
-def test_a_member_that_is_purged_while_it_is_watched_has_failed_and_its_batch_knows(
+def test_sensible_batch_with_a_purged_member_counts_it_as_failed(
     served_sandbox: ServedSandbox, claims: Sandbox
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf"), new_document("b.pdf", INF)], "claims")
@@ -465,9 +461,7 @@ def test_a_member_that_is_purged_while_it_is_watched_has_failed_and_its_batch_kn
     assert connection.sync().counts == {}
 
 
-def test_of_a_portfolio_only_the_document_that_is_decided_arrives_again(
-    served_sandbox: ServedSandbox, claims: Sandbox
-) -> None:
+def test_sensible_reviewed_portfolio_document_is_emitted_alone(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
     parts = [PortfolioPart("claims", PARSED), PortfolioPart("claims", PARSED, "NEEDS_REVIEW")]
     [bundle] = claims.sensible.extract([new_document("mail.pdf", portfolio=parts)], "claims")
     connection = connect(served_sandbox)
@@ -480,7 +474,7 @@ def test_of_a_portfolio_only_the_document_that_is_decided_arrives_again(
     assert single(synced.records["sensible_results"])["id"] == f"{bundle}#1"
 
 
-def test_what_was_given_up_is_read_again_when_the_list_shows_a_change(
+def test_sensible_stalled_batch_is_read_again_after_a_listing_change(
     served_sandbox: ServedSandbox, claims: Sandbox
 ) -> None:
     batch = claims.sensible.add_batch([new_document("a.pdf")], "claims")
@@ -500,7 +494,7 @@ def test_what_was_given_up_is_read_again_when_the_list_shows_a_change(
 
 
 @pytest.mark.parametrize("index", range(2, 40, 6))
-def test_deferred_batch_after_interruption_comes_in_the_next_sync(
+def test_sensible_deferred_batch_after_interruption_is_read_next_sync(
     served_sandbox: ServedSandbox, claims: Sandbox, index: int
 ) -> None:
     claims.sensible.add_history("claims", 3, days_ago(400), step_seconds=90_000, batch_size=3)

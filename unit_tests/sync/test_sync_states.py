@@ -69,7 +69,7 @@ def test_state_names_its_stream(atlas: Connection) -> None:
     assert {name: atlas.get_state_json(name)["stream"] for name in ROWS} == {name: name for name in ROWS}
 
 
-def test_state_of_another_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
+def test_state_of_another_stream_is_rejected_with_a_message(atlas: Connection) -> None:
     states = dict(atlas.state)
     get_stream_part(states["atlas_files"]).stream_state = get_stream_part(states["atlas_results"]).stream_state
 
@@ -98,7 +98,7 @@ def test_state_with_a_namespace_is_continued(atlas: Connection, namespace: str) 
     assert {get_stream_part(state).stream_descriptor.namespace for state in atlas.state.values()} == {None}
 
 
-def test_state_with_two_namespaces_for_one_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
+def test_state_with_two_namespaces_for_a_stream_is_rejected_with_a_message(atlas: Connection) -> None:
     doubled = deepcopy(atlas.state["atlas_files"])
     get_stream_part(doubled).stream_descriptor.namespace = "docextract"
 
@@ -114,7 +114,7 @@ def test_state_without_a_type_is_continued(atlas: Connection) -> None:
     assert atlas.sync().counts == {}
 
 
-def test_state_that_names_a_stream_twice_is_that_of_the_later_entry(atlas: Connection) -> None:
+def test_state_with_a_duplicate_stream_uses_the_later_entry(atlas: Connection) -> None:
     earlier_state = AirbyteStateMessage(
         type=AirbyteStateType.STREAM,
         stream=AirbyteStreamState(
@@ -125,7 +125,7 @@ def test_state_that_names_a_stream_twice_is_that_of_the_later_entry(atlas: Conne
     assert read_rows(atlas, [earlier_state, *atlas.state.values()]) == {}
 
 
-def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connection) -> None:
+def test_global_state_is_continued_unless_it_has_shared_state(atlas: Connection) -> None:
     def states(shared: dict[str, Any]) -> list[AirbyteStateMessage]:
         content = AirbyteGlobalState(
             stream_states=[get_stream_part(state) for state in atlas.state.values()],
@@ -137,20 +137,20 @@ def test_global_state_is_continued_unless_its_streams_share_a_part(atlas: Connec
     assert "shared_state" in read_refusal(atlas, states({"cdc": 1}))
 
 
-def test_state_that_names_no_stream_is_refused_with_a_sentence(atlas: Connection) -> None:
+def test_state_without_a_stream_is_rejected_with_a_message(atlas: Connection) -> None:
     legacy = AirbyteStateMessage(type=AirbyteStateType.LEGACY, data={"atlas_files": {"version": 3}})
 
     assert "entry without a stream" in read_refusal(atlas, [legacy])
 
 
-def test_state_in_which_the_cdk_remembers_nothing_is_that_of_a_new_stream(atlas: Connection) -> None:
+def test_state_without_cursor_from_the_cdk_reads_a_new_stream(atlas: Connection) -> None:
     get_stream_part(atlas.state["atlas_files"]).stream_state = AirbyteStateBlob({"__ab_no_cursor_state_message": True})
 
     assert atlas.sync().counts == {"atlas_files": 24}
 
 
 @pytest.mark.parametrize("sync_id", [None, 1])
-def test_state_of_a_full_refresh_serves_no_incremental_sync(
+def test_state_of_a_full_refresh_restarts_an_incremental_sync(
     atlas: Connection, sync_id: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Read all rows in an incremental sync after an interrupted full refresh.
@@ -170,7 +170,7 @@ def test_state_of_a_full_refresh_serves_no_incremental_sync(
     assert atlas.sync().counts == {}
 
 
-def test_full_refresh_that_has_no_name_resumes_no_other_one(atlas: Connection) -> None:
+def test_full_refresh_without_a_sync_id_resumes_no_other(atlas: Connection) -> None:
     atlas.sync("atlas_files", full_refresh=True)
 
     assert atlas.sync("atlas_files", full_refresh=True, sync_id=1).counts == {"atlas_files": 24}
@@ -178,7 +178,7 @@ def test_full_refresh_that_has_no_name_resumes_no_other_one(atlas: Connection) -
 
 
 @pytest.mark.parametrize(("largest", "warned"), [(2_000, 1), (1_000_000, 0)])
-def test_states_that_grow_too_large_together_are_warned_of_once(
+def test_states_too_large_together_log_a_single_warning(
     largest: int, warned: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emit the states of two providers twice, below and above the common limit.

@@ -216,9 +216,7 @@ each_provider = pytest.mark.parametrize("provider", ACCOUNTS)
 
 
 @each_provider
-def test_a_template_has_a_table_with_a_typed_column_for_each_field(
-    served_sandbox: ServedSandbox, provider: str
-) -> None:
+def test_typed_table_has_a_typed_column_for_each_field(served_sandbox: ServedSandbox, provider: str) -> None:
     settings, name, columns, rows = ACCOUNTS[provider](served_sandbox[0])
     connection = connect(served_sandbox, settings)
 
@@ -269,7 +267,7 @@ def test_typed_tables_add_requests_to_discover_alone(served_sandbox: ServedSandb
 
 
 @each_provider
-def test_a_full_refresh_has_all_rows_again(served_sandbox: ServedSandbox, provider: str) -> None:
+def test_typed_table_full_refresh_emits_all_rows_again(served_sandbox: ServedSandbox, provider: str) -> None:
     settings, name, _, rows = ACCOUNTS[provider](served_sandbox[0])
     connection = connect(served_sandbox, settings)
     connection.sync(name)
@@ -290,7 +288,7 @@ def test_classification_has_no_typed_tables(served_sandbox: ServedSandbox) -> No
     assert connection.sync().counts["extracta_classification_results"] == 1
 
 
-def test_templates_are_known_by_batches_links_and_the_registry_too(
+def test_discover_finds_templates_by_batches_references_and_registry(
     served_sandbox: ServedSandbox, tmp_path: Path
 ) -> None:
     sandbox, _ = served_sandbox
@@ -311,7 +309,7 @@ def test_templates_are_known_by_batches_links_and_the_registry_too(
     assert unrelated
 
 
-def test_a_field_that_appears_later_has_a_column_from_the_next_discover_on(served_sandbox: ServedSandbox) -> None:
+def test_typed_table_new_field_has_a_column_after_the_next_discover(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.extracta.create("Invoices", ["vendor"])
     sandbox.extracta.upload(template, [NewFile("a.pdf", 0, {"vendor": "A"})])
@@ -329,7 +327,7 @@ def test_a_field_that_appears_later_has_a_column_from_the_next_discover_on(serve
     assert drop_common_columns(row) == {"vendor": "C", "due_date": "3/4", "type_errors": None}
 
 
-def test_an_edit_comes_again_and_a_decision_that_changes_no_value_does_not(served_sandbox: ServedSandbox) -> None:
+def test_typed_row_is_emitted_again_after_an_edit_but_not_a_review(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     sandbox.sensible.add_document_type("claims")
     documents = [SensibleDocument(name, 0, {"n": wrap_sensible(name)}, review="NEEDS_REVIEW") for name in "ab"]
@@ -346,7 +344,7 @@ def test_an_edit_comes_again_and_a_decision_that_changes_no_value_does_not(serve
     assert drop_common_columns(single(synced.records["sensible_claims"])) == {"n": "c", "type_errors": None}
 
 
-def test_each_document_of_a_portfolio_stands_in_the_table_of_its_type(served_sandbox: ServedSandbox) -> None:
+def test_typed_table_portfolio_document_is_in_the_table_of_its_type(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     for name in ("w2", "1099"):
         sandbox.sensible.add_document_type(name)
@@ -360,7 +358,7 @@ def test_each_document_of_a_portfolio_stands_in_the_table_of_its_type(served_san
     assert [result_id.removeprefix(ids[0]) for result_id in (*ids, *synced.ids("sensible_1099"))] == ["", "#2", "#1"]
 
 
-def test_a_table_alone_asks_for_its_own_batches_alone(served_sandbox: ServedSandbox) -> None:
+def test_typed_table_selected_alone_requests_only_its_batches(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     templates = [sandbox.extracta.create(name, ["a"]) for name in ("One", "Two")]
     for template in templates:
@@ -381,7 +379,7 @@ def test_a_table_alone_asks_for_its_own_batches_alone(served_sandbox: ServedSand
     assert templates[1] not in str(connection.get_state_json("extracta_one"))
 
 
-def test_a_table_alone_asks_for_its_own_documents_alone(served_sandbox: ServedSandbox) -> None:
+def test_typed_table_selected_alone_requests_only_its_documents(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     for name in ("claims", "contracts"):
         sandbox.sensible.add_document_type(name)
@@ -398,7 +396,7 @@ def test_a_table_alone_asks_for_its_own_documents_alone(served_sandbox: ServedSa
     assert synced.counts == {"sensible_claims": 4}
 
 
-def test_links_lead_to_the_templates_of_the_tables_that_are_selected_alone(served_sandbox: ServedSandbox) -> None:
+def test_references_are_followed_only_to_templates_of_selected_tables(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     targets = [sandbox.extracta.create(name, ["a"]) for name in ("One", "Two")]
     types_ = [DocumentType(name, extraction_id=target) for name, target in zip(("in", "out"), targets, strict=True)]
@@ -420,9 +418,7 @@ def test_links_lead_to_the_templates_of_the_tables_that_are_selected_alone(serve
     assert synced.counts == {"extracta_one": 2}
 
 
-def test_a_run_or_batch_that_is_named_gives_a_table_what_is_its_own(
-    served_sandbox: ServedSandbox, tmp_path: Path
-) -> None:
+def test_typed_table_explicit_run_or_batch_emits_only_its_rows(served_sandbox: ServedSandbox, tmp_path: Path) -> None:
     sandbox, _ = served_sandbox
     for name in ("One", "Two"):
         template = sandbox.docmap.put_template(name)
@@ -448,7 +444,7 @@ def test_a_run_or_batch_that_is_named_gives_a_table_what_is_its_own(
     assert connection.sync("docmap_two", "sensible_two").counts == {"docmap_two": 1, "sensible_two": 2}
 
 
-def test_what_fails_for_one_template_leaves_the_table_of_another_complete(served_sandbox: ServedSandbox) -> None:
+def test_typed_table_failed_template_leaves_the_other_complete(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     good, bad = (sandbox.extracta.create(name, ["a"]) for name in ("Good", "Bad"))
     sandbox.extracta.upload(good, [NewFile("a.pdf", 0, {"a": "1"})])
@@ -464,7 +460,7 @@ def test_what_fails_for_one_template_leaves_the_table_of_another_complete(served
     assert connection.sync(catalog=catalog).counts == {"extracta_bad": 1}
 
 
-def test_user_names_tables_and_an_unmatched_name_is_reported(
+def test_table_names_are_applied_and_an_unmatched_entry_is_reported(
     served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings, *_ = add_docmap(served_sandbox[0])
@@ -479,7 +475,7 @@ def test_user_names_tables_and_an_unmatched_name_is_reported(
     }
 
 
-def test_a_name_for_two_templates_is_an_error_that_says_what_to_do(served_sandbox: ServedSandbox) -> None:
+def test_table_name_for_two_templates_is_an_error_with_a_remedy(served_sandbox: ServedSandbox) -> None:
     templates = [served_sandbox[0].extracta.create("Invoices", ["a"]) for _ in range(2)]
     connection = connect(
         served_sandbox, {"extracta": {"extraction_ids": templates}}, table_names=["extracta/Invoices=bills"]
@@ -495,7 +491,7 @@ def test_a_name_for_two_templates_is_an_error_that_says_what_to_do(served_sandbo
     assert set(get_typed_schemas(connection)) == {"bills", "extracta_invoices"}
 
 
-def test_a_table_that_is_given_to_another_template_is_read_from_its_beginning(
+def test_table_name_moved_to_another_template_is_read_from_the_start(
     served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox, _ = served_sandbox
@@ -528,7 +524,7 @@ def add_two_templates(sandbox: Sandbox) -> tuple[str, str]:
     return first, second
 
 
-class TestATemplateThatIsNoLongerNamed:
+class TestDeselectedTemplate:
     def test_extracta_setting_names_another_template_is_incomplete(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -551,7 +547,7 @@ class TestATemplateThatIsNoLongerNamed:
         assert str(synced.error.message).endswith(sentence)
         assert [row["total"] for row in connection.sync("extracta_invoices").records["extracta_invoices"]] == [second]
 
-    def test_docmap_and_sensible_too(self, served_sandbox: ServedSandbox) -> None:
+    def test_docmap_and_sensible_settings_name_another_are_incomplete(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         templates = [sandbox.docmap.put_template(name) for name in ("One", "Two")]
         for template, name in zip(templates, ("claims", "contracts"), strict=True):
@@ -571,7 +567,7 @@ class TestATemplateThatIsNoLongerNamed:
         for message_text in ("in docmap.template_ids again", "in sensible.document_types again"):
             assert message_text in str(synced.error and synced.error.message)
 
-    def test_a_template_that_a_classification_template_links_to_is_complete_without_rows(
+    def test_template_referenced_by_classification_is_complete_without_rows(
         self, served_sandbox: ServedSandbox
     ) -> None:
         sandbox, _ = served_sandbox
@@ -586,7 +582,7 @@ class TestATemplateThatIsNoLongerNamed:
         connection.settings["extracta"]["extraction_ids"] = [sandbox.extracta.create("Other", ["a"])]
         assert connection.sync(catalog=catalog).final_statuses == {"extracta_linked": "INCOMPLETE"}
 
-    def test_where_the_links_cannot_be_asked_for_the_table_is_incomplete(self, served_sandbox: ServedSandbox) -> None:
+    def test_failed_reference_requests_leave_the_table_incomplete(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         referenced_template = sandbox.extracta.create("Linked", ["a"])
         mail = sandbox.classification.create("Mail", [DocumentType("in", extraction_id=referenced_template)])
@@ -621,9 +617,7 @@ class TestATemplateThatIsNoLongerNamed:
             "Refresh the connection's schema."
         ) in str(synced.error and synced.error.message)
 
-    def test_the_difference_stands_in_the_columns_which_alone_airbyte_compares(
-        self, served_sandbox: ServedSandbox
-    ) -> None:
+    def test_another_template_changes_the_schema_of_the_id_column(self, served_sandbox: ServedSandbox) -> None:
         first, second = add_two_templates(served_sandbox[0])
         connection = connect(served_sandbox, {"extracta": {"extraction_ids": [first]}})
         original = get_typed_schemas(connection)["extracta_invoices"]["properties"]
@@ -633,7 +627,7 @@ class TestATemplateThatIsNoLongerNamed:
 
         assert [name for name in original if original[name] != renamed[name]] == ["id"]
 
-    def test_a_template_that_is_renamed_is_no_difference(self, served_sandbox: ServedSandbox) -> None:
+    def test_renamed_template_keeps_the_schema(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         template = sandbox.extracta.create("Invoices", ["total"])
         names = [f"extracta/{template}=mine"]
@@ -645,8 +639,8 @@ class TestATemplateThatIsNoLongerNamed:
         assert get_typed_schemas(connection)["mine"]["properties"] == original
 
 
-class TestSchemasThatLostAPart:
-    def test_a_column_without_its_mark_is_an_error_and_not_an_empty_column(
+class TestOutdatedSchema:
+    def test_column_without_its_field_name_is_an_error(
         self, served_sandbox: ServedSandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         settings, name, *_ = add_docmap(served_sandbox[0])
@@ -669,7 +663,7 @@ class TestSchemasThatLostAPart:
         assert synced.error
         assert str(synced.error.message).endswith(sentence)
 
-    def test_a_schema_of_an_earlier_version_goes_on_working(self, served_sandbox: ServedSandbox) -> None:
+    def test_schema_of_an_earlier_version_delivers_all_rows(self, served_sandbox: ServedSandbox) -> None:
         settings, name, _, rows = add_docmap(served_sandbox[0])
         connection = connect(served_sandbox, settings)
         catalog = get_kept_catalog(connection, name)
@@ -684,9 +678,7 @@ class TestSchemasThatLostAPart:
         assert synced.final_statuses == {name: "COMPLETE"}
         assert len(synced.records[name]) == len(rows)
 
-    def test_a_column_of_an_earlier_version_that_is_called_like_a_new_one_keeps_its_field(
-        self, served_sandbox: ServedSandbox
-    ) -> None:
+    def test_old_column_with_a_now_reserved_name_keeps_its_field(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         template = sandbox.docmap.put_template(
             "Notes", [make_field("batch_id", "string"), make_field("xmin", "number")]
@@ -703,7 +695,7 @@ class TestSchemasThatLostAPart:
         assert (row["batch_id"], row["xmin"]) == ("B-7", 1)
 
 
-def test_without_the_setting_a_typed_stream_is_not_given_any_more(served_sandbox: ServedSandbox) -> None:
+def test_typed_stream_with_typed_tables_disabled_is_incomplete(served_sandbox: ServedSandbox) -> None:
     settings, name, *_ = add_docmap(served_sandbox[0])
     connection = connect(served_sandbox, settings)
     catalog = build_catalog(connection, name, "docmap_results")
@@ -748,9 +740,7 @@ class TestDiscover:
         ]
 
     @pytest.mark.parametrize("provider", ACCOUNTS)
-    def test_a_provider_that_cannot_tell_fails_it_rather_than_losing_streams(
-        self, served_sandbox: ServedSandbox, provider: str
-    ) -> None:
+    def test_unreachable_provider_fails_the_discovery(self, served_sandbox: ServedSandbox, provider: str) -> None:
         settings, *_ = ACCOUNTS[provider](served_sandbox[0])
         connection = connect(served_sandbox, settings)
         connection.settings[provider]["base_url"] = "http://127.0.0.1:9/nobody"
@@ -758,9 +748,7 @@ class TestDiscover:
         with pytest.raises(AirbyteTracedException, match="could not be reached"):
             connection.source.discover(log, connection.settings)
 
-    def test_atlas_has_the_types_that_are_documented_and_those_that_are_seen(
-        self, served_sandbox: ServedSandbox
-    ) -> None:
+    def test_atlas_has_documented_and_observed_types(self, served_sandbox: ServedSandbox) -> None:
         settings, *_ = add_atlas(served_sandbox[0])
         settings["atlas"]["batch_ids"].append("BATCH-00000-UNKNO-20260309081408")
 
@@ -777,9 +765,7 @@ class TestDiscover:
         }
         assert get_column_types(tables["atlas_aadhaar"])["formatted_address"] == "object"
 
-    def test_sensible_looks_into_recent_documents_of_all_configurations_but_not_into_what_is_gone(
-        self, served_sandbox: ServedSandbox
-    ) -> None:
+    def test_sensible_columns_come_from_recent_available_documents(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         sandbox.sensible.add_document_type("claims")
         old = {"old": wrap_sensible("x")}
@@ -796,7 +782,7 @@ class TestDiscover:
 
         assert get_column_types(get_typed_schemas(connection)["sensible_claims"]) == {"n": "number"}
 
-    def test_docmap_finds_templates_that_are_seldom_used(self, served_sandbox: ServedSandbox) -> None:
+    def test_docmap_rarely_used_template_is_found_with_few_requests(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         frequent, seldom = (
             sandbox.docmap.put_template(name, [make_field(name, "number")]) for name in ("often", "seldom")
@@ -815,7 +801,7 @@ class TestDiscover:
         assert count_requests(connection, lambda: get_typed_schemas(connection)) == {"docmap.extractions": 1}
         assert set(get_typed_schemas(connection)) == {"docmap_seldom"}
 
-    def test_a_template_of_docmap_is_what_its_newest_extractions_say(self, served_sandbox: ServedSandbox) -> None:
+    def test_docmap_template_uses_its_newest_extractions(self, served_sandbox: ServedSandbox) -> None:
         sandbox, _ = served_sandbox
         template = sandbox.docmap.put_template("Before", [make_field("a", "number"), make_field("b", "string")])
         sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, {"a": 1})], created_at=OLD_TIME)

@@ -51,12 +51,12 @@ def select_columns(provider: str, data: dict[str, Any], *columns: str) -> list[t
     return [tuple(row[column] for column in columns) for row in make_rows(provider, data)]
 
 
-def test_every_product_has_fields() -> None:
+def test_fields_stream_exists_for_every_product() -> None:
     assert set(PRODUCTS) == {"extracta", "extracta_classification", "docmap", "sensible", "atlas"}
 
 
 @pytest.mark.parametrize("provider", ["extracta", "docmap"])
-def test_fields_of_nested_data_are_one_row_per_value(provider: str) -> None:
+def test_fields_of_nested_data_have_a_row_per_value(provider: str) -> None:
     data = {
         "vendor": {"name": "Acme", "address": {"city": "Bristol"}},
         "skills": ["SQL", "Excel"],
@@ -77,7 +77,7 @@ def test_fields_of_nested_data_are_one_row_per_value(provider: str) -> None:
     ]
 
 
-def test_on_a_provider_without_wrappers_what_looks_like_one_is_data() -> None:
+def test_fields_without_wrapper_format_keep_wrapper_like_data() -> None:
     data = {"tax": {"value": 7, "type": "percentage", "confidence_score": 0.5}}
 
     assert select_columns("docmap", data, "path", "name", "value", "confidence", "unit") == [
@@ -107,7 +107,7 @@ def test_fields_values_are_unchanged() -> None:
     ]
 
 
-def test_names_may_hold_any_character() -> None:
+def test_fields_with_any_characters_in_names_have_escaped_paths() -> None:
     names = ["a.b", "a/b", "~tilde", "/~1", "two words", "Straße", "合計", "0", "", "#", "%2F"]
 
     selected = select_columns("extracta", dict.fromkeys(names, "x"), "name", "path", "id")
@@ -119,7 +119,7 @@ def test_names_may_hold_any_character() -> None:
     assert select_columns("extracta", {"0": {"1": ["x"]}}, "name", "position") == [("1", 0)]
 
 
-def test_a_wrapper_of_atlas_is_one_value_with_its_confidence() -> None:
+def test_fields_of_atlas_wrappers_have_value_and_confidence() -> None:
     address = {"state": "Kerala", "city": "Kochi"}
     data = {
         "document_type": "AADHAAR",
@@ -147,7 +147,7 @@ def test_a_wrapper_of_atlas_is_one_value_with_its_confidence() -> None:
     ]
 
 
-def test_a_wrapper_of_sensible_is_one_value_with_its_unit_and_signal() -> None:
+def test_fields_of_sensible_wrappers_have_value_unit_and_signal() -> None:
     data = {
         "filing_status.single": {"value": True, "type": "boolean"},
         "wages": {"value": 80.5, "type": "currency", "unit": "$", "source": "$80.50", "valueConfidence": 0.93},
@@ -171,7 +171,7 @@ def test_a_wrapper_of_sensible_is_one_value_with_its_unit_and_signal() -> None:
     ]
 
 
-def test_tables_and_sections_of_sensible_keep_their_places() -> None:
+def test_fields_of_sensible_tables_and_sections_keep_paths_and_positions() -> None:
     cell = {"value": 5, "type": "currency", "unit": "$"}
     data = {
         "losses": {
@@ -198,13 +198,13 @@ def test_tables_and_sections_of_sensible_keep_their_places() -> None:
     ]
 
 
-def test_data_that_is_no_object_stands_under_value() -> None:
+def test_fields_of_data_other_than_object_are_under_value() -> None:
     assert select_columns("extracta", {"value": "text"}, "path", "name") == [("/value", "value")]
     assert select_columns("sensible", {"value": ["a"]}, "path", "name") == [("/value/0", "value")]
     assert make_rows("docmap", {}) == []
 
 
-def test_links_to_files_are_no_values() -> None:
+def test_fields_of_data_with_file_urls_omit_urls() -> None:
     stable = {"name": {"value": "ASHA", "confidence_score": 0.9}}
 
     assert [row["path"] for row in make_rows("atlas", {**stable, "redact_url": "https://x/1?sig=1"}, stable)] == [
@@ -212,7 +212,7 @@ def test_links_to_files_are_no_values() -> None:
     ]
 
 
-def test_wide_and_deep_data_is_walked_to_its_ends() -> None:
+def test_fields_of_wide_and_deep_data_are_complete() -> None:
     deep: Any = "bottom"
     for _ in range(250):  # what is nested more deeply cannot be written as JSON here
         deep = [deep]
@@ -260,7 +260,7 @@ def object_strategy(names: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str
 
 @settings(deadline=None, max_examples=300)
 @given(object_strategy(NAMES | st.text(max_size=3)))
-def test_from_its_rows_the_values_of_data_can_be_rebuilt(data: dict[str, Any]) -> None:
+def test_fields_of_any_data_allow_rebuilding_it(data: dict[str, Any]) -> None:
     values = {row["path"]: get_original_value(row) for row in make_rows("docmap", data)}
 
     def rebuild(value: Any, pointer: str) -> Any:

@@ -112,7 +112,7 @@ def change_result(**changes: Any) -> Snapshot:
 
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_columns_are_those_of_the_contract_for_every_provider(table: Table, product: str) -> None:
+def test_table_columns_match_contract_for_every_product(table: Table, product: str) -> None:
     stream = table.build_stream(product)
     assert stream.name == f"{product}_{table.kind}"
     assert list(stream.json_schema["properties"]) == list(table.columns) == COLUMNS[table.kind].split()
@@ -125,7 +125,7 @@ def test_columns_are_those_of_the_contract_for_every_provider(table: Table, prod
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_every_time_is_a_timestamp_with_zone_and_every_column_is_described(table: Table) -> None:
+def test_table_schema_has_timestamps_with_zone_and_descriptions(table: Table) -> None:
     properties = table.build_stream("atlas").json_schema["properties"]
     for name, schema in properties.items():
         assert schema["description"].endswith((".", *(status.value for status in (*PartitionStatus, *FileStatus))))
@@ -137,7 +137,7 @@ def test_every_time_is_a_timestamp_with_zone_and_every_column_is_described(table
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("snapshot_name", SNAPSHOTS)
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_each_row_has_exactly_its_columns_and_keeps_the_schema(
+def test_row_of_any_snapshot_has_exact_columns_and_fits_schema(
     table: Table, snapshot_name: str, product: str, keep_urls: bool
 ) -> None:
     schema = table.build_stream(product).json_schema
@@ -148,7 +148,7 @@ def test_each_row_has_exactly_its_columns_and_keeps_the_schema(
         jsonschema.validate(record, schema)
 
 
-def test_what_is_known_stands_in_its_column() -> None:
+def test_row_of_full_snapshot_fills_its_columns() -> None:
     batch, file, result = (make_row(table) for table in (BATCHES, FILES, RESULTS))
     common = {"provider": "extracta", "template_id": "t/1", "template_name": "Invoices", "batch_id": "b#1"}
     for record in (batch, file, result):
@@ -167,12 +167,12 @@ def test_what_is_known_stands_in_its_column() -> None:
     assert result["provider_data"] == {**FILE.provider_data, "page": 1}
 
 
-def test_a_batch_without_template_is_named_by_itself() -> None:
+def test_row_id_of_batch_without_template_is_batch_id() -> None:
     assert make_row(BATCHES, SNAPSHOTS["bare"])["id"] == "b"
     assert make_row(FILES, SNAPSHOTS["bare"])["id"] == "b/g"
 
 
-def test_the_kth_document_inside_a_file_is_numbered_from_0() -> None:
+def test_result_rows_of_several_documents_in_file_are_numbered_from_0() -> None:
     snapshot = change_file(
         extractions=(
             FULL_EXTRACTION,
@@ -187,7 +187,7 @@ def test_the_kth_document_inside_a_file_is_numbered_from_0() -> None:
     ]
 
 
-def test_batch_counts_files_by_status() -> None:
+def test_batch_row_counts_files_by_status() -> None:
     statuses = [FileStatus.PROCESSED] * 3 + [FileStatus.FAILED] * 2 + [FileStatus.PENDING]
     documents = tuple(Document(str(number), status) for number, status in enumerate(statuses))
     counts = ("files_total", "files_processed", "files_failed", "files_pending")
@@ -196,11 +196,11 @@ def test_batch_counts_files_by_status() -> None:
         assert [make_row(BATCHES, snapshot)[name] for name in counts] == expected
 
 
-def test_while_a_batch_waits_it_has_the_status_of_its_list() -> None:
+def test_batch_row_while_open_has_provider_status_of_list() -> None:
     assert make_row(BATCHES, Snapshot(REF, PartitionStatus.OPEN))["provider_status"] == "listed"
 
 
-def test_files_and_results_need_the_documents() -> None:
+def test_file_result_and_field_rows_require_documents() -> None:
     provided_kinds = {
         table.kind: (table.is_reported(SNAPSHOTS["waiting"]), table.is_reported(SNAPSHOTS["bare"])) for table in TABLES
     }
@@ -235,7 +235,7 @@ URL_ONLY_CHANGES = {
 
 @pytest.mark.parametrize("change", URL_ONLY_CHANGES)
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_links_and_the_order_of_keys_are_no_change(table: Table, change: str) -> None:
+def test_row_hash_with_new_urls_or_key_order_is_unchanged(table: Table, change: str) -> None:
     assert get_row_hash(table, URL_ONLY_CHANGES[change]) == get_row_hash(table, FULL)
 
 
@@ -298,7 +298,7 @@ CONTENT: list[tuple[Table, str, Callable[..., Snapshot], Any, Any]] = [
     ("table", "name", "changed", "initial_value", "values"),
     [pytest.param(*case, id=f"{case[0].kind}-{case[1]}") for case in CONTENT],
 )
-def test_a_change_of_anything_else_is_a_change(
+def test_row_hash_with_any_other_change_differs(
     table: Table, name: str, changed: Callable[..., Snapshot], initial_value: Any, values: st.SearchStrategy[Any]
 ) -> None:
     old = getattr(initial_value, name)
@@ -316,12 +316,12 @@ def test_a_change_of_anything_else_is_a_change(
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
-def test_marks_are_short_and_fit_for_json(table: Table) -> None:
+def test_row_hash_is_short_and_ascii(table: Table) -> None:
     assert len(get_row_hash(table, FULL)) == 6
     assert get_row_hash(table, FULL).isascii()
 
 
-def test_links_to_files_are_left_out_on_request() -> None:
+def test_rows_without_keep_urls_omit_urls_and_keep_row_hashes() -> None:
     batch, file, result = (make_row(table, keep_urls=False) for table in (BATCHES, FILES, RESULTS))
     assert batch["provider_data"] == {"origin": "api", "more": {"a": 1, "b": 2}}
     assert file["url"] is None
@@ -333,7 +333,7 @@ def test_links_to_files_are_left_out_on_request() -> None:
     ]
 
 
-def test_the_digest_names_the_content_without_links() -> None:
+def test_digest_is_hash_of_sorted_data_without_urls() -> None:
     stable = Extraction(data={"x": "https://x"}, hashable_data={"b": [1, {"d": None, "c": "é"}], "a": 0.5})
     content = '{"a":0.5,"b":[1,{"c":"é","d":null}]}'.encode()
     assert stable.digest == blake2b(content, digest_size=16).hexdigest()
@@ -341,7 +341,7 @@ def test_the_digest_names_the_content_without_links() -> None:
     assert len(stable.digest) == 32
 
 
-def test_the_fields_of_a_result_share_a_mark_and_lead_to_it() -> None:
+def test_field_rows_of_result_share_row_hash_and_refer_to_result() -> None:
     snapshot = change_file(extractions=(FULL_EXTRACTION, FULL_EXTRACTION._replace(document_index=1)))
 
     first, second = make_rows(FIELDS, snapshot)
@@ -357,13 +357,13 @@ def test_the_fields_of_a_result_share_a_mark_and_lead_to_it() -> None:
             }
 
 
-def test_what_its_fields_do_not_show_of_a_result_is_no_change_of_them() -> None:
+def test_field_rows_after_change_of_result_only_keep_row_hash() -> None:
     decided = change_result(review_status="REJECTED", confidence=0.9, provider_data={"page": 2})
 
     assert get_row_hash(FIELDS, decided) == get_row_hash(FIELDS, FULL)
     assert get_row_hash(RESULTS, decided) != get_row_hash(RESULTS, FULL)
 
 
-def test_links_are_no_fields_however_rows_are_to_look() -> None:
+def test_field_rows_with_any_keep_urls_omit_urls() -> None:
     for keep_urls in (True, False):
         assert [record["value"] for record in make_records(FIELDS, FULL, keep_urls)] == ["6", "https://example.com"]

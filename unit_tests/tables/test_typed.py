@@ -120,22 +120,22 @@ class TestNames:
             ("", ""),
         ],
     )
-    def test_a_slug_has_letters_digits_and_underscores_whatever_the_script(self, name: str, expected: str) -> None:
+    def test_slug_of_any_script_has_letters_digits_and_underscores(self, name: str, expected: str) -> None:
         assert slug(name) == expected
 
-    def test_a_table_is_called_after_its_template(self) -> None:
+    def test_table_is_named_after_its_template(self) -> None:
         assert name_tables(("48291", "Supplier invoices"), ("t-2", "注文書")) == [
             "docmap_supplier_invoices",
             "docmap_zhuwenshu",
         ]
 
-    def test_where_a_name_has_no_letters_the_id_has_to_do(self) -> None:
+    def test_template_name_without_letters_is_replaced_by_id(self) -> None:
         assert name_tables(("tmpl_48291ab", "---")) == ["docmap_8291ab"]
         [name] = name_tables(("---", "***"))
         assert name.startswith("docmap_")
         assert len(name) > len("docmap_")
 
-    def test_all_of_one_name_get_part_of_their_ids_in_whichever_order_they_come(self) -> None:
+    def test_equal_template_names_get_id_suffixes_in_any_order(self) -> None:
         alike = (("tmpl_00aa11", "Invoices"), ("tmpl_00bb22", "invoices!"), ("tmpl_00cc33", "Receipts"))
 
         names = name_tables(*alike)
@@ -143,21 +143,21 @@ class TestNames:
         assert names == ["docmap_invoices_00aa11", "docmap_invoices_00bb22", "docmap_receipts"]
         assert name_tables(*reversed(alike)) == names[::-1]
 
-    def test_where_parts_of_ids_are_the_same_too_they_are_told_apart_all_the_same(self) -> None:
+    def test_equal_template_names_with_equal_id_suffixes_stay_distinct(self) -> None:
         names = name_tables(("A-123456", "Invoices"), ("a-123456", "Invoices"))
 
         assert len(set(names)) == 2
 
     @pytest.mark.parametrize("kind", ["Batches", "files", "RESULTS", "fields"])
-    def test_no_table_takes_the_name_of_another_stream(self, kind: str) -> None:
+    def test_table_named_like_standard_stream_gets_id_suffix(self, kind: str) -> None:
         assert name_tables(("48291", kind)) == [f"docmap_{kind.lower()}_48291"]
 
-    def test_nor_does_one_of_another_product(self) -> None:
+    def test_table_named_like_stream_of_other_product_gets_id_suffix(self) -> None:
         names = assign_table_names({"extracta": [Template("48291", "Classification files", ())]}, ())
 
         assert names == {("extracta", "48291"): "extracta_classification_files_48291"}
 
-    def test_the_names_of_the_other_streams_are_known_to_the_settings(self) -> None:
+    def test_standard_stream_names_match_products_and_tables(self) -> None:
         kinds = {typed_table.kind for typed_table in TABLES}
         products = {name.rpartition("_")[0] for name in STANDARD_STREAMS}
 
@@ -166,13 +166,13 @@ class TestNames:
         assert default_kinds is not MISSING
         assert kinds == set(default_kinds)
 
-    def test_a_long_name_is_cut_where_every_warehouse_can_hold_it(self) -> None:
+    def test_long_name_is_cut_to_maximum_length_and_stays_distinct(self) -> None:
         names = name_tables(("id-1", "x" * 100), ("id-2", "x" * 99 + "y"))
 
         assert {len(name) for name in names} == {MAX_NAME_LENGTH}
         assert len(set(names)) == 2
 
-    def test_a_user_may_name_a_table_by_the_templates_id_or_name(self) -> None:
+    def test_configured_name_selects_template_by_id_or_name(self) -> None:
         given_names = (TableNameEntry("docmap", "48291", "bills"), TableNameEntry("docmap", "Receipts", "slips"))
 
         assert name_tables(("48291", "Receipts"), ("t-2", "Receipts"), given_names=given_names[:1]) == [
@@ -181,7 +181,7 @@ class TestNames:
         ]
         assert name_tables(("48291", "Invoices"), ("t-2", "Receipts"), given_names=given_names) == ["bills", "slips"]
 
-    def test_a_name_that_is_given_is_nobody_elses(self) -> None:
+    def test_configured_name_is_not_given_to_other_table(self) -> None:
         given_names = (TableNameEntry("docmap", "t-1", "docmap_receipts"),)
 
         assert name_tables(("t-1", "Invoices"), ("t-2", "Receipts"), given_names=given_names) == [
@@ -189,7 +189,7 @@ class TestNames:
             "docmap_receipts_t2",
         ]
 
-    def test_a_name_for_several_templates_of_one_name_is_an_error(self) -> None:
+    def test_configured_name_for_several_templates_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="to 2 templates named 'Invoices'"):
             name_tables(
                 ("t-1", "Invoices"), ("t-2", "Invoices"), given_names=(TableNameEntry("docmap", "Invoices", "bills"),)
@@ -197,7 +197,7 @@ class TestNames:
 
 
 class TestColumns:
-    def test_the_columns_of_all_tables_stand_around_those_of_the_fields(self) -> None:
+    def test_common_columns_surround_field_columns(self) -> None:
         assert list(make_schema(Field("Total (net)", NUMBER))["properties"]) == [
             "id",
             "file_key",
@@ -212,26 +212,26 @@ class TestColumns:
             "observed_at",
         ]
 
-    def test_a_field_that_is_called_like_one_of_these_gives_way(self) -> None:
+    def test_field_named_like_common_column_gets_prefix(self) -> None:
         assert name_columns(*RESERVED_COLUMNS) == [f"field_{name}" for name in RESERVED_COLUMNS]
 
     @pytest.mark.parametrize("name", sorted(SYSTEM_COLUMNS))
-    def test_a_column_name_that_a_database_reserves_is_never_used(self, name: str) -> None:
+    def test_field_named_like_database_system_column_gets_prefix(self, name: str) -> None:
         assert name_columns(name) == [f"field_{name}"]
         assert name_columns(f"{name.upper()}!") == [f"field_{name}"]
 
-    def test_a_reserved_name_beside_its_new_name_keeps_them_apart(self) -> None:
+    def test_system_column_name_beside_its_prefixed_name_stays_distinct(self) -> None:
         names = name_columns("xmin", "field_xmin", "XMAX")
 
         assert names[1:] == ["field_xmin", "field_xmax"]
         assert names[0].startswith("field_xmin_")
 
-    def test_no_column_begins_with_an_underscore_and_a_letter_which_bigquery_and_databricks_reserve(self) -> None:
+    def test_leading_underscores_before_letter_are_removed(self) -> None:
         names = name_columns("_PARTITIONTIME", "_TABLE_SUFFIX", "__ROOT__x", "_metadata", "_change_type", "_1")
 
         assert names == ["partitiontime", "table_suffix", "root_x", "metadata", "change_type", "_1"]
 
-    def test_two_fields_of_one_column_are_told_apart_in_whichever_order_they_come(self) -> None:
+    def test_fields_with_equal_column_names_stay_distinct_in_any_order(self) -> None:
         both = name_columns("total", "Total!")
 
         assert both[0] == "total"
@@ -239,14 +239,14 @@ class TestColumns:
         assert name_columns("Total!", "total") == both[::-1]
         assert len(set(name_columns("Total!", "TOTAL?", "Id", "id", "field_id", "---", "***"))) == 7
 
-    def test_a_column_begins_with_no_digit_and_is_not_too_long(self) -> None:
+    def test_leading_digit_gets_underscore_and_long_name_is_cut(self) -> None:
         first, *long = name_columns("1st name", "x" * 100, "x" * 90)
 
         assert first == "_1st_name"
         assert {len(name) for name in long} == {MAX_NAME_LENGTH}
         assert len(set(long)) == 2
 
-    def test_what_is_told_beside_a_value_has_columns_beside_it(self) -> None:
+    def test_value_meta_gets_columns_beside_value(self) -> None:
         typed_columns = list_typed_columns(
             Field("Wages", NUMBER, (FieldPart.CONFIDENCE, FieldPart.SIGNAL, FieldPart.UNIT)), Field("name", STRING)
         )
@@ -259,13 +259,13 @@ class TestColumns:
             "name": ("name", "value"),
         }
 
-    def test_a_field_that_is_called_like_one_of_those_keeps_its_name(self) -> None:
+    def test_field_named_like_meta_column_keeps_its_name(self) -> None:
         typed_columns = list_typed_columns(Field("wages", NUMBER, (FieldPart.UNIT,)), Field("wages_unit", STRING))
 
         assert typed_columns["wages_unit"] == ("wages_unit", "value")
         assert ("wages", "unit") in typed_columns.values()
 
-    def test_the_schema_tells_the_type_and_the_fields_own_name(self) -> None:
+    def test_schema_has_type_and_original_field_name(self) -> None:
         properties = make_schema(*(Field(f"The {kind.value}!", kind) for kind in ValueType))["properties"]
 
         assert {name: properties[name]["type"] for name in properties if name.startswith("the_")} == {
@@ -273,7 +273,7 @@ class TestColumns:
         }
         assert properties["the_array"]["description"] == "The field The array!."
 
-    def test_the_stream_behaves_as_all_others(self) -> None:
+    def test_stream_has_same_properties_as_standard_streams(self) -> None:
         stream, other = build_typed_stream("docmap", make_template("a"), "docmap_t"), RESULTS.build_stream("docmap")
         stream.name, stream.json_schema = other.name, other.json_schema
 
@@ -281,7 +281,7 @@ class TestColumns:
 
 
 class TestReading:
-    def test_a_schema_comes_back_as_it_was_discovered(self) -> None:
+    def test_discovered_schema_is_parsed_to_same_fields(self) -> None:
         written = make_schema(Field("合計", NUMBER, (FieldPart.UNIT,)), Field("Vendor", OBJECT), key="48291")
 
         typed = TypedTable.parse(written)
@@ -293,7 +293,7 @@ class TestReading:
             "Vendor": [("vendor", FieldPart.VALUE, OBJECT)],
         }
 
-    def test_columns_that_are_deselected_are_left_out(self) -> None:
+    def test_deselected_columns_are_omitted(self) -> None:
         written = make_schema(Field("total", NUMBER), Field("vendor", STRING))
         for name in ("vendor", "confidence", "type_errors"):
             del written["properties"][name]
@@ -324,7 +324,7 @@ class TestReading:
             ),
         ],
     )
-    def test_a_schema_that_lost_a_mark_is_an_error_that_names_it(self, change: Any, reason: str) -> None:
+    def test_schema_with_lost_or_invalid_marker_is_an_error_naming_it(self, change: Any, reason: str) -> None:
         written = make_schema(Field("total", NUMBER), Field("vendor", STRING))
         assert TypedTable.parse(deepcopy(written))
 
@@ -333,7 +333,7 @@ class TestReading:
         with pytest.raises(InvalidSchemaMarker, match=reason):
             TypedTable.parse(written)
 
-    def test_the_template_is_read_from_the_column_where_the_top_has_lost_it(self) -> None:
+    def test_schema_without_top_level_marker_uses_marker_of_id_column(self) -> None:
         written = make_schema(Field("total", NUMBER))
         del written["x-docextract"]
 
@@ -342,7 +342,7 @@ class TestReading:
         assert typed
         assert (typed.stream_prefix, typed.key, *typed.sources_by_field) == ("docmap", "t", "total")
 
-    def test_the_template_is_read_from_the_top_of_a_schema_of_an_earlier_version(self) -> None:
+    def test_schema_without_marker_of_id_column_uses_top_level_marker(self) -> None:
         written = make_schema(Field("total", NUMBER))
         del written["properties"]["id"]["x-docextract"]
 
@@ -351,7 +351,7 @@ class TestReading:
         assert typed
         assert (typed.stream_prefix, typed.key, *typed.sources_by_field) == ("docmap", "t", "total")
 
-    def test_the_schemas_of_the_other_streams_are_none(self) -> None:
+    def test_schema_of_standard_stream_is_not_a_typed_table(self) -> None:
         assert [TypedTable.parse(other_table.build_stream("docmap").json_schema) for other_table in TABLES] == [
             None
         ] * 4
@@ -362,7 +362,7 @@ VALUES_BY_KIND = {STRING: "12", NUMBER: 12.5, ValueType.BOOLEAN: True, OBJECT: {
 
 class TestRows:
     @pytest.mark.parametrize("kind", ValueType)
-    def test_a_value_stands_in_its_column_if_it_was_sent_as_its_type(self, kind: ValueType) -> None:
+    def test_value_of_declared_type_fills_column_and_others_are_type_errors(self, kind: ValueType) -> None:
         rows_by_kind = {
             kind_name: make_row(make_schema(Field("x", kind)), {"x": value})
             for kind_name, value in VALUES_BY_KIND.items()
@@ -375,7 +375,7 @@ class TestRows:
             kind_name: None if kind_name is kind else ["x"] for kind_name in VALUES_BY_KIND
         }
 
-    def test_whole_numbers_are_numbers_and_nothing_is_made_of_text(self) -> None:
+    def test_integer_is_a_number_and_text_is_not_converted(self) -> None:
         number = make_schema(Field("x", NUMBER))
 
         assert make_row(number, {"x": 0})["x"] == 0
@@ -383,12 +383,12 @@ class TestRows:
             make_row(number, {"x": text})["type_errors"] for text in ("12", "", "1,5", "12345678901234567890123")
         ] == [["x"]] * 4
 
-    def test_null_and_nothing_are_null_and_no_error(self) -> None:
+    def test_null_or_absent_value_is_null_without_type_error(self) -> None:
         for data in ({"x": None}, {}):
             row_values = make_row(make_schema(Field("x", NUMBER), Field("y", NUMBER)), {**data, "y": "1"})
             assert (row_values["x"], row_values["y"], row_values["type_errors"]) == (None, None, ["y"])
 
-    def test_wrappers_are_taken_off_and_what_they_tell_stands_beside(self) -> None:
+    def test_wrapped_values_are_unwrapped_with_meta_in_separate_columns(self) -> None:
         written = make_schema(
             Field("wages", NUMBER, (FieldPart.CONFIDENCE, FieldPart.SIGNAL, FieldPart.UNIT)),
             Field("lines", ARRAY, (FieldPart.UNIT,)),
@@ -422,14 +422,14 @@ class TestRows:
             "gone_confidence_signal": None,
         }
 
-    def test_a_wrapped_value_of_another_type_leaves_what_is_told_of_it(self) -> None:
+    def test_wrapped_value_of_wrong_type_keeps_its_meta(self) -> None:
         written = make_schema(Field("wages", NUMBER, (FieldPart.UNIT,)))
 
         row_values = make_row(written, {"wages": {"value": "1.5", "type": "custom", "unit": "$"}}, WRAPPER_FORMAT)
 
         assert (row_values["wages"], row_values["wages_unit"], row_values["type_errors"]) == (None, "$", ["wages"])
 
-    def test_a_table_has_the_rows_of_its_template_alone(self) -> None:
+    def test_template_table_has_rows_of_its_template_only(self) -> None:
         typed_table = make_table(make_schema(Field("x", NUMBER), key="t"))
 
         assert len([*typed_table.build_rows(make_snapshot(make_extraction({"x": 1})), RenderOptions("docmap"))]) == 1
@@ -442,7 +442,7 @@ class TestRows:
             *typed_table.build_rows(Snapshot(PartitionRef("t", "b"), PartitionStatus.OPEN), RenderOptions("docmap"))
         ] == []
 
-    def test_or_of_its_document_type_with_the_ids_of_the_results(self) -> None:
+    def test_document_type_table_has_rows_of_its_type_with_result_ids(self) -> None:
         type_snapshot = make_snapshot(
             *(
                 make_extraction({"x": number}, document_index=number, document_type="AB"[number % 2])
@@ -463,7 +463,7 @@ class TestRows:
         ]
         assert [record["id"] for row_group in rows for record in row_group.records] == [ids[1], ids[3]]
 
-    def test_a_row_is_news_when_what_was_extracted_is_and_not_when_there_are_more_columns(self) -> None:
+    def test_row_hash_changes_with_data_and_not_with_columns(self) -> None:
         few, more = make_schema(Field("x", NUMBER)), make_schema(Field("x", NUMBER), Field("y", STRING))
 
         def get_row_hash(written: dict[str, Any], data: dict[str, Any], **options: Any) -> str:
@@ -480,12 +480,12 @@ class TestRows:
 
 
 class TestFields:
-    def test_the_fields_of_data_are_of_the_type_that_most_of_their_values_have(self) -> None:
+    def test_inferred_type_is_type_of_most_values(self) -> None:
         data: list[dict[str, Any]] = [{"a": 1, "b": None}, {"a": "1", "c": [1]}, {"a": 2, "c": {}}, {"c": []}]
 
         assert infer_fields(data, NO_WRAPPERS) == (Field("a", NUMBER), Field("c", ARRAY))
 
-    def test_in_wrappers_they_are_of_what_these_hold(self) -> None:
+    def test_inferred_type_of_wrapped_values_is_type_of_content(self) -> None:
         data: list[dict[str, Any]] = [
             {
                 "of": "claims",
@@ -504,14 +504,14 @@ class TestFields:
             Field("c", ARRAY),
         )
 
-    def test_what_is_declared_counts_before_what_is_seen(self) -> None:
+    def test_declared_type_takes_precedence_over_inferred_type(self) -> None:
         merged_fields = merge_fields(
             [Field("a", STRING, (FieldPart.UNIT,))], [Field("a", NUMBER, (FieldPart.CONFIDENCE,)), Field("b", NUMBER)]
         )
 
         assert merged_fields == (Field("a", STRING, (FieldPart.CONFIDENCE, FieldPart.UNIT)), Field("b", NUMBER))
 
-    def test_words_for_types_are_read_tolerantly(self) -> None:
+    def test_declared_type_names_are_parsed_leniently(self) -> None:
         message_text = ("string", "Number", "currency", "BOOLEAN", "array", "object", "date", "colour", 1, None)
 
         assert [parse_declared_type(word) for word in message_text] == [
