@@ -34,6 +34,7 @@ class CompactedDay:
     def add(self, ref: PartitionRef) -> None:
         """Add a partition."""
         self.count += 1
+        # A sum does not depend on the order of the list: Extracta's is a JSON object, whose order means nothing.
         self.hash_sum = (self.hash_sum + _hash_ref(ref)) % _HASH_MODULUS
 
     def find_missing(self, refs: Sequence[PartitionRef]) -> list[PartitionRef] | None:
@@ -62,5 +63,6 @@ def group_by_day(refs: Iterable[PartitionRef]) -> dict[DayKey, list[PartitionRef
 
 
 def _hash_ref(ref: PartitionRef) -> int:
+    # The signature is included, so that a batch which gains files long after it settled (`filesNo`) changes the sum.
     content = f"{ref.key}|{ref.signature}".encode()
     return int.from_bytes(blake2b(content, digest_size=6).digest(), "big")

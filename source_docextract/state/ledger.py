@@ -218,6 +218,8 @@ class Ledger:
         self.inactive_scopes.discard(scope)
         self.add_read_range(scope, delivered_range)
         pruned_before = min(delivered_range.end, lookback_start)
+        # Neither an older window nor longer `lookback_days` move it back: the entries before it are gone, so their rows
+        # would be delivered a second time.
         self.pruned_before[scope] = max(pruned_before, self.pruned_before.get(scope, pruned_before))
         for key, ref in self._known_refs.items():
             entry = self.entries.get(key)
@@ -234,6 +236,7 @@ class Ledger:
             if is_in_read_range and is_prunable and ref.approx_created_at < lookback_start:
                 del self.entries[key]
             elif is_in_read_range:
+                # From now on the read range proves its delivery, so it may be pruned after the lookback.
                 entry.is_pinned = False
             elif ref.approx_created_at < delivered_range.start:
                 # A later `start_date` now excludes it: an earlier one must not deliver it a second time.
@@ -313,6 +316,7 @@ class Ledger:
             and snapshot.status is PartitionStatus.MISSING
             and _has_preserved_rows(entry, self._is_fetched_by_id(snapshot.ref))
         ):
+            # A batch that was settled and is deleted keeps its rows: none is emitted that would overwrite them.
             return row_hashes or ()
         return _split_row_hashes(entry.row_hashes) if entry else frozenset()
 
@@ -337,6 +341,8 @@ class Ledger:
         # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
         joined_hashes = previous_hashes if row_hashes is None else "".join(row_hashes)
         is_reopened = entry is not None and entry.status is PartitionStatus.COMPLETE and status is PartitionStatus.OPEN
+        # A reading by id has no listing: the last signature stays, so that an unchanged listing makes no request. A
+        # finished document that is unfinished again loses it: its listing may be unchanged, and has to make it due.
         signature = (
             entry.signature if entry and is_fetched_by_id and not is_reopened else _build_listed_signature(ref, status)
         )
@@ -348,6 +354,7 @@ class Ledger:
             provider_state, member_statuses = entry.provider_state, entry.member_statuses
         missing_since = missing_checked_at = None
         if is_missing or snapshot.has_unknown_files:
+            # Counted from when it was found missing, not from its creation: an old batch has all its retries, too.
             missing_since, missing_checked_at = (entry.missing_since if entry else None) or now, now
         # A batch that only its documents name is not polled, so an incomplete reading has to be repeated.
         is_incomplete = bool(snapshot.references or snapshot.read_error)
@@ -448,6 +455,7 @@ class Ledger:
             is_prunable = is_done or (
                 self._policy.is_removable(entry, now) and not self._policy.is_recently_referenced(entry, now)
             )
+            # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
             if not entry.last_referenced_at or (is_prunable and not entry.needs_reading):
                 del self.entries[key]
 
@@ -487,6 +495,7 @@ class Ledger:
             return True
         # The listing shows each change, so neither an open partition nor the lookback costs a request.
         if self._change_detection is ChangeDetection.LISTING:
+            # An overdue partition is read once more although its listing is the same: that reading marks it as stalled.
             return entry.signature != _build_listed_signature(ref, entry.status) or self._policy.is_overdue(entry, now)
         if self._change_detection is ChangeDetection.REFERENCE and ref.is_referenced:
             return False  # the settings do not name it, and its references show no change
@@ -528,6 +537,7 @@ class Ledger:
             return
         for ref in self._refs_by_day[day_key]:
             entry = self.entries.get(ref.key)
+            # The sum would cover the listed signature: a change that has not been read would never be noticed.
             is_settled = entry and entry.status is PartitionStatus.COMPLETE and entry.signature == ref.signature
             # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
             is_only_listed = (
@@ -551,9 +561,11 @@ class Ledger:
             is_still_open = entry is not None and entry.status is PartitionStatus.OPEN
             return PartitionStatus.OPEN, min(entry.status_since, now) if entry and is_still_open else now
         if entry and entry.status is PartitionStatus.COMPLETE and entry.signature == snapshot.ref.signature:
+            # A further look does not restart the lookback; otherwise a settled batch would be due for ever.
             return PartitionStatus.COMPLETE, min(entry.status_since, now)
         # A first sync over years of old batches does not look back at them: they settled when they were created.
         settled_at = snapshot.completed_at or (snapshot.ref.approx_created_at if is_first_read else None) or now
+        # Never in the future: a wrong time from the provider would keep the batch in the lookback for years.
         return PartitionStatus.COMPLETE, min(settled_at, now)
 
 

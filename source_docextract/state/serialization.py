@@ -94,6 +94,7 @@ class StreamState:
     def can_resume(self, state_json: Mapping[str, Any]) -> bool:
         """Return whether a state belongs to an earlier attempt of the same full refresh."""
         refresh_id = state_json.get("full_refresh")
+        # `True` stands for a refresh without a number, which cannot be recognised again. In Python it also equals 1.
         return self.sync_id is not None and refresh_id is not True and refresh_id == self.sync_id
 
     def is_same_table(self, state_json: Mapping[str, Any]) -> bool:
@@ -191,6 +192,7 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
 
 
 def _dump_entry(entry: Entry) -> dict[str, Any]:
+    # Only what differs from the default is written: 10,000 open batches have to stay below 1 MB.
     entry_json: dict[str, Any] = {}
     if entry.signature:
         entry_json["signature"] = entry.signature
@@ -297,6 +299,7 @@ def _parse_range(text: str) -> TimeRange:
     start, end = text.split("/")
     if start == _OPEN_START:
         return TimeRange(BEGINNING, _parse_minute(end))
+    # In Python 3.10 `fromisoformat` does not accept the Z.
     return TimeRange(to_utc(datetime.fromisoformat(start.removesuffix("Z"))), _parse_minute(end))
 
 

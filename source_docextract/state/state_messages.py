@@ -52,6 +52,7 @@ def _iterate_stream_states(messages: Iterable[AirbyteStateMessage]) -> Iterator[
                 )
             yield from message.global_.stream_states
         elif message.stream:
+            # The type is not checked: if a state without one were ignored, all rows of its stream would come again.
             yield message.stream
         elif message.data:
             raise ConfigError(

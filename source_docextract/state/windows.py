@@ -107,6 +107,7 @@ class WindowCursor:
         """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.start_date or BEGINNING, self._list_start)
         read_ranges = [empty_range for _, empty_range in self._empty_ranges.get(scope, ())]
+        # A range that was read in a wider list is not read again here: a filter that is added later costs no backfill.
         for covering_scope in (scope, *self.find_wider_scopes(scope)):
             read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
@@ -134,6 +135,7 @@ class WindowCursor:
         if not self._pending_ranges:
             return
         self._position = self._pending_ranges[0].start
+        # The lookback and the days since the last sync form one window: a quiet sync requests one page of the list.
         is_catching_up = not self._is_first_read and self._pending_ranges[0].end == self._tomorrow
         self._window_days = max(self.lookback.days + 1, _CATCH_UP_DAYS) if is_catching_up else 1
 
@@ -166,6 +168,7 @@ class WindowCursor:
             step: the window or the search for the start that failed.
             error: the error that it failed with.
         """
+        # An endless list may cost 1,000 pages before it is recognised, so a scope gets few tries in a sync.
         self._endless_count += isinstance(error, TooManyPages)
         is_window_error = (
             isinstance(step, Window)
@@ -232,6 +235,7 @@ class WindowCursor:
         # In the order in which they were listed: the first one shows whether a gap lies before all of them. Entries of
         # that gap have to stay, or its rows are delivered twice once it is read.
         finished_ranges = [*self._empty_ranges.pop(window.scope, []), (window.time_range, delivered_range)]
+        # Counted from today, not from the end of the window: what a killed backfill has read is not read again.
         lookback_start = self._today - self.lookback
         for ledger in self.ledgers:
             for listed_range, finished_range in finished_ranges:

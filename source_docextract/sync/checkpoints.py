@@ -97,6 +97,8 @@ class Checkpoints:
                 rows must be out: a state must never come before the records that it covers.
         """
         self._byte_budget += _STATE_BYTES_PER_BATCH * len(self._streams) * batch_count
+        # Rationed by size: large states that are sent often have broken Airbyte's platform. 2.6 GB of states in one
+        # attempt were reported.
         if self._byte_budget >= sum(map(self._estimate_size, self._streams)):
             yield from self._emit(changed_only=True)
 

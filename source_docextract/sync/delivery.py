@@ -59,12 +59,14 @@ class Emitter:
         try:
             yield from self._emit(product_sync, snapshot)
         except Exception as error:
+            # Without the cause: the text of an unexpected exception may quote extracted data.
             raise build_batch_error(self._provider_name, error) from None
 
     def _emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         now = self._now()
         # The registry's `expected_files` keep a batch open that has fewer, however its provider calls it.
         snapshot = snapshot.reopen_if_files_missing()
+        # Prepared for all before any emits: a fault in the first rows leaves the batch unread in all streams alike.
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))
             for stream in product_sync.streams
@@ -144,5 +146,6 @@ class Emitter:
                 "give_up_after_days. It is marked as stalled and no longer polled; to poll longer, raise the setting.",
             )
         if snapshot.read_error:
+            # The readable part is delivered; INCOMPLETE says that rows are missing.
             product_sync.fail(UnreadableResponse(snapshot.read_error), product_sync.find_tracking_streams(ref))
             self._warnings.warn("partly unreadable", snapshot.read_error)

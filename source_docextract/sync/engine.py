@@ -56,6 +56,7 @@ def _emit_messages(
             if provider_sync.is_done:
                 active_syncs.remove(provider_sync)
                 yield from _isolate_errors(provider_sync, provider_sync.finalize())
+                # Also after an error in `finalize`: each stream gets its terminal status on every path.
                 yield from provider_sync.emit_final_statuses()
         if active_syncs:
             yield from _handle_next_completion(active_syncs, completions, shutdown)
@@ -78,6 +79,7 @@ def _handle_next_completion(
     active_syncs: Sequence[ProviderSync], completions: SimpleQueue[Completion], shutdown: Shutdown
 ) -> Iterator[AirbyteMessage]:
     completion = _wait_for_completion(completions, shutdown)
+    # Not only the provider of the response: Airbyte expects states every 5 minutes from one that waits as well.
     for provider_sync in active_syncs:
         # A completion of a provider that is done (aborted) is dropped: nothing waits for it.
         if completion and completion.runner is provider_sync.flow_runner:

@@ -137,6 +137,7 @@ class FlowRunner:
         responses, error = job.responses, job.error
         job.responses, job.error = [], None
         try:
+            # An error is raised at the yield: the provider turns a documented answer about an unknown id into a row.
             requests = job.flow.throw(error) if error else job.flow.send(responses)
         except StopIteration as stop_iteration:
             job.result = stop_iteration.value

@@ -127,4 +127,5 @@ def convert_errors() -> Iterator[None]:
     try:
         yield
     except ConnectorError as error:
+        # Without the cause: its traceback could quote a key or a signed URL, which no output may contain.
         raise as_traced_exception(error) from None

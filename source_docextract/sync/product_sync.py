@@ -127,6 +127,7 @@ class ProductSync:
         Returns:
             A snapshot with the status MISSING for each open batch that its template's list no longer names.
         """
+        # One fetch feeds all selected streams: a batch that several of them need is requested once.
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         vanished_by_key: dict[PartitionKey, PartitionRef] = {}
         for _, ledger in self.stream_ledgers:
@@ -137,6 +138,7 @@ class ProductSync:
         failed_keys = self.failed_keys
         refs = sorted(due_by_key.values(), key=lambda ref: (ref.key in failed_keys, age_sort_key(ref)))
         if self.stream_group.change_detection is ChangeDetection.REFERENCE:
+            # The row of such a batch counts the statuses of its documents, so it is fetched after all of them.
             self.deferred = {ref.key: ref for ref in refs}
             refs = []
         self.enqueue(refs)
@@ -151,7 +153,9 @@ class ProductSync:
         if window_listing.error:
             cursor.unreadable_windows.add(window)
             self.listing_incomplete = True
+            # The readable rows are delivered all the same, and no row is dropped without a sign.
             self.fail(UnreadableResponse(window_listing.error))
+        # A stream that was added later needs windows that the others have delivered; these emit nothing again.
         ledgers = [ledger for _, ledger in self.stream_ledgers if cursor.is_needed(ledger, window)]
         self._plan_listed_rows(
             [(ledger, self._skip_delivered_rows(ledger, window, window_listing.refs)) for ledger in ledgers], now
@@ -177,6 +181,7 @@ class ProductSync:
         """
         ledgers = [stream.get_ledger(self.stream_group.name) for stream in streams]
         for ledger in ledgers:
+            # Their entries keep them due if this sync is killed: `start_date` or a filter may hide them from all lists.
             for ref in members:
                 ledger.register_reference(ref, now)
         listed_members = [ref for ref in members if ref.listed_row is not None]
@@ -209,6 +214,7 @@ class ProductSync:
         Returns:
             False if nothing was queued.
         """
+        # A partition that is still open after its request is due again: without this, the sync would never end.
         excluded_keys = self.requested_by_id | {ref.key for ref in self.refs_to_retry}
         refs_by_key: dict[PartitionKey, PartitionRef] = {}
         for _, ledger in self.stream_ledgers:
@@ -237,6 +243,7 @@ class ProductSync:
         Args:
             include_deferred: also queue the deferred batches; for the end of the sync.
         """
+        # A deferred batch is fetched at the end of the sync, once for the documents of all windows.
         refs = [ref for key, ref in self.changed_batches.items() if key not in self.deferred]
         refs += self.deferred.values() if include_deferred else ()
         self.changed_batches.clear()
@@ -277,6 +284,7 @@ class ProductSync:
         A partition of a LISTING product is also flagged for a request by id: the windows of the next sync may no longer
         reach back to it.
         """
+        # The flag below makes it due by id: this sync must not request again what has just failed.
         self.requested_by_id.add(ref.key)
         for _, ledger in self.stream_ledgers:
             if not ledger.tracks(ref):
@@ -312,6 +320,7 @@ def build_product_syncs(provider_spec: ProviderSpec, streams: Sequence[Stream]) 
             if stream_group.referenced_group and stream.product_name == stream_group.referenced_group
         ]
         if product_streams or target_streams:
+            # Each template of a product that is read for its references may lead to a batch of the target, so all stay.
             syncs_by_product[stream_group.name] = ProductSync(
                 stream_group if target_streams else _drop_unneeded_templates(stream_group, product_streams),
                 product_streams,

@@ -145,6 +145,8 @@ class ProviderSync:
         )
         self._consecutive_failures = 0
         self._has_succeeded = False
+        # A copy from before the first request: a list that fails in this sync joins the failed keys at once, and would
+        # pass for one that failed in the previous sync as well.
         self._previously_failed: set[PartitionKey] = set().union(
             *(product_sync.failed_keys for product_sync in self._product_syncs.values())
         )
@@ -249,12 +251,14 @@ class ProviderSync:
                 product_sync.stages = self._iterate_stages(product_sync)
                 continue
             for snapshot in product_sync.plan_batches(self._now()):
+                # Lists that were read to their ends no longer name these open batches, so their rows need no request.
                 yield from self._emit_snapshot(product_sync, snapshot)
 
     def _fetch_due(self, product_sync: ProductSync) -> Iterator[AirbyteMessage]:
         target = self._get_reference_target(product_sync)
         if target and target.queue is None:
             return  # only a planned product can decide whether a reference is new
+        # Started only as the lane has room: a consumer that reads slowly must not fill the memory with responses.
         while product_sync.queue and self.flow_runner.has_room(product_sync.stream_group.lane) and not self._is_aborted:
             ref = product_sync.queue.popleft()
             yield from self._start_task(product_sync.stream_group.fetch(ref), FetchBatchTask(product_sync, ref))
@@ -273,6 +277,7 @@ class ProviderSync:
         """
         stream_group, batch_sync = product_sync.stream_group, self._get_reference_target(product_sync)
         failed_refs: list[PartitionRef] = []
+        # Named batches bring their documents whatever `start_date` and the filters say, and no window may show those.
         if batch_sync and stream_group.list_members:
             explicit_refs = [ref for ref in batch_sync.deferred.values() if not ref.is_referenced]
             failed_refs = [ref for ref in explicit_refs if ref.key in batch_sync.failed_keys]
@@ -304,6 +309,8 @@ class ProviderSync:
                 yield self._emitter.emit_due_states()
         if failed_refs:
             yield self._start_member_lookups(product_sync, failed_refs)
+        # Repeated, since each side may make the other due: a document changes the counts of its batch, and a batch may
+        # name documents that no list shows. It ends because a sync requests each document by id once.
         while product_sync.plan_unlisted(self._now()) or (batch_sync and batch_sync.has_pending_changes):
             yield ()
             if batch_sync:
@@ -337,12 +344,14 @@ class ProviderSync:
 
     def _is_busy(self, product_sync: ProductSync) -> bool:
         target = self._get_reference_target(product_sync)
+        # The batches of a window's documents are waited for, too: the window may count as read only after their rows.
         return product_sync.is_busy or bool(target and (target.queue is None or target.is_busy))
 
     def _get_reference_target(self, product_sync: ProductSync) -> ProductSync | None:
         return self._product_syncs.get(product_sync.stream_group.referenced_group or "")
 
     def _start_task(self, flow: RequestFlow[Any], task: Task) -> Iterator[AirbyteMessage]:
+        # Counted first: a flow that needs no request ends inside `start`, and its handling counts down again.
         task.product_sync.running_tasks += 1
         yield from self._handle_finished_job(self.flow_runner.start(flow, task))
 
@@ -358,6 +367,7 @@ class ProviderSync:
         if job.error is not None:
             self._handle_failure(task, job.error)
             return
+        # A success shows that the provider can be reached, so the count of failures in a row begins anew.
         self._consecutive_failures = 0
         self._has_succeeded = True
         if isinstance(task, ListBatchesTask):
@@ -371,6 +381,8 @@ class ProviderSync:
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
         elif isinstance(task.query, Window):
+            # Duplicates count as well: a list whose rows all stand in another type's list is not empty. If it counted
+            # as empty, it would be read from its beginning at every sync.
             task.cursor.record_listing(task.query, len(job.result.refs) + job.result.duplicate_count)
             task.product_sync.listed_window = job.result
             if job.result.error:
@@ -382,6 +394,7 @@ class ProviderSync:
         try:
             yield from self._emitter.emit(product_sync, snapshot)
         except ConnectorError as error:
+            # A batch whose rows cannot be made fails like one that cannot be fetched: it stays due, the others go on.
             self._handle_failure(FetchBatchTask(product_sync, snapshot.ref), error)
 
     def _handle_failure(self, task: Task, error: ConnectorError) -> None:
@@ -445,6 +458,7 @@ class ProviderSync:
         self._has_unexpected_error = True
         self._abort(error)
         for stream in self._streams:
+            # Also streams of products that have no work left: after such an error none of them gets its last state.
             stream.fail(error, is_final=True)
 
     def _abort(self, error: ConnectorError) -> None:
@@ -454,4 +468,5 @@ class ProviderSync:
         for product_sync in self._product_syncs.values():
             if product_sync.has_work:
                 product_sync.fail(error, is_final=True)
+        # Closed at once: requests that wait for a slot or for a retry would otherwise still be sent to this provider.
         self.flow_runner.close()

@@ -71,6 +71,8 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
                 is_due = stream.state.ledger.register_reference(reference, now, has_changed=True)
                 if is_due:
                     target.changed_batches[reference.key] = reference
+    # The streams of the documents remember the batch, too: if the sync is killed before the fetch at its end, the next
+    # one still has to read the batch for them.
     for stream in product_sync.streams:
         for reference in references:
             if reference.key in target.deferred and stream.state.reference_ledger.tracks(reference):

@@ -42,6 +42,7 @@ class WarningLimiter:
         self._counts_by_kind[kind] += 1
         if len(logged_messages) < _MAX_WARNINGS_PER_KIND:
             logged_messages.add(message)
+            # Ids and reasons in it come from the provider: they may contain line feeds, secrets or signed URLs.
             self._logger.warning("%s", sanitize_message(message, _MAX_LENGTH))
 
     def log_suppressed_counts(self) -> None:

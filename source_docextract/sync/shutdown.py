@@ -50,6 +50,7 @@ class Shutdown:
     @contextmanager
     def interruptible_wait(self) -> Iterator[None]:
         """Let a stop request interrupt the block, which waits and writes nothing."""
+        # Records and states that are complete must not stay in a buffer until the next response arrives.
         self._on_wait()
         self._is_waiting = True
         try:

@@ -132,6 +132,7 @@ class Stream:
         ledger = self.state.ledger
         if not ledger.tracks(snapshot.ref):
             return
+        # Only where rows follow: a sync without changes leaves the state as it was.
         if prepared and prepared.first_messages:
             self.state.observed_at = prepared.observed_at
         for message in chain(prepared.first_messages, prepared.later_messages) if prepared else ():
@@ -144,6 +145,7 @@ class Stream:
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
         """Emit the terminal status once, after the reason if the stream is incomplete."""
+        # Airbyte expects exactly one terminal status for each stream: destinations fail a sync that lacks one.
         if self.has_ended:
             return
         self.has_ended = True

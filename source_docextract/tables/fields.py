@@ -89,4 +89,5 @@ def _escape_pointer_token(key: str) -> str:
 
 
 def _as_number(value: Json) -> float | None:
+    # Only a JSON number is a number: Python's `bool` is an `int`, and text is never parsed.
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

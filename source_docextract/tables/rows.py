@@ -138,6 +138,7 @@ def _build_batch_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
 
 
 def _count_statuses(documents: tuple[Document, ...] | None) -> dict[FileStatus, int]:
+    # An answer without files ("waiting") leaves the counts null: zeros would say that the batch is empty.
     if documents is None:
         return {}
     status_counts = dict.fromkeys(FileStatus, 0)
@@ -256,6 +257,7 @@ def _locate_document(snapshot: Snapshot, batch_key: str, document: Document) -> 
     """Return the ids of a document; they include a batch id if it has a batch."""
     if document.batch is None:
         return _DocumentLocation(f"{batch_key}/{document.key}", batch_key, snapshot.ref)
+    # Without a known batch the key is null. DocMap's `runId` is optional, and Sensible's list does not have the batch.
     return _DocumentLocation(document.key, escape_id_part(document.batch.batch_id) or None, document.batch)
 
 
@@ -285,6 +287,7 @@ def _build_row(
     """
     # URLs of files are signed anew in each response: hashed, they would deliver every row at every sync.
     hashable_data = strip_file_urls(provider_data) if provider_data else {}
+    # Sorted, since another order of the keys in a response is no change.
     row_hash = hash_row(orjson.dumps([*record.values(), hashable_data], option=orjson.OPT_SORT_KEYS))
     output_data = provider_data if options.keep_urls else hashable_data
     record.update(unhashed_columns, provider_data={**output_data, **counters} if counters else output_data)

@@ -122,6 +122,7 @@ def _build_columns(fields: Iterable[Field]) -> dict[str, Column]:
         for field in fields
         for part in field.meta_parts
     }
+    # A field that is called like the metadata column of another one keeps its name: the metadata column gives way.
     meta_columns = disambiguate(
         meta_names,
         {*RESERVED_COLUMNS, *column_names.values()},
@@ -158,6 +159,7 @@ def _build_column_name(field_name: str) -> str:
     slug_name = slug(field_name)
     if not slug_name or slug_name in RESERVED_COLUMNS or slug_name in SYSTEM_COLUMNS:
         return f"field_{slug_name or compute_short_digest(field_name)}"
+    # BigQuery and Databricks reserve `_` before a letter only, so it may stand before a digit.
     return f"_{slug_name}" if slug_name[0].isdigit() else slug_name
 
 
@@ -236,6 +238,8 @@ class TypedTable:
         sources_by_field: dict[str, tuple[_ColumnSource, ...]] = {}
         unmarked_columns = []
         for column, column_schema in columns.items():
+            # Earlier versions had fewer columns of their own: in a schema of theirs, the column `batch_id` may be a
+            # field. Its marker shows that.
             if column == "id" or (column in RESERVED_COLUMNS and SCHEMA_MARKER_KEY not in column_schema):
                 continue
             try:
@@ -260,6 +264,7 @@ class TypedTable:
             documents = tuple(self._select_documents(snapshot, get_key))
             if not documents:
                 return
+            # The digest in the row hash ignores URLs of files: a column with one would keep it after its expiry.
             selected_snapshot, result_options = (
                 replace(snapshot, documents=documents),
                 replace(options, keep_urls=False),
@@ -273,6 +278,7 @@ class TypedTable:
         """Yield the documents of the table, with extractions of its template only."""
         for document in snapshot.documents or ():
             batch = document.batch or snapshot.ref
+            # A portfolio has documents of several types: each table takes those of its own.
             extractions = tuple(
                 extraction for extraction in document.extractions if get_key(batch, extraction) == self.key
             )
