@@ -237,6 +237,8 @@ def _find_typed_source(
         ) from None
     if typed_table is None:
         return None
+    # Airbyte compares schemas by their columns alone. A connection may therefore keep the schema of one template after
+    # `table_names` gave its name to another template with the same fields.
     custom_name = custom_names.get(name)
     if (
         custom_name

@@ -126,6 +126,7 @@ class Entrypoint(AirbyteEntrypoint):
                 continue
             self._memory_monitor.check_memory_usage()
             if message.state and message.state.stream:
+                # The CDK's entrypoint adds these counts in its `read`, which this method replaces.
                 count = counts.pop(message.state.stream.stream_descriptor.name, 0)
                 message.state.sourceStats = AirbyteStateStats(recordCount=float(count))
             yield message
@@ -278,10 +279,12 @@ def _watch_stop_requests(shutdown: Shutdown, read_fd: int) -> None:
     """
     poller = select.poll()
     poller.register(read_fd, select.POLLIN)
+    # The reader of a pipe can go away. PyAirbyte does so as soon as it has its answer.
     if stat.S_ISFIFO(os.fstat(_STDOUT_FD).st_mode):
         poller.register(_STDOUT_FD, 0)  # poll reports a closed reading end without any event being requested
     [(ready_fd, _), *_] = poller.poll()
     signal_number = os.read(read_fd, 1)[0] if ready_fd == read_fd else signal.SIGTERM
+    # A closed pipe ends the process with 1, as documented. The signal below then only wakes the main thread.
     shutdown.exit_code = 128 + signal_number if ready_fd == read_fd else 1
     # The system may have delivered the signal to another thread, but only the main thread runs the handler.
     signal.pthread_kill(threading.main_thread().ident or 0, signal_number)

@@ -31,6 +31,8 @@ class IdKind(NamedTuple):
     level: str
 
 
+# Sensible's ids are UUIDs, and so are the run ids in DocMap's examples; Extracta's batch ids have no fixed length. A
+# match with one of these formats would prove nothing.
 _ID_FORMATS: Mapping[str, tuple[str, str]] = {
     r"BATCH-\d+-[A-Z0-9]+-\d{14}": ("atlas", "the id of an Atlas batch"),
     r"-[0-9A-Za-z_-]{19}": ("extracta", "the id of an Extracta.ai template"),

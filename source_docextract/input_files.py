@@ -57,6 +57,7 @@ def read_catalog(path: str) -> ConfiguredAirbyteCatalog:
     streams = catalog.get("streams") if isinstance(catalog, dict) else None
     if not isinstance(streams, list):
         raise ConfigError(f"The catalog file {path} contains no list of streams. {_FIXES['catalog']}")
+    # `discover` prints bare streams, whereas a configured catalog holds each one under `stream`.
     if any(isinstance(stream, dict) and "stream" not in stream and "name" in stream for stream in streams):
         raise ConfigError(f"The catalog file {path} contains the output of discover. {_FIXES['catalog']}")
     try:
@@ -109,11 +110,13 @@ def _parse_printed_states(path: str, lines: Iterable[str]) -> Iterator[Any]:
 
 
 def _load_state(path: str, entry: Any) -> AirbyteStateMessage:
+    # A list of Airbyte holds bare states; the output of a read holds each of them inside a message.
     is_wrapped = isinstance(entry, dict) and entry.get("type") == "STATE"
     try:
         state = AirbyteStateMessageSerializer.load(entry["state"] if is_wrapped else entry)
     except Exception:
         state = AirbyteStateMessage()
+    # A state that is ignored in silence loses rows or repeats them, so it is an error.
     if not (state.stream or state.global_ or state.data is not None):
         raise ConfigError(f"The state file {path} has an entry that is not a state. {_FIXES['state']}")
     return state

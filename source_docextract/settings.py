@@ -56,6 +56,7 @@ class Settings(Section):
         json_schema_extra={
             **ALWAYS_SHOWN,
             "examples": ["2026-01-01T00:00:00Z"],
+            # Airbyte's form needs a pattern and its description beside the format of a date.
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z$",
             "pattern_descriptor": "YYYY-MM-DDTHH:mm:ssZ",
         },
@@ -137,6 +138,8 @@ class Settings(Section):
             sentence = f"No provider is set up; fill in at least one of {', '.join(REQUIREMENTS_BY_PROVIDER)}."
             return {(): sentence}
         missing_targets: dict[tuple[str, ...], str] = {}
+        # Extracta.ai and Atlas cannot list everything in an account. Without a template, a batch or a registry, each
+        # sync would complete without a row.
         for name, section in sections.items():
             if section and not section.has_targets and not self.batch_registry:
                 sentence = f"{name} names nothing to sync; set {REQUIREMENTS_BY_PROVIDER[name]}, or a batch_registry."

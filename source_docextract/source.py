@@ -267,7 +267,9 @@ class SourceDocextract(Source):
         state_manager: ConnectorStateManager,
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
+        # One queue for all providers, so that the outcome of one never waits for a slower one.
         completions: SimpleQueue[Completion] = SimpleQueue()
+        # One monitor for all streams: Airbyte sends their newest states in one request, and its server takes 10 MB.
         size_monitor = StateSizeMonitor(logger)
         provider_syncs = []
         for provider_spec in provider_specs:
@@ -327,6 +329,7 @@ class SourceDocextract(Source):
         )
 
     def _check_provider(self, provider_spec: ProviderSpec, settings: Settings, logger: logging.Logger) -> None:
+        # Atlas's check sends no request of its own: the login proves the credentials, even where no batch is named yet.
         run_flow(
             check_named_ids(provider_spec, collect_mentions(settings)),
             self._make_client(provider_spec, settings, logger),

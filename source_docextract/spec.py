@@ -55,10 +55,12 @@ def _inline_definitions(node: Any, definitions: Mapping[str, Any]) -> Any:
         # The form saves a hidden setting's default, which would freeze today's default into every source.
         result.pop("default", None)
     if "oneOf" in result:
+        # pydantic gives a union no type, but each node of the spec has to have one.
         result["type"] = "object"
     if result.get("format") == "password":
         del result["format"]
     if isinstance(node.get("properties"), dict):
+        # Airbyte's form requires an `order` that is unique within its object.
         for order, field_schema in enumerate(result["properties"].values()):
             field_schema["order"] = order
     return result

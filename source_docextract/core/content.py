@@ -44,4 +44,5 @@ def hash_row(content: bytes) -> str:
 
     At the next reading it shows whether the row changed.
     """
+    # Base64 and not hexadecimal: the state keeps a hash for each row, and 10,000 open batches have to fit into 1 MB.
     return b2a_base64(blake2b(content, digest_size=6).digest())[:ROW_HASH_LENGTH].decode()

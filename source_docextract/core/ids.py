@@ -38,6 +38,8 @@ class FileKeyAssigner:
 
         Files have to be passed in the order of the response.
         """
+        # Extracta documents files without a `fileId`. Their name is the key, and the column `file_id` stays null.
         base_key = escape_id_part(file_id or file_name or "unnamed")
         count = self._key_counts[base_key] = self._key_counts.get(base_key, 0) + 1
+        # An escaped name holds no `~`, so a numbered key never equals the key of another file.
         return base_key if count == 1 else f"{base_key}~{count}"

@@ -129,6 +129,7 @@ class PartitionRef:
             created_at=primary.created_at or secondary.created_at,
             approx_created_at=primary.approx_created_at or secondary.approx_created_at,
             expected_files=primary.expected_files or secondary.expected_files,
+            # A named batch is read whatever `start_date` says, even if a list has it too.
             is_explicit=self.is_explicit or other.is_explicit,
             is_referenced=self.is_referenced or other.is_referenced,
         )
@@ -290,6 +291,8 @@ class Snapshot:
 
         `expected_files` comes from the registry: a batch may look complete while its user is still uploading.
         """
+        # Atlas counts the documents extracted so far, so a young batch looks complete at any time. Only the number in
+        # the registry shows that it is not.
         has_fewer_files = self.documents is not None and len(self.documents) < (self.ref.expected_files or 0)
         is_incomplete = self.status is PartitionStatus.COMPLETE and has_fewer_files
         return replace(self, status=PartitionStatus.OPEN) if is_incomplete else self

@@ -27,6 +27,8 @@ class Product(NamedTuple):
     typed_tables: bool
 
 
+# Extracta's result endpoints require the id of the template beside that of the batch; the other APIs look up a batch by
+# its own id. Classification has no typed tables, because type and confidence are columns of its results already.
 PRODUCTS = (
     Product("extracta", "Extracta.ai", "extracta", needs_template=True, typed_tables=True),
     Product(

@@ -260,6 +260,7 @@ def gather_tolerant(requests: Sequence[Request]) -> RequestFlow[list[Json | Reso
     try:
         return list((yield requests))
     except ResourceUnavailable as error:
+        # No other refusal is caught, since it would prove nothing about the id: it has to fail the batch.
         if len(requests) == 1:
             return [error]
     responses: list[Json | ResourceUnavailable] = []

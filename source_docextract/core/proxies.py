@@ -13,6 +13,7 @@ def find_proxy_setting(proxy: str | None = None) -> str:
     Args:
         proxy: the proxy's URL; None for the first variable that names any proxy.
     """
+    # The library requests obeys the variables in this order, so a message names the one in effect.
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         value = os.environ.get(name)
         if value and proxy in {None, value}:

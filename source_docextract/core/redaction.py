@@ -32,6 +32,8 @@ _MAX_WORD_LENGTH = 250  # characters
 
 _MAX_INPUT_LENGTH = 20_000  # characters; the rest of a longer text is dropped before any pattern is applied
 
+# Not `str.lower`: it lengthens some texts (a capital dotted I becomes two characters), and matches in the lowercase
+# text are masked at the same positions of the original.
 _LOWERCASE_TABLE = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -69,10 +71,13 @@ def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:
 
     The latter is the step between the fragments that are hashed.
     """
+    # Secrets are registered before the settings are validated, so that the validation's own errors are masked. At that
+    # point a damaged copy may still hold a lone surrogate.
     secret_bytes = secret.encode(errors="surrogatepass")
     yield secret, 1
     yield quote(secret_bytes, safe=""), 1
     yield json.dumps(secret)[1:-1], 1
+    # PHP escapes slashes in JSON, and `json.dumps` does not.
     yield secret.replace("/", "\\/"), 1
     yield html.escape(secret), 1
     yield secret_bytes.hex(), 2
@@ -126,6 +131,7 @@ def _mask_secrets(text: str) -> str:
                 is_secret[start : start + length] = b"\1" * length
     if not any(is_secret):
         return text
+    # The text is printable by now and holds no NUL, so NUL can stand for the hidden characters.
     letters = ("\0" if is_hidden else letter for letter, is_hidden in zip(text, is_secret, strict=True))
     return re.sub("\0+", _MASK, "".join(letters))
 
@@ -157,15 +163,19 @@ def strip_password(word: str) -> str:
         return word
     host_start = decoded_word.find("//", 0, at_index)
     if host_start < 0:
+        # `me:pass@db.example/x` is a URL without a scheme, and `help@acme.example` a mail address.
         colon_index = decoded_word.find(":", 0, at_index)
         is_mail = colon_index < 0 or decoded_word[:colon_index].lower().endswith("mailto")
         return word if is_mail else f"{word[: colon_index + 1]}{_MASK}{word[at_index:]}"
+    # More than two slashes may stand here: an encoded one is decoded to as many as its code has characters.
     while decoded_word[host_start : host_start + 1] == "/":
         host_start += 1
     host, slash, _ = decoded_word[host_start:at_index].partition("/")
+    # In `https://f.example/people/me@acme.example`, the `@` is part of a path, and nothing before it is a password.
     return word if slash and ":" not in host else word[:host_start] + word[at_index + 1 :]
 
 
+# A decoded `%3A` is three colons long (`_decode_delimiters`), hence the repeated colon.
 _URL_START = re.compile(r"(?i)https?:+//")
 
 
@@ -175,9 +185,12 @@ def _strip_query(word: str) -> str:
     Anything else that looks like a query is removed as well.
     """
     decoded_word = _decode_delimiters(word)
+    # Providers also quote URLs without scheme and host (`GET /a.pdf?X-Amz-Signature=…`). There, only the `=`
+    # distinguishes a query from the question mark of a sentence.
     query_match = re.search(r"[?#]", decoded_word)
     if query_match and "=" in decoded_word[query_match.end() :]:
         return word[: query_match.start()]
+    # In a URL the whole query is removed, because a token may be all of it (`https://f.example/a?token`).
     url_match = _URL_START.search(decoded_word)
     query_match = re.compile(r"[?#]").search(decoded_word, url_match.end()) if url_match else None
     return word[: query_match.start()] if query_match else word
@@ -202,6 +215,7 @@ def _mask_named_values(line: str) -> str:
     for name_match in _NAMED_VALUE.finditer(line):
         if name_match.start() < masked_up_to or not _SECRET_NAME.search(name_match[1]):
             continue
+        # A value in quotes may contain blanks, so it ends at its own quotation mark only.
         if name_match[3]:
             value_end = line.find(name_match[3], name_match.end())
             value_end = len(line) if value_end < 0 else value_end
@@ -214,8 +228,10 @@ def _mask_named_values(line: str) -> str:
     return "".join(masked_parts) + line[masked_up_to:]
 
 
+# A quoted key may be cut off before its end. Bounded repetitions keep the time linear for hostile text.
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|$)")
 
+# The lookahead spares ordinary words, as in "Basic authentication is required".
 _AUTHORIZATION_VALUE = re.compile(r"((?i:bearer|basic) )(?=\S*(?:\d|=|[a-z][A-Z]))[\w.~+/=-]{8,}")
 
 _JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)*")

@@ -29,6 +29,7 @@ class Section(BaseModel):
     A null counts as not set. An unknown name is ignored here, and `Settings.parse` warns about it.
     """
 
+    # pydantic's messages would otherwise quote the input, which may be a key.
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")

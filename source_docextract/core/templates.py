@@ -41,6 +41,7 @@ _VALUE_TYPES: Mapping[type, ValueType] = {
 
 def get_value_type(value: Json) -> ValueType | None:
     """Return the type of a value as sent; None for a null, which has no type."""
+    # The exact type decides, because a bool is an instance of int in Python and would pass as a number.
     return _VALUE_TYPES.get(type(value))
 
 

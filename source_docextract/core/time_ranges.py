@@ -26,6 +26,7 @@ def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
     for time_range in sorted(ranges):
         if time_range.end <= time_range.start:
             continue
+        # Ranges that touch are joined too: an end is exclusive, so no moment lies between them.
         if merged_ranges and time_range.start <= merged_ranges[-1].end:
             merged_ranges[-1] = TimeRange(merged_ranges[-1].start, max(merged_ranges[-1].end, time_range.end))
         else:

@@ -73,6 +73,7 @@ def _parse_time_text(text: str) -> datetime | None:
         if NUMBER_TEXT.fullmatch(text):
             if epoch_time := _parse_epoch_number(int(text) if text.isdecimal() else float(text)):
                 return epoch_time
+            # A registry may write times without separators, such as 20260309081408, the form in Atlas's batch ids.
             text = f"{text[:8]}T{text[8:]}" if len(text) == _COMPACT_TIME_LENGTH else text
         if iso_match := _ISO_TIME.fullmatch(text):
             return _parse_iso_time(iso_match)
@@ -102,11 +103,14 @@ def _parse_epoch_number(number: float) -> datetime | None:
             # Whole numbers are divided as such: a float does not hold all digits of nanoseconds.
             microseconds = number * 1_000_000 // unit if isinstance(number, int) else round(number / unit * 1_000_000)
             return _EPOCH + timedelta(microseconds=microseconds)
+    # A number outside these years is not certain to be a time. Unless another form fits, the column stays null and
+    # `provider_data` holds the value as sent.
     return None
 
 
 def _parse_split_time(value: JsonObject) -> datetime | None:
     for seconds_key, fraction_key in _SPLIT_TIME_KEYS:
+        # An object with further keys is not certain to be a time. It stays in `provider_data`, and no time is made up.
         seconds, fraction = value.get(seconds_key), value.get(fraction_key, 0)
         if value.keys() <= {seconds_key, fraction_key} and type(seconds) is int and type(fraction) is int:
             is_certain = _MIN_EPOCH_SECONDS <= seconds < _MAX_EPOCH_SECONDS and 0 <= fraction < 1_000_000_000

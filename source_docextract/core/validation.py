@@ -42,6 +42,7 @@ def _validate_base_url(url: str) -> str:
         raise ValueError("is not a web address; write one that begins with https://")
     if parts.username or parts.password or "?" in url or "#" in url:
         raise ValueError("contains more than an address; remove user name, password, ? and #")
+    # Plain http is for the sandbox on this machine: on a network, it would show the key to others.
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("would send the key unencrypted; use https://")
     return url.rstrip("/")
@@ -56,8 +57,10 @@ def _is_loopback(host: str) -> bool:
 
 def _validate_api_key(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value().strip()
+    # A shorter key is an incomplete copy, and messages could not mask it without garbling ordinary words.
     if len(value) < MIN_SECRET_LENGTH:
         raise ValueError("is empty or incomplete; paste the complete value from the provider's app")
+    # Spaces and line breaks are copied along with a key, and a header with a line break cannot be sent.
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("contains a space or an invalid character; paste it again")
     return SecretStr(value)
@@ -135,6 +138,7 @@ def parse_partition_refs(paths: tuple[str, ...]) -> list[PartitionRef]:
     refs = []
     for path in paths:
         template_id, batch_id, *file_ids = (unescape_id_part(part.strip()) for part in path.split("/"))
+        # A batch that the user names is read whatever `start_date` says.
         refs.append(PartitionRef(template_id, batch_id, file_ids=tuple(file_ids), is_explicit=True))
     return refs
 
@@ -186,6 +190,7 @@ def _validate_table_name(value: str) -> str:
             f"contains an entry ({POSITION_PLACEHOLDER}) with a table name that not every warehouse accepts; "
             "use at most 63 characters: a to z, digits and _, with no digit first"
         )
+    # A sync looks up standard streams first, so a typed table with the name of one could never be read.
     if name_entry.table_name in STANDARD_STREAMS:
         raise ValueError(
             f"contains an entry ({POSITION_PLACEHOLDER}) with the name of another stream; choose another table name"
@@ -204,6 +209,7 @@ def _require_unique_names(entries: tuple[str, ...]) -> tuple[str, ...]:
 
 def _validate_start_date(start_date: datetime) -> datetime:
     try:
+        # The shift to UTC can leave the years 1 to 9999, and Python's dates hold no others.
         return to_utc(start_date)
     except OverflowError:
         raise ValueError("is not a date and time; write it like 2026-01-01T00:00:00Z") from None

@@ -91,12 +91,14 @@ def unwrap(value: Json, wrapper_format: WrapperFormat) -> tuple[Json, ValueMeta]
 
     Wrappers are removed at any depth.
     """
+    # Around a list or an object (Atlas's `formatted_address`), a wrapper's confidence is that of the whole.
     if isinstance(value, dict) and wrapper_format.is_wrapper(value):
         return _unwrap_nested(value[VALUE_KEY], wrapper_format), wrapper_format.read_meta(value)
     return _unwrap_nested(value, wrapper_format), ValueMeta()
 
 
 def _unwrap_nested(value: Json, wrapper_format: WrapperFormat) -> Json:
+    # Extracta and DocMap have no wrappers: there, an object with a key `value` is extracted data as it is.
     if not wrapper_format.marker_key:
         return value
     if isinstance(value, dict):

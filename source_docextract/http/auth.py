@@ -81,12 +81,14 @@ class TokenProvider:
             ConnectorError: the login failed.
         """
         async with self._lock:
+            # Another request may have replaced the refused token already. One login then serves all of them.
             if self._token is token:
                 # A fresh token that is refused as well has not expired, so a further login would not help.
                 if self._unconfirmed_logins > 1:
                     self._login_error = self._login_error or refusal
                     raise self._login_error
                 self._token = None
+        # Outside the lock, because `get_token` takes it, and asyncio's lock cannot be taken twice by one task.
         return await self.get_token()
 
     def confirm_token(self) -> None:
@@ -105,6 +107,7 @@ class TokenProvider:
             )
             raise self._login_error from None
         except ConnectorError as error:
+            # Kept for all requests: otherwise each of them would try the login again, with all its retries.
             self._login_error = error
             raise
         self._unconfirmed_logins += 1

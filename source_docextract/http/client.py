@@ -142,6 +142,7 @@ class Client:
         async def release_slot() -> None:
             self._get_limiter(lane).pending_slots.release()
 
+        # In the event loop, because asyncio's semaphores may not be used from other threads.
         self._event_loop.submit(release_slot, lambda _: None)
 
     def log_in(self) -> None:
@@ -181,6 +182,7 @@ class Client:
             try:
                 return await send(request)
             except RetryableError as error:
+                # A provider that sends `Retry-After: 0` is given time all the same, or all tries would fail at once.
                 delay = max(error.retry_after or 0.0, self._retry_policy.compute_wait(try_count))
                 is_last_try = try_count >= self._retry_policy.max_tries
                 # All waits of one request count, or five waits of ten minutes would hold the sync for 50.
@@ -258,6 +260,7 @@ class Client:
                 f"{provider_name} returned a token of {len(token):,} characters, which is too long for a header. Check "
                 f"base_url. If it is right, report this to {provider_name}."
             )
+        # No setting holds the token, and providers may quote it in their errors, so it is masked from now on.
         register_secrets(token)
         return token, lifetime
 
@@ -282,7 +285,7 @@ class Client:
         finally:
             self._in_flight_slots.release()
         if self._logger.isEnabledFor(logging.DEBUG):
-            # The path alone: a query may hold a token, and DESIGN.md keeps secrets out of logs at any level.
+            # The path alone: a query may hold a token, and no log has a secret, at any level.
             self._logger.debug(
                 "%s %s %s: %d in %.0f ms", self.error_format.provider_name, request.method, sanitize(request.path),
                 response.status, (time.monotonic() - started_at) * 1000,

@@ -102,12 +102,14 @@ class EventLoopThread:
 
     def _start_task(self, work: Callable[[], Awaitable[Any]], on_done: Callable[[Any], None]) -> None:
         task = asyncio.ensure_future(_run_and_report(work, on_done))
+        # The event loop itself holds only weak references to tasks, so a waiting one could be garbage-collected.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _shut_down(self) -> None:
         for task in self._tasks:
             task.cancel()
+        # Each cancelled task still reports SyncStopped, so that a stop wakes every caller that waits for an outcome.
         await asyncio.gather(*self._tasks)
         await self._on_close()
 

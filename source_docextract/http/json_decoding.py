@@ -135,6 +135,7 @@ def _parse_lenient_json(text: str) -> Json:
 
 
 def _parse_integer(digits: str) -> int | str:
+    # The length comes first: Python refuses to convert a number of 5,000 digits, which has to arrive as text.
     is_short = len(digits) <= len("18446744073709551615")
     return int(digits) if is_short and -(2**63) <= int(digits) < 2**64 else digits
 

@@ -119,4 +119,5 @@ class RateLimiter:
         return True
 
     def _delay_until(self, earliest: float) -> None:
+        # Never earlier: a request that leaves while a lane is throttled must not shorten the wait of the others.
         self._next_send_at = max(self._next_send_at, earliest)

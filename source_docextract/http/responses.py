@@ -131,7 +131,7 @@ class ResponseClassifier:
             body, is_json = None, False
         if 200 <= status < 300:
             if not is_json:
-                # A cut body or a gateway's page: DESIGN.md, section 5, promises retries for both.
+                # A cut body or a gateway's page may be whole at the next try, so both are retried.
                 raise RetryableError("sent a response that is not JSON")
             return body
         body_start = response.content[:_MAX_REASON_BYTES]
@@ -162,6 +162,7 @@ class ResponseClassifier:
         )
         if isinstance(error, RetryableError):
             error.retry_after = self._parse_retry_after(response)
+            # `Retry-After` is obeyed with any status, so a 503 with this header delays its whole lane as a 429 does.
             error.is_throttled = status == _TOO_MANY_REQUESTS or error.retry_after is not None
             if (error.retry_after or 0) > self._max_retry_after:
                 provider_name, duration = self._error_format.provider_name, _format_duration(error.retry_after or 0)
@@ -213,6 +214,7 @@ class ResponseClassifier:
             return ConfigError(
                 f"{name} redirects to another address{status_text}. The key is not sent there: check base_url."
             )
+        # DocMap documents 501 for a feature that is not configured, so another try would fail alike.
         if status == 501:
             return UnreadableResponse(f"{name} does not support this request{status_text}. Check base_url.")
         if status >= 500 or status in {408, _TOO_MANY_REQUESTS} or self._error_format.is_retryable(status, body):
@@ -232,6 +234,7 @@ class ResponseClassifier:
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
             return float(header)
         try:
+            # A date with the zone -0000 has no zone in Python, so the subtraction raises TypeError.
             return max(0.0, (parsedate_to_datetime(header) - self._now()).total_seconds())
         except (TypeError, ValueError, OverflowError):
             return None
@@ -260,5 +263,6 @@ def _is_html_page(text: str) -> bool:
 def _format_duration(seconds: float) -> str:
     for unit, unit_seconds in (("days", 86_400), ("hours", 3_600)):
         if seconds >= 2 * unit_seconds:
+            # Capped, since a header of a few hundred digits is read as infinity.
             return f"{min(seconds / unit_seconds, 999):.0f} {unit}"
     return f"{seconds / 60:.0f} minutes"

@@ -111,8 +111,7 @@ class Transport:
         self._has_sent_callback = has_sent_callback
         is_encrypted = base_url.lower().startswith("https:")
         self._ssl = _create_ssl_context() if is_encrypted else True
-        # Plain http is accepted for loopback alone (DESIGN.md, section 2), so its traffic must not leave the machine
-        # through a proxy.
+        # Plain http is accepted for loopback alone, so its traffic must not leave the machine through a proxy.
         self._proxy, self._proxy_setting = _find_proxy(base_url) if is_encrypted else (None, "")
         self._open_session: aiohttp.ClientSession | None = None
         self._large_response_lock = asyncio.Lock()  # held by the one large response that is being read
@@ -166,6 +165,7 @@ class Transport:
                         chunks.clear()
                         raise ResponseTooLargeError(max_bytes)
                     break
+                # The lock is taken only here, so that a large response that stalls does not hold up the small ones.
                 if size > _LARGE_RESPONSE_BYTES and not is_large:
                     is_large = True
                     await exit_stack.enter_async_context(self._large_response_lock)
@@ -181,6 +181,8 @@ class Transport:
             URL(self._base_url)  # raises ValueError for an invalid URL; `send` passes URLs on without a check
             trace_config = aiohttp.TraceConfig()
             trace_config.on_request_headers_sent.append(_call_on_sent)
+            # Without `trust_env`, with which aiohttp would take passwords from a netrc file too. Such a file belongs to
+            # other tools and may neither replace the key nor add one.
             self._open_session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the client limits the requests in flight
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -197,6 +199,7 @@ class Transport:
         return self._open_session
 
     def _raise_translated(self, error: Exception) -> NoReturn:
+        # A proxy that refuses (403, 407) would refuse each further try. Its 5xx and a few of its 4xx may pass.
         if (
             isinstance(error, aiohttp.ClientHttpProxyError)
             and error.status < 500
@@ -261,6 +264,7 @@ def _find_proxy(url: str) -> tuple[str | None, str]:
     proxy = proxy_value if "://" in proxy_value else f"http://{proxy_value}"  # many write `host:port` alone
     if not proxy.lower().startswith(("http:", "https:")):
         raise ConfigError(f"{setting} names a proxy that is not an HTTP proxy; name an HTTP proxy, or unset it.")
+    # Messages may quote the password as the URL encodes it, or as it is.
     password = proxy.rpartition("@")[0].partition("://")[2].partition(":")[2]
     register_secrets(password, unquote(password))
     try:

@@ -126,6 +126,7 @@ class Findings:
     @staticmethod
     def _build_finding(assumption: Assumption, observations: _Observations) -> Finding:
         variants = tuple(observations.variants)
+        # A shape that nothing handles outweighs all that was as assumed: it decides the exit code of the probe.
         if observations.unexpected_shapes:
             return Finding(
                 assumption,

@@ -68,6 +68,7 @@ def describe_shape(value: Json, documented_keys: Iterable[str] = ()) -> str:
     if not value:
         return "empty object"
     known_keys = set(documented_keys)
+    # A key may itself be a value of the account: Extracta's `batches` is an object keyed by batch ids.
     visible_keys = sorted(name for name in value if name in known_keys or is_word(name))[:_MAX_KEYS]
     hidden_count = len(value) - len(visible_keys)
     if not visible_keys:
@@ -144,6 +145,7 @@ def parse_time(value: Json) -> datetime | None:
     if not isinstance(value, str) or not _ISO_TIME.fullmatch(value.strip()):
         return None
     try:
+        # Python 3.10's `fromisoformat` does not read a Z.
         return datetime.fromisoformat(value.strip().upper().replace("Z", "+00:00"))
     except ValueError:
         return None
