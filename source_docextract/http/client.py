@@ -159,7 +159,7 @@ class Client:
     def close(self) -> None:
         """Cancel all requests and waits, and send no further request.
 
-        DESIGN.md promises that a stopped sync ends within 5 seconds.
+        A stopped sync ends within 5 seconds.
         """
         self._event_loop.close()
 

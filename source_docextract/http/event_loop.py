@@ -19,7 +19,7 @@ T = TypeVar("T")
 _JOIN_TIMEOUT = 2.0
 """Seconds to wait for the end of the thread, which may be in a DNS lookup that cannot be cancelled.
 
-DESIGN.md promises that a stopped sync ends within 5 seconds.
+A stopped sync ends within 5 seconds.
 """
 
 

@@ -7,7 +7,7 @@ account number of 20 digits as a number. With a strict parser such a batch would
 keeps each value as close to the sent text as possible.
 
 Characters are never guessed. A byte that its charset does not have is an error: a replacement character would put a
-different name into the warehouse (DESIGN.md, section 5).
+different name into the warehouse.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ..http.responses import RetryableError
 from ..http.transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError, Transport
 
 MAX_REQUESTS = 30
-"""Requests to one provider, retries included. DESIGN.md, section 9, promises this limit."""
+"""Requests to one provider, retries included. The documentation promises this limit to users."""
 
 DEFAULT_SPACING = 1.0
 """Seconds between two requests to a provider without a spacing in its settings."""

@@ -131,7 +131,7 @@ async def _probe_provider(
 ) -> ProviderReport:
     findings = Findings(probe.assumptions)
     headers = probe.build_headers(provider_settings)
-    # Before the first request: the notes of a report quote errors, and DESIGN.md promises reports without a key.
+    # Before the first request: the notes of a report quote errors, and a report never holds a key.
     register_secrets(*(value.removeprefix("Bearer ") for value in headers.values()))
     client = ProbeClient(
         provider_settings.base_url,

@@ -1,6 +1,6 @@
 """The report of a probe: Markdown, with one line of JSON for programs. Pure.
 
-DESIGN.md, section 9, promises that a report shows shapes only: names of documented keys, types, counts and statuses.
+A report shows shapes only: names of documented keys, types, counts and statuses.
 The probes keep that promise; this module writes each detail and note unchanged.
 """
 

@@ -270,7 +270,7 @@ def _build_transport_params(url: str) -> dict[str, Any]:
     scheme = urlsplit(url).scheme
     if scheme in {"https", "http"}:
         session = _RestrictedSession()
-        # Plain http is accepted for loopback alone (DESIGN.md, section 2), so it must not leave through a proxy.
+        # Plain http is accepted for loopback alone, so it must not leave through a proxy.
         session.trust_env = scheme == "https"
         return {"timeout": TIMEOUT, "session": session}
     if scheme == "s3":

@@ -128,7 +128,7 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
         batch_id=cells["batch_id"],
         created_at=created_at,
         approx_created_at=created_at,
-        is_explicit=True,  # DESIGN.md promises to read a batch in the registry regardless of `start_date`
+        is_explicit=True,  # a batch in the registry is read regardless of `start_date`
         expected_files=int(expected_files) if expected_files else None,
     )
 
