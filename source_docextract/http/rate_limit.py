@@ -16,7 +16,7 @@ SPACING_MARGIN = 1.01
 """The factor applied to every spacing.
 
 Requests take different times to arrive: gaps of 1.997 s were measured for a spacing of 2 s. One percent more keeps each
-gap at the provider at least as long as it demands. It may cost up to 5 % of the time.
+gap at the provider at least as long as it demands. A margin of up to 5 % is acceptable.
 """
 
 
