@@ -92,6 +92,7 @@ class ProbeClient:
     async def _send_with_retries(self, request: Request) -> ProbeResponse:
         response = NO_RESPONSE
         for attempt in range(1, _MAX_ATTEMPTS + 1):
+            # Checked before each attempt, since retries count towards the limit as well.
             if self.request_count >= MAX_REQUESTS:
                 return response
             if self.request_count:
@@ -126,6 +127,8 @@ class ProbeClient:
             raise ConfigError(
                 f"No request can be sent to this address ({error}). Check base_url and the key."
             ) from None
+        # Names only, in each usual spelling such as `RateLimit-Limit` and `X-Rate-Limit-Reset`: a report holds no
+        # values.
         for name in raw_response.headers:
             if "ratelimit" in name.lower().replace("-", "") or name.lower() == "retry-after":
                 self.limit_headers[name.lower()] = None
@@ -136,6 +139,7 @@ class ProbeClient:
 
 
 def _parse_response(status: int, headers: Mapping[str, str], content: bytes) -> ProbeResponse:
+    # Sensible sends errors as plain text. Text that begins like HTML is the page of a gateway, not its answer.
     is_html = content.lstrip()[:1] == b"<"
     try:
         return ProbeResponse(status, headers, orjson.loads(content), is_json=True)
@@ -144,5 +148,6 @@ def _parse_response(status: int, headers: Mapping[str, str], content: bytes) -> 
 
 
 def _get_retry_delay(response: ProbeResponse) -> float:
+    # `Retry-After` may also be a date. The probe then waits as if there were none.
     retry_after = response.headers.get("Retry-After", "")
     return min(float(retry_after), _MAX_RETRY_DELAY) if retry_after.isdecimal() else 2.0

@@ -60,6 +60,7 @@ def main(
     """
     options = _build_parser().parse_args(arguments)
     try:
+        # Files are read before the first request, so that a wrong name or an unreadable report costs no requests.
         earlier_report = parse_report(_read_earlier_report(options.against)) if options.against else None
         settings = Settings.parse(read_settings(options.config), logging.getLogger("airbyte"))
         reports = asyncio.run(_probe_all(settings, sleep))
@@ -70,6 +71,7 @@ def main(
         print(f"source-docextract probe: {error}", file=sys.stderr)
         return EXIT_CANNOT_PROBE
     for report in reports:
+        # On standard error, because standard output may hold the report.
         print(report.summary, file=sys.stderr)
     return _choose_exit_code(reports, changes)
 
@@ -150,6 +152,7 @@ async def _probe_provider(
     if client.response_count:
         header_names = ", ".join(client.limit_headers)
         findings.observe(f"{provider}.rate_limit_headers", "present" if header_names else "none", header_names)
+    # Sensible documents 429 for extracting and classifying only, so reading has an assumption of its own.
     if provider == "sensible" and client.response_count:
         findings.observe("sensible.throttling", "throttled" if client.throttled_count else "none")
     return ProviderReport(

@@ -195,6 +195,7 @@ def _render_json_line(
             finding_json = {"verdict": finding.verdict.value, "variants": list(finding.variants)}
             findings[finding.assumption.id] = finding_json
     report_json = {
+        # First, because `parse_report` finds the line by its beginning.
         _MARKER_KEY: REPORT_FORMAT,
         "version": version,
         "date": created_at.date().isoformat(),

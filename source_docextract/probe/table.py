@@ -47,6 +47,7 @@ PROBES: Mapping[str, Probe] = {
         extracta_probe.ASSUMPTIONS,
         extracta_probe.probe_extracta,
         _build_bearer_headers,
+        # Extracta.ai asks for 2 seconds between requests, so the probe keeps the interval of a sync.
         lambda settings: float(settings.seconds_between_requests),
     ),
     "docmap": Probe("DocMap", docmap_probe.ASSUMPTIONS, docmap_probe.probe_docmap, _build_bearer_headers),

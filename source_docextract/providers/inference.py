@@ -36,6 +36,7 @@ def build_unselected_finder(selected_keys: Iterable[str]) -> FindUnselected:
     selected = frozenset(selected_keys)
 
     def find_unselected(template_keys: frozenset[str]) -> Generator[Sequence[Any], Sequence[Json], frozenset[str]]:
+        # A request flow has to be a generator, and this one needs no request: the settings name what is selected.
         yield from ()
         return template_keys - selected if selected else frozenset()
 
@@ -55,12 +56,16 @@ def infer_fields(documents: Iterable[JsonObject], wrapper_format: WrapperFormat)
     parts_by_field: defaultdict[str, set[FieldPart]] = defaultdict(set)
     for document in documents:
         for name, wrapped_value in document.items():
+            # Atlas puts the document type among the fields. It has a column of its own in every stream.
             if name in wrapper_format.ignored_keys:
                 continue
             value, meta = unwrap(wrapped_value, wrapper_format)
             value_type = get_value_type(value)
+            # A null has no type. Its field gets an entry all the same, so that the columns keep the order of first
+            # appearance.
             type_counts[name].update([value_type] if value_type else [])
             meta_by_part = get_meta_by_part(meta)
+            # Only parts that the provider sends become columns: Sensible, for example, states a unit for numbers alone.
             parts_by_field[name].update(part for part, meta_value in meta_by_part.items() if meta_value is not None)
     fields = []
     for name, counts in type_counts.items():

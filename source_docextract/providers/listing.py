@@ -57,6 +57,8 @@ def find_oldest_day(
         if created_at is None:
             empty_day = middle_day
         else:
+            # The middle day is the limit where the response has no row but announces more (NEWEST_CONCEIVABLE). A row
+            # that is older than the middle day shortens the search further.
             oldest_known_day = max(min(middle_day, truncate_to_day(created_at)), OLDEST_CONCEIVABLE)
     return oldest_known_day
 
@@ -81,4 +83,6 @@ def select_for_window(window: Window, ref: PartitionRef, margin: timedelta = _DA
     if ref.approx_created_at is None or not is_near_window(window, ref.approx_created_at, margin):
         # The provider selected the row for this window. Leaving it out for want of a plausible time would lose it.
         return replace(ref, approx_created_at=None)
+    # Windows share their edges. A row of exactly that time belongs to the later window alone, so that it is neither
+    # lost nor delivered twice.
     return ref if window.start <= ref.approx_created_at < window.end else None

@@ -55,6 +55,8 @@ def compute_fingerprint(row: Mapping[str, Json], *, has_urls: bool = False) -> s
     Raises:
         UnreadableResponse: The row is nested too deeply to be serialized.
     """
+    # `strip_file_urls` is recursive, and orjson reports its own depth limit as a TypeError. Either costs this row
+    # alone.
     try:
         return compute_content_digest(dump_sorted_json(strip_file_urls(row) if has_urls else row))
     except (RecursionError, TypeError):
@@ -72,6 +74,7 @@ def missing_document(ref: PartitionRef, reason: str) -> Snapshot:
     Its document is failed with `reason`. The batch that it belongs to is unknown.
     """
     document = Document(
+        # The key that FileKeyAssigner gives the same extraction: the failed row has to replace the pending one.
         key=escape_id_part(ref.batch_id),
         status=FileStatus.FAILED,
         file_id=ref.batch_id,
@@ -113,6 +116,7 @@ def as_identifier(value: Json, label: str) -> str | None:
     Raises:
         UnreadableResponse: The value is neither text nor a whole number. Its JSON would be an id of nothing.
     """
+    # DocMap's pages show template ids as text and as plain digits, so a whole number is an id too.
     if isinstance(value, (str, int, NoneType)) and not isinstance(value, bool):  # bool is a subclass of int
         return as_text(value)
     raise UnreadableResponse(f"{label} is neither text nor a whole number.")
@@ -127,6 +131,7 @@ def find_uncertain_times(row: Mapping[str, Json], **parsed_times: datetime | Non
     """
     if None not in parsed_times.values():  # the usual case, checked first because this runs for each document
         return _NO_KEYS
+    # Such a value stays in provider_data as sent: a time is never made up, and nothing that was sent is dropped.
     return frozenset(key for key, time in parsed_times.items() if time is None and row.get(key))
 
 
@@ -161,6 +166,7 @@ def as_object(value: Json) -> Mapping[str, Json]:
     """
     if value is None:
         return {}
+    # The column `data` holds an object on every provider. Data of another type is kept in it, not dropped.
     return value if isinstance(value, dict) else {"value": value}
 
 

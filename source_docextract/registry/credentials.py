@@ -116,6 +116,7 @@ class RegistrySettings(OptionalSection):
 _CREDENTIALS_BY_SCHEME = {
     "s3": MachineCredentials | S3Credentials,
     "https": MachineCredentials | BasicCredentials | HeaderCredentials,
+    # Plain http is accepted for loopback alone, so these credentials never leave the machine unencrypted.
     "http": MachineCredentials | BasicCredentials | HeaderCredentials,
 }
 """The credentials that fit a URL, by its scheme. URLs with another scheme are opened with the machine's credentials."""

@@ -63,10 +63,12 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
         ConfigError: the file cannot be opened, or it has invalid rows (the message names their lines).
     """
     has_credentials = not isinstance(credentials, MachineCredentials | None)
+    # An error of a client may quote the password as it stands in the URL or decoded.
     register_secrets(_extract_password(url), unquote(_extract_password(url)))
     registry_label = f"The batch registry {_redact_url(url)}"
     stop_event, proxy_error = Event(), None
     try:
+        # With both, it would be unclear which of them opens the file.
         if has_credentials and _extract_password(url):
             raise ConfigError(f"{registry_label} has credentials in batch_registry.url as well. Remove them there.")
         return _run_with_deadline(lambda: _open_and_parse(url, products, registry_label, credentials, stop_event))
@@ -91,12 +93,14 @@ def read_registry(url: str, products: Collection[str], credentials: Credentials 
         problem = f"cannot be read ({error_name}). Check batch_registry.url."
         if has_credentials:
             problem = f"cannot be read ({error_name}). Check batch_registry.url and batch_registry.credentials."
+        # requests raises ProxyError here, and botocore ProxyConnectionError: the setting to check is that of the proxy.
         if "Proxy" in error_name:
             tunnel_match = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
             proxy_error = build_proxy_error(
                 registry_label, int(tunnel_match[1]) if tunnel_match else None, find_proxy_setting()
             )
     finally:
+        # After the deadline the thread is still reading. This ends it at its next line.
         stop_event.set()
     # Raised outside the `except` blocks, so that no traceback shows the original error, which quotes the URL.
     raise proxy_error or ConfigError(f"{registry_label} {problem}")
@@ -115,8 +119,10 @@ def _run_with_deadline(read: Callable[[], Registry]) -> Registry:
         try:
             outcomes.put(read())
         except BaseException as error:
+            # Any exception is reported, or the thread that syncs would wait for the whole deadline.
             outcomes.put(error)
 
+    # A daemon, because a storage that sends nothing must not keep the process alive after the sync.
     Thread(target=run_and_report, name="registry", daemon=True).start()
     outcome = outcomes.get(timeout=_READ_DEADLINE)
     if isinstance(outcome, BaseException):
@@ -130,6 +136,8 @@ def _open_and_parse(
     if _is_special_file(url):
         raise ConfigError(f"{registry_label} is not a file.")
     params = _add_credentials(_build_transport_params(url), credentials)
+    # `utf-8-sig` drops the mark at the beginning of a file that spreadsheets write. `newline=""` leaves line ends to
+    # the csv module, which needs them for cells of several lines.
     with import_module("smart_open").open(
         url, encoding="utf-8-sig", newline="", compression="disable", transport_params=params
     ) as lines:
@@ -241,6 +249,7 @@ class _RestrictedSession(requests.Session):
                 target_parts.hostname,
                 target_parts.port,
             )
+            # The settings chose this server, so a redirect within it reaches no other host of the network.
             if not is_same_server and not (target_parts.scheme == "https" and _is_public(target_parts.hostname or "")):
                 raise _ForbiddenRedirect
             # requests would read the body of the redirect to its end, and it may be endless.
@@ -270,7 +279,7 @@ def _build_transport_params(url: str) -> dict[str, Any]:
     scheme = urlsplit(url).scheme
     if scheme in {"https", "http"}:
         session = _RestrictedSession()
-        # Plain http is accepted for loopback alone, so it must not leave through a proxy.
+        # Plain http is accepted for loopback alone, so it must not leave the machine through a proxy.
         session.trust_env = scheme == "https"
         return {"timeout": TIMEOUT, "session": session}
     if scheme == "s3":
@@ -292,6 +301,7 @@ def _add_credentials(params: dict[str, Any], credentials: Credentials | None) ->
     if isinstance(credentials, S3Credentials):
         key, secret = credentials.access_key_id.get_secret_value(), credentials.secret_access_key.get_secret_value()
         token = credentials.session_token.get_secret_value() if credentials.session_token else None
+        # smart-open logs the parameters that it gets, so they are registered first.
         register_secrets(key, secret, token or "")
         key_options = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
         endpoint_options = {"region_name": credentials.region, "endpoint_url": credentials.endpoint}
@@ -299,10 +309,13 @@ def _add_credentials(params: dict[str, Any], credentials: Credentials | None) ->
         return {**params, "client_kwargs": {"S3.Client": client_options}}
     if isinstance(credentials, BasicCredentials):
         user, password = credentials.username.get_secret_value(), credentials.password.get_secret_value()
+        # HTTP basic authentication sends both in base64, which reveals them as well as plain text does.
         register_secrets(user, password, b64encode(f"{user}:{password}".encode()).decode())
+        # As UTF-8 bytes: requests would encode text as Latin-1, which cannot hold every password.
         return {**params, "user": user.encode(), "password": password.encode()}
     if isinstance(credentials, HeaderCredentials):
         value = credentials.value.get_secret_value()
+        # A value such as `Bearer` and a token holds the token, which an error may quote alone.
         register_secrets(value, *value.split())
         session: _RestrictedSession = params["session"]  # typed, so that mypy checks the attribute's name
         session.secret_header_name = credentials.name

@@ -42,6 +42,7 @@ def parse_rows(lines: Iterable[str], registry_label: str) -> Iterator[tuple[int,
     """
     numbered_lines = enumerate(lines, start=1)
     first_entry = next(((line_number, line) for line_number, line in numbered_lines if line.strip()), None)
+    # A file of 0 bytes is more often a failed export than an empty list.
     if first_entry is None:
         raise ConfigError(
             f"{registry_label} is empty. Check batch_registry.url; a registry without batches has a header line."
@@ -53,6 +54,7 @@ def parse_rows(lines: Iterable[str], registry_label: str) -> Iterator[tuple[int,
         return
     reader = csv.DictReader(line for _, line in chain([first_entry], numbered_lines))
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    # The message quotes nothing of the file, which may be one that the user is not allowed to read.
     if missing_columns := [name for name in ("provider", "batch_id") if name not in reader.fieldnames]:
         raise ConfigError(f"{registry_label} has no column {' and no column '.join(missing_columns)}.")
     for row in reader:
@@ -96,6 +98,7 @@ def build_registry(rows: Iterable[tuple[int, Any]], products: Collection[str], r
             batches[product].append(ref)
         else:
             skipped_rows[product] += 1
+    # One invalid row fails the whole registry: a batch that is left out silently would be worse.
     if reported_rows:
         overflow_text = f", and {unreported_count} more lines" if unreported_count else ""
         raise ConfigError(f"{registry_label} has rows that cannot be read: {'; '.join(reported_rows)}{overflow_text}.")
@@ -110,6 +113,7 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
     """
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
+    # The csv module puts surplus cells under the key None. Like other unknown columns, they are ignored.
     values_by_column = {str(name).strip().lower(): value for name, value in row.items()}
     cells = {name: _parse_cell(name, values_by_column.get(name)) for name in _COLUMNS}
     product = cells["provider"].lower()
@@ -120,8 +124,11 @@ def _parse_batch(row: Any) -> tuple[str, PartitionRef]:
     if NEEDS_TEMPLATE[product] and not cells["template_id"]:
         raise ValueError("has no template_id")
     created_at, expected_files = _parse_created_at(cells["created_at"]), cells["expected_files"]
+    # `isdigit` alone accepts superscript digits too, of which `int` makes no number.
     if expected_files and not (expected_files.isascii() and expected_files.isdigit() and len(expected_files) < 10):
         raise ValueError("has an expected_files that is not a whole number")
+    # A batch of the other products has no template in its key. With one, a batch that the settings name as well would
+    # be read twice.
     template_id = cells["template_id"] if NEEDS_TEMPLATE[product] else None
     return product, PartitionRef(
         template_id=template_id,

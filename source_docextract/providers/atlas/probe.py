@@ -177,6 +177,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     build_keys_assumption("atlas", Evidence.ORIGINAL_PAGES, "Responses have documented keys only."),
 )
 
+# `refresh_token` is documented for the login of Atlas's onboarding, not for that of the bulk service.
 _LOGIN_KEYS = frozenset({"access_token", "expires_in", "refresh_token"})
 
 _ENVELOPE_KEYS = frozenset({"data", "page", "per_page", "total_pages", "total_items", "has_next", "has_prev"})
@@ -207,6 +208,8 @@ def probe_atlas(settings: AtlasSettings, findings: Findings) -> ProbeFlow:
         if row_count is not None and (longest_batch is None or row_count > longest_batch[0]):
             longest_batch = (row_count, batch_id, response)
     if unknown_flags:
+        # Atlas answers 400 to an unknown id and to an id of another account alike. One batch that it knows shows that
+        # the login fits; one that it does not know shows nothing.
         findings.observe("atlas.account", "other" if all(unknown_flags) else "own")
     if longest_batch and longest_batch[0]:
         page_number = _count_pages(longest_batch[2]) + 1
@@ -251,6 +254,7 @@ def _read_login(findings: Findings, response: ProbeResponse) -> str:
     findings.observe(
         "atlas.token_size", "fits" if len(token) <= MAX_TOKEN_LENGTH else "too_large", f"{len(token)} characters"
     )
+    # No request could carry a longer token, so the probe ends with the login.
     return token if len(token) <= MAX_TOKEN_LENGTH else ""
 
 
@@ -292,6 +296,8 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
     """Record the findings about one document."""
     findings.observe_keys("atlas.keys", row, _ROW_KEYS)
     data = row.get("file_data")
+    # The pages name the codes INVALID_DOC and UNRECOGNISED, but not their place. An extracted field is an object, so
+    # bare text under `error_code` inside the data is no field.
     is_failed_inside = isinstance(data, Mapping) and isinstance(data.get("error_code"), str)
     if _has_error(row):
         findings.observe("atlas.document_errors", "on_row")
@@ -300,6 +306,7 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
     else:
         findings.observe("atlas.document_errors", "none")
     if isinstance(data, Mapping) and not is_failed_inside:
+        # "Get extracts" shows the document type as bare text beside the fields, which says nothing about their form.
         fields = [value for name, value in data.items() if name != "document_type"]
         _read_fields(findings, fields)
 
@@ -310,6 +317,7 @@ def _read_fields(findings: Findings, values: Sequence[Json]) -> None:
     if values:
         findings.observe("atlas.nested_fields", "wrapped" if len(wrappers) == len(values) else "bare")
     for wrapper in wrappers:
+        # Atlas documents 0 to 1 only. Other extraction APIs send text or percent, so the probe looks for both.
         score = wrapper.get("confidence_score")
         if isinstance(score, (int, float)) and not isinstance(score, bool):
             findings.observe("atlas.confidence", "fraction" if 0 <= score <= 1 else "percent")

@@ -52,6 +52,8 @@ def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) 
     registry_refs = registry.get_batches("atlas") if registry else ()
     explicit_refs = (
         *map(_build_ref, settings.batch_ids),
+        # The registry's own creation time comes first. Where it has none, the time in the id lets the state forget the
+        # batch once it has settled.
         *(ref.merge(_build_ref(ref.batch_id)) for ref in registry_refs),
     )
     credentials = {
@@ -82,6 +84,7 @@ def build_atlas_spec(settings: AtlasSettings, registry: Registry | None = None) 
             ),
         ),
         check=_check,
+        # The credentials travel in the login alone. All other requests carry the token.
         login=Login(Request("POST", "/authtoken", headers=credentials), "Token", _parse_token),
     )
 
@@ -131,6 +134,8 @@ def _build_ref(batch_id: str) -> PartitionRef:
 
     The time orders batches and measures their age. No column shows it, because its time zone is unknown.
     """
+    # No page documents the form of a batch id. Fourteen digits that are no time leave the age unknown; they are no
+    # error.
     stamp_match = re.search(r"-(\d{14})$", batch_id)
     try:
         stamp_time = (
@@ -144,6 +149,7 @@ def _build_ref(batch_id: str) -> PartitionRef:
 
 def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[DiscoveredTemplates]:
     """Return the document types that are documented or found in recent batches."""
+    # A batch that the settings and the registry name is one batch, and is requested once.
     unique_refs = {ref.key: ref for ref in explicit_refs}.values()
     newest_first = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)
     newest_refs = newest_first[:_SAMPLED_BATCHES]
@@ -177,6 +183,8 @@ def _fetch(ref: PartitionRef) -> RequestFlow[Snapshot]:
     while pages[-1].has_next:
         last_number = max(len(pages) + 1, min(len(pages) + _MAX_PARALLEL_PAGES, pages[-1].last_page))
         page_numbers = range(len(pages) + 1, last_number + 1)
+        # Outside the `try`: the first page has shown that Atlas knows the batch. A refusal of a later page fails the
+        # batch and must not make it `missing`.
         responses = yield [_build_page_request(ref.batch_id, page_number) for page_number in page_numbers]
         pages.extend(
             Page(ref, page_number, response) for page_number, response in zip(page_numbers, responses, strict=True)

@@ -33,6 +33,8 @@ _SIGNED_URL_KEY = "redact_url"
 
 WRAPPER_FORMAT = WrapperFormat(
     marker_key="confidence_score",
+    # Extracted data may have fields called `value` and `confidence_score`: they are objects, while a confidence is
+    # none.
     marker_types=SCALAR_TYPES,
     confidence_key="confidence_score",
     ignored_keys=frozenset({"document_type"}),  # it has a column of its own
@@ -83,6 +85,7 @@ class Page:
     def last_page(self) -> int:
         """Number of the last page, 0 unless `total_pages` agrees with `total_items`."""
         total_pages, total_items = as_number(self.body.get("total_pages")) or 0, self.total_items or 0
+        # Where the two disagree, the announced end is doubtful, and the pages are requested one after the other.
         return total_pages if total_pages == math.ceil(total_items / PER_PAGE) else 0
 
     @property

@@ -39,9 +39,12 @@ def infer_templates(extractions: Sequence[Extraction], wrapper_format: WrapperFo
     data_by_type: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for extraction in extractions:
         if extraction.document_type:
+            # Without signed URLs, which are no extracted values.
             data_by_type[extraction.document_type].append(extraction.hashable_data)
     templates = []
+    # Sorted, so that the order of the tables does not depend on which batch shows a type first.
     for type_name in dict.fromkeys([*_KNOWN_FIELD_NAMES, *sorted(data_by_type)]):
+        # The types of found values outweigh the documented ones, which are known from examples only.
         found_fields = infer_fields(data_by_type[type_name], wrapper_format)
         templates.append(Template(type_name, type_name, merge_fields(found_fields, _list_known_fields(type_name))))
     return DiscoveredTemplates(templates)

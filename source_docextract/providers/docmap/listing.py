@@ -65,6 +65,7 @@ class ListPager:
             UnreadableResponse: None of the possible cursors leads to new rows.
             TooManyPages: The list does not end.
         """
+        # A list may bring a new row with each page and never end, so the number of pages has a limit too.
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
                 f"DocMap's list of extractions does not end after {shared_listing.MAX_PAGES} pages. "
@@ -89,6 +90,8 @@ class ListPager:
                 break
             if is_continuation:
                 stuck_refs = page_refs
+        # Rows after the wanted range are not needed. If paging gets stuck among them, reading may go on at the end of
+        # the range without losing a row of it.
         if self._end and self.last_created_at and self._end < self.last_created_at:
             page_refs = yield from self._skip_to_end(self._end)
             if page_refs:
@@ -104,6 +107,7 @@ class ListPager:
         [body] = yield [self._build_request(cursor=format_rfc3339(end))]
         rows, has_more = parse_page(body)
         page_refs = parse_each(rows, parse_ref)
+        # No page documents whether a cursor includes its own time, so a row of exactly `end` is accepted.
         if any(ref.approx_created_at and ref.approx_created_at > end for ref in page_refs):
             return []
         if page_refs:
@@ -140,6 +144,7 @@ class ListPager:
     def _add_page(self, page_refs: list[PartitionRef]) -> None:
         self._has_started = True
         self.refs_by_id.update((ref.batch_id, ref) for ref in page_refs)
+        # A time that cannot be true of a row in this list would lead the cursor past rows that were never read.
         times = [
             ref.approx_created_at
             for ref in page_refs
@@ -148,6 +153,7 @@ class ListPager:
         if not times:
             return
         last_time = times[-1]
+        # All rows of a page may share one time. The earliest later time is then that of a page before.
         known_times = [*times, self.last_created_at, self._next_newer_time]
         newer_times = [timestamp for timestamp in known_times if timestamp and timestamp > last_time]
         self._next_newer_time = min(newer_times, default=None)

@@ -261,6 +261,7 @@ def probe_docmap(settings: DocmapSettings, findings: Findings) -> ProbeFlow:
     response = yield _build_list_request(scope, limit=_PER_PAGE)
     rows = _read_list(findings, response)
     if response.is_ok:
+        # An empty page that announces more does not show an empty account.
         if rows or _parse_rows(response.body)[1] is not True:
             findings.observe("docmap.account", "own" if rows else "empty")
         yield from _probe_paging(findings, scope, response, rows)
@@ -396,6 +397,7 @@ def _probe_cursor(findings: Findings, scope: Mapping[str, str], rows: Sequence[M
         response = yield _build_list_request(scope, limit=2, cursor=cursor)
         page_rows, _, _ = _parse_rows(response.body)
         if response.is_ok and page_rows is not None:
+            # The row itself is older than this cursor, so a list that accepts any time returns at least this row.
             findings.observe("docmap.cursor_times", "any" if page_rows else "rows_only")
 
 
@@ -453,6 +455,8 @@ def _probe_days(findings: Findings, scope: Mapping[str, str], rows: Sequence[Map
     if not days or min_offset >= max_offset:
         return
     if not min_offset <= timedelta() < max_offset:
+        # Rows show only how far the days begin from midnight UTC at least, so this is the possible offset closest to
+        # it.
         offset = max_offset - timedelta(seconds=1) if max_offset <= timedelta() else min_offset
         findings.observe("docmap.day_zone", "other", range_text, {"docmap_zone": _build_zone_name(offset)})
     elif min_offset > -_UTC_TOLERANCE and max_offset < _UTC_TOLERANCE:
@@ -487,6 +491,7 @@ def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeF
     )
     if run_id is None:
         return
+    # Without the template of the settings: a run may mix templates, and all of it is expected.
     response = yield _build_list_request({}, runId=run_id, limit=1)
     run_rows, _, _ = _parse_rows(response.body)
     if not response.is_ok or run_rows is None:

@@ -162,6 +162,7 @@ def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
     def parse_created_at(body: Json) -> datetime | None:
         rows, has_more = parse_page(body)
         if not rows:
+            # Only `hasMore` ends the list. An empty page that announces more does not show that nothing is there.
             return NEWEST_CONCEIVABLE if has_more else None
         refs = parse_each(rows[:1], parse_ref)
         return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
@@ -217,6 +218,7 @@ class _SyncFlows:
         try:
             return (yield from self._read_listing(window, window.scope))
         except TooManyPages:
+            # The list of all templates is no shorter than that of one, so reading it instead would not end either.
             raise
         except UnreadableResponse:
             if not window.scope:
@@ -234,6 +236,8 @@ class _SyncFlows:
         # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
         # side, and the creation time of a row decides to which window it belongs.
         carried = self._carried_by_scope.get(window.scope)
+        # The response for the window before already held the rows down to this time. The additional day therefore costs
+        # hardly any requests.
         lower_bound = carried.newest_created_at if carried and carried.start == window.start else window.start
         day_params = {
             "dateFrom": _format_day(window.start - _DAY),
@@ -250,6 +254,7 @@ class _SyncFlows:
         refs_by_id = {**(carried.rows if carried and carried.start == window.start else {}), **pager.refs_by_id}
         if window.scope and not template_id:
             refs_by_id = {key: ref for key, ref in refs_by_id.items() if ref.template_id == window.scope}
+        # Rows that were skipped would be missing from what is carried over, and the next window would never read them.
         self._carry_over(window, {} if pager.has_skipped_rows else refs_by_id)
         window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs_by_id.values()))
         return ListedRows(
@@ -273,6 +278,7 @@ class _SyncFlows:
         Raises:
             UnreadableResponse: The response is about another extraction, or has no readable row.
         """
+        # The row in the list is complete, so it costs no further request.
         if ref.listed_row is not None:
             return self._build_snapshot(ref)
         try:

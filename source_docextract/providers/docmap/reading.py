@@ -47,9 +47,11 @@ def parse_page(body: Json) -> tuple[list[Json], bool]:
     response = require_object(body, "DocMap's list of extractions")
     data = response.get("data")
     if isinstance(data, Mapping):
+        # `hasMore` may stand inside of `data` or beside it.
         response, data = {**response, **data}, data.get("extractions")
     if not isinstance(data, list):
         raise UnreadableResponse("DocMap's list of extractions is not a JSON array.")
+    # A full page without `hasMore` has to be followed by a request, since rows that are passed over now are never read.
     has_more = response.get("hasMore")
     return data, has_more if isinstance(has_more, bool) else len(data) >= PER_PAGE
 
@@ -61,6 +63,7 @@ def parse_ref(item: Json) -> PartitionRef:
         UnreadableResponse: The row has no id, or an id that cannot be written as text.
     """
     row = require_object(item, "A row of DocMap's list")
+    # `runId` is checked with the others: a run without a readable id costs this row alone.
     extraction_id, template_id, _ = (
         as_identifier(row.get(key), f"The {key} of a row of DocMap's list") for key in ("id", "templateId", "runId")
     )
@@ -147,6 +150,7 @@ def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
     template_name = None
     if len(id_name_pairs) == 1:
         template_name = min(name or "" for _, name in id_name_pairs) or None
+    # Extractions may be added to a run at any time. "Complete" therefore means that those which it has are finished.
     is_open = listed_rows.error or any(document.status is FileStatus.PENDING for document in documents)
     return Snapshot(
         ref,

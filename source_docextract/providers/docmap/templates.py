@@ -47,6 +47,7 @@ def discover_templates(
     sampled_refs: list[PartitionRef] = []
     if not template_ids:
         sampled_refs, is_complete = yield from _sample_refs(build_request)
+        # A sample that is the whole list holds all extractions of each template, so their own pages would add nothing.
         template_ids = [] if is_complete else list(_group_by_template(sampled_refs))
     if template_ids:
         pages = yield [build_request(template_id) for template_id in template_ids]
@@ -119,11 +120,14 @@ def _infer_template(template_id: str, rows: Sequence[JsonObject]) -> Template:
     variables: dict[str, Field] = {}
     for row in rows:
         for name, value_type in _parse_variables(row):
+            # DocMap's list of type names is not known. An unknown name decides nothing: the data gives the type.
             if value_type:
                 variables.setdefault(name, Field(name, value_type))
     documents = [parse_document(row, FileKeyAssigner()) for row in rows]
     data = [extraction.data for document in documents for extraction in document.extractions]
+    # A row has the name that its template had at that time (page "Schemas"), so the newest row has the present one.
     template_name = next(filter(None, (as_text(row.get("templateName")) for row in rows)), template_id)
+    # The declared type outweighs the types of values. A value of another type is named in `type_errors`.
     return Template(template_id, template_name, merge_fields(variables.values(), infer_fields(data, NO_WRAPPERS)))
 
 

@@ -33,6 +33,8 @@ _MAX_BATCHES = 4
 _UNKNOWN_ID = "-MadeUpByTheProbe0000"
 """An id that does not exist: the response shows the form in which Extracta.ai refuses an id."""
 
+# No page documents the form or the unit of `startTime`, and public clients read it as a number or as text. Each form
+# that a time can have is therefore a variant, so that a report shows the one in use.
 _START_TIME_VARIANTS = {
     "milliseconds": "ms",
     "milliseconds as text": "text",
@@ -271,6 +273,7 @@ def probe_extracta(settings: ExtractaSettings, findings: Findings) -> ProbeFlow:
     for template_id, batch_id in _select_batches(batches):
         response = yield Request("POST", "/getBatchResults", json={"extractionId": template_id, "batchId": batch_id})
         _read_results(findings, response, is_classification=False)
+    # A template of the settings: with an unknown one as well, the response would not show which id is refused.
     template_id = next((template_id for template_id, _ in batches), extraction_ids[0] if extraction_ids else "")
     if template_id:
         body = {"extractionId": template_id, "batchId": _UNKNOWN_ID}
@@ -292,6 +295,8 @@ def probe_extracta(settings: ExtractaSettings, findings: Findings) -> ProbeFlow:
     if template_id:
         response = yield _build_results_request(template_id, _UNKNOWN_ID)
         _read_unknown_classification(findings, response)
+    # Extracta.ai answers 400 to an unknown id and to an id of another account alike. One template that it knows shows
+    # that the key fits; one that it does not know shows nothing.
     if template_count := len(extraction_ids) + len(classification_ids):
         findings.observe("extracta.account", "other" if unknown_count == template_count else "own")
 
@@ -335,6 +340,7 @@ def _read_view(findings: Findings, product: str, template_id: str, response: Pro
     findings.observe_keys("extracta.keys", response.body, _VIEW_KEYS)
     details = response.body.get(f"{product}Details")
     details = details if isinstance(details, Mapping) else {}
+    # Inside the details, as public clients read it, or beside them, since no page documents the place: as in a sync.
     listed_batches = details.get("batches", response.body.get("batches"))
     assumption_id = f"extracta.{product}_batches"
     if listed_batches is None:
@@ -346,6 +352,7 @@ def _read_view(findings: Findings, product: str, template_id: str, response: Pro
     findings.observe(assumption_id, "listed", f"{len(listed_batches)} batches")
     for batch in listed_batches.values():
         _read_listed(findings, batch)
+    # A JSON object has no order, and a batch id carries no time.
     batch_ids = sorted(listed_batches, key=lambda batch_id: _get_start_time(listed_batches[batch_id]))
     return [(template_id, str(batch_id)) for batch_id in batch_ids]
 
@@ -394,6 +401,7 @@ def _read_results(findings: Findings, response: ProbeResponse, *, is_classificat
     files = body.get("files")
     has_error = bool(body.get("error"))
     findings.observe("extracta.error_in_answer", "present" if has_error else "none")
+    # A response with an error shows nothing about the form of an unfinished batch.
     if files is None and has_error:
         return
     if isinstance(files, list):
@@ -413,6 +421,7 @@ def _read_results(findings: Findings, response: ProbeResponse, *, is_classificat
     if not is_finished:
         findings.observe("extracta.waiting", "partial")
     elif not is_classification and rows:
+        # "Get results" shows a `status` in a finished batch of classification, and none in one of extraction.
         findings.observe("extracta.ready_status", "present" if "status" in body else "absent")
     for file in rows:
         _read_file(findings, file, is_classification=is_classification)
@@ -421,6 +430,7 @@ def _read_results(findings: Findings, response: ProbeResponse, *, is_classificat
 def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classification: bool) -> None:
     """Record the findings about one file of a batch."""
     findings.observe_keys("extracta.keys", file, _FILE_KEYS)
+    # "Get results" shows a `fileId` on classification and none on extraction, while public clients read one there.
     if not is_classification:
         findings.observe("extracta.file_ids", "present" if file.get("fileId") else "absent")
     status = file.get("status")
@@ -435,6 +445,7 @@ def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classificatio
             findings.contradict("extracta.result", f"`result` is {get_type_name(result)}")
     url = file.get("url")
     if isinstance(url, str) and url:
+        # The names of the parameters alone: their values open the document, and a report holds no values.
         parameter_names = {parameter.lower() for parameter, _ in parse_qsl(urlsplit(url).query)}
         has_expiry = any("expires" in parameter for parameter in parameter_names)
         findings.observe("extracta.file_links", "expiring" if has_expiry else "lasting")

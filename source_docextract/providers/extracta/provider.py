@@ -33,6 +33,7 @@ def build_extracta_spec(settings: ExtractaSettings, registry: Registry | None = 
     """
     stream_groups: list[StreamGroup] = []
     batch_registry = registry or Registry()
+    # Classification comes first: the typed tables of extraction include the templates that it refers to.
     if settings.has_classification or registry:
         explicit_refs, registry_refs = (
             parse_partition_refs(settings.classification_batches),
@@ -162,6 +163,7 @@ def _has_template(api: Api, template_id: str) -> RequestFlow[bool]:
     try:
         [body] = yield [_build_view_request(api, template_id)]
     except (ResourceUnavailable, TransientError):
+        # Without a clear answer there is nothing to advise, and the user sees the first error unchanged.
         return False
     return isinstance(body, Mapping) and api.details_key in body
 
@@ -176,6 +178,8 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
     try:
         [body] = yield [_build_view_request(api, template_id)]
     except (ResourceUnavailable, TransientError) as error:
+        # Classification may answer an unknown id with its server error, so after the retries that error counts as an
+        # unknown template.
         if isinstance(error, ResourceUnavailable) or _may_be_unknown_id(error):
             raise _build_unknown_error(api, template_id, error) from None
         raise
@@ -185,8 +189,10 @@ def _discover(api: Api, template_id: str) -> RequestFlow[list[PartitionRef]]:
         details = require_object(response[api.details_key], f"Extracta.ai's details of {template_id}")
     # Public clients read `batches` inside the details. A map beside them is accepted too, since no page documents it.
     batches = details.get("batches", response.get("batches"))
+    # An extraction without batches has no map, and viewClassification may have none at all: neither is an error.
     if batches is None:
         return []
+    # A map in another form must not pass for "no batches", or batches would be missing without a message.
     if not isinstance(batches, Mapping):
         raise UnreadableResponse(f"Extracta.ai's list of the batches of {template_id} is not a JSON object.")
     name = as_text_or_none(details.get("name"))

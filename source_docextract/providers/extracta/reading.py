@@ -83,6 +83,7 @@ class Api:
 
 
 def _parse_extracted(file: Mapping[str, Json]) -> Extraction:
+    # "Get results" shows the values of the template's fields alone: extraction has no confidence and no document type.
     return build_extraction(file.get("result"))
 
 
@@ -107,6 +108,7 @@ CLASSIFICATION = Api(
     _parse_classified,
 )
 
+# `origin` has no column, so it stays in provider_data.
 _LISTED_KEYS = frozenset({"filesNo", "startTime", "status"})
 
 _TIME_KEYS = frozenset({"startTime"})
@@ -118,6 +120,7 @@ def parse_listed_batch(template_id: str, template_name: str | None, batch_id: st
     The fingerprint is `filesNo`: files can be added to a finished batch (page "Upload files"), so a changed number
     makes the batch due again. The unit of `startTime` is not documented; `parse_time` accepts seconds and milliseconds.
     """
+    # The key of an entry is enough to request the batch, so an entry in another form costs only what it states.
     batch_info = batch_info if isinstance(batch_info, Mapping) else {"status": batch_info}
     created_at = parse_time(batch_info.get("startTime"))
     files_total = as_number(batch_info.get("filesNo"))
@@ -218,6 +221,7 @@ def _parse_file(requested_file: tuple[Json, str | None]) -> Mapping[str, Json]:
     return {**file, "fileId": requested_id}
 
 
+# `extraction` has no column: provider_data keeps the ids of the extraction batch and file that a file refers to.
 _FILE_KEYS = frozenset({"fileId", "fileName", "status", "result", "url", "error"})
 
 
@@ -228,6 +232,8 @@ def _parse_document(api: Api, file: Mapping[str, Json], key_assigner: FileKeyAss
         as_text(file.get("fileName")),
         as_text(file.get("status")),
     )
+    # An unknown status counts as unfinished. Taken for finished, the file would not be requested again, and its result
+    # would be lost.
     status = _FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
     document_type: str | None = None
     extractions: tuple[Extraction, ...] = ()
@@ -254,6 +260,7 @@ def _parse_reference(file: Mapping[str, Json]) -> PartitionRef | None:
     "Get results" shows `extraction: {extractionId, batchId, fileId}` for a document type that is linked to an
     extraction template.
     """
+    # An empty text or list is no reference either. Any other form is an error, since a reference may be lost with it.
     reference = require_object(file.get("extraction") or {}, "A link")
     template_id, batch_id = (
         as_identifier(reference.get(key), f"The {key} of a link") for key in ("extractionId", "batchId")

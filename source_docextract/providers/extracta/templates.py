@@ -52,6 +52,7 @@ def _find_unselected(template_ids: frozenset[str], referencing_ids: Sequence[str
 
     A template that the settings do not name can get new batches only through classification results.
     """
+    # Each sync pays for these requests, so they are sent only for templates that no setting names.
     referenced_ids = (yield from _fetch_referenced_ids(referencing_ids)) if template_ids else ()
     return template_ids.difference(referenced_ids)
 
@@ -89,6 +90,7 @@ def _fetch_referenced_ids(referencing_ids: Sequence[str]) -> RequestFlow[list[st
         Request("POST", VIEW_CLASSIFICATION, json={"classificationId": template_id}) for template_id in referencing_ids
     ]
     bodies = yield from gather_tolerant(requests)
+    # An unknown classification template costs its own references alone, not the tables of all others.
     readable_bodies = [body for body in bodies if not isinstance(body, ResourceUnavailable)]
     return [template_id for body in readable_bodies for template_id in _parse_referenced_ids(body)]
 
@@ -111,6 +113,7 @@ def _parse_template(template_id: str, body: Json) -> Template:
     fields = details.get("fields")
     rows = parse_each(fields, lambda row: require_object(row, "A field")) if isinstance(fields, list) else []
     rows_by_key = {as_text(row.get("key")): row for row in rows}
+    # `string` is the documented default, and results hold numbers as text too. An unknown type is therefore text.
     template_fields = [
         Field(key, parse_declared_type(row.get("type")) or ValueType.STRING) for key, row in rows_by_key.items() if key
     ]

@@ -46,6 +46,7 @@ class ListPager:
             UnreadableResponse: A token comes again, so that the list would be read for ever.
             TooManyPages: The list does not end.
         """
+        # A list whose tokens never come again passes the check for circles, so the number of pages has a limit too.
         if self._page_count >= shared_listing.MAX_PAGES:
             raise TooManyPages(
                 f"Sensible's list of extractions does not end after {shared_listing.MAX_PAGES} pages. "
@@ -57,6 +58,8 @@ class ListPager:
         rows, self._next_token = parse_page(body, self._full_page_size)
         self.is_done = self._next_token is None
         if self._next_token:
+            # Only a token that comes again is a circle. Several empty pages in a row are none, since Sensible filters
+            # after paging.
             if self._next_token in self._seen_tokens:
                 raise UnreadableResponse("Sensible's list of extractions repeats a continuation_token.")
             self._seen_tokens.add(self._next_token)

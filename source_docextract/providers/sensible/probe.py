@@ -39,6 +39,7 @@ _SMALL_LIMIT = 5
 _EARLY_DATE = "2014-12-31T00:00:00Z"
 """A time before any plausible extraction: a list that still has rows there has no end."""
 
+# With these three limits a probe sends 21 requests at most. The rest of the 30 is left for retries after a 429.
 _MAX_PAGES = 4
 
 _MAX_DOCUMENTS = 7
@@ -332,12 +333,14 @@ def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
     if rows is None:
         return
     is_last_page = not response.body.get("continuation_token")
+    # An empty page with a token does not show an empty account, since Sensible filters after paging.
     if rows or is_last_page:
         findings.observe("sensible.account", "own" if rows else "empty")
     yield from _probe_pages(findings, scope, rows, is_short=not is_last_page and len(rows) < _PER_PAGE)
     yield from _probe_dates(findings, scope, rows)
     batch_ids = list(settings.batch_ids)
     yield from _probe_documents(findings, _select_documents(rows), batch_ids)
+    # The last ids are those that documents named: these batches exist in the account, whatever the settings name.
     for batch_id in batch_ids[-_MAX_BATCHES:]:
         response = yield Request("GET", build_path("extract", "batch", batch_id))
         _read_batch(findings, response)
@@ -357,6 +360,7 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
     Returns:
         The summaries, None where the page cannot be read.
     """
+    # The client repeats a throttled request after a wait, so a 429 that remains is about the monthly quota.
     if response.status == 429:
         findings.observe("sensible.throttling", "quota")
     body = response.body
@@ -367,6 +371,7 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
     findings.observe_keys("sensible.keys", body, _LIST_KEYS)
     summaries = [row for row in rows if isinstance(row, Mapping)]
     has_more = bool(body.get("continuation_token"))
+    # The last page is short by nature, so only a page with a token shows the page size.
     if has_more:
         if limit == _PER_PAGE:
             findings.observe(
@@ -422,6 +427,7 @@ def _probe_pages(
     """
     response = yield _build_list_request(scope, limit=_LARGE_LIMIT)
     page_rows = response.body.get("extractions") if isinstance(response.body, Mapping) else None
+    # A capped limit and an obeyed one look the same in an account that does not fill a page.
     if 400 <= response.status < 500 and response.status != 429:
         findings.observe("sensible.largest_limit", "refused", f"status {response.status}")
     elif response.is_ok and isinstance(page_rows, list) and len(rows) == _PER_PAGE:
@@ -496,6 +502,7 @@ def _probe_documents(findings: Findings, rows: Sequence[Mapping[str, Json]], bat
     for row in rows:
         response = yield Request("GET", build_path("documents", str(row.get("id"))))
         is_finished = row.get("status") == "COMPLETE"
+        # No page documents the answer for a document that was purged, so each of these statuses counts as that answer.
         if response.status in {400, 404, 410}:
             if is_finished:
                 findings.observe("sensible.purged", "listed", f"status {response.status}")
@@ -553,6 +560,8 @@ def _read_part(findings: Findings, part: Json) -> None:
 def _read_confidences(findings: Findings, parsed: Json) -> None:
     """Record the types of the confidences in extracted data."""
     for confidence in _iter_confidences(parsed):
+        # `valueConfidence` is documented as 0 to 1, while an example of Sensible's own validations compares it with
+        # text.
         if isinstance(confidence, (int, float)) and not isinstance(confidence, bool):
             findings.observe("sensible.value_confidence", "fraction" if 0 <= confidence <= 1 else "percent")
         elif isinstance(confidence, str):
@@ -596,6 +605,7 @@ def _read_unknown(findings: Findings, assumption_id: str, response: ProbeRespons
 
     The specification declares errors as plain text. A JSON body is a variant of the assumption.
     """
+    # A page of HTML comes from a gateway and shows nothing about the id.
     if response.status in {400, 404} and not response.is_html:
         findings.observe(assumption_id, "json" if response.is_json else "text", f"status {response.status}")
     elif response.is_about_request:

@@ -88,6 +88,7 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         prefix="sensible",
         stream_kinds=("batches",),
         explicit_partitions=(
+            # A named batch is read with all of its documents, whatever `start_date` and `document_types` say.
             *(PartitionRef(None, batch_id, is_explicit=True) for batch_id in settings.batch_ids),
             *registry_refs,
         ),
@@ -154,6 +155,7 @@ def _list_wider_scopes(scope: str) -> Sequence[str]:
     For one document type, that is the list of all types in its environment.
     """
     environment, type_name = scope.split("/", 1)
+    # The list without types held the rows of each type: naming a type later must not deliver them again.
     return (f"{environment}/",) if type_name else ()
 
 
@@ -163,6 +165,7 @@ def _list_row_scopes(scope: str, ref: PartitionRef) -> Sequence[str]:
     A portfolio has several document types, and so belongs to several scopes.
     """
     environment = scope.split("/", 1)[0]
+    # A row that was delivered under one of these scopes is not delivered again when the settings add another of them.
     type_scopes = [f"{environment}/{type_name}" for type_name in list_type_names(ref.listed_row or {})]
     return (scope, f"{environment}/", *type_scopes)
 
@@ -184,6 +187,8 @@ class _SyncFlows:
         )
         self._type_ids: dict[str, str] | None = None
         self._has_unreadable_types = False
+        # A named batch is requested once: its response gives its documents before the list is read, and its row after
+        # them.
         self._batch_responses: dict[str, Mapping[str, Json] | ResourceUnavailable] = {}
 
     def check(self) -> RequestFlow[None]:
@@ -205,6 +210,7 @@ class _SyncFlows:
             [body] = yield [Request("GET", build_path("document_types"))]
             if not isinstance(body, list):
                 raise UnreadableResponse("Sensible's document types are not a list.")
+            # An unreadable type costs itself alone, since the settings may name only others.
             self._type_ids = dict(parse_each(body, _parse_document_type))
             self._has_unreadable_types = len(self._type_ids) < len(body)
         if not type_name:
@@ -238,6 +244,7 @@ class _SyncFlows:
 
     def find_oldest(self, scope: str) -> RequestFlow[datetime | None]:
         """Find the day of the oldest extraction in a scope, None where it has none."""
+        # "List extractions" documents the order as newest first, so one row shows whether there is any up to a date.
         request = yield from self._build_list_request(scope, limit=1)
 
         def request_newest(day: datetime | None) -> Request:
@@ -260,6 +267,8 @@ class _SyncFlows:
 
         A portfolio stands in the list of each of its document types. The first of them in the settings delivers it.
         """
+        # `end_date` is inclusive, so a row of the window's end may stand in the response; it is left to the next
+        # window.
         first_request = yield from self._build_list_request(
             window.scope, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
         )
@@ -284,6 +293,8 @@ class _SyncFlows:
         try:
             [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
         except ResourceUnavailable as error:
+            # Only an answer about this document itself arrives here. Any other refusal proves nothing about the
+            # document: it fails, and the next sync requests it again.
             return build_unavailable_snapshot(ref, error)
         return build_snapshot(ref, require_object(body, f"Sensible's response for {ref.batch_id}"))
 

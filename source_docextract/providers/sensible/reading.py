@@ -136,6 +136,8 @@ _OUTPUT_KEYS = frozenset({"parsed_document", "parsedDocument", *_REVIEW_KEYS})
 def _parse_document(row: Mapping[str, Json], extraction_id: str) -> Document:
     """Return the document of a response or of a summary, without extractions."""
     provider_status = as_text(row.get("status"))
+    # An unknown status counts as unfinished. Taken for finished, the document would no longer be watched, and its
+    # result would be lost.
     status = _FILE_STATUSES.get(provider_status or "", FileStatus.PENDING)
     created_at, completed_at = parse_time(row.get("created")), parse_time(row.get("completed"))
     uncertain_times = find_uncertain_times(row, created=created_at, completed=completed_at)
@@ -186,6 +188,7 @@ def _select_data(output: Mapping[str, Json]) -> tuple[Json, frozenset[str]]:
     parsed = _get_in_either_case(output, "parsed_document")
     if parsed is not None:
         return parsed, _OUTPUT_KEYS
+    # Beside a `parsed_document` the output of the postprocessor is no result; it then stays in provider_data.
     postprocessed = next((output[key] for key in _POSTPROCESSED_KEYS if output.get(key) is not None), None)
     return (None, _OUTPUT_KEYS) if postprocessed is None else (postprocessed, _OUTPUT_KEYS | _POSTPROCESSED_KEYS)
 
@@ -201,6 +204,8 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
     created_at, completed_at = document.created_at, document.completed_at
     review_statuses = _parse_review_statuses(row)
     portfolio = row.get("documents")
+    # The specification gives a single document `type`, and a portfolio `types` and `documents`. An empty list of
+    # documents makes no portfolio of a response that has a `type`.
     is_single = not portfolio and row.get("types") is None and (portfolio is None or row.get("type") is not None)
     # A portfolio in which Sensible found no documents has `errors` and an empty or absent `documents`. Without errors,
     # an absent list means a response that cannot be read: taking it for an empty portfolio would lose its results.
@@ -217,6 +222,7 @@ def _add_extractions(document: Document, row: Mapping[str, Json]) -> Document:
             created_at=created_at,
             completed_at=completed_at,
         )
+        # The postprocessor's output is delivered as `data`, so provider_data must not hold it a second time.
         provider_data = (
             unknown_keys(document.provider_data, data_keys) if data_keys is not _OUTPUT_KEYS else document.provider_data
         )
@@ -301,6 +307,7 @@ def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) ->
       that is documented as final; any other one is requested again.
     - Where the summary shows it as unfinished, the document is pending, and open.
     """
+    # Once the list no longer covers a document, nothing but its id is known.
     if ref.listed_row is None:
         return missing_document(ref, str(error))
     document = _parse_document(ref.listed_row, ref.batch_id)
@@ -324,6 +331,7 @@ def _build_batch_references(document: Document, batch_id: str) -> tuple[Partitio
     """Return a reference to the batch of a document, with the document's status."""
     if not batch_id:
         return ()
+    # The response for a batch holds ids alone, so the statuses for its row come from the documents that were read.
     member_statuses = {document.file_id or "": document.status}
     return (PartitionRef(None, batch_id, is_explicit=True, is_referenced=True, member_statuses=member_statuses),)
 
@@ -333,6 +341,8 @@ _BATCH_KEYS = frozenset({"id", "description", "extraction_ids"})
 _COUNTER_KEYS = frozenset({"waiting", "processing", "complete", "completed", "failed"})
 """Counters of a batch: "Group extractions by batch ID" shows `waiting`, the others are a precaution."""
 
+# One letter a document, because the state keeps them for each open batch: "extract/batch" accepts 5,000 documents, and
+# the state has to stay below 1 MB with 10,000 open batches.
 _STATUS_LETTERS = {FileStatus.PENDING: "w", FileStatus.PROCESSED: "p", FileStatus.FAILED: "f"}
 
 _UNKNOWN_LETTER = "?"
@@ -387,6 +397,7 @@ def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Sna
     unknown_members: list[PartitionRef] = []
     for extraction_id, known_letter in zip(extraction_ids, known_letters, strict=True):
         status = ref.member_statuses.get(extraction_id)
+        # A status that was read from the document itself is newer than the letter in the state.
         letter = _STATUS_LETTERS[status] if status else known_letter
         letters.append(letter)
         if letter == _UNKNOWN_LETTER:
@@ -402,6 +413,7 @@ def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Sna
         description=as_text(response.get("description")),
         error=error or None,
         provider_data=unknown_keys(response, _BATCH_KEYS | _COUNTER_KEYS),
+        # The counters change while documents wait. Their change alone must not deliver the row of the batch again.
         volatile_data={key: response[key] for key in sorted(_COUNTER_KEYS & response.keys())},
         references=tuple(unknown_members),
         provider_state=_compress_letters("".join(letters)),

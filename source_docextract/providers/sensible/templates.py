@@ -44,6 +44,7 @@ def discover_templates(
         refs = _select_sample((yield from _list_newest(_build_list_request(type_ids[name], environments))))
         responses = yield from gather_tolerant([Request("GET", build_path("documents", ref.batch_id)) for ref in refs])
         for ref, response in zip(refs, responses, strict=True):
+            # Accounts may keep documents for a short time only. One that is gone costs the sample itself alone.
             if isinstance(response, ResourceUnavailable):
                 continue
             # By extraction id: a portfolio is in the sample of each of its types, and must count once.
@@ -83,6 +84,8 @@ def _build_list_request(type_id: str, environments: Sequence[str]) -> Request:
 
 def _select_sample(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
     """Return the newest extraction of each configuration, then the second newest."""
+    # The configurations of a type may extract different fields, so each of them has to be in the sample before any is
+    # in it twice.
     rank_by_configuration: Counter[str | None] = Counter()
     ranked_refs = []
     for ref in refs:
