@@ -127,7 +127,7 @@ LISTS: dict[str, tuple[Callable[[Sandbox], dict[str, Any]], str, str]] = {
 def test_listing_malformed_row_delivers_the_others_and_is_read_later(product: str, bad: Any) -> None:
     fill, key, _ = LISTS[product]
     with spoiling_connection(fill) as spoiler:
-        ids = getattr(spoiler.sandbox, product).ids
+        ids = getattr(spoiler.sandbox, product).extraction_ids
         spoiler.corrupt("/extractions?", replace_item(key, lambda row: row["id"] == ids[0], bad))
 
         first, second_sync = spoiler.connection.sync(), spoiler.connection.sync()
@@ -154,7 +154,7 @@ def test_listing_malformed_row_delivers_the_others_and_is_read_later(product: st
 def test_listing_row_with_unreadable_time_is_delivered_once(product: str, raw_time: Any) -> None:
     fill, key, created = LISTS[product]
     with spoiling_connection(fill) as spoiler:
-        ids = getattr(spoiler.sandbox, product).ids
+        ids = getattr(spoiler.sandbox, product).extraction_ids
         bad_id = ids[len(ids) // 2]
         changes = {created: raw_time}
         spoiler.corrupt("/extractions?", change_key(key, lambda row: row | changes if row["id"] == bad_id else row))

@@ -147,8 +147,11 @@ def atlas_account(sandbox: Sandbox) -> RequestAccount:
 
 
 ACCOUNTS = {
-    account.__name__.removesuffix("_account"): account
-    for account in (extracta_account, classification_account, docmap_account, sensible_account, atlas_account)
+    "extracta": extracta_account,
+    "extracta_classification": classification_account,
+    "docmap": docmap_account,
+    "sensible": sensible_account,
+    "atlas": atlas_account,
 }
 
 

@@ -135,7 +135,8 @@ def test_atlas_changed_signed_url_emits_no_row(served_sandbox: ServedSandbox) ->
 
 def test_atlas_expired_token_is_renewed_once_for_all_workers(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
-    batches = [sandbox.atlas.submit([make_pan_document(f"{number}") for number in range(500)]) for _ in range(4)]
+    # More batches than may be started before the first record is out: some need a token after that on any machine.
+    batches = [sandbox.atlas.submit([make_pan_document(f"{number}") for number in range(60)]) for _ in range(40)]
     connection = connect(served_sandbox, *batches, max_in_flight=20)
     logins_before = sandbox.atlas.login_count
     expired = False
