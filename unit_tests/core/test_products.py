@@ -97,6 +97,33 @@ def test_provider_is_in_the_sandbox_and_has_a_page_and_a_host(provider: str) -> 
     assert any(provider in host or "helloatlas" in host for host in hosts)
 
 
+@each_provider
+def test_provider_has_its_own_test_files(provider: str) -> None:
+    assert (ROOT / "unit_tests" / "providers" / f"test_{provider}.py").exists()
+    assert (ROOT / "unit_tests" / "sync" / f"test_sync_{provider}.py").exists()
+
+
+@each_product
+def test_product_has_its_payload_faults_request_counts_and_guards(product: Product) -> None:
+    folder = ROOT / "unit_tests" / "sync"
+    texts = {
+        name: (folder / f"test_{name}.py").read_text("utf-8") for name in ("payload_faults", "request_counts", "guards")
+    }
+
+    assert f'"{product.provider}.' in texts["payload_faults"]
+    assert f'"{product.name}":' in texts["request_counts"]
+    assert f"def fill_{product.provider}(" in texts["guards"]
+
+
+@each_provider
+def test_provider_is_in_the_issue_form(provider: str) -> None:
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "assumption.yml").read_text(encoding="utf-8"))
+    titles = {product.title for product in PRODUCTS if product.provider == provider}
+
+    options = {option for field in form["body"] for option in field.get("attributes", {}).get("options", ())}
+    assert titles & options
+
+
 def test_table_is_the_one_place_of_the_order() -> None:
     assert tuple(REQUIREMENTS_BY_PROVIDER) == PROVIDERS
     assert tuple(WRAPPER_FORMATS) == PRODUCT_NAMES
