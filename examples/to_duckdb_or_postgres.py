@@ -209,7 +209,7 @@ class _JsonLoadingMixin:
     def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
         table_name: str = self._create_table_for_loading(stream_name, batch_id)
         try:
-            self._fill(table_name, files, stream_name)
+            self._insert_json_files(table_name, files, stream_name)
             self._delete_superseded_rows(table_name)
             self._widen_changed_columns(self.get_sql_table_name(stream_name), table_name)
         except Exception:

@@ -40,11 +40,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8
 WRONG_KEY_SCRIPT = """
 import sys
 from demo import __main__, playground
-settings = playground.Playground.settings
-def wrong(sandbox):
-    told = settings(sandbox)
-    return {"extracta": {**told["extracta"], "api_key": "not-the-key"}}
-playground.Playground.settings = wrong
+get_settings = playground.SandboxProcess.get_settings
+def get_wrong_settings(sandbox):
+    return {"extracta": {**get_settings(sandbox)["extracta"], "api_key": "not-the-key"}}
+playground.SandboxProcess.get_settings = get_wrong_settings
 sys.exit(__main__.main())
 """
 

@@ -544,11 +544,11 @@ def test_duplicate_row_in_a_sync_keeps_the_last(postgres: str, tmp_path: Path) -
     load = f"""
 import sys
 sys.path.insert(0, {str(EXAMPLE.parent)!r})
-from to_duckdb_or_postgres import airbyte, warehouse
+from to_duckdb_or_postgres import airbyte, open_warehouse
 source = airbyte.get_source("source-twice", local_executable="./source-twice", config={{}}, streams="*")
 for target in sys.argv[1:]:
     for _ in range(2):
-        with warehouse(target) as cache:
+        with open_warehouse(target) as cache:
             source.read(cache, skip_validation=True)
             rows = cache.run_sql_query(f"SELECT id, status FROM {{cache.schema_name}}.documents ORDER BY id")
             print([tuple(row.values()) for row in rows])
