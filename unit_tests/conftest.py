@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from docextract_sandbox import Sandbox
 from unit_tests.support.harness import frozen_sandbox
 from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (an autouse fixture)
+
+# No test has a time limit: a machine a tenth as fast gives the same result.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture
