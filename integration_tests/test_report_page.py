@@ -40,7 +40,7 @@ class OpenPage:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+def recipe_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     from report.warehouse import run_recipes
 
     _, tables = sync_demo_twice(change_sandbox=add_hostile_document)
@@ -48,11 +48,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
 
 
 @pytest.fixture
-def report(responses: dict[str, list[Row]], tmp_path: Path) -> Path:
+def report(recipe_results: dict[str, list[Row]], tmp_path: Path) -> Path:
     """Of the demo, with a document whose name is a page of its own."""
     from report.page import write_page
 
-    write_page(responses, "documents.duckdb", tmp_path / "report.html")
+    write_page(recipe_results, "documents.duckdb", tmp_path / "report.html")
     return tmp_path / "report.html"
 
 
@@ -234,14 +234,14 @@ def test_page_change_to_dark_scheme_redraws_the_charts(browser: Any, report: Pat
         assert count_marks(browser_page.page).keys() == PLOTS
 
 
-def test_page_screenshot_has_the_expected_size(browser: Any, responses: dict[str, list[Row]], tmp_path: Path) -> None:
+def test_page_screenshot_has_the_expected_size(browser: Any, recipe_results: dict[str, list[Row]], tmp_path: Path) -> None:
     """The README's, where it is asked for; of the demo as it is, without the hostile document."""
     from report.page import write_page
 
     target = Path(os.environ.get("REPORT_PICTURE") or tmp_path / "report.png")
     plain = {
         name: [row for row in rows if not {HOSTILE_NAME, SEPARATED} & {*map(str, row.values())}]
-        for name, rows in responses.items()
+        for name, rows in recipe_results.items()
     }
     write_page(plain, "documents.duckdb", tmp_path / "plain.html")
     with open_page(browser, tmp_path / "plain.html", height=1350) as browser_page:
