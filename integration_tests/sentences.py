@@ -1,4 +1,4 @@
-"""What the connector tells its users, out of its source: sentences with `…` where something is filled in."""
+"""The messages of the connector, out of its source: sentences with `…` for each filled-in part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MESSAGE_CALLS = {
     "SyncStopped", "TransientError", "UnreadableResponse", "ValueError", "once", "warn", "warning",
 }  # fmt: skip
 _MESSAGE_VARIABLES = {"abort_reason", "error_text", "message", "sentence", "_CONNECTION_FAILED", "_FIXES"}
-"""What is given one of these names is told later."""
+"""Variables that hold a message until it is raised or logged."""
 
 
 def list_messages(package: Path) -> set[str]:

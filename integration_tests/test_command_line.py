@@ -246,7 +246,7 @@ def test_stop_signal_does_not_wait_for_a_pending_response(
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, threading.Event]]:
-    """A server that takes connections and never says a word; the event tells that it was asked something."""
+    """Serve connections without ever responding; the event is set by the first request."""
     request_received = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""The demo as `make demo` runs it: what it tells, what it leaves, and that nothing of it goes on afterwards."""
+"""The demo as `make demo` runs it: its output, its files, and that no process of it is left."""
 
 from __future__ import annotations
 

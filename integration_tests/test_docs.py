@@ -1,4 +1,4 @@
-"""What the documentation says, beside what is there. What it tells to do is done by `test_docs_commands.py`."""
+"""The documentation compared with the code. `test_docs_commands.py` runs its commands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RUN = {"source-docextract", "docextract-sandbox", "grep", "python3", "."}
 """What can be run anywhere, and is."""
 
 UNRUN_COMMANDS = {
-    "docker": "needs an engine; what the image is told is run without it",
+    "docker": "needs an engine; the arguments of the image are run without it",
     "kind": "needs a cluster",
     "kubectl": "needs a cluster",
     "helm": "needs a cluster",

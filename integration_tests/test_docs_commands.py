@@ -1,6 +1,6 @@
-"""What the documentation tells to do, done: page by page, in one folder each, against the sandbox.
+"""The commands of the documentation, run page by page, in one folder each, against the sandbox.
 
-What the image is told is told to the connector that is installed here. SQL, and Python that needs PyAirbyte, run in the
+The arguments of the image go to the installed connector. SQL, and Python that needs PyAirbyte, run in the
 demo's environment.
 """
 
@@ -236,7 +236,7 @@ def _list_blocks(document_page: Page, *languages: str) -> list[Block]:
 
 
 def _runnable_commands(block: Block) -> list[str]:
-    """Those that can be run here, without what only the image needs. The sandbox is started by whoever needs it."""
+    """Return the commands that run here, without the options of the image. The caller starts the sandbox."""
     commands = [IMAGE.sub("source-docextract", command).replace("/data/", "") for command in block.commands]
     return [command for command in commands if RUNNABLE_COMMAND.match(command) and not _starts_sandbox(command)]
 

@@ -185,7 +185,7 @@ def test_image_probe_prints_a_report(image: Image, account: ImageTestAccount) ->
 
 @contextmanager
 def serve_s3(content: bytes) -> Iterator[dict[str, str]]:
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it tells of each request
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it logs each request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

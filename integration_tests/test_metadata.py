@@ -1,4 +1,4 @@
-"""What Airbyte is told of the connector: that it is well-formed, true, and the same wherever it stands."""
+"""The metadata for Airbyte: well-formed, true, and the same in each file."""
 
 from __future__ import annotations
 

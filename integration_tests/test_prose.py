@@ -22,7 +22,17 @@ BANNED = re.compile(
 _OLD_STATE_KEYS = {"told"}
 """Keys of the state JSON of version 2, which the migration reads."""
 
-CODE_FOLDERS = ("source_docextract", "docextract_sandbox", "demo", "report", "benchmarks", "examples", "tools")
+CODE_FOLDERS = (
+    "source_docextract",
+    "docextract_sandbox",
+    "demo",
+    "report",
+    "benchmarks",
+    "examples",
+    "tools",
+    "unit_tests",
+    "integration_tests",
+)
 TEXTS = sorted(
     path
     for pattern in (
@@ -37,7 +47,12 @@ TEXTS = sorted(
     for path in ROOT.glob(pattern)
     if path.suffix in {".md", ".sql", ".html", ".js"}
 )
-SOURCES = sorted(path for folder in CODE_FOLDERS for path in (ROOT / folder).rglob("*.py") if ".venv" not in str(path))
+SOURCES = sorted(
+    path
+    for folder in CODE_FOLDERS
+    for path in (ROOT / folder).rglob("*.py")
+    if ".venv" not in str(path) and path != Path(__file__)
+)
 
 
 def list_prose(path: Path) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The recipes, in DuckDB and in PostgreSQL: on the demo's documents, and on a few rows with answers told by hand."""
+"""The recipes in DuckDB and PostgreSQL: on the demo's documents, and on a few rows with known results."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def list_extracta_files(sandbox: Sandbox) -> Iterator[tuple[str, Any]]:
     for template in sandbox.extracta.template_ids:
         for batch in sandbox.extracta.list_batch_ids(template):
             view = sandbox.extracta.get_batch(batch)
-            # Nothing is told of a batch until all of it is done.
+            # The provider shows nothing of a batch until all of it is done.
             yield from ((sandbox.extracta.get_template_name(template), file) for file in view.files if view.is_finished)
 
 

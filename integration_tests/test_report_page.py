@@ -234,7 +234,9 @@ def test_page_change_to_dark_scheme_redraws_the_charts(browser: Any, report: Pat
         assert count_marks(browser_page.page).keys() == PLOTS
 
 
-def test_page_screenshot_has_the_expected_size(browser: Any, recipe_results: dict[str, list[Row]], tmp_path: Path) -> None:
+def test_page_screenshot_has_the_expected_size(
+    browser: Any, recipe_results: dict[str, list[Row]], tmp_path: Path
+) -> None:
     """The README's, where it is asked for; of the demo as it is, without the hostile document."""
     from report.page import write_page
 

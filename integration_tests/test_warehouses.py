@@ -77,7 +77,7 @@ class Warehouse:
         from sqlalchemy import create_engine, text
         from sqlalchemy.pool import NullPool
 
-        # Without a pool: whoever holds a connection to a DuckDB file holds the file.
+        # Without a pool: an open connection to a DuckDB file locks the file.
         with create_engine(self.url, poolclass=NullPool).connect() as connection:
             return [dict(row) for row in connection.execute(text(sql)).mappings()]
 
@@ -90,7 +90,7 @@ class Warehouse:
 
 @dataclass
 class SyncedWarehouses:
-    """One world, two syncs of it into each warehouse, and what a read from the very beginning tells after both."""
+    """One sandbox, two syncs of it into each warehouse, and a read from the beginning after both."""
 
     streams: StreamSchemas
     truth: RowsByKey
@@ -283,7 +283,7 @@ def test_warehouse_after_two_syncs_equals_the_sandbox(warehouse: Warehouse, sync
 
     assert rows.keys() >= synced.truth.keys()
     for stream, row_id in rows.keys() - synced.truth.keys():
-        # Of a value that an edit has taken away the row stays; its digest tells.
+        # The row of a value that an edit removed stays; its digest shows that it is of the old content.
         kind, row = stream.rpartition("_")[2], rows[stream, row_id]
         assert kind == "fields"
         assert row["digest"] != synced.truth[stream.replace(kind, "results"), row["result_key"]]["digest"]

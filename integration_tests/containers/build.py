@@ -48,7 +48,7 @@ def _package_options(engine: Engine, folder: Path) -> list[str]:
     options = [f"--secret=id=pip.conf,src={folder / 'pip.conf'}"]
     if pip.certificates:
         options.append(f"--secret=id=ca.crt,src={pip.certificates}")
-    # The value is not told: an engine takes it from the environment, and leaves it out of the image.
+    # The command line names the variable only: an engine takes its value from the environment, not into the image.
     options += [f"--build-arg={name}" for name in os.environ if name.lower() in _PROXIES]
     if engine.name == "podman":
         # Its layers would stay behind after the image is gone.

@@ -30,7 +30,7 @@ DATA = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.
 
 
 def create_account(sandbox: Sandbox) -> dict[str, Any]:
-    """Forty batches of Atlas, and one of somebody else."""
+    """Forty batches of Atlas, and one of another account."""
     template = sandbox.extracta.create("Invoices", ["vendor"])
     sandbox.extracta.upload(template, [NewFile("1.pdf", 0, {"vendor": "Acme"})])
     batches = [sandbox.atlas.submit([NewDocument(f"{number}", 0, DATA) for number in range(60)]) for _ in range(40)]

@@ -1,4 +1,4 @@
-"""One request: what heals, what is refused, what is said of it, and that no key is ever told."""
+"""One request: retries, refusals, messages, and that no message holds a key."""
 
 import logging
 import re
@@ -243,7 +243,7 @@ def test_login_redirect_is_not_followed() -> None:
 
 def test_client_netrc_file_does_not_replace_or_add_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("machine 127.0.0.1 login another password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with serve_responses(OK_RESPONSE) as (server, client):
         client.send(GET)

@@ -1,4 +1,4 @@
-"""Answers that never end, and waits that would: nobody is held for ever, and a stop reaches whoever waits."""
+"""Responses and waits without an end: every request ends, and a stop ends each wait."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
         with pytest.raises(TransientError) as exc_info:
             client.send(GET)
         assert len(server.received) == 1
-    # What can be no HTTP is told at once.
+    # A response that is not HTTP is reported at once.
     troubles = ("took more than 0 s to respond", "sent a response that cannot be read")
     assert str(exc_info.value) in {f"Acme {trouble}, 1 times in a row." for trouble in troubles}
 

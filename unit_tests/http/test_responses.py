@@ -1,4 +1,4 @@
-"""What an answer means where somebody else gives it, in another charset, or without end."""
+"""Responses of an intermediary, in another charset, or without an end."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ CASES = [
     (field.name, value) for field in fields(Switches) for value in SWITCH_VALUES.get(field.name) or [not field.default]
 ]
 HARMLESS_TEXT = re.compile(r"[A-Za-z]{1,12}|\d{1,4}")
-"""What stands in so many places that it is nobody's: short words and small numbers."""
+"""Texts too common to belong to one account: short words and small numbers."""
 
 
 class ProbeAccount:

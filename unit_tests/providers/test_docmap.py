@@ -43,7 +43,7 @@ PLAN = make_spec()
 RUN_REF = PartitionRef(None, "run 1", is_explicit=True)
 DAY = Window("", datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 2, tzinfo=timezone.utc))
 LIST = {"limit": 100, "dateFrom": "2026-02-28", "dateTo": "2026-03-02"}
-"""A day more on each side: in which zone DocMap counts days is not told."""
+"""One more day on each side: DocMap does not document the zone of its days."""
 CREATED = datetime(2026, 3, 1, 14, 22, 8, 123_000, tzinfo=timezone.utc)
 
 DATA = {"vendor": "Acme", "total": 1250.0, "lines": [{"sku": None}], "not a variable": True}

@@ -1,8 +1,7 @@
 """Every reader, with answers that are spoilt or wholly made up.
 
-What holds for each: a script ends with what it has read, or with one plain sentence; what can be told apart in an
-answer is in the result, and what cannot is told; rows can be made of it, and state, and both can be written and read
-again.
+For each of them: a request flow ends with its result, or with one plain sentence; every entry of a response that has
+an identity is in the result, and every other one is reported; rows and state are made of it, written and read again.
 """
 
 from __future__ import annotations
@@ -151,7 +150,7 @@ class FakeClient:
 
 
 def count_corrupted_examples(reader: Reader, examples: int) -> int:
-    """How many have been tried; the seed of one that is not read as it should be is told."""
+    """Return how many were tried; a failure names the seed of its example."""
     tried: Counter[str] = Counter()
 
     @settings(max_examples=examples, deadline=None, database=None)
@@ -178,7 +177,7 @@ def corrupt_bodies(reader: Reader, random: Random) -> list[Any]:
     number = random.randrange(len(bodies))
     try:
         bodies[number] = parse_json(encode_corrupted(corrupt_json(bodies[number], random), random))
-    except ValueError as error:  # no JSON: that is the client's to tell
+    except ValueError as error:  # not JSON: the client reports it
         assert isinstance(error, (json.JSONDecodeError, orjson.JSONDecodeError)), error  # noqa: PT017
         return bodies[:number]
     except BadByteError:  # nor is a letter that nobody knows any reader's concern

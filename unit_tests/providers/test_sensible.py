@@ -1,4 +1,4 @@
-"""Sensible's answers, played by hand: summaries, documents, portfolios, reviews, and batches that tell only ids."""
+"""Flows of Sensible, played by hand: summaries, documents, portfolios, reviews, and batches that hold only ids."""
 
 from __future__ import annotations
 

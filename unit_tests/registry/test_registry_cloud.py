@@ -58,7 +58,7 @@ def storage(request: pytest.FixtureRequest) -> Storage:
 
 
 def assert_refused(address: str, reason: str) -> None:
-    """It cannot be read, and the user is told where and why, and nothing else."""
+    """Require an error that names the place and the reason, and nothing else."""
     with pytest.raises(ConfigError) as exc_info:
         read_registry(address, PRODUCTS)
     assert str(exc_info.value) == f"The batch registry {address} cannot be read ({reason}). Check batch_registry.url."
