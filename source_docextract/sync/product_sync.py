@@ -195,12 +195,18 @@ class ProductSync:
         Each ledger comes with the rows that are shown to it.
         """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
+        failed_keys = self.failed_keys
         for ledger, refs in refs_by_ledger:
             listing = Listing()
             listing.add(refs)
-            due_by_key.update((ref.key, ref) for ref in ledger.plan(listing, now)[0])
+            for ref in ledger.plan(listing, now)[0]:
+                due_by_key[ref.key] = ref
+                # The next window replaces the plan. Only an entry keeps the partition due for a stream that has not
+                # read it yet, such as one that was added after the failure.
+                if ref.key in failed_keys:
+                    ledger.flag_for_reread(ref, now)
         # The partitions that failed last time come after all windows: however often they fail, they delay no other.
-        self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & self.failed_keys))
+        self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & failed_keys))
         expected_keys: set[PartitionKey] = set()
         for ledger, _ in refs_by_ledger:
             expected_keys.update(filter(ledger.is_awaiting_read, due_by_key))

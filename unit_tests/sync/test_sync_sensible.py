@@ -342,6 +342,24 @@ def test_sensible_failing_document_does_not_block_the_others(served_sandbox: Ser
     assert recovery_sync.requests["sensible.document"] == 1
 
 
+def test_sensible_document_that_failed_for_one_stream_is_delivered_to_a_stream_added_later(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
+    ids = claims.sensible.extract(
+        [new_document(f"{number}.pdf") for number in range(3)], "claims", created_at=days_ago(40)
+    )
+    claims.sensible.extract([new_document("new.pdf")], "claims")
+    connection = connect(served_sandbox)
+    with claims.faults.apply_only(Fault("status", "sensible.document", about=ids[1])):
+        assert connection.sync("sensible_results").counts == {"sensible_results": 3}
+
+    widened = connection.sync()
+
+    assert set(widened.final_statuses.values()) == {"COMPLETE"}
+    assert widened.counts == {"sensible_results": 1, "sensible_files": 4, "sensible_fields": 8}
+    assert connection.sync().counts == {}
+
+
 def test_sensible_batch_never_uploaded_is_stalled_with_its_documents(
     served_sandbox: ServedSandbox, claims: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
