@@ -7,11 +7,13 @@ about 30 bytes of state, so that 100,000 settled batches stay below 64 kB.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
-from ..core.model import PartitionRef
+from ..core.model import PartitionKey, PartitionRef
+from .entries import COMPACT_AFTER
 
 DayKey = tuple[str, str]
 """A template id and an ISO date, such as `2026-11-20`."""
@@ -53,6 +55,46 @@ class CompactedDay:
         return [ref_by_hash[missing_hash]] if len(refs) == self.count + 1 and missing_hash in ref_by_hash else None
 
 
+@dataclass(frozen=True, slots=True)
+class DayComparison:
+    """The difference between a listing and the compacted days.
+
+    Attributes:
+        unread: the listed partitions of known creation time that neither an entry nor a compacted day covers, with
+            their days.
+        mismatched_days: the compacted days whose difference from the listing cannot be identified.
+    """
+
+    unread: dict[PartitionKey, DayKey] = field(default_factory=dict)
+    mismatched_days: list[DayKey] = field(default_factory=list)
+
+
+def compare_with_days(
+    refs_by_day: Mapping[DayKey, Sequence[PartitionRef]],
+    compacted_days: Mapping[str, Mapping[str, CompactedDay]],
+    tracked_keys: Container[PartitionKey],
+) -> DayComparison:
+    """Compare a listing with the compacted days.
+
+    Args:
+        refs_by_day: the listed partitions, by day.
+        compacted_days: the compacted days, by template and ISO date.
+        tracked_keys: the partitions that have an entry.
+    """
+    comparison = DayComparison()
+    for day_key, refs in refs_by_day.items():
+        template_id, day = day_key
+        untracked_refs = [ref for ref in refs if ref.key not in tracked_keys]
+        compacted_day = compacted_days.get(template_id, {}).get(day, CompactedDay())
+        if (unread_refs := compacted_day.find_missing(untracked_refs)) is None:
+            # Read the whole day again. Unchanged rows that have no entry may be delivered twice; passing over a changed
+            # partition would lose rows.
+            comparison.mismatched_days.append(day_key)
+            unread_refs = untracked_refs
+        comparison.unread.update((ref.key, day_key) for ref in unread_refs)
+    return comparison
+
+
 def group_by_day(refs: Iterable[PartitionRef]) -> dict[DayKey, list[PartitionRef]]:
     """Group the partitions of known creation time by template and day."""
     refs_by_day: defaultdict[DayKey, list[PartitionRef]] = defaultdict(list)
@@ -60,6 +102,13 @@ def group_by_day(refs: Iterable[PartitionRef]) -> dict[DayKey, list[PartitionRef
         if ref.approx_created_at is not None:
             refs_by_day[ref.template_id or "", ref.approx_created_at.date().isoformat()].append(ref)
     return refs_by_day
+
+
+def is_day_over(day_key: DayKey, now: datetime) -> bool:
+    """Return whether a day ended so long ago that it can be compacted."""
+    day_start = datetime.fromisoformat(day_key[1]).replace(tzinfo=timezone.utc)
+    # Counted from its start: 9999-12-31, which some providers send for a missing time, has no representable end.
+    return now - day_start >= COMPACT_AFTER + timedelta(days=1)
 
 
 def _hash_ref(ref: PartitionRef) -> int:

@@ -1,10 +1,11 @@
-"""The parts of a ledger: entries, the user's policy, and listings. Pure."""
+"""The parts of a ledger: entries and their states, the user's policy, and listings. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
 from . import recheck
@@ -19,36 +20,78 @@ MISSING_POLL_PERIOD = timedelta(days=1)
 """The age up to which every sync asks for a missing partition; then it does each time the age has doubled."""
 
 
+class EntryState(Enum):
+    """The state of one partition in a ledger.
+
+    `transitions.TRANSITIONS` has the state after each reading. Besides its state an entry can be flagged
+    (`Entry.needs_reread`): then it is due in any state, and the next reading clears the flag.
+
+    Attributes:
+        NEW: named or listed, and without an entry. Due, unless a compacted day or a read range covers it.
+        UNREAD: remembered because something refers to it, and not read yet. Due.
+        OPEN: something in it is unfinished. Due at every sync, or when its listing changes if a listing by time shows
+            each change.
+        STALLED: still unfinished `give_up_after_days` after it was first seen. Due when its listing changes, including
+            its status there.
+        SETTLED: finished. Due for `lookback_days` after that, and again when its listing changes.
+        PARTLY_MISSING: settled, and the provider does not know a part of it: requested files, or what its listing or a
+            document shows in it. Due like a settled and like a missing one.
+        MISSING: the provider does not know it, which only an answer that is documented for unknown ids can say. Due at
+            every sync for a day, then each time its age has doubled, until `give_up_after_days`, and when its listing
+            changes.
+    """
+
+    NEW = "new"
+    UNREAD = "unread"
+    OPEN = "open"
+    STALLED = "stalled"
+    SETTLED = "settled"
+    PARTLY_MISSING = "partly missing"
+    MISSING = "missing"
+
+    @property
+    def status(self) -> PartitionStatus:
+        """The status of such a partition in the data model."""
+        return _STATUS_BY_STATE.get(self, PartitionStatus.OPEN)
+
+
+_STATUS_BY_STATE = {
+    EntryState.STALLED: PartitionStatus.STALLED,
+    EntryState.SETTLED: PartitionStatus.COMPLETE,
+    EntryState.PARTLY_MISSING: PartitionStatus.COMPLETE,
+    EntryState.MISSING: PartitionStatus.MISSING,
+}
+"""The status of the states that are not `PartitionStatus.OPEN`."""
+
+
 @dataclass(slots=True)
 class Entry:
     """A partition that is remembered singly.
 
     Attributes:
-        status_since: when it was first seen if it is open or stalled, when it settled if it is complete, or when it was
-            first found missing.
-        status: OPEN, STALLED, MISSING, or COMPLETE for a settled partition.
+        status_since: when it was first seen if it is unread, open or stalled, when it settled if it is settled, or when
+            it was first found missing.
+        state: its state; any but NEW.
         signature: the part of its listing whose change makes it due, as of the last reading (`PartitionRef.signature`).
         row_hashes: the hashes of its rows as last delivered, joined into one text.
         last_referenced_at: when a reference to it was last seen. Neither a listing nor a setting may name a referenced
             partition, so this entry does.
-        was_read: whether it has been read at least once.
         needs_reread: whether it has been read and has to be read once more, because it has changed or could not be
             read as a whole.
         provider_state: a short text of the provider, which gets it back at the next reading.
         member_statuses: the statuses that its documents have reported since the last reading, by document id.
         is_pinned: whether it may belong to a scope, or to a range of time, that the settings no longer include. A
             pinned entry is not pruned, so its rows are not delivered again when the settings include them once more.
-        missing_since: since when the provider does not know it, or a part of it; None if it knows all. A COMPLETE
-            partition can have it too: its rows stay, although its listing or a document shows more in it.
+        missing_since: since when the provider does not know it, or a part of it; None if it knows all. An open or a
+            stalled partition can have it too, when some of its requested files are unknown.
         missing_checked_at: when the provider was last asked for it since then.
     """
 
     status_since: datetime
-    status: PartitionStatus = PartitionStatus.OPEN
+    state: EntryState = EntryState.OPEN
     signature: str = ""
     row_hashes: str = ""
     last_referenced_at: datetime | None = None
-    was_read: bool = True
     needs_reread: bool = False
     provider_state: str = ""
     member_statuses: dict[str, FileStatus] = field(default_factory=dict)
@@ -57,9 +100,14 @@ class Entry:
     missing_checked_at: datetime | None = None
 
     @property
+    def status(self) -> PartitionStatus:
+        """The status in the data model: the section of the state that it stands in."""
+        return self.state.status
+
+    @property
     def needs_reading(self) -> bool:
         """Return whether it has to be read whatever its status is."""
-        return self.needs_reread or not self.was_read
+        return self.needs_reread or self.state is EntryState.UNREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +146,7 @@ class SyncPolicy:
 
     def is_overdue(self, entry: Entry, now: datetime) -> bool:
         """Return whether a partition has been unfinished for longer than `give_up_after`."""
-        return entry.status is PartitionStatus.OPEN and now - entry.status_since > self.give_up_after
+        return entry.state is EntryState.OPEN and now - entry.status_since > self.give_up_after
 
     def is_in_lookback(self, entry: Entry, now: datetime) -> bool:
         """Return whether a partition settled less than the lookback ago."""
@@ -148,3 +196,13 @@ class Listing:
         for ref in refs:
             known_ref = self.refs.get(ref.key)
             self.refs[ref.key] = known_ref.merge(ref) if known_ref else ref
+
+
+def age_sort_key(ref: PartitionRef) -> tuple[bool, datetime | None, PartitionKey]:
+    """Return a key that sorts oldest first, with unknown creation times last.
+
+    Oldest first, days are compacted early, so that a long history keeps the state small during its first sync.
+    """
+    if ref.approx_created_at is None:
+        return True, None, ref.key
+    return False, ref.approx_created_at, ref.key

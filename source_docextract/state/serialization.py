@@ -13,24 +13,26 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
+from ..core.model import FileStatus, PartitionKey, PartitionRef
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from ..core.timestamps import format_rfc3339, to_utc
 from .compaction import CompactedDay
-from .entries import Entry, SyncPolicy
+from .entries import Entry, EntryState, SyncPolicy
 from .ledger import Ledger
+from .passes import PASS_BY_DETECTION
 
 VERSION = 3
 
-_STATUS_BY_SECTION = {
-    "open": PartitionStatus.OPEN,
-    "settled": PartitionStatus.COMPLETE,
-    "stalled": PartitionStatus.STALLED,
-    "missing": PartitionStatus.MISSING,
+_STATE_BY_SECTION = {
+    "open": EntryState.OPEN,
+    "settled": EntryState.SETTLED,
+    "stalled": EntryState.STALLED,
+    "missing": EntryState.MISSING,
 }
+"""The state of an entry by its section; `was_read` and `missing_since` distinguish the other two."""
 
-_SECTION_BY_STATUS = {status: section for section, status in _STATUS_BY_SECTION.items()}
+_SECTION_BY_STATUS = {state.status: section for section, state in _STATE_BY_SECTION.items()}
 
 
 class StreamState:
@@ -39,6 +41,8 @@ class StreamState:
     Attributes:
         ledger: the partitions that this stream delivers rows of.
         reference_ledger: the partitions of another product that it reads only for their references.
+        ledger_pass: the work of this sync on `ledger`.
+        reference_pass: the work of this sync on `reference_ledger`.
         is_relevant: returns whether a partition can hold rows of this stream.
         table_key: the template or document type of a typed table, empty for other streams. A state serves the same
             one only.
@@ -63,8 +67,10 @@ class StreamState:
     ) -> None:
         stream_policy = replace(policy, partition_filter=partition_filter)
         self.is_relevant = stream_policy.is_relevant
-        self.ledger = Ledger(stream_policy, change_detection)
-        self.reference_ledger = Ledger(policy, reference_detection)
+        self.ledger, self.reference_ledger = Ledger(), Ledger()
+        self.ledger_pass = PASS_BY_DETECTION[change_detection](self.ledger, stream_policy)
+        self.reference_pass = PASS_BY_DETECTION[reference_detection](self.reference_ledger, policy)
+        self._policy = policy
         self.table_key = table_key
         self.observed_at: datetime | None = None
         self.is_full_refresh = sync_id is not None
@@ -132,8 +138,8 @@ class StreamState:
         try:
             while (version := state_json["version"]) != VERSION:
                 state_json = _MIGRATIONS[version](state_json)
-            _load_ledger(self.ledger, state_json)
-            _load_ledger(self.reference_ledger, state_json.get("reference_ledger", {}))
+            _load_ledger(self.ledger, state_json, self._policy)
+            _load_ledger(self.reference_ledger, state_json.get("reference_ledger", {}), self._policy)
             self.observed_at = _parse_timestamp(state_json.get("observed_at"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
@@ -166,13 +172,13 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     return ledger_json
 
 
-def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
-    for section, status in _STATUS_BY_SECTION.items():
+def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any], policy: SyncPolicy) -> None:
+    for section, state in _STATE_BY_SECTION.items():
         for template_id, entries_by_time in ledger_json.get(section, {}).items():
             for since_text, entries_json in entries_by_time.items():
                 for batch_id, entry_json in entries_json.items():
                     ledger.entries[PartitionKey(template_id, batch_id)] = _load_entry(
-                        entry_json, status, _parse_minute(since_text)
+                        entry_json, state, _parse_minute(since_text)
                     )
     for template_id, days_json in ledger_json.get("compacted_days", {}).items():
         ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days_json.items()}
@@ -188,7 +194,7 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
     for scope, text in ledger_json.get("watermarks", {}).items():
         # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:
-            ledger.load_watermark(scope, _parse_minute(text))
+            ledger.load_watermark(scope, _parse_minute(text), policy)
 
 
 def _dump_entry(entry: Entry) -> dict[str, Any]:
@@ -200,7 +206,7 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
         entry_json["rows"] = entry.row_hashes
     if entry.last_referenced_at:
         entry_json["referenced"] = _format_minute(entry.last_referenced_at)
-    if not entry.was_read:
+    if entry.state is EntryState.UNREAD:
         entry_json["was_read"] = False
     if entry.needs_reread:
         entry_json["needs_reread"] = True
@@ -213,26 +219,27 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
             document_id: status.value for document_id, status in entry.member_statuses.items()
         }
     # Most missing entries were found missing when they got that status: the time stands above them already.
-    if entry.missing_since and (
-        entry.status is not PartitionStatus.MISSING or entry.missing_since != entry.status_since
-    ):
+    if entry.missing_since and (entry.state is not EntryState.MISSING or entry.missing_since != entry.status_since):
         entry_json["missing_since"] = _format_minute(entry.missing_since)
     if entry.missing_checked_at and entry.missing_checked_at != entry.missing_since:
         entry_json["missing_checked_at"] = _format_minute(entry.missing_checked_at)
     return entry_json
 
 
-def _load_entry(entry_json: Mapping[str, Any], status: PartitionStatus, status_since: datetime) -> Entry:
-    missing_since = _parse_minute(entry_json["missing_since"]) if "missing_since" in entry_json else None
-    if status is PartitionStatus.MISSING:
+def _load_entry(entry_json: Mapping[str, Any], state: EntryState, status_since: datetime) -> Entry:
+    missing_since = _parse_optional_minute(entry_json.get("missing_since"))
+    if state is EntryState.MISSING:
         missing_since = missing_since or status_since
+    if not entry_json.get("was_read", True):
+        state = EntryState.UNREAD
+    elif state is EntryState.SETTLED and missing_since:
+        state = EntryState.PARTLY_MISSING
     return Entry(
         status_since=status_since,
-        status=status,
+        state=state,
         signature=str(entry_json.get("signature", "")),
         row_hashes=str(entry_json.get("rows", "")),
         last_referenced_at=_parse_optional_minute(entry_json.get("referenced")),
-        was_read=bool(entry_json.get("was_read", True)),
         needs_reread=bool(entry_json.get("needs_reread", False)),
         provider_state=str(entry_json.get("provider_state", "")),
         is_pinned=bool(entry_json.get("is_pinned", False)),
@@ -309,7 +316,7 @@ def _migrate_v1(state_json: Mapping[str, Any]) -> dict[str, Any]:
     In version 1 each entry repeats its `since`, also where one sync saw thousands of batches for the first time.
     """
     migrated = {**state_json, "version": 2}
-    for section in _STATUS_BY_SECTION.keys() & state_json.keys():
+    for section in _STATE_BY_SECTION.keys() & state_json.keys():
         migrated[section] = {
             template_id: _group_by_since(entries_json) for template_id, entries_json in state_json[section].items()
         }
@@ -362,7 +369,7 @@ def _migrate_v2(state_json: Mapping[str, Any]) -> dict[str, Any]:
 
 def _migrate_ledger_v2(ledger_json: Mapping[str, Any]) -> dict[str, Any]:
     migrated = _rename_keys(ledger_json, _LEDGER_KEYS_V2)
-    for section in _STATUS_BY_SECTION.keys() & ledger_json.keys():
+    for section in _STATE_BY_SECTION.keys() & ledger_json.keys():
         migrated[section] = {
             template_id: _migrate_entries_v2(entries_by_time)
             for template_id, entries_by_time in ledger_json[section].items()

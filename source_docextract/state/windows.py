@@ -19,6 +19,7 @@ from ..core.provider import FindStart, Window
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
 from ..core.timestamps import DAY, round_up_to_day, truncate_to_day
 from .ledger import Ledger
+from .passes import ListingPass
 
 _FEW_ROWS, _MANY_ROWS = 500, 1500
 """Rows of a window: below the first number the next window is twice as long, above the second half as long.
@@ -48,7 +49,7 @@ class WindowCursor:
 
     Attributes:
         scopes: the scopes whose listings are read, one after the other.
-        ledgers: the ledgers of all streams that read the listing.
+        passes: the passes of all streams that read the listing.
         lookback: for how long before today each sync lists again.
         start_date: the creation time before which nothing is read; None for no limit.
         now: the beginning of the sync. Its day is listed, and listed again by the next sync.
@@ -58,7 +59,7 @@ class WindowCursor:
     """
 
     scopes: deque[str]
-    ledgers: Sequence[Ledger]
+    passes: Sequence[ListingPass]
     lookback: timedelta
     start_date: datetime | None
     now: datetime
@@ -78,8 +79,8 @@ class WindowCursor:
     def __post_init__(self) -> None:
         """Find the last complete day, and handle ledgers of a clock that was ahead."""
         self._today = truncate_to_day(self.now - _DAY_END_DELAY)
-        for ledger in self.ledgers:
-            ledger.distrust_future_reads(self.now, self._today - self.lookback)
+        for listing_pass in self.passes:
+            listing_pass.distrust_future_reads(self.now, self._today - self.lookback)
 
     def get_next_step(self) -> Window | FindStart | None:
         """Return the next request for the provider; None if there is none left."""
@@ -87,9 +88,11 @@ class WindowCursor:
             scope = self.scopes[0]
             if self._ranges_by_ledger is None:
                 self._is_first_read = self._is_first_read or any(
-                    self._is_never_read(scope, ledger) for ledger in self.ledgers
+                    self._is_never_read(scope, listing_pass.ledger) for listing_pass in self.passes
                 )
-                ranges_by_ledger = [self._find_needed_ranges(scope, ledger) for ledger in self.ledgers]
+                ranges_by_ledger = [
+                    self._find_needed_ranges(scope, listing_pass.ledger) for listing_pass in self.passes
+                ]
                 needed_ranges = list(chain.from_iterable(ranges_by_ledger))
                 # Windows from the year 1 on would be empty requests: find the oldest row first.
                 if any(time_range.start == BEGINNING for time_range in needed_ranges):
@@ -199,9 +202,10 @@ class WindowCursor:
         if oldest_created_at is None:
             empty_range = TimeRange(BEGINNING, start)
             self._empty_ranges.setdefault(scope, []).append((empty_range, empty_range))
-        for ledger in self.ledgers if oldest_created_at else ():
-            if any(time_range.start == BEGINNING for time_range in self._find_needed_ranges(scope, ledger)):
-                ledger.add_read_range(scope, TimeRange(BEGINNING, start))
+        for listing_pass in self.passes if oldest_created_at else ():
+            needed_ranges = self._find_needed_ranges(scope, listing_pass.ledger)
+            if any(time_range.start == BEGINNING for time_range in needed_ranges):
+                listing_pass.ledger.add_read_range(scope, TimeRange(BEGINNING, start))
         self._list_start = start
 
     def record_listing(self, window: Window, row_count: int) -> None:
@@ -237,9 +241,9 @@ class WindowCursor:
         finished_ranges = [*self._empty_ranges.pop(window.scope, []), (window.time_range, delivered_range)]
         # Counted from today, not from the end of the window: what a killed backfill has read is not read again.
         lookback_start = self._today - self.lookback
-        for ledger in self.ledgers:
+        for listing_pass in self.passes:
             for listed_range, finished_range in finished_ranges:
-                ledger.advance_watermark(window.scope, listed_range, finished_range, lookback_start)
+                listing_pass.advance_watermark(window.scope, listed_range, finished_range, lookback_start)
 
     def is_needed(self, ledger: Ledger, window: Window) -> bool:
         """Return whether a ledger needs a window, or a part of it."""

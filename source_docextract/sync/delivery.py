@@ -70,21 +70,21 @@ class Emitter:
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))
             for stream in product_sync.streams
-            if stream.state.ledger.tracks(snapshot.ref)
+            if stream.state.ledger_pass.tracks(snapshot.ref)
         ]
-        self._warn_about_snapshot(product_sync, snapshot, now)
+        is_stalled = any(prepared.decision.is_stalled for _, prepared in prepared_by_stream)
+        self._warn_about_snapshot(product_sync, snapshot, is_stalled=is_stalled)
         # References are registered before the batch that holds them may settle, and both appear in the same state. So
         # no kill in between loses a referenced batch.
         has_changes = self._register_references(product_sync, snapshot, now)
-        # This batch is fetched again at the end of the sync, so its rows are held back: each sync emits a row once. The
-        # flag makes the next sync fetch the batch if this one is killed before.
-        is_fetched_again = snapshot.ref.key in product_sync.deferred
+        # A deferred batch is fetched again at the end of the sync, and each sync emits a row once.
         for stream, prepared in prepared_by_stream:
-            for message in stream.emit(snapshot, None if is_fetched_again else prepared, now):
+            if snapshot.ref.key in product_sync.deferred:
+                stream.hold_back(snapshot, prepared, now)
+                continue
+            for message in stream.emit(snapshot, prepared, now):
                 has_changes = True
                 yield message
-            if is_fetched_again and stream.state.ledger.tracks(snapshot.ref):
-                stream.state.ledger.flag_for_reread(snapshot.ref, now)
         self._unsaved_count += has_changes
         # While windows are read, a snapshot is a single document: states follow every hundred, and each whole window.
         is_reading_windows = any(other_sync.stages for other_sync in self._product_syncs.values())
@@ -108,17 +108,18 @@ class Emitter:
         # The streams that follow the references record this reading in their own states: they need it even where no
         # stream of the referring product is selected.
         for stream in product_sync.target_streams:
-            reference_ledger = stream.state.reference_ledger
-            if reference_ledger.tracks(snapshot.ref):
+            reference_pass = stream.state.reference_pass
+            if reference_pass.tracks(snapshot.ref):
+                decision = reference_pass.decide(snapshot, now)
                 reference_hashes = (
-                    hash_references(reference_ledger, snapshot, now)
+                    hash_references(snapshot, decision)
                     if target.stream_group.change_detection is ChangeDetection.REFERENCE
                     else ()
                 )
-                reference_ledger.record(snapshot, reference_hashes, now)
+                reference_pass.record(snapshot.ref.key, decision, reference_hashes, now)
         return has_due_reference
 
-    def _warn_about_snapshot(self, product_sync: ProductSync, snapshot: Snapshot, now: datetime) -> None:
+    def _warn_about_snapshot(self, product_sync: ProductSync, snapshot: Snapshot, *, is_stalled: bool) -> None:
         ref = snapshot.ref
         for status in sorted(snapshot.unknown_statuses):
             message = (
@@ -139,7 +140,7 @@ class Emitter:
             self._warnings.warn(
                 "missing", f"{self._provider_name} does not know {unit_name} {ref.key.display_id}. {snapshot.error}"
             )
-        if any(stream.state.ledger.is_stalling(snapshot, now) for stream in product_sync.streams):
+        if is_stalled:
             self._warnings.warn(
                 "stalled",
                 f"{self._provider_name} {unit_name} {ref.key.display_id} has been unfinished for longer than "

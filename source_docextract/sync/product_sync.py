@@ -16,8 +16,8 @@ from airbyte_cdk.models import AirbyteMessage
 from ..core.errors import ConnectorError, UnreadableResponse
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection, ListedRows, ProviderSpec, StreamGroup, Window
-from ..state.entries import Listing
-from ..state.ledger import Ledger, age_sort_key
+from ..state.entries import Listing, age_sort_key
+from ..state.passes import LedgerPass, ListingPass
 from ..state.windows import WindowCursor
 from .stream import Stream
 
@@ -84,14 +84,19 @@ class ProductSync:
     listing_incomplete: bool = False
 
     @property
-    def stream_ledgers(self) -> list[tuple[Stream, Ledger]]:
-        """Return each stream that reads this product, with its ledger of the product."""
-        return [(stream, stream.get_ledger(self.stream_group.name)) for stream in (*self.streams, *self.target_streams)]
+    def stream_passes(self) -> list[tuple[Stream, LedgerPass]]:
+        """Return each stream that reads this product, with the pass over its ledger of the product."""
+        return [(stream, stream.get_pass(self.stream_group.name)) for stream in (*self.streams, *self.target_streams)]
+
+    @property
+    def listing_passes(self) -> list[ListingPass]:
+        """Return the passes of all streams that read this product, if it has a listing by time."""
+        return [ledger_pass for _, ledger_pass in self.stream_passes if isinstance(ledger_pass, ListingPass)]
 
     @property
     def failed_keys(self) -> set[PartitionKey]:
         """Return the partitions whose last reading failed, for any stream."""
-        return set().union(*(ledger.failed_keys for _, ledger in self.stream_ledgers))
+        return set().union(*(ledger_pass.ledger.failed_keys for _, ledger_pass in self.stream_passes))
 
     @property
     def is_busy(self) -> bool:
@@ -110,7 +115,7 @@ class ProductSync:
 
     def find_tracking_streams(self, ref: PartitionRef) -> list[Stream]:
         """Return the streams to which a reading of this partition is of use."""
-        return [stream for stream, ledger in self.stream_ledgers if ledger.tracks(ref)]
+        return [stream for stream, ledger_pass in self.stream_passes if ledger_pass.tracks(ref)]
 
     def enqueue(self, refs: Iterable[PartitionRef]) -> None:
         """Append partitions to the queue.
@@ -130,10 +135,9 @@ class ProductSync:
         # One fetch feeds all selected streams: a batch that several of them need is requested once.
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         vanished_by_key: dict[PartitionKey, PartitionRef] = {}
-        for _, ledger in self.stream_ledgers:
-            due_refs, vanished_refs = ledger.plan(self.listing, now)
-            due_by_key.update((ref.key, ref) for ref in due_refs)
-            vanished_by_key.update((ref.key, ref) for ref in vanished_refs)
+        for _, ledger_pass in self.stream_passes:
+            due_by_key.update((ref.key, ref) for ref in ledger_pass.plan(self.listing, now))
+            vanished_by_key.update((ref.key, ref) for ref in ledger_pass.ledger.find_vanished(self.listing))
         # The batches that failed last time come last, so that they never keep the others from being read.
         failed_keys = self.failed_keys
         refs = sorted(due_by_key.values(), key=lambda ref: (ref.key in failed_keys, age_sort_key(ref)))
@@ -156,60 +160,66 @@ class ProductSync:
             # The readable rows are delivered all the same, and no row is dropped without a sign.
             self.fail(UnreadableResponse(window_listing.error))
         # A stream that was added later needs windows that the others have delivered; these emit nothing again.
-        ledgers = [ledger for _, ledger in self.stream_ledgers if cursor.is_needed(ledger, window)]
+        passes = [listing_pass for listing_pass in self.listing_passes if cursor.is_needed(listing_pass.ledger, window)]
         self._plan_listed_rows(
-            [(ledger, self._skip_delivered_rows(ledger, window, window_listing.refs)) for ledger in ledgers], now
+            [
+                (listing_pass, self._skip_delivered_rows(listing_pass, window, window_listing.refs))
+                for listing_pass in passes
+            ],
+            now,
         )
 
     def _skip_delivered_rows(
-        self, ledger: Ledger, window: Window, refs: Sequence[PartitionRef]
+        self, listing_pass: ListingPass, window: Window, refs: Sequence[PartitionRef]
     ) -> Sequence[PartitionRef]:
         """Return the rows without those that were delivered and pruned before.
 
         They may have been delivered under another scope: an extraction stands in the list of its template and in the
         list of all templates.
         """
-        if not ledger.has_pruned_rows(window.time_range):
+        if not listing_pass.has_pruned_rows(window.time_range):
             return refs
         get_row_scopes = self.stream_group.row_scopes
-        return [ref for ref in refs if not ledger.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)]
+        return [
+            ref for ref in refs if not listing_pass.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)
+        ]
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
         """Register the documents of a named batch, and queue those with a listed row.
 
         A document without a listed row is fetched by id after all windows (`plan_unlisted`), unless a window shows it.
         """
-        ledgers = [stream.get_ledger(self.stream_group.name) for stream in streams]
-        for ledger in ledgers:
+        passes = [stream.get_pass(self.stream_group.name) for stream in streams]
+        for ledger_pass in passes:
             # Their entries keep them due if this sync is killed: `start_date` or a filter may hide them from all lists.
             for ref in members:
-                ledger.register_reference(ref, now)
+                ledger_pass.register_reference(ref, now)
         listed_members = [ref for ref in members if ref.listed_row is not None]
-        self._plan_listed_rows([(ledger, listed_members) for ledger in ledgers], now)
+        self._plan_listed_rows([(ledger_pass, listed_members) for ledger_pass in passes], now)
 
     def _plan_listed_rows(
-        self, refs_by_ledger: Collection[tuple[Ledger, Sequence[PartitionRef]]], now: datetime
+        self, refs_by_pass: Collection[tuple[LedgerPass, Sequence[PartitionRef]]], now: datetime
     ) -> None:
         """Queue the listed partitions that are due for any stream.
 
-        Each ledger comes with the rows that are shown to it.
+        Each pass comes with the rows that are shown to it.
         """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         failed_keys = self.failed_keys
-        for ledger, refs in refs_by_ledger:
+        for ledger_pass, refs in refs_by_pass:
             listing = Listing()
             listing.add(refs)
-            for ref in ledger.plan(listing, now)[0]:
+            for ref in ledger_pass.plan(listing, now):
                 due_by_key[ref.key] = ref
                 # The next window replaces the plan. Only an entry keeps the partition due for a stream that has not
                 # read it yet, such as one that was added after the failure.
                 if ref.key in failed_keys:
-                    ledger.flag_for_reread(ref, now)
+                    ledger_pass.ledger.flag_for_reread(ref, now)
         # The partitions that failed last time come after all windows: however often they fail, they delay no other.
         self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & failed_keys))
         expected_keys: set[PartitionKey] = set()
-        for ledger, _ in refs_by_ledger:
-            expected_keys.update(filter(ledger.is_awaiting_read, due_by_key))
+        for ledger_pass, _ in refs_by_pass:
+            expected_keys.update(filter(ledger_pass.ledger.is_awaiting_read, due_by_key))
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
 
     def plan_unlisted(self, now: datetime) -> bool:
@@ -223,8 +233,9 @@ class ProductSync:
         # A partition that is still open after its request is due again: without this, the sync would never end.
         excluded_keys = self.requested_by_id | {ref.key for ref in self.refs_to_retry}
         refs_by_key: dict[PartitionKey, PartitionRef] = {}
-        for _, ledger in self.stream_ledgers:
-            refs_by_key.update((ref.key, ref) for ref in ledger.find_unlisted(now) if ref.key not in excluded_keys)
+        for listing_pass in self.listing_passes:
+            unlisted_refs = listing_pass.find_unlisted(now)
+            refs_by_key.update((ref.key, ref) for ref in unlisted_refs if ref.key not in excluded_keys)
         failed_keys = self.failed_keys
         next_refs = sorted(refs_by_key.values(), key=lambda ref: ref.key in failed_keys)
         if not next_refs:
@@ -255,7 +266,7 @@ class ProductSync:
         self.changed_batches.clear()
         if include_deferred:
             self.deferred.clear()
-        ledgers = [ledger for _, ledger in self.stream_ledgers]
+        ledgers = [ledger_pass.ledger for _, ledger_pass in self.stream_passes]
         failed_keys = self.failed_keys
         for ref in sorted(refs, key=lambda ref: ref.key in failed_keys):
             saved_states = [ledger.get_read_context(ref.key) for ledger in ledgers]
@@ -276,7 +287,8 @@ class ProductSync:
 
     def is_unknown_to_provider(self, ref: PartitionRef) -> bool:
         """Return whether every stream that remembers a batch remembers it as missing."""
-        entries = [ledger.entries[ref.key] for _, ledger in self.stream_ledgers if ref.key in ledger.entries]
+        ledgers = [ledger_pass.ledger for _, ledger_pass in self.stream_passes]
+        entries = [ledger.entries[ref.key] for ledger in ledgers if ref.key in ledger.entries]
         return bool(entries) and all(entry.status is PartitionStatus.MISSING for entry in entries)
 
     @property
@@ -292,12 +304,9 @@ class ProductSync:
         """
         # The flag below makes it due by id: this sync must not request again what has just failed.
         self.requested_by_id.add(ref.key)
-        for _, ledger in self.stream_ledgers:
-            if not ledger.tracks(ref):
-                continue
-            ledger.failed_keys.add(ref.key)
-            if self.stream_group.change_detection is ChangeDetection.LISTING:
-                ledger.flag_for_reread(ref, now)
+        for _, ledger_pass in self.stream_passes:
+            if ledger_pass.tracks(ref):
+                ledger_pass.record_failure(ref, now)
 
     def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, is_final: bool = False) -> None:
         """Mark streams as incomplete; by default all that read this product.

@@ -208,8 +208,8 @@ class ProviderSync:
                 else None
             )
             if product_sync.is_fully_listed and (document_sync is None or document_sync.is_fully_listed):
-                for _, ledger in product_sync.stream_ledgers:
-                    ledger.compact_and_prune(self._now(), product_sync.stream_group.scopes)
+                for _, ledger_pass in product_sync.stream_passes:
+                    ledger_pass.compact_and_prune(self._now(), product_sync.stream_group.scopes)
 
     def _warn_if_all_unknown(self) -> None:
         """Warn if the provider knows none of the batches that the user names.
@@ -282,10 +282,9 @@ class ProviderSync:
             explicit_refs = [ref for ref in batch_sync.deferred.values() if not ref.is_referenced]
             failed_refs = [ref for ref in explicit_refs if ref.key in batch_sync.failed_keys]
             yield self._start_member_lookups(product_sync, [ref for ref in explicit_refs if ref not in failed_refs])
-        ledgers = [ledger for _, ledger in product_sync.stream_ledgers]
         cursor = WindowCursor(
             deque(stream_group.scopes),
-            ledgers,
+            product_sync.listing_passes,
             self._policy.lookback,
             self._policy.start_date,
             self._now(),
@@ -416,8 +415,8 @@ class ProviderSync:
             self._warnings.warn("failed", str(error))
         if isinstance(task, ListBatchesTask):
             product_sync.listing.failed_templates.add(task.template_id)
-            for _, ledger in product_sync.stream_ledgers:
-                ledger.failed_keys.add(PartitionKey(task.template_id, ""))
+            for _, ledger_pass in product_sync.stream_passes:
+                ledger_pass.ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
         elif isinstance(task, FindMembersTask):

@@ -15,7 +15,7 @@ from datetime import datetime
 from ..core.content import hash_row
 from ..core.model import Snapshot
 from ..core.provider import ChangeDetection
-from ..state.ledger import Ledger
+from ..state.transitions import Decision
 from .product_sync import ProductSync
 
 
@@ -34,10 +34,10 @@ def _enqueue_referenced_batches(
         streams = [
             stream
             for stream in product_sync.target_streams
-            if stream.state.is_relevant(reference) and stream.state.reference_ledger.is_due(snapshot.ref, now)
+            if stream.state.is_relevant(reference) and stream.state.reference_pass.is_due(snapshot.ref, now)
         ]
         # A list, not a generator: each stream has to register the reference, also after one for which it is due.
-        due_flags = [stream.state.ledger.register_reference(reference, now) for stream in streams]
+        due_flags = [stream.state.ledger_pass.register_reference(reference, now) for stream in streams]
         if any(due_flags):
             target.enqueue([reference])
             has_due_reference = True
@@ -62,21 +62,22 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         if any(stream.state.reference_ledger.is_open(snapshot.ref.key) for stream in product_sync.target_streams):
             references = target.list_open_references(target.orphan_documents)
     for stream in product_sync.target_streams:
-        reference_ledger = stream.state.reference_ledger
-        has_changed = snapshot.batch_unknown or not reference_ledger.has_row_hashes(
-            snapshot.ref, hash_references(reference_ledger, snapshot, now)
+        reference_pass = stream.state.reference_pass
+        decision = reference_pass.decide(snapshot, now)
+        has_changed = snapshot.batch_unknown or not decision.delivered_hashes.issuperset(
+            hash_references(snapshot, decision)
         )
         for reference in references:
-            if (has_changed and reference_ledger.tracks(snapshot.ref)) or reference.key in target.deferred:
-                is_due = stream.state.ledger.register_reference(reference, now, has_changed=True)
+            if (has_changed and reference_pass.tracks(snapshot.ref)) or reference.key in target.deferred:
+                is_due = stream.state.ledger_pass.register_reference(reference, now, has_changed=True)
                 if is_due:
                     target.changed_batches[reference.key] = reference
     # The streams of the documents remember the batch, too: if the sync is killed before the fetch at its end, the next
     # one still has to read the batch for them.
     for stream in product_sync.streams:
         for reference in references:
-            if reference.key in target.deferred and stream.state.reference_ledger.tracks(reference):
-                stream.state.reference_ledger.register_reference(reference, now, has_changed=True)
+            if reference.key in target.deferred and stream.state.reference_pass.tracks(reference):
+                stream.state.reference_pass.register_reference(reference, now, has_changed=True)
     return bool(target.changed_batches)
 
 
@@ -93,7 +94,7 @@ def _request_members(product_sync: ProductSync, target: ProductSync, snapshot: S
         product_sync.deferred[snapshot.ref.key] = replace(snapshot.ref, member_statuses={})
     for stream in product_sync.find_tracking_streams(snapshot.ref):
         for reference in snapshot.references:
-            stream.get_ledger(target.stream_group.name).flag_for_reread(reference, now)
+            stream.get_pass(target.stream_group.name).ledger.flag_for_reread(reference, now)
     return False
 
 
@@ -105,12 +106,14 @@ REFERENCE_HANDLERS = {
 """The handler of a snapshot's references, by the change detection of the product that they lead to."""
 
 
-def hash_references(reference_ledger: Ledger, snapshot: Snapshot, now: datetime) -> list[str]:
+def hash_references(snapshot: Snapshot, decision: Decision) -> list[str]:
     """Return one hash for each reference, over its key and the documents' statuses.
 
     The ledger keeps these hashes like row hashes. They differ from the recorded ones when the snapshot has news for the
     batches that it refers to.
     """
-    is_stalling = reference_ledger.is_stalling(snapshot, now)
     statuses = [document.status.value for document in snapshot.documents or ()]
-    return [hash_row(repr((str(reference.key), statuses, is_stalling)).encode()) for reference in snapshot.references]
+    return [
+        hash_row(repr((str(reference.key), statuses, decision.is_stalled)).encode())
+        for reference in snapshot.references
+    ]

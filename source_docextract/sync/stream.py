@@ -12,8 +12,9 @@ from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
 from ..core.errors import ConnectorError
 from ..core.model import PartitionStatus, Snapshot
 from ..core.timestamps import format_rfc3339
-from ..state.ledger import Ledger
+from ..state.passes import LedgerPass
 from ..state.serialization import StreamState
+from ..state.transitions import Decision
 from ..tables.rows import Record, RenderOptions, Row, RowGroup, Table
 from . import messages
 
@@ -26,12 +27,14 @@ class PreparedMessages:
     """The messages that one stream has for a snapshot.
 
     Attributes:
+        decision: the meaning of the snapshot for the stream.
         row_hashes: the hashes of all rows of the snapshot, also of unchanged ones; None where it does not hold any.
         observed_at: the value of that column in the new records.
         later_messages: makes the remaining messages; to be read after `first_messages`.
         first_messages: the messages that are made already.
     """
 
+    decision: Decision
     row_hashes: list[str] | None
     observed_at: datetime
     later_messages: Iterator[AirbyteMessage]
@@ -65,9 +68,9 @@ class Stream:
     error: ConnectorError | None = None
     has_ended: bool = False
 
-    def get_ledger(self, product_name: str) -> Ledger:
-        """Return this stream's ledger of its own product, or of the referring one."""
-        return self.state.ledger if product_name == self.product_name else self.state.reference_ledger
+    def get_pass(self, product_name: str) -> LedgerPass:
+        """Return the pass over this stream's ledger of its own product, or of the referring one."""
+        return self.state.ledger_pass if product_name == self.product_name else self.state.reference_pass
 
     def fail(self, error: ConnectorError, *, is_final: bool = False) -> None:
         """Mark the stream as incomplete.
@@ -77,38 +80,25 @@ class Stream:
         if self.error is None or is_final:
             self.error = error
 
-    def build_rows(self, snapshot: Snapshot, now: datetime) -> list[Row | RowGroup] | None:
-        """Return all rows of a snapshot.
-
-        Returns:
-            None if the provider does not report this kind of rows yet ("waiting"), or if the ledger does not track the
-            partition. An empty list means that there are none.
-        """
-        ledger = self.state.ledger
-        if not ledger.tracks(snapshot.ref) or not self.table.is_reported(snapshot):
-            return None
-        # The provider calls the batch unfinished; the row says that the connector has given it up.
-        is_stalling = ledger.is_stalling(snapshot, now)
-        effective_snapshot = replace(snapshot, status=PartitionStatus.STALLED) if is_stalling else snapshot
-        return list(self.table.build_rows(effective_snapshot, self.render_options))
-
     def prepare(self, snapshot: Snapshot, now: datetime) -> PreparedMessages:
         """Make the messages of the new and changed rows of a snapshot.
 
         The first thousand records are made here, and serialized if they are to be printed. So a fault in one of them is
         raised before anything is emitted or recorded. To make all of them here would take memory for each record.
         """
-        rows = self.build_rows(snapshot, now)
-        row_hashes = None if rows is None else [row.row_hash for row in rows]
-        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
-        delivered_hashes = self.state.ledger.get_delivered_hashes(snapshot, row_hashes)
+        decision = self.state.ledger_pass.decide(snapshot, now)
+        rows = self._build_rows(snapshot, decision)
         # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
+        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
         new_records = _stamp_records(
-            [row for row in rows or () if row.row_hash not in delivered_hashes], format_rfc3339(observed_at)
+            [row for row in rows or () if decision.is_new(row.row_hash)], format_rfc3339(observed_at)
         )
         prepared = PreparedMessages(
-            row_hashes, observed_at, self.make_messages(self.name, new_records, int(now.timestamp() * 1000))
+            decision,
+            None if rows is None else [row.row_hash for row in rows],
+            observed_at,
+            self.make_messages(self.name, new_records, int(now.timestamp() * 1000)),
         )
         count = 0
         for message in prepared.later_messages:
@@ -118,7 +108,15 @@ class Stream:
                 break
         return prepared
 
-    def emit(self, snapshot: Snapshot, prepared: PreparedMessages | None, now: datetime) -> Iterator[AirbyteMessage]:
+    def _build_rows(self, snapshot: Snapshot, decision: Decision) -> list[Row | RowGroup] | None:
+        """Return all rows of a snapshot; None if the provider does not report them yet ("waiting")."""
+        if not self.table.is_reported(snapshot):
+            return None
+        # The provider calls the batch unfinished; the row says that the connector has given it up.
+        effective_snapshot = replace(snapshot, status=PartitionStatus.STALLED) if decision.is_stalled else snapshot
+        return list(self.table.build_rows(effective_snapshot, self.render_options))
+
+    def emit(self, snapshot: Snapshot, prepared: PreparedMessages, now: datetime) -> Iterator[AirbyteMessage]:
         """Emit the prepared messages, then record the snapshot in the ledger.
 
         No state is emitted in between. So after a fault at any row the batch counts as unread, and the next sync emits
@@ -126,22 +124,28 @@ class Stream:
 
         Args:
             snapshot: the reading that was prepared.
-            prepared: the messages to emit; None to record the snapshot without emitting its rows.
+            prepared: the messages to emit.
             now: the time of the reading.
         """
-        ledger = self.state.ledger
-        if not ledger.tracks(snapshot.ref):
-            return
         # Only where rows follow: a sync without changes leaves the state as it was.
-        if prepared and prepared.first_messages:
+        if prepared.first_messages:
             self.state.observed_at = prepared.observed_at
-        for message in chain(prepared.first_messages, prepared.later_messages) if prepared else ():
+        for message in chain(prepared.first_messages, prepared.later_messages):
             # Airbyte's order of statuses: RUNNING comes right before a stream's first record.
             if not self.record_count:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
             yield message
-        ledger.record(snapshot, prepared.row_hashes if prepared else None, now)
+        self.state.ledger_pass.record(snapshot.ref.key, prepared.decision, prepared.row_hashes, now)
+
+    def hold_back(self, snapshot: Snapshot, prepared: PreparedMessages, now: datetime) -> None:
+        """Record the snapshot without its rows, and have it read again.
+
+        This sync reads it again at its end, so that a row is emitted once; the next sync does, if this one is killed
+        before.
+        """
+        self.state.ledger_pass.record(snapshot.ref.key, prepared.decision, None, now)
+        self.state.ledger.flag_for_reread(snapshot.ref, now)
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
         """Emit the terminal status once, after the reason if the stream is incomplete."""

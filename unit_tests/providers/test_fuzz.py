@@ -264,12 +264,13 @@ def check_tables(result: DiscoveredTemplates) -> None:
 
 
 def check_state(reader: Reader, snapshot: Snapshot) -> None:
-    ledger = StreamState(SyncPolicy(), change_detection=reader.product.change_detection)
+    stream_state = StreamState(SyncPolicy(), change_detection=reader.product.change_detection)
     listing = Listing()
     listing.add([snapshot.ref])
-    ledger.ledger.plan(listing, START)
+    stream_state.ledger_pass.plan(listing, START)
     for reference in snapshot.references:
-        ledger.reference_ledger.register_reference(reference, START)
-    ledger.ledger.record(snapshot, [], START)
-    document = orjson.loads(orjson.dumps(ledger.as_json()))
+        stream_state.reference_pass.register_reference(reference, START)
+    decision = stream_state.ledger_pass.decide(snapshot, START)
+    stream_state.ledger_pass.record(snapshot.ref.key, decision, [], START)
+    document = orjson.loads(orjson.dumps(stream_state.as_json()))
     assert StreamState(SyncPolicy()).load(document, "acme").as_json() == document

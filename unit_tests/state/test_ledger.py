@@ -1,4 +1,4 @@
-"""The ledger alone: when a batch is due, open, settled, stalled, folded, and how that is written down."""
+"""When a batch is due, open, settled, stalled or compacted, and how the state stores it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from source_docextract.core.errors import ConfigError
 from source_docextract.core.model import Document, FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ChangeDetection
 from source_docextract.core.time_ranges import TimeRange
-from source_docextract.state.entries import Listing, SyncPolicy
+from source_docextract.state.entries import Listing, SyncPolicy, age_sort_key
 from source_docextract.state.ledger import Ledger
+from source_docextract.state.passes import LedgerPass, ListingPass, PollingPass, ReferencePass
 from source_docextract.state.serialization import StreamState
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
@@ -52,294 +52,306 @@ def unknown_snapshot(ref: PartitionRef) -> Snapshot:
     return Snapshot(ref, PartitionStatus.MISSING, error="It is not known.")
 
 
-def get_due_ids(ledger: Ledger, *refs: PartitionRef, now: datetime = NOW) -> list[str]:
-    return [ref.batch_id for ref in ledger.plan(make_listing(*refs), now)[0]]
+def get_due_ids(ledger_pass: LedgerPass, *refs: PartitionRef, now: datetime = NOW) -> list[str]:
+    return [ref.batch_id for ref in ledger_pass.plan(make_listing(*refs), now)]
 
 
-def run_sync(ledger: Ledger, *snapshots: Snapshot, now: datetime = NOW) -> None:
+def start_pass(policy: SyncPolicy = SyncPolicy()) -> PollingPass:  # noqa: B008
+    return PollingPass(Ledger(), policy)
+
+
+def record_reading(
+    ledger_pass: LedgerPass, snapshot: Snapshot, row_hashes: list[str] | None, now: datetime
+) -> list[str]:
+    """Record a reading; return the hashes of the rows that it delivers."""
+    decision = ledger_pass.decide(snapshot, now)
+    ledger_pass.record(snapshot.ref.key, decision, row_hashes, now)
+    return [row_hash for row_hash in row_hashes or () if decision.is_new(row_hash)]
+
+
+def run_sync(ledger_pass: LedgerPass, *snapshots: Snapshot, now: datetime = NOW) -> None:
     """One whole sync that finds the batches as they are given."""
-    ledger.plan(make_listing(*(snapshot.ref for snapshot in snapshots)), now)
+    ledger_pass.plan(make_listing(*(snapshot.ref for snapshot in snapshots)), now)
     for snapshot in snapshots:
-        if ledger.tracks(snapshot.ref):
-            ledger.record(snapshot, ["marked"] if snapshot.is_finished else None, now)
-    ledger.compact_and_prune(now)
+        if ledger_pass.tracks(snapshot.ref):
+            record_reading(ledger_pass, snapshot, ["marked"] if snapshot.is_finished else None, now)
+    ledger_pass.compact_and_prune(now)
 
 
-def reload_ledger(batch_ledger: Ledger, rules: SyncPolicy) -> Ledger:
-    stream_state = StreamState(rules)
-    stream_state.ledger = batch_ledger
-    return StreamState(rules).load(json.loads(json.dumps(stream_state.as_json())), "a_stream").ledger
+def reload_ledger(ledger_pass: LedgerPass, policy: SyncPolicy) -> PollingPass:
+    reloaded_state = StreamState(policy).load(json.loads(json.dumps(to_json(ledger_pass))), "a_stream")
+    return PollingPass(reloaded_state.ledger, policy)
 
 
 class TestDue:
     def test_new_batches_are_due_oldest_first(self) -> None:
         refs = [make_batch("new", 1), make_batch("old", 50), make_batch("undated", None), make_batch("older", 60)]
 
-        assert get_due_ids(Ledger(SyncPolicy()), *refs) == ["older", "old", "new", "undated"]
+        due_refs = start_pass().plan(make_listing(*refs), NOW)
+
+        assert [ref.batch_id for ref in sorted(due_refs, key=age_sort_key)] == ["older", "old", "new", "undated"]
 
     def test_open_batch_is_due_at_every_sync(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b")
+        ledger_pass, ref = start_pass(), make_batch("b")
         for days in (0, 1, 20):
-            run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
-            assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ["b"]
+            run_sync(ledger_pass, waiting_snapshot(ref), now=NOW + days * DAY)
+            assert get_due_ids(ledger_pass, ref, now=NOW + days * DAY) == ["b"]
 
     def test_finished_document_reported_open_is_due_despite_same_fingerprint(self) -> None:
-        ledger, listed = (
-            Ledger(SyncPolicy(), ChangeDetection.LISTING),
+        ledger_pass, listed = (
+            ListingPass(Ledger(), SyncPolicy()),
             PartitionRef(None, "d", approx_created_at=NOW, fingerprint="1"),
         )
         by_itself = PartitionRef(None, "d")
-        ledger.plan(make_listing(listed), NOW)
-        ledger.record(finished_snapshot(listed), ["marked"], NOW)
-        assert get_due_ids(ledger, listed) == []
+        ledger_pass.plan(make_listing(listed), NOW)
+        record_reading(ledger_pass, finished_snapshot(listed), ["marked"], NOW)
+        assert get_due_ids(ledger_pass, listed) == []
 
-        ledger.record(waiting_snapshot(by_itself), None, NOW)
-        assert get_due_ids(ledger, listed) == ["d"]
+        record_reading(ledger_pass, waiting_snapshot(by_itself), None, NOW)
+        assert get_due_ids(ledger_pass, listed) == ["d"]
 
-        ledger.record(finished_snapshot(listed), ["marked"], NOW)
-        assert get_due_ids(ledger, listed) == []
+        record_reading(ledger_pass, finished_snapshot(listed), ["marked"], NOW)
+        assert get_due_ids(ledger_pass, listed) == []
 
     @pytest.mark.parametrize("trouble", ["", "1 of its ids cannot be read."])
     def test_referenced_batch_is_due_again_only_after_read_error(self, trouble: str) -> None:
-        ledger, ref = (
-            Ledger(SyncPolicy(), ChangeDetection.REFERENCE),
+        ledger_pass, ref = (
+            ReferencePass(Ledger(), SyncPolicy()),
             PartitionRef(None, "b", is_explicit=True, is_referenced=True),
         )
-        ledger.plan(make_listing(), NOW)
-        assert ledger.register_reference(ref, NOW)
+        ledger_pass.plan(make_listing(), NOW)
+        assert ledger_pass.register_reference(ref, NOW)
 
-        ledger.record(Snapshot(ref, PartitionStatus.OPEN, documents=(), read_error=trouble), [], NOW)
+        record_reading(ledger_pass, Snapshot(ref, PartitionStatus.OPEN, documents=(), read_error=trouble), [], NOW)
 
-        assert get_due_ids(ledger) == (["b"] if trouble else [])
+        assert get_due_ids(ledger_pass) == (["b"] if trouble else [])
 
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
     def test_settled_batch_is_due_within_lookback(self, lookback: int, days: float, is_due: bool) -> None:
-        ledger, ref = Ledger(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
-        run_sync(ledger, finished_snapshot(ref))
+        ledger_pass, ref = start_pass(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
+        run_sync(ledger_pass, finished_snapshot(ref))
 
-        assert get_due_ids(ledger, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
+        assert get_due_ids(ledger_pass, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
 
     def test_batch_finished_before_first_seen_is_settled_since_creation(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
-        run_sync(ledger, finished_snapshot(ref))
+        ledger_pass, ref = start_pass(), make_batch("b", age=4)
+        run_sync(ledger_pass, finished_snapshot(ref))
 
-        assert get_due_ids(ledger, ref) == []
+        assert get_due_ids(ledger_pass, ref) == []
 
     def test_batch_seen_open_is_settled_since_seen_finished(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
-        run_sync(ledger, waiting_snapshot(ref))
-        run_sync(ledger, finished_snapshot(ref), now=NOW + DAY)
+        ledger_pass, ref = start_pass(), make_batch("b", age=4)
+        run_sync(ledger_pass, waiting_snapshot(ref))
+        run_sync(ledger_pass, finished_snapshot(ref), now=NOW + DAY)
 
-        assert get_due_ids(ledger, ref, now=NOW + 3.9 * DAY) == ["b"]
-        assert get_due_ids(ledger, ref, now=NOW + 4 * DAY) == []
+        assert get_due_ids(ledger_pass, ref, now=NOW + 3.9 * DAY) == ["b"]
+        assert get_due_ids(ledger_pass, ref, now=NOW + 4 * DAY) == []
 
     def test_completion_time_of_provider_takes_precedence(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=40)
-        run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY))
+        ledger_pass, ref = start_pass(), make_batch("b", age=40)
+        run_sync(
+            ledger_pass, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY)
+        )
 
-        assert get_due_ids(ledger, ref) == ["b"]
+        assert get_due_ids(ledger_pass, ref) == ["b"]
 
     def test_old_batch_with_changed_fingerprint_is_due(self) -> None:
-        ledger = Ledger(SyncPolicy())
-        run_sync(ledger, finished_snapshot(make_batch("b", age=100)))
-        assert get_due_ids(ledger, make_batch("b", age=100)) == []
+        ledger_pass = start_pass()
+        run_sync(ledger_pass, finished_snapshot(make_batch("b", age=100)))
+        assert get_due_ids(ledger_pass, make_batch("b", age=100)) == []
 
-        assert get_due_ids(ledger, make_batch("b", age=100, files=2)) == ["b"]
+        assert get_due_ids(ledger_pass, make_batch("b", age=100, files=2)) == ["b"]
 
     @pytest.mark.parametrize("days", [29, 30, 31])
     def test_unfinished_batch_is_not_due_after_give_up_time(self, days: int) -> None:
-        ledger, ref = Ledger(SyncPolicy(give_up_after=30 * DAY)), make_batch("b")
-        run_sync(ledger, waiting_snapshot(ref))
-        run_sync(ledger, waiting_snapshot(ref), now=NOW + days * DAY)
+        ledger_pass, ref = start_pass(SyncPolicy(give_up_after=30 * DAY)), make_batch("b")
+        run_sync(ledger_pass, waiting_snapshot(ref))
+        run_sync(ledger_pass, waiting_snapshot(ref), now=NOW + days * DAY)
 
-        assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ([] if days > 30 else ["b"])
+        assert get_due_ids(ledger_pass, ref, now=NOW + days * DAY) == ([] if days > 30 else ["b"])
 
     def test_failed_listing_keeps_batches_of_its_template(self) -> None:
-        ledger = Ledger(SyncPolicy())
-        run_sync(ledger, waiting_snapshot(make_batch("b")))
+        ledger_pass = start_pass()
+        run_sync(ledger_pass, waiting_snapshot(make_batch("b")))
 
-        wanted, vanished = ledger.plan(make_listing(failed_templates={"t"}), NOW)
-        ledger.compact_and_prune(NOW)
+        listing = make_listing(failed_templates={"t"})
+        due_refs, vanished_refs = ledger_pass.plan(listing, NOW), ledger_pass.ledger.find_vanished(listing)
+        ledger_pass.compact_and_prune(NOW)
 
-        assert (wanted, vanished) == ([], [])
-        assert [key.batch_id for key in ledger.open_keys] == ["b"]
+        assert (due_refs, vanished_refs) == ([], [])
+        assert [key.batch_id for key in ledger_pass.ledger.open_keys] == ["b"]
 
     @pytest.mark.parametrize("age", [None, 0, 20, 400])
     def test_missing_batch_is_due_at_increasing_intervals(self, age: float | None) -> None:
         rules = SyncPolicy(lookback=timedelta(), give_up_after=30 * DAY)
-        ledger, ref, looks = Ledger(rules), make_batch("b", age), []
-        run_sync(ledger, unknown_snapshot(ref))
+        ledger_pass, ref, looks = start_pass(rules), make_batch("b", age), []
+        run_sync(ledger_pass, unknown_snapshot(ref))
         for hour in range(1, 24 * 40):
             now = NOW + timedelta(hours=hour)
-            ledger = reload_ledger(ledger, rules)
-            if get_due_ids(ledger, ref, now=now):
+            ledger_pass = reload_ledger(ledger_pass, rules)
+            if get_due_ids(ledger_pass, ref, now=now):
                 looks.append(hour)
-                run_sync(ledger, unknown_snapshot(ref), now=now)
-            ledger.compact_and_prune(now)
+                run_sync(ledger_pass, unknown_snapshot(ref), now=now)
+            ledger_pass.compact_and_prune(now)
 
         assert looks == [*range(1, 25), 48, 96, 192, 384]
-        assert [key.batch_id for key in ledger.missing_keys] == ["b"]
+        assert [key.batch_id for key in ledger_pass.ledger.missing_keys] == ["b"]
 
     def test_missing_batch_that_was_not_requested_stays_due(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b", 40)
-        run_sync(ledger, unknown_snapshot(ref))
+        ledger_pass, ref = start_pass(), make_batch("b", 40)
+        run_sync(ledger_pass, unknown_snapshot(ref))
 
-        assert get_due_ids(ledger, ref, now=NOW + 2 * DAY) == get_due_ids(ledger, ref, now=NOW + 3 * DAY) == ["b"]
+        assert get_due_ids(ledger_pass, ref, now=NOW + 2 * DAY) == ["b"]
+        assert get_due_ids(ledger_pass, ref, now=NOW + 3 * DAY) == ["b"]
 
     def test_missing_batch_given_up_is_due_when_fingerprint_changes(self) -> None:
-        ledger = Ledger(SyncPolicy(give_up_after=3 * DAY))
-        run_sync(ledger, unknown_snapshot(make_batch("b", 40)))
-        run_sync(ledger, unknown_snapshot(make_batch("b", 40)), now=NOW + 4 * DAY)
+        ledger_pass = start_pass(SyncPolicy(give_up_after=3 * DAY))
+        run_sync(ledger_pass, unknown_snapshot(make_batch("b", 40)))
+        run_sync(ledger_pass, unknown_snapshot(make_batch("b", 40)), now=NOW + 4 * DAY)
 
-        assert get_due_ids(ledger, make_batch("b", 40), now=NOW + 9 * DAY) == []
-        assert get_due_ids(ledger, make_batch("b", 40, files=2), now=NOW + 9 * DAY) == ["b"]
+        assert get_due_ids(ledger_pass, make_batch("b", 40), now=NOW + 9 * DAY) == []
+        assert get_due_ids(ledger_pass, make_batch("b", 40, files=2), now=NOW + 9 * DAY) == ["b"]
 
     def test_missing_batch_that_reappears_is_open_then_settled(self) -> None:
         rules = SyncPolicy()
-        ledger, ref = Ledger(rules), make_batch("b", 40)
-        run_sync(ledger, unknown_snapshot(ref))
-        run_sync(ledger, waiting_snapshot(ref), now=NOW + DAY)
+        ledger_pass, ref = start_pass(rules), make_batch("b", 40)
+        run_sync(ledger_pass, unknown_snapshot(ref))
+        run_sync(ledger_pass, waiting_snapshot(ref), now=NOW + DAY)
 
-        assert (ledger.missing_keys, [key.batch_id for key in ledger.open_keys]) == ([], ["b"])
-        run_sync(ledger, finished_snapshot(ref), now=NOW + 2 * DAY)
-        assert get_due_ids(reload_ledger(ledger, rules), ref, now=NOW + 9 * DAY) == []
+        assert (ledger_pass.ledger.missing_keys, [key.batch_id for key in ledger_pass.ledger.open_keys]) == ([], ["b"])
+        run_sync(ledger_pass, finished_snapshot(ref), now=NOW + 2 * DAY)
+        assert get_due_ids(reload_ledger(ledger_pass, rules), ref, now=NOW + 9 * DAY) == []
 
     def test_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b")
-        run_sync(ledger, finished_snapshot(ref))
+        ledger_pass, ref = start_pass(), make_batch("b")
+        run_sync(ledger_pass, finished_snapshot(ref))
 
-        assert ledger.record(unknown_snapshot(ref), ["missing"], NOW + DAY) == ["missing"]
-        assert ledger.missing_keys == []
-        assert get_due_ids(ledger, ref, now=NOW + 9 * DAY) == []
+        assert record_reading(ledger_pass, unknown_snapshot(ref), ["missing"], NOW + DAY) == []
+        assert ledger_pass.ledger.missing_keys == []
+        assert get_due_ids(ledger_pass, ref, now=NOW + 9 * DAY) == []
 
     def test_settled_batch_unknown_with_changed_fingerprint_is_due_again(self) -> None:
         rules = SyncPolicy(lookback=timedelta())
-        ledger, more = Ledger(rules), make_batch("b", files=2)
-        run_sync(ledger, finished_snapshot(make_batch("b")))
-        assert get_due_ids(ledger, make_batch("b")) == []
+        ledger_pass, more = start_pass(rules), make_batch("b", files=2)
+        run_sync(ledger_pass, finished_snapshot(make_batch("b")))
+        assert get_due_ids(ledger_pass, make_batch("b")) == []
 
-        ledger.record(unknown_snapshot(more), ["missing"], NOW)
-        ledger = reload_ledger(ledger, rules)
+        record_reading(ledger_pass, unknown_snapshot(more), ["missing"], NOW)
+        ledger_pass = reload_ledger(ledger_pass, rules)
 
-        assert (ledger.missing_keys, get_due_ids(ledger, more, now=NOW + DAY)) == ([], ["b"])
-        run_sync(ledger, finished_snapshot(more), now=NOW + DAY)
-        assert get_due_ids(reload_ledger(ledger, rules), more, now=NOW + 9 * DAY) == []
+        assert (ledger_pass.ledger.missing_keys, get_due_ids(ledger_pass, more, now=NOW + DAY)) == ([], ["b"])
+        run_sync(ledger_pass, finished_snapshot(more), now=NOW + DAY)
+        assert get_due_ids(reload_ledger(ledger_pass, rules), more, now=NOW + 9 * DAY) == []
 
     def test_batch_with_unknown_files_is_settled_and_due_again(self) -> None:
         rules = SyncPolicy(lookback=timedelta())
-        ledger, ref = Ledger(rules), make_batch("b", 40)
-        run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, has_unknown_files=True))
-        ledger = reload_ledger(ledger, rules)
+        ledger_pass, ref = start_pass(rules), make_batch("b", 40)
+        run_sync(ledger_pass, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, has_unknown_files=True))
+        ledger_pass = reload_ledger(ledger_pass, rules)
 
-        assert (ledger.settled_count, get_due_ids(ledger, ref)) == (1, ["b"])
-        run_sync(ledger, finished_snapshot(ref))
-        assert get_due_ids(ledger, ref) == []
+        assert (ledger_pass.ledger.settled_count, get_due_ids(ledger_pass, ref)) == (1, ["b"])
+        run_sync(ledger_pass, finished_snapshot(ref))
+        assert get_due_ids(ledger_pass, ref) == []
 
     def test_unknown_batch_keeps_statuses_of_its_documents(self) -> None:
         rules = SyncPolicy()
-        ledger, ref = (
-            Ledger(rules, ChangeDetection.REFERENCE),
+        ledger_pass, ref = (
+            ReferencePass(Ledger(), rules),
             PartitionRef(None, "b", is_explicit=True, is_referenced=True, member_statuses={"d": FileStatus.FAILED}),
         )
-        ledger.plan(make_listing(), NOW)
-        ledger.register_reference(ref, NOW)
-        ledger.record(unknown_snapshot(ref), ["missing"], NOW)
-        ledger.compact_and_prune(NOW)
+        ledger_pass.plan(make_listing(), NOW)
+        ledger_pass.register_reference(ref, NOW)
+        record_reading(ledger_pass, unknown_snapshot(ref), ["missing"], NOW)
+        ledger_pass.compact_and_prune(NOW)
 
-        assert get_due_ids(ledger) == ["b"]
-        assert ledger.get_read_context(ref.key) == ("", {"d": FileStatus.FAILED})
+        assert get_due_ids(ledger_pass) == ["b"]
+        assert ledger_pass.ledger.get_read_context(ref.key) == ("", {"d": FileStatus.FAILED})
 
     def test_unknown_unlisted_document_is_requested_and_keeps_its_row(self) -> None:
-        stream_state, ref = (
-            StreamState(SyncPolicy(), change_detection=ChangeDetection.LISTING),
-            PartitionRef(None, "d", approx_created_at=NOW - 9 * DAY, fingerprint="1"),
-        )
-        stream_state.ledger.plan(make_listing(ref), NOW)
-        stream_state.ledger.record(unknown_snapshot(ref), ["failed"], NOW)
-        stream_state.ledger.advance_watermark(
-            "", TimeRange(NOW - 9 * DAY, NOW), TimeRange(NOW - 9 * DAY, NOW), NOW - 3 * DAY
-        )
-        stream_state.ledger.compact_and_prune(NOW)
-        batch_ledger = (
-            StreamState(SyncPolicy(), change_detection=ChangeDetection.LISTING)
-            .load(stream_state.as_json(), "a_stream")
-            .ledger
-        )
-        batch_ledger.plan(make_listing(), NOW + DAY)
+        policy, ref = SyncPolicy(), PartitionRef(None, "d", approx_created_at=NOW - 9 * DAY, fingerprint="1")
+        first_pass = ListingPass(Ledger(), policy)
+        first_pass.plan(make_listing(ref), NOW)
+        record_reading(first_pass, unknown_snapshot(ref), ["failed"], NOW)
+        read_range = TimeRange(NOW - 9 * DAY, NOW)
+        first_pass.advance_watermark("", read_range, read_range, NOW - 3 * DAY)
+        first_pass.compact_and_prune(NOW)
+        second_pass = ListingPass(reload_ledger(first_pass, policy).ledger, policy)
+        second_pass.plan(make_listing(), NOW + DAY)
 
-        assert [entry.batch_id for entry in batch_ledger.find_unlisted(NOW + DAY)] == ["d"]
-        assert batch_ledger.record(unknown_snapshot(PartitionRef(None, "d")), ["fewer"], NOW + DAY) == ["fewer"]
-        assert batch_ledger.record(finished_snapshot(PartitionRef(None, "d")), ["marked"], NOW + DAY) == {"failed"}
+        assert [entry.batch_id for entry in second_pass.find_unlisted(NOW + DAY)] == ["d"]
+        assert record_reading(second_pass, unknown_snapshot(PartitionRef(None, "d")), ["fewer"], NOW + DAY) == []
+        finished = finished_snapshot(PartitionRef(None, "d"))
+        assert record_reading(second_pass, finished, ["failed", "marked"], NOW + DAY) == ["marked"]
 
     def test_open_batch_no_longer_listed_has_vanished(self) -> None:
-        ledger = Ledger(SyncPolicy())
-        run_sync(ledger, waiting_snapshot(make_batch("b")))
+        ledger_pass = start_pass()
+        run_sync(ledger_pass, waiting_snapshot(make_batch("b")))
 
-        _, vanished = ledger.plan(make_listing(complete_templates={"t"}), NOW)
+        vanished_refs = ledger_pass.ledger.find_vanished(make_listing(complete_templates={"t"}))
 
-        assert [ref.batch_id for ref in vanished] == ["b"]
+        assert [ref.batch_id for ref in vanished_refs] == ["b"]
 
 
 class TestLinks:
     def test_reference_is_due_until_read_and_kept_while_it_is_seen(self) -> None:
         rules = SyncPolicy(lookback=3 * DAY)
-        ledger, reference = Ledger(rules), PartitionRef("t", "linked", is_explicit=True, is_referenced=True)
-        ledger.plan(make_listing(), NOW)
-        assert ledger.register_reference(reference, NOW)
-        assert not ledger.register_reference(reference, NOW)
-        ledger = reload_ledger(ledger, rules)
-        assert get_due_ids(ledger) == ["linked"]
+        ledger_pass, reference = start_pass(rules), PartitionRef("t", "linked", is_explicit=True, is_referenced=True)
+        ledger_pass.plan(make_listing(), NOW)
+        assert ledger_pass.register_reference(reference, NOW)
+        assert not ledger_pass.register_reference(reference, NOW)
+        ledger_pass = reload_ledger(ledger_pass, rules)
+        assert get_due_ids(ledger_pass) == ["linked"]
 
-        ledger.record(finished_snapshot(reference), ["marked"], NOW)
-        ledger.compact_and_prune(NOW)
+        record_reading(ledger_pass, finished_snapshot(reference), ["marked"], NOW)
+        ledger_pass.compact_and_prune(NOW)
         later = NOW + 3 * DAY
-        assert get_due_ids(ledger, now=later) == []
-        assert not ledger.register_reference(reference, later)
-        ledger.compact_and_prune(later + 2.9 * DAY)
-        assert len(ledger) == 1
-        ledger.compact_and_prune(later + 3 * DAY)
-        assert len(ledger) == 0
+        assert get_due_ids(ledger_pass, now=later) == []
+        assert not ledger_pass.register_reference(reference, later)
+        ledger_pass.compact_and_prune(later + 2.9 * DAY)
+        assert len(ledger_pass.ledger) == 1
+        ledger_pass.compact_and_prune(later + 3 * DAY)
+        assert len(ledger_pass.ledger) == 0
 
     def test_reference_to_listed_batch_is_not_new(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=10)
-        ledger.plan(make_listing(ref), NOW)
+        ledger_pass, ref = start_pass(), make_batch("b", age=10)
+        ledger_pass.plan(make_listing(ref), NOW)
 
-        assert not ledger.register_reference(PartitionRef("t", "b", is_explicit=True, is_referenced=True), NOW)
+        assert not ledger_pass.register_reference(PartitionRef("t", "b", is_explicit=True, is_referenced=True), NOW)
 
 
 class TestFolding:
     def test_day_without_unread_batches_is_compacted_to_single_entry(self) -> None:
-        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(500)]
-        run_sync(ledger, *map(finished_snapshot, refs))
+        ledger_pass, refs = start_pass(), [make_batch(f"{number}", age=10) for number in range(500)]
+        run_sync(ledger_pass, *map(finished_snapshot, refs))
 
-        assert len(ledger) == 1
-        assert get_due_ids(ledger, *refs) == []
-        assert ledger.settled_count == 500
+        assert len(ledger_pass.ledger) == 1
+        assert get_due_ids(ledger_pass, *refs) == []
+        assert ledger_pass.ledger.settled_count == 500
 
     def test_failed_batch_keeps_its_day_uncompacted_and_is_due_alone(self) -> None:
         rules = SyncPolicy()
-        ledger, refs = Ledger(rules), [make_batch(f"{number}", age=10) for number in range(5)]
-        ledger.plan(make_listing(*refs), NOW)
+        ledger_pass, refs = start_pass(rules), [make_batch(f"{number}", age=10) for number in range(5)]
+        ledger_pass.plan(make_listing(*refs), NOW)
         for ref in refs[1:]:
-            ledger.record(finished_snapshot(ref), ["marked"], NOW)
-        ledger.compact_and_prune(NOW)
+            record_reading(ledger_pass, finished_snapshot(ref), ["marked"], NOW)
+        ledger_pass.compact_and_prune(NOW)
 
-        assert get_due_ids(reload_ledger(ledger, rules), *refs) == ["0"]
+        assert get_due_ids(reload_ledger(ledger_pass, rules), *refs) == ["0"]
 
     def test_late_batch_of_compacted_day_is_due_alone(self) -> None:
-        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10) for number in range(5)]
-        run_sync(ledger, *map(finished_snapshot, refs))
+        ledger_pass, refs = start_pass(), [make_batch(f"{number}", age=10) for number in range(5)]
+        run_sync(ledger_pass, *map(finished_snapshot, refs))
 
-        assert get_due_ids(ledger, *refs, make_batch("late", age=10)) == ["late"]
-        run_sync(ledger, *map(finished_snapshot, refs), finished_snapshot(make_batch("late", age=10)))
-        assert get_due_ids(ledger, *refs, make_batch("late", age=10)) == []
+        assert get_due_ids(ledger_pass, *refs, make_batch("late", age=10)) == ["late"]
+        run_sync(ledger_pass, *map(finished_snapshot, refs), finished_snapshot(make_batch("late", age=10)))
+        assert get_due_ids(ledger_pass, *refs, make_batch("late", age=10)) == []
 
     def test_changed_compacted_day_is_due_alone(self) -> None:
-        ledger, refs = Ledger(SyncPolicy()), [make_batch(f"{number}", age=10 + number % 2) for number in range(6)]
-        run_sync(ledger, *map(finished_snapshot, refs))
+        ledger_pass, refs = start_pass(), [make_batch(f"{number}", age=10 + number % 2) for number in range(6)]
+        run_sync(ledger_pass, *map(finished_snapshot, refs))
         changed = [make_batch("1", age=11, files=2) if ref.batch_id == "1" else ref for ref in refs]
 
-        assert get_due_ids(ledger, *changed) == ["1", "3", "5"]
+        assert get_due_ids(ledger_pass, *changed) == ["1", "3", "5"]
 
     @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=30, unique_by=lambda pair: pair), st.data())
     def test_any_listings_and_interruptions_keep_batches_due_until_read(
@@ -347,67 +359,67 @@ class TestFolding:
     ) -> None:
         """However the lists grow from sync to sync, and wherever a sync breaks off."""
         rules = SyncPolicy(lookback=2 * DAY)
-        ledger = Ledger(rules)
+        ledger_pass = start_pass(rules)
         read_keys: set[str] = set()
         refs = [make_batch(f"{number}", age) for number, (age, _) in enumerate(days)]
         for size in [*sorted(data.draw(st.lists(st.integers(0, len(refs)), max_size=4))), len(refs)]:
             listed = refs[:size]
-            wanted = ledger.plan(make_listing(*listed), NOW)[0]
+            wanted = ledger_pass.plan(make_listing(*listed), NOW)
             assert {ref.batch_id for ref in listed} - read_keys <= {ref.batch_id for ref in wanted}
             whole = size == len(refs)
             for ref in wanted if whole else wanted[: data.draw(st.integers(0, len(wanted)))]:
-                ledger.record(finished_snapshot(ref), ["marked"], NOW)
+                record_reading(ledger_pass, finished_snapshot(ref), ["marked"], NOW)
                 read_keys.add(ref.batch_id)
-            ledger.compact_and_prune(NOW)
-            ledger = reload_ledger(ledger, rules)
-        assert {ref.batch_id for ref in ledger.plan(make_listing(*refs), NOW + 50 * DAY)[0]} == set()
+            ledger_pass.compact_and_prune(NOW)
+            ledger_pass = reload_ledger(ledger_pass, rules)
+        assert {ref.batch_id for ref in ledger_pass.plan(make_listing(*refs), NOW + 50 * DAY)} == set()
 
 
 class TestState:
     @pytest.mark.long
     def test_hundred_thousand_settled_batches_stay_small_and_readable(self) -> None:
-        ledger = Ledger(SyncPolicy())
+        ledger_pass = start_pass()
         refs = [
             PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW - (number % 1000 + 9) * DAY)
             for number in range(100_000)
         ]
-        run_sync(ledger, *map(finished_snapshot, refs))
+        run_sync(ledger_pass, *map(finished_snapshot, refs))
 
-        assert len(json.dumps(to_json(ledger))) < 64_000
-        assert get_due_ids(reload_ledger(ledger, SyncPolicy()), *refs) == []
+        assert len(json.dumps(to_json(ledger_pass))) < 64_000
+        assert get_due_ids(reload_ledger(ledger_pass, SyncPolicy()), *refs) == []
 
     def test_ten_thousand_open_batches_stay_under_a_megabyte(self) -> None:
-        ledger = Ledger(SyncPolicy())
+        ledger_pass = start_pass()
         refs = [
             PartitionRef("-OPXQuIrkHuA2QZkY-44", f"{number:025}", approx_created_at=NOW, fingerprint="25")
             for number in range(10_000)
         ]
-        ledger.plan(make_listing(*refs), NOW)
+        ledger_pass.plan(make_listing(*refs), NOW)
         for ref in refs:
-            ledger.record(waiting_snapshot(ref), ["marked"], NOW)
+            record_reading(ledger_pass, waiting_snapshot(ref), ["marked"], NOW)
 
-        assert len(json.dumps(to_json(ledger))) < 1_000_000
+        assert len(json.dumps(to_json(ledger_pass))) < 1_000_000
 
     def test_ten_thousand_open_listed_documents_stay_under_a_megabyte(self) -> None:
-        ledger = Ledger(SyncPolicy(), ChangeDetection.LISTING)
+        ledger_pass = ListingPass(Ledger(), SyncPolicy())
         refs = [
             PartitionRef(None, str(UUID(int=number)), approx_created_at=NOW, fingerprint=f"{number:012x}")
             for number in range(10_000)
         ]
-        ledger.plan(make_listing(*refs), NOW)
+        ledger_pass.plan(make_listing(*refs), NOW)
         for ref in refs:
-            ledger.record(waiting_snapshot(ref), ["marked"], NOW)
+            record_reading(ledger_pass, waiting_snapshot(ref), ["marked"], NOW)
 
-        assert len(json.dumps(to_json(ledger), separators=(",", ":"))) < 1_000_000
+        assert len(json.dumps(to_json(ledger_pass), separators=(",", ":"))) < 1_000_000
 
     @pytest.mark.parametrize("size", [1, 5000])
     def test_batch_of_many_rows_grows_only_by_row_hashes(self, size: int) -> None:
         """A batch of five thousand files, half of them done."""
-        ledger = Ledger(SyncPolicy())
-        ledger.plan(make_listing(make_batch("large")), NOW)
-        ledger.record(waiting_snapshot(make_batch("large")), ["marked"] * size, NOW)
+        ledger_pass = start_pass()
+        ledger_pass.plan(make_listing(make_batch("large")), NOW)
+        record_reading(ledger_pass, waiting_snapshot(make_batch("large")), ["marked"] * size, NOW)
 
-        assert len(json.dumps(to_json(ledger))) < 200 + 6 * size
+        assert len(json.dumps(to_json(ledger_pass))) < 200 + 6 * size
 
     def test_version_1_is_migrated(self) -> None:
         entry = {"since": "2026-11-18T07:30Z", "listed": "2", "rows": "A5Udwp"}
@@ -434,13 +446,13 @@ class TestState:
     def test_json_round_trip_is_lossless(self) -> None:
         rules, stream_state = SyncPolicy(), StreamState(SyncPolicy(), sync_id=4)
         run_sync(
-            stream_state.ledger,
+            stream_state.ledger_pass,
             waiting_snapshot(make_batch("open")),
             finished_snapshot(make_batch("settled", None)),
             finished_snapshot(make_batch("old", 90)),
         )
-        run_sync(stream_state.reference_ledger, finished_snapshot(make_batch("link", None)))
-        stream_state.ledger.register_reference(PartitionRef("t", "expected"), NOW)
+        run_sync(stream_state.reference_pass, finished_snapshot(make_batch("link", None)))
+        stream_state.ledger_pass.register_reference(PartitionRef("t", "expected"), NOW)
 
         document = json.loads(json.dumps(stream_state.as_json()))
         reloaded_state = StreamState(rules).load(document, "a_stream")
@@ -478,7 +490,7 @@ class TestState:
             StreamState(SyncPolicy()).load({"version": 3, **document}, "a_stream")
 
 
-def to_json(batch_ledger: Ledger) -> dict[str, object]:
+def to_json(ledger_pass: LedgerPass) -> dict[str, object]:
     stream_state = StreamState(SyncPolicy())
-    stream_state.ledger = batch_ledger
+    stream_state.ledger = ledger_pass.ledger
     return stream_state.as_json()

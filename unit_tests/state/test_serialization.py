@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from source_docextract.core.model import FileStatus, PartitionKey, PartitionStatus
+from source_docextract.core.model import FileStatus, PartitionKey
 from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from source_docextract.state.compaction import CompactedDay
-from source_docextract.state.entries import Entry, SyncPolicy
+from source_docextract.state.entries import Entry, EntryState, SyncPolicy
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.serialization import StreamState
 
@@ -154,26 +154,24 @@ def test_state_of_version_2_with_every_key_keeps_its_meaning() -> None:
             needs_reread=True,
             is_pinned=True,
         ),
-        make_key("unread"): Entry(NOW - 2 * DAY, last_referenced_at=NOW, was_read=False),
+        make_key("unread"): Entry(NOW - 2 * DAY, state=EntryState.UNREAD, last_referenced_at=NOW),
         make_key("settled", ""): Entry(
             NOW - DAY,
-            PartitionStatus.COMPLETE,
+            EntryState.PARTLY_MISSING,
             row_hashes="2UT08A",
             missing_since=NOW - DAY,
             missing_checked_at=NOW,
         ),
         make_key("settled, unasked", ""): Entry(
-            NOW - DAY, PartitionStatus.COMPLETE, missing_since=NOW - DAY / 2, missing_checked_at=NOW - DAY / 2
+            NOW - DAY, EntryState.PARTLY_MISSING, missing_since=NOW - DAY / 2, missing_checked_at=NOW - DAY / 2
         ),
-        make_key("stalled"): Entry(
-            NOW - 40 * DAY, PartitionStatus.STALLED, signature="2 waiting", provider_state="p250w3"
-        ),
+        make_key("stalled"): Entry(NOW - 40 * DAY, EntryState.STALLED, signature="2 waiting", provider_state="p250w3"),
         make_key("missing", ""): Entry(
-            NOW - 3 * DAY, PartitionStatus.MISSING, missing_since=NOW - 3 * DAY, missing_checked_at=NOW - DAY
+            NOW - 3 * DAY, EntryState.MISSING, missing_since=NOW - 3 * DAY, missing_checked_at=NOW - DAY
         ),
         make_key("missing, early", ""): Entry(
             NOW - 3 * DAY,
-            PartitionStatus.MISSING,
+            EntryState.MISSING,
             missing_since=NOW - 4 * DAY,
             missing_checked_at=NOW - 4 * DAY,
         ),
@@ -207,15 +205,15 @@ def test_state_of_version_1_with_every_key_keeps_its_meaning() -> None:
             NOW - 2 * DAY, signature="2", row_hashes="kWU10L38FhMI", last_referenced_at=NOW, needs_reread=True
         ),
         PartitionKey("t", "open 2"): Entry(NOW - 2 * DAY, signature="3"),
-        PartitionKey("", "unread"): Entry(NOW - 3 * DAY, last_referenced_at=NOW, was_read=False),
-        PartitionKey("t", "settled"): Entry(NOW - DAY, PartitionStatus.COMPLETE, row_hashes="2UT08A"),
-        PartitionKey("t", "stalled"): Entry(NOW - 40 * DAY, PartitionStatus.STALLED, signature="2 waiting"),
+        PartitionKey("", "unread"): Entry(NOW - 3 * DAY, state=EntryState.UNREAD, last_referenced_at=NOW),
+        PartitionKey("t", "settled"): Entry(NOW - DAY, EntryState.SETTLED, row_hashes="2UT08A"),
+        PartitionKey("t", "stalled"): Entry(NOW - 40 * DAY, EntryState.STALLED, signature="2 waiting"),
     }
     assert stream_state.ledger.compacted_days == {"t": {"2026-11-07": CompactedDay(3, 0xB585334091B)}}
     assert stream_state.ledger.watermarks == {"": NOW}
     assert stream_state.reference_ledger.entries == {
         PartitionKey("", "batch"): Entry(NOW - DAY, last_referenced_at=NOW, provider_state="p2w"),
-        PartitionKey("", "done"): Entry(NOW - DAY, PartitionStatus.COMPLETE, row_hashes="abcdef"),
+        PartitionKey("", "done"): Entry(NOW - DAY, EntryState.SETTLED, row_hashes="abcdef"),
     }
     assert stream_state.reference_ledger.watermarks == {"PRODUCTION/": NOW}
     assert stream_state.reference_ledger.compacted_days == {"u": {"2026-11-07": CompactedDay(1, 5)}}
@@ -245,15 +243,16 @@ OPTIONAL_TIMES = st.none() | TIMES
 
 @st.composite
 def draw_entries(draw: st.DrawFn) -> Entry:
-    status = draw(st.sampled_from(PartitionStatus))
-    missing_since = draw(TIMES if status is PartitionStatus.MISSING else OPTIONAL_TIMES)
+    state = draw(st.sampled_from([state for state in EntryState if state is not EntryState.NEW]))
+    missing_since = draw(TIMES if state in {EntryState.MISSING, EntryState.PARTLY_MISSING} else OPTIONAL_TIMES)
+    if state is EntryState.SETTLED:
+        missing_since = None  # else it would be partly missing
     return Entry(
         draw(TIMES),
-        status,
+        state,
         signature=draw(IDS),
         row_hashes=draw(IDS),
         last_referenced_at=draw(OPTIONAL_TIMES),
-        was_read=draw(st.booleans()),
         needs_reread=draw(st.booleans()),
         provider_state=draw(IDS),
         member_statuses=draw(st.dictionaries(IDS, st.sampled_from(FileStatus), max_size=3)),

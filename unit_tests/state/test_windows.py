@@ -19,6 +19,7 @@ from source_docextract.core.provider import ChangeDetection, FindStart, Window
 from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
 from source_docextract.state.entries import Listing, SyncPolicy
 from source_docextract.state.ledger import Ledger
+from source_docextract.state.passes import ListingPass
 from source_docextract.state.serialization import StreamState
 from source_docextract.state.windows import WindowCursor
 
@@ -81,9 +82,9 @@ class FakeList:
         stream_state = StreamState(rules, change_detection=ChangeDetection.LISTING).load(
             json.loads(json.dumps(self.state)), "a_stream"
         )
-        batch_ledger = stream_state.ledger
+        listing_pass = ListingPass(stream_state.ledger, rules)
         cursor = WindowCursor(
-            deque(scopes), [batch_ledger], rules.lookback, start_date, self.now, lambda scope: [""] if scope else []
+            deque(scopes), [listing_pass], rules.lookback, start_date, self.now, lambda scope: [""] if scope else []
         )
         request_count = 0
         while ask := cursor.get_next_step():
@@ -99,27 +100,31 @@ class FakeList:
                 if ref.approx_created_at and ask.start <= ref.approx_created_at < ask.end
             ]
             cursor.record_listing(ask, len(rows))
-            if cursor.is_needed(batch_ledger, ask):
-                self.read(batch_ledger, ask, rows)
+            if cursor.is_needed(listing_pass.ledger, ask):
+                self.read(listing_pass, ask, rows)
             cursor.complete_window(ask)
             self.state = stream_state.as_json()
             if request_count == stop_after:
                 return
-        for ref in batch_ledger.find_unlisted(self.now):
-            self.record_snapshot(batch_ledger, ref)
-        batch_ledger.compact_and_prune(self.now, scopes)
+        for ref in listing_pass.find_unlisted(self.now):
+            self.record_snapshot(listing_pass, ref)
+        listing_pass.compact_and_prune(self.now, scopes)
         self.state = stream_state.as_json()
 
-    def read(self, ledger: Ledger, window: Window, rows: Sequence[PartitionRef]) -> None:
+    def read(self, listing_pass: ListingPass, window: Window, rows: Sequence[PartitionRef]) -> None:
         listing = Listing()
-        listing.add(ref for ref in rows if not ledger.is_pruned(ref, ("", ref.template_id or ""), window.time_range))
-        for ref in ledger.plan(listing, self.now)[0]:
-            self.record_snapshot(ledger, ref)
+        listing.add(
+            ref for ref in rows if not listing_pass.is_pruned(ref, ("", ref.template_id or ""), window.time_range)
+        )
+        for ref in listing_pass.plan(listing, self.now):
+            self.record_snapshot(listing_pass, ref)
 
-    def record_snapshot(self, ledger: Ledger, ref: PartitionRef) -> None:
+    def record_snapshot(self, listing_pass: ListingPass, ref: PartitionRef) -> None:
         status = PartitionStatus.OPEN if ref.batch_id in self.pending else PartitionStatus.COMPLETE
         mark = f"{status.value:.6}"
-        if mark not in ledger.record(Snapshot(ref, status, documents=DONE_DOCUMENTS), [mark], self.now):
+        decision = listing_pass.decide(Snapshot(ref, status, documents=DONE_DOCUMENTS), self.now)
+        listing_pass.record(ref.key, decision, [mark], self.now)
+        if decision.is_new(mark):
             self.delivered[f"{ref.batch_id} {status.value}"] += 1
 
     def finish(self) -> None:
@@ -237,16 +242,17 @@ class TestSettings:
 
 
 class TestFailures:
-    def make_cursor(self, days: int = 0) -> tuple[Ledger, WindowCursor]:
+    def make_cursor(self, days: int = 0) -> tuple[ListingPass, WindowCursor]:
         """Of a list that was read until `days` ago."""
-        ledger = Ledger(SyncPolicy(), ChangeDetection.LISTING)
+        listing_pass = ListingPass(Ledger(), SyncPolicy())
         if days:
             read = TimeRange(BEGINNING, START - days * DAY)
-            ledger.advance_watermark("", read, read, START - 3 * DAY)
-        return ledger, WindowCursor(deque(["", "other"]), [ledger], 3 * DAY, None if days else START - 5 * DAY, START)
+            listing_pass.advance_watermark("", read, read, START - 3 * DAY)
+        start_date = None if days else START - 5 * DAY
+        return listing_pass, WindowCursor(deque(["", "other"]), [listing_pass], 3 * DAY, start_date, START)
 
     def test_unreadable_window_is_retried_by_day_and_only_failing_day_is_skipped(self) -> None:
-        ledger, cursor = self.make_cursor(10)
+        listing_pass, cursor = self.make_cursor(10)
         bad = datetime(2026, 11, 12, tzinfo=timezone.utc)
         while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
             if ask.start <= bad < ask.end:
@@ -258,8 +264,10 @@ class TestFailures:
 
         assert ask == FindStart("other")
         today = datetime(2026, 11, 20, tzinfo=timezone.utc)
-        assert ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
-        assert WindowCursor(deque([""]), [ledger], 3 * DAY, None, START).get_next_step() == Window("", bad, bad + DAY)
+        assert listing_pass.ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
+        assert WindowCursor(deque([""]), [listing_pass], 3 * DAY, None, START).get_next_step() == Window(
+            "", bad, bad + DAY
+        )
 
     def test_endless_lists_skip_rest_of_scope(self) -> None:
         _, cursor = self.make_cursor()
@@ -281,13 +289,13 @@ class TestFailures:
         assert ask.scope == "other"
 
     def test_window_with_unreadable_rows_is_read_again_alone(self) -> None:
-        ledger, cursor = self.make_cursor()
+        listing_pass, cursor = self.make_cursor()
         first, *other_windows = _read_windows(cursor)
         cursor.unreadable_windows.add(first)
         for window in (first, *other_windows):
             cursor.complete_window(window)
 
-        second_windows = _read_windows(WindowCursor(deque([""]), [ledger], 0 * DAY, START - 5 * DAY, START))
+        second_windows = _read_windows(WindowCursor(deque([""]), [listing_pass], 0 * DAY, START - 5 * DAY, START))
 
         assert [window.start for window in second_windows] == [first.start, START.replace(hour=0)]
 

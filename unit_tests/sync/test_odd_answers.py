@@ -15,7 +15,7 @@ from docextract_sandbox import NewDocument, NewExtraction, NewFile, Sandbox, Sen
 from source_docextract.core.model import PartitionKey
 from source_docextract.core.numbers import parse_confidence
 from source_docextract.core.timestamps import parse_time
-from source_docextract.state.ledger import Ledger
+from source_docextract.state.passes import LedgerPass, PollingPass
 from source_docextract.state.serialization import StreamState
 from source_docextract.sync.delivery import Emitter
 from source_docextract.sync.product_sync import ProductSync
@@ -70,9 +70,9 @@ INJECTED_BUGS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
         lambda _, _route, snapshot, _now: snapshot.ref.batch_id == "bad",
     ),
     "while a batch is written down": (
-        Ledger,
+        LedgerPass,
         "record",
-        lambda _, snapshot, *_rest: snapshot.ref.batch_id == "bad",
+        lambda _, key, *_rest: key.batch_id == "bad",
     ),
 }
 
@@ -145,7 +145,10 @@ def test_provider_sync_bug_at_its_end_leaves_other_providers_complete(
         with monkeypatch.context() as patch:
             if step == "compact_and_prune":
                 inject_bug(
-                    patch, Ledger, "compact_and_prune", lambda ledger, *_: PartitionKey("", "first") in ledger.entries
+                    patch,
+                    PollingPass,
+                    "compact_and_prune",
+                    lambda ledger_pass, *_: PartitionKey("", "first") in ledger_pass.ledger.entries,
                 )
             else:
                 inject_bug(

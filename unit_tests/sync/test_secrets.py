@@ -26,7 +26,7 @@ from source_docextract import SourceDocextract
 from source_docextract.core.errors import ConfigError
 from source_docextract.registry.opening import read_registry
 from source_docextract.settings import Settings
-from source_docextract.state.ledger import Ledger
+from source_docextract.state.passes import LedgerPass
 from source_docextract.tables import rows as tables
 from unit_tests.support.command_line import build_catalog, run_connector
 from unit_tests.support.disguises import SECRET_ENCODINGS
@@ -388,7 +388,7 @@ class TestOtherLeaks:
         target = {
             "reader": (reader, "build_snapshot"),
             "rows": (tables, "_locate_document"),
-            "ledger": (Ledger, "record"),
+            "ledger": (LedgerPass, "record"),
         }
         monkeypatch.setattr(*target[bug_location], raise_bug)
         output = connection.sync()

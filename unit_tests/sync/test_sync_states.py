@@ -192,7 +192,7 @@ def test_states_too_large_together_log_a_single_warning(
     for name in ("atlas_batches", "docmap_batches"):
         ledger = StreamState(SyncPolicy(), stream_name=name)
         for number in range(20):
-            ledger.ledger.register_reference(PartitionRef("t", f"batch-{number}"), now)
+            ledger.ledger_pass.register_reference(PartitionRef("t", f"batch-{number}"), now)
         assert 1_000 < len(json.dumps(ledger.as_json())) < 2_000
         stream = Stream(name, name, BATCHES, RenderOptions(name), ledger)
         checkpoints.append(Checkpoints([stream], ConnectorStateManager([]), size))

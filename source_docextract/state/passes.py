@@ -1,0 +1,456 @@
+"""The work of one sync on one ledger: what is due, and what its readings change. Pure.
+
+There is one kind of pass for each kind of change detection. All kinds work on the same ledger, record readings by the
+same table of transitions, and differ in what makes a partition due and in what is forgotten at the end:
+
+    POLLING    An open partition, and a settled one in the lookback, is due by itself. What has settled for good is
+               compacted by day.
+    REFERENCE  The same for partitions that the settings name. For all others a reference shows each change, so only
+               that makes them due, and they are forgotten once they are settled.
+    LISTING    The listing shows each change, so neither an open partition nor the lookback costs a request. What has
+               settled is pruned once the lookback has passed it; read ranges prove that it was delivered.
+
+A pass lasts for one sync: what it has learned from the listings (`LedgerPass.plan`) is not part of the state. It has no
+clock; the caller passes the time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from ..core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
+from ..core.provider import ChangeDetection
+from ..core.time_ranges import BEGINNING, TimeRange, subtract_ranges
+from .compaction import CompactedDay, DayKey, compare_with_days, group_by_day, is_day_over
+from .entries import Entry, EntryState, Listing, SyncPolicy
+from .ledger import Ledger
+from .transitions import Decision, build_listed_signature, decide
+
+_INSTANT = timedelta(microseconds=1)
+
+
+class LedgerPass(ABC):
+    """One sync's work on one ledger.
+
+    Args:
+        ledger: the ledger, as the last sync left it.
+        policy: the user's settings, with the filter of the stream.
+
+    Attributes:
+        ledger: as passed; each reading changes it.
+    """
+
+    def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
+        self.ledger = ledger
+        self._policy = policy
+        self._known_refs: dict[PartitionKey, PartitionRef] = {}
+        self._unread_keys: set[PartitionKey] = set()
+
+    @abstractmethod
+    def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
+        """Return the due partitions of a listing.
+
+        The pass remembers the listing: the next one replaces it.
+        """
+
+    def tracks(self, ref: PartitionRef) -> bool:
+        """Return whether a reading of a partition is recorded.
+
+        It is not where the partition lies in a compacted day or a read range and was read for another stream.
+        """
+        return ref.key in self.ledger.entries or ref.key in self._unread_keys
+
+    def is_due(self, ref: PartitionRef, now: datetime) -> bool:
+        """Return whether a reading of a planned partition is needed.
+
+        Args:
+            ref: the partition, as the listings and the settings of this sync name it.
+            now: the time of this sync.
+        """
+        entry = self.ledger.entries.get(ref.key)
+        if entry is None:
+            return ref.key in self._unread_keys
+        if entry.needs_reading or self._policy.is_missing_retry_due(entry, now):
+            return True
+        return self._is_entry_due(entry, ref, now)
+
+    @abstractmethod
+    def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
+        """Return whether an entry that was read, and is not flagged or missing, is due."""
+
+    def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
+        """Return the meaning of a reading, without recording it."""
+        return decide(self.ledger.entries.get(snapshot.ref.key), snapshot, self._policy, now)
+
+    def record(self, key: PartitionKey, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
+        """Record one reading of a partition.
+
+        Args:
+            key: the partition.
+            decision: the meaning of the reading.
+            row_hashes: the hashes of all its rows; None where the provider does not report the rows ("waiting").
+            now: the time of this sync.
+        """
+        self.ledger.failed_keys.discard(key)
+        entry = self.ledger.entries.get(key)
+        # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
+        keeps_hashes = decision.keeps_rows or row_hashes is None
+        previous_hashes = entry.row_hashes if entry else ""
+        self.ledger.entries[key] = Entry(
+            decision.status_since,
+            decision.state,
+            decision.signature,
+            previous_hashes if keeps_hashes else "".join(row_hashes or ()),
+            entry.last_referenced_at if entry else None,
+            needs_reread=decision.needs_reread,
+            provider_state=decision.provider_state,
+            member_statuses=dict(decision.member_statuses),
+            is_pinned=entry is not None and entry.is_pinned,
+            missing_since=decision.missing_since,
+            missing_checked_at=decision.missing_checked_at,
+        )
+        self._unread_keys.discard(key)
+
+    def record_failure(self, ref: PartitionRef, now: datetime) -> None:
+        """Record that a partition could not be read; the next sync asks for it last."""
+        self.ledger.failed_keys.add(ref.key)
+
+    def register_reference(self, ref: PartitionRef, now: datetime, *, has_changed: bool = False) -> bool:
+        """Record a reference to a partition; return whether that makes it due.
+
+        Args:
+            ref: the referenced partition.
+            now: the time of this sync.
+            has_changed: whether the referring partition shows a change in it, which makes it due even if it has been
+                read. Without a change, only a reference to a partition outside the plan makes it due.
+        """
+        entry, known_ref = self.ledger.entries.get(ref.key), self._known_refs.get(ref.key)
+        if entry is None:
+            # A planned partition is read by this sync anyway, or lies in a compacted day.
+            is_planned = known_ref is not None and self._is_candidate(known_ref)
+            if is_planned and not has_changed:
+                return False
+            entry = self.ledger.entries[ref.key] = Entry(now, EntryState.UNREAD)
+            is_due = not is_planned
+        else:
+            is_due = has_changed and not entry.needs_reading
+            entry.needs_reread = entry.needs_reread or is_due
+        # The entry is in the state before the referring partition may settle: an interruption in between loses nothing.
+        entry.last_referenced_at = now
+        entry.member_statuses.update(ref.member_statuses)
+        return is_due
+
+    def _is_candidate(self, ref: PartitionRef) -> bool:
+        entry = self.ledger.entries.get(ref.key)
+        return self._policy.is_in_range(ref) or bool(entry and entry.last_referenced_at)
+
+    @abstractmethod
+    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+        """Compact days and prune entries at the end of a sync.
+
+        Args:
+            now: the time of this sync.
+            scopes: the scopes of a listing by time that this sync has read.
+        """
+
+    def _drop_unnamed_failures(self, failed_templates: Collection[str] = ()) -> None:
+        # A failed key that nothing names any more would stay in the state for ever.
+        self.ledger.failed_keys = {
+            key
+            for key in self.ledger.failed_keys
+            if key in self.ledger.entries
+            or key in self._known_refs
+            or key in self._unread_keys
+            or key.template_id in failed_templates
+        }
+
+
+class PollingPass(LedgerPass):
+    """One sync over partitions that have to be requested to see a change."""
+
+    def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
+        super().__init__(ledger, policy)
+        self._refs_by_day: dict[DayKey, list[PartitionRef]] = {}
+        self._unread_days: dict[PartitionKey, DayKey] = {}
+        self._unread_counts: Counter[DayKey] = Counter()
+        self._failed_templates: set[str] = set()
+
+    def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
+        """Return the due partitions: those that the listing names, and referenced ones."""
+        ledger = self.ledger
+        self._failed_templates = listing.failed_templates
+        # These listings could be read this time, so they lose their place at the end of the queue.
+        ledger.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
+        referenced_refs = {
+            key: _build_referenced_ref(key) for key, entry in ledger.entries.items() if entry.last_referenced_at
+        }
+        ref_items = {**referenced_refs, **listing.refs}.items()
+        # A listing that could not be read proves nothing about its partitions: their entries stay untouched.
+        self._known_refs = {key: ref for key, ref in ref_items if key.template_id not in listing.failed_templates}
+        candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
+        self._refs_by_day = group_by_day(candidates)
+        comparison = compare_with_days(self._refs_by_day, ledger.compacted_days, ledger.entries)
+        for template_id, day in comparison.mismatched_days:
+            ledger.compacted_days.get(template_id, {}).pop(day, None)
+        self._unread_days = comparison.unread
+        self._unread_counts = Counter(comparison.unread.values())
+        undated_keys = {ref.key for ref in candidates if ref.approx_created_at is None}
+        self._unread_keys = (undated_keys - ledger.entries.keys()) | comparison.unread.keys()
+        return [ref for ref in candidates if self.is_due(ref, now)]
+
+    def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
+        if entry.state is EntryState.OPEN or entry.signature != build_listed_signature(ref, entry.state):
+            return True
+        return self._policy.is_in_lookback(entry, now)
+
+    def record(self, key: PartitionKey, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
+        """Record one reading, and compact its day if that was the last unread one.
+
+        Compacting at once keeps the checkpoints of a long first sync small.
+        """
+        super().record(key, decision, row_hashes, now)
+        if day_key := self._unread_days.pop(key, None):
+            self._unread_counts[day_key] -= 1
+            if not self._unread_counts[day_key]:
+                self._compact_day(day_key, now)
+
+    def _compact_day(self, day_key: DayKey, now: datetime) -> None:
+        """Compact the settled partitions of a day that is past and wholly read."""
+        if self._unread_counts[day_key] or not is_day_over(day_key, now):
+            return
+        template_id, day = day_key
+        for ref in self._refs_by_day[day_key]:
+            entry = self.ledger.entries.get(ref.key)
+            if entry and self._is_compactable(entry, ref, now):
+                self.ledger.compacted_days.setdefault(template_id, {}).setdefault(day, CompactedDay()).add(ref)
+                del self.ledger.entries[ref.key]
+
+    def _is_compactable(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
+        # The sum would cover the listed signature: a change that has not been read would never be noticed.
+        is_settled = entry.status is PartitionStatus.COMPLETE and entry.signature == ref.signature
+        # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
+        is_only_listed = not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
+        return is_settled and is_only_listed and self._policy.is_removable(entry, now)
+
+    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+        """Compact the days that are over, and drop the entries that nothing names any more."""
+        for day_key in self._refs_by_day:
+            self._compact_day(day_key, now)
+        self._drop_unnamed_failures(self._failed_templates)
+        for key, entry in list(self.ledger.entries.items()):
+            ref = self._known_refs.get(key)
+            is_named = ref is not None and not ref.is_referenced and self._policy.is_in_range(ref)
+            if is_named or key.template_id in self._failed_templates:
+                continue
+            # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
+            if not entry.last_referenced_at or (self._is_prunable(entry, now) and not entry.needs_reading):
+                del self.ledger.entries[key]
+
+    def _is_prunable(self, entry: Entry, now: datetime) -> bool:
+        # The referring batch repeats a reference for as long as it is in the lookback.
+        return self._policy.is_removable(entry, now) and not self._policy.is_recently_referenced(entry, now)
+
+
+class ReferencePass(PollingPass):
+    """One sync over partitions whose changes are shown by the partitions that refer to them."""
+
+    def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
+        # Unless the settings name it, its references show each change.
+        return not ref.is_referenced and super()._is_entry_due(entry, ref, now)
+
+    def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
+        """Return the meaning of a reading; an incomplete one has to be repeated.
+
+        A batch that only its documents name is not polled.
+        """
+        is_incomplete = bool(snapshot.references or snapshot.read_error)
+        return decide(self.ledger.entries.get(snapshot.ref.key), snapshot, self._policy, now, must_repeat=is_incomplete)
+
+    def _is_prunable(self, entry: Entry, now: datetime) -> bool:
+        # References announce its changes, so the entry is not needed after it has settled.
+        is_done = entry.status is PartitionStatus.COMPLETE and not self._policy.has_missing_retries(entry, now)
+        return is_done or super()._is_prunable(entry, now)
+
+
+class ListingPass(LedgerPass):
+    """One sync over partitions that a listing by time shows, window by window."""
+
+    def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
+        super().__init__(ledger, policy)
+        self._listed_keys: set[PartitionKey] = set()
+        self._has_gap = False
+        self._distrusted_from: datetime | None = None
+
+    def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
+        """Return the due partitions of one window."""
+        # `find_unlisted` returns what no listing shows, referenced or not, after all windows have been read.
+        self._known_refs = dict(listing.refs)
+        self._listed_keys.update(listing.refs)
+        candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
+        self._unread_keys = {ref.key for ref in candidates if ref.key not in self.ledger.entries}
+        return [ref for ref in candidates if self.is_due(ref, now)]
+
+    def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
+        # An overdue partition is read once more although its listing is the same: that reading marks it as stalled.
+        is_overdue = self._policy.is_overdue(entry, now)
+        return is_overdue or entry.signature != build_listed_signature(ref, entry.state)
+
+    def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
+        """Return the meaning of a reading; one that was fetched by id has no listing."""
+        entry, ref = self.ledger.entries.get(snapshot.ref.key), snapshot.ref
+        return decide(entry, snapshot, self._policy, now, is_fetched_by_id=not ref.fingerprint)
+
+    def record_failure(self, ref: PartitionRef, now: datetime) -> None:
+        """Record that a partition could not be read, and has to be fetched by id.
+
+        The windows of the next sync may no longer reach back to it.
+        """
+        super().record_failure(ref, now)
+        self.ledger.flag_for_reread(ref, now)
+
+    def find_unlisted(self, now: datetime) -> list[PartitionRef]:
+        """Return entries that must be fetched by id because no listing covers them.
+
+        Those are open and missing entries that no listing of this sync names, and entries that have to be read again
+        although their listing is unchanged.
+        """
+        return [
+            PartitionRef(key.template_id or None, key.batch_id, is_explicit=True)
+            for key, entry in self.ledger.entries.items()
+            if entry.needs_reading or (key not in self._listed_keys and self._is_poll_due(entry, now))
+        ]
+
+    def _is_poll_due(self, entry: Entry, now: datetime) -> bool:
+        return entry.state is EntryState.OPEN or self._policy.is_missing_retry_due(entry, now)
+
+    def distrust_future_reads(self, now: datetime, lookback_start: datetime) -> None:
+        """Ignore read ranges within the lookback if a watermark lies in the future.
+
+        An earlier sync then ran with a clock that was ahead. Partitions created since its time would never be
+        delivered if its ranges counted. If instead the present clock is wrong, some rows are delivered twice, which a
+        destination that deduplicates by `id` absorbs.
+        """
+        self._distrusted_from = lookback_start if self._has_future_watermark(now) else None
+
+    def _has_future_watermark(self, now: datetime) -> bool:
+        return any(watermark > now for watermark in self.ledger.watermarks.values())
+
+    def is_pruned(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
+        """Return whether a listed row was delivered and pruned before.
+
+        Args:
+            ref: the listed row. If its creation time is missing or impossible, the whole window stands for it.
+            scopes: the scopes whose listings show the row.
+            window: the range of creation time that was listed.
+        """
+        if ref.key in self.ledger.entries:
+            return False
+        time_range = (
+            TimeRange(ref.approx_created_at, ref.approx_created_at + _INSTANT) if ref.approx_created_at else window
+        )
+        return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
+
+    def has_pruned_rows(self, window: TimeRange) -> bool:
+        """Return whether rows in a window were delivered and pruned, under any scope."""
+        return any(
+            subtract_ranges(window, self._get_pruned_ranges(scope)) != [window] for scope in self.ledger.read_ranges
+        )
+
+    def _get_pruned_ranges(self, scope: str) -> list[TimeRange]:
+        # After `pruned_before`, a settled partition has an entry: without one, it has not been delivered.
+        limit = self.ledger.pruned_before.get(scope, BEGINNING)
+        limit = min(limit, self._distrusted_from) if self._distrusted_from else limit
+        ranges = self.ledger.read_ranges.get(scope, ())
+        return [TimeRange(start, min(end, limit)) for start, end in ranges if start < limit]
+
+    def advance_watermark(
+        self, scope: str, window: TimeRange, delivered_range: TimeRange, lookback_start: datetime
+    ) -> None:
+        """Record that a window has been read, and prune its settled entries.
+
+        Entries within the lookback stay, because the next sync lists them again.
+
+        Args:
+            scope: the scope whose listing was read.
+            window: the range of creation time that was listed.
+            delivered_range: the part of the window, possibly empty, of which the stream has received everything.
+            lookback_start: the time from which on the next sync lists again.
+        """
+        ledger = self.ledger
+        if ledger.watermarks.get(scope, BEGINNING) < window.start:
+            self._has_gap = True
+            # Some entries may lie in the gap: when it is read later, only their entries prevent a second delivery.
+            self._pin_unlisted()
+        # From now on the pinned entries are no longer all that was delivered under this scope.
+        ledger.inactive_scopes.discard(scope)
+        ledger.add_read_range(scope, delivered_range)
+        pruned_before = min(delivered_range.end, lookback_start)
+        # Neither an older window nor longer `lookback_days` move it back: the entries before it are gone, so their rows
+        # would be delivered a second time.
+        ledger.pruned_before[scope] = max(pruned_before, ledger.pruned_before.get(scope, pruned_before))
+        for key, ref in self._known_refs.items():
+            entry, created_at = ledger.entries.get(key), ref.approx_created_at
+            if entry is None or created_at is None:
+                continue
+            is_in_read_range = any(start <= created_at < end for start, end in ledger.read_ranges[scope])
+            # A missing partition is retried, and a referenced one is named by nothing but its entry.
+            is_kept = entry.status is PartitionStatus.OPEN or entry.needs_reading
+            is_kept = is_kept or entry.last_referenced_at is not None or entry.missing_since is not None
+            if is_in_read_range and not is_kept and created_at < lookback_start:
+                del ledger.entries[key]
+            elif is_in_read_range:
+                # From now on the read range proves its delivery, so it may be pruned after the lookback.
+                entry.is_pinned = False
+            elif created_at < delivered_range.start:
+                # A later `start_date` now excludes it: an earlier one must not deliver it a second time.
+                entry.is_pinned = True
+        self._known_refs = {}
+
+    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+        """Drop the settled entries that no listing of this sync has shown."""
+        self._drop_unnamed_failures()
+        self._deactivate_scopes(self.ledger.read_ranges.keys() - set(scopes))
+        # An empty listing proves no deletion: the key may belong to another account. With the clock set back, the
+        # listing ended earlier than before, and may show more entries again.
+        if not self._listed_keys or self._has_future_watermark(now):
+            return
+        for key, entry in list(self.ledger.entries.items()):
+            is_kept = entry.status is PartitionStatus.OPEN or entry.needs_reading or entry.is_pinned
+            is_kept = is_kept or self._policy.has_missing_retries(entry, now)
+            is_kept = is_kept or self._policy.is_recently_referenced(entry, now)
+            if not is_kept and key not in self._listed_keys:
+                del self.ledger.entries[key]
+
+    def _deactivate_scopes(self, scopes: Collection[str]) -> None:
+        """Pin the entries that may belong to scopes that the settings no longer name.
+
+        Only their entries distinguish them from new rows once the settings name such a scope again. At the first sync
+        without a scope, those are the entries that no listing has shown.
+        """
+        ledger = self.ledger
+        if not ledger.inactive_scopes.issuperset(scopes):
+            self._pin_unlisted()
+        # Without inactive scopes and gaps, the read ranges alone prevent a second delivery.
+        elif not scopes and not self._has_gap and all(len(ranges) < 2 for ranges in ledger.read_ranges.values()):
+            for entry in ledger.entries.values():
+                entry.is_pinned = False
+        ledger.inactive_scopes = set(scopes)
+
+    def _pin_unlisted(self) -> None:
+        for key, entry in self.ledger.entries.items():
+            entry.is_pinned = entry.is_pinned or key not in self._listed_keys
+
+
+PASS_BY_DETECTION: dict[ChangeDetection, type[LedgerPass]] = {
+    ChangeDetection.POLLING: PollingPass,
+    ChangeDetection.REFERENCE: ReferencePass,
+    ChangeDetection.LISTING: ListingPass,
+}
+"""The kind of pass over the ledger of a product, by its change detection."""
+
+
+def _build_referenced_ref(key: PartitionKey) -> PartitionRef:
+    return PartitionRef(key.template_id or None, key.batch_id, is_explicit=True, is_referenced=True)
