@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
@@ -55,33 +55,24 @@ class CompactedDay:
         return [ref_by_hash[missing_hash]] if len(refs) == self.count + 1 and missing_hash in ref_by_hash else None
 
 
-@dataclass(frozen=True, slots=True)
-class DayComparison:
-    """The difference between a listing and the compacted days.
-
-    Attributes:
-        unread: the listed partitions of known creation time that neither an entry nor a compacted day covers, with
-            their days.
-        mismatched_days: the compacted days whose difference from the listing cannot be identified.
-    """
-
-    unread: dict[PartitionKey, DayKey] = field(default_factory=dict)
-    mismatched_days: list[DayKey] = field(default_factory=list)
-
-
 def compare_with_days(
     refs_by_day: Mapping[DayKey, Sequence[PartitionRef]],
     compacted_days: Mapping[str, Mapping[str, CompactedDay]],
     tracked_keys: Container[PartitionKey],
-) -> DayComparison:
+) -> tuple[dict[PartitionKey, DayKey], list[DayKey]]:
     """Compare a listing with the compacted days.
 
     Args:
         refs_by_day: the listed partitions, by day.
         compacted_days: the compacted days, by template and ISO date.
         tracked_keys: the partitions that have an entry.
+
+    Returns:
+        The listed partitions that neither an entry nor a compacted day covers, with their days; and the compacted days
+        whose difference from the listing cannot be identified.
     """
-    comparison = DayComparison()
+    unread_days: dict[PartitionKey, DayKey] = {}
+    mismatched_days: list[DayKey] = []
     for day_key, refs in refs_by_day.items():
         template_id, day = day_key
         untracked_refs = [ref for ref in refs if ref.key not in tracked_keys]
@@ -89,10 +80,10 @@ def compare_with_days(
         if (unread_refs := compacted_day.find_missing(untracked_refs)) is None:
             # Read the whole day again. Unchanged rows that have no entry may be delivered twice; passing over a changed
             # partition would lose rows.
-            comparison.mismatched_days.append(day_key)
+            mismatched_days.append(day_key)
             unread_refs = untracked_refs
-        comparison.unread.update((ref.key, day_key) for ref in unread_refs)
-    return comparison
+        unread_days.update((ref.key, day_key) for ref in unread_refs)
+    return unread_days, mismatched_days
 
 
 def group_by_day(refs: Iterable[PartitionRef]) -> dict[DayKey, list[PartitionRef]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
+from ..core.model import FileStatus, PartitionKey, PartitionRef
 from . import recheck
 
 COMPACT_AFTER = timedelta(days=2)
@@ -49,20 +49,6 @@ class EntryState(Enum):
     PARTLY_MISSING = "partly missing"
     MISSING = "missing"
 
-    @property
-    def status(self) -> PartitionStatus:
-        """The status of such a partition in the data model."""
-        return _STATUS_BY_STATE.get(self, PartitionStatus.OPEN)
-
-
-_STATUS_BY_STATE = {
-    EntryState.STALLED: PartitionStatus.STALLED,
-    EntryState.SETTLED: PartitionStatus.COMPLETE,
-    EntryState.PARTLY_MISSING: PartitionStatus.COMPLETE,
-    EntryState.MISSING: PartitionStatus.MISSING,
-}
-"""The status of the states that are not `PartitionStatus.OPEN`."""
-
 
 @dataclass(slots=True)
 class Entry:
@@ -71,7 +57,7 @@ class Entry:
     Attributes:
         status_since: when it was first seen if it is unread, open or stalled, when it settled if it is settled, or when
             it was first found missing.
-        state: its state; any but NEW.
+        state: its state. NEW is that of `Ledger.get` for a partition without an entry, and never stored.
         signature: the part of its listing whose change makes it due, as of the last reading (`PartitionRef.signature`).
         row_hashes: the hashes of its rows as last delivered, joined into one text.
         last_referenced_at: when a reference to it was last seen. Neither a listing nor a setting may name a referenced
@@ -100,9 +86,14 @@ class Entry:
     missing_checked_at: datetime | None = None
 
     @property
-    def status(self) -> PartitionStatus:
-        """The status in the data model: the section of the state that it stands in."""
-        return self.state.status
+    def is_settled(self) -> bool:
+        """Return whether everything in it is finished, as far as the provider knows it."""
+        return self.state in {EntryState.SETTLED, EntryState.PARTLY_MISSING}
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Return whether something in it is unfinished and still polled, or whether it was never read."""
+        return self.state in {EntryState.NEW, EntryState.UNREAD, EntryState.OPEN}
 
     @property
     def needs_reading(self) -> bool:
@@ -150,15 +141,15 @@ class SyncPolicy:
 
     def is_in_lookback(self, entry: Entry, now: datetime) -> bool:
         """Return whether a partition settled less than the lookback ago."""
-        return entry.status is PartitionStatus.COMPLETE and now - entry.status_since < self.lookback
+        return entry.is_settled and now - entry.status_since < self.lookback
 
     def is_removable(self, entry: Entry, now: datetime) -> bool:
         """Return whether no change of a partition is expected any more."""
         if self.has_missing_retries(entry, now):
             return False
-        if entry.status is PartitionStatus.COMPLETE:
+        if entry.is_settled:
             return now - entry.status_since >= self.retention
-        return entry.status in {PartitionStatus.STALLED, PartitionStatus.MISSING}
+        return entry.state in {EntryState.STALLED, EntryState.MISSING}
 
     def has_missing_retries(self, entry: Entry, now: datetime) -> bool:
         """Return whether a partition is missing, or lacks a part, and is not given up."""

@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
+from ..core.model import PartitionKey, PartitionRef
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from .compaction import CompactedDay
 from .entries import Entry, EntryState, Listing, SyncPolicy
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Ledger:
     """The memory of one stream about the partitions of one product.
 
@@ -48,10 +48,14 @@ class Ledger:
         """Return the number of items in the JSON form, which its size grows with."""
         return len(self.entries) + sum(map(len, self.compacted_days.values())) + len(self.failed_keys)
 
+    def get(self, key: PartitionKey) -> Entry:
+        """Return the entry of a partition, or a new one that is not stored."""
+        return self.entries.get(key) or Entry(BEGINNING, EntryState.NEW)
+
     @property
     def open_keys(self) -> list[PartitionKey]:
         """Return the keys of the open partitions, read or not."""
-        return [key for key, entry in self.entries.items() if entry.status is PartitionStatus.OPEN]
+        return [key for key, entry in self.entries.items() if entry.is_unfinished]
 
     @property
     def missing_keys(self) -> list[PartitionKey]:
@@ -75,21 +79,6 @@ class Ledger:
             and key not in listing.refs
             and not self.entries[key].last_referenced_at
         ]
-
-    def is_open(self, key: PartitionKey) -> bool:
-        """Return whether a partition has been read and is open."""
-        entry = self.entries.get(key)
-        return entry is not None and entry.state is EntryState.OPEN
-
-    def is_awaiting_read(self, key: PartitionKey) -> bool:
-        """Return whether a partition has an entry and still has to be read."""
-        entry = self.entries.get(key)
-        return entry is not None and entry.needs_reading
-
-    def get_read_context(self, key: PartitionKey) -> tuple[str, dict[str, FileStatus]]:
-        """Return what a ledger keeps for the provider: its state, and member statuses."""
-        entry = self.entries.get(key)
-        return (entry.provider_state, entry.member_statuses) if entry else ("", {})
 
     def flag_for_reread(self, ref: PartitionRef, now: datetime) -> None:
         """Record that a partition has to be fetched by id, after its listing."""

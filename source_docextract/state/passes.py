@@ -19,9 +19,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
+from ..core.model import PartitionKey, PartitionRef, Snapshot
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, subtract_ranges
 from .compaction import CompactedDay, DayKey, compare_with_days, group_by_day, is_day_over
@@ -47,7 +48,7 @@ class LedgerPass(ABC):
         self.ledger = ledger
         self._policy = policy
         self._known_refs: dict[PartitionKey, PartitionRef] = {}
-        self._unread_keys: set[PartitionKey] = set()
+        self._unread: dict[PartitionKey, DayKey | None] = {}
 
     @abstractmethod
     def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
@@ -61,7 +62,7 @@ class LedgerPass(ABC):
 
         It is not where the partition lies in a compacted day or a read range and was read for another stream.
         """
-        return ref.key in self.ledger.entries or ref.key in self._unread_keys
+        return ref.key in self.ledger.entries or ref.key in self._unread
 
     def is_due(self, ref: PartitionRef, now: datetime) -> bool:
         """Return whether a reading of a planned partition is needed.
@@ -70,12 +71,11 @@ class LedgerPass(ABC):
             ref: the partition, as the listings and the settings of this sync name it.
             now: the time of this sync.
         """
-        entry = self.ledger.entries.get(ref.key)
-        if entry is None:
-            return ref.key in self._unread_keys
-        if entry.needs_reading or self._policy.is_missing_retry_due(entry, now):
-            return True
-        return self._is_entry_due(entry, ref, now)
+        entry = self.ledger.get(ref.key)
+        if entry.state is EntryState.NEW:
+            return ref.key in self._unread
+        is_retry_due = entry.needs_reading or self._policy.is_missing_retry_due(entry, now)
+        return is_retry_due or self._is_entry_due(entry, ref, now)
 
     @abstractmethod
     def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
@@ -83,7 +83,7 @@ class LedgerPass(ABC):
 
     def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
         """Return the meaning of a reading, without recording it."""
-        return decide(self.ledger.entries.get(snapshot.ref.key), snapshot, self._policy, now)
+        return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now)
 
     def record(self, key: PartitionKey, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
         """Record one reading of a partition.
@@ -94,25 +94,13 @@ class LedgerPass(ABC):
             row_hashes: the hashes of all its rows; None where the provider does not report the rows ("waiting").
             now: the time of this sync.
         """
-        self.ledger.failed_keys.discard(key)
-        entry = self.ledger.entries.get(key)
+        entry = decision.entry
         # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
-        keeps_hashes = decision.keeps_rows or row_hashes is None
-        previous_hashes = entry.row_hashes if entry else ""
-        self.ledger.entries[key] = Entry(
-            decision.status_since,
-            decision.state,
-            decision.signature,
-            previous_hashes if keeps_hashes else "".join(row_hashes or ()),
-            entry.last_referenced_at if entry else None,
-            needs_reread=decision.needs_reread,
-            provider_state=decision.provider_state,
-            member_statuses=dict(decision.member_statuses),
-            is_pinned=entry is not None and entry.is_pinned,
-            missing_since=decision.missing_since,
-            missing_checked_at=decision.missing_checked_at,
-        )
-        self._unread_keys.discard(key)
+        if row_hashes is not None and not decision.keeps_rows:
+            entry = replace(entry, row_hashes="".join(row_hashes))
+        self.ledger.entries[key] = entry
+        self.ledger.failed_keys.discard(key)
+        self._unread.pop(key, None)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
         """Record that a partition could not be read; the next sync asks for it last."""
@@ -144,8 +132,7 @@ class LedgerPass(ABC):
         return is_due
 
     def _is_candidate(self, ref: PartitionRef) -> bool:
-        entry = self.ledger.entries.get(ref.key)
-        return self._policy.is_in_range(ref) or bool(entry and entry.last_referenced_at)
+        return self._policy.is_in_range(ref) or self.ledger.get(ref.key).last_referenced_at is not None
 
     @abstractmethod
     def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
@@ -163,7 +150,7 @@ class LedgerPass(ABC):
             for key in self.ledger.failed_keys
             if key in self.ledger.entries
             or key in self._known_refs
-            or key in self._unread_keys
+            or key in self._unread
             or key.template_id in failed_templates
         }
 
@@ -174,7 +161,6 @@ class PollingPass(LedgerPass):
     def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
         super().__init__(ledger, policy)
         self._refs_by_day: dict[DayKey, list[PartitionRef]] = {}
-        self._unread_days: dict[PartitionKey, DayKey] = {}
         self._unread_counts: Counter[DayKey] = Counter()
         self._failed_templates: set[str] = set()
 
@@ -192,13 +178,12 @@ class PollingPass(LedgerPass):
         self._known_refs = {key: ref for key, ref in ref_items if key.template_id not in listing.failed_templates}
         candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
         self._refs_by_day = group_by_day(candidates)
-        comparison = compare_with_days(self._refs_by_day, ledger.compacted_days, ledger.entries)
-        for template_id, day in comparison.mismatched_days:
+        unread_days, mismatched_days = compare_with_days(self._refs_by_day, ledger.compacted_days, ledger.entries)
+        for template_id, day in mismatched_days:
             ledger.compacted_days.get(template_id, {}).pop(day, None)
-        self._unread_days = comparison.unread
-        self._unread_counts = Counter(comparison.unread.values())
+        self._unread_counts = Counter(unread_days.values())
         undated_keys = {ref.key for ref in candidates if ref.approx_created_at is None}
-        self._unread_keys = (undated_keys - ledger.entries.keys()) | comparison.unread.keys()
+        self._unread = {**dict.fromkeys(undated_keys - ledger.entries.keys()), **unread_days}
         return [ref for ref in candidates if self.is_due(ref, now)]
 
     def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
@@ -211,11 +196,11 @@ class PollingPass(LedgerPass):
 
         Compacting at once keeps the checkpoints of a long first sync small.
         """
+        day_key = self._unread.get(key)
         super().record(key, decision, row_hashes, now)
-        if day_key := self._unread_days.pop(key, None):
+        if day_key:
             self._unread_counts[day_key] -= 1
-            if not self._unread_counts[day_key]:
-                self._compact_day(day_key, now)
+            self._compact_day(day_key, now)
 
     def _compact_day(self, day_key: DayKey, now: datetime) -> None:
         """Compact the settled partitions of a day that is past and wholly read."""
@@ -223,14 +208,13 @@ class PollingPass(LedgerPass):
             return
         template_id, day = day_key
         for ref in self._refs_by_day[day_key]:
-            entry = self.ledger.entries.get(ref.key)
-            if entry and self._is_compactable(entry, ref, now):
+            if self._is_compactable(self.ledger.get(ref.key), ref, now):
                 self.ledger.compacted_days.setdefault(template_id, {}).setdefault(day, CompactedDay()).add(ref)
                 del self.ledger.entries[ref.key]
 
     def _is_compactable(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
         # The sum would cover the listed signature: a change that has not been read would never be noticed.
-        is_settled = entry.status is PartitionStatus.COMPLETE and entry.signature == ref.signature
+        is_settled = entry.is_settled and entry.signature == ref.signature
         # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
         is_only_listed = not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
         return is_settled and is_only_listed and self._policy.is_removable(entry, now)
@@ -267,11 +251,11 @@ class ReferencePass(PollingPass):
         A batch that only its documents name is not polled.
         """
         is_incomplete = bool(snapshot.references or snapshot.read_error)
-        return decide(self.ledger.entries.get(snapshot.ref.key), snapshot, self._policy, now, must_repeat=is_incomplete)
+        return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now, must_repeat=is_incomplete)
 
     def _is_prunable(self, entry: Entry, now: datetime) -> bool:
         # References announce its changes, so the entry is not needed after it has settled.
-        is_done = entry.status is PartitionStatus.COMPLETE and not self._policy.has_missing_retries(entry, now)
+        is_done = entry.is_settled and not self._policy.has_missing_retries(entry, now)
         return is_done or super()._is_prunable(entry, now)
 
 
@@ -290,7 +274,7 @@ class ListingPass(LedgerPass):
         self._known_refs = dict(listing.refs)
         self._listed_keys.update(listing.refs)
         candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
-        self._unread_keys = {ref.key for ref in candidates if ref.key not in self.ledger.entries}
+        self._unread = {ref.key: None for ref in candidates if ref.key not in self.ledger.entries}
         return [ref for ref in candidates if self.is_due(ref, now)]
 
     def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
@@ -300,8 +284,8 @@ class ListingPass(LedgerPass):
 
     def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
         """Return the meaning of a reading; one that was fetched by id has no listing."""
-        entry, ref = self.ledger.entries.get(snapshot.ref.key), snapshot.ref
-        return decide(entry, snapshot, self._policy, now, is_fetched_by_id=not ref.fingerprint)
+        is_fetched_by_id = not snapshot.ref.fingerprint
+        return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now, is_fetched_by_id=is_fetched_by_id)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
         """Record that a partition could not be read, and has to be fetched by id.
@@ -397,7 +381,7 @@ class ListingPass(LedgerPass):
                 continue
             is_in_read_range = any(start <= created_at < end for start, end in ledger.read_ranges[scope])
             # A missing partition is retried, and a referenced one is named by nothing but its entry.
-            is_kept = entry.status is PartitionStatus.OPEN or entry.needs_reading
+            is_kept = entry.is_unfinished or entry.needs_reading
             is_kept = is_kept or entry.last_referenced_at is not None or entry.missing_since is not None
             if is_in_read_range and not is_kept and created_at < lookback_start:
                 del ledger.entries[key]
@@ -418,7 +402,7 @@ class ListingPass(LedgerPass):
         if not self._listed_keys or self._has_future_watermark(now):
             return
         for key, entry in list(self.ledger.entries.items()):
-            is_kept = entry.status is PartitionStatus.OPEN or entry.needs_reading or entry.is_pinned
+            is_kept = entry.is_unfinished or entry.needs_reading or entry.is_pinned
             is_kept = is_kept or self._policy.has_missing_retries(entry, now)
             is_kept = is_kept or self._policy.is_recently_referenced(entry, now)
             if not is_kept and key not in self._listed_keys:

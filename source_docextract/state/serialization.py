@@ -25,14 +25,11 @@ from .passes import PASS_BY_DETECTION
 VERSION = 3
 
 _STATE_BY_SECTION = {
-    "open": EntryState.OPEN,
-    "settled": EntryState.SETTLED,
-    "stalled": EntryState.STALLED,
-    "missing": EntryState.MISSING,
+    state.value: state for state in (EntryState.OPEN, EntryState.SETTLED, EntryState.STALLED, EntryState.MISSING)
 }
-"""The state of an entry by its section; `was_read` and `missing_since` distinguish the other two."""
 
-_SECTION_BY_STATUS = {state.status: section for section, state in _STATE_BY_SECTION.items()}
+_SPECIAL_SECTIONS = {EntryState.UNREAD: "open", EntryState.PARTLY_MISSING: "settled"}
+"""The sections of the states without one of their own; `was_read` and `missing_since` distinguish them there."""
 
 
 class StreamState:
@@ -153,8 +150,9 @@ class StreamState:
 def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     ledger_json: dict[str, Any] = {}
     for key, entry in ledger.entries.items():
-        section = ledger_json.setdefault(_SECTION_BY_STATUS[entry.status], {}).setdefault(key.template_id, {})
-        section.setdefault(_format_minute(entry.status_since), {})[key.batch_id] = _dump_entry(entry)
+        section = _SPECIAL_SECTIONS.get(entry.state, entry.state.value)
+        entries_by_time = ledger_json.setdefault(section, {}).setdefault(key.template_id, {})
+        entries_by_time.setdefault(_format_minute(entry.status_since), {})[key.batch_id] = _dump_entry(entry)
     days_by_template = {template_id: _dump_days(days) for template_id, days in ledger.compacted_days.items() if days}
     if days_by_template:
         ledger_json["compacted_days"] = days_by_template

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
 from ..core.content import ROW_HASH_LENGTH
-from ..core.model import FileStatus, PartitionRef, PartitionStatus, Snapshot
+from ..core.model import PartitionRef, PartitionStatus, Snapshot
 from .entries import Entry, EntryState, SyncPolicy
 
 
@@ -53,7 +53,6 @@ TRANSITIONS: Mapping[EntryState, Mapping[Reading, EntryState]] = {
 
 Only an open or stalled partition is overdue. For the other states that column is equal to UNFINISHED."""
 
-_SETTLED_STATES = {_SETTLED, _PARTLY}
 _MISSING_STATES = {_PARTLY, _MISSING}
 _UNKNOWN_READINGS = {Reading.UNKNOWN, Reading.UNKNOWN_WITH_CHANGE}
 
@@ -63,34 +62,20 @@ class Decision:
     """The meaning of one reading for one stream.
 
     Attributes:
-        state: the state after the reading.
-        status_since: since when it applies (`Entry.status_since`).
-        signature: the signature to remember (`Entry.signature`).
+        entry: the memory of the partition after the reading, with the row hashes of before.
         keeps_rows: whether the delivered rows stay as they are: a partition that the provider no longer knows has no
             row to emit that would say more than those.
         delivered_hashes: the row hashes that the last reading left.
-        needs_reread: whether the reading has to be repeated.
-        provider_state: the text to keep for the provider.
-        member_statuses: the statuses of its documents to keep.
-        missing_since: since when the provider does not know it, or a part of it.
-        missing_checked_at: this reading, if the provider does not know it or a part of it.
     """
 
-    state: EntryState
-    status_since: datetime
-    signature: str = ""
-    keeps_rows: bool = False
-    delivered_hashes: frozenset[str] = frozenset()
-    needs_reread: bool = False
-    provider_state: str = ""
-    member_statuses: Mapping[str, FileStatus] = field(default_factory=dict)
-    missing_since: datetime | None = None
-    missing_checked_at: datetime | None = None
+    entry: Entry
+    keeps_rows: bool
+    delivered_hashes: frozenset[str]
 
     @property
     def is_stalled(self) -> bool:
         """Whether the reading makes or leaves the partition stalled."""
-        return self.state is EntryState.STALLED
+        return self.entry.state is EntryState.STALLED
 
     def is_new(self, row_hash: str) -> bool:
         """Return whether a row of this reading has to be delivered."""
@@ -98,7 +83,7 @@ class Decision:
 
 
 def decide(
-    entry: Entry | None,
+    entry: Entry,
     snapshot: Snapshot,
     policy: SyncPolicy,
     now: datetime,
@@ -109,58 +94,53 @@ def decide(
     """Return the meaning of a reading.
 
     Args:
-        entry: the memory of the partition; None for a new one.
+        entry: the memory of the partition before the reading.
         snapshot: the reading.
         policy: the user's settings.
         now: the time of this sync.
         is_fetched_by_id: whether the partition was read without its listing, whose signature is then unknown.
         must_repeat: whether an incomplete reading has to be repeated.
     """
-    before = entry.state if entry else EntryState.NEW
     reading = classify_reading(entry, snapshot, policy, now, is_fetched_by_id=is_fetched_by_id)
-    state = TRANSITIONS[before][reading]
+    state = TRANSITIONS[entry.state][reading]
     is_unknown = reading in _UNKNOWN_READINGS
     # A batch that was settled and is deleted upstream keeps its rows. So does a missing document that is fetched by id:
     # its row, made from the listing, says more than its id.
-    keeps_rows = is_unknown and (before in _SETTLED_STATES or (before is EntryState.MISSING and is_fetched_by_id))
+    keeps_rows = is_unknown and (entry.is_settled or (entry.state is _MISSING and is_fetched_by_id))
     # A reading by id has no listing: the last signature stays, so that an unchanged listing makes no request. A
     # finished document that is unfinished again loses it: its listing may be unchanged, and has to make it due.
-    is_reopened = before in _SETTLED_STATES and state is EntryState.OPEN
-    keeps_signature = entry is not None and is_fetched_by_id and not is_reopened
-    missing_since = missing_checked_at = None
-    if state in _MISSING_STATES or snapshot.has_unknown_files:
-        # Counted from when it was found missing, not from its creation: an old batch has all its retries, too.
-        missing_since, missing_checked_at = (entry.missing_since if entry else None) or now, now
-    return Decision(
+    keeps_signature = is_fetched_by_id and not (entry.is_settled and state is _OPEN)
+    lacks_part = state in _MISSING_STATES or snapshot.has_unknown_files
+    entry_after = replace(
+        entry,
         state=state,
         status_since=_find_since(entry, snapshot, state, now, keeps_rows=keeps_rows),
-        signature=entry.signature if entry and keeps_signature else build_listed_signature(snapshot.ref, state),
-        keeps_rows=keeps_rows,
-        delivered_hashes=split_row_hashes(entry.row_hashes) if entry else frozenset(),
+        signature=entry.signature if keeps_signature else build_listed_signature(snapshot.ref, state),
         needs_reread=must_repeat,
         # The answer to an unknown id says nothing of the content: keep what the documents have reported.
-        provider_state=entry.provider_state if entry and is_unknown else snapshot.provider_state,
-        member_statuses=entry.member_statuses if entry and is_unknown and state in _MISSING_STATES else {},
-        missing_since=missing_since,
-        missing_checked_at=missing_checked_at,
+        provider_state=entry.provider_state if is_unknown else snapshot.provider_state,
+        member_statuses=entry.member_statuses if is_unknown and lacks_part else {},
+        # Counted from when it was found missing, not from its creation: an old batch has all its retries, too.
+        missing_since=entry.missing_since or now if lacks_part else None,
+        missing_checked_at=now if lacks_part else None,
     )
+    return Decision(entry_after, keeps_rows, split_row_hashes(entry.row_hashes))
 
 
 def classify_reading(
-    entry: Entry | None, snapshot: Snapshot, policy: SyncPolicy, now: datetime, *, is_fetched_by_id: bool = False
+    entry: Entry, snapshot: Snapshot, policy: SyncPolicy, now: datetime, *, is_fetched_by_id: bool = False
 ) -> Reading:
     """Return the kind of a reading; the arguments are those of `decide`."""
-    is_listing_changed = entry is not None and entry.signature != build_listed_signature(snapshot.ref, entry.state)
+    is_listing_changed = entry.signature != build_listed_signature(snapshot.ref, entry.state)
     if snapshot.status is PartitionStatus.MISSING:
         # Without a listing, only a document can have shown a change.
-        is_changed = entry is not None and (entry.needs_reread or (is_listing_changed and not is_fetched_by_id))
+        is_changed = entry.needs_reread or (is_listing_changed and not is_fetched_by_id)
         return Reading.UNKNOWN_WITH_CHANGE if is_changed else Reading.UNKNOWN
     if snapshot.is_finished:
         return Reading.FINISHED_IN_PART if snapshot.has_unknown_files else Reading.FINISHED
     # Only a changed listing opens a stalled partition again.
-    is_still_stalled = entry is not None and entry.state is EntryState.STALLED and not is_listing_changed
-    is_overdue = is_still_stalled or (entry is not None and policy.is_overdue(entry, now))
-    return Reading.OVERDUE if is_overdue else Reading.UNFINISHED
+    is_still_stalled = entry.state is _STALLED and not is_listing_changed
+    return Reading.OVERDUE if is_still_stalled or policy.is_overdue(entry, now) else Reading.UNFINISHED
 
 
 def build_listed_signature(ref: PartitionRef, state: EntryState) -> str:
@@ -168,7 +148,7 @@ def build_listed_signature(ref: PartitionRef, state: EntryState) -> str:
 
     The provider's status is part of it only for stalled and missing partitions, since those are no longer polled.
     """
-    if state in {EntryState.STALLED, EntryState.MISSING}:
+    if state in {_STALLED, _MISSING}:
         return f"{ref.signature} {ref.provider_status or ''}".strip()
     return ref.signature
 
@@ -180,22 +160,20 @@ def split_row_hashes(joined_hashes: str) -> frozenset[str]:
     )
 
 
-def _find_since(
-    entry: Entry | None, snapshot: Snapshot, state: EntryState, now: datetime, *, keeps_rows: bool
-) -> datetime:
+def _find_since(entry: Entry, snapshot: Snapshot, state: EntryState, now: datetime, *, keeps_rows: bool) -> datetime:
     """Return since when a state applies; never later than now, even after the clock was set back."""
-    since = now
-    if state is EntryState.MISSING:
-        since = (entry.missing_since if entry else None) or now
-    elif state in _SETTLED_STATES:
-        is_first_read = entry is None or entry.state is EntryState.UNREAD
-        if entry and entry.state in _SETTLED_STATES and (keeps_rows or entry.signature == snapshot.ref.signature):
-            # A further look does not restart the lookback; otherwise a settled batch would be due for ever.
-            since = entry.status_since
-        else:
-            # A first sync over years of old batches does not look back at them: they settled when they were created.
-            since = snapshot.completed_at or (snapshot.ref.approx_created_at if is_first_read else None) or now
-    elif entry is not None and (state is EntryState.STALLED or entry.status is PartitionStatus.OPEN):
+    since: datetime | None = None
+    if state is _MISSING:
+        since = entry.missing_since
+    elif state is _STALLED or (state is _OPEN and entry.state in {_OPEN, _UNREAD}):
         since = entry.status_since
+    elif state is not _OPEN:
+        is_same = entry.is_settled and (keeps_rows or entry.signature == snapshot.ref.signature)
+        # A first sync over years of old batches does not look back at them: they settled when they were created.
+        settled_at = snapshot.completed_at or (
+            snapshot.ref.approx_created_at if entry.state in {_NEW, _UNREAD} else None
+        )
+        # A further look does not restart the lookback; otherwise a settled batch would be due for ever.
+        since = entry.status_since if is_same else settled_at
     # A wrong time from the provider would keep the batch in the lookback for years.
-    return min(since, now)
+    return min(since or now, now)

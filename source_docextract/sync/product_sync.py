@@ -16,7 +16,8 @@ from airbyte_cdk.models import AirbyteMessage
 from ..core.errors import ConnectorError, UnreadableResponse
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection, ListedRows, ProviderSpec, StreamGroup, Window
-from ..state.entries import Listing, age_sort_key
+from ..state.entries import EntryState, Listing, age_sort_key
+from ..state.ledger import Ledger
 from ..state.passes import LedgerPass, ListingPass
 from ..state.windows import WindowCursor
 from .stream import Stream
@@ -89,6 +90,11 @@ class ProductSync:
         return [(stream, stream.get_pass(self.stream_group.name)) for stream in (*self.streams, *self.target_streams)]
 
     @property
+    def ledgers(self) -> list[Ledger]:
+        """Return the ledger of this product of each stream that reads it."""
+        return [ledger_pass.ledger for _, ledger_pass in self.stream_passes]
+
+    @property
     def listing_passes(self) -> list[ListingPass]:
         """Return the passes of all streams that read this product, if it has a listing by time."""
         return [ledger_pass for _, ledger_pass in self.stream_passes if isinstance(ledger_pass, ListingPass)]
@@ -96,7 +102,7 @@ class ProductSync:
     @property
     def failed_keys(self) -> set[PartitionKey]:
         """Return the partitions whose last reading failed, for any stream."""
-        return set().union(*(ledger_pass.ledger.failed_keys for _, ledger_pass in self.stream_passes))
+        return set().union(*(ledger.failed_keys for ledger in self.ledgers))
 
     @property
     def is_busy(self) -> bool:
@@ -219,7 +225,7 @@ class ProductSync:
         self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & failed_keys))
         expected_keys: set[PartitionKey] = set()
         for ledger_pass, _ in refs_by_pass:
-            expected_keys.update(filter(ledger_pass.ledger.is_awaiting_read, due_by_key))
+            expected_keys.update(key for key in due_by_key if ledger_pass.ledger.get(key).needs_reading)
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
 
     def plan_unlisted(self, now: datetime) -> bool:
@@ -266,14 +272,11 @@ class ProductSync:
         self.changed_batches.clear()
         if include_deferred:
             self.deferred.clear()
-        ledgers = [ledger_pass.ledger for _, ledger_pass in self.stream_passes]
         failed_keys = self.failed_keys
         for ref in sorted(refs, key=lambda ref: ref.key in failed_keys):
-            saved_states = [ledger.get_read_context(ref.key) for ledger in ledgers]
-            provider_state = next((provider_state for provider_state, _ in saved_states if provider_state), "")
-            member_statuses = dict(
-                ChainMap(*(member_statuses for _, member_statuses in saved_states), self.orphan_documents)
-            )
+            entries = [ledger.get(ref.key) for ledger in self.ledgers]
+            provider_state = next((entry.provider_state for entry in entries if entry.provider_state), "")
+            member_statuses = dict(ChainMap(*(entry.member_statuses for entry in entries), self.orphan_documents))
             # The registry's `created_at` and `expected_files` apply however the batch became due: otherwise its row
             # would change back and forth between syncs.
             listed_ref = self.listing.refs.get(ref.key, ref)
@@ -287,9 +290,8 @@ class ProductSync:
 
     def is_unknown_to_provider(self, ref: PartitionRef) -> bool:
         """Return whether every stream that remembers a batch remembers it as missing."""
-        ledgers = [ledger_pass.ledger for _, ledger_pass in self.stream_passes]
-        entries = [ledger.entries[ref.key] for ledger in ledgers if ref.key in ledger.entries]
-        return bool(entries) and all(entry.status is PartitionStatus.MISSING for entry in entries)
+        states = {ledger.get(ref.key).state for ledger in self.ledgers} - {EntryState.NEW}
+        return states == {EntryState.MISSING}
 
     @property
     def has_pending_changes(self) -> bool:

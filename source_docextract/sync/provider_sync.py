@@ -415,8 +415,8 @@ class ProviderSync:
             self._warnings.warn("failed", str(error))
         if isinstance(task, ListBatchesTask):
             product_sync.listing.failed_templates.add(task.template_id)
-            for _, ledger_pass in product_sync.stream_passes:
-                ledger_pass.ledger.failed_keys.add(PartitionKey(task.template_id, ""))
+            for ledger in product_sync.ledgers:
+                ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
         elif isinstance(task, FindMembersTask):

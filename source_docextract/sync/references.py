@@ -15,6 +15,7 @@ from datetime import datetime
 from ..core.content import hash_row
 from ..core.model import Snapshot
 from ..core.provider import ChangeDetection
+from ..state.entries import EntryState
 from ..state.transitions import Decision
 from .product_sync import ProductSync
 
@@ -59,7 +60,10 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         target.orphan_documents.update(
             (document.file_id or "", document.status) for document in snapshot.documents or ()
         )
-        if any(stream.state.reference_ledger.is_open(snapshot.ref.key) for stream in product_sync.target_streams):
+        if any(
+            stream.state.reference_ledger.get(snapshot.ref.key).state is EntryState.OPEN
+            for stream in product_sync.target_streams
+        ):
             references = target.list_open_references(target.orphan_documents)
     for stream in product_sync.target_streams:
         reference_pass = stream.state.reference_pass

@@ -265,7 +265,7 @@ class TestDue:
         ledger_pass.compact_and_prune(NOW)
 
         assert get_due_ids(ledger_pass) == ["b"]
-        assert ledger_pass.ledger.get_read_context(ref.key) == ("", {"d": FileStatus.FAILED})
+        assert ledger_pass.ledger.get(ref.key).member_statuses == {"d": FileStatus.FAILED}
 
     def test_unknown_unlisted_document_is_requested_and_keeps_its_row(self) -> None:
         policy, ref = SyncPolicy(), PartitionRef(None, "d", approx_created_at=NOW - 9 * DAY, fingerprint="1")

@@ -12,6 +12,7 @@ import pytest
 
 from source_docextract.core.model import FileStatus, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.state.entries import Entry, EntryState, SyncPolicy
+from source_docextract.state.ledger import Ledger
 from source_docextract.state.transitions import (
     TRANSITIONS,
     Decision,
@@ -32,10 +33,10 @@ SETTLED_STATES = {EntryState.SETTLED, EntryState.PARTLY_MISSING}
 MISSING_STATES = {EntryState.MISSING, EntryState.PARTLY_MISSING}
 
 
-def make_entry(state: EntryState, age: timedelta = DAY) -> Entry | None:
-    """Return an entry of `REF` that has been in a state for so long; None for a new partition."""
+def make_entry(state: EntryState, age: timedelta = DAY) -> Entry:
+    """Return an entry of `REF` that has been in a state for so long."""
     if state is EntryState.NEW:
-        return None
+        return Ledger().get(REF.key)
     since = NOW - age
     return Entry(
         since,
@@ -48,7 +49,7 @@ def make_entry(state: EntryState, age: timedelta = DAY) -> Entry | None:
     )
 
 
-def make_reading(entry: Entry | None, reading: Reading) -> tuple[Entry | None, Snapshot]:
+def make_reading(entry: Entry, reading: Reading) -> tuple[Entry, Snapshot]:
     """Return an entry and a snapshot that together are a reading of this kind.
 
     Only open and stalled partitions can be overdue.
@@ -57,29 +58,28 @@ def make_reading(entry: Entry | None, reading: Reading) -> tuple[Entry | None, S
     if reading is Reading.FINISHED_IN_PART:
         snapshot = replace(snapshot, has_unknown_files=True)
     elif reading is Reading.UNFINISHED:
-        is_stalled = entry is not None and entry.state is EntryState.STALLED
-        snapshot = replace(snapshot, status=PartitionStatus.OPEN, ref=CHANGED_REF if is_stalled else REF)
+        listed_ref = CHANGED_REF if entry.state is EntryState.STALLED else REF
+        snapshot = replace(snapshot, status=PartitionStatus.OPEN, ref=listed_ref)
     elif reading is Reading.OVERDUE:
-        entry = replace(entry, status_since=NOW - 31 * DAY) if entry else None
+        entry = replace(entry, status_since=NOW - 31 * DAY)
         snapshot = replace(snapshot, status=PartitionStatus.OPEN)
     elif reading is Reading.UNKNOWN:
-        snapshot = replace(snapshot, status=PartitionStatus.MISSING)
+        listed_ref = replace(REF, fingerprint=entry.signature)
+        snapshot = replace(snapshot, status=PartitionStatus.MISSING, ref=listed_ref)
     elif reading is Reading.UNKNOWN_WITH_CHANGE:
         snapshot = replace(snapshot, status=PartitionStatus.MISSING, ref=CHANGED_REF)
     return entry, snapshot
 
 
 def is_possible(state: EntryState, reading: Reading) -> bool:
-    if reading is Reading.OVERDUE:
-        return state in {EntryState.OPEN, EntryState.STALLED}
-    return reading is not Reading.UNKNOWN_WITH_CHANGE or state is not EntryState.NEW
+    return reading is not Reading.OVERDUE or state in {EntryState.OPEN, EntryState.STALLED}
 
 
 ALL_PAIRS = list(itertools.product(EntryState, Reading))
 POSSIBLE_PAIRS = [pair for pair in ALL_PAIRS if is_possible(*pair)]
 
 
-def decide_pair(state: EntryState, reading: Reading) -> tuple[Entry | None, Decision]:
+def decide_pair(state: EntryState, reading: Reading) -> tuple[Entry, Decision]:
     entry, snapshot = make_reading(make_entry(state), reading)
     return entry, decide(entry, snapshot, POLICY, NOW)
 
@@ -132,7 +132,7 @@ class TestDecision:
         entry, snapshot = make_reading(make_entry(state), reading)
 
         assert classify_reading(entry, snapshot, POLICY, NOW) is reading
-        assert decide(entry, snapshot, POLICY, NOW).state is TRANSITIONS[state][reading]
+        assert decide(entry, snapshot, POLICY, NOW).entry.state is TRANSITIONS[state][reading]
 
     @pytest.mark.parametrize(("state", "reading"), POSSIBLE_PAIRS)
     def test_decision_keeps_rows_only_of_settled_partitions_that_are_unknown(
@@ -149,12 +149,12 @@ class TestDecision:
     def test_decision_is_retried_where_the_provider_lacks_something(self, state: EntryState, reading: Reading) -> None:
         entry, decision = decide_pair(state, reading)
 
-        if decision.state in MISSING_STATES:
+        if decision.entry.state in MISSING_STATES:
             # Since the first time, however often it was asked for.
-            assert decision.missing_since == (entry.missing_since if entry and entry.missing_since else NOW)
-            assert decision.missing_checked_at == NOW
+            assert decision.entry.missing_since == (entry.missing_since or NOW)
+            assert decision.entry.missing_checked_at == NOW
         else:
-            assert (decision.missing_since, decision.missing_checked_at) == (None, None)
+            assert (decision.entry.missing_since, decision.entry.missing_checked_at) == (None, None)
 
     @pytest.mark.parametrize(("state", "reading"), POSSIBLE_PAIRS)
     def test_decision_of_unknown_id_keeps_what_documents_have_reported(
@@ -163,10 +163,9 @@ class TestDecision:
         entry, decision = decide_pair(state, reading)
 
         is_unknown = reading in {Reading.UNKNOWN, Reading.UNKNOWN_WITH_CHANGE}
-        keeps_content = entry is not None and is_unknown
-        assert decision.provider_state == ("p1w1" if keeps_content else "p2")
-        expected_statuses = {"d": FileStatus.FAILED} if keeps_content and decision.state in MISSING_STATES else {}
-        assert decision.member_statuses == expected_statuses
+        assert decision.entry.provider_state == (entry.provider_state if is_unknown else "p2")
+        keeps_statuses = is_unknown and decision.entry.state in MISSING_STATES
+        assert decision.entry.member_statuses == (entry.member_statuses if keeps_statuses else {})
 
     @pytest.mark.parametrize(
         ("state", "reading", "expected_since"),
@@ -193,14 +192,14 @@ class TestDecision:
     def test_decision_states_since_when_it_applies(
         self, state: EntryState, reading: Reading, expected_since: datetime
     ) -> None:
-        assert decide_pair(state, reading)[1].status_since == expected_since
+        assert decide_pair(state, reading)[1].entry.status_since == expected_since
 
     def test_settled_partition_with_changed_listing_settles_anew(self) -> None:
         entry = make_entry(EntryState.SETTLED, age=9 * DAY)
 
         decision = decide(entry, Snapshot(CHANGED_REF, PartitionStatus.COMPLETE), POLICY, NOW)
 
-        assert (decision.status_since, decision.signature) == (NOW, "3")
+        assert (decision.entry.status_since, decision.entry.signature) == (NOW, "3")
 
     @pytest.mark.parametrize(("completed_days_ago", "expected_days_ago"), [(2, 2), (-7, 0)])
     def test_completion_time_of_provider_counts_unless_it_lies_in_the_future(
@@ -208,7 +207,10 @@ class TestDecision:
     ) -> None:
         snapshot = Snapshot(REF, PartitionStatus.COMPLETE, completed_at=NOW - completed_days_ago * DAY)
 
-        assert decide(None, snapshot, POLICY, NOW).status_since == NOW - expected_days_ago * DAY
+        assert (
+            decide(make_entry(EntryState.NEW), snapshot, POLICY, NOW).entry.status_since
+            == NOW - expected_days_ago * DAY
+        )
 
     @pytest.mark.parametrize("state", [state for state in EntryState if state is not EntryState.NEW])
     @pytest.mark.parametrize("reading", Reading)
@@ -217,15 +219,15 @@ class TestDecision:
     ) -> None:
         entry, snapshot = make_reading(make_entry(state, age=-5 * DAY), reading)
 
-        assert decide(entry, snapshot, POLICY, NOW).status_since <= NOW
+        assert decide(entry, snapshot, POLICY, NOW).entry.status_since <= NOW
 
     def test_listed_status_belongs_to_the_signature_only_while_nothing_polls(self) -> None:
         listed = replace(REF, provider_status="waiting")
-        entry = replace(make_entry(EntryState.OPEN) or Entry(NOW), status_since=NOW - 31 * DAY)
+        entry = replace(make_entry(EntryState.OPEN), status_since=NOW - 31 * DAY)
 
-        assert decide(entry, Snapshot(listed, PartitionStatus.OPEN), POLICY, NOW).signature == "2 waiting"
-        assert decide(entry, Snapshot(listed, PartitionStatus.MISSING), POLICY, NOW).signature == "2 waiting"
-        assert decide(entry, Snapshot(listed, PartitionStatus.COMPLETE), POLICY, NOW).signature == "2"
+        assert decide(entry, Snapshot(listed, PartitionStatus.OPEN), POLICY, NOW).entry.signature == "2 waiting"
+        assert decide(entry, Snapshot(listed, PartitionStatus.MISSING), POLICY, NOW).entry.signature == "2 waiting"
+        assert decide(entry, Snapshot(listed, PartitionStatus.COMPLETE), POLICY, NOW).entry.signature == "2"
 
 
 class TestFetchedById:
@@ -239,21 +241,21 @@ class TestFetchedById:
 
         decision = decide(make_entry(EntryState.OPEN), snapshot, POLICY, NOW, is_fetched_by_id=True)
 
-        assert decision.signature == "2"
+        assert decision.entry.signature == "2"
 
     def test_reopened_document_loses_its_signature_so_that_its_listing_makes_it_due(self) -> None:
         snapshot = Snapshot(self.BY_ID, PartitionStatus.OPEN)
 
         decision = decide(make_entry(EntryState.SETTLED), snapshot, POLICY, NOW, is_fetched_by_id=True)
 
-        assert (decision.state, decision.signature) == (EntryState.OPEN, "")
+        assert (decision.entry.state, decision.entry.signature) == (EntryState.OPEN, "")
 
     def test_missing_document_keeps_the_row_that_its_listing_made(self) -> None:
         snapshot = Snapshot(self.BY_ID, PartitionStatus.MISSING)
 
         decision = decide(make_entry(EntryState.MISSING), snapshot, POLICY, NOW, is_fetched_by_id=True)
 
-        assert (decision.state, decision.keeps_rows) == (EntryState.MISSING, True)
+        assert (decision.entry.state, decision.keeps_rows) == (EntryState.MISSING, True)
 
     @pytest.mark.parametrize(
         ("needs_reread", "expected_state"), [(True, EntryState.PARTLY_MISSING), (False, EntryState.SETTLED)]
@@ -261,11 +263,11 @@ class TestFetchedById:
     def test_unknown_settled_document_is_missing_only_if_it_was_flagged(
         self, needs_reread: bool, expected_state: EntryState
     ) -> None:
-        entry = replace(make_entry(EntryState.SETTLED) or Entry(NOW), needs_reread=needs_reread)
+        entry = replace(make_entry(EntryState.SETTLED), needs_reread=needs_reread)
 
         decision = decide(entry, Snapshot(self.BY_ID, PartitionStatus.MISSING), POLICY, NOW, is_fetched_by_id=True)
 
-        assert decision.state is expected_state
+        assert decision.entry.state is expected_state
 
 
 def test_unfinished_batch_with_unknown_files_stays_open_and_is_retried() -> None:
@@ -273,7 +275,7 @@ def test_unfinished_batch_with_unknown_files_stays_open_and_is_retried() -> None
 
     decision = decide(make_entry(EntryState.OPEN), snapshot, POLICY, NOW)
 
-    assert (decision.state, decision.missing_since) == (EntryState.OPEN, NOW)
+    assert (decision.entry.state, decision.entry.missing_since) == (EntryState.OPEN, NOW)
 
 
 def test_row_hashes_are_split_into_their_parts() -> None:

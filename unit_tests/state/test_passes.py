@@ -1,0 +1,325 @@
+"""One sync's work on a ledger: what each kind of pass finds due, records and forgets, state by state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from source_docextract.core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.provider import ChangeDetection
+from source_docextract.core.time_ranges import BEGINNING, TimeRange
+from source_docextract.state.compaction import CompactedDay
+from source_docextract.state.entries import Entry, EntryState, Listing, SyncPolicy
+from source_docextract.state.ledger import Ledger
+from source_docextract.state.passes import PASS_BY_DETECTION, LedgerPass, ListingPass, PollingPass, ReferencePass
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+OLD = NOW - 10 * DAY
+POLICY = SyncPolicy(lookback=3 * DAY, give_up_after=30 * DAY)
+REF = PartitionRef("t", "b", created_at=OLD, approx_created_at=OLD, fingerprint="1")
+CHANGED_REF = replace(REF, fingerprint="2")
+STORED_STATES = [state for state in EntryState if state is not EntryState.NEW]
+PASS_KINDS = [PollingPass, ReferencePass, ListingPass]
+
+
+def make_entry(state: EntryState, age: timedelta = 5 * DAY, **fields: Any) -> Entry:
+    """Return an entry of `REF` that has been in a state for so long, and was asked for right now if it is missing."""
+    is_missing = state in {EntryState.MISSING, EntryState.PARTLY_MISSING}
+    entry = Entry(NOW - age, state, signature="1", missing_since=NOW - age if is_missing else None)
+    return replace(entry, missing_checked_at=NOW if is_missing else None, **fields)
+
+
+def make_pass(kind: type[LedgerPass], entry: Entry | None = None) -> LedgerPass:
+    return kind(Ledger({REF.key: entry} if entry else {}), POLICY)
+
+
+def make_listing_pass(entry: Entry | None = None) -> ListingPass:
+    return ListingPass(Ledger({REF.key: entry} if entry else {}), POLICY)
+
+
+def make_listing(*refs: PartitionRef) -> Listing:
+    listing = Listing()
+    listing.add(refs)
+    return listing
+
+
+def plan_ids(ledger_pass: LedgerPass, *refs: PartitionRef) -> list[str]:
+    return [ref.batch_id for ref in ledger_pass.plan(make_listing(*refs), NOW)]
+
+
+def record(ledger_pass: LedgerPass, ref: PartitionRef, status: PartitionStatus = PartitionStatus.COMPLETE) -> None:
+    decision = ledger_pass.decide(Snapshot(ref, status, documents=()), NOW)
+    ledger_pass.record(ref.key, decision, ["aaaaaa"], NOW)
+
+
+def test_each_change_detection_has_its_kind_of_pass() -> None:
+    assert dict(zip(ChangeDetection, [PollingPass, ListingPass, ReferencePass], strict=True)) == PASS_BY_DETECTION
+
+
+class TestDue:
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    @pytest.mark.parametrize("state", EntryState)
+    def test_unchanged_partition_is_due_by_its_state_and_kind(self, kind: type[LedgerPass], state: EntryState) -> None:
+        ledger_pass = make_pass(kind, None if state is EntryState.NEW else make_entry(state))
+
+        # A list by time shows each change, so it costs no request that a partition is open.
+        is_polled = state is EntryState.OPEN and kind is not ListingPass
+        assert bool(plan_ids(ledger_pass, REF)) is (is_polled or state in {EntryState.NEW, EntryState.UNREAD})
+
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_changed_partition_is_due_in_each_state(self, kind: type[LedgerPass], state: EntryState) -> None:
+        assert plan_ids(make_pass(kind, make_entry(state)), CHANGED_REF) == ["b"]
+
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    @pytest.mark.parametrize("state", [state for state in STORED_STATES if state is not EntryState.UNREAD])
+    def test_flagged_partition_is_due_in_each_state(self, kind: type[LedgerPass], state: EntryState) -> None:
+        assert plan_ids(make_pass(kind, make_entry(state, needs_reread=True)), REF) == ["b"]
+
+    @pytest.mark.parametrize(("kind", "is_due"), [(PollingPass, True), (ReferencePass, True), (ListingPass, False)])
+    def test_partition_in_the_lookback_is_due_unless_a_listing_shows_it(
+        self, kind: type[LedgerPass], is_due: bool
+    ) -> None:
+        assert bool(plan_ids(make_pass(kind, make_entry(EntryState.SETTLED, DAY)), REF)) is is_due
+
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    @pytest.mark.parametrize("state", [EntryState.MISSING, EntryState.PARTLY_MISSING])
+    def test_what_the_provider_lacks_is_due_when_its_age_has_doubled(
+        self, kind: type[LedgerPass], state: EntryState
+    ) -> None:
+        entry = make_entry(state, 5 * DAY)
+        entry.missing_checked_at = NOW - 2 * DAY  # at an age of three days
+
+        assert plan_ids(make_pass(kind, entry), REF) == ["b"]
+
+    def test_overdue_open_document_is_due_once_more_to_be_marked_as_stalled(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN, 31 * DAY))
+        assert plan_ids(ledger_pass, REF) == ["b"]
+
+        record(ledger_pass, REF, PartitionStatus.OPEN)
+
+        assert ledger_pass.ledger.entries[REF.key].state is EntryState.STALLED
+        assert plan_ids(ledger_pass, REF) == []
+
+    @pytest.mark.parametrize("state", [EntryState.OPEN, EntryState.SETTLED])
+    def test_batch_that_only_references_name_is_not_polled(self, state: EntryState) -> None:
+        entry = make_entry(state, timedelta(hours=1), last_referenced_at=NOW)
+
+        assert plan_ids(make_pass(ReferencePass, entry)) == []
+        assert plan_ids(make_pass(PollingPass, entry)) == ["b"]
+
+
+class TestRecord:
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    def test_planned_partition_is_tracked_and_others_are_not(self, kind: type[LedgerPass]) -> None:
+        ledger_pass = make_pass(kind)
+        assert not ledger_pass.tracks(REF)
+
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        assert ledger_pass.tracks(REF)
+        assert not ledger_pass.tracks(PartitionRef("t", "other"))
+
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    def test_recorded_reading_replaces_the_entry_and_keeps_its_references(self, kind: type[LedgerPass]) -> None:
+        entry = make_entry(EntryState.UNREAD, last_referenced_at=OLD, is_pinned=True)
+        ledger_pass = make_pass(kind, entry)
+        ledger_pass.record_failure(REF, NOW)
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        record(ledger_pass, REF, PartitionStatus.OPEN)
+
+        assert ledger_pass.ledger.entries == {
+            REF.key: make_entry(EntryState.OPEN, last_referenced_at=OLD, is_pinned=True, row_hashes="aaaaaa")
+        }
+        assert ledger_pass.ledger.failed_keys == set()
+
+    def test_waiting_answer_keeps_the_hashes_of_delivered_rows(self) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.OPEN, row_hashes="aaaaaabbbbbb"))
+        decision = ledger_pass.decide(Snapshot(REF, PartitionStatus.OPEN), NOW)
+
+        ledger_pass.record(REF.key, decision, None, NOW)
+        assert ledger_pass.ledger.entries[REF.key].row_hashes == "aaaaaabbbbbb"
+
+        ledger_pass.record(REF.key, decision, [], NOW)
+        assert ledger_pass.ledger.entries[REF.key].row_hashes == ""
+
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    def test_decision_changes_nothing_before_it_is_recorded(self, kind: type[LedgerPass]) -> None:
+        ledger_pass = make_pass(kind, make_entry(EntryState.OPEN))
+
+        ledger_pass.decide(Snapshot(REF, PartitionStatus.COMPLETE, provider_state="p1"), NOW)
+
+        assert ledger_pass.ledger.entries == {REF.key: make_entry(EntryState.OPEN)}
+
+    def test_day_is_compacted_as_soon_as_its_last_batch_is_read(self) -> None:
+        ledger_pass = make_pass(PollingPass)
+        refs = [replace(REF, batch_id=name) for name in "abc"]
+        ledger_pass.plan(make_listing(*refs), NOW)
+
+        record(ledger_pass, refs[0])
+        record(ledger_pass, refs[1])
+        assert len(ledger_pass.ledger.entries) == 2
+
+        record(ledger_pass, refs[2])
+        assert ledger_pass.ledger.entries == {}
+        assert ledger_pass.ledger.compacted_days["t"]["2026-11-10"].count == 3
+
+    @pytest.mark.parametrize(("read_error", "needs_reread"), [("", False), ("1 of its ids cannot be read.", True)])
+    def test_incomplete_reading_of_a_referenced_batch_is_repeated(self, read_error: str, needs_reread: bool) -> None:
+        snapshot = Snapshot(REF, PartitionStatus.OPEN, documents=(), read_error=read_error)
+
+        assert make_pass(ReferencePass).decide(snapshot, NOW).entry.needs_reread is needs_reread
+        assert make_pass(PollingPass).decide(snapshot, NOW).entry.needs_reread is False
+
+
+class TestReference:
+    def test_reference_to_unknown_batch_makes_it_due_once(self) -> None:
+        ledger_pass = make_pass(PollingPass)
+        ledger_pass.plan(make_listing(), NOW)
+
+        assert [ledger_pass.register_reference(REF, NOW) for _ in range(2)] == [True, False]
+        assert ledger_pass.ledger.entries == {REF.key: Entry(NOW, EntryState.UNREAD, last_referenced_at=NOW)}
+
+    def test_reference_to_planned_batch_leaves_it_to_the_plan(self) -> None:
+        ledger_pass = make_pass(PollingPass)
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        assert not ledger_pass.register_reference(REF, NOW)
+        assert ledger_pass.ledger.entries == {}
+
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_changed_document_makes_its_batch_due_unless_it_waits_for_its_reading(self, state: EntryState) -> None:
+        ledger_pass = make_pass(ReferencePass, make_entry(state))
+
+        assert ledger_pass.register_reference(REF, NOW, has_changed=True) is (state is not EntryState.UNREAD)
+        assert not ledger_pass.register_reference(REF, NOW, has_changed=True)
+        assert ledger_pass.ledger.entries[REF.key].needs_reading
+
+
+class TestForget:
+    """At the end of a sync whose listings do not name the partition any more."""
+
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_batch_that_nothing_names_is_forgotten(self, state: EntryState) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(state))
+        ledger_pass.plan(make_listing(), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.entries == {}
+
+    @pytest.mark.parametrize("state", STORED_STATES)
+    @pytest.mark.parametrize(
+        ("kind", "forgotten_states"),
+        [
+            (PollingPass, {EntryState.STALLED, EntryState.SETTLED}),
+            (ReferencePass, {EntryState.STALLED, EntryState.SETTLED}),
+        ],
+    )
+    def test_referenced_batch_is_kept_while_something_is_expected_of_it(
+        self, kind: type[LedgerPass], forgotten_states: set[EntryState], state: EntryState
+    ) -> None:
+        ledger_pass = make_pass(kind, make_entry(state, last_referenced_at=NOW - 4 * DAY))
+        ledger_pass.plan(make_listing(), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert (ledger_pass.ledger.entries == {}) is (state in forgotten_states)
+
+    @pytest.mark.parametrize(("kind", "is_kept"), [(PollingPass, True), (ReferencePass, False)])
+    def test_settled_batch_is_kept_for_its_references_only_where_they_repeat(
+        self, kind: type[LedgerPass], is_kept: bool
+    ) -> None:
+        ledger_pass = make_pass(kind, make_entry(EntryState.SETTLED, last_referenced_at=NOW))
+        ledger_pass.plan(make_listing(), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert bool(ledger_pass.ledger.entries) is is_kept
+
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_unlisted_document_is_kept_while_it_is_polled_or_retried(self, state: EntryState) -> None:
+        ledger_pass = make_listing_pass(make_entry(state))
+        ledger_pass.plan(make_listing(replace(REF, batch_id="other")), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert (REF.key in ledger_pass.ledger.entries) is (state not in {EntryState.STALLED, EntryState.SETTLED})
+
+    def test_empty_listing_forgets_nothing(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.entries == {REF.key: make_entry(EntryState.SETTLED)}
+
+    def test_failure_of_a_batch_that_nothing_names_is_forgotten(self) -> None:
+        ledger_pass = make_pass(PollingPass)
+        ledger_pass.ledger.failed_keys = {REF.key, PartitionKey("failed", ""), PartitionKey("gone", "x")}
+        ledger_pass.plan(Listing({REF.key: REF}, failed_templates={"failed"}), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.failed_keys == {REF.key, PartitionKey("failed", "")}
+
+
+class TestListing:
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_unlisted_document_is_requested_by_id_while_it_is_unfinished(self, state: EntryState) -> None:
+        unlisted_refs = make_listing_pass(make_entry(state)).find_unlisted(NOW)
+
+        assert bool(unlisted_refs) is (state in {EntryState.UNREAD, EntryState.OPEN})
+
+    def test_listed_document_is_requested_by_id_only_if_it_is_flagged(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
+        ledger_pass.plan(make_listing(REF), NOW)
+        assert ledger_pass.find_unlisted(NOW) == []
+
+        ledger_pass.record_failure(REF, NOW)
+
+        assert [ref.key for ref in ledger_pass.find_unlisted(NOW)] == [REF.key]
+
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_read_window_prunes_what_is_settled_or_given_up(self, state: EntryState) -> None:
+        ledger_pass = make_listing_pass(make_entry(state))
+        ledger_pass.plan(make_listing(REF), NOW)
+        window = TimeRange(OLD - DAY, OLD + DAY)
+
+        ledger_pass.advance_watermark("", window, window, NOW - 3 * DAY)
+
+        is_pruned = state in {EntryState.STALLED, EntryState.SETTLED}
+        assert (ledger_pass.ledger.entries == {}) is is_pruned
+        assert ledger_pass.is_pruned(REF, [""], window) is is_pruned
+        assert ledger_pass.has_pruned_rows(window)
+
+    def test_window_in_the_lookback_prunes_nothing(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+        ledger_pass.plan(make_listing(REF), NOW)
+        window = TimeRange(OLD - DAY, OLD + DAY)
+
+        ledger_pass.advance_watermark("", window, window, OLD - 3 * DAY)
+
+        assert REF.key in ledger_pass.ledger.entries
+
+    def test_ranges_read_with_a_clock_that_was_ahead_prove_nothing_within_the_lookback(self) -> None:
+        ledger = Ledger(read_ranges={"": [TimeRange(BEGINNING, NOW + DAY)]}, pruned_before={"": NOW})
+        window = TimeRange(OLD, NOW)
+        ledger_pass = ListingPass(ledger, POLICY)
+        assert ledger_pass.is_pruned(REF, [""], window)
+
+        ledger_pass.distrust_future_reads(NOW, OLD - DAY)
+
+        assert not ledger_pass.is_pruned(REF, [""], window)
+
+
+def test_mismatched_day_is_read_again_as_a_whole() -> None:
+    ledger = Ledger(compacted_days={"t": {"2026-11-10": CompactedDay(2, 5)}})
+    refs = [replace(REF, batch_id=name) for name in "ab"]
+
+    assert plan_ids(PollingPass(ledger, POLICY), *refs) == ["a", "b"]
+    assert ledger.compacted_days == {"t": {}}
