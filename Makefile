@@ -17,7 +17,7 @@ SCALE ?= 1
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage test-all test-units image-test report-test site site-test release-check check format bench lock clean
+.PHONY: help demo test test-long coverage mutation test-all test-units image-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,14 @@ coverage: $(VENV)/ready ## Measure the branch coverage of the unit tests; it mus
 	  unit_tests $(UNCOVERED:%=--ignore %)
 	$(BIN)/coverage report --include='source_docextract/state/*,source_docextract/sync/*' --skip-covered --fail-under=98
 	$(BIN)/coverage report --skip-covered --fail-under=93
+
+mutation: $(VENV)/ready ## Change each line of state/, one at a time; the tests must notice enough of the changes (an hour)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'mutmut>=3.8,<4'
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children $(CORES)
+	@$(BIN)/mutmut export-cicd-stats
+	@$(BIN)/mutmut results
+	@$(BIN)/python -m tools.mutation mutants/mutmut-cicd-stats.json
 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
@@ -104,7 +112,7 @@ lock: $(VENV)/ready ## Lock what the image is installed from, after a change in 
 clean: ## Remove the environments and what the demo made
 	rm -rf $(VENV) $(VERSIONS:%=$(VENV)-%) $(DEMO) $(SITE) .demo .tmp .cache build dist *.egg-info
 	rm -rf $(BENCH) benchmarks/.work
-	rm -rf .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf mutants .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # PyAirbyte and Airbyte's connector models do not declare support of Python 3.13 yet, but work with it.
 LOOSE = $(shell $(RUN) -c 'import sys; print("--ignore-requires-python" if sys.version_info >= (3, 13) else "")')
