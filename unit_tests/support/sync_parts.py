@@ -17,7 +17,7 @@ from source_docextract.state.entries import SyncPolicy
 from source_docextract.state.serialization import StreamState
 from source_docextract.sync.checkpoints import Checkpoints, StateSizeMonitor
 from source_docextract.sync.delivery import Emitter
-from source_docextract.sync.product_sync import ProductSync, build_product_syncs
+from source_docextract.sync.product_sync import build_product_syncs
 from source_docextract.sync.reporting import WarningLimiter
 from source_docextract.sync.stream import Stream
 from source_docextract.tables.rows import BATCHES, FILES, RESULTS, RenderOptions, Table
@@ -113,10 +113,6 @@ class ProviderParts:
     def emit(self, product: str, snapshot: Snapshot) -> list[AirbyteMessage]:
         """Return all messages that a snapshot leads to."""
         return list(self.emitter.emit(self.product_syncs[product], snapshot))
-
-    def get_product_sync(self, product: str) -> ProductSync:
-        """Return one product."""
-        return self.product_syncs[product]
 
 
 def describe(message: AirbyteMessage) -> str:

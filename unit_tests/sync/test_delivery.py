@@ -120,7 +120,7 @@ def test_emit_fault_after_many_rows_leaves_the_batch_unread() -> None:
 
     stream.make_messages = make_messages
     emitted: list[str] = []
-    emitting = parts.emitter.emit(parts.get_product_sync("acme"), make_snapshot("B", *keys))
+    emitting = parts.emitter.emit(parts.product_syncs["acme"], make_snapshot("B", *keys))
     with pytest.raises(BugError) as raised:
         emitted.extend(map(describe, emitting))
 
@@ -177,7 +177,7 @@ def test_emit_batch_that_one_stream_does_not_need_feeds_the_others() -> None:
 
 def test_emit_deferred_batch_holds_its_rows_back_and_stays_due() -> None:
     parts = make_parts("B")
-    product_sync = parts.get_product_sync("acme")
+    product_sync = parts.product_syncs["acme"]
     ref = PartitionRef("t", "B")
     product_sync.deferred[ref.key] = ref
 
@@ -194,7 +194,7 @@ def test_emit_deferred_batch_holds_its_rows_back_and_stays_due() -> None:
 def test_emit_while_windows_are_read_emits_states_for_each_hundred_documents() -> None:
     names = [f"B{number:03d}" for number in range(150)]
     parts = make_parts(*names, tables=(BATCHES,))
-    parts.get_product_sync("acme").stages = iter(())
+    parts.product_syncs["acme"].stages = iter(())
 
     emitted = [describe(message) for name in names for message in parts.emit("acme", make_snapshot(name, "a"))]
 

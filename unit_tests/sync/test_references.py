@@ -31,7 +31,7 @@ def refer_to(*batch_ids: str) -> tuple[PartitionRef, ...]:
 
 
 def get_queue(parts: ProviderParts, product: str) -> list[str]:
-    queue = parts.get_product_sync(product).queue
+    queue = parts.product_syncs[product].queue
     assert queue is not None
     return [ref.batch_id for ref in queue]
 
@@ -80,8 +80,8 @@ def test_polled_reference_of_a_reading_for_another_stream_is_not_followed() -> N
     ref = PartitionRef("t", "C1")
     parts.plan("classification", [ref])
     parts.emit("classification", make_snapshot("C1", "a", references=refer_to("E1")))
-    parts.get_product_sync("extraction").queue = None
-    parts.get_product_sync("extraction").enqueue(())
+    parts.product_syncs["extraction"].queue = None
+    parts.product_syncs["extraction"].enqueue(())
     extraction_state = parts.streams["extraction_batches"].state
     extraction_state.ledger.entries.clear()  # pruned long after
     extraction_state.reference_ledger.entries[ref.key].status_since = NOW - timedelta(days=90)
@@ -145,12 +145,12 @@ def read_document(
 
 
 def get_changed_ids(parts: ProviderParts) -> list[str]:
-    return [key.batch_id for key in parts.get_product_sync("batches").changed_batches]
+    return [key.batch_id for key in parts.product_syncs["batches"].changed_batches]
 
 
 def read_batch(parts: ProviderParts, batch_id: str, *, status: PartitionStatus = PartitionStatus.COMPLETE) -> None:
     """Emit the reading of one batch, which names no document that was not read."""
-    parts.get_product_sync("batches").changed_batches.clear()
+    parts.product_syncs["batches"].changed_batches.clear()
     parts.emit("batches", Snapshot(PartitionRef(None, batch_id, is_referenced=True), status, documents=()))
 
 
@@ -195,7 +195,7 @@ def test_orphan_document_that_was_open_marks_all_open_batches() -> None:
 
     # B2 is complete, so the document is in none but B1.
     assert get_changed_ids(parts) == ["B1"]
-    [reference] = parts.get_product_sync("batches").changed_batches.values()
+    [reference] = parts.product_syncs["batches"].changed_batches.values()
     assert reference.member_statuses == {"d1": FileStatus.FAILED}
 
 
@@ -212,13 +212,13 @@ def test_orphan_document_that_was_never_open_marks_no_batch() -> None:
 def test_batch_with_documents_that_were_not_read_is_deferred() -> None:
     parts = make_listed_parts()
     read_document(parts, "d1", ["B1"])
-    parts.get_product_sync("documents").requested_by_id.add(PartitionKey("", "d1"))
+    parts.product_syncs["documents"].requested_by_id.add(PartitionKey("", "d1"))
     members = tuple(PartitionRef(None, document_id, is_referenced=True) for document_id in ("d1", "d2"))
     batch = PartitionRef(None, "B1", is_referenced=True)
 
     parts.emit("batches", Snapshot(batch, PartitionStatus.OPEN, documents=(), references=members))
 
-    assert list(parts.get_product_sync("batches").deferred) == [batch.key]
+    assert list(parts.product_syncs["batches"].deferred) == [batch.key]
     documents = parts.streams["batches_files"].get_ledger("documents")
     assert {ref.batch_id for ref in documents.find_unlisted(NOW)} == {"d1", "d2"}
 
@@ -226,7 +226,7 @@ def test_batch_with_documents_that_were_not_read_is_deferred() -> None:
 def test_batch_whose_documents_were_all_requested_is_not_deferred() -> None:
     parts = make_listed_parts()
     read_document(parts, "d1", ["B1"])
-    parts.get_product_sync("documents").requested_by_id.add(PartitionKey("", "d1"))
+    parts.product_syncs["documents"].requested_by_id.add(PartitionKey("", "d1"))
     members = (PartitionRef(None, "d1", is_referenced=True),)
 
     parts.emit(
@@ -234,7 +234,7 @@ def test_batch_whose_documents_were_all_requested_is_not_deferred() -> None:
         Snapshot(PartitionRef(None, "B1", is_referenced=True), PartitionStatus.OPEN, documents=(), references=members),
     )
 
-    assert parts.get_product_sync("batches").deferred == {}
+    assert parts.product_syncs["batches"].deferred == {}
 
 
 def test_hash_references_changes_with_the_target_and_the_status_alone() -> None:
