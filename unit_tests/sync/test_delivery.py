@@ -203,6 +203,20 @@ def test_emit_while_windows_are_read_emits_states_for_each_hundred_documents() -
     assert list(parts.emitter.emit_due_states()) == []
 
 
+def test_emit_due_states_after_unchanged_batches_emits_none() -> None:
+    """Read unchanged batches in the next sync: its only states are those at its end."""
+    parts = make_parts("A", "B")
+    emitted = [message for name in ("A", "B") for message in parts.emit("acme", make_snapshot(name, "a"))]
+    next_sync = make_parts("A", "B")
+    for name, stream in next_sync.streams.items():
+        stream.state.load(get_state(emitted, name), name)
+
+    for name in ("A", "B"):
+        assert next_sync.emit("acme", make_snapshot(name, "a")) == []
+
+    assert list(next_sync.emitter.emit_due_states()) == []
+
+
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
