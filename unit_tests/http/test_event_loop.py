@@ -199,22 +199,23 @@ def test_close_without_a_task_starts_no_thread(event_loop: EventLoopThread) -> N
 
 
 def test_close_from_a_callback_does_not_wait_for_its_own_thread() -> None:
-    has_closed = threading.Event()
-    cleanups: SimpleQueue[str] = SimpleQueue()
+    events: SimpleQueue[Any] = SimpleQueue()
 
     async def clean_up() -> None:
-        cleanups.put("cleaned up")
+        events.put("cleaned up")
 
     event_loop = EventLoopThread("test-loop", clean_up)
 
     def close(_outcome: Any) -> None:
-        event_loop.close()
-        has_closed.set()
+        try:
+            event_loop.close()
+        except RuntimeError as error:
+            events.put(error)
+        events.put("closed")
 
     event_loop.submit(do_nothing, close)
-    has_closed.wait()
 
-    assert cleanups.get() == "cleaned up"
+    assert [events.get(), events.get()] == ["closed", "cleaned up"]
 
 
 def test_close_again_cleans_up_once() -> None:

@@ -170,12 +170,6 @@ def test_warn_text_of_a_provider_is_sanitized_and_cut(
     assert len(message) <= 1000
 
 
-def test_warn_percent_signs_stay_as_they_are(warnings: WarningLimiter, caplog: pytest.LogCaptureFixture) -> None:
-    warnings.warn("missing", "Acme does not know batch 100%s.")
-
-    assert caplog.messages == ["Acme does not know batch 100%s."]
-
-
 def test_build_unknown_account_message_names_the_settings_once() -> None:
     spec = ProviderSpec(
         ErrorFormat("Acme", "acme.api_key", lambda _: None),
