@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING
-from .field import MAX_IN_FLIGHT
+from .compared_systems import MAX_IN_FLIGHT
 from .worlds import PER_PAGE
 
 Results = Mapping[str, Any]

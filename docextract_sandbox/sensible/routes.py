@@ -11,7 +11,7 @@ from .access import UPLOAD_PATH, AccessControl
 from .extractions import DECISIONS, NEEDS_REVIEW, Filter, SensibleDocument
 from .fake_documents import FakeDocuments
 from .queries import make_bad_request
-from .shapes import ResponseRenderer
+from .rendering import ResponseRenderer
 from .world import SensibleWorld
 
 MAX_BATCH_SIZE = 5000

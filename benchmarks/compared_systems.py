@@ -69,7 +69,7 @@ class System:
     Attributes:
         title: Name in the report.
         command: Returns the command line of a run.
-        output_format: Format of its output, by the readers in delivered.py.
+        output_format: Format of its output, by the readers in output_summary.py.
         environment: Additional environment variables.
         is_cpu_reported: Whether the last line of its standard error is its CPU time in seconds.
     """
