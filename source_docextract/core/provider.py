@@ -106,13 +106,10 @@ class ListedRows:
         refs: the readable rows.
         error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
             and the next sync reads it again.
-        duplicate_count: the number of rows left out because the list of another scope has them too. A Sensible
-            portfolio is in the list of each of its document types.
     """
 
     refs: list[PartitionRef]
     error: str = ""
-    duplicate_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

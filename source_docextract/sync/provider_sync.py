@@ -402,9 +402,7 @@ class ProviderSync:
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
         elif isinstance(task.query, Window):
-            # Duplicates count as well: a list whose rows all stand in another type's list is not empty. If it counted
-            # as empty, it would be read from its beginning at every sync.
-            task.cursor.record_listing(task.query, len(job.result.refs) + job.result.duplicate_count)
+            task.cursor.record_listing(task.query, len(job.result.refs))
             task.product_sync.listed_window = job.result
             if job.result.error:
                 self._warnings.warn("partly unreadable", job.result.error)

@@ -65,7 +65,7 @@ def discover_templates(
         wanted_refs = [ref for ref in sampled_refs if ref.template_id in template_ids]
         # By id and newest first: no row counts twice, and the newest one gives the types of the variables.
         refs_by_id = {ref.batch_id: ref for ref in (*page_refs, *wanted_refs, *older_refs)}
-        sampled_refs = sorted(refs_by_id.values(), key=lambda ref: ref.approx_created_at or NEWEST_CONCEIVABLE)[::-1]
+        sampled_refs = sorted(refs_by_id.values(), key=_get_sort_time, reverse=True)
     rows_by_template = _group_by_template(sampled_refs)
     templates = [_infer_template(template_id, rows) for template_id, rows in rows_by_template.items()]
     errors = [
@@ -75,6 +75,10 @@ def discover_templates(
         if template_id not in rows_by_template
     ]
     return DiscoveredTemplates(templates, errors)
+
+
+def _get_sort_time(ref: PartitionRef) -> datetime:
+    return ref.approx_created_at or NEWEST_CONCEIVABLE
 
 
 def _list_older(

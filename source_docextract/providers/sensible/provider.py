@@ -280,30 +280,27 @@ class _SyncFlows:
         return (yield from find_oldest_day(request_newest, parse_created_at))
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """Return the summaries of a window, each portfolio in one scope only.
+        """Return the summaries of a window.
 
-        A portfolio stands in the list of each of its document types. The first of them in the settings delivers it.
+        A portfolio stands in the list of each of its document types. The ledger recognizes it in the second one: to
+        leave it out there would lose it where the list of the first type could not be read.
         """
         # `end_date` is inclusive, so a row of the window's end may stand in the response; it is left to the next
         # window.
         first_request = yield from self._build_list_request(
             window.scope, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
         )
-        type_name = window.scope.split("/", 1)[1]
-        earlier_types = set(self._type_names[: self._type_names.index(type_name)]) if type_name else set()
         refs_by_id: dict[str, PartitionRef] = {}
-        unreadable_count = duplicate_count = 0
+        unreadable_count = 0
         pager = ListPager(first_request, _PER_PAGE)
         while not pager.is_done:
             rows = yield from pager.read_page()
             refs = parse_each(rows, parse_ref)
             unreadable_count += len(rows) - len(refs)
-            window_refs = list(filter(None, (select_for_window(window, ref) for ref in refs)))
-            new_refs = [ref for ref in window_refs if earlier_types.isdisjoint(list_type_names(ref.listed_row or {}))]
-            refs_by_id.update((ref.batch_id, ref) for ref in new_refs)
-            duplicate_count += len(window_refs) - len(new_refs)
+            window_refs = filter(None, (select_for_window(window, ref) for ref in refs))
+            refs_by_id.update((ref.batch_id, ref) for ref in window_refs)
         error = describe_unreadable(unreadable_count, "the rows of Sensible's list of extractions")
-        return ListedRows(list(refs_by_id.values()), error, duplicate_count)
+        return ListedRows(list(refs_by_id.values()), error)
 
     def list_unfinished(self, extraction_ids: Collection[str], end: datetime) -> RequestFlow[list[PartitionRef]]:
         """Return the summaries of extractions that the lists of unfinished ones still show.
