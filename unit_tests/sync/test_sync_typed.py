@@ -14,7 +14,7 @@ from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteCatalo
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from docextract_sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
-from unit_tests.support.harness import START, Connection, log, single
+from unit_tests.support.harness import START, Connection, frozen_sandbox, log, single
 
 ServedSandbox = tuple[Sandbox, str]
 Settings = dict[str, Any]
@@ -377,6 +377,17 @@ def test_typed_table_field_that_no_recent_document_has_keeps_its_column(
         by_catalog = Connection(*served_sandbox, connection.settings)
         rows = by_catalog.sync(catalog=catalog).records[table]
         assert {row["seldom"] for row in rows} == {None, "x", "y"}
+
+
+@pytest.mark.parametrize("mode", ["ignored", "refused", "first"])
+def test_typed_table_has_its_columns_where_sensible_does_not_filter_by_status(mode: str) -> None:
+    with frozen_sandbox(sensible_status_filter=mode) as served_sandbox:
+        settings = add_sensible_documents(served_sandbox[0], 1, 1, {"vendor": "A"})
+        served_sandbox[0].sensible.extract([SensibleDocument("b.pdf", 9e9)], "invoices")
+
+        schemas = get_typed_schemas(connect(served_sandbox, settings))
+
+        assert get_column_types(schemas["sensible_invoices"]) == {"vendor": "string"}
 
 
 def test_typed_table_field_that_a_later_discover_does_not_find_is_filled_by_the_old_catalog(

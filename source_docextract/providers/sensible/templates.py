@@ -47,7 +47,7 @@ def discover_templates(
     known_names = [name for name in type_names if type_ids.get(name)]
     data_by_type: defaultdict[str, dict[str, list[JsonObject]]] = defaultdict(dict)
     for name in known_names:
-        refs = _select_sample((yield from _list_candidates(_build_list_request(type_ids[name], environments))))
+        refs = _select_sample((yield from _list_complete(_build_list_request(type_ids[name], environments))))
         responses = yield from gather_tolerant([Request("GET", build_path("documents", ref.batch_id)) for ref in refs])
         for ref, response in zip(refs, responses, strict=True):
             # Accounts may keep documents for a short time only. One that is gone costs the sample itself alone.
@@ -66,6 +66,16 @@ def discover_templates(
         if not type_ids.get(name)
     ]
     return DiscoveredTemplates(templates, errors)
+
+
+def _list_complete(first_request: Request) -> RequestFlow[list[PartitionRef]]:
+    """Return summaries of complete extractions, newest first, whether or not Sensible filters by status."""
+    try:
+        refs = yield from _list_candidates(first_request)
+    except ResourceUnavailable:
+        other_params = {name: value for name, value in first_request.params.items() if name != "statuses"}
+        refs = yield from _list_candidates(replace(first_request, params=other_params))
+    return [ref for ref in refs if (ref.listed_row or {}).get("status", "COMPLETE") == "COMPLETE"]
 
 
 def _list_candidates(first_request: Request) -> RequestFlow[list[PartitionRef]]:
