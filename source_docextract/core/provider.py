@@ -106,13 +106,10 @@ class ListedRows:
         refs: the readable rows.
         error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
             and the next sync reads it again.
-        duplicate_count: the number of rows left out because the list of another scope has them too. A Sensible
-            portfolio is in the list of each of its document types.
     """
 
     refs: list[PartitionRef]
     error: str = ""
-    duplicate_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +171,9 @@ class StreamGroup:
         wider_scopes: returns the scopes whose lists contain the whole list of a scope, so that a range of time read
             there need not be read again here.
         row_scopes: returns every scope that a row in the list of a scope belongs to.
+        list_unfinished: lists those of some unfinished extractions that are unchanged or have changed, from a list of
+            unfinished ones created before a time. It may leave out any of them: these are then fetched by id. None
+            where the provider cannot list by status.
         list_members: lists the extractions of a batch of the referenced product, where that batch is named explicitly:
             they are synced whatever `start_date` says.
         typed_tables: the typed tables of its templates or document types; None where it has none.
@@ -197,6 +197,7 @@ class StreamGroup:
     read_window: Callable[[Window], RequestFlow[ListedRows]] | None = None
     wider_scopes: Callable[[str], Sequence[str]] = _list_no_scopes
     row_scopes: Callable[[str, PartitionRef], Sequence[str]] = _list_this_scope
+    list_unfinished: Callable[[Collection[str], datetime], RequestFlow[list[PartitionRef]]] | None = None
     list_members: Callable[[PartitionRef], RequestFlow[list[PartitionRef]]] | None = None
     typed_tables: TypedTables | None = None
 

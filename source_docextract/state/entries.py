@@ -124,9 +124,17 @@ class SyncPolicy:
             entry.missing_since, entry.missing_checked_at or entry.missing_since, now, MISSING_POLL_PERIOD
         )
 
-    def is_recently_referenced(self, entry: Entry, now: datetime) -> bool:
-        """Return whether the referring partition may still repeat its reference."""
-        return entry.last_referenced_at is not None and now - entry.last_referenced_at < self.retention
+    def is_recently_referenced(self, entry: Entry, now: datetime, *, is_repeatable: bool = False) -> bool:
+        """Return whether the referring partition may still repeat its reference.
+
+        Args:
+            entry: the referenced partition.
+            now: the time of this sync.
+            is_repeatable: whether some of the referring partitions could not be read, so that they may repeat a
+                reference once they can. They are waited for as long as for an unfinished partition.
+        """
+        duration = max(self.retention, self.give_up_after) if is_repeatable else self.retention
+        return entry.last_referenced_at is not None and now - entry.last_referenced_at < duration
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ Each partition has one of these statuses:
 
 A listing by time is read in windows. What has settled in a window is pruned once the lookback has passed it. The read
 ranges of creation time then prove that it was delivered: a listed row inside them that has no entry is not unread,
-under whichever of its scopes the listing is read.
+under whichever of its scopes the listing is read. A batch may name such a partition by its id alone. It is doubtful
+until it has been read: only then its creation time is known.
 
 A row is delivered if its row hash (a short digest of its id and content) is not among those that the last reading of
 its partition left. The ledger has no clock; the caller passes the time.
@@ -32,7 +33,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
 
-from ..core.content import ROW_HASH_LENGTH
+from ..core.content import ROW_HASH_LENGTH, hash_row
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
@@ -54,6 +55,10 @@ class Ledger:
             settings no longer name stay.
         pruned_before: by scope, the time before which settled partitions in the read ranges have no entry.
         inactive_scopes: the scopes that the settings no longer name, and whose entries are pinned.
+        doubtful_keys: the partitions that a reference named when they had no entry, and that no listing has shown
+            since. They may have been delivered and pruned before.
+        given_up: a hash of the key of each pruned partition whose last reading was no finished one. The read ranges
+            prove nothing about its later content.
     """
 
     def __init__(self, policy: SyncPolicy, change_detection: ChangeDetection = ChangeDetection.POLLING) -> None:
@@ -63,6 +68,9 @@ class Ledger:
         self.read_ranges: dict[str, list[TimeRange]] = {}
         self.pruned_before: dict[str, datetime] = {}
         self.inactive_scopes: set[str] = set()
+        self.doubtful_keys: set[PartitionKey] = set()
+        self.given_up: set[str] = set()
+        self._delivered_keys: set[PartitionKey] = set()
         self._policy = policy
         self._change_detection = change_detection
         self._has_gap = False
@@ -76,7 +84,8 @@ class Ledger:
 
     def __len__(self) -> int:
         """Return the number of items in the JSON form, which its size grows with."""
-        return len(self.entries) + sum(map(len, self.compacted_days.values())) + len(self.failed_keys)
+        day_count = sum(map(len, self.compacted_days.values()))
+        return len(self.entries) + day_count + len(self.failed_keys) + len(self.doubtful_keys)
 
     @property
     def open_keys(self) -> list[PartitionKey]:
@@ -138,6 +147,10 @@ class Ledger:
             if entry.needs_reading or (key not in self._listed_keys and self._is_poll_due(entry, now))
         ]
 
+    def find_unlisted_open(self) -> list[PartitionKey]:
+        """Return the open partitions that no listing of this sync has named, apart from those that must be read."""
+        return [key for key in self.open_keys if key not in self._listed_keys and not self.entries[key].needs_reading]
+
     def _is_poll_due(self, entry: Entry, now: datetime) -> bool:
         return entry.status is PartitionStatus.OPEN or self._policy.is_missing_retry_due(entry, now)
 
@@ -168,12 +181,40 @@ class Ledger:
             scopes: the scopes whose listings show the row.
             window: the range of creation time that was listed.
         """
-        if ref.key in self.entries:
-            return False
+        return ref.key not in self.entries and self._is_covered(ref, scopes, window)
+
+    def _is_covered(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
+        """Return whether a partition lies in the ranges in which everything was delivered and pruned."""
         time_range = (
             TimeRange(ref.approx_created_at, ref.approx_created_at + _INSTANT) if ref.approx_created_at else window
         )
         return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
+
+    def trust_listing(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> None:
+        """Clear the doubt about a listed partition that the read ranges do not cover.
+
+        They will cover it once this window has been read, whether or not it could be delivered.
+        """
+        if ref.key in self.doubtful_keys and not self._is_covered(ref, scopes, window):
+            self.doubtful_keys.discard(ref.key)
+
+    def resolve_doubt(self, snapshot: Snapshot, scopes: Iterable[str]) -> None:
+        """Find out whether a doubtful partition was delivered before, now that its creation time is known.
+
+        If so, the rows of this reading need no delivery.
+
+        Args:
+            snapshot: the reading.
+            scopes: the scopes whose listings show the partition.
+        """
+        ref = snapshot.ref
+        if ref.key not in self.doubtful_keys or snapshot.status is not PartitionStatus.COMPLETE:
+            return
+        if _hash_key(ref.key) in self.given_up:
+            return
+        # Without a creation time nothing proves the delivery: twice is better than never.
+        if ref.approx_created_at and self._is_covered(ref, scopes, TimeRange(BEGINNING, BEGINNING)):
+            self._delivered_keys.add(ref.key)
 
     def has_pruned_rows(self, window: TimeRange) -> bool:
         """Return whether rows in a window were delivered and pruned, under any scope."""
@@ -234,7 +275,7 @@ class Ledger:
                 read_range.start <= ref.approx_created_at < read_range.end for read_range in self.read_ranges[scope]
             )
             if is_in_read_range and is_prunable and ref.approx_created_at < lookback_start:
-                del self.entries[key]
+                self._prune_listed(key, entry)
             elif is_in_read_range:
                 # From now on the read range proves its delivery, so it may be pruned after the lookback.
                 entry.is_pinned = False
@@ -248,6 +289,11 @@ class Ledger:
         entry = self.entries.get(key)
         return entry is not None and entry.was_read and entry.status is PartitionStatus.OPEN
 
+    def is_missing(self, key: PartitionKey, now: datetime) -> bool:
+        """Return whether the provider does not know a partition, or a part of it, and is asked again."""
+        entry = self.entries.get(key)
+        return entry is not None and self._policy.has_missing_retries(entry, now)
+
     def is_awaiting_read(self, key: PartitionKey) -> bool:
         """Return whether a partition has an entry and still has to be read."""
         entry = self.entries.get(key)
@@ -256,15 +302,26 @@ class Ledger:
     def has_row_hashes(self, ref: PartitionRef, row_hashes: Collection[str]) -> bool:
         """Return whether the last reading left all these row hashes."""
         entry = self.entries.get(ref.key)
-        return entry is not None and _split_row_hashes(entry.row_hashes).issuperset(row_hashes)
+        return entry is not None and split_row_hashes(entry.row_hashes).issuperset(row_hashes)
 
     def flag_for_reread(self, ref: PartitionRef, now: datetime) -> None:
         """Record that a partition has to be fetched by id, after its listing."""
+        is_planned = ref.key in self._unread_days
         self._unread_days.pop(ref.key, None)
         if (entry := self.entries.get(ref.key)) is not None:
             entry.needs_reread = entry.was_read
         else:
-            self.entries[ref.key] = Entry(status_since=now, was_read=False)
+            self._add_unread(ref.key, now, is_planned=is_planned)
+
+    def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
+        """Add the entry of a partition that has to be read, and return it.
+
+        It is doubtful, unless the listing of this sync has shown that it is unread.
+        """
+        entry = self.entries[key] = Entry(status_since=now, was_read=False)
+        if self.read_ranges and not is_planned:
+            self.doubtful_keys.add(key)
+        return entry
 
     def get_read_context(self, key: PartitionKey) -> tuple[str, dict[str, FileStatus]]:
         """Return what a ledger keeps for the provider: its state, and member statuses."""
@@ -286,7 +343,7 @@ class Ledger:
             is_planned = known_ref is not None and self._is_candidate(known_ref)
             if is_planned and not has_changed:
                 return False
-            entry = self.entries[ref.key] = Entry(status_since=now, was_read=False)
+            entry = self._add_unread(ref.key, now, is_planned=is_planned)
             is_due = not is_planned
         else:
             is_due = has_changed and not entry.needs_reading
@@ -318,7 +375,10 @@ class Ledger:
         ):
             # A batch that was settled and is deleted keeps its rows: none is emitted that would overwrite them.
             return row_hashes or ()
-        return _split_row_hashes(entry.row_hashes) if entry else frozenset()
+        # Rows of this entry, such as that of a document which the provider did not know, replace those of before.
+        if snapshot.ref.key in self._delivered_keys and not (entry and entry.row_hashes):
+            return row_hashes or ()
+        return split_row_hashes(entry.row_hashes) if entry else frozenset()
 
     def record(self, snapshot: Snapshot, row_hashes: Collection[str] | None, now: datetime) -> Collection[str]:
         """Record one reading of a partition; return the row hashes already delivered.
@@ -332,6 +392,11 @@ class Ledger:
         entry = self.entries.get(key)
         delivered_hashes = self.get_delivered_hashes(snapshot, row_hashes)
         self.failed_keys.discard(key)
+        if self.given_up:
+            self.given_up.discard(_hash_key(key))
+        if key in self.doubtful_keys and snapshot.status is not PartitionStatus.MISSING:
+            self.doubtful_keys.discard(key)
+            self._delivered_keys.discard(key)
         is_fetched_by_id = self._is_fetched_by_id(ref)
         if entry and snapshot.status is PartitionStatus.MISSING and _has_preserved_rows(entry, is_fetched_by_id):
             self._record_unknown(entry, ref, now, is_fetched_by_id=is_fetched_by_id)
@@ -409,12 +474,16 @@ class Ledger:
             return entry.signature == _build_listed_signature(snapshot.ref, entry.status)
         return self._policy.is_overdue(entry, now)
 
-    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+    def compact_and_prune(
+        self, now: datetime, scopes: Collection[str] = (), *, has_unknown_references: bool = False
+    ) -> None:
         """Compact days and prune entries at the end of a sync.
 
         Args:
             now: the time of this sync.
             scopes: the scopes of a listing by time that this sync has read.
+            has_unknown_references: whether a batch that the user names could not be asked for its documents. It may
+                name the referenced ones again, so their entries stay for `give_up_after_days`.
         """
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
@@ -438,10 +507,10 @@ class Ledger:
                     entry.status is PartitionStatus.OPEN
                     or entry.needs_reading
                     or self._policy.has_missing_retries(entry, now)
-                    or self._policy.is_recently_referenced(entry, now)
+                    or self._policy.is_recently_referenced(entry, now, is_repeatable=has_unknown_references)
                 )
                 if is_prunable and not entry.is_pinned and key not in self._listed_keys and not is_relisting_possible:
-                    del self.entries[key]
+                    self._prune_listed(key, entry)
                 continue
             ref = self._known_refs.get(key)
             if key.template_id in self._failed_templates or (
@@ -458,6 +527,14 @@ class Ledger:
             # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
             if not entry.last_referenced_at or (is_prunable and not entry.needs_reading):
                 del self.entries[key]
+
+    def _prune_listed(self, key: PartitionKey, entry: Entry) -> None:
+        """Prune the entry of a partition whose delivery the read ranges prove from now on."""
+        del self.entries[key]
+        self.doubtful_keys.discard(key)
+        # What was given up may be finished later: a batch that names it then must bring it.
+        if entry.status is not PartitionStatus.COMPLETE or entry.missing_since:
+            self.given_up.add(_hash_key(key))
 
     def _deactivate_scopes(self, scopes: Collection[str]) -> None:
         """Pin the entries that may belong to scopes that the settings no longer name.
@@ -569,6 +646,10 @@ class Ledger:
         return PartitionStatus.COMPLETE, min(settled_at, now)
 
 
+def _hash_key(key: PartitionKey) -> str:
+    return hash_row(str(key).encode())
+
+
 def _build_referenced_ref(key: PartitionKey) -> PartitionRef:
     return PartitionRef(key.template_id or None, key.batch_id, is_explicit=True, is_referenced=True)
 
@@ -601,7 +682,8 @@ def _has_preserved_rows(entry: Entry, is_fetched_by_id: bool) -> bool:
     return entry.status is PartitionStatus.COMPLETE or (entry.status is PartitionStatus.MISSING and is_fetched_by_id)
 
 
-def _split_row_hashes(joined_hashes: str) -> frozenset[str]:
+def split_row_hashes(joined_hashes: str) -> frozenset[str]:
+    """Return the hashes of a text that joins them, each of `ROW_HASH_LENGTH` characters."""
     return frozenset(
         joined_hashes[start : start + ROW_HASH_LENGTH] for start in range(0, len(joined_hashes), ROW_HASH_LENGTH)
     )

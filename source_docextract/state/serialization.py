@@ -19,7 +19,7 @@ from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from ..core.timestamps import format_rfc3339, to_utc
 from .compaction import CompactedDay
 from .entries import Entry, SyncPolicy
-from .ledger import Ledger
+from .ledger import Ledger, split_row_hashes
 
 VERSION = 3
 
@@ -161,6 +161,10 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
             scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()
         }
         ledger_json["pruned_before"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
+    for key in sorted(ledger.doubtful_keys):
+        ledger_json.setdefault("doubtful_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
+    if ledger.given_up:
+        ledger_json["given_up"] = "".join(sorted(ledger.given_up))
     if ledger.inactive_scopes:
         ledger_json["inactive_scopes"] = sorted(ledger.inactive_scopes)
     return ledger_json
@@ -176,9 +180,9 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
                     )
     for template_id, days_json in ledger_json.get("compacted_days", {}).items():
         ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days_json.items()}
-    ledger.failed_keys = set()
-    for template_id, batch_ids in ledger_json.get("failed_keys", {}).items():
-        ledger.failed_keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
+    ledger.failed_keys = _load_keys(ledger_json.get("failed_keys", {}))
+    ledger.doubtful_keys = _load_keys(ledger_json.get("doubtful_keys", {}))
+    ledger.given_up = set(split_row_hashes(ledger_json.get("given_up", "")))
     ledger.read_ranges = {
         scope: merge_ranges(map(_parse_range, range_texts))
         for scope, range_texts in ledger_json.get("read_ranges", {}).items()
@@ -189,6 +193,13 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
         # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:
             ledger.load_watermark(scope, _parse_minute(text))
+
+
+def _load_keys(keys_json: Mapping[str, Any]) -> set[PartitionKey]:
+    keys: set[PartitionKey] = set()
+    for template_id, batch_ids in keys_json.items():
+        keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
+    return keys
 
 
 def _dump_entry(entry: Entry) -> dict[str, Any]:

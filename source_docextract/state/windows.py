@@ -79,7 +79,7 @@ class WindowCursor:
         """Find the last complete day, and handle ledgers of a clock that was ahead."""
         self._today = truncate_to_day(self.now - _DAY_END_DELAY)
         for ledger in self.ledgers:
-            ledger.distrust_future_reads(self.now, self._today - self.lookback)
+            ledger.distrust_future_reads(self.now, self.lookback_start)
 
     def get_next_step(self) -> Window | FindStart | None:
         """Return the next request for the provider; None if there is none left."""
@@ -111,7 +111,7 @@ class WindowCursor:
         for covering_scope in (scope, *self.find_wider_scopes(scope)):
             read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
-        lookback_start = max(self._today - self.lookback, self._list_start)
+        lookback_start = max(self.lookback_start, self._list_start)
         # A ledger without entries has delivered nothing that could have changed within the lookback.
         is_ledger_empty = self._is_never_read(scope, ledger) and not ledger.entries
         needed_ranges.append(
@@ -125,6 +125,11 @@ class WindowCursor:
         return not any(
             ledger.read_ranges.get(covering_scope) for covering_scope in (scope, *self.find_wider_scopes(scope))
         )
+
+    @property
+    def lookback_start(self) -> datetime:
+        """Return the time from which on each sync lists all partitions again."""
+        return self._today - self.lookback
 
     @property
     def _tomorrow(self) -> datetime:
@@ -236,10 +241,9 @@ class WindowCursor:
         # that gap have to stay, or its rows are delivered twice once it is read.
         finished_ranges = [*self._empty_ranges.pop(window.scope, []), (window.time_range, delivered_range)]
         # Counted from today, not from the end of the window: what a killed backfill has read is not read again.
-        lookback_start = self._today - self.lookback
         for ledger in self.ledgers:
             for listed_range, finished_range in finished_ranges:
-                ledger.advance_watermark(window.scope, listed_range, finished_range, lookback_start)
+                ledger.advance_watermark(window.scope, listed_range, finished_range, self.lookback_start)
 
     def is_needed(self, ledger: Ledger, window: Window) -> bool:
         """Return whether a ledger needs a window, or a part of it."""

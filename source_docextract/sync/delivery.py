@@ -66,6 +66,8 @@ class Emitter:
         now = self._now()
         # The registry's `expected_files` keep a batch open that has fewer, however its provider calls it.
         snapshot = snapshot.reopen_if_files_missing()
+        if product_sync.stream_group.change_detection is ChangeDetection.LISTING:
+            product_sync.resolve_doubts(snapshot)
         # Prepared for all before any emits: a fault in the first rows leaves the batch unread in all streams alike.
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))

@@ -65,6 +65,7 @@ class ProductSync:
         refs_to_retry: LISTING only: listed partitions that the previous sync failed to read. They are fetched after all
             windows.
         listing_incomplete: a list was not read to its end, so a partition that it did not show may still exist.
+        has_failed_lookups: REFERENCE only: a batch that the user names could not be asked for its documents.
     """
 
     stream_group: StreamGroup
@@ -82,6 +83,7 @@ class ProductSync:
     requested_by_id: set[PartitionKey] = field(default_factory=set)
     refs_to_retry: list[PartitionRef] = field(default_factory=list)
     listing_incomplete: bool = False
+    has_failed_lookups: bool = False
 
     @property
     def stream_ledgers(self) -> list[tuple[Stream, Ledger]]:
@@ -169,9 +171,12 @@ class ProductSync:
         They may have been delivered under another scope: an extraction stands in the list of its template and in the
         list of all templates.
         """
+        get_row_scopes = self.stream_group.row_scopes
+        if ledger.doubtful_keys:
+            for ref in refs:
+                ledger.trust_listing(ref, get_row_scopes(window.scope, ref), window.time_range)
         if not ledger.has_pruned_rows(window.time_range):
             return refs
-        get_row_scopes = self.stream_group.row_scopes
         return [ref for ref in refs if not ledger.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)]
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
@@ -186,6 +191,12 @@ class ProductSync:
                 ledger.register_reference(ref, now)
         listed_members = [ref for ref in members if ref.listed_row is not None]
         self._plan_listed_rows([(ledger, listed_members) for ledger in ledgers], now)
+
+    def resolve_doubts(self, snapshot: Snapshot) -> None:
+        """Let each ledger find out whether it delivered a document that a batch has named by its id alone."""
+        for _, ledger in self.stream_ledgers:
+            if ledger.doubtful_keys:
+                ledger.resolve_doubt(snapshot, self.stream_group.row_scopes("", snapshot.ref))
 
     def _plan_listed_rows(
         self, refs_by_ledger: Collection[tuple[Ledger, Sequence[PartitionRef]]], now: datetime
@@ -211,6 +222,20 @@ class ProductSync:
         for ledger, _ in refs_by_ledger:
             expected_keys.update(filter(ledger.is_awaiting_read, due_by_key))
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
+
+    def list_watched_ids(self) -> frozenset[str]:
+        """Return the ids of the open partitions that no list of this sync has shown."""
+        keys_by_ledger = [ledger.find_unlisted_open() for _, ledger in self.stream_ledgers]
+        return frozenset(key.batch_id for keys in keys_by_ledger for key in keys)
+
+    def plan_unfinished(self, refs: Sequence[PartitionRef], now: datetime) -> None:
+        """Queue those of the watched partitions that a list of unfinished ones shows as changed.
+
+        Such a list is no listing of a range of time: it says nothing about partitions that a ledger does not watch.
+        """
+        self._plan_listed_rows(
+            [(ledger, [ref for ref in refs if ledger.is_open(ref.key)]) for _, ledger in self.stream_ledgers], now
+        )
 
     def plan_unlisted(self, now: datetime) -> bool:
         """Queue the partitions that no list of this sync covers, to be fetched by id.
@@ -273,6 +298,13 @@ class ProductSync:
                 expected_files=ref.expected_files or listed_ref.expected_files,
             )
             self.enqueue([replace(completed_ref, provider_state=provider_state, member_statuses=member_statuses)])
+
+    def has_unknown_members(self, now: datetime) -> bool:
+        """Return whether the documents of a batch that the user names could not be found out."""
+        if self.has_failed_lookups:
+            return True
+        explicit_keys = [ref.key for ref in self.stream_group.explicit_partitions]
+        return any(ledger.is_missing(key, now) for _, ledger in self.stream_ledgers for key in explicit_keys)
 
     def is_unknown_to_provider(self, ref: PartitionRef) -> bool:
         """Return whether every stream that remembers a batch remembers it as missing."""

@@ -55,6 +55,13 @@ class FindMembersTask:
 
 
 @dataclass(frozen=True, slots=True)
+class ListUnfinishedTask:
+    """The listing of unfinished partitions, which spares their requests by id."""
+
+    product_sync: ProductSync
+
+
+@dataclass(frozen=True, slots=True)
 class QueryListTask:
     """The reading of one window of a list, or the search for its oldest row."""
 
@@ -71,7 +78,7 @@ class FetchBatchTask:
     ref: PartitionRef
 
 
-Task = ListBatchesTask | FindMembersTask | QueryListTask | FetchBatchTask
+Task = ListBatchesTask | FindMembersTask | ListUnfinishedTask | QueryListTask | FetchBatchTask
 
 MAX_CONSECUTIVE_FAILURES = 3
 """Consecutive failures after which the sync stops asking a provider.
@@ -207,9 +214,15 @@ class ProviderSync:
                 if product_sync.stream_group.change_detection is ChangeDetection.REFERENCE
                 else None
             )
+            batch_sync = self._get_reference_target(product_sync) if product_sync.stream_group.list_members else None
+            has_unknown_references = batch_sync is not None and batch_sync.has_unknown_members(self._now())
             if product_sync.is_fully_listed and (document_sync is None or document_sync.is_fully_listed):
                 for _, ledger in product_sync.stream_ledgers:
-                    ledger.compact_and_prune(self._now(), product_sync.stream_group.scopes)
+                    ledger.compact_and_prune(
+                        self._now(),
+                        product_sync.stream_group.scopes,
+                        has_unknown_references=has_unknown_references,
+                    )
 
     def _warn_if_all_unknown(self) -> None:
         """Warn if the provider knows none of the batches that the user names.
@@ -273,7 +286,8 @@ class ProviderSync:
            its documents, and record the window as read.
         3. Look up the documents of the named batches that failed in the previous sync. However often they fail, they do
            not delay the windows.
-        4. Fetch by id what no list covers, and with it the deferred batches.
+        4. List the unfinished partitions that no window has shown, and fetch those that have changed.
+        5. Fetch by id what no list covers, and with it the deferred batches.
         """
         stream_group, batch_sync = product_sync.stream_group, self._get_reference_target(product_sync)
         failed_refs: list[PartitionRef] = []
@@ -309,6 +323,11 @@ class ProviderSync:
                 yield self._emitter.emit_due_states()
         if failed_refs:
             yield self._start_member_lookups(product_sync, failed_refs)
+        if stream_group.list_unfinished:
+            watched_ids = product_sync.list_watched_ids()
+            yield self._start_task(
+                stream_group.list_unfinished(watched_ids, cursor.lookback_start), ListUnfinishedTask(product_sync)
+            )
         # Repeated, since each side may make the other due: a document changes the counts of its batch, and a batch may
         # name documents that no list shows. It ends because a sync requests each document by id once.
         while product_sync.plan_unlisted(self._now()) or (batch_sync and batch_sync.has_pending_changes):
@@ -378,12 +397,12 @@ class ProviderSync:
             task.product_sync.plan_members(
                 batch_sync.find_tracking_streams(task.ref) if batch_sync else (), job.result, self._now()
             )
+        elif isinstance(task, ListUnfinishedTask):
+            task.product_sync.plan_unfinished(job.result, self._now())
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
         elif isinstance(task.query, Window):
-            # Duplicates count as well: a list whose rows all stand in another type's list is not empty. If it counted
-            # as empty, it would be read from its beginning at every sync.
-            task.cursor.record_listing(task.query, len(job.result.refs) + job.result.duplicate_count)
+            task.cursor.record_listing(task.query, len(job.result.refs))
             task.product_sync.listed_window = job.result
             if job.result.error:
                 self._warnings.warn("partly unreadable", job.result.error)
@@ -411,6 +430,9 @@ class ProviderSync:
                 f"{self._provider_name} batch {task.ref.key.display_id} is not synced; the next sync tries again. "
                 f"{error}",
             )
+        elif isinstance(task, ListUnfinishedTask):
+            # Nothing is missing without this list: each of the partitions is then requested by its id.
+            self._warnings.warn("failed", f"{error} Unfinished documents are requested one by one.")
         else:
             product_sync.fail(error)
             self._warnings.warn("failed", str(error))
@@ -420,12 +442,11 @@ class ProviderSync:
                 ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
-        elif isinstance(task, FindMembersTask):
-            product_sync.listing_incomplete = True
-            if batch_sync := self._get_reference_target(product_sync):
-                batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
-                batch_sync.record_failure(task.ref, now)
-                batch_sync.deferred.pop(task.ref.key, None)
+        elif isinstance(task, FindMembersTask) and (batch_sync := self._get_reference_target(product_sync)):
+            batch_sync.has_failed_lookups = True
+            batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
+            batch_sync.record_failure(task.ref, now)
+            batch_sync.deferred.pop(task.ref.key, None)
         # After these two, no further request to this provider can succeed in this sync.
         if isinstance(error, (CredentialsError, QuotaError)):
             self._abort(error)

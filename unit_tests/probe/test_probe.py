@@ -42,6 +42,7 @@ SWITCH_VALUES: dict[str, Sequence[Any]] = {
     "docmap_endless": ["empty", "rows", "circle"],
     "sensible_scan": [5],
     "sensible_endless": ["empty", "rows", "circle"],
+    "sensible_status_filter": ["ignored", "refused", "first"],
     "sensible_portfolios": ["no_documents", "no_output"],
     "sensible_quota_spent": [100],
     "sensible_throttle": [1],

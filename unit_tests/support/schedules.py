@@ -48,6 +48,7 @@ SWITCHES = st.fixed_dictionaries(
         "docmap_cursor_inclusive": st.booleans(),
         "docmap_cursor_rows_only": st.booleans(),
         "sensible_scan": st.sampled_from((0, 3)),
+        "sensible_status_filter": st.sampled_from(("obeyed", "ignored", "refused", "first")),
     }
 )
 ID_ENDPOINTS = (

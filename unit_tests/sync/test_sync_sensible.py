@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from docextract_sandbox import Fault, PortfolioPart, Sandbox, SensibleDocument
+from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault, PortfolioPart, Sandbox, SensibleDocument
 from unit_tests.support.harness import START, Connection, single
 
 ServedSandbox = tuple[Sandbox, str]
@@ -276,6 +276,26 @@ def test_sensible_type_filter_keeps_portfolios_whole(served_sandbox: ServedSandb
     assert synced.requests["sensible.document_types"] == 1
     connection.settings["sensible"]["document_types"] = ["tax_forms", "claims", "contracts"]
     assert [row["file_name"] for row in connection.sync().records["sensible_files"]] == ["contract.pdf"]
+
+
+def test_sensible_portfolio_of_a_type_whose_list_fails_is_delivered_once(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
+    claims.sensible.add_document_type("first", "type-first")
+    [bundle] = claims.sensible.extract(
+        [new_document("mail.pdf", portfolio=("first", "claims"))], "claims", created_at=days_ago(40)
+    )
+    [single_id] = claims.sensible.extract([new_document("a.pdf")], "first", created_at=days_ago(40))
+    connection = connect(served_sandbox, sensible={"document_types": ["first", "claims"]})
+    refusal = replace(TRANSIENT_4XX_FAULTS["409"], endpoint="sensible.extractions", about="type-first")
+
+    with claims.faults.apply_only(refusal):
+        assert set(connection.sync().final_statuses.values()) == {"INCOMPLETE"}
+    connection.sync()
+
+    assert connection.warehouse["sensible_files"].keys() == {bundle, single_id}
+    assert not any(connection.repeated_ids.values())
+    assert connection.sync().counts == {}
 
 
 def test_sensible_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:

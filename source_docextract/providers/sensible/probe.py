@@ -157,6 +157,29 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         REPORT_ADVICE,
     ),
     Assumption(
+        "sensible.status_filter",
+        Evidence.DOCUMENTED,
+        (
+            Variant("obeyed", "`statuses` selects the rows of the list, and takes several values."),
+            Variant(
+                "first",
+                "Only its first value is used; what the list lacks is requested by id.",
+                {"sensible_status_filter": "first"},
+            ),
+            Variant(
+                "ignored",
+                "It is ignored; what the list lacks is requested by id.",
+                {"sensible_status_filter": "ignored"},
+            ),
+            Variant(
+                "refused",
+                "It is refused; unfinished extractions are requested by id.",
+                {"sensible_status_filter": "refused"},
+            ),
+        ),
+        REPORT_ADVICE,
+    ),
+    Assumption(
         "sensible.review_statuses",
         Evidence.GUESS,
         (
@@ -324,6 +347,9 @@ _BATCH_KEYS = frozenset(
 
 _KNOWN_STATUSES = frozenset({"WAITING", "PROCESSING", "COMPLETE", "FAILED"})
 
+_FINISHED_STATUSES = ("FAILED", "COMPLETE")
+"""The rarer one comes first: a list that obeys only the first value then lacks most rows."""
+
 
 def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
     """Read pages of the list, a few documents and batches, and unknown ids."""
@@ -338,6 +364,7 @@ def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
         findings.observe("sensible.account", "own" if rows else "empty")
     yield from _probe_pages(findings, scope, rows, is_short=not is_last_page and len(rows) < _PER_PAGE)
     yield from _probe_dates(findings, scope, rows)
+    yield from _probe_status_filter(findings, scope, rows)
     batch_ids = list(settings.batch_ids)
     yield from _probe_documents(findings, _select_documents(rows), batch_ids)
     # The last ids are those that documents named: these batches exist in the account, whatever the settings name.
@@ -453,6 +480,26 @@ def _probe_pages(
     early_rows = _read_list(findings, response, 1)
     if early_rows is not None:
         findings.observe("sensible.paging", "rows" if early_rows else "moves")
+
+
+def _probe_status_filter(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
+    """Check that the list can be filtered by two statuses at once."""
+    response = yield _build_list_request(scope, limit=_PER_PAGE, statuses=",".join(_FINISHED_STATUSES))
+    if 400 <= response.status < 500 and response.status != 429:
+        findings.observe("sensible.status_filter", "refused", f"status {response.status}")
+    listed_rows = response.body.get("extractions") if isinstance(response.body, Mapping) else None
+    if not response.is_ok or not isinstance(listed_rows, list):
+        return
+    listed_statuses = {row.get("status") for row in listed_rows if isinstance(row, Mapping)}
+    all_statuses = {row.get("status") for row in rows}
+    is_last_page = not response.body.get("continuation_token")
+    # An account in which all extractions are finished looks the same with and without the filter.
+    if not listed_statuses.issubset(_FINISHED_STATUSES):
+        findings.observe("sensible.status_filter", "ignored")
+    elif "COMPLETE" in all_statuses - listed_statuses and (listed_rows or is_last_page):
+        findings.observe("sensible.status_filter", "first")
+    elif listed_rows and not all_statuses.issubset(_FINISHED_STATUSES):
+        findings.observe("sensible.status_filter", "obeyed")
 
 
 def _probe_dates(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
