@@ -82,9 +82,7 @@ class FakeList:
             json.loads(json.dumps(self.state)), "a_stream"
         )
         batch_ledger = stream_state.ledger
-        cursor = WindowCursor(
-            deque(scopes), [batch_ledger], rules.lookback, start_date, self.now, lambda scope: [""] if scope else []
-        )
+        cursor = WindowCursor(deque(scopes), [batch_ledger], rules, self.now, lambda scope: [""] if scope else [])
         request_count = 0
         while ask := cursor.get_next_step():
             request_count += 1
@@ -243,7 +241,9 @@ class TestFailures:
         if days:
             read = TimeRange(BEGINNING, START - days * DAY)
             ledger.advance_watermark("", read, read, START - 3 * DAY)
-        return ledger, WindowCursor(deque(["", "other"]), [ledger], 3 * DAY, None if days else START - 5 * DAY, START)
+        return ledger, WindowCursor(
+            deque(["", "other"]), [ledger], SyncPolicy(3 * DAY, start_date=None if days else START - 5 * DAY), START
+        )
 
     def test_unreadable_window_is_retried_by_day_and_only_failing_day_is_skipped(self) -> None:
         ledger, cursor = self.make_cursor(10)
@@ -259,7 +259,9 @@ class TestFailures:
         assert ask == FindStart("other")
         today = datetime(2026, 11, 20, tzinfo=timezone.utc)
         assert ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
-        assert WindowCursor(deque([""]), [ledger], 3 * DAY, None, START).get_next_step() == Window("", bad, bad + DAY)
+        assert WindowCursor(deque([""]), [ledger], SyncPolicy(3 * DAY), START).get_next_step() == Window(
+            "", bad, bad + DAY
+        )
 
     def test_endless_lists_skip_rest_of_scope(self) -> None:
         _, cursor = self.make_cursor()
@@ -287,7 +289,9 @@ class TestFailures:
         for window in (first, *other_windows):
             cursor.complete_window(window)
 
-        second_windows = _read_windows(WindowCursor(deque([""]), [ledger], 0 * DAY, START - 5 * DAY, START))
+        second_windows = _read_windows(
+            WindowCursor(deque([""]), [ledger], SyncPolicy(0 * DAY, start_date=START - 5 * DAY), START)
+        )
 
         assert [window.start for window in second_windows] == [first.start, START.replace(hour=0)]
 
