@@ -39,7 +39,7 @@ _YESTERDAYS_DOCUMENTS_SEEN = timedelta(hours=4)
 After it, an unfinished document is one of today, which every sync lists, or else it is requested by its id."""
 
 _CATCH_UP_DAYS = 32
-"""Days that a sync reads at once if it only continues from the last one and repeats the lookback."""
+"""Days in addition to the lookback that a sync reads at once if it only continues from the last one."""
 
 _MAX_ENDLESS_LISTS = 3
 """Endless listings in one scope after which the rest of the scope is left for the next sync."""
@@ -185,7 +185,7 @@ class WindowCursor:
         self._position = self._pending_ranges[0].start
         # The lookback and the days since the last sync form one window: a quiet sync requests one page of the list.
         is_catching_up = not self._is_first_read and self._pending_ranges[0].end == self._tomorrow
-        self._window_days = max(self.policy.lookback.days + 1, _CATCH_UP_DAYS) if is_catching_up else 1
+        self._window_days = self.policy.lookback.days + _CATCH_UP_DAYS if is_catching_up else 1
 
     def _find_window_limits(self) -> list[datetime]:
         """Return the times at which a window must end.

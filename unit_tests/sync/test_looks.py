@@ -102,6 +102,7 @@ class MadeUpAccount:
     repeated: list[tuple[str, str, int]] = field(default_factory=list)
     states: dict[str, AirbyteStateMessage] = field(default_factory=dict)
     _covered: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    _emitted: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     @property
     def spec(self) -> ProviderSpec:
@@ -140,6 +141,7 @@ class MadeUpAccount:
 
     def sync(self, *names: str, stop_after: int | None = None) -> Counter[str]:
         """Sync some streams, the results by default, and return how often each batch was requested."""
+        self._emitted.clear()
         count_before = {name: len(times) for name, times in self.looks.items()}
         for number, message in enumerate(self._run(names or (RESULTS,)), start=1):
             self._take_in(message)
@@ -189,11 +191,11 @@ class MadeUpAccount:
             version = (row["data"] if stream == RESULTS else row["provider_data"])["version"]
             if self._covered[stream].get(row["batch_id"]) == version:
                 self.repeated.append((stream, row["batch_id"], version))
-            self.delivered[stream][row["batch_id"]] = version
+            self.delivered[stream][row["batch_id"]] = self._emitted[stream][row["batch_id"]] = version
         elif message.state:
             name = get_stream_part(message.state).stream_descriptor.name
             self.states[name] = message.state
-            self._covered[name] = dict(self.delivered[name])
+            self._covered[name].update(self._emitted[name])
 
     def get_state_json(self, stream: str = RESULTS) -> dict[str, Any]:
         """Return a stream's state."""
@@ -403,11 +405,29 @@ SYNCS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(ages=st.lists(st.integers(-6000, 6000), min_size=4, max_size=4), syncs=SYNCS, seconds=st.integers(0, 59))
+SCHEDULES = given(
+    ages=st.lists(st.integers(-6000, 6000), min_size=4, max_size=4), syncs=SYNCS, seconds=st.integers(0, 59)
+)
+
+
+@settings(max_examples=25, deadline=None)
+@SCHEDULES
 def test_looks_over_any_syncs_show_each_edit_in_time(
     ages: Sequence[int], syncs: Sequence[dict[str, Any]], seconds: int
 ) -> None:
+    check_schedule(ages, syncs, seconds)
+
+
+@pytest.mark.long
+@settings(max_examples=400, deadline=None)
+@SCHEDULES
+def test_looks_over_very_many_syncs_show_each_edit_in_time(
+    ages: Sequence[int], syncs: Sequence[dict[str, Any]], seconds: int
+) -> None:
+    check_schedule(ages, syncs, seconds)
+
+
+def check_schedule(ages: Sequence[int], syncs: Sequence[dict[str, Any]], seconds: int) -> None:
     """Batches come and are edited, while syncs fail, are killed, and take place at any time."""
     account = make_account(*(age / 60 for age in ages))
     account.now += timedelta(seconds=seconds)
