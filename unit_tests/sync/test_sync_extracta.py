@@ -394,6 +394,21 @@ class TestReferences:
 
         assert synced.counts["extracta_results"] == 1
 
+    def test_failed_last_look_at_the_referring_batch_repeats_no_rows(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, _ = served_sandbox
+        connection, _, _ = self.connect(served_sandbox)
+        sandbox.extracta.finish()
+        connection.sync()
+        sandbox.clock.advance(days=4)
+        with sandbox.faults.apply_only(Fault("status", "extracta.getResults", times=100, status=503, body="")):
+            assert connection.sync().error
+
+        sandbox.clock.advance(days=10)
+        synced = connection.sync()
+
+        assert synced.requests["extracta.getResults"] == 1
+        assert (synced.error, synced.counts) == (None, {})
+
     @pytest.mark.parametrize("stop_after", range(1, 40))
     def test_interruption_at_any_message_loses_no_reference(
         self, served_sandbox: ServedSandbox, stop_after: int
