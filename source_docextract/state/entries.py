@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus
@@ -71,12 +71,19 @@ class SyncPolicy:
         give_up_after: after what time an unfinished partition is stalled (`give_up_after_days`).
         start_date: the creation time before which listed partitions are ignored; None for no limit.
         partition_filter: returns whether a partition can hold rows of this stream; None if all can.
+        looks_every_sync: whether each sync within the lookback looks at a settled partition, instead of at growing ages
+            (`lookback_checks`).
     """
 
     lookback: timedelta = timedelta(days=3)
     give_up_after: timedelta = timedelta(days=30)
     start_date: datetime | None = None
     partition_filter: Callable[[PartitionRef], bool] | None = None
+    looks_every_sync: bool = False
+
+    def with_lookback(self, lookback: timedelta | None) -> SyncPolicy:
+        """Return this policy with the lookback of a product; None leaves that of the settings."""
+        return self if lookback is None else replace(self, lookback=lookback)
 
     @property
     def retention(self) -> timedelta:
@@ -100,9 +107,17 @@ class SyncPolicy:
         """Return whether a partition has been unfinished for longer than `give_up_after`."""
         return entry.status is PartitionStatus.OPEN and now - entry.status_since > self.give_up_after
 
-    def is_in_lookback(self, entry: Entry, now: datetime) -> bool:
-        """Return whether a partition settled less than the lookback ago."""
-        return entry.status is PartitionStatus.COMPLETE and now - entry.status_since < self.lookback
+    def is_look_due(self, entry: Entry, last_complete_sync: datetime | None, now: datetime) -> bool:
+        """Return whether a settled partition has to be looked at again.
+
+        Without the time of the last complete sync, as in an older state, or with one in the future, since the clock
+        was set back, everything in the lookback is due: a look too many costs a request, one too few a document.
+        """
+        if entry.status is not PartitionStatus.COMPLETE:
+            return False
+        if self.looks_every_sync or last_complete_sync is None or last_complete_sync > now:
+            return now - entry.status_since < self.lookback
+        return recheck.is_look_due(entry.status_since, last_complete_sync, now, self.lookback)
 
     def is_removable(self, entry: Entry, now: datetime) -> bool:
         """Return whether no change of a partition is expected any more."""

@@ -5,7 +5,8 @@ Each partition has one of these statuses:
     open      Seen, and something in it is unfinished. Due at every sync.
     settled   Finished. It counts as settled from the provider's completion time. Without one, it counts from its
               creation time if it was finished when first seen, else from when it was first seen finished; never from
-              later than now. Due for `lookback_days` after that, and again when its listing changes.
+              later than now. Due each time its age has doubled, until `lookback_days` have passed
+              (or at every sync until then: `lookback_checks`), and again when its listing changes.
     stalled   Still unfinished `give_up_after_days` after it was first seen. Due when its listing changes, including
               its status there.
     missing   The provider does not know it, which only an answer that is documented for unknown ids can say. Due at
@@ -37,6 +38,7 @@ from ..core.content import ROW_HASH_LENGTH, hash_row
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
+from ..core.timestamps import truncate_to_day
 from .compaction import CompactedDay, DayKey, group_by_day
 from .entries import COMPACT_AFTER, Entry, Listing, SyncPolicy
 
@@ -59,6 +61,10 @@ class Ledger:
             since. They may have been delivered and pruned before.
         given_up: a hash of the key of each pruned partition whose last reading was no finished one. The read ranges
             prove nothing about its later content.
+        last_complete_sync: the time up to which each look at a settled partition that was due has been made, or has
+            left the partition in `failed_keys`. None in an older state.
+        late_settled_at: when the last document of a listing by time settled on a later day than it was created.
+        skips_lookback: whether this sync does not list the lookback again.
     """
 
     def __init__(self, policy: SyncPolicy, change_detection: ChangeDetection = ChangeDetection.POLLING) -> None:
@@ -71,6 +77,9 @@ class Ledger:
         self.doubtful_keys: set[PartitionKey] = set()
         self.given_up: set[str] = set()
         self._delivered_keys: set[PartitionKey] = set()
+        self.last_complete_sync: datetime | None = None
+        self.late_settled_at: datetime | None = None
+        self.skips_lookback = False
         self._policy = policy
         self._change_detection = change_detection
         self._has_gap = False
@@ -110,7 +119,18 @@ class Ledger:
 
         An open partition has vanished if the whole listing of its template was read and does not name it.
         """
+        is_new = not (self.entries or self.compacted_days) and self._change_detection is not ChangeDetection.LISTING
+        if is_new and self.last_complete_sync is None:
+            # Nothing is settled yet, so no look is due. If this sync is killed, the next one knows which looks are.
+            self.last_complete_sync = now
         self._failed_templates = listing.failed_templates
+        if listing.failed_templates:
+            # No look is made where the listing could not be read, so those that are due now stay due.
+            self.failed_keys.update(
+                key
+                for key, entry in self.entries.items()
+                if key.template_id in listing.failed_templates and self._is_look_due(key, entry, now)
+            )
         # These listings could be read this time, so they lose their place at the end of the queue.
         self.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
         # `find_unlisted` returns what a listing by time does not show, referenced or not, after it has been read.
@@ -436,6 +456,10 @@ class Ledger:
             missing_since=missing_since,
             missing_checked_at=missing_checked_at,
         )
+        if self._change_detection is ChangeDetection.LISTING and status is PartitionStatus.COMPLETE:
+            is_late = ref.approx_created_at is None or ref.approx_created_at < truncate_to_day(status_since)
+            if is_late:
+                self.late_settled_at = max(status_since, self.late_settled_at or status_since)
         if key in self._unread_days:
             day_key = self._unread_days.pop(key)
             self._unread_counts[day_key] -= 1
@@ -475,7 +499,12 @@ class Ledger:
         return self._policy.is_overdue(entry, now)
 
     def compact_and_prune(
-        self, now: datetime, scopes: Collection[str] = (), *, has_unknown_references: bool = False
+        self,
+        now: datetime,
+        scopes: Collection[str] = (),
+        *,
+        has_unknown_references: bool = False,
+        keeps_references: bool = False,
     ) -> None:
         """Compact days and prune entries at the end of a sync.
 
@@ -484,6 +513,8 @@ class Ledger:
             scopes: the scopes of a listing by time that this sync has read.
             has_unknown_references: whether a batch that the user names could not be asked for its documents. It may
                 name the referenced ones again, so their entries stay for `give_up_after_days`.
+            keeps_references: keep referenced entries, since a look at a referring partition is still due. It may repeat
+                its reference, and without the entry everything in the partition would be delivered a second time.
         """
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
@@ -500,7 +531,7 @@ class Ledger:
         # With the clock set back, the listing ended earlier than before, and may show more entries again.
         has_clock_jumped_back = any(watermark > now for watermark in self.watermarks.values())
         # An empty listing proves no deletion: the key may belong to another account.
-        is_relisting_possible = has_clock_jumped_back or not self._listed_keys
+        is_relisting_possible = has_clock_jumped_back or not self._listed_keys or self.skips_lookback
         for key, entry in list(self.entries.items()):
             if self._change_detection is ChangeDetection.LISTING:
                 is_prunable = not (
@@ -508,6 +539,7 @@ class Ledger:
                     or entry.needs_reading
                     or self._policy.has_missing_retries(entry, now)
                     or self._policy.is_recently_referenced(entry, now, is_repeatable=has_unknown_references)
+                    or (keeps_references and entry.last_referenced_at)
                 )
                 if is_prunable and not entry.is_pinned and key not in self._listed_keys and not is_relisting_possible:
                     self._prune_listed(key, entry)
@@ -522,7 +554,9 @@ class Ledger:
             is_done = self._change_detection is ChangeDetection.REFERENCE and entry.status is PartitionStatus.COMPLETE
             is_done = is_done and not self._policy.has_missing_retries(entry, now)
             is_prunable = is_done or (
-                self._policy.is_removable(entry, now) and not self._policy.is_recently_referenced(entry, now)
+                self._is_removable(key, entry, now)
+                and not self._policy.is_recently_referenced(entry, now)
+                and not keeps_references
             )
             # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
             if not entry.last_referenced_at or (is_prunable and not entry.needs_reading):
@@ -578,7 +612,16 @@ class Ledger:
             return False  # the settings do not name it, and its references show no change
         if entry.status is PartitionStatus.OPEN or entry.signature != _build_listed_signature(ref, entry.status):
             return True
-        return self._policy.is_in_lookback(entry, now)
+        return self._is_look_due(ref.key, entry, now)
+
+    def _is_look_due(self, key: PartitionKey, entry: Entry, now: datetime) -> bool:
+        """Return whether a settled partition has to be looked at, or whether its last look failed."""
+        has_failed = entry.status is PartitionStatus.COMPLETE and key in self.failed_keys
+        return has_failed or self._policy.is_look_due(entry, self.last_complete_sync, now)
+
+    def _is_removable(self, key: PartitionKey, entry: Entry, now: datetime) -> bool:
+        """Return whether neither a change nor a look is expected: without its entry, a look delivers nothing."""
+        return self._policy.is_removable(entry, now) and not self._is_look_due(key, entry, now)
 
     def _find_unread(self, candidates: Iterable[PartitionRef]) -> dict[PartitionKey, DayKey | None]:
         """Return the listed partitions that no entry and no compacted day covers.
@@ -620,7 +663,7 @@ class Ledger:
             is_only_listed = (
                 entry and not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
             )
-            if entry and is_settled and is_only_listed and self._policy.is_removable(entry, now):
+            if entry and is_settled and is_only_listed and self._is_removable(ref.key, entry, now):
                 self.compacted_days.setdefault(template_id, {}).setdefault(day, CompactedDay()).add(ref)
                 del self.entries[ref.key]
 

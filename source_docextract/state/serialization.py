@@ -58,13 +58,14 @@ class StreamState:
         stream_name: str = "",
         change_detection: ChangeDetection = ChangeDetection.POLLING,
         reference_detection: ChangeDetection = ChangeDetection.POLLING,
+        reference_policy: SyncPolicy | None = None,
         table_key: str = "",
         partition_filter: Callable[[PartitionRef], bool] | None = None,
     ) -> None:
         stream_policy = replace(policy, partition_filter=partition_filter)
         self.is_relevant = stream_policy.is_relevant
         self.ledger = Ledger(stream_policy, change_detection)
-        self.reference_ledger = Ledger(policy, reference_detection)
+        self.reference_ledger = Ledger(reference_policy or policy, reference_detection)
         self.table_key = table_key
         self.observed_at: datetime | None = None
         self.is_full_refresh = sync_id is not None
@@ -167,6 +168,11 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
         ledger_json["given_up"] = "".join(sorted(ledger.given_up))
     if ledger.inactive_scopes:
         ledger_json["inactive_scopes"] = sorted(ledger.inactive_scopes)
+    # To the minute, rounded down: a boundary in that minute makes one look too many, and none is left out.
+    if ledger.last_complete_sync:
+        ledger_json["last_complete_sync"] = _format_minute(ledger.last_complete_sync)
+    if ledger.late_settled_at:
+        ledger_json["late_settled_at"] = _format_minute(ledger.late_settled_at)
     return ledger_json
 
 
@@ -189,6 +195,8 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any]) -> None:
     }
     ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("pruned_before", {}).items()}
     ledger.inactive_scopes = set(ledger_json.get("inactive_scopes", ()))
+    ledger.last_complete_sync = _parse_optional_minute(ledger_json.get("last_complete_sync"))
+    ledger.late_settled_at = _parse_optional_minute(ledger_json.get("late_settled_at"))
     for scope, text in ledger_json.get("watermarks", {}).items():
         # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:

@@ -53,6 +53,7 @@ class ProductSync:
         listing: the partitions that the settings, the registry and the templates' lists name in this sync.
         pending_listings: number of templates whose list has not arrived yet.
         queue: the partitions that are due and not started, oldest first; None until the product is planned.
+        planned_at: when the product was planned: the looks that were due at this time are made by this sync.
         running_tasks: number of request flows that are started and not finished.
         stages: LISTING only: the remaining stages of the sync. The next one begins when everything that the previous
             one started has been delivered.
@@ -74,6 +75,7 @@ class ProductSync:
     listing: Listing = field(default_factory=Listing)
     pending_listings: int = 0
     queue: deque[PartitionRef] | None = None
+    planned_at: datetime | None = None
     running_tasks: int = 0
     stages: Iterator[Iterable[AirbyteMessage]] | None = None
     listed_window: ListedRows | None = None
@@ -109,6 +111,12 @@ class ProductSync:
     def has_work(self) -> bool:
         """Return whether the product is not done yet."""
         return self.queue is None or self.is_busy or self.stages is not None
+
+    @property
+    def has_made_all_looks(self) -> bool:
+        """Return whether each look that was due was made, or left its partition in the failed keys."""
+        is_waiting = self.has_work or self.has_pending_changes or bool(self.refs_to_retry)
+        return not is_waiting and not self.listing_incomplete
 
     def find_tracking_streams(self, ref: PartitionRef) -> list[Stream]:
         """Return the streams to which a reading of this partition is of use."""
@@ -327,8 +335,11 @@ class ProductSync:
         for _, ledger in self.stream_ledgers:
             if not ledger.tracks(ref):
                 continue
-            ledger.failed_keys.add(ref.key)
-            if self.stream_group.change_detection is ChangeDetection.LISTING:
+            is_listed = self.stream_group.change_detection is ChangeDetection.LISTING
+            # Only for the streams that needed it: to others it has been delivered, and its failure makes no look due.
+            if is_listed or ledger.is_due(ref, now):
+                ledger.failed_keys.add(ref.key)
+            if is_listed:
                 ledger.flag_for_reread(ref, now)
 
     def fail(self, error: ConnectorError, streams: Iterable[Stream] | None = None, *, is_final: bool = False) -> None:

@@ -208,6 +208,10 @@ class ProviderSync:
 
     def _compact_ledgers(self) -> None:
         for product_sync in self._product_syncs.values():
+            if product_sync.has_made_all_looks:
+                for _, ledger in product_sync.stream_ledgers:
+                    ledger.last_complete_sync = product_sync.planned_at
+        for product_sync in self._product_syncs.values():
             # A batch's entry holds the statuses of its documents. So it is kept until all documents have been listed.
             document_sync = (
                 self._get_reference_target(product_sync)
@@ -217,12 +221,26 @@ class ProviderSync:
             batch_sync = self._get_reference_target(product_sync) if product_sync.stream_group.list_members else None
             has_unknown_references = batch_sync is not None and batch_sync.has_unknown_members(self._now())
             if product_sync.is_fully_listed and (document_sync is None or document_sync.is_fully_listed):
-                for _, ledger in product_sync.stream_ledgers:
+                for stream, ledger in product_sync.stream_ledgers:
                     ledger.compact_and_prune(
                         self._now(),
                         product_sync.stream_group.scopes,
                         has_unknown_references=has_unknown_references,
+                        keeps_references=self._may_repeat_references(product_sync, stream),
                     )
+
+    def _may_repeat_references(self, product_sync: ProductSync, stream: Stream) -> bool:
+        """Return whether a partition that refers to this product is still to be looked at.
+
+        Args:
+            product_sync: the product that is referred to.
+            stream: the stream whose references are meant.
+        """
+        for referrer in self._product_syncs.values():
+            if referrer.stream_group.referenced_group == product_sync.stream_group.name:
+                failed_keys = stream.get_ledger(referrer.stream_group.name).failed_keys
+                return bool(failed_keys) or not referrer.has_made_all_looks
+        return False
 
     def _warn_if_all_unknown(self) -> None:
         """Warn if the provider knows none of the batches that the user names.
@@ -258,12 +276,13 @@ class ProviderSync:
         for product_sync in self._product_syncs.values():
             if product_sync.queue is not None or product_sync.pending_listings or self._is_aborted:
                 continue
+            product_sync.planned_at = self._now()
             if product_sync.stream_group.read_window:
                 # Planned from here on: references may be registered, and the stages fill the queue.
                 product_sync.enqueue([])
                 product_sync.stages = self._iterate_stages(product_sync)
                 continue
-            for snapshot in product_sync.plan_batches(self._now()):
+            for snapshot in product_sync.plan_batches(product_sync.planned_at):
                 # Lists that were read to their ends no longer name these open batches, so their rows need no request.
                 yield from self._emit_snapshot(product_sync, snapshot)
 
@@ -300,8 +319,7 @@ class ProviderSync:
         cursor = WindowCursor(
             deque(stream_group.scopes),
             ledgers,
-            self._policy.lookback,
-            self._policy.start_date,
+            self._policy.with_lookback(stream_group.lookback),
             self._now(),
             stream_group.wider_scopes,
         )

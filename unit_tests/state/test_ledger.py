@@ -62,6 +62,12 @@ def run_sync(ledger: Ledger, *snapshots: Snapshot, now: datetime = NOW) -> None:
     for snapshot in snapshots:
         if ledger.tracks(snapshot.ref):
             ledger.record(snapshot, ["marked"] if snapshot.is_finished else None, now)
+    end_sync(ledger, now)
+
+
+def end_sync(ledger: Ledger, now: datetime) -> None:
+    """The end of a sync that has made each look."""
+    ledger.last_complete_sync = now
     ledger.compact_and_prune(now)
 
 
@@ -113,8 +119,10 @@ class TestDue:
         assert get_due_ids(ledger) == (["b"] if trouble else [])
 
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
-    def test_settled_batch_is_due_within_lookback(self, lookback: int, days: float, is_due: bool) -> None:
-        ledger, ref = Ledger(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
+    def test_settled_batch_is_due_at_every_sync_within_lookback_if_set(
+        self, lookback: int, days: float, is_due: bool
+    ) -> None:
+        ledger, ref = Ledger(SyncPolicy(lookback=lookback * DAY, looks_every_sync=True)), make_batch("b", None)
         run_sync(ledger, finished_snapshot(ref))
 
         assert get_due_ids(ledger, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
@@ -131,13 +139,14 @@ class TestDue:
         run_sync(ledger, finished_snapshot(ref), now=NOW + DAY)
 
         assert get_due_ids(ledger, ref, now=NOW + 3.9 * DAY) == ["b"]
-        assert get_due_ids(ledger, ref, now=NOW + 4 * DAY) == []
+        run_sync(ledger, finished_snapshot(ref), now=NOW + 4 * DAY)
+        assert get_due_ids(ledger, ref, now=NOW + 9 * DAY) == []
 
     def test_completion_time_of_provider_takes_precedence(self) -> None:
         ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=40)
         run_sync(ledger, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY))
 
-        assert get_due_ids(ledger, ref) == ["b"]
+        assert get_due_ids(ledger, ref, now=NOW + DAY) == ["b"]
 
     def test_old_batch_with_changed_fingerprint_is_due(self) -> None:
         ledger = Ledger(SyncPolicy())
@@ -202,10 +211,11 @@ class TestDue:
 
         assert (ledger.missing_keys, [key.batch_id for key in ledger.open_keys]) == ([], ["b"])
         run_sync(ledger, finished_snapshot(ref), now=NOW + 2 * DAY)
+        run_sync(ledger, finished_snapshot(ref), now=NOW + 5 * DAY)
         assert get_due_ids(reload_ledger(ledger, rules), ref, now=NOW + 9 * DAY) == []
 
     def test_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
-        ledger, ref = Ledger(SyncPolicy()), make_batch("b")
+        ledger, ref = Ledger(SyncPolicy(looks_every_sync=True)), make_batch("b")
         run_sync(ledger, finished_snapshot(ref))
 
         assert ledger.record(unknown_snapshot(ref), ["missing"], NOW + DAY) == ["missing"]
@@ -291,10 +301,12 @@ class TestLinks:
         assert get_due_ids(ledger) == ["linked"]
 
         ledger.record(finished_snapshot(reference), ["marked"], NOW)
-        ledger.compact_and_prune(NOW)
+        end_sync(ledger, NOW)
         later = NOW + 3 * DAY
-        assert get_due_ids(ledger, now=later) == []
+        assert get_due_ids(ledger, now=later) == ["linked"]
         assert not ledger.register_reference(reference, later)
+        end_sync(ledger, later)
+        assert get_due_ids(ledger, now=later) == []
         ledger.compact_and_prune(later + 2.9 * DAY)
         assert len(ledger) == 1
         ledger.compact_and_prune(later + 3 * DAY)
@@ -346,7 +358,7 @@ class TestFolding:
         self, days: list[tuple[int, bool]], data: st.DataObject
     ) -> None:
         """However the lists grow from sync to sync, and wherever a sync breaks off."""
-        rules = SyncPolicy(lookback=2 * DAY)
+        rules = SyncPolicy(lookback=2 * DAY, looks_every_sync=True)
         ledger = Ledger(rules)
         read_keys: set[str] = set()
         refs = [make_batch(f"{number}", age) for number, (age, _) in enumerate(days)]

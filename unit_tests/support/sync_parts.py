@@ -31,7 +31,7 @@ def make_stream(
     product: StreamGroup,
     table: Table,
     policy: SyncPolicy | None = None,
-    reference_detection: ChangeDetection = ChangeDetection.POLLING,
+    referrer: StreamGroup | None = None,
 ) -> Stream:
     """Return a stream of a product with an empty state."""
     name = f"{product.stream_prefix}_{table.kind}"
@@ -39,7 +39,7 @@ def make_stream(
         policy or SyncPolicy(),
         stream_name=name,
         change_detection=product.change_detection,
-        reference_detection=reference_detection,
+        reference_detection=referrer.change_detection if referrer else ChangeDetection.POLLING,
     )
     return Stream(name, product.name, table, RenderOptions(product.stream_prefix), state)
 
@@ -83,7 +83,7 @@ class ProviderParts:
             check=lambda: iter(()),  # type: ignore[arg-type,return-value]
         )
         streams = [
-            make_stream(product, table, policy, self.spec.get_referrer_detection(product))
+            make_stream(product, table, policy, self.spec.find_referrer(product))
             for product in products
             for table in tables
         ]
