@@ -21,7 +21,7 @@ from typing import Any
 
 from . import report, targets
 from .cases import Case, build_cases
-from .field import ENVIRONMENTS_FOLDER
+from .compared_systems import ENVIRONMENTS_FOLDER
 from .measure import ROOT
 from .rounds import measure_case
 

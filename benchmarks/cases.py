@@ -75,6 +75,7 @@ def build_cases(scale: float) -> list[Case]:
         _build_atlas_case(scale),
         *_build_latency_cases(scale),
         _build_extracta_case(),
+        _build_looks_case(),
         *_build_listing_cases(scale),
         _build_streams_case(scale),
         *_build_growth_cases(scale),
@@ -158,6 +159,13 @@ def _build_extracta_case() -> Case:
         Task("connector/small", "connector", small_expected, SMALL_SELECTION),
     )
     return Case("extracta", f"Extracta: 30 batches, {SPACING} s between requests", tasks, "extracta", sizes)
+
+
+def _build_looks_case() -> Case:
+    """Return the case of hourly syncs over batches that have just settled."""
+    sizes = {"templates": 1, "batches": 0, "files": 1, "new_batches": 12}
+    task = Task("hourly", "hourly", {"extracta_results": 12}, streams=("extracta_results",), is_first_round_only=True)
+    return Case("looks", "Extracta: 12 settled batches, hourly syncs over three days", (task,), "extracta", sizes)
 
 
 def _build_listing_cases(scale: float) -> Iterator[Case]:

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING, STREAM_KINDS
-from .field import COMPARED_SYSTEMS, MAX_IN_FLIGHT
+from .compared_systems import COMPARED_SYSTEMS, MAX_IN_FLIGHT
 from .targets import (
     Results,
     Target,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .cases import Case, Task
-from .field import COMPARED_SYSTEMS, SystemRun
+from .compared_systems import COMPARED_SYSTEMS, SystemRun
 from .measure import ROOT, ProcessCost, Server, run_process, start_server
 
 Row = dict[str, Any]
@@ -87,7 +87,7 @@ def _describe_missing(expected: Mapping[str, int], distinct: Mapping[str, int]) 
 
 
 def _read_delivery(output_format: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.delivered", output_format, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.output_summary", output_format, str(folder)]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     delivery: dict[str, Any] = json.loads(process.stdout)
     return delivery

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING
-from .field import MAX_IN_FLIGHT
+from .compared_systems import LOOK_HOURS, MAX_IN_FLIGHT
 from .worlds import PER_PAGE
 
 Results = Mapping[str, Any]
@@ -127,6 +127,11 @@ def _compare_extracta_wall(results: Results) -> float:
     return _subtract_startup(results, "extracta") / (SPACING * (get_size(results, "extracta", "batches") - 1))
 
 
+def _compare_looks(results: Results) -> float:
+    requests = count_requests(results, "looks", "hourly", excluded_endpoint="extracta.viewExtraction")
+    return requests / get_size(results, "looks", "new_batches")
+
+
 def _compare_sensible_wall(results: Results) -> float:
     wall = get_median(results, "sensible", "connector", "wall")
     return wall / (get_size(results, "sensible", "documents") * LATENCY / MAX_IN_FLIGHT)
@@ -181,6 +186,7 @@ _TARGETS: tuple[tuple[str, Callable[[Results], float], float, str], ...] = (
     ("CPU of the other streams ÷ what their records cost to print as the CDK prints", _compare_stream_cpu, 1.5, "×"),
     *_build_settled_targets("batches-10000", "Extracta", "extracta.viewExtraction"),
     *_build_settled_targets("settled-atlas", "Atlas", ""),
+    (f"Extracta: requests for each settled batch in {LOOK_HOURS} hourly syncs", _compare_looks, 9, ""),
     (f"Extracta: wall, start-up subtracted ÷ {SPACING} s × (requests − 1)", _compare_extracta_wall, 1.05, "×"),
     (f"Sensible: wall ÷ documents × 50 ms / {MAX_IN_FLIGHT}", _compare_sensible_wall, 1.10, "×"),
     ("peak memory at 200,000 documents ÷ that at 20,000", _compare_peak_memory, 1.1, "×"),

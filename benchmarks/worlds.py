@@ -40,9 +40,9 @@ def atlas(batches: int, documents: int) -> tuple[Sandbox, Selections]:
 
 
 def extracta(
-    templates: int, batches: int, files: int, open_batches: int = 0, spacing: float = 0.0
+    templates: int, batches: int, files: int, open_batches: int = 0, *, new_batches: int = 0, spacing: float = 0.0
 ) -> tuple[Sandbox, Selections]:
-    """Return a world of settled and open batches, and a template of one batch."""
+    """Return a world of settled, open and just settled batches, and a template of one batch."""
     sandbox, random = Sandbox(spacing=spacing, seeds=False), Random(1)
     template_ids = [sandbox.extracta.create(f"Invoices {number}", ["vendor", "total"]) for number in range(templates)]
     for number, started_at in enumerate(_spread_moments(batches)):
@@ -54,6 +54,9 @@ def extracta(
         sandbox.extracta.upload(
             template_ids[number % templates], open_files, started_at=yesterday + timedelta(seconds=number)
         )
+    for number in range(new_batches):
+        invoices = [NewFile(f"invoice-{file:05d}.pdf", 0, _make_invoice(random)) for file in range(files)]
+        sandbox.extracta.upload(template_ids[number % templates], invoices)
     small_template_id = sandbox.extracta.create("Small", ["vendor"])
     sandbox.extracta.upload(small_template_id, [NewFile("invoice.pdf", 0, _make_invoice(random))], started_at=yesterday)
     spacing_settings: JsonObject = {"seconds_between_requests": spacing}

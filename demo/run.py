@@ -13,8 +13,8 @@ from .interrupts import SignalHandler
 from .pipeline import Pipeline, isolate_pyairbyte
 from .playground import start_sandbox
 from .query import DATABASE_PATH, build_query_command
+from .runner import DemoRunner
 from .screen import Screen
-from .story import DemoRunner
 
 REPORT_PATH = DEMO_FOLDER / "report.html"
 """The report that the demo writes."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from .app import Sandbox
 from .clock import Clock
 from .faults import FAULT_KINDS
-from .likeness import load_probe_switches
+from .probe_report import load_probe_switches
 from .server import serve
 from .switches import InvalidSwitch, Switches, apply_changes, parse_assignment
 

@@ -13,6 +13,7 @@ StartTimeFormat = Literal[
 ]  # fmt: skip
 PortfolioMode = Literal["whole", "no_documents", "no_output"]
 EndlessMode = Literal["no", "empty", "rows", "circle"]
+StatusFilterMode = Literal["obeyed", "ignored", "refused", "first"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Switches:
 
     With a limit, a page may be short or empty and still carry a token.
     """
+    sensible_status_filter: StatusFilterMode = "obeyed"
+    """Whether `statuses` and `review_statuses` are `obeyed`, `ignored`, `refused` (400), or read as the `first` value.
+
+    As documented both accept several values.
+    """
     sensible_endless: EndlessMode = "no"
     """Lists without an end: `empty` pages or invented `rows` with new tokens, or one token in a `circle`.
 
@@ -103,6 +109,7 @@ _COUNT_SWITCHES = ("atlas_token_size", "docmap_scan", "sensible_scan", "sensible
 _SWITCH_CHOICES = {
     "extracta_start_time": get_args(StartTimeFormat),
     "sensible_portfolios": get_args(PortfolioMode),
+    "sensible_status_filter": get_args(StatusFilterMode),
     "docmap_endless": get_args(EndlessMode),
     "sensible_endless": get_args(EndlessMode),
 }

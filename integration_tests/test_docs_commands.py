@@ -50,45 +50,45 @@ def test_readme_commands_run_as_written(tmp_path: Path) -> None:
 
     What is to be installed is there already: pip finds it in the demo's environment, and takes the connector's sources.
     """
-    story = ShellSession(copy_repository(tmp_path))
+    shell = ShellSession(copy_repository(tmp_path))
     [program] = _list_blocks(get_page("README.md"), "python")
     for block in _list_blocks(get_page("README.md"), "bash"):
         if block.content.startswith(OTHER_COMMANDS):
             continue
         if block.commands[0].startswith(SANDBOX):
-            story.start(block.content)
+            shell.start(block.content)
             continue
-        printed = story.run(block.content)
+        printed = shell.run(block.content)
         if "source-docextract check" in block.content:
             assert '"status":"SUCCEEDED"' in printed
             assert '"type":"CATALOG"' in printed
-    story.end()
-    first, second = (story.count_messages(f"{name}.jsonl", "RECORD") for name in ("first", "second"))
-    assert len(json.loads((story.folder / "catalog.json").read_text(encoding="utf-8"))["streams"]) == 20
+    shell.end()
+    first, second = (shell.count_messages(f"{name}.jsonl", "RECORD") for name in ("first", "second"))
+    assert len(json.loads((shell.folder / "catalog.json").read_text(encoding="utf-8"))["streams"]) == 20
     assert first > 400
     assert second < 100  # its clock goes on, so that something may have come
-    assert story.count_messages("state.jsonl", "STATE") >= 2 * 20
+    assert shell.count_messages("state.jsonl", "STATE") >= 2 * 20
 
     with serve_demo() as (sandbox, url):
         settings: dict[str, Any] = {**sandbox.build_settings(url), "typed_tables": True}
-        printed = story.python(_replace_settings(program.content, settings))
+        printed = shell.python(_replace_settings(program.content, settings))
         database = printed.strip().rpartition("The tables are in ")[2]
-        assert database == str(story.folder / "documents.duckdb")
+        assert database == str(shell.folder / "documents.duckdb")
         assert "was not read" not in printed
         questions = [block.content for document_page in PAGES for block in _list_blocks(document_page, "sql")]
-        response = story.python(QUERY_SCRIPT, database, stdin=json.dumps(questions))
+        response = shell.python(QUERY_SCRIPT, database, stdin=json.dumps(questions))
         nothing = [question for question, rows in zip(questions, json.loads(response), strict=True) if not rows]
         assert nothing == []
 
         # Where one provider fails, what the others have is kept.
         settings = {**sandbox.build_settings(url, ["atlas", "docmap"]), "typed_tables": False}
         settings["docmap"]["api_key"] = "not-the-key-of-anyone"
-        story.folder = tmp_path / "elsewhere"
-        story.folder.mkdir()
-        printed = story.python(_replace_settings(program.content, settings))
+        shell.folder = tmp_path / "elsewhere"
+        shell.folder.mkdir()
+        printed = shell.python(_replace_settings(program.content, settings))
         assert "docmap was not read; the lines above say why." in printed
         [rows] = json.loads(
-            story.python(QUERY_SCRIPT, str(story.folder / "documents.duckdb"), stdin='["SELECT * FROM atlas_files"]')
+            shell.python(QUERY_SCRIPT, str(shell.folder / "documents.duckdb"), stdin='["SELECT * FROM atlas_files"]')
         )
         assert rows
 

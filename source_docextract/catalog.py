@@ -18,7 +18,7 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
 from .core.errors import ConfigError, ConnectorError
-from .core.provider import ProviderSpec, RequestFlow, StreamGroup
+from .core.provider import ChangeDetection, ProviderSpec, RequestFlow, StreamGroup
 from .core.redaction import sanitize
 from .core.templates import DiscoveredTemplates
 from .core.validation import TableNameEntry, parse_table_name_entry
@@ -199,11 +199,13 @@ def select_streams(
         partition_filter = None
         if table_key and stream_group.typed_tables:
             partition_filter = stream_group.typed_tables.build_partition_filter(table_key)
+        referrer = provider_spec.find_referrer(stream_group)
         stream_state = StreamState(
-            policy,
+            policy.with_lookback(stream_group.lookback),
             stream_name=name,
             change_detection=stream_group.change_detection,
-            reference_detection=provider_spec.get_referrer_detection(stream_group),
+            reference_detection=referrer.change_detection if referrer else ChangeDetection.POLLING,
+            reference_policy=policy.with_lookback(referrer.lookback if referrer else None),
             table_key=table_key,
             partition_filter=partition_filter,
         )

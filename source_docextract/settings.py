@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -68,6 +68,13 @@ class Settings(Section):
         title="Lookback (days)",
         description="Batches and documents finished within this number of days are read again, so that late files "
         "and manual edits arrive. If left out, 3.",
+    )
+    lookback_checks: Literal["thinning", "every_sync"] = Field(
+        default="thinning",
+        title="Checks within the lookback",
+        description="How often a finished batch is read again within the lookback. <code>thinning</code>: 1, 2, 4, 8, "
+        "16, 32, ... hours after it finished, and when the lookback ends. <code>every_sync</code>: at each sync, which "
+        "shows edits sooner and makes more requests. If left out, thinning.",
     )
     give_up_after_days: int = Field(
         default=30,

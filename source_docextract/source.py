@@ -342,6 +342,7 @@ def _make_policy(settings: Settings) -> SyncPolicy:
         lookback=timedelta(days=settings.lookback_days),
         give_up_after=timedelta(days=settings.give_up_after_days),
         start_date=settings.start_date,
+        looks_every_sync=settings.lookback_checks == "every_sync",
     )
 
 

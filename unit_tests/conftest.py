@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from docextract_sandbox import Sandbox
 from unit_tests.support.harness import frozen_sandbox
 from unit_tests.support.secret_scanner import leak_scanner  # noqa: F401 (an autouse fixture)
 
 # No test has a time limit: a machine a tenth as fast gives the same result.
-settings.register_profile("no deadline", deadline=None)
+# A mutation run calls a test from one process several times, each time with a new instance of its class.
+settings.register_profile("no deadline", deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 settings.load_profile("no deadline")
 
 

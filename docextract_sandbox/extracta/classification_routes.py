@@ -2,31 +2,29 @@
 
 from collections.abc import Callable, Sequence
 
-from docextract_sandbox.api import ApiError, ApiRequest, ApiResponse, Endpoint
-from docextract_sandbox.context import JsonObject, UnknownId
+from docextract_sandbox.api import ApiError, ApiRequest, Endpoint
+from docextract_sandbox.context import JsonObject
 
-from .access import AccessControl
 from .classification import ClassificationWorld, parse_document_types
 from .files import FileStatus, FileView
+from .product_routes import ProductRoutes
 
 _RESULTS_ENDPOINT = "extracta.getResults"
 
 
-def make_error() -> ApiError:
-    """Return the error documented on classification's "Get results".
-
-    That every failure gets it is a guess.
-    """
-    return ApiError(400, {"status": "error", "message": "Internal server error"})
-
-
-class ClassificationRoutes:
+class ClassificationRoutes(ProductRoutes[ClassificationWorld]):
     """The handlers of the operations, one method each."""
 
-    def __init__(self, world: ClassificationWorld, access_control: AccessControl) -> None:
-        """Serve one world."""
-        self._world = world
-        self._access_control = access_control
+    template_key = "classificationId"
+    details_key = "classificationDetails"
+
+    @staticmethod
+    def _make_error() -> ApiError:
+        """Return the error documented on classification's "Get results".
+
+        That every failure gets it is a guess.
+        """
+        return ApiError(400, {"status": "error", "message": "Internal server error"})
 
     def list_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints of classification."""
@@ -46,26 +44,16 @@ class ClassificationRoutes:
                 method,
                 f"/documentClassification/{path}",
                 self._guard_handler(handler),
-                unknown_id_response=make_error().response,
+                unknown_id_response=self._make_error().response,
             )
             for name, method, path, handler in operations
         ]
 
-    def _guard_handler(self, handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiRequest], ApiResponse]:
-        def handle_request(request: ApiRequest) -> ApiResponse:
-            self._access_control.check_key(request)
-            try:
-                return ApiResponse(handler(request))
-            except UnknownId:
-                raise make_error() from None
-
-        return handle_request
-
     def _create_classification(self, request: ApiRequest) -> JsonObject:
-        details = _require_details(request)
+        details = self._require_details(request)
         name, document_types = details.get("name"), parse_document_types(details.get("documentTypes"))
         if not isinstance(name, str) or not name or document_types is None:
-            raise make_error()
+            raise self._make_error()
         classification_id = self._world.create(name, document_types, description=str(details.get("description", "")))
         return {
             "status": "created",
@@ -74,7 +62,7 @@ class ClassificationRoutes:
         }
 
     def _view_classification(self, request: ApiRequest) -> JsonObject:
-        classification_id = _require_text(request, "classificationId")
+        classification_id = self._require_text(request, "classificationId")
         details = self._world.build_details(classification_id)
         batches = self._world.build_batches_map(classification_id)
         if batches and self._world.context.switches.classification_batches:
@@ -82,13 +70,13 @@ class ClassificationRoutes:
         return {"status": "success", "classificationId": classification_id, "classificationDetails": details}
 
     def _update_classification(self, request: ApiRequest) -> JsonObject:
-        classification_id, details = _require_text(request, "classificationId"), _require_details(request)
+        classification_id, details = self._require_text(request, "classificationId"), self._require_details(request)
         template = self._world.get_template(classification_id)
         document_types = (
             parse_document_types(details["documentTypes"]) if "documentTypes" in details else template.document_types
         )
         if document_types is None:
-            raise make_error()
+            raise self._make_error()
         name, description = details.get("name", template.name), details.get("description", template.description)
         self._world.update(classification_id, str(name), str(description), document_types)
         return {
@@ -97,29 +85,10 @@ class ClassificationRoutes:
             "classificationId": classification_id,
         }
 
-    def _upload_files(self, request: ApiRequest) -> JsonObject:
-        """Upload files as in extraction; that `status` is `uploaded` here too is a guess."""
-        classification_id, batch_id = _require_text(request, "classificationId"), request.get_text("batchId")
-        if not request.upload_names:
-            raise make_error()
-        if batch_id:
-            self._world.read_batch(classification_id, batch_id)
-        new_files = [self._world.draw_file(file_name) for file_name in request.upload_names]
-        batch_id = self._world.upload(classification_id, new_files, batch_id)
-        added_files = self._world.get_batch(batch_id).files[-len(request.upload_names) :]
-        return {
-            "status": "uploaded",
-            "classificationId": classification_id,
-            "batchId": batch_id,
-            "files": [
-                {"fileName": file.name, "fileId": file.file_id, "url": self._world.context.sign_url(file.name)}
-                for file in added_files
-            ],
-        }
-
     def _get_results(self, request: ApiRequest) -> JsonObject:
         self._access_control.check_spacing(_RESULTS_ENDPOINT, request)
-        classification_id, batch_id = _require_text(request, "classificationId"), _require_text(request, "batchId")
+        classification_id = self._require_text(request, "classificationId")
+        batch_id = self._require_text(request, "batchId")
         batch = self._world.read_batch(classification_id, batch_id, request.get_text("fileId"))
         is_waiting = not batch.is_finished and not self._world.context.switches.partial_batches
         body: JsonObject = {
@@ -154,11 +123,11 @@ class ClassificationRoutes:
         return file_json
 
     def _delete_classification(self, request: ApiRequest) -> JsonObject:
-        self._world.delete(_require_text(request, "classificationId"))
+        self._world.delete(self._require_text(request, "classificationId"))
         return {"status": "success", "message": "Classification deleted"}
 
     def _delete_batch(self, request: ApiRequest) -> JsonObject:
-        self._world.delete(_require_text(request, "classificationId"), _require_text(request, "batchId"))
+        self._world.delete(self._require_text(request, "classificationId"), self._require_text(request, "batchId"))
         return {"status": "success", "message": "Batch deleted"}
 
     def _delete_files(self, request: ApiRequest) -> JsonObject:
@@ -166,10 +135,11 @@ class ClassificationRoutes:
 
         `deleteAll` is seen in public clients. That it reports an emptied batch, which is deleted too, is a guess.
         """
-        classification_id, batch_id = _require_text(request, "classificationId"), _require_text(request, "batchId")
+        classification_id = self._require_text(request, "classificationId")
+        batch_id = self._require_text(request, "batchId")
         file_ids = (request.body or {}).get("fileIds")
         if not isinstance(file_ids, list) or not file_ids or not all(isinstance(item, str) for item in file_ids):
-            raise make_error()
+            raise self._make_error()
         unique_ids = dict.fromkeys(file_ids)
         for file_id in unique_ids:
             self._world.read_batch(classification_id, batch_id, file_id)
@@ -179,17 +149,3 @@ class ClassificationRoutes:
         if is_emptied:
             self._world.delete(classification_id, batch_id)
         return {"status": "success", "message": "Files deleted", "deleteAll": is_emptied}
-
-
-def _require_text(request: ApiRequest, key: str) -> str:
-    value = request.get_text(key)
-    if value is None:
-        raise make_error()
-    return value
-
-
-def _require_details(request: ApiRequest) -> JsonObject:
-    details = (request.body or {}).get("classificationDetails")
-    if not isinstance(details, dict):
-        raise make_error()
-    return details

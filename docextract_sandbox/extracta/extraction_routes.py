@@ -2,31 +2,29 @@
 
 from collections.abc import Callable, Sequence
 
-from docextract_sandbox.api import ApiError, ApiRequest, ApiResponse, Endpoint
-from docextract_sandbox.context import JsonObject, UnknownId
+from docextract_sandbox.api import ApiError, ApiRequest, Endpoint
+from docextract_sandbox.context import JsonObject
 
-from .access import AccessControl
 from .extraction import ExtractionWorld
 from .files import BatchView, FileStatus, FileView
+from .product_routes import ProductRoutes
 
 _RESULTS_ENDPOINT = "extracta.getBatchResults"
 
 
-def make_error() -> ApiError:
-    """Return the error documented on "Get results".
-
-    That unknown ids get it too is a guess; a public client's test shows that they fail.
-    """
-    return ApiError(400, {"error": "Invalid request"})
-
-
-class ExtractionRoutes:
+class ExtractionRoutes(ProductRoutes[ExtractionWorld]):
     """The handlers of the operations, one method each."""
 
-    def __init__(self, world: ExtractionWorld, access_control: AccessControl) -> None:
-        """Serve one world."""
-        self._world = world
-        self._access_control = access_control
+    template_key = "extractionId"
+    details_key = "extractionDetails"
+
+    @staticmethod
+    def _make_error() -> ApiError:
+        """Return the error documented on "Get results".
+
+        That unknown ids get it too is a guess; a public client's test shows that they fail.
+        """
+        return ApiError(400, {"error": "Invalid request"})
 
     def list_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints of extraction."""
@@ -46,26 +44,16 @@ class ExtractionRoutes:
                 f"/{name}",
                 self._guard_handler(handler),
                 frozenset({"result"}),
-                unknown_id_response=make_error().response,
+                unknown_id_response=self._make_error().response,
             )
             for method, name, handler in operations
         ]
 
-    def _guard_handler(self, handler: Callable[[ApiRequest], JsonObject]) -> Callable[[ApiRequest], ApiResponse]:
-        def handle_request(request: ApiRequest) -> ApiResponse:
-            self._access_control.check_key(request)
-            try:
-                return ApiResponse(handler(request))
-            except UnknownId:
-                raise make_error() from None
-
-        return handle_request
-
     def _create_extraction(self, request: ApiRequest) -> JsonObject:
-        details = _require_details(request)
+        details = self._require_details(request)
         name, fields = details.pop("name", None), details.pop("fields", None)
         if not isinstance(name, str) or not name or not isinstance(fields, list) or not _are_fields(fields):
-            raise make_error()
+            raise self._make_error()
         extraction_id = self._world.create(name, fields, details=details)
         return {
             "status": "created",
@@ -74,7 +62,7 @@ class ExtractionRoutes:
         }
 
     def _view_extraction(self, request: ApiRequest) -> JsonObject:
-        extraction_id = _require_text(request, "extractionId")
+        extraction_id = self._require_text(request, "extractionId")
         details = self._world.get_details(extraction_id)
         batches = self._world.build_batches_map(extraction_id)
         # Public clients treat the map as optional; that it is absent for a template without batches is a guess.
@@ -83,9 +71,9 @@ class ExtractionRoutes:
         return {"extractionId": extraction_id, "extractionDetails": details}
 
     def _update_extraction(self, request: ApiRequest) -> JsonObject:
-        extraction_id, details = _require_text(request, "extractionId"), _require_details(request)
+        extraction_id, details = self._require_text(request, "extractionId"), self._require_details(request)
         if "fields" in details and not _are_fields(details["fields"]):
-            raise make_error()
+            raise self._make_error()
         self._world.update(extraction_id, details)
         return {
             "status": "updated",
@@ -96,36 +84,14 @@ class ExtractionRoutes:
     def _delete_extraction(self, request: ApiRequest) -> JsonObject:
         batch_id, file_id = request.get_text("batchId"), request.get_text("fileId")
         if file_id and not batch_id:
-            raise make_error()
-        self._world.delete(_require_text(request, "extractionId"), batch_id, file_id)
+            raise self._make_error()
+        self._world.delete(self._require_text(request, "extractionId"), batch_id, file_id)
         return {"status": "deleted", "deletedAt": self._world.context.now_ms()}
-
-    def _upload_files(self, request: ApiRequest) -> JsonObject:
-        """Upload files to a new batch, or to the existing batch of `batchId`.
-
-        Both are documented.
-        """
-        extraction_id, batch_id = _require_text(request, "extractionId"), request.get_text("batchId")
-        if not request.upload_names:
-            raise make_error()
-        if batch_id:
-            self._world.read_batch(extraction_id, batch_id)
-        new_files = [self._world.draw_file(file_name) for file_name in request.upload_names]
-        batch_id = self._world.upload(extraction_id, new_files, batch_id)
-        added_files = self._world.get_batch(batch_id).files[-len(request.upload_names) :]
-        return {
-            "status": "uploaded",
-            "extractionId": extraction_id,
-            "batchId": batch_id,
-            "files": [
-                {"fileName": file.name, "fileId": file.file_id, "url": self._world.context.sign_url(file.name)}
-                for file in added_files
-            ],
-        }
 
     def _get_batch_results(self, request: ApiRequest) -> JsonObject:
         self._access_control.check_spacing(_RESULTS_ENDPOINT, request)
-        extraction_id, batch_id = _require_text(request, "extractionId"), _require_text(request, "batchId")
+        extraction_id = self._require_text(request, "extractionId")
+        batch_id = self._require_text(request, "batchId")
         batch = self._world.read_batch(extraction_id, batch_id, request.get_text("fileId"))
         switches = self._world.context.switches
         body: JsonObject = {"extractionId": extraction_id, "batchId": batch_id}
@@ -162,20 +128,6 @@ class ExtractionRoutes:
     def _get_credits(self, _: ApiRequest) -> JsonObject:
         """Return the credits as documented on "Get credits"."""
         return {"status": "ok", "credits": self._world.account.credits}
-
-
-def _require_text(request: ApiRequest, key: str) -> str:
-    value = request.get_text(key)
-    if value is None:
-        raise make_error()
-    return value
-
-
-def _require_details(request: ApiRequest) -> JsonObject:
-    details = (request.body or {}).get("extractionDetails")
-    if not isinstance(details, dict):
-        raise make_error()
-    return dict(details)
 
 
 def _are_fields(fields: object) -> bool:

@@ -8,6 +8,7 @@ import orjson
 
 from docextract_sandbox.api import ApiError, ApiRequest
 from docextract_sandbox.context import to_milliseconds
+from docextract_sandbox.switches import StatusFilterMode
 from docextract_sandbox.timeline import TimelineKey, make_lower_key, make_upper_key
 
 from .extractions import DECISIONS, NEEDS_REVIEW, DocumentView, Filter, Status
@@ -24,10 +25,15 @@ def make_bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-def parse_filter(request: ApiRequest, now: datetime) -> Filter:
+def parse_filter(request: ApiRequest, now: datetime, *, status_mode: StatusFilterMode = "obeyed") -> Filter:
     """Return the filter of a request.
 
     As documented both dates are inclusive, and the default is all until now.
+
+    Args:
+        request: The request.
+        now: The time of the request.
+        status_mode: The treatment of `statuses` and `review_statuses`.
 
     Raises:
         ApiError: Status 400 for a parameter that is not valid.
@@ -46,8 +52,8 @@ def parse_filter(request: ApiRequest, now: datetime) -> Filter:
         type_ids=_parse_words(request, "document_type_ids"),
         configuration_ids=_parse_words(request, "configuration_ids"),
         environments=_parse_words(request, "environments", ("PRODUCTION", "DEVELOPMENT")),
-        statuses=_parse_words(request, "statuses", tuple(status.value for status in Status)),
-        review_statuses=_parse_words(request, "review_statuses", (NEEDS_REVIEW, *DECISIONS)),
+        statuses=_parse_statuses(request, "statuses", tuple(status.value for status in Status), status_mode),
+        review_statuses=_parse_statuses(request, "review_statuses", (NEEDS_REVIEW, *DECISIONS), status_mode),
         min_coverage=_parse_share(request, "min_coverage", float("-inf")),
         max_coverage=_parse_share(request, "max_coverage", float("inf")),
     )
@@ -100,6 +106,18 @@ def _parse_words(request: ApiRequest, name: str, allowed_words: tuple[str, ...] 
     if allowed_words and not values <= set(allowed_words):
         raise make_bad_request(f"The {name} must be among {', '.join(allowed_words)}")
     return values
+
+
+def _parse_statuses(
+    request: ApiRequest, name: str, allowed_words: tuple[str, ...], status_mode: StatusFilterMode
+) -> frozenset[str]:
+    statuses = _parse_words(request, name, allowed_words)
+    if not statuses or status_mode == "ignored":
+        return frozenset()
+    if status_mode == "refused":
+        raise make_bad_request(f"The {name} cannot be filtered by")
+    first_word = request.query[name].split(",")[0].strip()
+    return frozenset({first_word}) if status_mode == "first" else statuses
 
 
 def _parse_share(request: ApiRequest, name: str, default: float) -> float:

@@ -11,7 +11,7 @@ from .access import UPLOAD_PATH, AccessControl
 from .extractions import DECISIONS, NEEDS_REVIEW, Filter, SensibleDocument
 from .fake_documents import FakeDocuments
 from .queries import make_bad_request
-from .shapes import ResponseRenderer
+from .rendering import ResponseRenderer
 from .world import SensibleWorld
 
 MAX_BATCH_SIZE = 5000
@@ -81,7 +81,9 @@ class SensibleRoutes:
         switches, limit = self._world.context.switches, queries.parse_limit(request)
         if switches.sensible_endless != "no" and self._is_endless(request.query.get("document_type_ids", "")):
             return self._list_endlessly(switches.sensible_endless, limit, request.query.get("continuation_token", ""))
-        list_filter = queries.parse_filter(request, self._world.context.clock.now())
+        list_filter = queries.parse_filter(
+            request, self._world.context.clock.now(), status_mode=switches.sensible_status_filter
+        )
         # A page may be short or empty and carry a token: only a missing token may end the list for the connector.
         if switches.sensible_scan:
             date_filter = Filter(first_key=list_filter.first_key, end_key=list_filter.end_key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeVar
 
@@ -26,7 +26,8 @@ class ChangeDetection(Enum):
     """The way in which changes of a product's partitions are detected.
 
     Attributes:
-        POLLING: each partition is fetched: at every sync while it is open, and in the lookback after it has settled.
+        POLLING: each partition is fetched: at every sync while it is open, and at growing ages in the lookback after it
+            has settled.
             Used by Extracta and Atlas.
         LISTING: the list shows each change, so the lookback reads the list again. A partition is fetched by its id
             only if it is open and the list no longer covers it. Used by the extractions of DocMap and Sensible.
@@ -106,13 +107,10 @@ class ListedRows:
         refs: the readable rows.
         error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
             and the next sync reads it again.
-        duplicate_count: the number of rows left out because the list of another scope has them too. A Sensible
-            portfolio is in the list of each of its document types.
     """
 
     refs: list[PartitionRef]
     error: str = ""
-    duplicate_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +172,14 @@ class StreamGroup:
         wider_scopes: returns the scopes whose lists contain the whole list of a scope, so that a range of time read
             there need not be read again here.
         row_scopes: returns every scope that a row in the list of a scope belongs to.
+        list_unfinished: lists those of some unfinished extractions that are unchanged or have changed, from a list of
+            unfinished ones created before a time. It may leave out any of them: these are then fetched by id. None
+            where the provider cannot list by status.
         list_members: lists the extractions of a batch of the referenced product, where that batch is named explicitly:
             they are synced whatever `start_date` says.
         typed_tables: the typed tables of its templates or document types; None where it has none.
+        lookback: its own lookback in place of `lookback_days`; zero for a list by modification time, which shows each
+            change itself.
     """
 
     name: str
@@ -197,8 +200,10 @@ class StreamGroup:
     read_window: Callable[[Window], RequestFlow[ListedRows]] | None = None
     wider_scopes: Callable[[str], Sequence[str]] = _list_no_scopes
     row_scopes: Callable[[str, PartitionRef], Sequence[str]] = _list_this_scope
+    list_unfinished: Callable[[Collection[str], datetime], RequestFlow[list[PartitionRef]]] | None = None
     list_members: Callable[[PartitionRef], RequestFlow[list[PartitionRef]]] | None = None
     typed_tables: TypedTables | None = None
+    lookback: timedelta | None = None
 
     @property
     def stream_prefix(self) -> str:
@@ -228,15 +233,15 @@ class ProviderSpec:
     login: Login | None = field(default=None, repr=False)
     spacing: Mapping[str, float] = field(default_factory=dict)
 
-    def get_referrer_detection(self, referenced_group: StreamGroup) -> ChangeDetection:
-        """Return the change detection of the product that references a group."""
+    def find_referrer(self, referenced_group: StreamGroup) -> StreamGroup | None:
+        """Return the product that references a group; None if there is none."""
         return next(
             (
-                stream_group.change_detection
+                stream_group
                 for stream_group in self.stream_groups
                 if stream_group.referenced_group == referenced_group.name
             ),
-            ChangeDetection.POLLING,
+            None,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 HIDDEN: JsonDict = {"airbyte_hidden": True}
@@ -21,6 +21,16 @@ ALWAYS_SHOWN: JsonDict = {"always_show": True}
 def html_link(label: str, address: str) -> str:
     """Return a hyperlink in the HTML that Airbyte's form renders in descriptions."""
     return f'<a href="https://{address}">{label}</a>'
+
+
+def base_url_field(default_url: str) -> Any:
+    """Return the definition of a provider's setting `base_url`."""
+    return Field(
+        default=default_url,
+        title="Base URL",
+        description=f"Address of the API. If left out, {default_url}.",
+        json_schema_extra=HIDDEN,
+    )
 
 
 class Section(BaseModel):

@@ -1,7 +1,7 @@
 """The `probe` command: compares a provider's behaviour with the assumptions.
 
-- `asking` sends a bounded number of requests.
-- `table` lists the probe of each provider, and all assumptions.
+- `client` sends a bounded number of requests.
+- `probes` lists the probe of each provider, and all assumptions.
 - `page` writes and parses the report.
 - `command` is the command line.
 - `catalogue` writes docs/assumptions.md.

@@ -10,7 +10,7 @@ import sys
 from ..core.probing.assumptions import Assumption
 from ..version import VERSION
 from .page import format_switch
-from .table import PROBES
+from .probes import PROBES
 
 _INTRODUCTION = f"""\
 # Assumptions

@@ -19,9 +19,9 @@ from ..core.redaction import register_secrets, sanitize
 from ..input_files import read_settings
 from ..settings import Settings
 from ..version import VERSION
-from .asking import MAX_REQUESTS, ProbeClient
+from .client import MAX_REQUESTS, ProbeClient
 from .page import ProviderReport, compare_reports, parse_report, render_page
-from .table import PROBES, Probe, get_configured_settings
+from .probes import PROBES, Probe, get_configured_settings
 
 EXIT_AGREES, EXIT_CONTRADICTED, EXIT_CANNOT_PROBE, EXIT_CHANGED = 0, 1, 2, 3
 """The exit codes. If several apply, the command returns the first in the order of `_EPILOG`."""

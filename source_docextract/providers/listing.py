@@ -24,6 +24,23 @@ MAX_PAGES = 1000
 """Upper limit of the pages of one listing: 100,000 rows in full pages, where the shortest window of a list is a day."""
 
 
+def list_month_starts(newest: datetime, count: int, step: int = 1) -> list[datetime]:
+    """Return the first days of months up to a time, newest first.
+
+    Samples of a list begin at them. Being the same at each discovery, they find the same fields again.
+
+    Args:
+        newest: The latest possible day.
+        count: The number of days.
+        step: The number of months between two of them; 3 for the quarters of the year.
+    """
+    if newest < OLDEST_CONCEIVABLE:
+        return []
+    month_index = 12 * newest.year + newest.month - 1
+    month_indexes = [month_index - month_index % step - step * number for number in range(count)]
+    return [datetime(index // 12, index % 12 + 1, 1, tzinfo=timezone.utc) for index in month_indexes]
+
+
 def find_oldest_day(
     request_newest: Callable[[datetime | None], Request], parse_created_at: Callable[[Json], datetime | None]
 ) -> RequestFlow[datetime | None]:

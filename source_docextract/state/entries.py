@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -33,7 +33,8 @@ class EntryState(Enum):
             each change.
         STALLED: still unfinished `give_up_after_days` after it was first seen. Due when its listing changes, including
             its status there.
-        SETTLED: finished. Due for `lookback_days` after that, and again when its listing changes.
+        SETTLED: finished. Due each time its age has doubled, until `lookback_days` have passed (or at every sync until
+            then: `lookback_checks`), and again when its listing changes.
         PARTLY_MISSING: settled, and the provider does not know a part of it: requested files, or what its listing or a
             document shows in it. Due like a settled and like a missing one.
         MISSING: the provider does not know it, which only an answer that is documented for unknown ids can say. Due at
@@ -110,12 +111,19 @@ class SyncPolicy:
         give_up_after: after what time an unfinished partition is stalled (`give_up_after_days`).
         start_date: the creation time before which listed partitions are ignored; None for no limit.
         partition_filter: returns whether a partition can hold rows of this stream; None if all can.
+        looks_every_sync: whether each sync within the lookback looks at a settled partition, instead of at growing ages
+            (`lookback_checks`).
     """
 
     lookback: timedelta = timedelta(days=3)
     give_up_after: timedelta = timedelta(days=30)
     start_date: datetime | None = None
     partition_filter: Callable[[PartitionRef], bool] | None = None
+    looks_every_sync: bool = False
+
+    def with_lookback(self, lookback: timedelta | None) -> SyncPolicy:
+        """Return this policy with the lookback of a product; None leaves that of the settings."""
+        return self if lookback is None else replace(self, lookback=lookback)
 
     @property
     def retention(self) -> timedelta:
@@ -139,9 +147,17 @@ class SyncPolicy:
         """Return whether a partition has been unfinished for longer than `give_up_after`."""
         return entry.state is EntryState.OPEN and now - entry.status_since > self.give_up_after
 
-    def is_in_lookback(self, entry: Entry, now: datetime) -> bool:
-        """Return whether a partition settled less than the lookback ago."""
-        return entry.is_settled and now - entry.status_since < self.lookback
+    def is_look_due(self, entry: Entry, last_complete_sync: datetime | None, now: datetime) -> bool:
+        """Return whether a settled partition has to be looked at again.
+
+        Without the time of the last complete sync, as in an older state, or with one in the future, since the clock
+        was set back, everything in the lookback is due: a look too many costs a request, one too few a document.
+        """
+        if not entry.is_settled:
+            return False
+        if self.looks_every_sync or last_complete_sync is None or last_complete_sync > now:
+            return now - entry.status_since < self.lookback
+        return recheck.is_look_due(entry.status_since, last_complete_sync, now, self.lookback)
 
     def is_removable(self, entry: Entry, now: datetime) -> bool:
         """Return whether no change of a partition is expected any more."""
@@ -163,9 +179,17 @@ class SyncPolicy:
             entry.missing_since, entry.missing_checked_at or entry.missing_since, now, MISSING_POLL_PERIOD
         )
 
-    def is_recently_referenced(self, entry: Entry, now: datetime) -> bool:
-        """Return whether the referring partition may still repeat its reference."""
-        return entry.last_referenced_at is not None and now - entry.last_referenced_at < self.retention
+    def is_recently_referenced(self, entry: Entry, now: datetime, *, is_repeatable: bool = False) -> bool:
+        """Return whether the referring partition may still repeat its reference.
+
+        Args:
+            entry: the referenced partition.
+            now: the time of this sync.
+            is_repeatable: whether some of the referring partitions could not be read, so that they may repeat a
+                reference once they can. They are waited for as long as for an unfinished partition.
+        """
+        duration = max(self.retention, self.give_up_after) if is_repeatable else self.retention
+        return entry.last_referenced_at is not None and now - entry.last_referenced_at < duration
 
 
 @dataclass(slots=True)

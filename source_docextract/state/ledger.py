@@ -8,7 +8,8 @@ A ledger is what remains between syncs; its rules are in `passes`. Each partitio
   that accounts for the difference is read again, or else the whole day. So a partition that is listed late or re-opened
   is noticed at any age.
 - By a read range, if it was listed by time and settled before the lookback. A listed row inside the read ranges that
-  has no entry was delivered, under whichever of its scopes the listing is read.
+  has no entry was delivered, under whichever of its scopes the listing is read. A batch may name such a partition by
+  its id alone. It is doubtful until it has been read: only then its creation time is known.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ class Ledger:
             settings no longer name stay.
         pruned_before: by scope, the time before which settled partitions in the read ranges have no entry.
         inactive_scopes: the scopes that the settings no longer name, and whose entries are pinned.
+        doubtful_keys: the partitions that a reference named when they had no entry, and that no listing has shown
+            since. They may have been delivered and pruned before.
+        given_up: a hash of the key of each pruned partition whose last reading was no finished one. The read ranges
+            prove nothing about its later content.
+        last_complete_sync: the time up to which each look at a settled partition that was due has been made, or has
+            left the partition in `failed_keys`. None in an older state.
+        late_settled_at: when the last document of a listing by time settled on a later day than it was created.
     """
 
     entries: dict[PartitionKey, Entry] = field(default_factory=dict)
@@ -43,10 +51,15 @@ class Ledger:
     read_ranges: dict[str, list[TimeRange]] = field(default_factory=dict)
     pruned_before: dict[str, datetime] = field(default_factory=dict)
     inactive_scopes: set[str] = field(default_factory=set)
+    doubtful_keys: set[PartitionKey] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
+    last_complete_sync: datetime | None = None
+    late_settled_at: datetime | None = None
 
     def __len__(self) -> int:
         """Return the number of items in the JSON form, which its size grows with."""
-        return len(self.entries) + sum(map(len, self.compacted_days.values())) + len(self.failed_keys)
+        day_count = sum(map(len, self.compacted_days.values()))
+        return len(self.entries) + day_count + len(self.failed_keys) + len(self.doubtful_keys)
 
     def get(self, key: PartitionKey) -> Entry:
         """Return the entry of a partition, or a new one that is not stored."""
@@ -79,11 +92,6 @@ class Ledger:
             and key not in listing.refs
             and not self.entries[key].last_referenced_at
         ]
-
-    def flag_for_reread(self, ref: PartitionRef, now: datetime) -> None:
-        """Record that a partition has to be fetched by id, after its listing."""
-        entry = self.entries.setdefault(ref.key, Entry(now, EntryState.UNREAD))
-        entry.needs_reread = entry.state is not EntryState.UNREAD
 
     @property
     def watermarks(self) -> dict[str, datetime]:

@@ -22,9 +22,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..core.model import PartitionKey, PartitionRef, Snapshot
+from ..core.content import hash_row
+from ..core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, subtract_ranges
+from ..core.timestamps import truncate_to_day
 from .compaction import CompactedDay, DayKey, compare_with_days, group_by_day, is_day_over
 from .entries import Entry, EntryState, Listing, SyncPolicy
 from .ledger import Ledger
@@ -85,11 +87,11 @@ class LedgerPass(ABC):
         """Return the meaning of a reading, without recording it."""
         return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now)
 
-    def record(self, key: PartitionKey, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
+    def record(self, ref: PartitionRef, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
         """Record one reading of a partition.
 
         Args:
-            key: the partition.
+            ref: the partition.
             decision: the meaning of the reading.
             row_hashes: the hashes of all its rows; None where the provider does not report the rows ("waiting").
             now: the time of this sync.
@@ -98,13 +100,37 @@ class LedgerPass(ABC):
         # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
         if row_hashes is not None and not decision.keeps_rows:
             entry = replace(entry, row_hashes="".join(row_hashes))
-        self.ledger.entries[key] = entry
-        self.ledger.failed_keys.discard(key)
-        self._unread.pop(key, None)
+        self.ledger.entries[ref.key] = entry
+        self.ledger.failed_keys.discard(ref.key)
+        self._unread.pop(ref.key, None)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
-        """Record that a partition could not be read; the next sync asks for it last."""
-        self.ledger.failed_keys.add(ref.key)
+        """Record that a partition could not be read; the next sync asks for it last.
+
+        Only where it was needed: elsewhere it has been delivered, and its failure makes no look due.
+        """
+        if self.is_due(ref, now):
+            self.ledger.failed_keys.add(ref.key)
+
+    def flag_for_reread(self, ref: PartitionRef, now: datetime) -> None:
+        """Record that a partition has to be fetched by id, after its listing."""
+        entry = self.ledger.entries.get(ref.key) or self._add_unread(ref.key, now, is_planned=ref.key in self._unread)
+        entry.needs_reread = entry.state is not EntryState.UNREAD
+
+    def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
+        """Add the entry of a partition that has to be read, and return it.
+
+        Args:
+            key: the partition.
+            now: the time of this sync.
+            is_planned: whether the listing of this sync has shown that it is unread.
+        """
+        entry = self.ledger.entries[key] = Entry(now, EntryState.UNREAD)
+        return entry
+
+    def is_missing(self, key: PartitionKey, now: datetime) -> bool:
+        """Return whether the provider does not know a partition, or a part of it, and is asked again."""
+        return self._policy.has_missing_retries(self.ledger.get(key), now)
 
     def register_reference(self, ref: PartitionRef, now: datetime, *, has_changed: bool = False) -> bool:
         """Record a reference to a partition; return whether that makes it due.
@@ -121,7 +147,7 @@ class LedgerPass(ABC):
             is_planned = known_ref is not None and self._is_candidate(known_ref)
             if is_planned and not has_changed:
                 return False
-            entry = self.ledger.entries[ref.key] = Entry(now, EntryState.UNREAD)
+            entry = self._add_unread(ref.key, now, is_planned=is_planned)
             is_due = not is_planned
         else:
             is_due = has_changed and not entry.needs_reading
@@ -135,12 +161,18 @@ class LedgerPass(ABC):
         return self._policy.is_in_range(ref) or self.ledger.get(ref.key).last_referenced_at is not None
 
     @abstractmethod
-    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+    def compact_and_prune(
+        self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False
+    ) -> None:
         """Compact days and prune entries at the end of a sync.
 
         Args:
             now: the time of this sync.
             scopes: the scopes of a listing by time that this sync has read.
+            are_references_repeatable: whether a referring partition may repeat its references, because a look at it is
+                still due, or because it could not be read. Without the entry, everything in the referenced partition
+                would then be delivered a second time. Entries stay for `give_up_after_days`, so that a referring
+                partition which always fails does not make the state grow.
         """
 
     def _drop_unnamed_failures(self, failed_templates: Collection[str] = ()) -> None:
@@ -167,7 +199,14 @@ class PollingPass(LedgerPass):
     def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
         """Return the due partitions: those that the listing names, and referenced ones."""
         ledger = self.ledger
+        if ledger.last_complete_sync is None and not (ledger.entries or ledger.compacted_days):
+            # Nothing is settled yet, so no look is due. If this sync is killed, the next one knows which looks are.
+            ledger.last_complete_sync = now
         self._failed_templates = listing.failed_templates
+        for key, entry in ledger.entries.items():
+            # No look is made where the listing could not be read, so those that are due now stay due.
+            if key.template_id in listing.failed_templates and self._is_look_due(key, entry, now):
+                ledger.failed_keys.add(key)
         # These listings could be read this time, so they lose their place at the end of the queue.
         ledger.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}
         referenced_refs = {
@@ -189,15 +228,24 @@ class PollingPass(LedgerPass):
     def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
         if entry.state is EntryState.OPEN or entry.signature != build_listed_signature(ref, entry.state):
             return True
-        return self._policy.is_in_lookback(entry, now)
+        return self._is_look_due(ref.key, entry, now)
 
-    def record(self, key: PartitionKey, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
+    def _is_look_due(self, key: PartitionKey, entry: Entry, now: datetime) -> bool:
+        """Return whether a settled partition has to be looked at, or whether its last look failed."""
+        has_failed = entry.is_settled and key in self.ledger.failed_keys
+        return has_failed or self._policy.is_look_due(entry, self.ledger.last_complete_sync, now)
+
+    def _is_removable(self, key: PartitionKey, entry: Entry, now: datetime) -> bool:
+        """Return whether neither a change nor a look is expected: without its entry, a look delivers nothing."""
+        return self._policy.is_removable(entry, now) and not self._is_look_due(key, entry, now)
+
+    def record(self, ref: PartitionRef, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
         """Record one reading, and compact its day if that was the last unread one.
 
         Compacting at once keeps the checkpoints of a long first sync small.
         """
-        day_key = self._unread.get(key)
-        super().record(key, decision, row_hashes, now)
+        day_key = self._unread.get(ref.key)
+        super().record(ref, decision, row_hashes, now)
         if day_key:
             self._unread_counts[day_key] -= 1
             self._compact_day(day_key, now)
@@ -217,9 +265,11 @@ class PollingPass(LedgerPass):
         is_settled = entry.is_settled and entry.signature == ref.signature
         # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
         is_only_listed = not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
-        return is_settled and is_only_listed and self._policy.is_removable(entry, now)
+        return is_settled and is_only_listed and self._is_removable(ref.key, entry, now)
 
-    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+    def compact_and_prune(
+        self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False
+    ) -> None:
         """Compact the days that are over, and drop the entries that nothing names any more."""
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
@@ -229,13 +279,17 @@ class PollingPass(LedgerPass):
             is_named = ref is not None and not ref.is_referenced and self._policy.is_in_range(ref)
             if is_named or key.template_id in self._failed_templates:
                 continue
+            is_prunable = not entry.needs_reading and self._is_prunable(key, now, are_references_repeatable)
             # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
-            if not entry.last_referenced_at or (self._is_prunable(entry, now) and not entry.needs_reading):
+            if is_prunable or not entry.last_referenced_at:
                 del self.ledger.entries[key]
 
-    def _is_prunable(self, entry: Entry, now: datetime) -> bool:
+    def _is_prunable(self, key: PartitionKey, now: datetime, is_repeatable: bool) -> bool:
+        """Return whether nothing more is expected of a referenced partition."""
+        entry = self.ledger.get(key)
         # The referring batch repeats a reference for as long as it is in the lookback.
-        return self._policy.is_removable(entry, now) and not self._policy.is_recently_referenced(entry, now)
+        is_referenced = self._policy.is_recently_referenced(entry, now, is_repeatable=is_repeatable)
+        return not is_referenced and self._is_removable(key, entry, now)
 
 
 class ReferencePass(PollingPass):
@@ -253,20 +307,27 @@ class ReferencePass(PollingPass):
         is_incomplete = bool(snapshot.references or snapshot.read_error)
         return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now, must_repeat=is_incomplete)
 
-    def _is_prunable(self, entry: Entry, now: datetime) -> bool:
+    def _is_prunable(self, key: PartitionKey, now: datetime, is_repeatable: bool) -> bool:
+        entry = self.ledger.get(key)
         # References announce its changes, so the entry is not needed after it has settled.
         is_done = entry.is_settled and not self._policy.has_missing_retries(entry, now)
-        return is_done or super()._is_prunable(entry, now)
+        return is_done or super()._is_prunable(key, now, is_repeatable)
 
 
 class ListingPass(LedgerPass):
-    """One sync over partitions that a listing by time shows, window by window."""
+    """One sync over partitions that a listing by time shows, window by window.
+
+    Attributes:
+        skips_lookback: whether this sync does not list the lookback again.
+    """
 
     def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
         super().__init__(ledger, policy)
         self._listed_keys: set[PartitionKey] = set()
         self._has_gap = False
         self._distrusted_from: datetime | None = None
+        self._delivered_keys: set[PartitionKey] = set()
+        self.skips_lookback = False
 
     def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
         """Return the due partitions of one window."""
@@ -284,16 +345,38 @@ class ListingPass(LedgerPass):
 
     def decide(self, snapshot: Snapshot, now: datetime) -> Decision:
         """Return the meaning of a reading; one that was fetched by id has no listing."""
-        is_fetched_by_id = not snapshot.ref.fingerprint
-        return decide(self.ledger.get(snapshot.ref.key), snapshot, self._policy, now, is_fetched_by_id=is_fetched_by_id)
+        entry = self.ledger.get(snapshot.ref.key)
+        decision = decide(entry, snapshot, self._policy, now, is_fetched_by_id=not snapshot.ref.fingerprint)
+        # Rows of this entry, such as that of a document which the provider did not know, replace those of before.
+        was_delivered = snapshot.ref.key in self._delivered_keys and not entry.row_hashes
+        return replace(decision, is_delivered=was_delivered)
+
+    def record(self, ref: PartitionRef, decision: Decision, row_hashes: Collection[str] | None, now: datetime) -> None:
+        """Record one reading, and whether the partition has settled on a later day than it was created."""
+        super().record(ref, decision, row_hashes, now)
+        if self.ledger.given_up:
+            self.ledger.given_up.discard(_hash_key(ref.key))
+        if ref.key in self.ledger.doubtful_keys and decision.entry.state is not EntryState.MISSING:
+            self.ledger.doubtful_keys.discard(ref.key)
+            self._delivered_keys.discard(ref.key)
+        settled_at = decision.entry.status_since
+        is_late = ref.approx_created_at is None or ref.approx_created_at < truncate_to_day(settled_at)
+        if decision.entry.is_settled and is_late:
+            self.ledger.late_settled_at = max(settled_at, self.ledger.late_settled_at or settled_at)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
         """Record that a partition could not be read, and has to be fetched by id.
 
         The windows of the next sync may no longer reach back to it.
         """
-        super().record_failure(ref, now)
-        self.ledger.flag_for_reread(ref, now)
+        self.ledger.failed_keys.add(ref.key)
+        self.flag_for_reread(ref, now)
+
+    def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
+        """Add the entry of a partition that has to be read, which is doubtful unless a listing has shown it."""
+        if self.ledger.read_ranges and not is_planned:
+            self.ledger.doubtful_keys.add(key)
+        return super()._add_unread(key, now, is_planned=is_planned)
 
     def find_unlisted(self, now: datetime) -> list[PartitionRef]:
         """Return entries that must be fetched by id because no listing covers them.
@@ -306,6 +389,11 @@ class ListingPass(LedgerPass):
             for key, entry in self.ledger.entries.items()
             if entry.needs_reading or (key not in self._listed_keys and self._is_poll_due(entry, now))
         ]
+
+    def find_unlisted_open(self) -> list[PartitionKey]:
+        """Return the open partitions that no listing of this sync has named, apart from those that must be read."""
+        entries, listed_keys = self.ledger.entries, self._listed_keys
+        return [key for key in self.ledger.open_keys if key not in listed_keys and not entries[key].needs_reading]
 
     def _is_poll_due(self, entry: Entry, now: datetime) -> bool:
         return entry.state is EntryState.OPEN or self._policy.is_missing_retry_due(entry, now)
@@ -330,12 +418,40 @@ class ListingPass(LedgerPass):
             scopes: the scopes whose listings show the row.
             window: the range of creation time that was listed.
         """
-        if ref.key in self.ledger.entries:
-            return False
+        return ref.key not in self.ledger.entries and self._is_covered(ref, scopes, window)
+
+    def _is_covered(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
+        """Return whether a partition lies in the ranges in which everything was delivered and pruned."""
         time_range = (
             TimeRange(ref.approx_created_at, ref.approx_created_at + _INSTANT) if ref.approx_created_at else window
         )
         return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
+
+    def trust_listing(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> None:
+        """Clear the doubt about a listed partition that the read ranges do not cover.
+
+        They will cover it once this window has been read, whether or not it could be delivered.
+        """
+        if ref.key in self.ledger.doubtful_keys and not self._is_covered(ref, scopes, window):
+            self.ledger.doubtful_keys.discard(ref.key)
+
+    def resolve_doubt(self, snapshot: Snapshot, scopes: Iterable[str]) -> None:
+        """Find out whether a doubtful partition was delivered before, now that its creation time is known.
+
+        If so, the rows of this reading need no delivery.
+
+        Args:
+            snapshot: the reading.
+            scopes: the scopes whose listings show the partition.
+        """
+        ref = snapshot.ref
+        if ref.key not in self.ledger.doubtful_keys or snapshot.status is not PartitionStatus.COMPLETE:
+            return
+        if _hash_key(ref.key) in self.ledger.given_up:
+            return
+        # Without a creation time nothing proves the delivery: twice is better than never.
+        if ref.approx_created_at and self._is_covered(ref, scopes, TimeRange(BEGINNING, BEGINNING)):
+            self._delivered_keys.add(ref.key)
 
     def has_pruned_rows(self, window: TimeRange) -> bool:
         """Return whether rows in a window were delivered and pruned, under any scope."""
@@ -384,7 +500,7 @@ class ListingPass(LedgerPass):
             is_kept = entry.is_unfinished or entry.needs_reading
             is_kept = is_kept or entry.last_referenced_at is not None or entry.missing_since is not None
             if is_in_read_range and not is_kept and created_at < lookback_start:
-                del ledger.entries[key]
+                self._prune_listed(key, entry)
             elif is_in_read_range:
                 # From now on the read range proves its delivery, so it may be pruned after the lookback.
                 entry.is_pinned = False
@@ -393,20 +509,32 @@ class ListingPass(LedgerPass):
                 entry.is_pinned = True
         self._known_refs = {}
 
-    def compact_and_prune(self, now: datetime, scopes: Collection[str] = ()) -> None:
+    def compact_and_prune(
+        self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False
+    ) -> None:
         """Drop the settled entries that no listing of this sync has shown."""
         self._drop_unnamed_failures()
         self._deactivate_scopes(self.ledger.read_ranges.keys() - set(scopes))
         # An empty listing proves no deletion: the key may belong to another account. With the clock set back, the
         # listing ended earlier than before, and may show more entries again.
-        if not self._listed_keys or self._has_future_watermark(now):
+        if not self._listed_keys or self._has_future_watermark(now) or self.skips_lookback:
             return
         for key, entry in list(self.ledger.entries.items()):
             is_kept = entry.is_unfinished or entry.needs_reading or entry.is_pinned
             is_kept = is_kept or self._policy.has_missing_retries(entry, now)
-            is_kept = is_kept or self._policy.is_recently_referenced(entry, now)
+            is_kept = is_kept or self._policy.is_recently_referenced(
+                entry, now, is_repeatable=are_references_repeatable
+            )
             if not is_kept and key not in self._listed_keys:
-                del self.ledger.entries[key]
+                self._prune_listed(key, entry)
+
+    def _prune_listed(self, key: PartitionKey, entry: Entry) -> None:
+        """Prune the entry of a partition whose delivery the read ranges prove from now on."""
+        del self.ledger.entries[key]
+        self.ledger.doubtful_keys.discard(key)
+        # What was given up may be finished later: a batch that names it then must bring it.
+        if entry.state is not EntryState.SETTLED:
+            self.ledger.given_up.add(_hash_key(key))
 
     def _deactivate_scopes(self, scopes: Collection[str]) -> None:
         """Pin the entries that may belong to scopes that the settings no longer name.
@@ -434,6 +562,10 @@ PASS_BY_DETECTION: dict[ChangeDetection, type[LedgerPass]] = {
     ChangeDetection.LISTING: ListingPass,
 }
 """The kind of pass over the ledger of a product, by its change detection."""
+
+
+def _hash_key(key: PartitionKey) -> str:
+    return hash_row(str(key).encode())
 
 
 def _build_referenced_ref(key: PartitionKey) -> PartitionRef:

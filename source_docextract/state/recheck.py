@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+FIRST_LOOK_AGE = timedelta(hours=1)
+"""The age of a settled partition at which it is looked at for the first time; later ages are twice the one before."""
+
 
 def has_age_doubled(started_at: datetime, last_checked_at: datetime, now: datetime, first_age: timedelta) -> bool:
     """Return whether a doubled age was reached between the last check and now.
@@ -37,3 +40,22 @@ def is_check_due(started_at: datetime, last_checked_at: datetime, now: datetime,
         every_sync_period: the age up to which every sync checks.
     """
     return now - started_at < every_sync_period or has_age_doubled(started_at, last_checked_at, now, every_sync_period)
+
+
+def is_look_due(started_at: datetime, last_looked_at: datetime, now: datetime, lookback: timedelta) -> bool:
+    """Return whether a settled partition has to be looked at again.
+
+    It has each time its age has doubled, from `FIRST_LOOK_AGE` on, and once more when the lookback ends. A change is
+    then seen after at most as long again as the partition was old, and no change within the lookback is missed.
+
+    Args:
+        started_at: when the partition settled.
+        last_looked_at: the time up to which all looks that were due have been made.
+        now: the time of this sync, not before `last_looked_at`.
+        lookback: the age after which no change is expected; zero for no looks at all.
+    """
+    # As ages, since a time near the year 9999 plus the lookback cannot be represented.
+    age = now - started_at
+    if age >= lookback:
+        return last_looked_at - started_at < lookback and lookback > timedelta()
+    return has_age_doubled(started_at, last_looked_at, now, FIRST_LOOK_AGE)

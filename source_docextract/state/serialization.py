@@ -21,6 +21,7 @@ from .compaction import CompactedDay
 from .entries import Entry, EntryState, SyncPolicy
 from .ledger import Ledger
 from .passes import PASS_BY_DETECTION
+from .transitions import split_row_hashes
 
 VERSION = 3
 
@@ -59,6 +60,7 @@ class StreamState:
         stream_name: str = "",
         change_detection: ChangeDetection = ChangeDetection.POLLING,
         reference_detection: ChangeDetection = ChangeDetection.POLLING,
+        reference_policy: SyncPolicy | None = None,
         table_key: str = "",
         partition_filter: Callable[[PartitionRef], bool] | None = None,
     ) -> None:
@@ -66,7 +68,7 @@ class StreamState:
         self.is_relevant = stream_policy.is_relevant
         self.ledger, self.reference_ledger = Ledger(), Ledger()
         self.ledger_pass = PASS_BY_DETECTION[change_detection](self.ledger, stream_policy)
-        self.reference_pass = PASS_BY_DETECTION[reference_detection](self.reference_ledger, policy)
+        self.reference_pass = PASS_BY_DETECTION[reference_detection](self.reference_ledger, reference_policy or policy)
         self._policy = policy
         self.table_key = table_key
         self.observed_at: datetime | None = None
@@ -165,8 +167,17 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
             scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()
         }
         ledger_json["pruned_before"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
+    for key in sorted(ledger.doubtful_keys):
+        ledger_json.setdefault("doubtful_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
+    if ledger.given_up:
+        ledger_json["given_up"] = "".join(sorted(ledger.given_up))
     if ledger.inactive_scopes:
         ledger_json["inactive_scopes"] = sorted(ledger.inactive_scopes)
+    # To the minute, rounded down: a boundary in that minute makes one look too many, and none is left out.
+    if ledger.last_complete_sync:
+        ledger_json["last_complete_sync"] = _format_minute(ledger.last_complete_sync)
+    if ledger.late_settled_at:
+        ledger_json["late_settled_at"] = _format_minute(ledger.late_settled_at)
     return ledger_json
 
 
@@ -180,19 +191,28 @@ def _load_ledger(ledger: Ledger, ledger_json: Mapping[str, Any], policy: SyncPol
                     )
     for template_id, days_json in ledger_json.get("compacted_days", {}).items():
         ledger.compacted_days[template_id] = {day: _parse_day(text) for day, text in days_json.items()}
-    ledger.failed_keys = set()
-    for template_id, batch_ids in ledger_json.get("failed_keys", {}).items():
-        ledger.failed_keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
+    ledger.failed_keys = _load_keys(ledger_json.get("failed_keys", {}))
+    ledger.doubtful_keys = _load_keys(ledger_json.get("doubtful_keys", {}))
+    ledger.given_up = set(split_row_hashes(ledger_json.get("given_up", "")))
     ledger.read_ranges = {
         scope: merge_ranges(map(_parse_range, range_texts))
         for scope, range_texts in ledger_json.get("read_ranges", {}).items()
     }
     ledger.pruned_before = {scope: _parse_minute(text) for scope, text in ledger_json.get("pruned_before", {}).items()}
     ledger.inactive_scopes = set(ledger_json.get("inactive_scopes", ()))
+    ledger.last_complete_sync = _parse_optional_minute(ledger_json.get("last_complete_sync"))
+    ledger.late_settled_at = _parse_optional_minute(ledger_json.get("late_settled_at"))
     for scope, text in ledger_json.get("watermarks", {}).items():
         # Only early states have a watermark without ranges: from when on the connector had read is unknown there.
         if scope not in ledger.read_ranges:
             ledger.load_watermark(scope, _parse_minute(text), policy)
+
+
+def _load_keys(keys_json: Mapping[str, Any]) -> set[PartitionKey]:
+    keys: set[PartitionKey] = set()
+    for template_id, batch_ids in keys_json.items():
+        keys.update(PartitionKey(template_id, str(batch_id)) for batch_id in batch_ids)
+    return keys
 
 
 def _dump_entry(entry: Entry) -> dict[str, Any]:

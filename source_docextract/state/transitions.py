@@ -66,11 +66,13 @@ class Decision:
         keeps_rows: whether the delivered rows stay as they are: a partition that the provider no longer knows has no
             row to emit that would say more than those.
         delivered_hashes: the row hashes that the last reading left.
+        is_delivered: whether all rows were delivered before the partition was pruned.
     """
 
     entry: Entry
     keeps_rows: bool
     delivered_hashes: frozenset[str]
+    is_delivered: bool = False
 
     @property
     def is_stalled(self) -> bool:
@@ -79,7 +81,7 @@ class Decision:
 
     def is_new(self, row_hash: str) -> bool:
         """Return whether a row of this reading has to be delivered."""
-        return not self.keeps_rows and row_hash not in self.delivered_hashes
+        return not (self.keeps_rows or self.is_delivered) and row_hash not in self.delivered_hashes
 
 
 def decide(

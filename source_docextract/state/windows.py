@@ -18,6 +18,8 @@ from ..core.errors import TooManyPages, UnreadableResponse
 from ..core.provider import FindStart, Window
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
 from ..core.timestamps import DAY, round_up_to_day, truncate_to_day
+from . import recheck
+from .entries import SyncPolicy
 from .ledger import Ledger
 from .passes import ListingPass
 
@@ -32,8 +34,13 @@ _MAX_WINDOW_DAYS = 512
 _DAY_END_DELAY = timedelta(hours=1)
 """The time after midnight before which a day does not count as over: rows may be listed a little late."""
 
+_YESTERDAYS_DOCUMENTS_SEEN = timedelta(hours=4)
+"""The time after midnight up to which a document that is seen for the first time may have been created before midnight.
+
+After it, an unfinished document is one of today, which every sync lists, or else it is requested by its id."""
+
 _CATCH_UP_DAYS = 32
-"""Days that a sync reads at once if it only continues from the last one and repeats the lookback."""
+"""Days in addition to the lookback that a sync reads at once if it only continues from the last one."""
 
 _MAX_ENDLESS_LISTS = 3
 """Endless listings in one scope after which the rest of the scope is left for the next sync."""
@@ -50,8 +57,8 @@ class WindowCursor:
     Attributes:
         scopes: the scopes whose listings are read, one after the other.
         passes: the passes of all streams that read the listing.
-        lookback: for how long before today each sync lists again.
-        start_date: the creation time before which nothing is read; None for no limit.
+        policy: the user's settings: the days before today that are listed again, how often, and the creation time
+            before which nothing is read.
         now: the beginning of the sync. Its day is listed, and listed again by the next sync.
         find_wider_scopes: returns the scopes whose listings contain that of a scope. A range that was read there need
             not be read here.
@@ -60,8 +67,7 @@ class WindowCursor:
 
     scopes: deque[str]
     passes: Sequence[ListingPass]
-    lookback: timedelta
-    start_date: datetime | None
+    policy: SyncPolicy
     now: datetime
     find_wider_scopes: Callable[[str], Iterable[str]] = _find_no_wider_scopes
     unreadable_windows: set[Window] = field(default_factory=set)
@@ -75,12 +81,56 @@ class WindowCursor:
     _list_start: datetime = BEGINNING
     _endless_count: int = 0
     _today: datetime = field(init=False)
+    _relisting_starts: dict[Ledger, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Find the last complete day, and handle ledgers of a clock that was ahead."""
+        """Find the last complete day and the lookback, and handle ledgers of a clock that was ahead."""
         self._today = truncate_to_day(self.now - _DAY_END_DELAY)
         for listing_pass in self.passes:
-            listing_pass.distrust_future_reads(self.now, self._today - self.lookback)
+            listing_pass.distrust_future_reads(self.now, self.lookback_start)
+            # Decided once: what this sync records must not change which windows it needs.
+            ledger = listing_pass.ledger
+            listing_pass.skips_lookback = self._can_skip_lookback(ledger)
+            relisting_start = self._today if listing_pass.skips_lookback else self._find_relisting_start(ledger)
+            self._relisting_starts[ledger] = relisting_start
+
+    @property
+    def lookback_start(self) -> datetime:
+        """Return the time from which on each sync lists all partitions again."""
+        return self._today - min(self.policy.lookback, self._today - BEGINNING)
+
+    def _can_skip_lookback(self, ledger: Ledger) -> bool:
+        """Return whether a ledger needs no look at the days before today.
+
+        They are listed each time that the age of their newest change has doubled: the end of yesterday, or a later time
+        at which one of their documents settled. The documents of earlier days are older, so they are looked at more
+        often than they need. The first sync of a day always lists them.
+        """
+        last_complete_sync = ledger.last_complete_sync
+        if self.policy.looks_every_sync or last_complete_sync is None or last_complete_sync > self.now:
+            return False
+        if not self.policy.lookback or ledger.inactive_scopes != ledger.read_ranges.keys() - set(self.scopes):
+            return False
+        first_seen_limit = self._today + _YESTERDAYS_DOCUMENTS_SEEN
+        for key in ledger.open_keys:
+            if self.lookback_start <= ledger.entries[key].status_since < first_seen_limit:
+                return False
+        settled_at = max(self._today, ledger.late_settled_at or self._today)
+        if settled_at > self.now:
+            return False  # recorded before the clock was set back
+        return not recheck.has_age_doubled(settled_at, last_complete_sync, self.now, recheck.FIRST_LOOK_AGE)
+
+    def _find_relisting_start(self, ledger: Ledger) -> datetime:
+        """Return the first day that a ledger lists again.
+
+        That is the beginning of the lookback at its last complete sync: a day that has left the lookback since then is
+        listed a last time.
+        """
+        last_complete_sync = ledger.last_complete_sync
+        if self.policy.looks_every_sync or last_complete_sync is None:
+            return self.lookback_start
+        last_today = min(truncate_to_day(last_complete_sync - _DAY_END_DELAY), self._today)
+        return last_today - min(self.policy.lookback, last_today - BEGINNING)
 
     def get_next_step(self) -> Window | FindStart | None:
         """Return the next request for the provider; None if there is none left."""
@@ -108,13 +158,13 @@ class WindowCursor:
 
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
         """Return the whole days that a ledger needs: unread ones, and the lookback."""
-        range_start = max(self.start_date or BEGINNING, self._list_start)
+        range_start = max(self.policy.start_date or BEGINNING, self._list_start)
         read_ranges = [empty_range for _, empty_range in self._empty_ranges.get(scope, ())]
         # A range that was read in a wider list is not read again here: a filter that is added later costs no backfill.
         for covering_scope in (scope, *self.find_wider_scopes(scope)):
             read_ranges += ledger.read_ranges.get(covering_scope, ())
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
-        lookback_start = max(self._today - self.lookback, self._list_start)
+        lookback_start = max(self._relisting_starts[ledger], self._list_start)
         # A ledger without entries has delivered nothing that could have changed within the lookback.
         is_ledger_empty = self._is_never_read(scope, ledger) and not ledger.entries
         needed_ranges.append(
@@ -140,7 +190,7 @@ class WindowCursor:
         self._position = self._pending_ranges[0].start
         # The lookback and the days since the last sync form one window: a quiet sync requests one page of the list.
         is_catching_up = not self._is_first_read and self._pending_ranges[0].end == self._tomorrow
-        self._window_days = max(self.lookback.days + 1, _CATCH_UP_DAYS) if is_catching_up else 1
+        self._window_days = self.policy.lookback.days + _CATCH_UP_DAYS if is_catching_up else 1
 
     def _find_window_limits(self) -> list[datetime]:
         """Return the times at which a window must end.
@@ -229,7 +279,7 @@ class WindowCursor:
         its empty windows count as read, too.
         """
         # Today's rows are not complete yet, so today never counts as read.
-        start = max(window.start, self.start_date) if self.start_date else window.start
+        start = max(window.start, self.policy.start_date) if self.policy.start_date else window.start
         delivered_range = TimeRange(start, min(window.end, self._today))
         if window in self.unreadable_windows:
             return
@@ -240,10 +290,9 @@ class WindowCursor:
         # that gap have to stay, or its rows are delivered twice once it is read.
         finished_ranges = [*self._empty_ranges.pop(window.scope, []), (window.time_range, delivered_range)]
         # Counted from today, not from the end of the window: what a killed backfill has read is not read again.
-        lookback_start = self._today - self.lookback
         for listing_pass in self.passes:
             for listed_range, finished_range in finished_ranges:
-                listing_pass.advance_watermark(window.scope, listed_range, finished_range, lookback_start)
+                listing_pass.advance_watermark(window.scope, listed_range, finished_range, self.lookback_start)
 
     def is_needed(self, ledger: Ledger, window: Window) -> bool:
         """Return whether a ledger needs a window, or a part of it."""

@@ -66,6 +66,8 @@ class Emitter:
         now = self._now()
         # The registry's `expected_files` keep a batch open that has fewer, however its provider calls it.
         snapshot = snapshot.reopen_if_files_missing()
+        if product_sync.stream_group.change_detection is ChangeDetection.LISTING:
+            product_sync.resolve_doubts(snapshot)
         # Prepared for all before any emits: a fault in the first rows leaves the batch unread in all streams alike.
         prepared_by_stream = [
             (stream, stream.prepare(snapshot, now))
@@ -116,7 +118,7 @@ class Emitter:
                     if target.stream_group.change_detection is ChangeDetection.REFERENCE
                     else ()
                 )
-                reference_pass.record(snapshot.ref.key, decision, reference_hashes, now)
+                reference_pass.record(snapshot.ref, decision, reference_hashes, now)
         return has_due_reference
 
     def _warn_about_snapshot(self, product_sync: ProductSync, snapshot: Snapshot, *, is_stalled: bool) -> None:

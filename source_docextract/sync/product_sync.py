@@ -54,6 +54,7 @@ class ProductSync:
         listing: the partitions that the settings, the registry and the templates' lists name in this sync.
         pending_listings: number of templates whose list has not arrived yet.
         queue: the partitions that are due and not started, oldest first; None until the product is planned.
+        planned_at: when the product was planned: the looks that were due at this time are made by this sync.
         running_tasks: number of request flows that are started and not finished.
         stages: LISTING only: the remaining stages of the sync. The next one begins when everything that the previous
             one started has been delivered.
@@ -66,6 +67,7 @@ class ProductSync:
         refs_to_retry: LISTING only: listed partitions that the previous sync failed to read. They are fetched after all
             windows.
         listing_incomplete: a list was not read to its end, so a partition that it did not show may still exist.
+        has_failed_lookups: REFERENCE only: a batch that the user names could not be asked for its documents.
     """
 
     stream_group: StreamGroup
@@ -74,6 +76,7 @@ class ProductSync:
     listing: Listing = field(default_factory=Listing)
     pending_listings: int = 0
     queue: deque[PartitionRef] | None = None
+    planned_at: datetime | None = None
     running_tasks: int = 0
     stages: Iterator[Iterable[AirbyteMessage]] | None = None
     listed_window: ListedRows | None = None
@@ -83,6 +86,7 @@ class ProductSync:
     requested_by_id: set[PartitionKey] = field(default_factory=set)
     refs_to_retry: list[PartitionRef] = field(default_factory=list)
     listing_incomplete: bool = False
+    has_failed_lookups: bool = False
 
     @property
     def stream_passes(self) -> list[tuple[Stream, LedgerPass]]:
@@ -118,6 +122,12 @@ class ProductSync:
     def has_work(self) -> bool:
         """Return whether the product is not done yet."""
         return self.queue is None or self.is_busy or self.stages is not None
+
+    @property
+    def has_made_all_looks(self) -> bool:
+        """Return whether each look that was due was made, or left its partition in the failed keys."""
+        is_waiting = self.has_work or self.has_pending_changes or bool(self.refs_to_retry)
+        return not is_waiting and not self.listing_incomplete
 
     def find_tracking_streams(self, ref: PartitionRef) -> list[Stream]:
         """Return the streams to which a reading of this partition is of use."""
@@ -183,9 +193,12 @@ class ProductSync:
         They may have been delivered under another scope: an extraction stands in the list of its template and in the
         list of all templates.
         """
+        get_row_scopes = self.stream_group.row_scopes
+        if listing_pass.ledger.doubtful_keys:
+            for ref in refs:
+                listing_pass.trust_listing(ref, get_row_scopes(window.scope, ref), window.time_range)
         if not listing_pass.has_pruned_rows(window.time_range):
             return refs
-        get_row_scopes = self.stream_group.row_scopes
         return [
             ref for ref in refs if not listing_pass.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)
         ]
@@ -202,6 +215,12 @@ class ProductSync:
                 ledger_pass.register_reference(ref, now)
         listed_members = [ref for ref in members if ref.listed_row is not None]
         self._plan_listed_rows([(ledger_pass, listed_members) for ledger_pass in passes], now)
+
+    def resolve_doubts(self, snapshot: Snapshot) -> None:
+        """Let each ledger find out whether it delivered a document that a batch has named by its id alone."""
+        for listing_pass in self.listing_passes:
+            if listing_pass.ledger.doubtful_keys:
+                listing_pass.resolve_doubt(snapshot, self.stream_group.row_scopes("", snapshot.ref))
 
     def _plan_listed_rows(
         self, refs_by_pass: Collection[tuple[LedgerPass, Sequence[PartitionRef]]], now: datetime
@@ -220,13 +239,30 @@ class ProductSync:
                 # The next window replaces the plan. Only an entry keeps the partition due for a stream that has not
                 # read it yet, such as one that was added after the failure.
                 if ref.key in failed_keys:
-                    ledger_pass.ledger.flag_for_reread(ref, now)
+                    ledger_pass.flag_for_reread(ref, now)
         # The partitions that failed last time come after all windows: however often they fail, they delay no other.
         self.refs_to_retry += (due_by_key.pop(key) for key in sorted(due_by_key.keys() & failed_keys))
         expected_keys: set[PartitionKey] = set()
         for ledger_pass, _ in refs_by_pass:
             expected_keys.update(key for key in due_by_key if ledger_pass.ledger.get(key).needs_reading)
         self.enqueue(sorted(due_by_key.values(), key=lambda ref: (ref.key in expected_keys, age_sort_key(ref))))
+
+    def list_watched_ids(self) -> frozenset[str]:
+        """Return the ids of the open partitions that no list of this sync has shown."""
+        keys_by_ledger = [listing_pass.find_unlisted_open() for listing_pass in self.listing_passes]
+        return frozenset(key.batch_id for keys in keys_by_ledger for key in keys)
+
+    def plan_unfinished(self, refs: Sequence[PartitionRef], now: datetime) -> None:
+        """Queue those of the watched partitions that a list of unfinished ones shows as changed.
+
+        Such a list is no listing of a range of time: it says nothing about partitions that a ledger does not watch.
+        """
+        refs_by_pass = []
+        for listing_pass in self.listing_passes:
+            entries = listing_pass.ledger
+            watched_refs = [ref for ref in refs if entries.get(ref.key).state is EntryState.OPEN]
+            refs_by_pass.append((listing_pass, watched_refs))
+        self._plan_listed_rows(refs_by_pass, now)
 
     def plan_unlisted(self, now: datetime) -> bool:
         """Queue the partitions that no list of this sync covers, to be fetched by id.
@@ -287,6 +323,13 @@ class ProductSync:
                 expected_files=ref.expected_files or listed_ref.expected_files,
             )
             self.enqueue([replace(completed_ref, provider_state=provider_state, member_statuses=member_statuses)])
+
+    def has_unknown_members(self, now: datetime) -> bool:
+        """Return whether the documents of a batch that the user names could not be found out."""
+        if self.has_failed_lookups:
+            return True
+        explicit_keys = [ref.key for ref in self.stream_group.explicit_partitions]
+        return any(ledger_pass.is_missing(key, now) for _, ledger_pass in self.stream_passes for key in explicit_keys)
 
     def is_unknown_to_provider(self, ref: PartitionRef) -> bool:
         """Return whether every stream that remembers a batch remembers it as missing."""

@@ -55,6 +55,13 @@ class FindMembersTask:
 
 
 @dataclass(frozen=True, slots=True)
+class ListUnfinishedTask:
+    """The listing of unfinished partitions, which spares their requests by id."""
+
+    product_sync: ProductSync
+
+
+@dataclass(frozen=True, slots=True)
 class QueryListTask:
     """The reading of one window of a list, or the search for its oldest row."""
 
@@ -71,7 +78,7 @@ class FetchBatchTask:
     ref: PartitionRef
 
 
-Task = ListBatchesTask | FindMembersTask | QueryListTask | FetchBatchTask
+Task = ListBatchesTask | FindMembersTask | ListUnfinishedTask | QueryListTask | FetchBatchTask
 
 MAX_CONSECUTIVE_FAILURES = 3
 """Consecutive failures after which the sync stops asking a provider.
@@ -201,15 +208,37 @@ class ProviderSync:
 
     def _compact_ledgers(self) -> None:
         for product_sync in self._product_syncs.values():
+            if product_sync.has_made_all_looks:
+                for ledger in product_sync.ledgers:
+                    ledger.last_complete_sync = product_sync.planned_at
+        for product_sync in self._product_syncs.values():
             # A batch's entry holds the statuses of its documents. So it is kept until all documents have been listed.
             document_sync = (
                 self._get_reference_target(product_sync)
                 if product_sync.stream_group.change_detection is ChangeDetection.REFERENCE
                 else None
             )
+            batch_sync = self._get_reference_target(product_sync) if product_sync.stream_group.list_members else None
+            has_unknown_references = batch_sync is not None and batch_sync.has_unknown_members(self._now())
             if product_sync.is_fully_listed and (document_sync is None or document_sync.is_fully_listed):
-                for _, ledger_pass in product_sync.stream_passes:
-                    ledger_pass.compact_and_prune(self._now(), product_sync.stream_group.scopes)
+                for stream, ledger_pass in product_sync.stream_passes:
+                    is_repeatable = has_unknown_references or self._may_repeat_references(product_sync, stream)
+                    ledger_pass.compact_and_prune(
+                        self._now(), product_sync.stream_group.scopes, are_references_repeatable=is_repeatable
+                    )
+
+    def _may_repeat_references(self, product_sync: ProductSync, stream: Stream) -> bool:
+        """Return whether a partition that refers to this product is still to be looked at.
+
+        Args:
+            product_sync: the product that is referred to.
+            stream: the stream whose references are meant.
+        """
+        for referrer in self._product_syncs.values():
+            if referrer.stream_group.referenced_group == product_sync.stream_group.name:
+                failed_keys = stream.get_pass(referrer.stream_group.name).ledger.failed_keys
+                return bool(failed_keys) or not referrer.has_made_all_looks
+        return False
 
     def _warn_if_all_unknown(self) -> None:
         """Warn if the provider knows none of the batches that the user names.
@@ -245,12 +274,13 @@ class ProviderSync:
         for product_sync in self._product_syncs.values():
             if product_sync.queue is not None or product_sync.pending_listings or self._is_aborted:
                 continue
+            product_sync.planned_at = self._now()
             if product_sync.stream_group.read_window:
                 # Planned from here on: references may be registered, and the stages fill the queue.
                 product_sync.enqueue([])
                 product_sync.stages = self._iterate_stages(product_sync)
                 continue
-            for snapshot in product_sync.plan_batches(self._now()):
+            for snapshot in product_sync.plan_batches(product_sync.planned_at):
                 # Lists that were read to their ends no longer name these open batches, so their rows need no request.
                 yield from self._emit_snapshot(product_sync, snapshot)
 
@@ -273,7 +303,8 @@ class ProviderSync:
            its documents, and record the window as read.
         3. Look up the documents of the named batches that failed in the previous sync. However often they fail, they do
            not delay the windows.
-        4. Fetch by id what no list covers, and with it the deferred batches.
+        4. List the unfinished partitions that no window has shown, and fetch those that have changed.
+        5. Fetch by id what no list covers, and with it the deferred batches.
         """
         stream_group, batch_sync = product_sync.stream_group, self._get_reference_target(product_sync)
         failed_refs: list[PartitionRef] = []
@@ -285,8 +316,7 @@ class ProviderSync:
         cursor = WindowCursor(
             deque(stream_group.scopes),
             product_sync.listing_passes,
-            self._policy.lookback,
-            self._policy.start_date,
+            self._policy.with_lookback(stream_group.lookback),
             self._now(),
             stream_group.wider_scopes,
         )
@@ -308,6 +338,11 @@ class ProviderSync:
                 yield self._emitter.emit_due_states()
         if failed_refs:
             yield self._start_member_lookups(product_sync, failed_refs)
+        if stream_group.list_unfinished:
+            watched_ids = product_sync.list_watched_ids()
+            yield self._start_task(
+                stream_group.list_unfinished(watched_ids, cursor.lookback_start), ListUnfinishedTask(product_sync)
+            )
         # Repeated, since each side may make the other due: a document changes the counts of its batch, and a batch may
         # name documents that no list shows. It ends because a sync requests each document by id once.
         while product_sync.plan_unlisted(self._now()) or (batch_sync and batch_sync.has_pending_changes):
@@ -377,12 +412,12 @@ class ProviderSync:
             task.product_sync.plan_members(
                 batch_sync.find_tracking_streams(task.ref) if batch_sync else (), job.result, self._now()
             )
+        elif isinstance(task, ListUnfinishedTask):
+            task.product_sync.plan_unfinished(job.result, self._now())
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
         elif isinstance(task.query, Window):
-            # Duplicates count as well: a list whose rows all stand in another type's list is not empty. If it counted
-            # as empty, it would be read from its beginning at every sync.
-            task.cursor.record_listing(task.query, len(job.result.refs) + job.result.duplicate_count)
+            task.cursor.record_listing(task.query, len(job.result.refs))
             task.product_sync.listed_window = job.result
             if job.result.error:
                 self._warnings.warn("partly unreadable", job.result.error)
@@ -410,6 +445,9 @@ class ProviderSync:
                 f"{self._provider_name} batch {task.ref.key.display_id} is not synced; the next sync tries again. "
                 f"{error}",
             )
+        elif isinstance(task, ListUnfinishedTask):
+            # Nothing is missing without this list: each of the partitions is then requested by its id.
+            self._warnings.warn("failed", f"{error} Unfinished documents are requested one by one.")
         else:
             product_sync.fail(error)
             self._warnings.warn("failed", str(error))
@@ -419,12 +457,11 @@ class ProviderSync:
                 ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
-        elif isinstance(task, FindMembersTask):
-            product_sync.listing_incomplete = True
-            if batch_sync := self._get_reference_target(product_sync):
-                batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
-                batch_sync.record_failure(task.ref, now)
-                batch_sync.deferred.pop(task.ref.key, None)
+        elif isinstance(task, FindMembersTask) and (batch_sync := self._get_reference_target(product_sync)):
+            batch_sync.has_failed_lookups = True
+            batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
+            batch_sync.record_failure(task.ref, now)
+            batch_sync.deferred.pop(task.ref.key, None)
         # After these two, no further request to this provider can succeed in this sync.
         if isinstance(error, (CredentialsError, QuotaError)):
             self._abort(error)

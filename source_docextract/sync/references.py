@@ -98,7 +98,7 @@ def _request_members(product_sync: ProductSync, target: ProductSync, snapshot: S
         product_sync.deferred[snapshot.ref.key] = replace(snapshot.ref, member_statuses={})
     for stream in product_sync.find_tracking_streams(snapshot.ref):
         for reference in snapshot.references:
-            stream.get_pass(target.stream_group.name).ledger.flag_for_reread(reference, now)
+            stream.get_pass(target.stream_group.name).flag_for_reread(reference, now)
     return False
 
 

@@ -136,7 +136,7 @@ class Stream:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
             yield message
-        self.state.ledger_pass.record(snapshot.ref.key, prepared.decision, prepared.row_hashes, now)
+        self.state.ledger_pass.record(snapshot.ref, prepared.decision, prepared.row_hashes, now)
 
     def hold_back(self, snapshot: Snapshot, prepared: PreparedMessages, now: datetime) -> None:
         """Record the snapshot without its rows, and have it read again.
@@ -144,8 +144,8 @@ class Stream:
         This sync reads it again at its end, so that a row is emitted once; the next sync does, if this one is killed
         before.
         """
-        self.state.ledger_pass.record(snapshot.ref.key, prepared.decision, None, now)
-        self.state.ledger.flag_for_reread(snapshot.ref, now)
+        self.state.ledger_pass.record(snapshot.ref, prepared.decision, None, now)
+        self.state.ledger_pass.flag_for_reread(snapshot.ref, now)
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
         """Emit the terminal status once, after the reason if the stream is incomplete."""

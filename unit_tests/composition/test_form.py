@@ -28,6 +28,7 @@ USE_TITLES = {
 }
 SAVED_DEFAULTS = {
     "lookback_days": 3,
+    "lookback_checks": "thinning",
     "give_up_after_days": 30,
     "max_in_flight": 10,
     "keep_urls": True,

@@ -108,6 +108,7 @@ UNENCRYPTED_MESSAGE = "would send the key unencrypted; use https://"
         (full_config(lookback_days=-1), "lookback_days must be at least 0."),
         (full_config(lookback_days=2.5), f"lookback_days {WHOLE_NUMBER_MESSAGE}."),
         (full_config(lookback_days="some"), f"lookback_days {WHOLE_NUMBER_MESSAGE}."),
+        (full_config(lookback_checks="daily"), "lookback_checks may only be 'thinning' or 'every_sync'."),
         (full_config(lookback_days=math.inf), f"lookback_days {WHOLE_NUMBER_MESSAGE}."),
         (full_config(give_up_after_days=0), "give_up_after_days must be at least 1."),
         (full_config(max_in_flight=0), "max_in_flight must be at least 1."),
@@ -215,7 +216,7 @@ class TestUnknownNames:
         assert self.collect_warnings(config, caplog) == []
 
     def test_parse_unknown_names_are_ignored(self) -> None:
-        config = {**extracta_config(lookback_checks="thinning"), "zzzzzz": {"a": 1}}
+        config = {**extracta_config(later="setting"), "zzzzzz": {"a": 1}}
 
         assert Settings.parse(config) == Settings.parse(extracta_config())
 
@@ -456,6 +457,7 @@ def test_parse_minimal_config_gives_the_documented_defaults() -> None:
         "batch_registry": None,
         "start_date": None,
         "lookback_days": 3,
+        "lookback_checks": "thinning",
         "give_up_after_days": 30,
         "max_in_flight": 10,
         "keep_urls": True,

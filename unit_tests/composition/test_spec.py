@@ -129,6 +129,7 @@ def test_spec_settings_equal_the_documented_settings() -> None:
         "batch_registry.credentials.value",
         "start_date",
         "lookback_days",
+        "lookback_checks",
         "give_up_after_days",
         "max_in_flight",
         "keep_urls",
@@ -224,7 +225,9 @@ def test_spec_required_occurs_only_inside_choices() -> None:
         ({"docmap": {}}, False),
         ({"docmap": {"use": "yes"}}, False),
         ({"docmap": {"use": "perhaps", "api_key": "k"}}, False),
-        ({"lookback_checks": "every_sync", "docmap": {"api_key": "k", "later": 1}}, True),
+        ({"later_setting": "every_day", "docmap": {"api_key": "k", "later": 1}}, True),
+        ({"lookback_checks": "every_sync", "docmap": {"api_key": "k"}}, True),
+        ({"lookback_checks": "every_day", "docmap": {"api_key": "k"}}, False),
     ],
     ids=str,
 )

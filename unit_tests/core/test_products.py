@@ -10,7 +10,7 @@ import yaml
 
 from docextract_sandbox import Sandbox
 from source_docextract.core.products import PRODUCT_NAMES, PRODUCTS, PROVIDERS, STANDARD_STREAMS, STREAM_KINDS, Product
-from source_docextract.probe.table import PROBES
+from source_docextract.probe.probes import PROBES
 from source_docextract.provider_specs import WRAPPER_FORMATS
 from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
 from source_docextract.spec import build_connection_spec

@@ -17,17 +17,17 @@ import pytest
 
 from docextract_sandbox import Fault, Sandbox
 from docextract_sandbox.__main__ import main as sandbox_main
-from docextract_sandbox.likeness import load_probe_switches
+from docextract_sandbox.probe_report import load_probe_switches
 from docextract_sandbox.switches import StartTimeFormat, Switches
 from source_docextract.core.probing.assumptions import ProbeResponse
 from source_docextract.core.probing.shapes import describe_time_format, is_word
 from source_docextract.http.transport import ProxyRefusedError, ResponseTooLargeError, Transport
-from source_docextract.probe import asking
-from source_docextract.probe.asking import MAX_REQUESTS
+from source_docextract.probe import client
 from source_docextract.probe.catalogue import render_catalogue as catalogue
+from source_docextract.probe.client import MAX_REQUESTS
 from source_docextract.probe.command import EXIT_AGREES, EXIT_CANNOT_PROBE, EXIT_CHANGED, EXIT_CONTRADICTED, main
 from source_docextract.probe.page import parse_report
-from source_docextract.probe.table import ASSUMPTIONS, PROBES
+from source_docextract.probe.probes import ASSUMPTIONS, PROBES
 from unit_tests.support.harness import frozen_sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,7 @@ SWITCH_VALUES: dict[str, Sequence[Any]] = {
     "docmap_endless": ["empty", "rows", "circle"],
     "sensible_scan": [5],
     "sensible_endless": ["empty", "rows", "circle"],
+    "sensible_status_filter": ["ignored", "refused", "first"],
     "sensible_portfolios": ["no_documents", "no_output"],
     "sensible_quota_spent": [100],
     "sensible_throttle": [1],
@@ -176,14 +177,14 @@ def test_probe_of_any_account_shows_none_of_its_values(
 ) -> None:
     """Everything that came is collected, and searched for in everything that was written."""
     bodies: list[Any] = []
-    answered = asking._parse_response
+    answered = client._parse_response
 
     def collect_texts(status: int, headers: Any, content: bytes) -> ProbeResponse:
         response = answered(status, headers, content)
         bodies.append(response.body if response.is_json else content.decode())
         return response
 
-    monkeypatch.setattr(asking, "_parse_response", collect_texts)
+    monkeypatch.setattr(client, "_parse_response", collect_texts)
     with open_account(tmp_path, unknown_keys=True, unknown_status="zQ7-planted status") as probe_account:
         _, page = probe_account.probe()
         secrets = [

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import __main__ as bench
 from benchmarks import report, targets
 from benchmarks.cases import Case, Task, build_cases
-from benchmarks.field import COMPARED_SYSTEMS
+from benchmarks.compared_systems import COMPARED_SYSTEMS
 from benchmarks.measure import run_process
 from benchmarks.rounds import measure_case
 from unit_tests.support.harness import single

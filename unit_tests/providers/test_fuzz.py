@@ -271,6 +271,6 @@ def check_state(reader: Reader, snapshot: Snapshot) -> None:
     for reference in snapshot.references:
         stream_state.reference_pass.register_reference(reference, START)
     decision = stream_state.ledger_pass.decide(snapshot, START)
-    stream_state.ledger_pass.record(snapshot.ref.key, decision, [], START)
+    stream_state.ledger_pass.record(snapshot.ref, decision, [], START)
     document = orjson.loads(orjson.dumps(stream_state.as_json()))
     assert StreamState(SyncPolicy()).load(document, "acme").as_json() == document

@@ -250,7 +250,7 @@ class TestList:
         ):
             read_day(*(make_page(make_summary(id=str(number)), token=token) for number, token in enumerate(tokens)))
 
-    def test_types_are_requested_once_and_portfolio_is_in_first_configured_type(self) -> None:
+    def test_types_are_requested_once_and_portfolio_is_in_each_of_its_types(self) -> None:
         spec = make_spec(document_types=["tax", "claims"], environments=["DEVELOPMENT"])
         both, other = (make_summary(id=id_, type=..., types=["claims", id_]) for id_ in ("tax", "mail"))
 
@@ -265,7 +265,7 @@ class TestList:
         assert sent_requests == [{}, {**development, "document_type_ids": "id-2"}]
         assert later == [{**development, "document_type_ids": "id-1"}]
         assert [ref.batch_id for ref in first] == ["tax", "e1"]
-        assert [ref.batch_id for ref in second] == ["mail", "e1"]
+        assert [ref.batch_id for ref in second] == ["tax", "mail", "e1"]
 
     @pytest.mark.parametrize(
         ("body", "message_text"),

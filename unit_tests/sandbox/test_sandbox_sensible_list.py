@@ -10,6 +10,7 @@ import pytest
 
 from docextract_sandbox import Clock, PortfolioPart, Sandbox, SensibleDocument
 from docextract_sandbox.context import JsonObject
+from docextract_sandbox.switches import apply_changes
 from unit_tests.sandbox.conftest import BearerClient
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
@@ -277,3 +278,31 @@ def test_add_history_extractions_are_complete_and_reviewable(sandbox: Sandbox, s
     assert list_ids(sensible, review_statuses="NEEDS_REVIEW") == [ids[1]]
     assert sensible.get(f"documents/{ids[0]}").json()["parsed_document"] == {"edited": None}
     assert sandbox.sensible.finish() == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected_ids"),
+    [("obeyed", ["young", "waiting"]), ("first", ["waiting"]), ("ignored", ["young", "waiting", "done"])],
+)
+def test_list_statuses_are_treated_as_the_switch_says(
+    sandbox: Sandbox, sensible: BearerClient, mode: str, expected_ids: list[str]
+) -> None:
+    # given
+    add_documents(sandbox, "done")
+    add_documents(sandbox, "young", duration_seconds=60)
+    sandbox.sensible.add_batch([SensibleDocument("x.pdf", extraction_id="waiting")], "claims", created_at=START)
+    sandbox.switches = apply_changes(sandbox.switches, {"sensible_status_filter": mode})
+
+    # when / then
+    assert list_ids(sensible, statuses="WAITING,PROCESSING") == expected_ids
+
+
+def test_list_refused_statuses_return_400_in_text(sandbox: Sandbox, sensible: BearerClient) -> None:
+    # given
+    sandbox.switches = apply_changes(sandbox.switches, {"sensible_status_filter": "refused"})
+
+    # when
+    response = sensible.get("extractions", review_statuses="NEEDS_REVIEW")
+
+    # then
+    assert (response.status_code, response.text) == (400, "The review_statuses cannot be filtered by")

@@ -237,7 +237,7 @@ def test_apply_changes_every_switch_rejects_invalid_values() -> None:
     # given
     everything: JsonObject = {field.name: True for field in fields(Switches)}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued", "sensible_portfolios": "no_output"}
-    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0}
+    everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0, "sensible_status_filter": "first"}
     everything |= {"atlas_expires_in": "-1", "atlas_token_size": 100_000}
     everything |= {"extracta_start_time": "iso", "unknown_status": "queued"}
     everything |= {"sensible_quota_spent": 2, "sensible_throttle": 0, "docmap_scan": 5, "sensible_scan": 500}

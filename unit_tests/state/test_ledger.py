@@ -65,7 +65,7 @@ def record_reading(
 ) -> list[str]:
     """Record a reading; return the hashes of the rows that it delivers."""
     decision = ledger_pass.decide(snapshot, now)
-    ledger_pass.record(snapshot.ref.key, decision, row_hashes, now)
+    ledger_pass.record(snapshot.ref, decision, row_hashes, now)
     return [row_hash for row_hash in row_hashes or () if decision.is_new(row_hash)]
 
 
@@ -75,6 +75,12 @@ def run_sync(ledger_pass: LedgerPass, *snapshots: Snapshot, now: datetime = NOW)
     for snapshot in snapshots:
         if ledger_pass.tracks(snapshot.ref):
             record_reading(ledger_pass, snapshot, ["marked"] if snapshot.is_finished else None, now)
+    end_sync(ledger_pass, now)
+
+
+def end_sync(ledger_pass: LedgerPass, now: datetime) -> None:
+    """The end of a sync that has made each look."""
+    ledger_pass.ledger.last_complete_sync = now
     ledger_pass.compact_and_prune(now)
 
 
@@ -127,8 +133,11 @@ class TestDue:
         assert get_due_ids(ledger_pass) == (["b"] if trouble else [])
 
     @pytest.mark.parametrize(("lookback", "days", "is_due"), [(3, 2.99, True), (3, 3, False), (0, 0, False)])
-    def test_settled_batch_is_due_within_lookback(self, lookback: int, days: float, is_due: bool) -> None:
-        ledger_pass, ref = start_pass(SyncPolicy(lookback=lookback * DAY)), make_batch("b", None)
+    def test_settled_batch_is_due_at_every_sync_within_lookback_if_set(
+        self, lookback: int, days: float, is_due: bool
+    ) -> None:
+        policy = SyncPolicy(lookback=lookback * DAY, looks_every_sync=True)
+        ledger_pass, ref = start_pass(policy), make_batch("b", None)
         run_sync(ledger_pass, finished_snapshot(ref))
 
         assert get_due_ids(ledger_pass, ref, now=NOW + days * DAY) == (["b"] if is_due else [])
@@ -145,7 +154,8 @@ class TestDue:
         run_sync(ledger_pass, finished_snapshot(ref), now=NOW + DAY)
 
         assert get_due_ids(ledger_pass, ref, now=NOW + 3.9 * DAY) == ["b"]
-        assert get_due_ids(ledger_pass, ref, now=NOW + 4 * DAY) == []
+        run_sync(ledger_pass, finished_snapshot(ref), now=NOW + 4 * DAY)
+        assert get_due_ids(ledger_pass, ref, now=NOW + 9 * DAY) == []
 
     def test_completion_time_of_provider_takes_precedence(self) -> None:
         ledger_pass, ref = start_pass(), make_batch("b", age=40)
@@ -153,7 +163,7 @@ class TestDue:
             ledger_pass, Snapshot(ref, PartitionStatus.COMPLETE, documents=DONE_DOCUMENTS, completed_at=NOW - 2 * DAY)
         )
 
-        assert get_due_ids(ledger_pass, ref) == ["b"]
+        assert get_due_ids(ledger_pass, ref, now=NOW + DAY) == ["b"]
 
     def test_old_batch_with_changed_fingerprint_is_due(self) -> None:
         ledger_pass = start_pass()
@@ -220,10 +230,11 @@ class TestDue:
 
         assert (ledger_pass.ledger.missing_keys, [key.batch_id for key in ledger_pass.ledger.open_keys]) == ([], ["b"])
         run_sync(ledger_pass, finished_snapshot(ref), now=NOW + 2 * DAY)
+        run_sync(ledger_pass, finished_snapshot(ref), now=NOW + 5 * DAY)
         assert get_due_ids(reload_ledger(ledger_pass, rules), ref, now=NOW + 9 * DAY) == []
 
     def test_settled_batch_that_is_unknown_keeps_its_rows(self) -> None:
-        ledger_pass, ref = start_pass(), make_batch("b")
+        ledger_pass, ref = start_pass(SyncPolicy(looks_every_sync=True)), make_batch("b")
         run_sync(ledger_pass, finished_snapshot(ref))
 
         assert record_reading(ledger_pass, unknown_snapshot(ref), ["missing"], NOW + DAY) == []
@@ -303,10 +314,12 @@ class TestLinks:
         assert get_due_ids(ledger_pass) == ["linked"]
 
         record_reading(ledger_pass, finished_snapshot(reference), ["marked"], NOW)
-        ledger_pass.compact_and_prune(NOW)
+        end_sync(ledger_pass, NOW)
         later = NOW + 3 * DAY
-        assert get_due_ids(ledger_pass, now=later) == []
+        assert get_due_ids(ledger_pass, now=later) == ["linked"]
         assert not ledger_pass.register_reference(reference, later)
+        end_sync(ledger_pass, later)
+        assert get_due_ids(ledger_pass, now=later) == []
         ledger_pass.compact_and_prune(later + 2.9 * DAY)
         assert len(ledger_pass.ledger) == 1
         ledger_pass.compact_and_prune(later + 3 * DAY)
@@ -358,7 +371,7 @@ class TestFolding:
         self, days: list[tuple[int, bool]], data: st.DataObject
     ) -> None:
         """However the lists grow from sync to sync, and wherever a sync breaks off."""
-        rules = SyncPolicy(lookback=2 * DAY)
+        rules = SyncPolicy(lookback=2 * DAY, looks_every_sync=True)
         ledger_pass = start_pass(rules)
         read_keys: set[str] = set()
         refs = [make_batch(f"{number}", age) for number, (age, _) in enumerate(days)]

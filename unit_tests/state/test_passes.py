@@ -53,7 +53,7 @@ def plan_ids(ledger_pass: LedgerPass, *refs: PartitionRef) -> list[str]:
 
 def record(ledger_pass: LedgerPass, ref: PartitionRef, status: PartitionStatus = PartitionStatus.COMPLETE) -> None:
     decision = ledger_pass.decide(Snapshot(ref, status, documents=()), NOW)
-    ledger_pass.record(ref.key, decision, ["aaaaaa"], NOW)
+    ledger_pass.record(ref, decision, ["aaaaaa"], NOW)
 
 
 def test_each_change_detection_has_its_kind_of_pass() -> None:
@@ -142,10 +142,10 @@ class TestRecord:
         ledger_pass = make_pass(PollingPass, make_entry(EntryState.OPEN, row_hashes="aaaaaabbbbbb"))
         decision = ledger_pass.decide(Snapshot(REF, PartitionStatus.OPEN), NOW)
 
-        ledger_pass.record(REF.key, decision, None, NOW)
+        ledger_pass.record(REF, decision, None, NOW)
         assert ledger_pass.ledger.entries[REF.key].row_hashes == "aaaaaabbbbbb"
 
-        ledger_pass.record(REF.key, decision, [], NOW)
+        ledger_pass.record(REF, decision, [], NOW)
         assert ledger_pass.ledger.entries[REF.key].row_hashes == ""
 
     @pytest.mark.parametrize("kind", PASS_KINDS)

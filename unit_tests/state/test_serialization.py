@@ -291,6 +291,8 @@ def fill_ledger(ledger: Ledger, draw: st.DrawFn) -> None:
     ledger.read_ranges = draw(st.dictionaries(IDS, RANGES.map(make_ranges), max_size=2))
     ledger.pruned_before = {scope: draw(TIMES) for scope in ledger.read_ranges}
     ledger.inactive_scopes = draw(st.sets(IDS, max_size=2))
+    ledger.doubtful_keys = draw(st.sets(KEYS, max_size=3))
+    ledger.given_up = draw(st.sets(st.text("abAB09-_", min_size=6, max_size=6), max_size=3))
 
 
 @UNHURRIED
@@ -306,6 +308,8 @@ def test_state_json_round_trip_is_lossless(stream_state: StreamState) -> None:
         assert reloaded_ledger.entries == ledger.entries
         assert reloaded_ledger.read_ranges == ledger.read_ranges
         assert reloaded_ledger.failed_keys == ledger.failed_keys
+        assert reloaded_ledger.doubtful_keys == ledger.doubtful_keys
+        assert reloaded_ledger.given_up == ledger.given_up
 
 
 @UNHURRIED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -67,6 +67,9 @@ class FakeList:
         self.state: dict[str, object] = {}
         self.delivered: Counter[str] = Counter()
         self.pending: set[str] = set()
+        self.edits: defaultdict[str, list[datetime]] = defaultdict(list)
+        self.delivered_versions: dict[str, int] = {}
+        self.windows: list[Window] = []
 
     def add(self, template: str, created_at: datetime, *, is_pending: bool = False) -> None:
         name = f"{len(self.rows)}"
@@ -76,16 +79,23 @@ class FakeList:
         )
 
     def sync(
-        self, scopes: Sequence[str], start_date: datetime | None, lookback: int = 3, stop_after: int | None = None
+        self,
+        scopes: Sequence[str],
+        start_date: datetime | None,
+        lookback: int = 3,
+        stop_after: int | None = None,
+        *,
+        looks_every_sync: bool = False,
     ) -> None:
-        rules = SyncPolicy(lookback * DAY, give_up_after=3650 * DAY, start_date=start_date)
+        self.windows.clear()
+        rules = SyncPolicy(
+            lookback * DAY, give_up_after=3650 * DAY, start_date=start_date, looks_every_sync=looks_every_sync
+        )
         stream_state = StreamState(rules, change_detection=ChangeDetection.LISTING).load(
             json.loads(json.dumps(self.state)), "a_stream"
         )
         listing_pass = ListingPass(stream_state.ledger, rules)
-        cursor = WindowCursor(
-            deque(scopes), [listing_pass], rules.lookback, start_date, self.now, lambda scope: [""] if scope else []
-        )
+        cursor = WindowCursor(deque(scopes), [listing_pass], rules, self.now, lambda scope: [""] if scope else [])
         request_count = 0
         while ask := cursor.get_next_step():
             request_count += 1
@@ -99,6 +109,7 @@ class FakeList:
                 for ref in self.list_rows(ask.scope)
                 if ref.approx_created_at and ask.start <= ref.approx_created_at < ask.end
             ]
+            self.windows.append(ask)
             cursor.record_listing(ask, len(rows))
             if cursor.is_needed(listing_pass.ledger, ask):
                 self.read(listing_pass, ask, rows)
@@ -108,6 +119,7 @@ class FakeList:
                 return
         for ref in listing_pass.find_unlisted(self.now):
             self.record_snapshot(listing_pass, ref)
+        stream_state.ledger.last_complete_sync = self.now
         listing_pass.compact_and_prune(self.now, scopes)
         self.state = stream_state.as_json()
 
@@ -121,11 +133,18 @@ class FakeList:
 
     def record_snapshot(self, listing_pass: ListingPass, ref: PartitionRef) -> None:
         status = PartitionStatus.OPEN if ref.batch_id in self.pending else PartitionStatus.COMPLETE
-        mark = f"{status.value:.6}"
+        version = len(self.edits[ref.batch_id])
+        mark = f"{status.value[:4]}{version:02}"
+        self.delivered_versions[ref.batch_id] = version
         decision = listing_pass.decide(Snapshot(ref, status, documents=DONE_DOCUMENTS), self.now)
-        listing_pass.record(ref.key, decision, [mark], self.now)
+        listing_pass.record(ref, decision, [mark], self.now)
         if decision.is_new(mark):
             self.delivered[f"{ref.batch_id} {status.value}"] += 1
+
+    def edit(self, name: str) -> None:
+        """Edit a row, which its list shows."""
+        self.edits[name].append(self.now)
+        self.rows[name] = replace(self.rows[name], fingerprint=f"{name} edited {len(self.edits[name])}")
 
     def finish(self) -> None:
         for name in self.pending:
@@ -152,7 +171,7 @@ class FakeList:
 
 
 SCOPES = st.sampled_from([("",), ("a",), ("b",), ("a", "b"), ("b", "a")])
-DAYS = st.sampled_from([0.0, 0.2, 1, 5, 40])
+DAYS = st.sampled_from([0.0, 0.05, 0.2, 1, 5, 40])
 DATES = st.sampled_from([None, *(START + timedelta(days=days, hours=7, seconds=30) for days in (-60, -9, -2, 0, 4))])
 
 
@@ -164,18 +183,20 @@ class TestSettings:
             st.tuples(SCOPES, DATES, st.integers(0, 5), st.sampled_from([None, 1, 2, 5]), DAYS, st.booleans()),
             max_size=7,
         ),
+        st.booleans(),
     )
     def test_any_setting_changes_deliver_each_row_once(
         self,
         rows: list[tuple[str, float]],
         syncs: list[tuple[tuple[str, ...], datetime | None, int, int | None, float, bool]],
+        looks_every_sync: bool,
     ) -> None:
         """Between syncs there are new rows, some are finished only later, and some of the syncs are broken off."""
         world = FakeList()
         for template, age in rows:
             world.add(template, START - age * DAY)
         for scopes, start_date, lookback, stop_after, days, is_finished in syncs:
-            world.sync(scopes, start_date, lookback, stop_after)
+            world.sync(scopes, start_date, lookback, stop_after, looks_every_sync=looks_every_sync)
             if stop_after is None:
                 assert world.expected_rows(scopes, start_date) <= {key.split()[0] for key in world.delivered}
             world.now += days * DAY
@@ -241,6 +262,106 @@ class TestSettings:
         assert world.delivery_counts == Counter(["0", *(f"{age}" for age in range(10, 20))])
 
 
+class TestLooks:
+    """The days of the lookback are listed ever more seldom (`lookback_checks`)."""
+
+    def list_hours(self, world: FakeList, **options: bool) -> list[int]:
+        """The hours of a day at which an hourly sync lists days before it."""
+        hours = []
+        for _ in range(24):
+            world.now += timedelta(hours=1)
+            world.sync(("",), None, **options)
+            today = world.now.replace(hour=0, minute=0)
+            if world.windows[0].start < today:
+                hours.append(world.now.hour)
+            assert world.windows[-1].end == today + DAY
+        return sorted(hours)
+
+    def test_settled_days_are_listed_as_their_age_doubles(self) -> None:
+        world = FakeList()
+        for age in (0.1, 1, 2, 3):
+            world.add("a", START - age * DAY)
+        world.sync(("",), None)
+
+        # At midnight yesterday is not over yet: its last rows may be listed a little late.
+        assert self.list_hours(world) == [0, 1, 2, 4, 8, 16]
+        assert self.list_hours(world, looks_every_sync=True) == [*range(24)]
+
+    def test_unfinished_row_of_an_earlier_day_keeps_the_lookback_listed(self) -> None:
+        world = FakeList()
+        world.add("a", START - DAY, is_pending=True)
+        world.now -= 12 * timedelta(hours=1)
+        world.sync(("",), None)
+
+        # Until 23:00 the day of the row is not over, so it is listed anyway.
+        assert self.list_hours(world) == [*range(22)]
+
+    def test_row_that_settles_on_a_later_day_is_looked_at_from_then_on(self) -> None:
+        world = FakeList()
+        world.add("a", START - DAY, is_pending=True)
+        world.now -= 12 * timedelta(hours=1)
+        world.sync(("",), None)
+        world.now = START + timedelta(hours=1)
+        world.finish()
+        world.sync(("",), None)
+
+        # 9 hours of day: settled at 10:00, so listed at 11:00, 12:00, 14:00 and 18:00.
+        assert [hour for hour in self.list_hours(world) if hour > 10] == [11, 12, 14, 18]
+
+    def test_row_listed_late_arrives_at_the_next_look(self) -> None:
+        world = FakeList()
+        world.add("a", START - DAY)
+        world.sync(("",), None)
+        world.add("a", START - 1.5 * DAY)
+        world.now += timedelta(hours=7)
+        world.sync(("",), None)
+
+        assert world.delivery_counts == Counter(["0", "1"])
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([10, 60, 61, 180, 720, 1440, 4000]),
+                st.sampled_from([None, None, 1]),
+                st.booleans(),
+                st.booleans(),
+                st.lists(st.integers(0, 20), max_size=2),
+            ),
+            max_size=16,
+        )
+    )
+    def test_edits_over_any_syncs_arrive_by_twice_their_age(
+        self, syncs: list[tuple[int, int | None, bool, bool, list[int]]]
+    ) -> None:
+        world = FakeList()
+        for age in (0.1, 0.5, 1, 2):
+            world.add("a", START - age * DAY)
+        for minutes, stop_after, is_pending, is_finishing, edited_rows in syncs:
+            world.now += timedelta(minutes=minutes / 2)
+            world.add("a", world.now, is_pending=is_pending)
+            for number in edited_rows:
+                name = f"{number % len(world.rows)}"
+                if name not in world.pending:
+                    world.edit(name)
+            if is_finishing:
+                world.finish()
+            world.now += timedelta(minutes=minutes / 2)
+            world.sync(("",), None, stop_after=stop_after)
+            if stop_after is None:
+                self.check_edits(world)
+
+    def check_edits(self, world: FakeList) -> None:
+        for name, ref in world.rows.items():
+            assert ref.approx_created_at is not None
+            for number, edited_at in enumerate(world.edits[name], start=1):
+                # Counted from its creation, which is not after it settled; times in the state are in minutes.
+                age = edited_at - ref.approx_created_at
+                is_due = edited_at + max(age, timedelta(hours=1)) + timedelta(minutes=1) <= world.now
+                if is_due and age < 3 * DAY:
+                    assert world.delivered_versions.get(name, -1) >= number, (name, age, world.now - edited_at)
+
+
 class TestFailures:
     def make_cursor(self, days: int = 0) -> tuple[ListingPass, WindowCursor]:
         """Of a list that was read until `days` ago."""
@@ -248,8 +369,8 @@ class TestFailures:
         if days:
             read = TimeRange(BEGINNING, START - days * DAY)
             listing_pass.advance_watermark("", read, read, START - 3 * DAY)
-        start_date = None if days else START - 5 * DAY
-        return listing_pass, WindowCursor(deque(["", "other"]), [listing_pass], 3 * DAY, start_date, START)
+        policy = SyncPolicy(3 * DAY, start_date=None if days else START - 5 * DAY)
+        return listing_pass, WindowCursor(deque(["", "other"]), [listing_pass], policy, START)
 
     def test_unreadable_window_is_retried_by_day_and_only_failing_day_is_skipped(self) -> None:
         listing_pass, cursor = self.make_cursor(10)
@@ -265,7 +386,7 @@ class TestFailures:
         assert ask == FindStart("other")
         today = datetime(2026, 11, 20, tzinfo=timezone.utc)
         assert listing_pass.ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
-        assert WindowCursor(deque([""]), [listing_pass], 3 * DAY, None, START).get_next_step() == Window(
+        assert WindowCursor(deque([""]), [listing_pass], SyncPolicy(3 * DAY), START).get_next_step() == Window(
             "", bad, bad + DAY
         )
 
@@ -295,7 +416,8 @@ class TestFailures:
         for window in (first, *other_windows):
             cursor.complete_window(window)
 
-        second_windows = _read_windows(WindowCursor(deque([""]), [listing_pass], 0 * DAY, START - 5 * DAY, START))
+        policy = SyncPolicy(0 * DAY, start_date=START - 5 * DAY)
+        second_windows = _read_windows(WindowCursor(deque([""]), [listing_pass], policy, START))
 
         assert [window.start for window in second_windows] == [first.start, START.replace(hour=0)]
 

@@ -428,7 +428,8 @@ class SensibleAccount(Account):
     def name(self, pick: int, _variant: int) -> None:
         """Name a batch in the settings, early or late."""
         if batches := self.sandbox.sensible.batch_ids:
-            self.may_repeat_rows = True
+            # The row of a batch that was settled and forgotten is emitted once more; its documents are not.
+            self.may_repeat_batches = True
             batch_ids = self.settings["sensible"].setdefault("batch_ids", [])
             batch_ids.append(batches[pick % len(batches)])
 

@@ -100,9 +100,7 @@ class FaultScenario:
             for key, row in expected_rows.items():
                 assert has_same_content(rows[key], row), (stream, rows[key], row)
 
-    def assert_recovered(
-        self, connection: Connection, expected_sync: SyncResult | None = None, repeatable_batch_key: str = ""
-    ) -> None:
+    def assert_recovered(self, connection: Connection, expected_sync: SyncResult | None = None) -> None:
         """Check that no row was lost or repeated.
 
         A quiet sync afterwards must send its usual requests.
@@ -110,14 +108,11 @@ class FaultScenario:
         Args:
             connection: a connection that was synced under faults, and once more without.
             expected_sync: the quiet sync to compare with, `quiet_sync` by default.
-            repeatable_batch_key: a batch whose rows may have been repeated.
         """
         self.assert_complete(connection, self.baseline.streams)
         repeated_rows = [
             connection.warehouse[stream][key] for stream, keys in connection.repeated_ids.items() for key in keys
         ]
-        if repeatable_batch_key:
-            repeated_rows = [row for row in repeated_rows if row.get("batch_key") != repeatable_batch_key]
         assert repeated_rows == []
         quiet_sync = connection.sync()
         assert (quiet_sync.counts, quiet_sync.requests) == ({}, (expected_sync or self.quiet_sync).requests)

@@ -64,7 +64,7 @@ def isolated_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve_locally)
     yield
-    assert outside_lookups == []
+    assert not outside_lookups, f"A test looked up {outside_lookups}."
 
 
 @pytest.fixture(scope="module")

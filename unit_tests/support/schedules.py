@@ -48,6 +48,7 @@ SWITCHES = st.fixed_dictionaries(
         "docmap_cursor_inclusive": st.booleans(),
         "docmap_cursor_rows_only": st.booleans(),
         "sensible_scan": st.sampled_from((0, 3)),
+        "sensible_status_filter": st.sampled_from(("obeyed", "ignored", "refused", "first")),
     }
 )
 ID_ENDPOINTS = (
@@ -78,14 +79,22 @@ class Schedule(RuleBasedStateMachine):
         self._stack = ExitStack()
         self.known_streams: list[ConfiguredAirbyteStream] = []
 
-    @initialize(sees_all_changes=st.booleans(), short_lookback=st.sampled_from((0, 1, 3)), switches=SWITCHES)
-    def begin(self, sees_all_changes: bool, short_lookback: int, switches: dict[str, Any]) -> None:
+    @initialize(
+        sees_all_changes=st.booleans(),
+        short_lookback=st.sampled_from((0, 1, 3)),
+        lookback_checks=st.sampled_from(("thinning", "every_sync")),
+        switches=SWITCHES,
+    )
+    def begin(
+        self, sees_all_changes: bool, short_lookback: int, lookback_checks: str, switches: dict[str, Any]
+    ) -> None:
         """Serve a sandbox with random switches, and create the accounts."""
         sandbox_context = frozen_sandbox(**switches)
         self.sandbox, url = self._stack.enter_context(sandbox_context)
         settings: dict[str, Any] = {
             "lookback_days": 30 if sees_all_changes else short_lookback,
             "give_up_after_days": 3650,
+            "lookback_checks": lookback_checks,
             **self.extra_settings,
         }
         self.accounts: list[Account] = [account(self.sandbox, settings, sees_all_changes) for account in ACCOUNTS]
@@ -195,6 +204,8 @@ class Schedule(RuleBasedStateMachine):
         if self.had_unknown_ids:
             # Missing partitions are polled at growing intervals: the next poll is due when their age has doubled.
             self.connection.sync()
+        if self.had_unknown_ids or self.connection.settings["lookback_checks"] == "thinning":
+            # An edit arrives once the age that its batch had has doubled, or when the lookback ends.
             self.sandbox.clock.advance(days=self.elapsed_days + 2)
         last_sync = self.connection.sync()
         assert set(last_sync.final_statuses.values()) == {"COMPLETE"}, last_sync.error

@@ -268,11 +268,7 @@ def run_storm(fault_world: FaultScenario, seed: int, share: float, *faults: Faul
             collect_stream_errors(synced, *FailureType)
     recovery_sync = connection.sync()
     assert set(recovery_sync.final_statuses.values()) == {"COMPLETE"}, recovery_sync.error
-    # Where the batch that is named by hand could not be asked for while the list was read past its old documents, these
-    # are forgotten with the rest of that window, and are new when the batch names them at last.
-    fault_world.assert_recovered(
-        connection, fault_world.later_quiet_sync if is_new else fault_world.quiet_sync, repeatable_batch_key="by hand"
-    )
+    fault_world.assert_recovered(connection, fault_world.later_quiet_sync if is_new else fault_world.quiet_sync)
 
 
 @pytest.mark.long

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from docextract_sandbox import Fault, NewFile, Sandbox
+from source_docextract.core.model import PartitionRef
+from source_docextract.core.provider import ProviderSpec, StreamGroup
+from source_docextract.core.requests import ErrorFormat
 from source_docextract.http.client import RequestStats
-from source_docextract.sync.reporting import summarize
+from source_docextract.sync.reporting import WarningLimiter, build_unknown_account_message, summarize
 from unit_tests.support.command_line import run_connector
 from unit_tests.support.harness import Connection, frozen_sandbox, log
 from unit_tests.support.large_world import fill
@@ -123,3 +126,70 @@ def test_summarize_request_stats_returns_a_readable_line(tally: RequestStats, ex
     streams: Any = [SimpleNamespace(name="a_files", record_count=0), SimpleNamespace(name="a_results", record_count=12)]
 
     assert summarize("Acme", tally, [], streams) == f"Acme: {expected_text}"
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[WarningLimiter]:
+    """Yield the warnings of one provider, whose log `caplog` holds."""
+    with caplog.at_level(logging.INFO, logger=log.name):
+        yield WarningLimiter(log, "Acme")
+
+
+def test_warn_same_message_is_logged_once(warnings: WarningLimiter, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        warnings.warn("missing", "Acme does not know batch B-1.")
+    warnings.log_suppressed_counts()
+
+    # A repetition is no further warning: it is not counted either.
+    assert caplog.messages == ["Acme does not know batch B-1."]
+
+
+def test_warn_beyond_five_of_a_kind_counts_the_others(
+    warnings: WarningLimiter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(12):
+        warnings.warn("missing", f"Acme does not know batch B-{number}.")
+    warnings.warn("stalled", "Acme batch B-1 is stalled.")
+    warnings.log_suppressed_counts()
+
+    assert caplog.messages == [
+        *(f"Acme does not know batch B-{number}." for number in range(5)),
+        "Acme batch B-1 is stalled.",
+        "Acme: 7 more warnings of the kind 'missing'.",
+    ]
+
+
+def test_warn_text_of_a_provider_is_sanitized_and_cut(
+    warnings: WarningLimiter, caplog: pytest.LogCaptureFixture
+) -> None:
+    warnings.warn("status", 'queued\n{"type": "RECORD"} https://files.acme.test/a?signature=0123456789 ' + "x" * 5000)
+
+    [message] = caplog.messages
+    assert "\n" not in message
+    assert "0123456789" not in message
+    assert len(message) <= 1000
+
+
+def test_build_unknown_account_message_names_the_settings_once() -> None:
+    spec = ProviderSpec(
+        ErrorFormat("Acme", "acme.api_key", lambda _: None),
+        "http://127.0.0.1:9",
+        (
+            StreamGroup("acme", make_fetch, explicit_settings=("acme.batch_ids", "batch_registry")),
+            StreamGroup("acme_documents", make_fetch, explicit_settings=("batch_registry",)),
+        ),
+        check=make_check,
+    )
+
+    assert build_unknown_account_message(spec) == (
+        "Acme knows none of the configured batches. Correct acme.batch_ids or batch_registry, or acme.api_key, which "
+        "may belong to another account."
+    )
+
+
+def make_fetch(_ref: PartitionRef) -> Any:
+    raise AssertionError("a message requests nothing")
+
+
+def make_check() -> Any:
+    raise AssertionError("a message requests nothing")

@@ -160,7 +160,7 @@ ACCOUNTS = {
 def test_page_with_any_streams_is_requested_once(provider: str, subset: tuple[str, ...]) -> None:
     with frozen_sandbox() as (sandbox, url):
         account = ACCOUNTS[provider](sandbox)
-        connection = Connection(sandbox, url, account.settings)
+        connection = Connection(sandbox, url, {**account.settings, "lookback_checks": "every_sync"})
         streams = [f"{provider}_{kind}" for kind in subset]
 
         first, quiet_sync = connection.sync(*streams), connection.sync(*streams)
@@ -189,7 +189,7 @@ def test_sync_max_in_flight_limits_concurrent_requests() -> None:
 def test_stream_added_later_requests_only_its_missing_rows(provider: str) -> None:
     with frozen_sandbox() as (sandbox, url):
         account = ACCOUNTS[provider](sandbox)
-        connection = Connection(sandbox, url, account.settings)
+        connection = Connection(sandbox, url, {**account.settings, "lookback_checks": "every_sync"})
         connection.sync(f"{provider}_files")
 
         both = connection.sync(f"{provider}_files", f"{provider}_results", f"{provider}_fields")

@@ -71,15 +71,15 @@ def test_atlas_growing_batch_delivers_only_new_documents(served_sandbox: ServedS
     first = connection.sync()
     assert first.counts["atlas_results"] == 1
 
-    sandbox.clock.advance(seconds=60 * 55)
+    sandbox.clock.advance(seconds=60 * 60)
     second = connection.sync()
-    assert second.ids("atlas_results") == [f"{batch}/{number}" for number in range(1, 56)]
+    assert second.ids("atlas_results") == [f"{batch}/{number}" for number in range(1, 61)]
     assert second.counts["atlas_batches"] == 1
 
     sandbox.atlas.add_documents(batch, [make_pan_document("late")])
     sandbox.clock.advance(seconds=60 * 60)
     third = connection.sync()
-    assert set(third.ids("atlas_results")) == {f"{batch}/late", *(f"{batch}/{number}" for number in range(56, 70))}
+    assert set(third.ids("atlas_results")) == {f"{batch}/late", *(f"{batch}/{number}" for number in range(61, 70))}
     assert connection.sync().counts == {}
 
 
@@ -108,6 +108,7 @@ def test_atlas_old_time_in_the_batch_id_saves_requests_after_a_margin(
         for days in (2, 3, 4, 5)
     }
     connection = connect(served_sandbox, *ages.values())
+    connection.settings["lookback_checks"] = "every_sync"
     assert connection.sync().counts["atlas_results"] == 4
 
     connection.sync()

@@ -96,6 +96,8 @@ def test_extracta_settled_batch_after_the_lookback_is_not_requested(served_sandb
     sandbox, _ = served_sandbox
     connection, _, batch = connect(served_sandbox, finished_file("a.pdf"))
     connection.sync()
+    sandbox.clock.advance(days=3)
+    assert connection.sync().requests["extracta.getBatchResults"] == 1  # the last look
 
     for days in (3, 10, 100):
         sandbox.clock.advance(days=days)
@@ -172,8 +174,10 @@ def test_extracta_long_history_is_requested_once(served_sandbox: ServedSandbox) 
     first, second = connection.sync(), connection.sync()
 
     assert first.counts["extracta_results"] == 60
-    assert second.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 2}
+    assert second.requests == {"extracta.viewExtraction": 1}
     assert second.counts == {}
+    sandbox.clock.advance(days=1)
+    assert connection.sync().requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 2}
 
 
 @pytest.mark.parametrize(
@@ -269,6 +273,7 @@ def test_extracta_explicit_file_added_later_is_requested(served_sandbox: ServedS
     connection = Connection(sandbox, url, {"extracta": {"extraction_batches": batch_paths}})
     connection.sync()
     sandbox.clock.advance(days=30)
+    connection.sync()  # the last look
     assert connection.sync().requests == {}
 
     connection.settings["extracta"]["extraction_batches"] = [*batch_paths, f"{template}/{batch}/f2"]
@@ -384,9 +389,25 @@ class TestReferences:
             reference=ExtractionReference(template, referenced_batch, "x"),
         )
         sandbox.classification.upload(classification, [later], batch)
+        sandbox.clock.advance(seconds=3600)
         synced = connection.sync()
 
         assert synced.counts["extracta_results"] == 1
+
+    def test_failed_last_look_at_the_referring_batch_repeats_no_rows(self, served_sandbox: ServedSandbox) -> None:
+        sandbox, _ = served_sandbox
+        connection, _, _ = self.connect(served_sandbox)
+        sandbox.extracta.finish()
+        connection.sync()
+        sandbox.clock.advance(days=4)
+        with sandbox.faults.apply_only(Fault("status", "extracta.getResults", times=100, status=503, body="")):
+            assert connection.sync().error
+
+        sandbox.clock.advance(days=10)
+        synced = connection.sync()
+
+        assert synced.requests["extracta.getResults"] == 1
+        assert (synced.error, synced.counts) == (None, {})
 
     @pytest.mark.parametrize("stop_after", range(1, 40))
     def test_interruption_at_any_message_loses_no_reference(

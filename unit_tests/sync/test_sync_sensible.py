@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from docextract_sandbox import Fault, PortfolioPart, Sandbox, SensibleDocument
+from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault, PortfolioPart, Sandbox, SensibleDocument
 from unit_tests.support.harness import START, Connection, single
 
 ServedSandbox = tuple[Sandbox, str]
@@ -197,9 +197,11 @@ def test_sensible_explicit_batch_ignores_start_date_and_types(served_sandbox: Se
     assert (synced.requests["sensible.batch"], synced.requests["sensible.document"]) == (1, 3)
     quiet_sync = connection.sync()
     assert quiet_sync.counts == {}
-    assert quiet_sync.requests == {"sensible.document_types": 1, "sensible.extractions": 1, "sensible.batch": 1}
+    list_requests = {"sensible.document_types": 1, "sensible.extractions": 1}
+    assert quiet_sync.requests == list_requests
     claims.clock.advance(days=4)
-    assert connection.sync().requests == {"sensible.document_types": 1, "sensible.extractions": 1}
+    assert connection.sync().requests == {**list_requests, "sensible.batch": 1}  # the last look
+    assert connection.sync().requests == list_requests
 
 
 def test_sensible_explicit_batch_also_listed_is_read_once(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
@@ -276,6 +278,26 @@ def test_sensible_type_filter_keeps_portfolios_whole(served_sandbox: ServedSandb
     assert synced.requests["sensible.document_types"] == 1
     connection.settings["sensible"]["document_types"] = ["tax_forms", "claims", "contracts"]
     assert [row["file_name"] for row in connection.sync().records["sensible_files"]] == ["contract.pdf"]
+
+
+def test_sensible_portfolio_of_a_type_whose_list_fails_is_delivered_once(
+    served_sandbox: ServedSandbox, claims: Sandbox
+) -> None:
+    claims.sensible.add_document_type("first", "type-first")
+    [bundle] = claims.sensible.extract(
+        [new_document("mail.pdf", portfolio=("first", "claims"))], "claims", created_at=days_ago(40)
+    )
+    [single_id] = claims.sensible.extract([new_document("a.pdf")], "first", created_at=days_ago(40))
+    connection = connect(served_sandbox, sensible={"document_types": ["first", "claims"]})
+    refusal = replace(TRANSIENT_4XX_FAULTS["409"], endpoint="sensible.extractions", about="type-first")
+
+    with claims.faults.apply_only(refusal):
+        assert set(connection.sync().final_statuses.values()) == {"INCOMPLETE"}
+    connection.sync()
+
+    assert connection.warehouse["sensible_files"].keys() == {bundle, single_id}
+    assert not any(connection.repeated_ids.values())
+    assert connection.sync().counts == {}
 
 
 def test_sensible_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
@@ -403,6 +425,7 @@ def test_sensible_explicit_batch_after_interruption_is_still_settled(
     connection.sync(*streams)
 
     claims.clock.advance(days=4)
+    connection.sync(*streams)  # the last look
     assert connection.sync(*streams).requests == {"sensible.extractions": 1}
     if "sensible_batches" in streams:
         row = single(list(connection.warehouse["sensible_batches"].values()))

@@ -14,7 +14,7 @@ from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteCatalo
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from docextract_sandbox import DocumentType, Fault, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
-from unit_tests.support.harness import START, Connection, log, single
+from unit_tests.support.harness import START, Connection, frozen_sandbox, log, single
 
 ServedSandbox = tuple[Sandbox, str]
 Settings = dict[str, Any]
@@ -325,6 +325,90 @@ def test_typed_table_new_field_has_a_column_after_the_next_discover(served_sandb
     sandbox.extracta.upload(template, [NewFile("c.pdf", 0, {"vendor": "C", "Due date": "3/4"})])
     row = single(connection.sync("extracta_invoices").records["extracta_invoices"])
     assert drop_common_columns(row) == {"vendor": "C", "due_date": "3/4", "type_errors": None}
+
+
+def add_docmap_documents(sandbox: Sandbox, count: int, days: int, data: dict[str, Any]) -> Settings:
+    template = sandbox.docmap.put_template("Invoices", [make_field("vendor", "string")], "invoices")
+    for number in range(count):
+        created_at = sandbox.clock.now() - timedelta(days=days, minutes=number)
+        sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, data)], created_at=created_at)
+    return {"docmap": {"template_ids": [template]}}
+
+
+def add_sensible_documents(sandbox: Sandbox, count: int, days: int, data: dict[str, Any]) -> Settings:
+    if not sandbox.sensible.document_types:
+        sandbox.sensible.add_document_type("invoices")
+    fields = {name: value and wrap_sensible(value) for name, value in {"seldom": None, **data}.items()}
+    created_at = sandbox.clock.now() - timedelta(days=days)
+    sandbox.sensible.extract([SensibleDocument("a.pdf", 0, fields)] * count, "invoices", created_at=created_at)
+    return {"sensible": {}}
+
+
+def add_atlas_documents(sandbox: Sandbox, count: int, days: int, data: dict[str, Any]) -> Settings:
+    fields = {name: wrap_atlas(value) for name, value in data.items()}
+    for number in range((count + 3) // 4):
+        sandbox.atlas.submit(
+            [NewDocument("a", 0, {"document_type": "INVOICES", **fields})],
+            submitted_at=sandbox.clock.now() - timedelta(days=days, minutes=number),
+        )
+    return {"atlas": {"batch_ids": sandbox.atlas.batch_ids}}
+
+
+@pytest.mark.parametrize("add_documents", [add_docmap_documents, add_sensible_documents, add_atlas_documents])
+def test_typed_table_field_that_no_recent_document_has_keeps_its_column(
+    served_sandbox: ServedSandbox, add_documents: Callable[[Sandbox, int, int, dict[str, Any]], Settings]
+) -> None:
+    sandbox, _ = served_sandbox
+    settings = add_documents(sandbox, 2, 1, {"vendor": "A", "seldom": "x"})
+    [provider] = settings
+    table = f"{provider}_invoices"
+    old_catalog = build_catalog(connect(served_sandbox, settings), table)
+    sandbox.clock.advance(days=100)
+    settings = add_documents(sandbox, 110, 1, {"vendor": "B"})
+    connection = connect(served_sandbox, settings)
+
+    new_catalog = build_catalog(connection, table)
+
+    [old_stream], [new_stream] = old_catalog.streams, new_catalog.streams
+    assert new_stream.stream.json_schema["properties"].keys() == old_stream.stream.json_schema["properties"].keys()
+    connection.sync(catalog=old_catalog)
+    connection.settings.update(connect(served_sandbox, add_documents(sandbox, 1, 0, {"seldom": "y"})).settings)
+    for catalog in (new_catalog, old_catalog):
+        by_catalog = Connection(*served_sandbox, connection.settings)
+        rows = by_catalog.sync(catalog=catalog).records[table]
+        assert {row["seldom"] for row in rows} == {None, "x", "y"}
+
+
+@pytest.mark.parametrize("mode", ["ignored", "refused", "first"])
+def test_typed_table_has_its_columns_where_sensible_does_not_filter_by_status(mode: str) -> None:
+    with frozen_sandbox(sensible_status_filter=mode) as served_sandbox:
+        settings = add_sensible_documents(served_sandbox[0], 1, 1, {"vendor": "A"})
+        served_sandbox[0].sensible.extract([SensibleDocument("b.pdf", 9e9)], "invoices")
+
+        schemas = get_typed_schemas(connect(served_sandbox, settings))
+
+        assert get_column_types(schemas["sensible_invoices"]) == {"vendor": "string"}
+
+
+def test_typed_table_field_that_a_later_discover_does_not_find_is_filled_by_the_old_catalog(
+    served_sandbox: ServedSandbox,
+) -> None:
+    # The only document with the field is gone before the second discovery, which has no memory of the first one.
+    sandbox, _ = served_sandbox
+    settings = add_docmap_documents(sandbox, 1, 1, {"seldom": "x"})
+    connection = connect(served_sandbox, settings)
+    old_catalog = build_catalog(connection, "docmap_invoices")
+    connection.sync(catalog=old_catalog)
+    sandbox.docmap.delete(sandbox.docmap.extraction_ids[0])
+    add_docmap_documents(sandbox, 1, 0, {"vendor": "B"})
+
+    new_catalog = build_catalog(connection, "docmap_invoices")
+
+    assert "seldom" not in single(new_catalog.streams).stream.json_schema["properties"]
+    connection.sync(catalog=new_catalog)
+    add_docmap_documents(sandbox, 1, 0, {"vendor": "C", "seldom": "y"})
+    row = single(connection.sync(catalog=old_catalog).records["docmap_invoices"])
+    assert drop_common_columns(row) == {"vendor": "C", "seldom": "y", "type_errors": None}
 
 
 def test_typed_row_is_emitted_again_after_an_edit_but_not_a_review(served_sandbox: ServedSandbox) -> None:

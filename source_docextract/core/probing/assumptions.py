@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..json_types import Json
+from ..json_types import Json, JsonObject
 from ..requests import Request
 from .shapes import describe_shape
 
@@ -142,6 +142,11 @@ class ProbeResponse:
     def is_ok(self) -> bool:
         """Whether the request succeeded, with JSON."""
         return 200 <= self.status < 300 and self.is_json
+
+    @property
+    def json_object(self) -> JsonObject | None:
+        """The body of a request that succeeded with a JSON object, else None."""
+        return self.body if self.is_ok and isinstance(self.body, Mapping) else None
 
     @property
     def is_about_request(self) -> bool:

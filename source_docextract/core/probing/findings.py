@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 
 from ..json_types import Json
 from .assumptions import Assumption, SwitchValue
-from .shapes import describe_shape, describe_status, list_unknown_keys
+from .shapes import describe_shape, describe_status, describe_time_format, list_unknown_keys
 
 
 class Verdict(str, Enum):
@@ -112,6 +113,29 @@ class Findings:
             self.observe(assumption_id, "known", f"`{status}`")
         else:
             self.observe(assumption_id, "unknown", f"`{describe_status(status)}`")
+
+    def observe_zone(self, assumption_id: str, key: str, time: Json) -> None:
+        """Record whether a time in ISO 8601 has a zone (variants `zoned` and `naive`).
+
+        A time of another form contradicts the assumption.
+        """
+        time_form = describe_time_format(time)
+        if time_form.startswith("ISO 8601"):
+            self.observe(assumption_id, "zoned" if time_form == "ISO 8601 with a zone" else "naive")
+        else:
+            self.contradict(assumption_id, f"`{key}` is {time_form}")
+
+    def observe_order(self, assumption_id: str, creation_times: Sequence[datetime]) -> None:
+        """Record whether the rows of a page are in order (variant `newest_first`).
+
+        One row has no order. Another order contradicts the assumption.
+        """
+        if len(creation_times) < 2:
+            return
+        if list(creation_times) == sorted(creation_times, reverse=True):
+            self.observe(assumption_id, "newest_first")
+        else:
+            self.contradict(assumption_id, "the rows of a page are in another order")
 
     def add_note(self, sentence: str) -> None:
         """Add a sentence about the account that belongs to no assumption."""

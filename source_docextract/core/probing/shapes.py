@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import TypeGuard
 
 from ..json_types import Json
 
@@ -48,11 +49,16 @@ def get_type_name(value: Json) -> str:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, (int, float)):
+    if is_number(value):
         return "number"
     if isinstance(value, str):
         return "text"
     return "list" if isinstance(value, list) else "object"
+
+
+def is_number(value: Json) -> TypeGuard[float]:
+    """Return whether a value is a JSON number; Python counts booleans as integers."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def describe_shape(value: Json, documented_keys: Iterable[str] = ()) -> str:
@@ -108,8 +114,7 @@ def describe_time_format(value: Json) -> str:
         return _describe_time_text(value.strip())
     if isinstance(value, Mapping) and value.keys() & {"_seconds", "seconds"}:
         return "seconds and nanoseconds"
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return _describe_epoch_unit(float(value)) if is_number else get_type_name(value)
+    return _describe_epoch_unit(float(value)) if is_number(value) else get_type_name(value)
 
 
 def _describe_time_text(text: str) -> str:

@@ -21,7 +21,7 @@ from ...core.probing.assumptions import (
     build_rate_limit_assumption,
 )
 from ...core.probing.findings import Findings
-from ...core.probing.shapes import describe_shape, get_type_name
+from ...core.probing.shapes import describe_shape, get_type_name, is_number
 from ...core.requests import MAX_TOKEN_LENGTH, Request
 from .settings import AtlasSettings
 
@@ -247,7 +247,7 @@ def _read_login(findings: Findings, response: ProbeResponse) -> str:
     seconds = body.get("expires_in")
     if seconds is None:
         findings.observe("atlas.expires_in", "missing")
-    elif isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0:
+    elif is_number(seconds) and seconds > 0:
         findings.observe("atlas.expires_in", "hour" if seconds == 3600 else "other", f"{seconds:.0f} seconds")
     else:
         findings.observe("atlas.expires_in", "odd", get_type_name(seconds))
@@ -264,9 +264,9 @@ def _read_page(findings: Findings, response: ProbeResponse) -> int | None:
     Returns:
         Number of its rows, None where it cannot be read.
     """
-    body = response.body
-    rows = body.get("data") if isinstance(body, Mapping) else None
-    if not response.is_ok or not isinstance(body, Mapping) or not isinstance(rows, list):
+    body = response.json_object
+    rows = None if body is None else body.get("data")
+    if body is None or not isinstance(rows, list):
         findings.add_note(f"A batch could not be read ({response.describe_outcome(_ENVELOPE_KEYS | _ROW_KEYS)}).")
         return None
     findings.observe_keys("atlas.keys", body, _ENVELOPE_KEYS)
@@ -319,7 +319,7 @@ def _read_fields(findings: Findings, values: Sequence[Json]) -> None:
     for wrapper in wrappers:
         # Atlas documents 0 to 1 only. Other extraction APIs send text or percent, so the probe looks for both.
         score = wrapper.get("confidence_score")
-        if isinstance(score, (int, float)) and not isinstance(score, bool):
+        if is_number(score):
             findings.observe("atlas.confidence", "fraction" if 0 <= score <= 1 else "percent")
         elif isinstance(score, str) and _is_fraction(score):
             findings.observe("atlas.confidence", "text")

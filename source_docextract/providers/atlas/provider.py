@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
+from ...core.content import compute_content_digest
 from ...core.errors import ResourceUnavailable, UnreadableResponse
 from ...core.ids import FileKeyAssigner
 from ...core.json_types import Json
@@ -40,6 +41,9 @@ _MAX_PARALLEL_PAGES = 1000
 
 _SAMPLED_BATCHES = 20
 """Number of batches, newest first, whose first pages are read to find document types."""
+
+_OLDER_SAMPLED_BATCHES = 10
+"""Number of older batches that are read as well, so that a field which no recent document has stays known."""
 
 _EARLIEST_TIME = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -148,14 +152,16 @@ def _build_ref(batch_id: str) -> PartitionRef:
 
 
 def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[DiscoveredTemplates]:
-    """Return the document types that are documented or found in recent batches."""
+    """Return the document types that are documented, or found in recent batches and some older ones."""
     # A batch that the settings and the registry name is one batch, and is requested once.
     unique_refs = {ref.key: ref for ref in explicit_refs}.values()
     newest_first = sorted(unique_refs, key=lambda ref: ref.approx_created_at or _EARLIEST_TIME, reverse=True)
-    newest_refs = newest_first[:_SAMPLED_BATCHES]
-    bodies = yield from gather_tolerant([_build_page_request(ref.batch_id, 1) for ref in newest_refs])
+    # Chosen by a digest of their ids: the same older batches are read at each discovery while new ones are added.
+    older_refs = sorted(newest_first[_SAMPLED_BATCHES:], key=lambda ref: compute_content_digest(ref.batch_id.encode()))
+    sampled_refs = [*newest_first[:_SAMPLED_BATCHES], *older_refs[:_OLDER_SAMPLED_BATCHES]]
+    bodies = yield from gather_tolerant([_build_page_request(ref.batch_id, 1) for ref in sampled_refs])
     rows: list[Mapping[str, Json]] = []
-    for ref, body in zip(newest_refs, bodies, strict=True):
+    for ref, body in zip(sampled_refs, bodies, strict=True):
         if not isinstance(body, ResourceUnavailable):  # an unknown batch must not cost the tables of the others
             rows += Page(ref, 1, body).rows
     documents = parse_each(rows, lambda row: parse_document(row, FileKeyAssigner()))

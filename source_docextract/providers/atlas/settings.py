@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, html_link
+from ...core.sections import ALWAYS_SHOWN, SECRET, OptionalSection, base_url_field, html_link
 from ...core.validation import ApiKey, BaseUrl, Id
 
 
@@ -32,12 +32,7 @@ class AtlasSettings(OptionalSection):
         "the batch registry are synced, which is then required.",
         json_schema_extra=ALWAYS_SHOWN,
     )
-    base_url: BaseUrl = Field(
-        default="https://api.helloatlas.in/v1/bulk",
-        title="Base URL",
-        description="Address of the API. If left out, https://api.helloatlas.in/v1/bulk.",
-        json_schema_extra=HIDDEN,
-    )
+    base_url: BaseUrl = base_url_field("https://api.helloatlas.in/v1/bulk")
 
     @property
     def has_targets(self) -> bool:

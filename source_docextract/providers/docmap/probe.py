@@ -22,7 +22,7 @@ from ...core.probing.assumptions import (
     build_rate_limit_assumption,
 )
 from ...core.probing.findings import Findings
-from ...core.probing.shapes import describe_shape, describe_status, describe_time_format, get_type_name, parse_time
+from ...core.probing.shapes import describe_shape, describe_status, get_type_name, is_number, parse_time
 from ...core.requests import Request
 from ...core.urls import build_path
 from .settings import DocmapSettings
@@ -312,11 +312,7 @@ def _read_list(findings: Findings, response: ProbeResponse) -> list[Mapping[str,
     else:
         findings.contradict("docmap.has_more", f"`hasMore` is {describe_shape(has_more)}")
     creation_times = [created_at for row in rows if (created_at := _parse_created_at(row))]
-    if len(creation_times) > 1:
-        if creation_times == sorted(creation_times, reverse=True):
-            findings.observe("docmap.order", "newest_first")
-        else:
-            findings.contradict("docmap.order", "the rows of a page are in another order")
+    findings.observe_order("docmap.order", creation_times)
     if len(rows) > _PER_PAGE:
         findings.contradict("docmap.page_size", f"a page of {len(rows)} rows where {_PER_PAGE} were requested")
     elif has_more is True and 0 < len(rows) < _PER_PAGE:
@@ -337,11 +333,7 @@ def _parse_created_at(row: Mapping[str, Json]) -> datetime | None:
 def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
     """Record the findings about one extraction."""
     findings.observe_keys("docmap.keys", row, _ROW_KEYS)
-    time_form = describe_time_format(row.get("createdAt"))
-    if time_form.startswith("ISO 8601"):
-        findings.observe("docmap.created_at", "zoned" if time_form == "ISO 8601 with a zone" else "naive")
-    else:
-        findings.contradict("docmap.created_at", f"`createdAt` is {time_form}")
+    findings.observe_zone("docmap.created_at", "createdAt", row.get("createdAt"))
     template_id = row.get("templateId")
     if isinstance(template_id, str) or (isinstance(template_id, int) and not isinstance(template_id, bool)):
         findings.observe("docmap.template_id", "text" if isinstance(template_id, str) else "number")
@@ -354,9 +346,7 @@ def _read_row(findings: Findings, row: Mapping[str, Json]) -> None:
         findings.observe(
             "docmap.extracted_data", "object" if isinstance(row.get("extractedData"), Mapping) else "other"
         )
-        processing_time = row.get("processingTimeMs")
-        is_number = isinstance(processing_time, (int, float)) and not isinstance(processing_time, bool)
-        findings.observe("docmap.processing_time", "number" if is_number else "absent")
+        findings.observe("docmap.processing_time", "number" if is_number(row.get("processingTimeMs")) else "absent")
 
 
 def _read_variables(findings: Findings, variables: Json) -> None:
@@ -504,7 +494,7 @@ def _probe_run(findings: Findings, rows: Sequence[Mapping[str, Json]]) -> ProbeF
 
 def _read_single(findings: Findings, response: ProbeResponse) -> None:
     """Record the form of the response for one extraction."""
-    if response.is_ok and isinstance(response.body, Mapping) and isinstance(response.body.get("data"), Mapping):
+    if response.json_object is not None and isinstance(response.json_object.get("data"), Mapping):
         findings.observe("docmap.single", "data")
     elif response.is_ok:
         findings.contradict("docmap.single", describe_shape(response.body, _ROW_KEYS | _LIST_KEYS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, html_link
+from ...core.sections import ALWAYS_SHOWN, SECRET, OptionalSection, base_url_field, html_link
 from ...core.validation import ApiKey, BaseUrl, Id
 
 
@@ -27,12 +27,7 @@ class DocmapSettings(OptionalSection):
         "first sync. If empty, the extractions of all templates are synced.",
         json_schema_extra=ALWAYS_SHOWN,
     )
-    base_url: BaseUrl = Field(
-        default="https://api.docmap.io/v1",
-        title="Base URL",
-        description="Address of the API. If left out, https://api.docmap.io/v1.",
-        json_schema_extra=HIDDEN,
-    )
+    base_url: BaseUrl = base_url_field("https://api.docmap.io/v1")
 
     @property
     def has_targets(self) -> bool:

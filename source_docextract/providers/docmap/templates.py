@@ -20,10 +20,9 @@ from ...core.provider import RequestFlow
 from ...core.redaction import sanitize
 from ...core.requests import Request
 from ...core.templates import DiscoveredTemplates, Field, Template, ValueType
-from ...core.timestamps import truncate_to_day
 from ...core.wrappers import NO_WRAPPERS
 from ..inference import infer_fields, merge_fields, parse_declared_type
-from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE
+from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, list_month_starts
 from ..parsing import as_text, parse_each
 from .listing import ListPager
 from .reading import parse_document, parse_page, parse_ref
@@ -33,6 +32,9 @@ _SAMPLE_SIZE = 950
 
 _SAMPLED_MONTHS = 24
 """Number of months before these of which one page each is read, to find templates that are seldom used."""
+
+_SAMPLED_QUARTERS = 4
+"""Number of quarters of the year before whose beginning a page of each template is read, to find its older fields."""
 
 
 def discover_templates(
@@ -58,7 +60,12 @@ def discover_templates(
         unclear_ids = {template_id for template_id, body in ids_and_bodies if _is_empty_with_more(body)}
         if unclear_ids and not sampled_refs:
             sampled_refs, _ = yield from _sample_refs(build_request)
-        sampled_refs = [*page_refs, *(ref for ref in sampled_refs if ref.template_id in unclear_ids)]
+        older_refs = yield from _list_older(build_request, dict(zip(template_ids, pages, strict=True)))
+        # Rows of the sample count as well: a field beyond the variables may stand in an older row alone.
+        wanted_refs = [ref for ref in sampled_refs if ref.template_id in template_ids]
+        # By id and newest first: no row counts twice, and the newest one gives the types of the variables.
+        refs_by_id = {ref.batch_id: ref for ref in (*page_refs, *wanted_refs, *older_refs)}
+        sampled_refs = sorted(refs_by_id.values(), key=_get_sort_time, reverse=True)
     rows_by_template = _group_by_template(sampled_refs)
     templates = [_infer_template(template_id, rows) for template_id, rows in rows_by_template.items()]
     errors = [
@@ -68,6 +75,28 @@ def discover_templates(
         if template_id not in rows_by_template
     ]
     return DiscoveredTemplates(templates, errors)
+
+
+def _get_sort_time(ref: PartitionRef) -> datetime:
+    return ref.approx_created_at or NEWEST_CONCEIVABLE
+
+
+def _list_older(
+    build_request: Callable[..., Request], page_by_template: Mapping[str, Json]
+) -> RequestFlow[list[PartitionRef]]:
+    """Return older extractions of the templates whose newest page is not their whole list."""
+    requests: list[Request] = []
+    for template_id, body in page_by_template.items():
+        creation_times = [ref.approx_created_at for ref in _parse_refs(body) if ref.approx_created_at]
+        if parse_page(body)[1] and creation_times:
+            quarter_starts = list_month_starts(min(creation_times), _SAMPLED_QUARTERS, step=3)
+            requests += [build_request(template_id, dateTo=_format_day_before(start)) for start in quarter_starts]
+    pages = (yield requests) if requests else []
+    return [ref for body in pages for ref in _parse_refs(body)]
+
+
+def _format_day_before(moment: datetime) -> str:
+    return (moment - timedelta(days=1)).date().isoformat()
 
 
 def _is_empty_with_more(body: Json) -> bool:
@@ -91,11 +120,8 @@ def _sample_refs(build_request: Callable[..., Request]) -> RequestFlow[tuple[lis
             raise
     if pager.is_done:
         return list(pager.refs_by_id.values()), True
-    days: list[datetime] = []
-    if pager.last_created_at:
-        last_day = truncate_to_day(pager.last_created_at)
-        days = [last_day - timedelta(days=30 * month) for month in range(1, _SAMPLED_MONTHS + 1)]
-    pages = yield [build_request("", dateTo=day.date().isoformat()) for day in days]
+    month_starts = list_month_starts(pager.last_created_at, _SAMPLED_MONTHS) if pager.last_created_at else []
+    pages = yield [build_request("", dateTo=_format_day_before(start)) for start in month_starts]
     older_refs = [ref for body in pages for ref in _parse_refs(body)]
     return [*pager.refs_by_id.values(), *older_refs], False
 

@@ -278,9 +278,9 @@ def probe_extracta(settings: ExtractaSettings, findings: Findings) -> ProbeFlow:
     if template_id:
         body = {"extractionId": template_id, "batchId": _UNKNOWN_ID}
         response = yield Request("POST", "/getBatchResults", json=body)
-        _read_unknown(findings, "extracta.unknown_batch", response)
+        _read_unknown(findings, "extracta.unknown_batch", response, "error")
         response = yield Request("POST", "/viewExtraction", json={"extractionId": _UNKNOWN_ID})
-        _read_unknown(findings, "extracta.unknown_template", response)
+        _read_unknown(findings, "extracta.unknown_template", response, "error")
 
     classification_ids = list(dict.fromkeys(settings.classification_ids))[:_MAX_TEMPLATES]
     batches = _parse_batch_paths(settings.classification_batches)
@@ -294,7 +294,7 @@ def probe_extracta(settings: ExtractaSettings, findings: Findings) -> ProbeFlow:
     template_id = next((template_id for template_id, _ in batches), classification_ids[0] if classification_ids else "")
     if template_id:
         response = yield _build_results_request(template_id, _UNKNOWN_ID)
-        _read_unknown_classification(findings, response)
+        _read_unknown(findings, "extracta.unknown_classification_batch", response, "message")
     # Extracta.ai answers 400 to an unknown id and to an id of another account alike. One template that it knows shows
     # that the key fits; one that it does not know shows nothing.
     if template_count := len(extraction_ids) + len(classification_ids):
@@ -334,14 +334,15 @@ def _read_view(findings: Findings, product: str, template_id: str, response: Pro
     Returns:
         (template id, batch id) of its listed batches, oldest first where they have a start time.
     """
-    if not response.is_ok or not isinstance(response.body, Mapping):
+    body = response.json_object
+    if body is None:
         findings.add_note(f"A template could not be read ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)}).")
         return []
-    findings.observe_keys("extracta.keys", response.body, _VIEW_KEYS)
-    details = response.body.get(f"{product}Details")
+    findings.observe_keys("extracta.keys", body, _VIEW_KEYS)
+    details = body.get(f"{product}Details")
     details = details if isinstance(details, Mapping) else {}
     # Inside the details, as public clients read it, or beside them, since no page documents the place: as in a sync.
-    listed_batches = details.get("batches", response.body.get("batches"))
+    listed_batches = details.get("batches", body.get("batches"))
     assumption_id = f"extracta.{product}_batches"
     if listed_batches is None:
         findings.observe(assumption_id, "not_listed")
@@ -393,10 +394,10 @@ def _read_listed(findings: Findings, batch: Json) -> None:
 
 def _read_results(findings: Findings, response: ProbeResponse, *, is_classification: bool) -> None:
     """Record the findings about the response for one batch."""
-    if not response.is_ok or not isinstance(response.body, Mapping):
+    body = response.json_object
+    if body is None:
         findings.add_note(f"A batch could not be read ({response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS)}).")
         return
-    body = response.body
     findings.observe_keys("extracta.keys", body, _RESPONSE_KEYS)
     files = body.get("files")
     has_error = bool(body.get("error"))
@@ -451,25 +452,15 @@ def _read_file(findings: Findings, file: Mapping[str, Json], *, is_classificatio
         findings.observe("extracta.file_links", "expiring" if has_expiry else "lasting")
 
 
-def _read_unknown(findings: Findings, assumption_id: str, response: ProbeResponse) -> None:
-    """Record how extraction refuses an unknown id.
+def _read_unknown(findings: Findings, assumption_id: str, response: ProbeResponse, error_key: str) -> None:
+    """Record how a product refuses an unknown id.
 
-    "Get results" documents status 400 with `{"error": "…"}`.
+    "Get results" documents status 400 with `{"error": "…"}` for extraction, and with `{"status": "error", "message":
+    "…"}` for classification. Each variant has the name of the key that holds the reason.
     """
-    if response.status == 400 and isinstance(response.body, Mapping) and isinstance(response.body.get("error"), str):
-        findings.observe(assumption_id, "error")
-    elif response.is_about_request:
-        findings.contradict(assumption_id, response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS))
-
-
-def _read_unknown_classification(findings: Findings, response: ProbeResponse) -> None:
-    """Record how classification refuses an unknown id.
-
-    "Get results" documents status 400 with `{"status": "error", "message": "…"}`.
-    """
-    assumption_id = "extracta.unknown_classification_batch"
-    if response.status == 400 and isinstance(response.body, Mapping) and isinstance(response.body.get("message"), str):
-        findings.observe(assumption_id, "message")
+    body = response.body if isinstance(response.body, Mapping) else {}
+    if response.status == 400 and isinstance(body.get(error_key), str):
+        findings.observe(assumption_id, error_key)
     elif response.is_about_request:
         findings.contradict(assumption_id, response.describe_outcome(_RESPONSE_KEYS | _VIEW_KEYS))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, html_link
+from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, base_url_field, html_link
 from ...core.validation import ApiKey, BaseUrl, BatchPath, Id
 
 _VIEW_EXTRACTION_PAGE = "docs.extracta.ai/data-extraction-api/api-endpoints-data-extraction/2.-view-extraction"
@@ -69,12 +69,7 @@ class ExtractaSettings(OptionalSection):
         "seconds. If left out, 2.",
         json_schema_extra=HIDDEN,
     )
-    base_url: BaseUrl = Field(
-        default="https://api.extracta.ai/api/v1",
-        title="Base URL",
-        description="Address of the API. If left out, https://api.extracta.ai/api/v1.",
-        json_schema_extra=HIDDEN,
-    )
+    base_url: BaseUrl = base_url_field("https://api.extracta.ai/api/v1")
 
     @property
     def has_classification(self) -> bool:

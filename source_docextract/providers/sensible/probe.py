@@ -20,7 +20,7 @@ from ...core.probing.assumptions import (
     build_rate_limit_assumption,
 )
 from ...core.probing.findings import Findings
-from ...core.probing.shapes import describe_shape, describe_time_format, get_type_name, parse_time
+from ...core.probing.shapes import describe_shape, get_type_name, is_number, parse_time
 from ...core.requests import Request
 from ...core.urls import build_path
 from .settings import SensibleSettings
@@ -153,6 +153,29 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         (
             Variant("known", "Extractions are `WAITING`, `PROCESSING`, `COMPLETE` or `FAILED`."),
             Variant("unknown", "There are other statuses, which count as unfinished.", {"unknown_status": "queued"}),
+        ),
+        REPORT_ADVICE,
+    ),
+    Assumption(
+        "sensible.status_filter",
+        Evidence.DOCUMENTED,
+        (
+            Variant("obeyed", "`statuses` selects the rows of the list, and takes several values."),
+            Variant(
+                "first",
+                "Only its first value is used; what the list lacks is requested by id.",
+                {"sensible_status_filter": "first"},
+            ),
+            Variant(
+                "ignored",
+                "It is ignored; what the list lacks is requested by id.",
+                {"sensible_status_filter": "ignored"},
+            ),
+            Variant(
+                "refused",
+                "It is refused; unfinished extractions are requested by id.",
+                {"sensible_status_filter": "refused"},
+            ),
         ),
         REPORT_ADVICE,
     ),
@@ -324,6 +347,9 @@ _BATCH_KEYS = frozenset(
 
 _KNOWN_STATUSES = frozenset({"WAITING", "PROCESSING", "COMPLETE", "FAILED"})
 
+_FINISHED_STATUSES = ("FAILED", "COMPLETE")
+"""The rarer one comes first: a list that obeys only the first value then lacks most rows."""
+
 
 def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
     """Read pages of the list, a few documents and batches, and unknown ids."""
@@ -338,6 +364,7 @@ def probe_sensible(settings: SensibleSettings, findings: Findings) -> ProbeFlow:
         findings.observe("sensible.account", "own" if rows else "empty")
     yield from _probe_pages(findings, scope, rows, is_short=not is_last_page and len(rows) < _PER_PAGE)
     yield from _probe_dates(findings, scope, rows)
+    yield from _probe_status_filter(findings, scope, rows)
     batch_ids = list(settings.batch_ids)
     yield from _probe_documents(findings, _select_documents(rows), batch_ids)
     # The last ids are those that documents named: these batches exist in the account, whatever the settings name.
@@ -363,9 +390,9 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
     # The client repeats a throttled request after a wait, so a 429 that remains is about the monthly quota.
     if response.status == 429:
         findings.observe("sensible.throttling", "quota")
-    body = response.body
-    rows = body.get("extractions") if isinstance(body, Mapping) else None
-    if not response.is_ok or not isinstance(body, Mapping) or not isinstance(rows, list):
+    body = response.json_object
+    rows = None if body is None else body.get("extractions")
+    if body is None or not isinstance(rows, list):
         findings.add_note(f"The list could not be read ({response.describe_outcome(_LIST_KEYS)}).")
         return None
     findings.observe_keys("sensible.keys", body, _LIST_KEYS)
@@ -382,11 +409,8 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
     creation_times = [created_at for row in summaries if (created_at := parse_time(row.get("created")))]
     has_one_form = len({created_at.tzinfo is None for created_at in creation_times}) == 1
     # Times with and without a zone cannot be compared, so a page that mixes them says nothing about the order.
-    if len(creation_times) > 1 and has_one_form:
-        if creation_times == sorted(creation_times, reverse=True):
-            findings.observe("sensible.order", "newest_first")
-        else:
-            findings.contradict("sensible.order", "the rows of a page are in another order")
+    if has_one_form:
+        findings.observe_order("sensible.order", creation_times)
     for row in summaries:
         _read_summary(findings, row)
     return summaries
@@ -395,11 +419,7 @@ def _read_list(findings: Findings, response: ProbeResponse, limit: int) -> list[
 def _read_summary(findings: Findings, row: Mapping[str, Json]) -> None:
     """Record the findings about one summary."""
     findings.observe_keys("sensible.keys", row, _SUMMARY_KEYS)
-    time_form = describe_time_format(row.get("created"))
-    if time_form.startswith("ISO 8601"):
-        findings.observe("sensible.created", "zoned" if time_form == "ISO 8601 with a zone" else "naive")
-    else:
-        findings.contradict("sensible.created", f"`created` is {time_form}")
+    findings.observe_zone("sensible.created", "created", row.get("created"))
     status = row.get("status")
     findings.observe_status("sensible.status", status, _KNOWN_STATUSES)
     review_statuses = row.get("reviewStatuses")
@@ -462,6 +482,26 @@ def _probe_pages(
         findings.observe("sensible.paging", "rows" if early_rows else "moves")
 
 
+def _probe_status_filter(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
+    """Check that the list can be filtered by two statuses at once."""
+    response = yield _build_list_request(scope, limit=_PER_PAGE, statuses=",".join(_FINISHED_STATUSES))
+    if 400 <= response.status < 500 and response.status != 429:
+        findings.observe("sensible.status_filter", "refused", f"status {response.status}")
+    listed_rows = response.body.get("extractions") if isinstance(response.body, Mapping) else None
+    if not response.is_ok or not isinstance(listed_rows, list):
+        return
+    listed_statuses = {row.get("status") for row in listed_rows if isinstance(row, Mapping)}
+    all_statuses = {row.get("status") for row in rows}
+    is_last_page = not response.body.get("continuation_token")
+    # An account in which all extractions are finished looks the same with and without the filter.
+    if not listed_statuses.issubset(_FINISHED_STATUSES):
+        findings.observe("sensible.status_filter", "ignored")
+    elif "COMPLETE" in all_statuses - listed_statuses and (listed_rows or is_last_page):
+        findings.observe("sensible.status_filter", "first")
+    elif listed_rows and not all_statuses.issubset(_FINISHED_STATUSES):
+        findings.observe("sensible.status_filter", "obeyed")
+
+
 def _probe_dates(findings: Findings, scope: Mapping[str, str], rows: Sequence[Mapping[str, Json]]) -> ProbeFlow:
     """Check that both dates are inclusive, by the creation time of one row as both."""
     row = next((row for row in rows if isinstance(row.get("created"), str)), None)
@@ -507,13 +547,14 @@ def _probe_documents(findings: Findings, rows: Sequence[Mapping[str, Json]], bat
             if is_finished:
                 findings.observe("sensible.purged", "listed", f"status {response.status}")
             continue
-        if not response.is_ok or not isinstance(response.body, Mapping):
+        document = response.json_object
+        if document is None:
             findings.add_note(f"A document could not be read ({response.describe_outcome(_DOCUMENT_KEYS)}).")
             continue
         if is_finished:
             findings.observe("sensible.purged", "none")
-        _read_document(findings, response.body)
-        batch_id = response.body.get("batchId")
+        _read_document(findings, document)
+        batch_id = document.get("batchId")
         if isinstance(batch_id, str) and batch_id and batch_id not in batch_ids:
             batch_ids.append(batch_id)
 
@@ -562,7 +603,7 @@ def _read_confidences(findings: Findings, parsed: Json) -> None:
     for confidence in _iter_confidences(parsed):
         # `valueConfidence` is documented as 0 to 1, while an example of Sensible's own validations compares it with
         # text.
-        if isinstance(confidence, (int, float)) and not isinstance(confidence, bool):
+        if is_number(confidence):
             findings.observe("sensible.value_confidence", "fraction" if 0 <= confidence <= 1 else "percent")
         elif isinstance(confidence, str):
             findings.observe("sensible.value_confidence", "text")
@@ -586,8 +627,8 @@ def _iter_confidences(value: Json) -> Iterator[Json]:
 
 def _read_batch(findings: Findings, response: ProbeResponse) -> None:
     """Record the findings about one batch."""
-    body = response.body
-    if not response.is_ok or not isinstance(body, Mapping):
+    body = response.json_object
+    if body is None:
         findings.add_note(f"A batch could not be read ({response.describe_outcome(_BATCH_KEYS)}).")
         return
     findings.observe_keys("sensible.keys", body, _BATCH_KEYS)

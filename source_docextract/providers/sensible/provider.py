@@ -11,7 +11,8 @@ specification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ...core.errors import ConfigError, ResourceUnavailable, UnreadableResponse
@@ -31,7 +32,7 @@ from ...core.provider import (
 from ...core.redaction import sanitize
 from ...core.requests import ErrorFormat, Request, build_bearer_headers
 from ...core.templates import DiscoveredTemplates, get_document_type_key
-from ...core.timestamps import format_rfc3339
+from ...core.timestamps import format_rfc3339, parse_time
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
 from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, select_for_window
@@ -55,6 +56,17 @@ from .templates import discover_templates
 _PER_PAGE = 100
 """Summaries requested a page, the number in the example of "List extractions"; no maximum is documented."""
 
+_UNFINISHED_FILTERS = ({"statuses": "WAITING,PROCESSING"}, {"review_statuses": "NEEDS_REVIEW"})
+"""The lists of all extractions that are watched until they are finished. Several filters in one request narrow the list
+("List extractions"), so that it takes two."""
+
+_FEW_UNFINISHED = 10
+"""Number of unfinished extractions below which each is requested by its id, since the lists would not save much."""
+
+_SPARE_PAGES = 2
+"""Pages without any of the wanted extractions after which the lists are given up, for up to 20 of them; one more for
+each 20 more. Sensible may filter after paging, and then sends the pages of the whole history."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -74,6 +86,7 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         read_window=flows.read_window,
         wider_scopes=_list_wider_scopes,
         row_scopes=_list_row_scopes,
+        list_unfinished=flows.list_unfinished,
         list_members=flows.list_members,
         typed_tables=TypedTables(
             flows.discover_templates,
@@ -164,10 +177,14 @@ def _list_row_scopes(scope: str, ref: PartitionRef) -> Sequence[str]:
 
     A portfolio has several document types, and so belongs to several scopes.
     """
-    environment = scope.split("/", 1)[0]
+    # A document that was fetched by its id belongs to the scope that it states itself.
+    row = ref.listed_row or {}
+    environment = scope.split("/", 1)[0] or (as_text(row.get("environment")) or "").upper()
+    if not environment:
+        return ()
     # A row that was delivered under one of these scopes is not delivered again when the settings add another of them.
-    type_scopes = [f"{environment}/{type_name}" for type_name in list_type_names(ref.listed_row or {})]
-    return (scope, f"{environment}/", *type_scopes)
+    type_scopes = [f"{environment}/{type_name}" for type_name in list_type_names(row)]
+    return (scope or f"{environment}/", f"{environment}/", *type_scopes)
 
 
 class _SyncFlows:
@@ -263,30 +280,60 @@ class _SyncFlows:
         return (yield from find_oldest_day(request_newest, parse_created_at))
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """Return the summaries of a window, each portfolio in one scope only.
+        """Return the summaries of a window.
 
-        A portfolio stands in the list of each of its document types. The first of them in the settings delivers it.
+        A portfolio stands in the list of each of its document types. The ledger recognizes it in the second one: to
+        leave it out there would lose it where the list of the first type could not be read.
         """
         # `end_date` is inclusive, so a row of the window's end may stand in the response; it is left to the next
         # window.
         first_request = yield from self._build_list_request(
             window.scope, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
         )
-        type_name = window.scope.split("/", 1)[1]
-        earlier_types = set(self._type_names[: self._type_names.index(type_name)]) if type_name else set()
         refs_by_id: dict[str, PartitionRef] = {}
-        unreadable_count = duplicate_count = 0
+        unreadable_count = 0
         pager = ListPager(first_request, _PER_PAGE)
         while not pager.is_done:
             rows = yield from pager.read_page()
             refs = parse_each(rows, parse_ref)
             unreadable_count += len(rows) - len(refs)
-            window_refs = list(filter(None, (select_for_window(window, ref) for ref in refs)))
-            new_refs = [ref for ref in window_refs if earlier_types.isdisjoint(list_type_names(ref.listed_row or {}))]
-            refs_by_id.update((ref.batch_id, ref) for ref in new_refs)
-            duplicate_count += len(window_refs) - len(new_refs)
+            window_refs = filter(None, (select_for_window(window, ref) for ref in refs))
+            refs_by_id.update((ref.batch_id, ref) for ref in window_refs)
         error = describe_unreadable(unreadable_count, "the rows of Sensible's list of extractions")
-        return ListedRows(list(refs_by_id.values()), error, duplicate_count)
+        return ListedRows(list(refs_by_id.values()), error)
+
+    def list_unfinished(self, extraction_ids: Collection[str], end: datetime) -> RequestFlow[list[PartitionRef]]:
+        """Return the summaries of extractions that the lists of unfinished ones still show.
+
+        A summary proves that the extraction is unfinished. Its absence proves nothing, since a list may be refused, be
+        cut, or filter otherwise than documented.
+
+        Args:
+            extraction_ids: The extractions wanted.
+            end: The time up to which they were created; later ones stand in the window of the lookback.
+        """
+        refs_by_id: dict[str, PartitionRef] = {}
+        if len(extraction_ids) < _FEW_UNFINISHED:
+            return []
+        scope_params = {"environments": ",".join(self._environments)}
+        type_ids = [(self._type_ids or {}).get(type_name) for type_name in self._type_names]
+        if known_type_ids := list(filter(None, type_ids)):
+            scope_params["document_type_ids"] = ",".join(known_type_ids)
+        spare_pages = _SPARE_PAGES + len(extraction_ids) // 20
+        for filter_params in _UNFINISHED_FILTERS:
+            end_params: dict[str, str | int] = {"limit": _PER_PAGE, "end_date": _format_time(end)}
+            params = {**scope_params, **filter_params, **end_params}
+            pager = ListPager(Request("GET", build_path("extractions"), params=params))
+            while not pager.is_done and spare_pages and len(refs_by_id) < len(extraction_ids):
+                try:
+                    rows = yield from pager.read_page()
+                except (ResourceUnavailable, UnreadableResponse):
+                    break
+                refs = [ref for ref in parse_each(rows, parse_ref) if ref.batch_id in extraction_ids]
+                refs_by_id.update((ref.batch_id, ref) for ref in refs)
+                # A page with a single one of them has saved as many requests as it has cost.
+                spare_pages -= not refs
+        return list(refs_by_id.values())
 
     def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
         """Return one extraction, from its summary if Sensible refuses the document."""
@@ -296,7 +343,13 @@ class _SyncFlows:
             # Only an answer about this document itself arrives here. Any other refusal proves nothing about the
             # document: it fails, and the next sync requests it again.
             return build_unavailable_snapshot(ref, error)
-        return build_snapshot(ref, require_object(body, f"Sensible's response for {ref.batch_id}"))
+        row = require_object(body, f"Sensible's response for {ref.batch_id}")
+        snapshot = build_snapshot(ref, row)
+        if ref.listed_row is None:
+            # Named by its id alone: only now its creation time and its type are known.
+            created_at = parse_time(row.get("created"))
+            snapshot = replace(snapshot, ref=replace(snapshot.ref, approx_created_at=created_at, listed_row=row))
+        return snapshot
 
     def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
         """Return the documents of a named batch, and keep the response for its row."""

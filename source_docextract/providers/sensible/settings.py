@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ...core.sections import ALWAYS_SHOWN, HIDDEN, SECRET, OptionalSection, html_link
+from ...core.sections import ALWAYS_SHOWN, SECRET, OptionalSection, base_url_field, html_link
 from ...core.validation import ApiKey, BaseUrl, Id
 
 
@@ -42,12 +42,7 @@ class SensibleSettings(OptionalSection):
         title="Environments",
         description="Environments whose extractions are synced. If left out, PRODUCTION only.",
     )
-    base_url: BaseUrl = Field(
-        default="https://api.sensible.so/v0",
-        title="Base URL",
-        description="Address of the API. If left out, https://api.sensible.so/v0.",
-        json_schema_extra=HIDDEN,
-    )
+    base_url: BaseUrl = base_url_field("https://api.sensible.so/v0")
 
     @property
     def has_targets(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from ...core.errors import ResourceUnavailable
@@ -16,16 +17,21 @@ from ...core.model import PartitionRef
 from ...core.provider import RequestFlow, gather_tolerant
 from ...core.requests import Request
 from ...core.templates import DiscoveredTemplates, Template
+from ...core.timestamps import format_rfc3339
 from ...core.urls import build_path
 from ..inference import infer_fields
-from ..parsing import as_text, parse_each, require_object
+from ..listing import list_month_starts
+from ..parsing import as_number, as_text, parse_each, require_object
 from .listing import ListPager
-from .reading import WRAPPER_FORMAT, build_snapshot, parse_ref
+from .reading import WRAPPER_FORMAT, build_snapshot, parse_page, parse_ref
 
 _LIST_LIMIT = 100
 
 _SAMPLE_SIZE = 20
 """Number of documents of each type to read, spread evenly over its configurations."""
+
+_SAMPLED_QUARTERS = 3
+"""Number of quarters of the year before whose beginning a page of older summaries is read."""
 
 
 def discover_templates(
@@ -41,7 +47,7 @@ def discover_templates(
     known_names = [name for name in type_names if type_ids.get(name)]
     data_by_type: defaultdict[str, dict[str, list[JsonObject]]] = defaultdict(dict)
     for name in known_names:
-        refs = _select_sample((yield from _list_newest(_build_list_request(type_ids[name], environments))))
+        refs = _select_sample((yield from _list_complete(_build_list_request(type_ids[name], environments))))
         responses = yield from gather_tolerant([Request("GET", build_path("documents", ref.batch_id)) for ref in refs])
         for ref, response in zip(refs, responses, strict=True):
             # Accounts may keep documents for a short time only. One that is gone costs the sample itself alone.
@@ -62,15 +68,34 @@ def discover_templates(
     return DiscoveredTemplates(templates, errors)
 
 
-def _list_newest(first_request: Request) -> RequestFlow[list[PartitionRef]]:
-    """Return summaries, newest first, from as many pages as a sample needs.
+def _list_complete(first_request: Request) -> RequestFlow[list[PartitionRef]]:
+    """Return summaries of complete extractions, newest first, whether or not Sensible filters by status."""
+    try:
+        refs = yield from _list_candidates(first_request)
+    except ResourceUnavailable:
+        other_params = {name: value for name, value in first_request.params.items() if name != "statuses"}
+        refs = yield from _list_candidates(replace(first_request, params=other_params))
+    return [ref for ref in refs if (ref.listed_row or {}).get("status", "COMPLETE") == "COMPLETE"]
 
-    One page may not suffice, because a page may be short or empty and not the last (see ListPager).
+
+def _list_candidates(first_request: Request) -> RequestFlow[list[PartitionRef]]:
+    """Return summaries, newest first: the newest ones, and some of each of the quarters before them.
+
+    One page may not suffice for the newest, because a page may be short or empty and not the last (see ListPager).
     """
     refs: list[PartitionRef] = []
     pager = ListPager(first_request)
     while not pager.is_done and len(refs) < _SAMPLE_SIZE:
         refs += parse_each((yield from pager.read_page()), parse_ref)
+    creation_times = [ref.approx_created_at for ref in refs if ref.approx_created_at]
+    if pager.is_done or not creation_times:
+        return refs
+    requests = [
+        replace(first_request, params={**first_request.params, "end_date": format_rfc3339(quarter_start) or ""})
+        for quarter_start in list_month_starts(min(creation_times), _SAMPLED_QUARTERS, step=3)
+    ]
+    for body in (yield requests):
+        refs += parse_each(parse_page(body)[0], parse_ref)
     return refs
 
 
@@ -83,7 +108,25 @@ def _build_list_request(type_id: str, environments: Sequence[str]) -> Request:
 
 
 def _select_sample(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
-    """Return the newest extraction of each configuration, then the second newest."""
+    """Return the extractions to read: the newest, and those in which the most fields were found.
+
+    A field that no recent document has then stays known for as long as an older one with many fields is listed.
+    """
+    unique_refs = list({ref.batch_id: ref for ref in refs}.values())
+    newest_refs = _spread_over_configurations(unique_refs)[: _SAMPLE_SIZE // 2]
+    other_refs = [ref for ref in unique_refs if ref not in newest_refs]
+    fullest_refs = _spread_over_configurations(sorted(other_refs, key=_count_fields, reverse=True))
+    return [*newest_refs, *fullest_refs[: _SAMPLE_SIZE - len(newest_refs)]]
+
+
+def _count_fields(ref: PartitionRef) -> float:
+    """Return the number of fields that Sensible found in an extraction, 0 if its summary does not state it."""
+    summary = (ref.listed_row or {}).get("validation_summary")
+    return as_number(summary.get("fields_present")) or 0 if isinstance(summary, Mapping) else 0
+
+
+def _spread_over_configurations(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
+    """Return the first extraction of each configuration, then the second ones, and so on."""
     # The configurations of a type may extract different fields, so each of them has to be in the sample before any is
     # in it twice.
     rank_by_configuration: Counter[str | None] = Counter()
@@ -92,7 +135,7 @@ def _select_sample(refs: Sequence[PartitionRef]) -> list[PartitionRef]:
         configuration = as_text((ref.listed_row or {}).get("configuration"))
         rank_by_configuration[configuration] += 1
         ranked_refs.append((rank_by_configuration[configuration], ref))
-    return [ref for _, ref in sorted(ranked_refs, key=lambda ranked_ref: ranked_ref[0])[:_SAMPLE_SIZE]]
+    return [ref for _, ref in sorted(ranked_refs, key=lambda ranked_ref: ranked_ref[0])]
 
 
 def _extract_data_by_type(ref: PartitionRef, response: Json) -> dict[str, list[JsonObject]]:

@@ -69,7 +69,7 @@ class System:
     Attributes:
         title: Name in the report.
         command: Returns the command line of a run.
-        output_format: Format of its output, by the readers in delivered.py.
+        output_format: Format of its output, by the readers in output_summary.py.
         environment: Additional environment variables.
         is_cpu_reported: Whether the last line of its standard error is its CPU time in seconds.
     """
@@ -159,6 +159,15 @@ def _make_printing_command(*options: str) -> Callable[[SystemRun], Sequence[str]
     ]
 
 
+LOOK_HOURS = 72
+"""Hours of the syncs that look at settled batches: the lookback by default."""
+
+
+def _build_hourly_command(system_run: SystemRun) -> Sequence[str]:
+    script = str(SYSTEMS_FOLDER / "hourly_syncs.py")
+    return [sys.executable, script, str(system_run.config_path), str(LOOK_HOURS), *system_run.streams]
+
+
 _DLT_ENVIRONMENT = {"EXTRACT__WORKERS": str(MAX_IN_FLIGHT), "RUNTIME__DLTHUB_TELEMETRY": "false"}
 
 COMPARED_SYSTEMS: dict[str, System] = {
@@ -166,6 +175,7 @@ COMPARED_SYSTEMS: dict[str, System] = {
     "loop-silent": System("the same, without printing", _make_floor_command("--silent"), output_format="count"),
     "loop-threads": System(f"the same, {MAX_IN_FLIGHT} threads", _make_floor_command("--threads", str(MAX_IN_FLIGHT))),
     "connector": System("source-docextract", _build_connector_command),
+    "hourly": System(f"source-docextract, hourly for {LOOK_HOURS} hours", _build_hourly_command),
     "manifest": System("Airbyte CDK, declarative", _build_manifest_command),
     "dlt": System("dlt rest_api, extract only", _build_dlt_command, "dlt", _DLT_ENVIRONMENT),
     "dlt-tuned": System(

@@ -15,7 +15,7 @@ from ..providers.docmap import probe as docmap_probe
 from ..providers.extracta import probe as extracta_probe
 from ..providers.sensible import probe as sensible_probe
 from ..settings import Settings
-from .asking import DEFAULT_SPACING
+from .client import DEFAULT_SPACING
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Summary of a run's output: `python -m benchmarks.delivered FORMAT FOLDER`.
+"""Summary of a run's output: `python -m benchmarks.output_summary FORMAT FOLDER`.
 
 It prints JSON: `records` and `distinct` records by stream (by id, or batch and document), the number of states, their
 bytes, those of each stream's last state, and those of the largest of these. It writes the last states to state.json.
