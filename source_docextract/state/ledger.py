@@ -513,8 +513,9 @@ class Ledger:
             scopes: the scopes of a listing by time that this sync has read.
             has_unknown_references: whether a batch that the user names could not be asked for its documents. It may
                 name the referenced ones again, so their entries stay for `give_up_after_days`.
-            keeps_references: keep referenced entries, since a look at a referring partition is still due. It may repeat
-                its reference, and without the entry everything in the partition would be delivered a second time.
+            keeps_references: whether a look at a referring partition is still due. It may repeat its reference, and
+                without the entry everything in the partition would be delivered a second time. Entries stay for
+                `give_up_after_days`, so that a referring partition which always fails does not make the state grow.
         """
         for day_key in self._refs_by_day:
             self._compact_day(day_key, now)
@@ -538,8 +539,9 @@ class Ledger:
                     entry.status is PartitionStatus.OPEN
                     or entry.needs_reading
                     or self._policy.has_missing_retries(entry, now)
-                    or self._policy.is_recently_referenced(entry, now, is_repeatable=has_unknown_references)
-                    or (keeps_references and entry.last_referenced_at)
+                    or self._policy.is_recently_referenced(
+                        entry, now, is_repeatable=has_unknown_references or keeps_references
+                    )
                 )
                 if is_prunable and not entry.is_pinned and key not in self._listed_keys and not is_relisting_possible:
                     self._prune_listed(key, entry)
@@ -555,8 +557,7 @@ class Ledger:
             is_done = is_done and not self._policy.has_missing_retries(entry, now)
             is_prunable = is_done or (
                 self._is_removable(key, entry, now)
-                and not self._policy.is_recently_referenced(entry, now)
-                and not keeps_references
+                and not self._policy.is_recently_referenced(entry, now, is_repeatable=keeps_references)
             )
             # No setting, registry or list includes it now. Only a reference keeps its entry: the state stays small.
             if not entry.last_referenced_at or (is_prunable and not entry.needs_reading):
