@@ -234,6 +234,9 @@ class Document(NamedTuple):
 class Snapshot:
     """The state of one partition at the moment at which the provider answered.
 
+    A partition of many pages has a partial snapshot for each page, and a last one for the partition as a whole, which
+    has no documents: a page can be delivered and dropped before the next one is read.
+
     Attributes:
         ref: the partition that was fetched.
         status: open, complete or missing. `stalled` never comes from a provider: the ledger decides it.
@@ -260,6 +263,9 @@ class Snapshot:
             `documents`, the partition stays open and its streams end INCOMPLETE.
         has_unknown_files: whether the provider does not know some of the requested files, so that they are requested
             again.
+        is_partial: whether this is one page of a partition that is still being read. Only `ref` and `documents` of it
+            mean anything; its status is OPEN.
+        earlier_counts: the number of documents by status in the partial snapshots of the same reading.
     """
 
     ref: PartitionRef
@@ -280,6 +286,13 @@ class Snapshot:
     unknown_statuses: frozenset[str] = frozenset()
     read_error: str = ""
     has_unknown_files: bool = False
+    is_partial: bool = False
+    earlier_counts: Mapping[FileStatus, int] = field(default_factory=dict)
+
+    @property
+    def file_count(self) -> int | None:
+        """The number of documents, with those of earlier pages; None while the provider does not list them."""
+        return None if self.documents is None else len(self.documents) + sum(self.earlier_counts.values())
 
     @property
     def is_finished(self) -> bool:
@@ -293,6 +306,6 @@ class Snapshot:
         """
         # Atlas counts the documents extracted so far, so a young batch looks complete at any time. Only the number in
         # the registry shows that it is not.
-        has_fewer_files = self.documents is not None and len(self.documents) < (self.ref.expected_files or 0)
+        has_fewer_files = self.file_count is not None and self.file_count < (self.ref.expected_files or 0)
         is_incomplete = self.status is PartitionStatus.COMPLETE and has_fewer_files
         return replace(self, status=PartitionStatus.OPEN) if is_incomplete else self
