@@ -468,6 +468,23 @@ class Ledger:
                 self._compact_day(day_key, now)
         return delivered_hashes
 
+    def record_part(self, ref: PartitionRef, row_hashes: Collection[str], now: datetime) -> None:
+        """Record delivered rows of a partition that is still being read.
+
+        The partition stays due until `record`: an interrupted reading is repeated from its start, without these rows.
+
+        Args:
+            ref: the partition.
+            row_hashes: the hashes of the rows that were new and have been delivered.
+            now: the time of this sync.
+        """
+        if not row_hashes:
+            return
+        entry = self.entries.setdefault(ref.key, Entry(status_since=now, was_read=False))
+        entry.needs_reread = entry.was_read
+        # The hashes of the last whole reading stay: most of its rows are on pages that have not been read yet.
+        entry.row_hashes += "".join(row_hashes)
+
     def _is_fetched_by_id(self, ref: PartitionRef) -> bool:
         """Return whether a document was fetched by id, without its listing signature."""
         return self._change_detection is ChangeDetection.LISTING and not ref.fingerprint
@@ -664,6 +681,8 @@ class Ledger:
             is_only_listed = (
                 entry and not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
             )
+            if entry and entry.needs_reading:
+                continue  # only its entry keeps it due
             if entry and is_settled and is_only_listed and self._is_removable(ref.key, entry, now):
                 self.compacted_days.setdefault(template_id, {}).setdefault(day, CompactedDay()).add(ref)
                 del self.entries[ref.key]

@@ -332,6 +332,8 @@ class ProductSync:
         """
         # The flag below makes it due by id: this sync must not request again what has just failed.
         self.requested_by_id.add(ref.key)
+        for stream in self.streams:
+            stream.drop_reading(ref.key)
         for _, ledger in self.stream_ledgers:
             if not ledger.tracks(ref):
                 continue

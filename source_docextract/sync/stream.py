@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -10,7 +10,7 @@ from itertools import chain
 from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
 
 from ..core.errors import ConnectorError
-from ..core.model import PartitionStatus, Snapshot
+from ..core.model import PartitionKey, PartitionStatus, Snapshot
 from ..core.timestamps import format_rfc3339
 from ..state.ledger import Ledger
 from ..state.serialization import StreamState
@@ -22,17 +22,32 @@ _RECORDS_MADE_FIRST = 1000
 
 
 @dataclass(slots=True)
+class OpenReading:
+    """The rows of a partition that is being read page by page.
+
+    Attributes:
+        delivered_hashes: the hashes of the rows that were delivered before this reading.
+        joined_hashes: the hashes of all rows of this reading so far, joined for each page.
+    """
+
+    delivered_hashes: Collection[str]
+    joined_hashes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class PreparedMessages:
     """The messages that one stream has for a snapshot.
 
     Attributes:
         row_hashes: the hashes of all rows of the snapshot, also of unchanged ones; None where it does not hold any.
+        new_hashes: the hashes of those rows of a partial snapshot that are emitted.
         observed_at: the value of that column in the new records.
         later_messages: makes the remaining messages; to be read after `first_messages`.
         first_messages: the messages that are made already.
     """
 
     row_hashes: list[str] | None
+    new_hashes: list[str]
     observed_at: datetime
     later_messages: Iterator[AirbyteMessage]
     first_messages: list[AirbyteMessage] = field(default_factory=list)
@@ -53,6 +68,7 @@ class Stream:
         error: the reason why the stream will end incomplete, or None. The first reason stays, unless its provider is
             aborted.
         has_ended: whether its terminal status was emitted.
+        open_readings: the partitions that are being read page by page.
     """
 
     name: str
@@ -64,6 +80,7 @@ class Stream:
     record_count: int = 0
     error: ConnectorError | None = None
     has_ended: bool = False
+    open_readings: dict[PartitionKey, OpenReading] = field(default_factory=dict)
 
     def get_ledger(self, product_name: str) -> Ledger:
         """Return this stream's ledger of its own product, or of the referring one."""
@@ -101,14 +118,23 @@ class Stream:
         rows = self.build_rows(snapshot, now)
         row_hashes = None if rows is None else [row.row_hash for row in rows]
         # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
-        delivered_hashes = self.state.ledger.get_delivered_hashes(snapshot, row_hashes)
+        reading = self.open_readings.get(snapshot.ref.key)
+        if reading:
+            # The ledger would split the hashes of the whole batch again for each page.
+            delivered_hashes = reading.delivered_hashes
+        else:
+            delivered_hashes = self.state.ledger.get_delivered_hashes(snapshot, row_hashes)
+            if snapshot.is_partial:
+                self.open_readings[snapshot.ref.key] = OpenReading(delivered_hashes)
+        new_rows = [row for row in rows or () if row.row_hash not in delivered_hashes]
         # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
-        new_records = _stamp_records(
-            [row for row in rows or () if row.row_hash not in delivered_hashes], format_rfc3339(observed_at)
-        )
+        new_records = _stamp_records(new_rows, format_rfc3339(observed_at))
         prepared = PreparedMessages(
-            row_hashes, observed_at, self.make_messages(self.name, new_records, int(now.timestamp() * 1000))
+            row_hashes,
+            [row.row_hash for row in new_rows] if snapshot.is_partial else [],
+            observed_at,
+            self.make_messages(self.name, new_records, int(now.timestamp() * 1000)),
         )
         count = 0
         for message in prepared.later_messages:
@@ -141,7 +167,23 @@ class Stream:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
             yield message
-        ledger.record(snapshot, prepared.row_hashes if prepared else None, now)
+        self._record(snapshot, prepared, now)
+
+    def _record(self, snapshot: Snapshot, prepared: PreparedMessages | None, now: datetime) -> None:
+        ledger, key = self.state.ledger, snapshot.ref.key
+        row_hashes = prepared.row_hashes if prepared else None
+        if not snapshot.is_partial:
+            reading = self.open_readings.pop(key, None)
+            if reading and row_hashes is not None:
+                row_hashes = [*reading.joined_hashes, *row_hashes]
+            ledger.record(snapshot, row_hashes, now)
+        elif prepared and row_hashes is not None:
+            self.open_readings[key].joined_hashes.append("".join(row_hashes))
+            ledger.record_part(snapshot.ref, prepared.new_hashes, now)
+
+    def drop_reading(self, key: PartitionKey) -> None:
+        """Forget the pages of a partition whose reading has failed; the next reading begins with the first one."""
+        self.open_readings.pop(key, None)
 
     def emit_final_status(self) -> Iterator[AirbyteMessage]:
         """Emit the terminal status once, after the reason if the stream is incomplete."""

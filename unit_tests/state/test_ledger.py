@@ -77,6 +77,59 @@ def reload_ledger(batch_ledger: Ledger, rules: SyncPolicy) -> Ledger:
     return StreamState(rules).load(json.loads(json.dumps(stream_state.as_json())), "a_stream").ledger
 
 
+class TestOpenReading:
+    """Batches of which some pages are delivered."""
+
+    def test_part_of_new_batch_keeps_it_unread_and_remembers_its_rows(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=50)
+        ledger.plan(make_listing(ref), NOW)
+        ledger.record_part(ref, ["hash-1", "hash-2"], NOW)
+        ledger.record_part(ref, ["hash-3"], NOW)
+        ledger.compact_and_prune(NOW)
+
+        resumed = reload_ledger(ledger, SyncPolicy())
+
+        assert get_due_ids(resumed, ref, now=NOW + DAY) == ["b"]
+        hashes = resumed.get_delivered_hashes(finished_snapshot(ref), ["hash-1", "hash-9"])
+        assert hashes == {"hash-1", "hash-2", "hash-3"}
+
+    def test_batch_read_whole_after_a_part_is_settled_since_creation(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=4)
+        ledger.plan(make_listing(ref), NOW)
+        ledger.record_part(ref, ["hash-1"], NOW)
+
+        ledger.record(finished_snapshot(ref), ["hash-1", "hash-2"], NOW)
+
+        # Compacted at once: it had settled before the lookback, though it was read in this sync only.
+        assert (ledger.entries, ledger.settled_count) == ({}, 1)
+        assert get_due_ids(ledger, ref) == []
+
+    def test_part_of_settled_batch_keeps_it_due_after_the_lookback(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=2)
+        ledger.plan(make_listing(ref), NOW)
+        ledger.record(finished_snapshot(ref), ["hash-1"], NOW)
+        ledger.plan(make_listing(ref), NOW)
+        ledger.record_part(ref, ["hash-2"], NOW)
+
+        # Neither the time nor the compaction of its day ends it.
+        for days in (5, 40, 400):
+            ledger = reload_ledger(ledger, SyncPolicy())
+            assert get_due_ids(ledger, ref, now=NOW + days * DAY) == ["b"]
+            end_sync(ledger, NOW + days * DAY)
+        ledger.record(finished_snapshot(ref), ["hash-2"], NOW + 400 * DAY)
+        end_sync(ledger, NOW + 400 * DAY)
+        assert get_due_ids(ledger, ref, now=NOW + 400 * DAY) == []
+
+    def test_part_without_new_rows_changes_nothing(self) -> None:
+        ledger, ref = Ledger(SyncPolicy()), make_batch("b", age=2)
+        run_sync(ledger, finished_snapshot(ref))
+
+        ledger.record_part(ref, [], NOW)
+
+        assert not ledger.entries[ref.key].needs_reading
+        assert ledger.entries[ref.key].row_hashes == "marked"
+
+
 class TestDue:
     def test_new_batches_are_due_oldest_first(self) -> None:
         refs = [make_batch("new", 1), make_batch("old", 50), make_batch("undated", None), make_batch("older", 60)]
