@@ -106,22 +106,22 @@ class AtlasRoutes:
             raise make_error(400, f"Bad Request: per_page is too large, the maximum is {MAX_PER_PAGE}")
         if not batch_id:
             raise make_error(400, "Bad Request: batch_id is missing")
-        try:
-            documents = self._world.get_batch(batch_id).documents
-        except UnknownId:
-            raise _make_unknown_batch_error() from None
-        # Atlas documents no status: the connector takes a batch as finished when all of `total_items` have rows.
-        if switches.atlas_total_counts_extracted:
-            documents = tuple(document for document in documents if document.is_extracted)
         if switches.atlas_page_stuck:
             page = 1
-        first_index, page_count = (page - 1) * per_page, ceil(len(documents) / per_page)
+        try:
+            # Atlas documents no status: the connector takes a batch as finished when all of `total_items` have rows.
+            documents, total_items = self._world.get_page(
+                batch_id, (page - 1) * per_page, per_page, extracted_only=switches.atlas_total_counts_extracted
+            )
+        except UnknownId:
+            raise _make_unknown_batch_error() from None
+        page_count = ceil(total_items / per_page)
         body: JsonObject = {
-            "data": [self._render_row(document) for document in documents[first_index : first_index + per_page]],
+            "data": [self._render_row(document) for document in documents],
             "page": page,
             "per_page": per_page,
             "total_pages": page_count,
-            "total_items": len(documents),
+            "total_items": total_items,
             "has_next": page < page_count or switches.atlas_page_stuck,
             "has_prev": page > 1,
         }

@@ -170,6 +170,20 @@ class AtlasWorld:
             views = tuple(_view_document(document, now) for document in batch.documents)
             return BatchView(batch_id, batch.product_type, to_datetime(batch.submitted_at), views)
 
+    def get_page(
+        self, batch_id: str, first_index: int, count: int, *, extracted_only: bool
+    ) -> tuple[list[DocumentView], int]:
+        """Return some documents of a batch as they are now, and the number of all that count.
+
+        A batch may have 100,000 documents, so those of other pages are not viewed.
+        """
+        with self.context.hold_lock():
+            now, documents = self.context.timestamp(), self._find_batch(batch_id).documents
+            if extracted_only:
+                documents = [document for document in documents if document.ready_at <= now]
+            shown_documents = documents[first_index : first_index + count]
+            return [_view_document(document, now) for document in shown_documents], len(documents)
+
     def issue_token(self) -> str:
         """Issue a token that is valid for `TOKEN_SECONDS` of the sandbox's clock."""
         with self.context.hold_lock():

@@ -2,6 +2,9 @@
 
 A provider does no I/O. It describes itself in a `ProviderSpec`, and each of its operations is a `RequestFlow`, which
 yields requests and is sent parsed responses. Tests drive these generators without a network.
+
+A flow that reads many pages yields a `RequestSeries` once for each response, and each page as a partial `Snapshot`. So
+neither the responses nor the rows of all pages are in memory at once.
 """
 
 from __future__ import annotations
@@ -91,11 +94,30 @@ class Registry:
 
 T = TypeVar("T")
 
-RequestFlow = Generator[Sequence[Request], Sequence[Json], T]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestSeries:
+    """Requests whose responses a flow takes one at a time, in their order.
+
+    The flow yields the series once for each response, and is sent that response alone. Meanwhile a limited number of
+    the next requests run ahead. The first error in their order is raised at its yield, and ends the series: requests
+    that were not sent by then are not sent any more.
+
+    Attributes:
+        requests: the requests, each of which is sent once.
+    """
+
+    requests: Sequence[Request]
+
+
+RequestFlow = Generator[Sequence[Request] | RequestSeries | Snapshot, Sequence[Json], T]
 """A generator that yields requests, is sent their parsed responses, and returns a result of type `T`.
 
 The requests of one yield may run concurrently; the responses arrive in the same order. When a request fails, its error
 is raised at the yield.
+
+It may yield partial snapshots in between (`Snapshot.is_partial`), and is sent no response for them. Each is delivered
+before the flow goes on.
 """
 
 

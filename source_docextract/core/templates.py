@@ -97,7 +97,7 @@ class DiscoveredTemplates:
     errors: Sequence[str] = ()
 
 
-FindUnselected = Callable[[frozenset[str]], Generator[Sequence[Any], Sequence[Json], frozenset[str]]]
+FindUnselected = Callable[[frozenset[str]], Generator[Any, Sequence[Json], frozenset[str]]]
 """A function that returns the templates that the settings no longer name.
 
 It returns a `RequestFlow`, since the answer may take requests. The type is spelled out because the module that defines

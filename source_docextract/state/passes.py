@@ -117,6 +117,21 @@ class LedgerPass(ABC):
         entry = self.ledger.entries.get(ref.key) or self._add_unread(ref.key, now, is_planned=ref.key in self._unread)
         entry.needs_reread = entry.state is not EntryState.UNREAD
 
+    def record_part(self, ref: PartitionRef, row_hashes: Collection[str], now: datetime) -> None:
+        """Record delivered rows of a partition that is still being read.
+
+        The partition stays due until `record`: an interrupted reading is repeated from its start, without these rows.
+
+        Args:
+            ref: the partition.
+            row_hashes: the hashes of the rows that were new and have been delivered.
+            now: the time of this sync.
+        """
+        if row_hashes:
+            self.flag_for_reread(ref, now)
+            # The hashes of the last whole reading stay: most of its rows are on pages that have not been read yet.
+            self.ledger.entries[ref.key].row_hashes += "".join(row_hashes)
+
     def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
         """Add the entry of a partition that has to be read, and return it.
 
@@ -265,7 +280,9 @@ class PollingPass(LedgerPass):
         is_settled = entry.is_settled and entry.signature == ref.signature
         # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
         is_only_listed = not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
-        return is_settled and is_only_listed and self._is_removable(ref.key, entry, now)
+        # Of a partition that has to be read again, only its entry keeps it due.
+        is_removable = not entry.needs_reading and self._is_removable(ref.key, entry, now)
+        return is_settled and is_only_listed and is_removable
 
     def compact_and_prune(
         self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False

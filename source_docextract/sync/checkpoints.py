@@ -10,6 +10,7 @@ import orjson
 from airbyte_cdk.models import AirbyteMessage
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 
+from ..core.content import ROW_HASH_LENGTH
 from . import messages
 from .stream import Stream
 
@@ -89,14 +90,17 @@ class Checkpoints:
         self._monotonic = monotonic
         self._last_emitted_at = monotonic()
 
-    def emit_if_affordable(self, batch_count: int) -> Iterator[AirbyteMessage]:
+    def emit_if_affordable(self, batch_count: int, document_count: int = 0) -> Iterator[AirbyteMessage]:
         """Emit the states that have changed, if the byte budget allows it.
 
         Args:
             batch_count: number of batches (or single documents) whose rows were emitted since the last call. All their
                 rows must be out: a state must never come before the records that it covers.
+            document_count: number of documents among them whose batch is still being read. Their hashes stay in the
+                state, so a state follows each time that it has doubled.
         """
-        self._byte_budget += _STATE_BYTES_PER_BATCH * len(self._streams) * batch_count
+        added_bytes = _STATE_BYTES_PER_BATCH * batch_count + ROW_HASH_LENGTH * document_count
+        self._byte_budget += added_bytes * len(self._streams)
         # Rationed by size: large states that are sent often have broken Airbyte's platform. 2.6 GB of states in one
         # attempt were reported.
         if self._byte_budget >= sum(map(self._estimate_size, self._streams)):

@@ -46,9 +46,12 @@ class Emitter:
         self._warnings = warnings
         self._now = now
         self._unsaved_count = 0
+        self._unsaved_documents = 0
 
     def emit(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         """Emit the rows of a snapshot and the states that follow.
+
+        A partial snapshot leaves its partition due; the last snapshot of the reading settles it.
 
         The references of the snapshot are registered before the states are emitted.
 
@@ -88,6 +91,8 @@ class Emitter:
                 has_changes = True
                 yield message
         self._unsaved_count += has_changes
+        # Each document of an open reading makes the state longer, so it adds to what may be spent on states.
+        self._unsaved_documents += len(snapshot.documents or ()) if snapshot.is_partial else 0
         # While windows are read, a snapshot is a single document: states follow every hundred, and each whole window.
         is_reading_windows = any(other_sync.stages for other_sync in self._product_syncs.values())
         if has_changes and (not is_reading_windows or self._unsaved_count >= _SNAPSHOTS_PER_STATE):
@@ -96,8 +101,8 @@ class Emitter:
     def emit_due_states(self) -> Iterator[AirbyteMessage]:
         """Emit states if the snapshots since the last ones make them worth their size."""
         if self._unsaved_count:
-            yield from self._checkpoints.emit_if_affordable(self._unsaved_count)
-        self._unsaved_count = 0
+            yield from self._checkpoints.emit_if_affordable(self._unsaved_count, self._unsaved_documents)
+        self._unsaved_count = self._unsaved_documents = 0
 
     def _register_references(self, product_sync: ProductSync, snapshot: Snapshot, now: datetime) -> bool:
         """Register a snapshot's references; return whether one of them is due by that."""
@@ -111,7 +116,8 @@ class Emitter:
         # stream of the referring product is selected.
         for stream in product_sync.target_streams:
             reference_pass = stream.state.reference_pass
-            if reference_pass.tracks(snapshot.ref):
+            # A part is no reading of the whole: only the last snapshot may settle the partition.
+            if reference_pass.tracks(snapshot.ref) and not snapshot.is_partial:
                 decision = reference_pass.decide(snapshot, now)
                 reference_hashes = (
                     hash_references(snapshot, decision)
@@ -135,6 +141,8 @@ class Emitter:
                 "The column is null, and provider_data holds the value as sent."
             )
             self._warnings.warn("unknown time", message)
+        if snapshot.is_partial:
+            return
         unit_name = (
             "batch" if product_sync.stream_group.change_detection is not ChangeDetection.LISTING else "extraction"
         )

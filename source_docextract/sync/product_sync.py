@@ -349,6 +349,8 @@ class ProductSync:
         """
         # The flag below makes it due by id: this sync must not request again what has just failed.
         self.requested_by_id.add(ref.key)
+        for stream in self.streams:
+            stream.drop_reading(ref.key)
         for _, ledger_pass in self.stream_passes:
             if ledger_pass.tracks(ref):
                 ledger_pass.record_failure(ref, now)

@@ -185,7 +185,7 @@ class ProviderSync:
 
     def handle_response(self, completion: Completion) -> Iterator[AirbyteMessage]:
         """Handle one ended request, and emit the messages of the task that it completes."""
-        yield from self._handle_finished_job(self.flow_runner.handle_completion(completion))
+        yield from self._handle_job(self.flow_runner.handle_completion(completion))
         # Only now: after a failure that aborts this provider, nothing more of the lane may be sent.
         self.flow_runner.resume_lane(completion)
 
@@ -387,13 +387,28 @@ class ProviderSync:
     def _start_task(self, flow: RequestFlow[Any], task: Task) -> Iterator[AirbyteMessage]:
         # Counted first: a flow that needs no request ends inside `start`, and its handling counts down again.
         task.product_sync.running_tasks += 1
-        yield from self._handle_finished_job(self.flow_runner.start(flow, task))
+        yield from self._handle_job(self.flow_runner.start(flow, task))
 
-    def _handle_finished_job(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
-        """Handle the result or the error of a finished job; do nothing if `job` is None."""
+    def _handle_job(self, job: Job[Any] | None) -> Iterator[AirbyteMessage]:
+        """Emit the parts of a job, then handle its end; do nothing if `job` is None."""
+        # A flow goes on after its part is out, so that a slow consumer holds back the reading of the next page.
+        while job is not None and job.part is not None and not self._is_aborted:
+            task: Task = job.task
+            try:
+                yield from self._emitter.emit(task.product_sync, job.part)
+            except ConnectorError as error:
+                self.flow_runner.abandon(job)
+                task.product_sync.running_tasks -= 1
+                self._handle_failure(task, error)
+                return
+            yield from self.checkpoints.emit_if_overdue()
+            job = self.flow_runner.resume(job)
         # Responses that were in flight when the provider was aborted are dropped: the next sync asks again.
-        if job is None or self._is_aborted:
-            return
+        if job is not None and not self._is_aborted:
+            yield from self._handle_finished_job(job)
+
+    def _handle_finished_job(self, job: Job[Any]) -> Iterator[AirbyteMessage]:
+        """Handle the result or the error of a finished job."""
         task: Task = job.task
         task.product_sync.running_tasks -= 1
         if isinstance(task, ListBatchesTask):

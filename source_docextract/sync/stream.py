@@ -10,7 +10,7 @@ from itertools import chain
 from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
 
 from ..core.errors import ConnectorError
-from ..core.model import PartitionStatus, Snapshot
+from ..core.model import PartitionKey, PartitionStatus, Snapshot
 from ..core.timestamps import format_rfc3339
 from ..state.passes import LedgerPass
 from ..state.serialization import StreamState
@@ -23,12 +23,26 @@ _RECORDS_MADE_FIRST = 1000
 
 
 @dataclass(slots=True)
+class OpenReading:
+    """The rows of a partition that is being read page by page.
+
+    Attributes:
+        decision: the meaning of its first page, which has the rows that were delivered before.
+        joined_hashes: the hashes of all rows of this reading so far, joined for each page.
+    """
+
+    decision: Decision
+    joined_hashes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class PreparedMessages:
     """The messages that one stream has for a snapshot.
 
     Attributes:
         decision: the meaning of the snapshot for the stream.
         row_hashes: the hashes of all rows of the snapshot, also of unchanged ones; None where it does not hold any.
+        new_hashes: the hashes of those rows of a partial snapshot that are emitted.
         observed_at: the value of that column in the new records.
         later_messages: makes the remaining messages; to be read after `first_messages`.
         first_messages: the messages that are made already.
@@ -36,6 +50,7 @@ class PreparedMessages:
 
     decision: Decision
     row_hashes: list[str] | None
+    new_hashes: list[str]
     observed_at: datetime
     later_messages: Iterator[AirbyteMessage]
     first_messages: list[AirbyteMessage] = field(default_factory=list)
@@ -56,6 +71,7 @@ class Stream:
         error: the reason why the stream will end incomplete, or None. The first reason stays, unless its provider is
             aborted.
         has_ended: whether its terminal status was emitted.
+        open_readings: the partitions that are being read page by page.
     """
 
     name: str
@@ -67,6 +83,7 @@ class Stream:
     record_count: int = 0
     error: ConnectorError | None = None
     has_ended: bool = False
+    open_readings: dict[PartitionKey, OpenReading] = field(default_factory=dict)
 
     def get_pass(self, product_name: str) -> LedgerPass:
         """Return the pass over this stream's ledger of its own product, or of the referring one."""
@@ -86,17 +103,21 @@ class Stream:
         The first thousand records are made here, and serialized if they are to be printed. So a fault in one of them is
         raised before anything is emitted or recorded. To make all of them here would take memory for each record.
         """
-        decision = self.state.ledger_pass.decide(snapshot, now)
+        # The ledger would split the hashes of the whole batch again for each page.
+        reading = self.open_readings.get(snapshot.ref.key) if snapshot.is_partial else None
+        decision = reading.decision if reading else self.state.ledger_pass.decide(snapshot, now)
+        if snapshot.is_partial and not reading:
+            self.open_readings[snapshot.ref.key] = OpenReading(decision)
         rows = self._build_rows(snapshot, decision)
         # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
         # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
-        new_records = _stamp_records(
-            [row for row in rows or () if decision.is_new(row.row_hash)], format_rfc3339(observed_at)
-        )
+        new_rows = [row for row in rows or () if decision.is_new(row.row_hash)]
+        new_records = _stamp_records(new_rows, format_rfc3339(observed_at))
         prepared = PreparedMessages(
             decision,
             None if rows is None else [row.row_hash for row in rows],
+            [row.row_hash for row in new_rows] if snapshot.is_partial else [],
             observed_at,
             self.make_messages(self.name, new_records, int(now.timestamp() * 1000)),
         )
@@ -136,7 +157,22 @@ class Stream:
                 yield messages.make_status_message(self.name, AirbyteStreamStatus.RUNNING)
             self.record_count += messages.count_records(message)
             yield message
-        self.state.ledger_pass.record(snapshot.ref, prepared.decision, prepared.row_hashes, now)
+        self._record(snapshot, prepared, now)
+
+    def _record(self, snapshot: Snapshot, prepared: PreparedMessages, now: datetime) -> None:
+        ref, row_hashes = snapshot.ref, prepared.row_hashes
+        if not snapshot.is_partial:
+            reading = self.open_readings.pop(ref.key, None)
+            if reading and row_hashes is not None:
+                row_hashes = [*reading.joined_hashes, *row_hashes]
+            self.state.ledger_pass.record(ref, prepared.decision, row_hashes, now)
+        elif row_hashes is not None:
+            self.open_readings[ref.key].joined_hashes.append("".join(row_hashes))
+            self.state.ledger_pass.record_part(ref, prepared.new_hashes, now)
+
+    def drop_reading(self, key: PartitionKey) -> None:
+        """Forget the pages of a partition whose reading has failed; the next reading begins with the first one."""
+        self.open_readings.pop(key, None)
 
     def hold_back(self, snapshot: Snapshot, prepared: PreparedMessages, now: datetime) -> None:
         """Record the snapshot without its rows, and have it read again.

@@ -87,7 +87,7 @@ class Table:
 
     def is_reported(self, snapshot: Snapshot) -> bool:
         """Return whether the provider reports rows of this kind, even if there are none."""
-        return not self.needs_documents or snapshot.documents is not None
+        return snapshot.documents is not None if self.needs_documents else not snapshot.is_partial
 
     def build_stream(self, stream_prefix: str) -> AirbyteStream:
         """Return the stream as `discover` shows it."""
@@ -110,13 +110,13 @@ class Table:
 
 
 def _build_batch_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Row]:
-    ref, documents = snapshot.ref, snapshot.documents
-    status_counts = _count_statuses(documents)
+    ref, known_count = snapshot.ref, snapshot.file_count
+    status_counts = _count_statuses(snapshot)
     # Expected files that have not arrived count as pending: no other column says why the batch is still open.
     expected_count = ref.expected_files or 0
-    file_count = ref.files_total if documents is None else len(documents)
-    if documents is not None and len(documents) < expected_count:
-        status_counts[FileStatus.PENDING] += expected_count - len(documents)
+    file_count = ref.files_total if known_count is None else known_count
+    if known_count is not None and known_count < expected_count:
+        status_counts[FileStatus.PENDING] += expected_count - known_count
     record: Record = {
         "id": build_batch_id(snapshot),
         "provider": options.provider,
@@ -137,12 +137,12 @@ def _build_batch_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
     yield _build_row(record, {**ref.provider_data, **snapshot.provider_data}, options, counters=snapshot.volatile_data)
 
 
-def _count_statuses(documents: tuple[Document, ...] | None) -> dict[FileStatus, int]:
+def _count_statuses(snapshot: Snapshot) -> dict[FileStatus, int]:
     # An answer without files ("waiting") leaves the counts null: zeros would say that the batch is empty.
-    if documents is None:
+    if snapshot.documents is None:
         return {}
-    status_counts = dict.fromkeys(FileStatus, 0)
-    for document in documents:
+    status_counts = {**dict.fromkeys(FileStatus, 0), **snapshot.earlier_counts}
+    for document in snapshot.documents:
         status_counts[document.status] += 1
     return status_counts
 

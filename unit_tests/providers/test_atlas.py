@@ -8,7 +8,7 @@ import pytest
 
 from source_docextract.core.errors import RequestRejected, ResourceUnavailable, TransientError, UnreadableResponse
 from source_docextract.core.model import Document, FileStatus, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ProviderSpec
+from source_docextract.core.provider import ProviderSpec, RequestSeries
 from source_docextract.core.requests import Request
 from source_docextract.providers.atlas.provider import build_atlas_spec
 from source_docextract.settings import Settings
@@ -147,13 +147,68 @@ def test_batch_growing_while_read_stays_open_without_duplicates() -> None:
     assert get_keys(snapshot) == [str(number) for number in range(1, 100)]
 
 
-def test_document_received_twice_has_later_version() -> None:
+def test_document_received_twice_while_batch_grows_keeps_the_version_that_was_delivered() -> None:
     pending = {"document_id": "50", "file_data": {}}
     snapshot, _ = read_batch(
         [make_page(1, [*make_rows(1, 49), pending], total=50, more=True)], [make_page(2, [make_row(50)], total=51)]
     )
+    # The batch is open, so the next sync reads it again and delivers the later version.
+    assert snapshot.status is OPEN
     assert len(get_documents(snapshot)) == 50
-    assert get_documents(snapshot)[-1].status is PROCESSED
+    assert get_documents(snapshot)[-1].status is PENDING
+
+
+def test_documents_with_equal_ids_on_different_pages_are_both_kept() -> None:
+    snapshot, _ = read_batch(
+        [make_page(1, make_rows(1, 50), total=53, more=True)],
+        [make_page(2, [make_row(1), make_row(51), make_row(1)], total=53)],
+    )
+    assert get_keys(snapshot)[50:] == ["51", "1~2", "1~3"]
+    assert snapshot.status is COMPLETE
+
+
+def test_documents_without_ids_on_different_pages_are_all_kept() -> None:
+    row = {"file_data": {"document_type": "PAN"}}
+    snapshot, _ = read_batch(
+        [make_page(1, [row, *make_rows(2, 50)], total=52, more=True)], [make_page(2, [row, row], total=52)]
+    )
+    assert [key for key in get_keys(snapshot) if key.startswith("unnamed")] == ["unnamed", "unnamed~2", "unnamed~3"]
+    assert snapshot.status is COMPLETE
+
+
+def test_batch_of_several_pages_is_handed_over_page_by_page() -> None:
+    flow = PRODUCT.fetch(REF)
+    next(flow)
+    first = flow.send([make_page(1, make_rows(1, 50), total=60, more=True)])
+    series = flow.send([])
+    second = flow.send([make_page(2, make_rows(51, 60), total=60)])
+    with pytest.raises(StopIteration) as ended:
+        flow.send([])
+
+    assert isinstance(first, Snapshot)
+    assert isinstance(series, RequestSeries)
+    assert isinstance(second, Snapshot)
+    assert [(part.is_partial, len(get_documents(part))) for part in (first, second)] == [(True, 50), (True, 10)]
+    last = ended.value.value
+    assert (last.is_partial, last.status, last.documents) == (False, COMPLETE, ())
+    assert (last.earlier_counts, last.file_count) == ({PROCESSED: 60}, 60)
+
+
+def test_pending_document_on_an_earlier_page_keeps_the_batch_open() -> None:
+    waiting = {"document_id": "1", "file_data": {}}
+    snapshot, _ = read_batch(
+        [make_page(1, [waiting, *make_rows(2, 50)], total=51, more=True)], [make_page(2, [make_row(51)], total=51)]
+    )
+    assert snapshot.status is OPEN
+
+
+def test_unreadable_document_on_an_earlier_page_keeps_the_batch_open() -> None:
+    snapshot, _ = read_batch(
+        [make_page(1, [{"document_id": {}}, *make_rows(2, 50)], total=51, more=True)],
+        [make_page(2, [make_row(51)], total=51)],
+    )
+    assert snapshot.status is OPEN
+    assert snapshot.read_error == snapshot.error != ""
 
 
 def test_pages_that_appear_while_reading_are_requested() -> None:

@@ -37,7 +37,7 @@ from source_docextract.tables.typed import RESERVED_COLUMNS, TypedTable, assign_
 from unit_tests.support.harness import START
 from unit_tests.support.payload_faults import corrupt_json, encode_corrupted
 from unit_tests.support.reader_cases import NAMES, UNKNOWN_ID_ERROR, Reader, build_readers, count_delivered_ids
-from unit_tests.support.stub_server import ACME
+from unit_tests.support.stub_server import ACME, flatten_flow
 
 EXAMPLES_PER_READER = 40
 """Bodies of one example: to draw an example costs as much."""
@@ -187,7 +187,7 @@ def corrupt_bodies(reader: Reader, random: Random) -> list[Any]:
 
 def play_bodies(reader: Reader, bodies: list[Any]) -> tuple[Any, list[Any]]:
     """What comes of these answers, and those of them that were asked for; after them nobody knows anything."""
-    script, remaining = reader.start(), list(bodies)
+    script, remaining = flatten_flow(reader.start()), list(bodies)
     given_bodies: list[Any] = []
     try:
         requests = next(script)

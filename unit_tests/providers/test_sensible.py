@@ -27,7 +27,15 @@ from source_docextract.core.timestamps import parse_time, truncate_to_day
 from source_docextract.providers.sensible.provider import build_sensible_spec
 from source_docextract.settings import Settings
 from source_docextract.tables.rows import BATCHES, FILES, RESULTS, RenderOptions
-from unit_tests.support.stub_server import QUICK, BlockingClient, ok_response, play_flow, respond_in_turn, serve_stub
+from unit_tests.support.stub_server import (
+    QUICK,
+    BlockingClient,
+    flatten_flow,
+    ok_response,
+    play_flow,
+    respond_in_turn,
+    serve_stub,
+)
 
 PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
 OPEN, COMPLETE, MISSING = PartitionStatus.OPEN, PartitionStatus.COMPLETE, PartitionStatus.MISSING
@@ -307,7 +315,7 @@ class TestList:
     )
     def test_day_of_oldest_row_is_found_by_bisection(self, times: list[str]) -> None:
         assert EXTRACTION.find_oldest is not None
-        script, sent_requests = EXTRACTION.find_oldest("PRODUCTION/"), []
+        script, sent_requests = flatten_flow(EXTRACTION.find_oldest("PRODUCTION/")), []
 
         [request], oldest_day = next(script), ...
         while oldest_day is ...:

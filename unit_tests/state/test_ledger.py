@@ -89,6 +89,59 @@ def reload_ledger(ledger_pass: LedgerPass, policy: SyncPolicy) -> PollingPass:
     return PollingPass(reloaded_state.ledger, policy)
 
 
+class TestOpenReading:
+    """Batches of which some pages are delivered."""
+
+    def test_part_of_new_batch_keeps_it_unread_and_remembers_its_rows(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=50)
+        ledger_pass.plan(make_listing(ref), NOW)
+        ledger_pass.record_part(ref, ["hash-1", "hash-2"], NOW)
+        ledger_pass.record_part(ref, ["hash-3"], NOW)
+        ledger_pass.compact_and_prune(NOW)
+
+        resumed = reload_ledger(ledger_pass, SyncPolicy())
+
+        assert get_due_ids(resumed, ref, now=NOW + DAY) == ["b"]
+        decision = resumed.decide(finished_snapshot(ref), NOW)
+        assert decision.delivered_hashes == {"hash-1", "hash-2", "hash-3"}
+
+    def test_batch_read_whole_after_a_part_is_settled_since_creation(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=4)
+        ledger_pass.plan(make_listing(ref), NOW)
+        ledger_pass.record_part(ref, ["hash-1"], NOW)
+
+        record_reading(ledger_pass, finished_snapshot(ref), ["hash-1", "hash-2"], NOW)
+
+        # Compacted at once: it had settled before the lookback, though it was read in this sync only.
+        assert (ledger_pass.ledger.entries, ledger_pass.ledger.settled_count) == ({}, 1)
+        assert get_due_ids(ledger_pass, ref) == []
+
+    def test_part_of_settled_batch_keeps_it_due_after_the_lookback(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=2)
+        ledger_pass.plan(make_listing(ref), NOW)
+        record_reading(ledger_pass, finished_snapshot(ref), ["hash-1"], NOW)
+        ledger_pass.plan(make_listing(ref), NOW)
+        ledger_pass.record_part(ref, ["hash-2"], NOW)
+
+        # Neither the time nor the compaction of its day ends it.
+        for days in (5, 40, 400):
+            ledger_pass = reload_ledger(ledger_pass, SyncPolicy())
+            assert get_due_ids(ledger_pass, ref, now=NOW + days * DAY) == ["b"]
+            end_sync(ledger_pass, NOW + days * DAY)
+        record_reading(ledger_pass, finished_snapshot(ref), ["hash-2"], NOW + 400 * DAY)
+        end_sync(ledger_pass, NOW + 400 * DAY)
+        assert get_due_ids(ledger_pass, ref, now=NOW + 400 * DAY) == []
+
+    def test_part_without_new_rows_changes_nothing(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=2)
+        run_sync(ledger_pass, finished_snapshot(ref))
+
+        ledger_pass.record_part(ref, [], NOW)
+
+        assert not ledger_pass.ledger.entries[ref.key].needs_reading
+        assert ledger_pass.ledger.entries[ref.key].row_hashes == "marked"
+
+
 class TestDue:
     def test_new_batches_are_due_oldest_first(self) -> None:
         refs = [make_batch("new", 1), make_batch("old", 50), make_batch("undated", None), make_batch("older", 60)]

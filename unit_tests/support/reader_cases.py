@@ -20,7 +20,7 @@ from source_docextract.core.timestamps import parse_time, truncate_to_day
 from source_docextract.provider_specs import build_specs
 from source_docextract.settings import Settings
 from unit_tests.support.harness import START, frozen_sandbox
-from unit_tests.support.stub_server import BlockingClient
+from unit_tests.support.stub_server import BlockingClient, flatten_flow
 
 Json = Any
 DAY = Window("", truncate_to_day(START), truncate_to_day(START) + timedelta(days=1))
@@ -305,9 +305,10 @@ def _order_products(settings: Settings, product: str) -> list[StreamGroup]:
     return sorted(products, key=lambda product_group: product_group.name != product)
 
 
-def _read_responses(flow: RequestFlow[Any], plan: ProviderSpec) -> Iterable[bytes]:
+def _read_responses(request_flow: RequestFlow[Any], plan: ProviderSpec) -> Iterable[bytes]:
     """Return the responses of the sandbox to a flow, in small pages."""
     client = BlockingClient(plan.error_format, plan.base_url, headers=plan.headers, login=plan.login)
+    flow = flatten_flow(request_flow)
     page_limits = {"limit": 3, "per_page": 2}
     try:
         requests = next(flow)

@@ -8,16 +8,20 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
+from source_docextract.core.errors import ConnectorError
+from source_docextract.core.model import Document, Snapshot
+from source_docextract.core.provider import RequestFlow, RequestSeries
 from source_docextract.core.requests import ErrorFormat, Login, Request
 from source_docextract.http.client import Client
 from source_docextract.http.rate_limit import RetryPolicy
@@ -298,16 +302,56 @@ class RecordingLogger(logging.Logger):
         self.addHandler(handler)
 
 
-def play_flow(flow: Generator[Sequence[Request], Any, Any], *responses: Any) -> tuple[Any, list[list[Request]]]:
+def flatten_flow(flow: RequestFlow[Any]) -> Generator[Sequence[Request], Any, Any]:
+    """Run a request flow as one without series and parts.
+
+    A series becomes one step, whose responses are sent in together. The documents of the parts become those of the
+    snapshot that the flow returns.
+    """
+    part_documents: list[Document] = []
+    series: RequestSeries | None = None
+    waiting: list[Any] = []
+    response: Any = None
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Snapshot):
+                assert step.is_partial
+                part_documents += step.documents or ()
+                step = flow.send([])
+                continue
+            try:
+                if not isinstance(step, RequestSeries):
+                    series, response = None, (yield step)
+                elif step is series:
+                    response = [waiting.pop(0)]
+                else:
+                    series, waiting = step, list((yield step.requests))
+                    response = [waiting.pop(0)]
+            except ConnectorError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(response)
+    except StopIteration as stop:
+        assert not waiting, f"it did not read {waiting}"
+        result = stop.value
+        if not (isinstance(result, Snapshot) and part_documents):
+            return result
+        assert result.earlier_counts == Counter(document.status for document in part_documents)
+        return replace(result, documents=(*part_documents, *(result.documents or ())), earlier_counts={})
+
+
+def play_flow(request_flow: RequestFlow[Any], *responses: Any) -> tuple[Any, list[list[Request]]]:
     """Run a request flow with prepared responses.
 
     Args:
-        flow: the flow.
-        responses: for each step, the responses to send in or an error to throw in.
+        request_flow: the flow.
+        responses: for each step, the responses to send in or an error to throw in. A series of requests is one step.
 
     Returns:
-        The result of the flow, and its requests at each step.
+        The result of the flow with the documents of its parts, and its requests at each step.
     """
+    flow = flatten_flow(request_flow)
     requests_by_step: list[list[Request]] = []
     remaining = list(responses)
     try:

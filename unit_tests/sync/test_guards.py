@@ -19,10 +19,18 @@ from typing import Any
 
 import orjson
 import pytest
-from airbyte_cdk.models import AirbyteStateMessage, AirbyteStateMessageSerializer
+from airbyte_cdk.models import (
+    AirbyteStateMessage,
+    AirbyteStateMessageSerializer,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteCatalogSerializer,
+    ConfiguredAirbyteStream,
+    DestinationSyncMode,
+    SyncMode,
+)
 
 import source_docextract
-from benchmarks.measure import start_server
+from benchmarks.measure import run_process, start_server
 from benchmarks.worlds import LICENCE_FIELDS
 from docextract_sandbox import NewDocument, NewFile, Sandbox
 from source_docextract import SourceDocextract
@@ -178,13 +186,50 @@ class TestMemory:
         # Answers on their way are held: how many depends on the machine. Four times as much would be all of them.
         assert many < few * 2
 
+    def test_batch_of_four_times_the_pages_uses_less_than_twice_the_memory(self) -> None:
+        few, many = (measure_peak_memory(1, documents) for documents in (1000, 4000))
 
-def measure_peak_memory(batches: int) -> int:
-    """Return the peak of Python's memory while batches of 50 documents are read.
+        assert many < few * 2
+
+    @pytest.mark.long
+    def test_batch_of_100000_documents_uses_little_more_memory_than_one_of_5000(self, tmp_path: Path) -> None:
+        few, many = (measure_process_memory(tmp_path, documents) for documents in (5_000, 100_000))
+
+        assert many <= few * 1.3 + 20
+
+
+def measure_process_memory(folder: Path, documents: int) -> float:
+    """Return the peak memory, in megabytes, of a process that reads one batch into a file."""
+    with start_server("atlas", batches=1, documents=documents) as server:
+        settings = dict(server.selections["all"])
+        streams = SourceDocextract().discover(logging.getLogger("airbyte.test"), settings).streams
+        catalog = ConfiguredAirbyteCatalog(
+            streams=[
+                ConfiguredAirbyteStream(
+                    stream=stream,
+                    sync_mode=SyncMode.incremental,
+                    destination_sync_mode=DestinationSyncMode.append_dedup,
+                )
+                for stream in streams
+            ]
+        )
+        for name, content in (("config", settings), ("catalog", ConfiguredAirbyteCatalogSerializer.dump(catalog))):
+            (folder / f"{name}.json").write_bytes(orjson.dumps(content))
+        arguments = [f"--{name}={folder / name}.json" for name in ("config", "catalog")]
+        command = [sys.executable, "-m", "source_docextract", "read", *arguments]
+        cost = run_process(command, folder / "records", folder / "errors")
+    assert cost.exit_code == 0
+    records = (folder / "records").read_bytes().count(b'{"type":"RECORD"')
+    assert records == 1 + documents * (2 + LICENCE_FIELDS)
+    return cost.peak_mb
+
+
+def measure_peak_memory(batches: int, documents: int = 50) -> int:
+    """Return the peak of Python's memory while batches of so many documents are read.
 
     The server runs in another process.
     """
-    with start_server("atlas", batches=batches, documents=50) as server, frozen_sandbox() as (sandbox, url):
+    with start_server("atlas", batches=batches, documents=documents) as server, frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, {})
         connection.settings, connection.source = dict(server.selections["all"]), SourceDocextract()
         catalog = connection.catalog()
@@ -192,7 +237,7 @@ def measure_peak_memory(batches: int) -> int:
         tracemalloc.start()
         try:
             records = sum(1 for message in read_records(connection, catalog) if message.record)
-            assert records == batches * (1 + 50 * (2 + LICENCE_FIELDS))
+            assert records == batches * (1 + documents * (2 + LICENCE_FIELDS))
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

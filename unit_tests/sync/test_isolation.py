@@ -85,6 +85,7 @@ class PermanentFailure:
         affected_ids: the batches and documents whose rows are absent while it fails.
         extra_requests: the requests of the sync that reads it, beyond those of a quiet sync.
         exclusive_kinds: the only kind of stream that is affected, or empty for all.
+        delivered_files: the files of earlier pages, which are delivered before the failure.
     """
 
     endpoint: str
@@ -93,6 +94,7 @@ class PermanentFailure:
     affected_ids: tuple[str, ...]
     extra_requests: dict[str, int]
     exclusive_kinds: str = ""
+    delivered_files: tuple[str, ...] = ()
 
     def affects(self, stream: str) -> bool:
         product, kind = stream.rsplit("_", 1)
@@ -121,7 +123,12 @@ BROKEN = {
         "sensible.batch", "new batch", ("sensible",), ("new batch",), {"sensible.batch": 1}, "batches"
     ),
     "a page of a batch": PermanentFailure(
-        "atlas.extracts", '"batch_id":"new batch","page":"2"', ("atlas",), ("new batch",), {"atlas.extracts": 3}
+        "atlas.extracts",
+        '"batch_id":"new batch","page":"2"',
+        ("atlas",),
+        ("new batch",),
+        {"atlas.extracts": 3},
+        delivered_files=("new batch/0", "new batch/1", "new batch/2"),
     ),
 }
 
@@ -152,6 +159,8 @@ def test_permanent_failure_affects_only_its_streams_until_fixed(fault_world: Fau
         else set()
         for stream, rows in fault_world.baseline.warehouse.items()
     }
+    for stream, keys in missing.items():
+        missing[stream] = {key for key in keys if key.split("#")[0] not in broken.delivered_files}
     assert any(missing.values()) or name == "a watched extraction"
     for stream, rows in fault_world.baseline.warehouse.items():
         assert connection.warehouse[stream].keys() == rows.keys() - missing[stream], stream

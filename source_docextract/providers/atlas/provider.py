@@ -24,6 +24,7 @@ from ...core.provider import (
     ProviderSpec,
     Registry,
     RequestFlow,
+    RequestSeries,
     StreamGroup,
     TypedTables,
     gather_tolerant,
@@ -32,12 +33,12 @@ from ...core.provider import (
 from ...core.requests import ErrorFormat, Login, Request
 from ...core.templates import DiscoveredTemplates, get_document_type_key
 from ..parsing import as_number, as_text, parse_each, require_object
-from .reading import PER_PAGE, WRAPPER_FORMAT, Page, build_snapshot, parse_document, reject_repeated_pages
+from .reading import PER_PAGE, WRAPPER_FORMAT, BatchReading, Page, build_snapshot, parse_document
 from .settings import AtlasSettings
 from .templates import infer_templates
 
 _MAX_PARALLEL_PAGES = 1000
-"""Upper limit of the pages requested at once because one response announces them."""
+"""Upper limit of the pages in one series of requests because one response announces them."""
 
 _SAMPLED_BATCHES = 20
 """Number of batches, newest first, whose first pages are read to find document types."""
@@ -174,7 +175,7 @@ def _build_page_request(batch_id: str, page_number: int) -> Request:
 
 
 def _fetch(ref: PartitionRef) -> RequestFlow[Snapshot]:
-    """Read all pages of a batch.
+    """Read all pages of a batch, and hand over each page of several.
 
     The first page announces their number, and the others are requested side by side. Reading goes on while the last
     page has a next one.
@@ -183,20 +184,26 @@ def _fetch(ref: PartitionRef) -> RequestFlow[Snapshot]:
         [response] = yield [_build_page_request(ref.batch_id, 1)]
     except ResourceUnavailable as error:
         return Snapshot(ref, PartitionStatus.MISSING, error=str(error))
-    pages = [Page(ref, 1, response)]
+    page_number, page = 1, Page(ref, 1, response)
+    if not page.has_next:
+        return build_snapshot(ref, page)
+    reading = BatchReading(ref)
+    yield reading.add(page)
     # `has_next` decides, as "Get extracts" documents. `total_pages` only allows requesting several pages at once: a
     # batch may grow while it is read, and then has more pages than the first response announced.
-    while pages[-1].has_next:
-        last_number = max(len(pages) + 1, min(len(pages) + _MAX_PARALLEL_PAGES, pages[-1].last_page))
-        page_numbers = range(len(pages) + 1, last_number + 1)
-        # Outside the `try`: the first page has shown that Atlas knows the batch. A refusal of a later page fails the
-        # batch and must not make it `missing`.
-        responses = yield [_build_page_request(ref.batch_id, page_number) for page_number in page_numbers]
-        pages.extend(
-            Page(ref, page_number, response) for page_number, response in zip(page_numbers, responses, strict=True)
-        )
-        reject_repeated_pages(pages)
-    return build_snapshot(ref, pages)
+    while page.has_next:
+        last_number = max(page_number + 1, min(page_number + _MAX_PARALLEL_PAGES, page.last_page))
+        page_numbers = range(page_number + 1, last_number + 1)
+        page_requests = RequestSeries([_build_page_request(ref.batch_id, number) for number in page_numbers])
+        for page_number in page_numbers:
+            # Outside the `try`: the first page has shown that Atlas knows the batch. A refusal of a later page fails
+            # the batch and must not make it `missing`.
+            [response] = yield page_requests
+            page = Page(ref, page_number, response)
+            yield reading.add(page)
+    if repeated_part := reading.take_repeated():
+        yield repeated_part
+    return reading.build_snapshot()
 
 
 def _batch_exists(ref: PartitionRef) -> RequestFlow[bool]:

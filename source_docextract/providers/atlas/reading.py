@@ -6,7 +6,9 @@ No I/O. Sources: Atlas's pages "Get extracts", "Supported documents" and, for do
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ...core.content import compute_data_digest, dump_sorted_json
 from ...core.errors import UnreadableResponse
@@ -101,53 +103,132 @@ def _parse_row(item: Json) -> Mapping[str, Json]:
     return row
 
 
-def reject_repeated_pages(pages: list[Page]) -> None:
-    """Reject pages that add no documents while `has_next` promises more.
-
-    Raises:
-        UnreadableResponse: A page repeats an earlier one, or is empty and announces another. Reading would never end.
-    """
-    seen_ids = set()
-    for page_number, page in enumerate(pages, start=1):
-        document_ids = page.document_ids
-        is_repeated = document_ids in seen_ids if page.rows else page.has_next
-        if is_repeated:
-            raise UnreadableResponse(f"Atlas's page {page_number} contains no new document but announces another page.")
-        seen_ids.add(document_ids)
-
-
 _ENVELOPE_KEYS = frozenset({"data", "page", "per_page", "total_pages", "total_items", "has_next", "has_prev"})
 
 
-def build_snapshot(ref: PartitionRef, pages: list[Page]) -> Snapshot:
-    """Return the snapshot of a batch from all of its pages.
+class BatchReading:
+    """The reading of a batch of several pages, which keeps no document of a page that was handed over.
+
+    A document whose id an earlier one has waits for the end of the reading (`take_repeated`). Only then is known
+    whether `total_items` was the same on all pages:
+
+    - It was: the ids repeat inside the batch, and each document is a file of its own.
+    - It was not: the batch grew between two pages, and documents may have moved to the next one. The same id is one
+      document, and its first version stays until the next sync, which reads the batch again.
+    """
+
+    def __init__(self, ref: PartitionRef) -> None:
+        """Start before the first page."""
+        self._ref = ref
+        self._key_assigner = FileKeyAssigner()
+        self._seen_ids: set[str] = set()
+        self._page_count = 0
+        self._seen_pages: set[tuple[str | None, ...]] = set()
+        self._totals: set[int | None] = set()
+        self._last_total: int | None = None
+        self._unreadable_count = 0
+        self._status_counts: Counter[FileStatus] = Counter()
+        self._repeated_rows: list[Mapping[str, Json]] = []
+        self._provider_data: dict[str, Json] = {}
+
+    def add(self, page: Page) -> Snapshot:
+        """Return the documents of the next page as a part of the batch.
+
+        Raises:
+            UnreadableResponse: The page repeats an earlier one, or is empty and announces another. Reading would never
+                end.
+        """
+        self._page_count += 1
+        document_ids = page.document_ids
+        is_repeated = document_ids in self._seen_pages if page.rows else page.has_next
+        if is_repeated:
+            raise UnreadableResponse(
+                f"Atlas's page {self._page_count} contains no new document but announces another page."
+            )
+        if self._page_count == 1:
+            self._provider_data = unknown_keys(page.body, _ENVELOPE_KEYS)
+        self._seen_pages.add(document_ids)
+        self._totals.add(page.total_items)
+        self._last_total = page.total_items
+        self._unreadable_count += page.unreadable_count
+        documents = []
+        for document_id, row in zip(document_ids, page.rows, strict=True):
+            if document_id in self._seen_ids:
+                self._repeated_rows.append(row)
+                continue
+            if document_id is not None:
+                self._seen_ids.add(document_id)
+            documents.append(parse_document(row, self._key_assigner))
+        return self._build_part(documents)
+
+    def take_repeated(self) -> Snapshot | None:
+        """Return the documents whose ids repeat; None if there are none, or if they are earlier documents."""
+        if len(self._totals) > 1 or not self._repeated_rows:
+            return None
+        return self._build_part([parse_document(row, self._key_assigner) for row in self._repeated_rows])
+
+    def _build_part(self, documents: list[Document]) -> Snapshot:
+        for document in documents:
+            self._status_counts[document.status] += 1
+        return Snapshot(self._ref, PartitionStatus.OPEN, documents=tuple(documents), is_partial=True)
+
+    def build_snapshot(self) -> Snapshot:
+        """Return the snapshot of the batch as a whole, after all of its documents were handed over."""
+        return _build_snapshot(
+            self._ref,
+            documents=(),
+            earlier_counts=self._status_counts,
+            # Without one total on all pages, the batch has changed while it was read.
+            total_items=self._last_total if len(self._totals) == 1 else None,
+            unreadable_count=self._unreadable_count,
+            provider_data=self._provider_data,
+        )
+
+
+def build_snapshot(ref: PartitionRef, page: Page) -> Snapshot:
+    """Return the snapshot of a batch from its only page."""
+    key_assigner = FileKeyAssigner()
+    return _build_snapshot(
+        ref,
+        documents=tuple(parse_document(row, key_assigner) for row in page.rows),
+        earlier_counts={},
+        total_items=page.total_items,
+        unreadable_count=page.unreadable_count,
+        provider_data=unknown_keys(page.body, _ENVELOPE_KEYS),
+    )
+
+
+def _build_snapshot(
+    ref: PartitionRef,
+    *,
+    documents: tuple[Document, ...],
+    earlier_counts: Mapping[FileStatus, int],
+    total_items: int | None,
+    unreadable_count: int,
+    provider_data: dict[str, Json],
+) -> Snapshot:
+    """Return a snapshot with the status that follows from the documents.
 
     Atlas sends no status, so the batch is complete when it holds `total_items` documents, at least one, and each of
     them has data or an error.
     """
-    rows = [row for page in pages for row in page.rows]
-    totals = {page.total_items for page in pages}
-    if len(totals) > 1:
-        # The batch grew between two pages and documents may have moved to the next one: the same id is one document.
-        # In a batch that did not grow, rows of the same id stay apart, so that neither is lost.
-        rows = list({as_text(row.get("document_id")) or index: row for index, row in enumerate(rows)}.values())
-    key_assigner = FileKeyAssigner()
-    documents = tuple(parse_document(row, key_assigner) for row in rows)
-    error = describe_unreadable(
-        sum(page.unreadable_count for page in pages), f"the documents of {ref.batch_id} in Atlas's response"
+    error = describe_unreadable(unreadable_count, f"the documents of {ref.batch_id} in Atlas's response")
+    snapshot = Snapshot(
+        ref,
+        PartitionStatus.OPEN,
+        documents=documents,
+        error=error or None,
+        provider_data=provider_data,
+        read_error=error,
+        earlier_counts=earlier_counts,
     )
     # An empty batch is a young one: newer pages describe `total_items` as documents *extracted* so far. The lookback
     # reads a batch again that only looked whole, and `expected_files` keeps it open.
-    is_whole = len(totals) == 1 and (pages[-1].total_items or 0) == len(documents) > 0 and not error
-    is_finished = is_whole and all(document.status is not FileStatus.PENDING for document in documents)
-    return Snapshot(
-        ref,
-        PartitionStatus.COMPLETE if is_finished else PartitionStatus.OPEN,
-        documents=documents,
-        error=error or None,
-        provider_data=unknown_keys(pages[0].body, _ENVELOPE_KEYS),
-        read_error=error,
+    is_whole = (total_items or 0) == (snapshot.file_count or 0) > 0 and not error
+    has_pending = earlier_counts.get(FileStatus.PENDING) or any(
+        document.status is FileStatus.PENDING for document in documents
     )
+    return replace(snapshot, status=PartitionStatus.COMPLETE) if is_whole and not has_pending else snapshot
 
 
 _ERROR_KEY_ORDER = ("error_code", "error_message", "error")

@@ -37,7 +37,7 @@ from ..inference import build_unselected_finder
 from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, is_near_window, select_for_window
 from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, parse_each, require_object
 from .listing import ListPager
-from .reading import FILE_STATUSES, PER_PAGE, build_run_snapshot, parse_document, parse_page, parse_ref
+from .reading import FILE_STATUSES, PER_PAGE, build_run_snapshot, parse_document, parse_page, parse_ref, unpack_row
 from .settings import DocmapSettings
 from .templates import discover_templates
 
@@ -298,7 +298,8 @@ class _SyncFlows:
 
         It refers to the run of the extraction unless the run was read in this sync with the extraction as it is now.
         """
-        document = parse_document(ref.listed_row or {}, FileKeyAssigner())
+        row = unpack_row(ref)
+        document = parse_document(row, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
         references: tuple[PartitionRef, ...] = ()
         is_known_from_run = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
@@ -310,7 +311,7 @@ class _SyncFlows:
             documents=(document,),
             completed_at=document.completed_at,
             references=references,
-            uncertain_times=find_uncertain_times(ref.listed_row or {}, createdAt=document.created_at),
+            uncertain_times=find_uncertain_times(row, createdAt=document.created_at),
             unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
         )
 

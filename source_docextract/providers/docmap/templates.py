@@ -25,7 +25,7 @@ from ..inference import infer_fields, merge_fields, parse_declared_type
 from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, list_month_starts
 from ..parsing import as_text, parse_each
 from .listing import ListPager
-from .reading import parse_document, parse_page, parse_ref
+from .reading import parse_document, parse_page, parse_ref, unpack_row
 
 _SAMPLE_SIZE = 950
 """Number of newest extractions to read where the settings name no templates: ten full pages."""
@@ -134,7 +134,7 @@ def _group_by_template(refs: Iterable[PartitionRef]) -> dict[str, list[JsonObjec
     rows_by_template: defaultdict[str, list[JsonObject]] = defaultdict(list)
     for ref in refs:
         if ref.template_id:
-            rows_by_template[ref.template_id].append(ref.listed_row or {})
+            rows_by_template[ref.template_id].append(unpack_row(ref))
     return dict(rows_by_template)
 
 
