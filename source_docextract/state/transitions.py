@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 
 from ..core.content import ROW_HASH_LENGTH
 from ..core.model import PartitionRef, PartitionStatus, Snapshot
@@ -57,7 +58,7 @@ _MISSING_STATES = {_PARTLY, _MISSING}
 _UNKNOWN_READINGS = {Reading.UNKNOWN, Reading.UNKNOWN_WITH_CHANGE}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """The meaning of one reading for one stream.
 
@@ -65,14 +66,17 @@ class Decision:
         entry: the memory of the partition after the reading, with the row hashes of before.
         keeps_rows: whether the delivered rows stay as they are: a partition that the provider no longer knows has no
             row to emit that would say more than those.
-        delivered_hashes: the row hashes that the last reading left.
         is_delivered: whether all rows were delivered before the partition was pruned.
     """
 
     entry: Entry
-    keeps_rows: bool
-    delivered_hashes: frozenset[str]
+    keeps_rows: bool = False
     is_delivered: bool = False
+
+    @cached_property
+    def delivered_hashes(self) -> frozenset[str]:
+        """The row hashes that the last reading left; split when they are needed, as a large batch has many."""
+        return split_row_hashes(self.entry.row_hashes)
 
     @property
     def is_stalled(self) -> bool:
@@ -126,7 +130,7 @@ def decide(
         missing_since=entry.missing_since or now if lacks_part else None,
         missing_checked_at=now if lacks_part else None,
     )
-    return Decision(entry_after, keeps_rows, split_row_hashes(entry.row_hashes))
+    return Decision(entry_after, keeps_rows)
 
 
 def classify_reading(

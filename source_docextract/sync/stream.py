@@ -103,16 +103,18 @@ class Stream:
         The first thousand records are made here, and serialized if they are to be printed. So a fault in one of them is
         raised before anything is emitted or recorded. To make all of them here would take memory for each record.
         """
-        # The ledger would split the hashes of the whole batch again for each page.
-        reading = self.open_readings.get(snapshot.ref.key) if snapshot.is_partial else None
-        decision = reading.decision if reading else self.state.ledger_pass.decide(snapshot, now)
+        reading = self.open_readings.get(snapshot.ref.key)
+        is_further_part = reading is not None and snapshot.is_partial
+        decision = reading.decision if reading and is_further_part else self.state.ledger_pass.decide(snapshot, now)
         if snapshot.is_partial and not reading:
-            self.open_readings[snapshot.ref.key] = OpenReading(decision)
+            reading = self.open_readings[snapshot.ref.key] = OpenReading(decision)
         rows = self._build_rows(snapshot, decision)
         # `observed_at` never goes back, even if the clock does: warehouses use it as the cursor.
         observed_at = max(now, self.state.observed_at or now)
-        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted.
-        new_rows = [row for row in rows or () if decision.is_new(row.row_hash)]
+        # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted. The
+        # first page of a reading decides for all: to split the hashes of a large batch again takes memory for each row.
+        is_new = reading.decision.is_new if reading else decision.is_new
+        new_rows = [row for row in rows or () if is_new(row.row_hash)]
         new_records = _stamp_records(new_rows, format_rfc3339(observed_at))
         prepared = PreparedMessages(
             decision,
