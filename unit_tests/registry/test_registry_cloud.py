@@ -217,7 +217,10 @@ class TestSilence:
             waited_events.wait()
             return ok_response({})
 
-        with serve_stub(respond) as server, pytest.raises(ConfigError, match=r"cannot be read \(ReadTimeout"):
+        with (
+            serve_stub(respond) as server,
+            pytest.raises(ConfigError, match=r"cannot be read \((?:ReadTimeout|ServiceResponseTimeout)"),
+        ):
             read_registry(self.address(scheme, server.url, monkeypatch), PRODUCTS)
 
         assert (

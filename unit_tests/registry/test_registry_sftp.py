@@ -90,7 +90,7 @@ def test_private_key_with_passphrase_opens_registry(sftp: SftpServer, file_forma
         file_url(sftp), credentials
     )
     assert "cannot be read. Check batch_registry.credentials.private_key and passphrase." in get_failure(
-        file_url(sftp), {**credentials, "passphrase": "wr0ng-passphrase"}
+        file_url(sftp), {**credentials, "passphrase": "wr0ng-w0rds-0123"}
     )
 
 
