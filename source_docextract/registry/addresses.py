@@ -57,6 +57,7 @@ _SPECIAL_NETWORKS = (
     IPv4Network("192.0.0.0/24"),  # assignments of the IETF
     IPv4Network("192.88.99.0/24"),  # relays of 6to4
     IPv6Network("2001::/23"),  # assignments of the IETF, with Teredo
+    IPv6Network("2002::/16"),  # 6to4, whose public relays are switched off (RFC 7526)
     IPv6Network("3fff::/20"),  # documentation
 )
 """Networks without public hosts that some of the supported versions of Python count as public."""
