@@ -46,6 +46,10 @@ RUN = {"source-docextract", "docextract-sandbox", "grep", "python3", "."}
 
 UNRUN_COMMANDS = {
     "docker": "needs an engine; the arguments of the image are run without it",
+    "gcloud": "needs an account of Google Cloud",
+    "az": "needs an account of Azure",
+    "ssh-keygen": "writes a key into the home of a user; the formats are read in test_registry_sftp.py",
+    "ssh-keyscan": "needs a server; its lines are read in test_registry_credentials.py",
     "kind": "needs a cluster",
     "kubectl": "needs a cluster",
     "helm": "needs a cluster",
@@ -189,7 +193,7 @@ def test_page_make_targets_are_in_the_makefile(block: Block) -> None:
 
 @pytest.mark.parametrize("block", list_blocks("json", excluded_page=FIELDS_PAGE))
 def test_page_json_blocks_are_valid_for_their_kind(block: Block, tmp_path: Path) -> None:
-    """Settings, a state, a row of a registry, or a message."""
+    """Settings, a state, a row of a registry, a policy of AWS, or a message."""
     document = json.loads(block.content)
 
     if document.keys() <= Settings.model_fields.keys():
@@ -199,6 +203,8 @@ def test_page_json_blocks_are_valid_for_their_kind(block: Block, tmp_path: Path)
             document, document.get("stream", "a stream")
         )
         assert ledger.as_json().keys() >= document.keys() - {"reference_ledger"}
+    elif "Statement" in document:
+        assert [statement["Action"] for statement in document["Statement"]] == ["s3:GetObject"]
     elif "batch_id" in document:
         _read_registry(tmp_path, json.dumps(document))
     else:

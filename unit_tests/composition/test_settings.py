@@ -478,7 +478,15 @@ def test_parse_environments_are_accepted_and_ids_stripped() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://x.example/list.csv?sig=1", "s3://bucket/list.jsonl", "gs://b/l.csv", "/data/list.csv", "http://[::1]/l"],
+    [
+        "https://x.example/list.csv?sig=1",
+        "s3://bucket/list.jsonl",
+        "gs://b/l.csv",
+        "az://container/list.csv",
+        "sftp://user@host:2222/list.csv",
+        "/data/list.csv",
+        "http://[::1]/l",
+    ],
 )
 def test_parse_registry_url_safe_address_is_accepted(url: str) -> None:
     assert Settings.parse(full_config(batch_registry={"url": url})).batch_registry is not None
@@ -488,9 +496,24 @@ def test_parse_registry_url_safe_address_is_accepted(url: str) -> None:
     ("url", "reason"),
     [
         ("http://x.example/list.csv", "would be read unencrypted; use https://"),
-        ("ftp://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
-        ("ssh://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
-        ("  ", "is not an address that can be read; use https://, s3:// or gs://"),
+        (
+            "ftp://x.example/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        (
+            "ssh://x.example/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        ("sftp://host:0/list.csv", "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://"),
+        (
+            "sftp://host:port/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        ("sftp://host", "is incomplete; write it like sftp://host/folder/batches.csv"),
+        ("sftp://user:secret@/list.csv", "is incomplete; write it like sftp://host/folder/batches.csv"),
+        ("az://container/", "is incomplete; write it like az://container/batches.csv"),
+        ("az:///list.csv", "is incomplete; write it like az://container/batches.csv"),
+        ("  ", "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://"),
     ],
 )
 def test_parse_registry_url_other_address_is_an_error(url: str, reason: str) -> None:

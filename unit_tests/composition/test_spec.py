@@ -90,7 +90,9 @@ def test_spec_settings_equal_the_documented_settings() -> None:
     constants = {to_dotted_path(path) for path, node in list_properties() if "const" in node}
     uses = {f"{name}.use" for name in (*REQUIREMENTS_BY_PROVIDER, "batch_registry")}
     assert constants == {*uses, "batch_registry.credentials.type"}
-    assert [to_dotted_path(path) for path, node in list_properties() if "const" not in node and path[-1][0] != "["] == [
+    names = [to_dotted_path(path) for path, node in list_properties() if "const" not in node and path[-1][0] != "["]
+    # Entries of a choice share some of their names.
+    assert list(dict.fromkeys(names)) == [
         "extracta",
         "extracta.api_key",
         "extracta.extraction_ids",
@@ -123,8 +125,16 @@ def test_spec_settings_equal_the_documented_settings() -> None:
         "batch_registry.credentials.session_token",
         "batch_registry.credentials.region",
         "batch_registry.credentials.endpoint",
+        "batch_registry.credentials.service_account",
+        "batch_registry.credentials.connection_string",
+        "batch_registry.credentials.account",
+        "batch_registry.credentials.account_key",
+        "batch_registry.credentials.sas_token",
         "batch_registry.credentials.username",
         "batch_registry.credentials.password",
+        "batch_registry.credentials.host_key",
+        "batch_registry.credentials.private_key",
+        "batch_registry.credentials.passphrase",
         "batch_registry.credentials.name",
         "batch_registry.credentials.value",
         "start_date",
@@ -166,6 +176,7 @@ def test_spec_node_has_only_keywords_of_the_form_builder(node: dict[str, Any]) -
         "airbyte_secret",
         "airbyte_hidden",
         "always_show",
+        "multiline",
         "oneOf",
         "const",
     }
@@ -245,6 +256,12 @@ def test_spec_secrets_are_marked() -> None:
         "batch_registry.credentials.access_key_id",
         "batch_registry.credentials.secret_access_key",
         "batch_registry.credentials.session_token",
+        "batch_registry.credentials.service_account",
+        "batch_registry.credentials.connection_string",
+        "batch_registry.credentials.account_key",
+        "batch_registry.credentials.sas_token",
+        "batch_registry.credentials.private_key",
+        "batch_registry.credentials.passphrase",
         "batch_registry.credentials.username",
         "batch_registry.credentials.password",
         "batch_registry.credentials.value",

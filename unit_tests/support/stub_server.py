@@ -80,7 +80,8 @@ class StubServer:
             return
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         _send_head(handler, status, headers, len(content))
-        handler.wfile.write(content)
+        if request.method != "HEAD":
+            handler.wfile.write(content)
 
     @property
     def gaps(self) -> list[float]:
@@ -160,7 +161,7 @@ def serve_stub(respond: Callable[[ReceivedRequest], StubResponse]) -> Iterator[S
         def do_GET(self) -> None:
             server.handle(self)
 
-        do_POST = do_GET  # noqa: N815 (a name that http.server looks for)
+        do_POST = do_HEAD = do_GET  # noqa: N815 (names that http.server looks for)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""
