@@ -9,9 +9,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from integration_tests.pages import ROOT
+from unit_tests.support.cases import each_case
 
 BANNED = re.compile(
     r"\b(?:told|tells?|telling|whoever|homeless|errands?|nobody's|somebody|DESIGN\.md)\b",
@@ -77,14 +76,14 @@ def list_names(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg.replace("_", " ")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@each_case("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_uses_no_banned_word(path: Path) -> None:
     lines = [*list_prose(path), *list_names(path)]
 
     assert [(line, BANNED.findall(text)) for line, text in lines if BANNED.search(text)] == []
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+@each_case("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_page_uses_no_banned_word(path: Path) -> None:
     lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
 

@@ -21,6 +21,7 @@ from source_docextract.registry.opening import _add_credentials, _build_transpor
 from source_docextract.settings import Settings
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.airbyte_form import Form
+from unit_tests.support.cases import each_case
 from unit_tests.support.command_line import run_connector
 from unit_tests.support.harness import Connection, log
 from unit_tests.support.registry_files import PRODUCTS, ROWS, ServedSandbox, to_csv
@@ -193,7 +194,7 @@ def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str
 
 
 class TestSettings:
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials"),
         [
             ("s3://b/x.csv", S3),
@@ -206,7 +207,7 @@ class TestSettings:
     def test_credentials_that_fit_url_are_accepted(self, url: str, credentials: Any) -> None:
         assert registry_settings(url, credentials).url == url
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials"),
         [("s3://b/x", BASIC), ("s3://b/x", HEADER), ("gs://b/x", S3), ("https://x.example/x", S3), ("/x.csv", BASIC)],
     )
@@ -215,7 +216,7 @@ class TestSettings:
             "batch_registry has credentials that do not fit its url; choose those that fit the url."
         )
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials", "sentence"),
         [
             ("s3://b/x", {}, NO_TYPE),
@@ -281,7 +282,7 @@ class TestForm:
 
         assert form.get_submitted_values()["batch_registry"]["credentials"] == {"type": "machine"}
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("title", "url", "values", "labels"),
         [
             ("Access key for S3", "s3://b/x.csv", S3, ["Access key id", "Secret access key"]),
@@ -308,7 +309,7 @@ class TestForm:
         assert form.get_submitted_values()["batch_registry"]["credentials"] == values
         assert Settings.parse(form.get_submitted_values()).batch_registry == registry_settings(url, values)
 
-    @pytest.mark.parametrize(
+    @each_case(
         "values",
         [{**S3, "session_token": TOKEN}, BASIC, HEADER],
         ids=lambda credentials_json: str(credentials_json["type"]),
