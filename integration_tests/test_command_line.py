@@ -99,7 +99,7 @@ def test_spec_script_and_module_outputs_are_equal(setup: CommandLineSetup) -> No
 
 
 def test_command_without_arguments_prints_help(setup: CommandLineSetup) -> None:
-    result = setup.run_installed()
+    result = setup.run()
 
     assert result.returncode == 0
     assert "read" in result.stdout

@@ -177,7 +177,6 @@ class TestHttp:
 
 @pytest.mark.parametrize("credentials", [{**S3, "session_token": TOKEN}, BASIC, HEADER])
 @pytest.mark.parametrize("status", [200, 403])
-@pytest.mark.long
 def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
     """smart-open logs all that it is given."""
     with serve_stub(lambda _request: (status, {}, to_csv(ROWS).encode())) as server:
