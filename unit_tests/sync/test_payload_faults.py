@@ -160,7 +160,7 @@ def test_sensible_document_behind_its_listing_is_requested_again(fault_world: Fa
     fault_world.assert_recovered(connection)
 
 
-TIMES = [pytest.param(1, id=""), pytest.param(10, id="often", marks=pytest.mark.long)]
+TIMES = [pytest.param(1, id=""), pytest.param(4, id="often", marks=pytest.mark.long)]
 
 
 @pytest.mark.sample
