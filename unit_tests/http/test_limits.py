@@ -51,6 +51,7 @@ RESPONSE_PREFIXES = {
 beginning = pytest.mark.parametrize("beginning", RESPONSE_PREFIXES.values(), ids=RESPONSE_PREFIXES)
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
     with serve_responses((0, {}, send_endlessly(beginning, filler=b" ")), retry_policy=SHORT_RETRY_POLICY) as (
@@ -65,6 +66,7 @@ def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
     assert str(exc_info.value) in {f"Acme {trouble}, 1 times in a row." for trouble in troubles}
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_silent_beyond_timeout_is_given_up(beginning: bytes) -> None:
     with (
@@ -75,6 +77,7 @@ def test_response_silent_beyond_timeout_is_given_up(beginning: bytes) -> None:
     assert "took more than 0 s to respond" in str(exc_info.value)
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_silence_is_reported_as_timeout(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.http.transport.TIMEOUT", (5, 0.2))

@@ -21,6 +21,7 @@ from source_docextract.core.errors import (
 )
 from source_docextract.core.requests import Login, Request
 from source_docextract.http.rate_limit import SPACING_MARGIN, RateLimiter, RetryPolicy
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import (
     KEY,
     LOGIN,
@@ -66,9 +67,7 @@ def serve_slowly(seconds: float = 0.0, **options: Any) -> Iterator[tuple[StubSer
             client.close()
 
 
-@pytest.mark.parametrize(
-    ("failed", "longest"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (1000, 60.0)]
-)
+@each_case(("failed", "longest"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (1000, 60.0)])
 def test_retry_policy_waits_double_up_to_maximum_with_jitter(failed: int, longest: float) -> None:
     waits = [RetryPolicy().compute_wait(failed) for _ in range(200)]
     assert all(longest / 2 <= wait <= longest for wait in waits)

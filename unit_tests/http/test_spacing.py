@@ -49,6 +49,7 @@ FAULTS_BY_NAME = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("trouble", FAULTS_BY_NAME)
 def test_spacing_with_any_faults_is_kept(trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     original_left = RateLimiter.record_sent
@@ -108,6 +109,7 @@ def test_spacing_hundred_requests_wait_no_longer_than_required(monkeypatch: pyte
         assert 2 * 99 <= now[0] <= 2 * 99 * 1.05
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("host", ["extracta", *OTHERS])
 def test_throttled_provider_delays_no_other_provider(host: str) -> None:
     with frozen_sandbox() as (sandbox, url):

@@ -24,6 +24,7 @@ from source_docextract.registry.storages import build_transport_params
 from source_docextract.settings import Settings
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.airbyte_form import Form
+from unit_tests.support.cases import each_case
 from unit_tests.support.command_line import run_connector
 from unit_tests.support.harness import Connection, log
 from unit_tests.support.registry_files import (
@@ -220,8 +221,8 @@ def create_private_key(file_format: serialization.PrivateFormat) -> str:
     [{**S3, "session_token": TOKEN}, *ALL[1:]],
     ids=lambda credentials_json: str(credentials_json["type"]),
 )
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("status", [200, 403])
-@pytest.mark.long
 def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
     """smart-open logs all that it is given, and the clients log their requests."""
     credentials = dict(credentials)
@@ -252,7 +253,7 @@ def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str
 
 
 class TestSettings:
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials"),
         [
             ("s3://b/x.csv", S3),
@@ -290,7 +291,7 @@ class TestSettings:
             f"batch_registry has {credentials['type']} credentials for {choice}."
         )
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials", "sentence"),
         [
             ("s3://b/x", {}, NO_TYPE),
@@ -422,7 +423,7 @@ class TestForm:
 
         assert form.get_submitted_values()["batch_registry"]["credentials"] == {"type": "machine"}
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("title", "url", "values", "labels"),
         [
             ("Access key for S3", "s3://b/x.csv", S3, ["Access key id", "Secret access key"]),
@@ -457,7 +458,7 @@ class TestForm:
         }
         assert Settings.parse(form.get_submitted_values()).batch_registry == parse_registry_settings(url, values)
 
-    @pytest.mark.parametrize(
+    @each_case(
         "values",
         [{**S3, "session_token": TOKEN}, {**SFTP_KEY, "passphrase": SECRET}, *ALL[1:]],
         ids=lambda credentials_json: str(credentials_json["type"]),

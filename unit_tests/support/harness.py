@@ -6,7 +6,6 @@ import json
 import logging
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,10 +35,9 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from docextract_sandbox import Clock, Sandbox, Switches, serve
 from source_docextract import SourceDocextract
 from source_docextract.http.rate_limit import RetryPolicy
+from unit_tests.support.connector_process import ForkedProcess, start_connector
 
 _T = TypeVar("_T")
-
-_SUBPROCESS_ENTRY = str(Path(__file__).parent / "subprocess_entry.py")
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 """The time at which the clocks of all sandboxes in the tests start."""
@@ -186,7 +184,9 @@ class Connection:
                     break
 
     @contextmanager
-    def start_process(self, *streams: str, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    def start_process(
+        self, *streams: str, stderr: IO[str] | None = None
+    ) -> Iterator[subprocess.Popen[str] | ForkedProcess]:
         """Start a sync in a process whose lines the caller reads.
 
         The process is killed at the end of the block.
@@ -202,9 +202,7 @@ class Connection:
                 (Path(folder) / name).write_text(json.dumps(content))
             arguments = [f"--{name}={Path(folder) / name}" for name in contents_by_name]
             now = (self.sandbox.clock.now() + self.clock_offset).isoformat()
-            # The clients of Google's storage warn on standard error about Python versions that are out of support.
-            command = [sys.executable, "-W", "ignore::FutureWarning", _SUBPROCESS_ENTRY, now, "read", *arguments]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+            with start_connector(["read", *arguments], now=now, stderr=stderr) as process:
                 try:
                     yield process
                 finally:

@@ -250,7 +250,7 @@ def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Threa
     return threads, outcomes
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 600) -> None:
     """Wait for a condition; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
