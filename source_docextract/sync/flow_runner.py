@@ -15,7 +15,6 @@ import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from ..core.errors import BugError, ConnectorError, build_batch_error
@@ -23,6 +22,7 @@ from ..core.json_types import Json
 from ..core.provider import RequestFlow
 from ..core.requests import Request
 from ..http.client import Client
+from ..http.network import OutcomeQueue
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class FlowRunner:
         completions: the queue in which ended requests are reported; other providers may share it.
     """
 
-    def __init__(self, client: Client, completions: SimpleQueue[Completion]) -> None:
+    def __init__(self, client: Client, completions: OutcomeQueue[Completion]) -> None:
         self._client = client
         self._completions = completions
         self._queues: dict[str, list[tuple[int, int, Job[Any], Request]]] = defaultdict(list)
@@ -193,7 +193,7 @@ def run_flow(flow: RequestFlow[T], client: Client, *, must_log_in: bool = False)
     Raises:
         ConnectorError: if the login fails, or the flow ends in an error.
     """
-    completions: SimpleQueue[Completion] = SimpleQueue()
+    completions: OutcomeQueue[Completion] = client.network.create_queue()
     runner = FlowRunner(client, completions)
     try:
         if must_log_in:
