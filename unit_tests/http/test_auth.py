@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import cycle
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from source_docextract.http.auth import Token, TokenProvider
 from unit_tests.support.harness import Connection, frozen_sandbox
 from unit_tests.support.stub_server import (
     LOGIN,
+    ClockedInternet,
     ReceivedRequest,
     StubResponse,
     create_acme_client,
@@ -59,11 +59,9 @@ def test_token_expired_during_sync_is_renewed_by_single_login(
     moments: list[int], expire: Callable[[Sandbox, list[float]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours, current, to_come = [0.0], TokenProvider.get_token, list(moments)
-    monkeypatch.setattr(
-        "source_docextract.http.auth.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * hours[0])
-    )
+    network = ClockedInternet(lambda: time.monotonic() + 3600 * hours[0])
     with frozen_sandbox() as (sandbox, url):
-        connection = Connection(sandbox, url, create_account(sandbox, 40))
+        connection = Connection(sandbox, url, create_account(sandbox, 40), network=network)
 
         async def expiring(tokens: TokenProvider) -> Token:
             answered = sandbox.journal.count_requests(ok_only=True).get("atlas.extracts", 0)

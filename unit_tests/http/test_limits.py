@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from source_docextract.core.errors import ConnectorError, SyncStopped, TransientError
 from source_docextract.core.requests import Request
+from source_docextract.http.event_loop import EventLoopThread
 from source_docextract.http.rate_limit import RetryPolicy
 from unit_tests.support.encrypted_server import serve_tls
 from unit_tests.support.stub_server import (
@@ -215,8 +216,10 @@ def test_client_failure_leaves_no_threads_or_sockets() -> None:
         client,
     ):
         client.send(GET)
-        wait_until(lambda: not client._event_loop._tasks)
-        thread = client._event_loop._thread
+        event_loop = client._event_loop
+        assert isinstance(event_loop, EventLoopThread)
+        wait_until(lambda: not event_loop._tasks)
+        thread = event_loop._thread
         assert thread
         client.close()
         thread.join(30)

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from unit_tests.support.stub_server import (
     LOGIN,
     QUICK,
     BlockingClient,
+    ClockedInternet,
     ReceivedRequest,
     RecordingLogger,
     StubResponse,
@@ -273,15 +273,13 @@ def test_token_expired_is_renewed_once_for_concurrent_requests() -> None:
     ("lifetime", "seconds"),
     [(900, 900), (61, 61), (1, 60), (0, 60), (-1, 60), (float("nan"), 60), (float("inf"), 86_400), (1e300, 86_400)],
 )
-def test_token_any_lifetime_is_renewed_at_its_end_but_not_within_a_minute(
-    lifetime: float, seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_any_lifetime_is_renewed_at_its_end_but_not_within_a_minute(lifetime: float, seconds: float) -> None:
     now = [1000.0]
-    monkeypatch.setattr("source_docextract.http.auth.time", SimpleNamespace(monotonic=lambda: now[0]))
     login = Login(LOGIN.request, "Token", lambda body: (body["token"], lifetime))
     token_server = TokenServer()
     with serve_stub(token_server) as server:
-        client = create_acme_client(server.url, login=login, headers={})
+        network = ClockedInternet(lambda: now[0])
+        client = create_acme_client(server.url, login=login, headers={}, network=network)
         for passed in (0, seconds - 1, 2):
             now[0] += passed
             client.send(SLOW_REQUEST)

@@ -21,7 +21,7 @@ from docextract_sandbox.probe_report import load_probe_switches
 from docextract_sandbox.switches import StartTimeFormat, Switches
 from source_docextract.core.probing.assumptions import ProbeResponse
 from source_docextract.core.probing.shapes import describe_time_format, is_word
-from source_docextract.http.transport import ProxyRefusedError, ResponseTooLargeError, Transport
+from source_docextract.http.transport import HttpTransport, ProxyRefusedError, ResponseTooLargeError
 from source_docextract.probe import client
 from source_docextract.probe.catalogue import render_catalogue as catalogue
 from source_docextract.probe.client import MAX_REQUESTS
@@ -252,7 +252,7 @@ def test_probe_with_final_transport_error_reports_it_and_exits_2(
     async def fail(*_arguments: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(Transport, "send", fail)
+    monkeypatch.setattr(HttpTransport, "send", fail)
     with open_account(tmp_path) as probe_account:
         code, page = probe_account.probe("docmap")
 

@@ -24,6 +24,7 @@ from source_docextract.core.model import Document, Snapshot
 from source_docextract.core.provider import RequestFlow, RequestSeries
 from source_docextract.core.requests import ErrorFormat, Login, Request
 from source_docextract.http.client import Client
+from source_docextract.http.network import Internet
 from source_docextract.http.rate_limit import RetryPolicy
 
 KEY = "key-0123456789abcdef"
@@ -185,6 +186,20 @@ ACME = ErrorFormat(
     is_retryable=lambda status, body: status == 400 and body == {"error": "passing"},
     final_messages={410: "no longer serves this version; set acme.base_url"},
 )
+
+
+class ClockedInternet(Internet):
+    """The internet with a monotonic clock that the test moves.
+
+    Only what is compared with the clock follows it: event loops sleep by the system's clock.
+    """
+
+    def __init__(self, read_clock: Callable[[], float]) -> None:
+        self._read_clock = read_clock
+
+    def monotonic(self) -> float:
+        """Return the seconds of the test's clock."""
+        return self._read_clock()
 
 
 class BlockingClient(Client):
