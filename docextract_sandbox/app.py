@@ -1,7 +1,10 @@
 """The whole sandbox: its worlds, switches, journal, faults and web application."""
 
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
+
+from starlette.applications import Starlette
 
 from .api import Api
 from .atlas import AtlasApi
@@ -11,6 +14,7 @@ from .control import list_control_endpoints
 from .docmap import DocMapApi
 from .extracta import ExtractaApi
 from .faults import Faults
+from .in_process import InProcessEntrance
 from .journal import Journal
 from .sensible import SensibleApi
 from .switches import Switches
@@ -29,7 +33,6 @@ class Sandbox:
         atlas: World of Atlas.
         docmap: World of DocMap.
         sensible: World of Sensible.
-        application: The ASGI application that serves all APIs and the control endpoints.
     """
 
     def __init__(
@@ -62,16 +65,26 @@ class Sandbox:
         self.docmap = docmap.world
         self.sensible = sensible.world
         # The switch `other_account` answers from these: valid credentials of an account without documents.
-        empty_apis = (
+        self._empty_apis: tuple[Api, ...] = (
             ExtractaApi(self._context), AtlasApi(self._context), DocMapApi(self._context), SensibleApi(self._context)
         )  # fmt: skip
-        self.application = build_application(
-            self._context, self.apis, empty_apis, list_control_endpoints(self), latency
-        )
+        self._latency = latency
         if seeds:
             with self._context.hold_lock():
                 for api in self.apis:
                     api.load_seeds()
+
+    @cached_property
+    def application(self) -> Starlette:
+        """Return the ASGI application that serves all APIs and the control endpoints."""
+        return build_application(
+            self._context, self.apis, self._empty_apis, list_control_endpoints(self), self._latency
+        )
+
+    @cached_property
+    def entrance(self) -> InProcessEntrance:
+        """Return the entrance for clients in the same process."""
+        return InProcessEntrance(self._context, self.apis, self._empty_apis)
 
     @property
     def clock(self) -> Clock:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cache
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -22,24 +21,24 @@ _BOMB_MEGABYTES = 300  # MB
 _REDIRECT_BASE_URL = "https://elsewhere.example.invalid/"
 
 
-def apply_transport_fault(request: Request, fault: Fault, response: Response, now: datetime) -> Response:
+def apply_transport_fault(path: str, fault: Fault, response: Response, now: datetime) -> Response:
     """Return the response that is sent in place of a good one.
 
     Its status is 0 where nothing is sent.
 
     Args:
-        request: The request, whose path a redirect keeps.
+        path: The path of the request, which a redirect keeps.
         fault: The fault to apply; a payload fault leaves the response unchanged.
         response: The good response.
         now: The sandbox's time, for dates in headers.
     """
     body, status = bytes(response.body), response.status_code
     firewall_status = fault.status if fault.status in _FIREWALL_STATUSES else _FIREWALL_STATUSES[-1]
-    redirect_headers = {"Location": _REDIRECT_BASE_URL + request.url.path.lstrip("/")}
+    redirect_headers = {"Location": _REDIRECT_BASE_URL + path.lstrip("/")}
     faulty_responses: dict[str, Callable[[], Response]] = {
         "status": lambda: _add_fault_headers(response, fault, now),
-        "reset": lambda: _AbortedResponse(b"", 0),
-        "reset in the middle": lambda: _AbortedResponse(body, status),
+        "reset": lambda: AbortedResponse(b"", 0),
+        "reset in the middle": lambda: AbortedResponse(body, status),
         "cut": lambda: Response(body[: len(body) // 2], media_type=_JSON_TYPE),
         "html": lambda: Response(_MAINTENANCE_PAGE, media_type="text/html"),
         "empty": lambda: Response(b"", media_type=_JSON_TYPE),
@@ -56,7 +55,7 @@ def apply_transport_fault(request: Request, fault: Fault, response: Response, no
             _compress(body) + _build_bomb(), status, {"Content-Encoding": "gzip"}, media_type=_JSON_TYPE
         ),
         "redirect": lambda: Response(b"", 302, redirect_headers),
-        "stall": lambda: _DelayedResponse(response, fault.seconds),
+        "stall": lambda: DelayedResponse(response, fault.seconds),
         "trickle": lambda: StreamingResponse(_stream_slowly(body, fault.seconds), status, media_type=_JSON_TYPE),
     }
     return faulty_responses[fault.kind]() if fault.kind in faulty_responses else response
@@ -110,13 +109,15 @@ def _add_fault_headers(response: Response, fault: Fault, now: datetime) -> Respo
     return response
 
 
-class _AbortedResponse(Response):
+class AbortedResponse(Response):
     """A response that breaks the connection after half of its body."""
 
     def __init__(self, body: bytes, status: int) -> None:
+        """Take the whole body, empty to break the connection before the response."""
         super().__init__(body, status, media_type=_JSON_TYPE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send half of the body, and abort the connection."""
         if self.body:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             half = bytes(self.body)[: len(self.body) // 2]
@@ -125,15 +126,17 @@ class _AbortedResponse(Response):
         receive.__self__.transport.abort()  # type: ignore[attr-defined]
 
 
-class _DelayedResponse(Response):
+class DelayedResponse(Response):
     """A response that sends nothing for some seconds, and then everything."""
 
     def __init__(self, response: Response, seconds: float) -> None:
+        """Take the response and its delay."""
         super().__init__(bytes(response.body), response.status_code, dict(response.headers))
-        self._delay_seconds = seconds
+        self.delay_seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(self._delay_seconds)
+        """Wait, and send the response."""
+        await asyncio.sleep(self.delay_seconds)
         await super().__call__(scope, receive, send)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from docextract_sandbox import Clock, Fault, NewDocument, NewFile, Sandbox, serve
+from unit_tests.support.connector_process import run_to_end, start_connector
 
 KEY = "sandbox-extracta-key"
 
@@ -32,18 +33,24 @@ class CommandLineSetup:
     sandbox: Sandbox
     settings: dict[str, Any]
 
-    def run(self, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line to its end, in a process that is forked unless the test is a longer proof."""
+        return run_to_end(self.expand(*arguments))
+
+    def run_installed(self, *arguments: str, module: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run what pip has installed, in a new Python."""
         return subprocess.run(self.command(*arguments, module=module), capture_output=True, text=True, check=False)
 
     def command(self, *arguments: str, module: bool = False) -> list[str]:
-        (self.folder / "config.json").write_text(json.dumps(self.settings))
         start = [sys.executable, "-m", "source_docextract"]
         if not module:
             start = [str(Path(sys.executable).with_name("source-docextract"))]
-        return [
-            *start,
-            *(str(self.folder / argument) if argument.endswith(".json") else argument for argument in arguments),
-        ]
+        return [*start, *self.expand(*arguments)]
+
+    def expand(self, *arguments: str) -> list[str]:
+        """Write the settings, and return the arguments with the folder of their files."""
+        (self.folder / "config.json").write_text(json.dumps(self.settings))
+        return [str(self.folder / argument) if argument.endswith(".json") else argument for argument in arguments]
 
     def write_catalog(self, *stream_names: str) -> list[str]:
         [message] = filter_messages(self.run("discover", "--config", "config.json"), "CATALOG")
@@ -85,7 +92,7 @@ def filter_messages(result: subprocess.CompletedProcess[str], kind: str) -> list
 
 
 def test_spec_script_and_module_outputs_are_equal(setup: CommandLineSetup) -> None:
-    specs = [filter_messages(setup.run("spec", module=module), "SPEC") for module in (False, True)]
+    specs = [filter_messages(setup.run_installed("spec", module=module), "SPEC") for module in (False, True)]
 
     assert specs[0] == specs[1]
     assert set(specs[0][0]["spec"]["connectionSpecification"]["properties"]) >= {"extracta", "atlas", "lookback_days"}
@@ -128,7 +135,7 @@ def test_check_unknown_template_fails(setup: CommandLineSetup) -> None:
 
 def test_read_resumes_from_its_states_without_records(setup: CommandLineSetup) -> None:
     streams = setup.write_catalog()
-    first = setup.run("read", "--config", "config.json", "--catalog", "catalog.json")
+    first = setup.run_installed("read", "--config", "config.json", "--catalog", "catalog.json")
     assert first.returncode == 0
     rows = Counter(message["record"]["stream"] for message in filter_messages(first, "RECORD"))
     assert rows == {
@@ -232,8 +239,8 @@ def test_stop_signal_does_not_wait_for_a_pending_response(
     with silent_server() as (url, request_received):
         setup.settings["extracta"]["base_url"] = url
         catalog = ["--catalog", "catalog.json"] if command == "read" else []
-        started = setup.command(command, "--config", "config.json", *catalog)
-        with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        started = setup.expand(command, "--config", "config.json", *catalog)
+        with start_connector(started, stderr=subprocess.PIPE) as process:
             assert request_received.wait(600)
             began = time.monotonic()
             process.send_signal(stop_signal)

@@ -12,6 +12,7 @@ import requests
 
 from integration_tests.containers.base import SUBSTITUTE_BASE, get_base_image, read_base_image
 from integration_tests.containers.engine import Engine, EngineError, find_engine
+from unit_tests.support.cases import each_case
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> requests.Response:
     return response
 
 
-@pytest.mark.parametrize("image_source", ["local_images", "pullable_images"])
+@each_case("image_source", ["local_images", "pullable_images"])
 def test_base_available_is_that_of_the_dockerfile(image_source: str) -> None:
     assert get_base_image(FakeEngine("podman", **{image_source: [read_base_image()]})) == read_base_image()
 

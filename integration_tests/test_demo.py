@@ -129,6 +129,7 @@ sys.meta_path.insert(0, Signals())
 """
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["rich.console", "duckdb", "airbyte"])
 def test_demo_signal_during_import_stops_with_a_message(tmp_path: Path, module: str, number: signal.Signals) -> None:
@@ -144,6 +145,7 @@ def test_demo_signal_during_import_stops_with_a_message(tmp_path: Path, module: 
     assert result.stderr.strip() == "Stopped, and the sandbox with it."
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["Loading PyAirbyte", "First sync"])
 def test_demo_signal_stops_the_demo_and_its_sandbox(tmp_path: Path, step: str, number: signal.Signals) -> None:
@@ -158,6 +160,7 @@ def test_demo_signal_stops_the_demo_and_its_sandbox(tmp_path: Path, step: str, n
     assert not _is_reachable(address)
 
 
+@pytest.mark.long
 def test_demo_connector_failure_shows_its_message(tmp_path: Path) -> None:
     result = _run_demo(tmp_path, "-c", WRONG_KEY_SCRIPT)
     assert result.returncode == 1

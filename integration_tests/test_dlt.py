@@ -130,6 +130,7 @@ def remove_signatures(value: Any) -> Any:
     return [remove_signatures(item) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.long
 def test_dlt_duckdb_killed_process_loads_each_row_exactly_once(setup: DltSetup) -> None:
     target, file = "duckdb:///documents.duckdb", setup.folder / "documents.duckdb"
     setup.kill_during_run(target)
@@ -145,6 +146,7 @@ def test_dlt_duckdb_killed_process_loads_each_row_exactly_once(setup: DltSetup) 
     assert_tables_equal(read_duckdb(file), setup.read_expected_rows())
 
 
+@pytest.mark.long
 def test_dlt_postgresql_merges_rows_by_id(setup: DltSetup, postgres: str) -> None:
     from sqlalchemy import create_engine, text
 
@@ -166,6 +168,7 @@ def test_dlt_postgresql_merges_rows_by_id(setup: DltSetup, postgres: str) -> Non
     engine.dispose()
 
 
+@pytest.mark.long
 def test_dlt_parquet_keeps_every_version_of_a_row(setup: DltSetup) -> None:
     import duckdb
 

@@ -27,6 +27,7 @@ from source_docextract.state.serialization import StreamState
 from source_docextract.tables.rows import FIELDS, TABLES, RenderOptions
 from source_docextract.tables.typed import RESERVED_COLUMNS
 from source_docextract.version import VERSION
+from unit_tests.support.cases import each_case
 
 PACKAGE = ROOT / "source_docextract"
 ALL_SETTINGS = Settings.parse(
@@ -46,6 +47,10 @@ RUN = {"source-docextract", "docextract-sandbox", "grep", "python3", "."}
 
 UNRUN_COMMANDS = {
     "docker": "needs an engine; the arguments of the image are run without it",
+    "gcloud": "needs an account of Google Cloud",
+    "az": "needs an account of Azure",
+    "ssh-keygen": "writes a key into the home of a user; the formats are read in test_registry_sftp.py",
+    "ssh-keyscan": "needs a server; its lines are read in test_registry_credentials.py",
     "kind": "needs a cluster",
     "kubectl": "needs a cluster",
     "helm": "needs a cluster",
@@ -76,7 +81,7 @@ HEADINGS = (
 FIELDS_PAGE = "docs/fields.md"
 """Its JSON is extracted data."""
 
-each_page = pytest.mark.parametrize("document_page", PAGES, ids=str)
+each_page = each_case("document_page", PAGES, ids=str)
 
 
 def list_blocks(*languages: str, excluded_page: str = "") -> list[Any]:
@@ -150,7 +155,7 @@ def _settings(model: type[BaseModel]) -> Iterator[str]:
             yield from _settings(section)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+@each_case("table", TABLES, ids=lambda table: table.kind)
 def test_docs_explain_every_column(table: Any) -> None:
     explained = {word for document_page in DOCS for word in document_page.code}
 
@@ -172,14 +177,14 @@ def test_page_code_blocks_have_a_known_language(document_page: Page) -> None:
     assert [(block.line, block.language) for block in document_page.blocks if block.language not in known] == []
 
 
-@pytest.mark.parametrize("block", list_blocks("bash"))
+@each_case("block", list_blocks("bash"))
 def test_page_commands_are_run_or_listed_as_not_run(block: Block) -> None:
     unknown = [command for command in block.commands if command.split()[0] not in RUN | UNRUN_COMMANDS.keys()]
 
     assert not unknown
 
 
-@pytest.mark.parametrize("block", list_blocks("bash"))
+@each_case("block", list_blocks("bash"))
 def test_page_make_targets_are_in_the_makefile(block: Block) -> None:
     targets = [command.split()[1] for command in block.commands if command.startswith("make ")]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -189,7 +194,7 @@ def test_page_make_targets_are_in_the_makefile(block: Block) -> None:
 
 @pytest.mark.parametrize("block", list_blocks("json", excluded_page=FIELDS_PAGE))
 def test_page_json_blocks_are_valid_for_their_kind(block: Block, tmp_path: Path) -> None:
-    """Settings, a state, a row of a registry, or a message."""
+    """Settings, a state, a row of a registry, a policy of AWS, or a message."""
     document = json.loads(block.content)
 
     if document.keys() <= Settings.model_fields.keys():
@@ -199,13 +204,15 @@ def test_page_json_blocks_are_valid_for_their_kind(block: Block, tmp_path: Path)
             document, document.get("stream", "a stream")
         )
         assert ledger.as_json().keys() >= document.keys() - {"reference_ledger"}
+    elif "Statement" in document:
+        assert [statement["Action"] for statement in document["Statement"]] == ["s3:GetObject"]
     elif "batch_id" in document:
         _read_registry(tmp_path, json.dumps(document))
     else:
         assert AirbyteMessageSerializer.load(document)
 
 
-@pytest.mark.parametrize("provider", ["extracta", "atlas", "sensible"])
+@each_case("provider", ["extracta", "atlas", "sensible"])
 def test_fields_page_tables_equal_the_rows_of_the_examples(provider: str) -> None:
     """One example for each way of writing data, in this order."""
     by_order = dict(zip(("extracta", "atlas", "sensible"), get_page(FIELDS_PAGE).blocks_of("json"), strict=True))
@@ -236,7 +243,7 @@ def _read_registry(folder: Path, content: str) -> None:
     assert sum(map(len, registry.batches.values())) == len(content.strip().splitlines()) - (content[0] != "{")
 
 
-@pytest.mark.parametrize("block", list_blocks("yaml"))
+@each_case("block", list_blocks("yaml"))
 def test_page_yaml_blocks_have_only_helm_chart_keys(block: Block) -> None:
     assert yaml.safe_load(block.content).keys() <= {"global", "worker", "workloadLauncher"}
 

@@ -167,6 +167,7 @@ class ShellSession:
         return result.stdout
 
 
+@pytest.mark.long
 def test_running_page_commands_run_as_written(tmp_path: Path) -> None:
     counts = []
     with _serve_page_sandbox(get_page("docs/running.md"), tmp_path):
@@ -207,6 +208,7 @@ def test_python_blocks_are_only_on_tested_pages() -> None:
     }
 
 
+@pytest.mark.long
 def test_python_page_program_prints_its_streams() -> None:
     [program] = _list_blocks(get_page("docs/python.md"), "python")
 

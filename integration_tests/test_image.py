@@ -30,6 +30,7 @@ from moto.server import ThreadedMotoServer
 from docextract_sandbox import Clock, NewDocument, Sandbox, serve
 from integration_tests.containers.build import build_image
 from integration_tests.containers.engine import Engine, find_engine
+from unit_tests.support.blob_server import ACCOUNT, ACCOUNT_KEY, serve_blobs
 
 pytestmark = pytest.mark.image
 
@@ -205,7 +206,15 @@ def serve_gs(content: bytes) -> Iterator[dict[str, str]]:
         yield {"STORAGE_EMULATOR_HOST": address}
 
 
-@pytest.mark.parametrize("storage", [serve_s3, serve_gs])
+@contextmanager
+def serve_az(content: bytes) -> Iterator[dict[str, str]]:
+    with serve_blobs() as server:
+        server.blobs[f"{BUCKET}/batches.csv"] = content
+        login = f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY}"
+        yield {"AZURE_STORAGE_CONNECTION_STRING": f"{login};BlobEndpoint={server.endpoint}"}
+
+
+@pytest.mark.parametrize("storage", [serve_s3, serve_gs, serve_az])
 def test_image_reads_a_registry_from_cloud_storage(
     image: Image, account: ImageTestAccount, storage: Callable[[bytes], AbstractContextManager[dict[str, str]]]
 ) -> None:
@@ -247,7 +256,9 @@ def test_image_contains_only_the_connector_and_its_dependencies(image: Image) ->
         "main.py",
         "source_docextract",
     ]
-    for module in ("pip", "pytest", "docextract_sandbox", "moto", "mypy"):
+    for module in ("boto3", "google.cloud.storage", "azure.storage.blob", "paramiko"):
+        assert image.python(f"importlib.util.find_spec({module!r}) is not None") is True
+    for module in ("pip", "pytest", "docextract_sandbox", "moto", "asyncssh", "mypy"):
         assert image.python(f"importlib.util.find_spec({module!r})") is None
     for program in ("gcc", "make"):
         assert image.python(f"shutil.which({program!r})") is None

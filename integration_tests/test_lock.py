@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from unit_tests.support.cases import each_case
 
 LOCK = Path(__file__).parent.parent / "requirements.lock"
 EXTRAS = ("s3", "gs")
@@ -68,7 +69,7 @@ def test_lock_names_no_package_index() -> None:
     assert not re.search(r"index|find-links|trusted|file:|@", text)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "platform",
     PLATFORMS,
     ids=lambda target_platform: f"{target_platform['python_version']}-{target_platform['platform_machine']}",

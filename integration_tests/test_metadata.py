@@ -97,6 +97,7 @@ def test_allowed_hosts_include_every_configurable_address(
         assert urlsplit(getattr(settings, provider).base_url).hostname in hosts
         assert f"${{{provider}.base_url}}" in hosts
     assert {"${batch_registry.url}", "${batch_registry.credentials.endpoint}"} <= hosts
+    assert {"*.amazonaws.com", "storage.googleapis.com", "oauth2.googleapis.com", "*.blob.core.windows.net"} <= hosts
     for host in hosts:
         assert host[0] != "$" or _find_setting(host[2:-1])["type"] == "string"
 

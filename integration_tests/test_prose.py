@@ -9,9 +9,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from integration_tests.pages import ROOT
+from unit_tests.support.cases import each_case
 
 BANNED = re.compile(
     r"\b(?:told|tells?|telling|whoever|homeless|errands?|nobody's|somebody|DESIGN\.md)\b",
@@ -55,8 +54,8 @@ SOURCES = sorted(
 )
 
 
-def list_prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line number and the text of each comment and string of a module, docstrings included."""
+def list_words(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the text of each comment, string and bound name of a module, docstrings included."""
     source = path.read_text(encoding="utf-8")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -64,12 +63,7 @@ def list_prose(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in _OLD_STATE_KEYS:
             yield node.lineno, node.value
-
-
-def list_names(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line number and the words of each name that a module binds."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id.replace("_", " ")
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.lineno, node.name.replace("_", " ")
@@ -77,14 +71,12 @@ def list_names(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg.replace("_", " ")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@each_case("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_uses_no_banned_word(path: Path) -> None:
-    lines = [*list_prose(path), *list_names(path)]
-
-    assert [(line, BANNED.findall(text)) for line, text in lines if BANNED.search(text)] == []
+    assert [(line, BANNED.findall(text)) for line, text in list_words(path) if BANNED.search(text)] == []
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+@each_case("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_page_uses_no_banned_word(path: Path) -> None:
     lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
 

@@ -255,6 +255,7 @@ def remove_keys(value: Any, *, keys: set[str], character: str) -> Any:
     return value.replace(character, "") if character and isinstance(value, str) else value
 
 
+@pytest.mark.long
 def test_warehouse_tables_have_the_schema_types_and_unquoted_names(
     warehouse: Warehouse, synced: SyncedWarehouses
 ) -> None:
@@ -272,6 +273,7 @@ def test_warehouse_tables_have_the_schema_types_and_unquoted_names(
         assert warehouse.query(f"SELECT {', '.join(schema)} FROM {warehouse.schema}.{stream} LIMIT 1"), stream
 
 
+@pytest.mark.long
 def test_warehouse_after_two_syncs_equals_the_sandbox(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     # What was settled before that key appeared does not have it, and a counter alone is no news. A text in PostgreSQL
     # cannot hold NUL.
@@ -299,6 +301,7 @@ def test_warehouse_after_two_syncs_equals_the_sandbox(warehouse: Warehouse, sync
         assert remove_keys(stored_row, **aside) == remove_keys(expected, **aside), key
 
 
+@pytest.mark.long
 def test_second_sync_writes_only_new_and_changed_rows(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     first, second = warehouse.rows
     new = second.keys() - first.keys()
@@ -315,6 +318,7 @@ def test_second_sync_writes_only_new_and_changed_rows(warehouse: Warehouse, sync
     assert synced.requests[1] < synced.requests[0]
 
 
+@pytest.mark.long
 def test_provider_data_key_added_later_is_queryable(warehouse: Warehouse, synced: SyncedWarehouses) -> None:
     streams = {stream for (stream, _), row in synced.truth.items() if "undocumented" in row.get("provider_data", {})}
     assert {stream.split("_")[0] for stream in streams} == {"extracta", "docmap", "sensible", "atlas"}
@@ -325,6 +329,7 @@ def test_provider_data_key_added_later_is_queryable(warehouse: Warehouse, synced
         assert response["note"] == "added by the sandbox", stream
 
 
+@pytest.mark.long
 def test_json_values_and_times_are_queryable(warehouse: Warehouse) -> None:
     [row] = warehouse.query(
         "SELECT data ->> 'digits' AS digits, CAST(data ->> 'total' AS DECIMAL(18, 2)) AS total, "
@@ -337,6 +342,7 @@ def test_json_values_and_times_are_queryable(warehouse: Warehouse) -> None:
     assert timedelta() < row["age"] < timedelta(days=1)
 
 
+@pytest.mark.long
 def test_example_queries_give_equal_results_in_both_warehouses(synced: SyncedWarehouses) -> None:
     for number in (0, 1):
         [response] = {

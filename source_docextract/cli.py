@@ -32,6 +32,7 @@ from . import arguments
 from .catalog import build_configured_catalog
 from .core.errors import ConfigError
 from .core.redaction import MIN_SECRET_LENGTH, SanitizingFilter, register_secrets
+from .core.secret_parts import list_secret_parts
 from .settings import Settings
 from .source import SourceDocextract
 from .sync import messages
@@ -154,7 +155,7 @@ class Entrypoint(AirbyteEntrypoint):
         all_secrets = get_secrets(connection_specification, config)
         secrets = [secret for secret in all_secrets if isinstance(secret, str) and len(secret) >= MIN_SECRET_LENGTH]
         update_secrets(secrets)
-        register_secrets(*secrets)
+        register_secrets(*(part for secret in secrets for part in list_secret_parts(secret)))
 
 
 def main(source: SourceDocextract | None = None) -> NoReturn:

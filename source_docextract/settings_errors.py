@@ -13,14 +13,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from .core.validation import POSITION_PLACEHOLDER
+from .registry.credentials import CREDENTIALS_TYPES
 
 _SETTING_NAME = re.compile(r"[A-Za-z_ -]{1,40}")
 """The form of a setting's name. Messages do not quote anything else: it may be a key in the wrong place."""
 
 _MAX_ENTRIES = 20
 
-_UNION_TAGS = {"machine", "s3", "http_basic", "http_header"}
-"""The values of `type` that pydantic inserts into the path of an error; they are no names of settings."""
+_TYPE_NEEDED = f"needs a type; write {', '.join(CREDENTIALS_TYPES[:-1])} or {CREDENTIALS_TYPES[-1]}"
 
 _FIXES = {
     "missing": "is missing; add it",
@@ -35,8 +35,8 @@ _FIXES = {
     "bool_parsing": "must be true or false",
     "tuple_type": 'must be a list, such as ["id"]',
     "too_short": "is empty; name at least one",
-    "union_tag_not_found": "needs a type; write machine, s3, http_basic or http_header",
-    "union_tag_invalid": "needs a type; write machine, s3, http_basic or http_header",
+    "union_tag_not_found": _TYPE_NEEDED,
+    "union_tag_invalid": _TYPE_NEEDED,
     "model_type": "must be an object of settings",
     "model_attributes_type": "must be an object of settings",
 }
@@ -71,8 +71,11 @@ def build_error_messages(
 
 
 def _get_setting_path(error: Any) -> tuple[str, ...]:
-    """Return the path of an error as names of settings, without union tags."""
-    return tuple(part for part in error["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
+    """Return the path of an error as names of settings.
+
+    pydantic inserts the type of the credentials into the path, which is no name of a setting.
+    """
+    return tuple(part for part in error["loc"] if isinstance(part, str) and part not in CREDENTIALS_TYPES)
 
 
 def _build_error_message(error: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
-from queue import SimpleQueue
 from typing import Any
 
 from airbyte_cdk.models import (
@@ -28,6 +27,7 @@ from .core.errors import ConfigError, ConnectorError, build_unexpected_error
 from .core.provider import ProviderSpec, Registry
 from .explicit_ids import check_named_ids, collect_mentions
 from .http.client import Client
+from .http.network import Internet, Network, OutcomeQueue
 from .http.rate_limit import RetryPolicy
 from .provider_specs import build_specs
 from .registry.opening import read_registry
@@ -61,6 +61,7 @@ class SourceDocextract(Source):
     Args:
         now: the clock. Everything that depends on the time of day calls it, so tests can freeze it.
         retry_policy: how often and how long to retry requests; the default policy if None.
+        network: the way to the providers; the internet if None.
 
     Attributes:
         shutdown: the stop that a signal or a closed pipe requests.
@@ -68,9 +69,15 @@ class SourceDocextract(Source):
             prints them faster.
     """
 
-    def __init__(self, now: Callable[[], datetime] = utc_now, retry_policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime] = utc_now,
+        retry_policy: RetryPolicy | None = None,
+        network: Network | None = None,
+    ) -> None:
         self._now = now
         self._retry_policy = retry_policy or RetryPolicy()
+        self._network = network or Internet()
         self.shutdown = Shutdown()
         self.make_messages: messages.MessageFactory = messages.make_record_messages
 
@@ -268,7 +275,7 @@ class SourceDocextract(Source):
         logger: logging.Logger,
     ) -> Iterator[AirbyteMessage]:
         # One queue for all providers, so that the outcome of one never waits for a slower one.
-        completions: SimpleQueue[Completion] = SimpleQueue()
+        completions: OutcomeQueue[Completion] = self._network.create_queue()
         # One monitor for all streams: Airbyte sends their newest states in one request, and its server takes 10 MB.
         size_monitor = StateSizeMonitor(logger)
         provider_syncs = []
@@ -282,7 +289,7 @@ class SourceDocextract(Source):
                         provider_streams,
                         client=self._make_client(provider_spec, settings, logger),
                         completions=completions,
-                        checkpoints=Checkpoints(provider_streams, state_manager, size_monitor),
+                        checkpoints=Checkpoints(provider_streams, state_manager, size_monitor, self._network.monotonic),
                         policy=policy,
                         now=self._now,
                         logger=logger,
@@ -324,6 +331,7 @@ class SourceDocextract(Source):
             spacing=provider_spec.spacing,
             max_in_flight=settings.max_in_flight,
             retry_policy=self._retry_policy,
+            network=self._network,
             now=self._now,
             logger=logger,
         )

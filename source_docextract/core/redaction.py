@@ -45,6 +45,9 @@ Hashes instead of fragments keep a token of 16 kB in all its encodings to 10 MB.
 own is: every log line and error has to be covered, whichever module writes it.
 """
 
+_registered_secrets: set[str] = set()
+"""The secrets whose fragments are hashed already; each client registers its keys anew."""
+
 
 def register_secrets(*secrets: str) -> None:
     """Mask secrets in all later messages.
@@ -54,7 +57,7 @@ def register_secrets(*secrets: str) -> None:
     Secrets shorter than `MIN_SECRET_LENGTH` are ignored.
     """
     for secret in secrets:
-        if len(secret) < MIN_SECRET_LENGTH:
+        if len(secret) < MIN_SECRET_LENGTH or secret in _registered_secrets:
             continue
         min_fragment_length = min(_MAX_FRAGMENT_LENGTH, max(MIN_SECRET_LENGTH, len(secret) // 2))
         for variant, step in _encode_variants(secret):
@@ -62,6 +65,8 @@ def register_secrets(*secrets: str) -> None:
             lowercase = variant.translate(_LOWERCASE_TABLE)
             starts = range(0, len(lowercase) - fragment_length + 1, step)
             _secret_hashes[fragment_length].update(hash(lowercase[start : start + fragment_length]) for start in starts)
+        # Last, so that another thread never skips a secret whose fragments are incomplete.
+        _registered_secrets.add(secret)
 
 
 def _encode_variants(secret: str) -> Iterator[tuple[str, int]]:

@@ -37,15 +37,22 @@ class Token:
 class TokenProvider:
     """The current token, shared by the coroutines of one event loop."""
 
-    def __init__(self, log_in: Callable[[], Awaitable[tuple[str, float]]], credential_settings: str) -> None:
+    def __init__(
+        self,
+        log_in: Callable[[], Awaitable[tuple[str, float]]],
+        credential_settings: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start without a token; the first `get_token` logs in.
 
         Args:
             log_in: returns a new token and its lifetime in seconds.
             credential_settings: the settings that the user has to check if the login is refused.
+            monotonic: returns the seconds of a clock that never goes back.
         """
         self._log_in = log_in
         self._credential_settings = credential_settings
+        self._monotonic = monotonic
         self._token: Token | None = None
         self._login_error: ConnectorError | None = None
         self._unconfirmed_logins = 0  # logins since the provider last accepted a token
@@ -63,7 +70,7 @@ class TokenProvider:
             if self._login_error:
                 raise self._login_error
             token = self._token
-            if token is None or token.expires_at <= time.monotonic():
+            if token is None or token.expires_at <= self._monotonic():
                 token = self._token = await self._request_token()
             return token
 
@@ -113,4 +120,4 @@ class TokenProvider:
         self._unconfirmed_logins += 1
         # NaN compares as false, so it gets the shortest lifetime.
         capped_lifetime = min(lifetime, _MAX_LIFETIME) if lifetime > _MIN_LIFETIME else _MIN_LIFETIME
-        return Token(value, time.monotonic() + capped_lifetime)
+        return Token(value, self._monotonic() + capped_lifetime)

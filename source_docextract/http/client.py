@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -29,10 +28,10 @@ from ..core.json_types import Json
 from ..core.redaction import register_secrets, sanitize
 from ..core.requests import MAX_TOKEN_LENGTH, ErrorFormat, Login, Request
 from .auth import TokenProvider
-from .event_loop import EventLoopThread
+from .network import Internet, Network
 from .rate_limit import RateLimiter, RetryPolicy
 from .responses import ResponseClassifier, RetryableError
-from .transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError, Transport
+from .transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError
 
 _MAX_TOKEN_RENEWALS = 2
 """Token renewals for one request. A request refused with a third token raises the refusal."""
@@ -62,6 +61,7 @@ class Client:
     Every method may be called from any thread. The requests run in one event loop, in a thread of the client.
 
     Attributes:
+        network: the way to the provider.
         error_format: how the provider reports errors.
         stats: request counts and waiting time so far.
         max_in_flight: requests that may be on their way at once.
@@ -77,6 +77,7 @@ class Client:
         spacing: Mapping[str, float] | None = None,
         max_in_flight: int = 10,
         retry_policy: RetryPolicy | None = None,
+        network: Network | None = None,
         now: Callable[[], datetime] | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -90,12 +91,14 @@ class Client:
             spacing: seconds between two requests, by lane. A lane without an entry has no spacing.
             max_in_flight: requests that may be on their way at once.
             retry_policy: how often and how long to retry.
+            network: the way to the provider; the internet by default.
             now: returns the current time, to read dates in `Retry-After`.
             logger: receives waits at INFO and requests at DEBUG; by default Airbyte's logger.
 
         Raises:
             ConfigError: the CA certificates cannot be read, or the proxy does not speak HTTP.
         """
+        self.network = network or Internet()
         self.error_format = error_format
         self.stats = RequestStats()
         self.max_in_flight = max_in_flight
@@ -112,15 +115,17 @@ class Client:
         self._token_provider: TokenProvider | None = None
         if login:
             register_secrets(*login.request.headers.values())
-            self._token_provider = TokenProvider(partial(self._log_in, login), error_format.credential_settings)
+            self._token_provider = TokenProvider(
+                partial(self._log_in, login), error_format.credential_settings, self.network.monotonic
+            )
             self._send = partial(self._send_with_token, login.header_name, self._token_provider)
         wall_clock = now or (lambda: datetime.now(timezone.utc))
         self._classifier = ResponseClassifier(error_format, self._retry_policy.max_retry_after, wall_clock)
         self._logged_waits = 0
-        self._transport = Transport(
+        self._transport = self.network.create_transport(
             base_url, self._retry_policy.max_response_seconds, has_sent_callback=any(self._spacing.values())
         )
-        self._event_loop = EventLoopThread(error_format.provider_name, on_close=self._transport.close)
+        self._event_loop = self.network.create_event_loop(error_format.provider_name, self._transport.close)
 
     def submit(self, request: Request, on_done: Callable[[Json | Exception], None]) -> None:
         """Queue a request and pass its outcome to `on_done`.
@@ -219,16 +224,17 @@ class Client:
             )
 
     async def _sleep(self, seconds: float) -> None:
-        started_at = time.monotonic()
+        started_at = self.network.monotonic()
         # A `finally`, so that the summary of a stopped sync counts the part of a wait that has passed.
         try:
             await asyncio.sleep(seconds)
         finally:
-            self.stats.waited_seconds += time.monotonic() - started_at
+            self.stats.waited_seconds += self.network.monotonic() - started_at
 
     def _get_limiter(self, lane: str) -> RateLimiter:
         if lane not in self._limiters:
-            self._limiters[lane] = RateLimiter(self._spacing.get(lane, 0.0), self.max_in_flight)
+            interval = self._spacing.get(lane, 0.0)
+            self._limiters[lane] = RateLimiter(interval, self.max_in_flight, self.network.monotonic)
         return self._limiters[lane]
 
     async def _send_with_token(self, header_name: str, token_provider: TokenProvider, request: Request) -> Json:
@@ -268,7 +274,7 @@ class Client:
         limiter = self._get_limiter(request.lane)
         waited_seconds = await limiter.acquire(self._in_flight_slots)
         self.stats.waited_seconds += waited_seconds
-        started_at = time.monotonic()
+        started_at = self.network.monotonic()
         try:
             self.stats.requests += 1
             query = f"?{urlencode(request.params)}" if request.params else ""
@@ -288,6 +294,6 @@ class Client:
             # The path alone: a query may hold a token, and no log has a secret, at any level.
             self._logger.debug(
                 "%s %s %s: %d in %.0f ms", self.error_format.provider_name, request.method, sanitize(request.path),
-                response.status, (time.monotonic() - started_at) * 1000,
+                response.status, (self.network.monotonic() - started_at) * 1000,
             )  # fmt: skip
         return self._classifier.parse_body(response)

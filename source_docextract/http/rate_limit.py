@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 SPACING_MARGIN = 1.01
@@ -60,15 +61,17 @@ class RateLimiter:
         pending_slots: one slot for each request that waits for its turn, for its response or for its next try.
     """
 
-    def __init__(self, interval: float, max_pending: int = 1) -> None:
+    def __init__(self, interval: float, max_pending: int = 1, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Create a rate limiter whose first request may leave at once.
 
         Args:
             interval: the spacing in seconds, before `SPACING_MARGIN`.
             max_pending: the number of `pending_slots`.
+            monotonic: returns the seconds of a clock that never goes back.
         """
         self.pending_slots = asyncio.Semaphore(max_pending)
         self._interval = interval * SPACING_MARGIN
+        self._monotonic = monotonic
         self._next_send_at = 0.0
         self._logged_until = 0.0
         self._turn_lock = asyncio.Lock()  # held while waiting for a turn
@@ -83,11 +86,11 @@ class RateLimiter:
             The seconds waited for the turn.
         """
         async with self._turn_lock:
-            entered_at = time.monotonic()
+            entered_at = self._monotonic()
             # A loop, because a throttled response may extend the wait during the sleep (`block`).
-            while (delay := self._next_send_at - time.monotonic()) > 0:
+            while (delay := self._next_send_at - self._monotonic()) > 0:
                 await asyncio.sleep(delay)
-            waited_seconds = time.monotonic() - entered_at
+            waited_seconds = self._monotonic() - entered_at
             # The slot first: the next gap counts from the moment at which the request can leave. Otherwise the wait for
             # a slot would shorten the gap behind this request.
             await in_flight_slots.acquire()
@@ -99,11 +102,11 @@ class RateLimiter:
 
         The transport calls this again when the request has really left, since opening a connection takes time.
         """
-        self._delay_until(time.monotonic() + self._interval)
+        self._delay_until(self._monotonic() + self._interval)
 
     def block(self, seconds: float) -> None:
         """Let no request pass for `seconds`."""
-        self._delay_until(time.monotonic() + seconds)
+        self._delay_until(self._monotonic() + seconds)
 
     def should_log_wait(self, seconds: float) -> bool:
         """Return whether to log a wait of `seconds`, and count it as logged if so.
@@ -111,7 +114,7 @@ class RateLimiter:
         A throttled lane makes all its requests wait at once. A wait during a logged one is therefore not logged, unless
         it is more than twice as long as the rest of that one.
         """
-        now = time.monotonic()
+        now = self._monotonic()
         remaining = max(0.0, self._logged_until - now)
         if remaining and seconds <= 2 * remaining + 1:
             return False

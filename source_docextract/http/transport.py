@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from urllib.parse import unquote
 
 import aiohttp
@@ -49,7 +49,11 @@ _LARGE_RESPONSE_BYTES = 16_000_000
 _MAX_ERROR_BODY_BYTES = 1_000_000
 """The part of an error body that is read. The status says enough, and the rest is discarded."""
 
-_CONNECTION_FAILED = "could not be reached or closed the connection"
+CONNECTION_FAILED = "could not be reached or closed the connection"
+"""The reason of the RetryableError of a connection that ended before the response began."""
+
+RESPONSE_CUT_SHORT = "ended the response too early"
+"""The reason of the RetryableError of a connection that ended inside the response."""
 
 _RETRYABLE_PROXY_STATUSES = frozenset({408, 425, 429})
 """The 4xx statuses of a proxy that another try may overcome."""
@@ -88,8 +92,39 @@ class ProxyRefusedError(Exception):
         self.setting = setting
 
 
-class Transport:
-    """The connections to one provider.
+class Transport(Protocol):
+    """The way of a request to one provider, and of the response back.
+
+    Its methods belong to one event loop.
+    """
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Json, on_sent: Callable[[], None]
+    ) -> RawResponse:
+        """Send a request once and return the complete response.
+
+        A response with any status is returned, redirects included: to follow one could send the key to another server.
+
+        Args:
+            method: the HTTP method.
+            url: the URL, already percent-encoded.
+            headers: the request headers.
+            body: the JSON body, or None for no body.
+            on_sent: called when the request has left over an open connection.
+
+        Raises:
+            RetryableError: no response came, or only a part of one.
+            InvalidRequestError: the request cannot be sent.
+            ProxyRefusedError: the proxy refuses the connection.
+            ResponseTooLargeError: the body of a 2xx response is larger than `MAX_RESPONSE_BYTES`.
+        """
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class HttpTransport:
+    """The HTTP connections to one provider: the `Transport` over sockets.
 
     The constructor may be called anywhere; `send` and `close` belong to one event loop.
     """
@@ -119,23 +154,7 @@ class Transport:
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: Json, on_sent: Callable[[], None]
     ) -> RawResponse:
-        """Send a request once and return the complete response.
-
-        A response with any status is returned, redirects included: to follow one could send the key to another server.
-
-        Args:
-            method: the HTTP method.
-            url: the URL, already percent-encoded.
-            headers: the request headers.
-            body: the JSON body, or None for no body.
-            on_sent: called when the request has left over an open connection.
-
-        Raises:
-            RetryableError: no response came, or only a part of one.
-            InvalidRequestError: the request cannot be sent.
-            ProxyRefusedError: the proxy refuses the connection.
-            ResponseTooLargeError: the body of a 2xx response is larger than `MAX_RESPONSE_BYTES`.
-        """
+        """Send a request once and return the complete response; see `Transport`."""
         try:
             request = self._get_session().request(
                 method, URL(url, encoded=True), headers=headers, json=body, allow_redirects=False, proxy=self._proxy,
@@ -212,7 +231,7 @@ class Transport:
             (aiohttp.ConnectionTimeoutError, f"did not accept the connection within {TIMEOUT[0]} s"),
             (aiohttp.SocketTimeoutError, f"sent no data for {TIMEOUT[1]} s"),
             (asyncio.TimeoutError, f"took more than {self._max_response_seconds:.0f} s to respond"),
-            ((aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, OSError), _CONNECTION_FAILED),
+            ((aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, OSError), CONNECTION_FAILED),
             (aiohttp.ClientResponseError, "sent a response that cannot be read"),
         ):
             if isinstance(error, error_class):
@@ -223,7 +242,7 @@ class Transport:
         if isinstance(error, aiohttp.ClientPayloadError):
             is_decoding_error = isinstance(error.__cause__, ContentEncodingError)
             raise RetryableError(
-                "sent a body that cannot be decompressed" if is_decoding_error else "ended the response too early"
+                "sent a body that cannot be decompressed" if is_decoding_error else RESPONSE_CUT_SHORT
             ) from None
         raise InvalidRequestError(type(error).__name__) from None
 
@@ -241,7 +260,7 @@ async def _prevent_library_retry(
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         if isinstance(error, aiohttp.ClientConnectorError):
             raise
-        raise RetryableError(_CONNECTION_FAILED) from None
+        raise RetryableError(CONNECTION_FAILED) from None
 
 
 async def _call_on_sent(_session: aiohttp.ClientSession, trace_context: SimpleNamespace, _params: Any) -> None:

@@ -17,7 +17,7 @@ from ..core.probing.assumptions import NO_RESPONSE, THROTTLED_STATUS, ProbeFlow,
 from ..core.redaction import register_secrets
 from ..core.requests import Request
 from ..http.responses import RetryableError
-from ..http.transport import InvalidRequestError, ProxyRefusedError, ResponseTooLargeError, Transport
+from ..http.transport import HttpTransport, InvalidRequestError, ProxyRefusedError, ResponseTooLargeError
 
 MAX_REQUESTS = 30
 """Requests to one provider, retries included. The documentation promises this limit to users."""
@@ -72,7 +72,7 @@ class ProbeClient:
         self._spacing = spacing
         self._report_progress = report_progress
         self._sleep = sleep
-        self._transport = Transport(base_url, _RESPONSE_TIMEOUT, has_sent_callback=False)
+        self._transport = HttpTransport(base_url, _RESPONSE_TIMEOUT, has_sent_callback=False)
 
     async def run(self, flow: ProbeFlow) -> None:
         """Run a probe to its end, and close the connections.

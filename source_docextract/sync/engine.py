@@ -8,11 +8,12 @@ locks. A partition is fetched once for all selected streams, and each stream emi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from airbyte_cdk.models import AirbyteMessage
 
 from ..core.errors import ConnectorError, build_unexpected_error
+from ..http.network import OutcomeQueue
 from .flow_runner import Completion
 from .provider_sync import ProviderSync
 from .shutdown import Shutdown
@@ -22,7 +23,7 @@ _HEARTBEAT_SECONDS = 5.0
 
 
 def run(
-    provider_syncs: Sequence[ProviderSync], completions: SimpleQueue[Completion], shutdown: Shutdown
+    provider_syncs: Sequence[ProviderSync], completions: OutcomeQueue[Completion], shutdown: Shutdown
 ) -> Iterator[AirbyteMessage]:
     """Sync all providers, and yield the messages of their streams.
 
@@ -47,7 +48,7 @@ def run(
 
 
 def _emit_messages(
-    provider_syncs: Sequence[ProviderSync], completions: SimpleQueue[Completion], shutdown: Shutdown
+    provider_syncs: Sequence[ProviderSync], completions: OutcomeQueue[Completion], shutdown: Shutdown
 ) -> Iterator[AirbyteMessage]:
     active_syncs = list(provider_syncs)
     while active_syncs:
@@ -76,7 +77,7 @@ def _isolate_errors(provider_sync: ProviderSync, messages: Iterator[AirbyteMessa
 
 
 def _handle_next_completion(
-    active_syncs: Sequence[ProviderSync], completions: SimpleQueue[Completion], shutdown: Shutdown
+    active_syncs: Sequence[ProviderSync], completions: OutcomeQueue[Completion], shutdown: Shutdown
 ) -> Iterator[AirbyteMessage]:
     completion = _wait_for_completion(completions, shutdown)
     # Not only the provider of the response: Airbyte expects states every 5 minutes from one that waits as well.
@@ -88,7 +89,7 @@ def _handle_next_completion(
             yield from _isolate_errors(provider_sync, provider_sync.checkpoints.emit_if_overdue())
 
 
-def _wait_for_completion(completions: SimpleQueue[Completion], shutdown: Shutdown) -> Completion | None:
+def _wait_for_completion(completions: OutcomeQueue[Completion], shutdown: Shutdown) -> Completion | None:
     if not completions.empty():
         return completions.get()  # cannot block: this thread is the only consumer
     with shutdown.interruptible_wait():

@@ -19,7 +19,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from ..core.errors import BugError, ConnectorError, build_batch_error
@@ -28,6 +27,7 @@ from ..core.model import Snapshot
 from ..core.provider import RequestFlow, RequestSeries
 from ..core.requests import Request
 from ..http.client import Client
+from ..http.network import OutcomeQueue
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class FlowRunner:
         completions: the queue in which ended requests are reported; other providers may share it.
     """
 
-    def __init__(self, client: Client, completions: SimpleQueue[Completion]) -> None:
+    def __init__(self, client: Client, completions: OutcomeQueue[Completion]) -> None:
         self._client = client
         self._completions = completions
         self._queues: dict[str, list[tuple[int, int, Job[Any], Step, int]]] = defaultdict(list)
@@ -323,7 +323,7 @@ def run_flow(flow: RequestFlow[T], client: Client, *, must_log_in: bool = False)
     Raises:
         ConnectorError: if the login fails, or the flow ends in an error.
     """
-    completions: SimpleQueue[Completion] = SimpleQueue()
+    completions: OutcomeQueue[Completion] = client.network.create_queue()
     runner = FlowRunner(client, completions)
     try:
         if must_log_in:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, starmap
-from queue import SimpleQueue
 from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
@@ -28,6 +27,7 @@ from ..core.errors import (
 from ..core.model import PartitionKey, PartitionRef, Snapshot
 from ..core.provider import ChangeDetection, FindStart, ProviderSpec, RequestFlow, Window
 from ..http.client import Client
+from ..http.network import OutcomeQueue
 from ..state.entries import SyncPolicy
 from ..state.windows import WindowCursor
 from .checkpoints import Checkpoints
@@ -130,7 +130,7 @@ class ProviderSync:
         streams: Sequence[Stream],
         *,
         client: Client,
-        completions: SimpleQueue[Completion],
+        completions: OutcomeQueue[Completion],
         checkpoints: Checkpoints,
         policy: SyncPolicy,
         now: Callable[[], datetime],

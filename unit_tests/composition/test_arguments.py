@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +14,7 @@ from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 from source_docextract import arguments
 from source_docextract.cli import Entrypoint
 from unit_tests.support.command_line import run_connector
+from unit_tests.support.connector_process import run_to_end
 
 ATLAS = {"atlas": {"client_id": "a-made-up-id", "client_secret": "a-made-up-secret", "batch_ids": ["b"]}}
 
@@ -91,8 +90,7 @@ def test_parse_arguments_airbyte_read_command_is_accepted() -> None:
 
 def print_catalog(folder: Path, settings: dict[str, Any], *options: str) -> tuple[int, str, str]:
     (folder / "config.json").write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "source_docextract", "catalog", "--config", str(folder / "config.json"), *options]
-    process_result = subprocess.run(command, capture_output=True, text=True, check=False)
+    process_result = run_to_end(["catalog", "--config", str(folder / "config.json"), *options])
     return process_result.returncode, process_result.stdout, process_result.stderr
 
 

@@ -10,6 +10,7 @@ import pytest
 from docextract_sandbox import DocumentType, NewDocument, NewFile, Sandbox, SensibleDocument
 from source_docextract.explicit_ids import IdKind, build_hint, collect_mentions
 from source_docextract.settings import Settings
+from unit_tests.support.cases import each_case
 from unit_tests.support.harness import Connection, frozen_sandbox, log
 
 PUSH_ID = "-OPXQuIrkHuA2QZkY-44"
@@ -106,7 +107,7 @@ def test_check_many_batches_fetches_at_most_ten(frozen_account: ServedSandbox) -
     assert frozen_account[0].journal.count_requests()["atlas.extracts"] == 10
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("id_text", "product", "expected_text"),
     [
         (PUSH_ID, "atlas", "It looks like the id of an Extracta.ai template."),

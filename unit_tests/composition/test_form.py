@@ -15,6 +15,7 @@ from docextract_sandbox import NewDocument, NewExtraction, NewFile, Sandbox, Sen
 from source_docextract.settings import REQUIREMENTS_BY_PROVIDER
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.airbyte_form import Form, FormError
+from unit_tests.support.cases import each_case
 from unit_tests.support.command_line import run_connector
 from unit_tests.support.registry_files import to_csv
 
@@ -51,7 +52,7 @@ def test_form_untouched_submits_unused_sections_and_is_valid() -> None:
     assert form.get_submitted_values() == {**{name: {"use": "no"} for name in USE_TITLES}, **SAVED_DEFAULTS}
 
 
-@pytest.mark.parametrize("name", USE_TITLES)
+@each_case("name", USE_TITLES)
 def test_form_section_offers_not_used_first(name: str) -> None:
     assert Form(SPEC).list_options(name) == ["Not used", USE_TITLES[name]]
 
@@ -67,7 +68,7 @@ def test_form_untouched_shows_sections_and_start_date() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "labels"),
     [
         (
@@ -94,7 +95,7 @@ def test_form_used_section_shows_keys_templates_and_batches(name: str, labels: l
     assert form.list_visible_labels(name) == labels
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "required_keys"),
     [
         ("extracta", ["extracta.api_key"]),
@@ -135,7 +136,7 @@ def test_form_section_switched_off_drops_its_values() -> None:
     assert form.get_submitted_values()["docmap"] == {"use": "no"}
 
 
-@pytest.mark.parametrize(("date_text", "is_valid"), [("2026-01-01T00:00:00Z", True), ("", True), ("2026-01-01", False)])
+@each_case(("date_text", "is_valid"), [("2026-01-01T00:00:00Z", True), ("", True), ("2026-01-01", False)])
 def test_form_start_date_is_validated(date_text: str, is_valid: bool) -> None:
     form = Form(SPEC)
 
@@ -229,7 +230,7 @@ class TestTheFormItself:
         spec["properties"][name] = {**used, "order": spec["properties"][name]["order"]}
         return spec
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("name", "required_keys"),
         [("docmap", ["docmap.api_key"]), ("atlas", ["atlas.client_id", "atlas.client_secret"])],
     )

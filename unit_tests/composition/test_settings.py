@@ -12,6 +12,7 @@ from source_docextract.core.errors import ConfigError
 from source_docextract.core.model import PartitionRef
 from source_docextract.core.validation import parse_partition_refs, parse_table_name_entry
 from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
+from unit_tests.support.cases import each_case
 
 KEY = "s3cr3t-key-0123456789"
 EXTRACTA = {"api_key": KEY, "extraction_ids": ["t1"]}
@@ -60,7 +61,7 @@ EXTRA_URL_PARTS_MESSAGE = "contains more than an address; remove user name, pass
 UNENCRYPTED_MESSAGE = "would send the key unencrypted; use https://"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("config", "sentence"),
     [
         ({}, "No provider is set up; fill in at least one of extracta, docmap, sensible, atlas."),
@@ -235,8 +236,8 @@ class TestUse:
         "batch_registry": {"url": "/data/list.csv"},
     }
 
-    @pytest.mark.parametrize("name", SECTIONS)
-    @pytest.mark.parametrize("use_value", [{}, {"use": "yes"}, {"use": None}], ids=str)
+    @each_case("name", SECTIONS)
+    @each_case("use_value", [{}, {"use": "yes"}, {"use": None}], ids=str)
     def test_parse_section_without_use_is_switched_on(self, name: str, use_value: dict[str, Any]) -> None:
         config = {**full_config(), name: {**use_value, **self.SECTIONS[name]}}
 
@@ -245,8 +246,8 @@ class TestUse:
         assert getattr(settings, name) is not None
         assert settings == Settings.parse({**full_config(), name: self.SECTIONS[name]})
 
-    @pytest.mark.parametrize("name", SECTIONS)
-    @pytest.mark.parametrize(
+    @each_case("name", SECTIONS)
+    @each_case(
         "leftovers",
         [{}, {"api_key": None}, {"base_url": "ftp://x", "api_key": 7, "batch_ids": "B", "url": []}, {"zzzzzz": 1}],
         ids=str,
@@ -277,7 +278,7 @@ class TestNull:
 
         assert Settings.parse({**dict.fromkeys(Settings.model_fields), **nulls}) == Settings.parse(plain)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("section", "name"),
         [
             ("extracta", "api_key"),
@@ -305,7 +306,7 @@ UNPORTABLE_NAME_MESSAGE = (
 TAKEN_NAME_MESSAGE = "with the name of another stream; choose another table name"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("entry", "reason"),
     [
         ("", BAD_TABLE_NAME_MESSAGE),
@@ -333,7 +334,7 @@ def test_parse_invalid_table_name_error_has_its_position(entry: str, reason: str
     assert message == f"table_names contains an entry (number 2) {reason}."
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("names", "sentence"),
     [
         (["docmap/1=a", "atlas/PAN=a"], "gives two tables the same name; change one of them"),
@@ -356,8 +357,8 @@ def test_parse_table_name_entry_is_decoded() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["t1", "t1/", "/b1", "t1/b1/f1/x", "", "t1//f1", "t1/b1/"])
-@pytest.mark.parametrize("setting", ["extraction_batches", "classification_batches"])
+@each_case("path", ["t1", "t1/", "/b1", "t1/b1/f1/x", "", "t1//f1", "t1/b1/"])
+@each_case("setting", ["extraction_batches", "classification_batches"])
 def test_parse_invalid_batch_path_error_has_its_position(setting: str, path: str) -> None:
     assert get_error_message(extracta_config(**{setting: [path]})) == (
         f"extracta.{setting} contains an entry (number 1) that is not <template id>/<batch id>[/<file id>]; "
@@ -365,7 +366,7 @@ def test_parse_invalid_batch_path_error_has_its_position(setting: str, path: str
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "reason"),
     [
         ("api.extracta.ai", NO_URL_MESSAGE),
@@ -397,7 +398,7 @@ def test_parse_unsafe_base_url_is_an_error(url: str, reason: str) -> None:
         assert get_error_message(config) == f"{name}.base_url {reason}."
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "expected"),
     [
         ("https://eu.example.com/api/", "https://eu.example.com/api"),
@@ -476,21 +477,44 @@ def test_parse_environments_are_accepted_and_ids_stripped() -> None:
     assert (settings.batch_ids, settings.document_types) == (("b1",), ("tax forms",))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
-    ["https://x.example/list.csv?sig=1", "s3://bucket/list.jsonl", "gs://b/l.csv", "/data/list.csv", "http://[::1]/l"],
+    [
+        "https://x.example/list.csv?sig=1",
+        "s3://bucket/list.jsonl",
+        "gs://b/l.csv",
+        "az://container/list.csv",
+        "sftp://user@host:2222/list.csv",
+        "/data/list.csv",
+        "http://[::1]/l",
+    ],
 )
 def test_parse_registry_url_safe_address_is_accepted(url: str) -> None:
     assert Settings.parse(full_config(batch_registry={"url": url})).batch_registry is not None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "reason"),
     [
         ("http://x.example/list.csv", "would be read unencrypted; use https://"),
-        ("ftp://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
-        ("ssh://x.example/list.csv", "is not an address that can be read; use https://, s3:// or gs://"),
-        ("  ", "is not an address that can be read; use https://, s3:// or gs://"),
+        (
+            "ftp://x.example/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        (
+            "ssh://x.example/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        ("sftp://host:0/list.csv", "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://"),
+        (
+            "sftp://host:port/list.csv",
+            "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://",
+        ),
+        ("sftp://host", "is incomplete; write it like sftp://host/folder/batches.csv"),
+        ("sftp://user:secret@/list.csv", "is incomplete; write it like sftp://host/folder/batches.csv"),
+        ("az://container/", "is incomplete; write it like az://container/batches.csv"),
+        ("az:///list.csv", "is incomplete; write it like az://container/batches.csv"),
+        ("  ", "is not an address that can be read; use https://, s3://, gs://, az:// or sftp://"),
     ],
 )
 def test_parse_registry_url_other_address_is_an_error(url: str, reason: str) -> None:
@@ -498,7 +522,7 @@ def test_parse_registry_url_other_address_is_an_error(url: str, reason: str) -> 
         Settings.parse(full_config(batch_registry={"url": url}))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_value", "expected"),
     [
         ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)),
@@ -535,7 +559,7 @@ def test_requirements_each_provider_has_a_section() -> None:
     assert set(REQUIREMENTS_BY_PROVIDER) <= set(Settings.model_fields)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("path", "ref"),
     [
         ("t1/b1", PartitionRef("t1", "b1", is_explicit=True)),
@@ -550,7 +574,7 @@ def test_parse_partition_refs_path_is_decoded(path: str, ref: PartitionRef) -> N
     assert parse_partition_refs(settings.extracta.extraction_batches) == [ref]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("more", "classification", "extraction", "follows"),
     [
         ({"extraction_ids": ["t"]}, False, True, False),

@@ -17,6 +17,7 @@ from source_docextract.providers.sensible.settings import SensibleSettings
 from source_docextract.registry.credentials import RegistrySettings
 from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
 from source_docextract.spec import build_connection_spec
+from unit_tests.support.cases import each_case
 
 SPEC = build_connection_spec()
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -90,7 +91,9 @@ def test_spec_settings_equal_the_documented_settings() -> None:
     constants = {to_dotted_path(path) for path, node in list_properties() if "const" in node}
     uses = {f"{name}.use" for name in (*REQUIREMENTS_BY_PROVIDER, "batch_registry")}
     assert constants == {*uses, "batch_registry.credentials.type"}
-    assert [to_dotted_path(path) for path, node in list_properties() if "const" not in node and path[-1][0] != "["] == [
+    names = [to_dotted_path(path) for path, node in list_properties() if "const" not in node and path[-1][0] != "["]
+    # Entries of a choice share some of their names.
+    assert list(dict.fromkeys(names)) == [
         "extracta",
         "extracta.api_key",
         "extracta.extraction_ids",
@@ -123,8 +126,16 @@ def test_spec_settings_equal_the_documented_settings() -> None:
         "batch_registry.credentials.session_token",
         "batch_registry.credentials.region",
         "batch_registry.credentials.endpoint",
+        "batch_registry.credentials.service_account",
+        "batch_registry.credentials.connection_string",
+        "batch_registry.credentials.account",
+        "batch_registry.credentials.account_key",
+        "batch_registry.credentials.sas_token",
         "batch_registry.credentials.username",
         "batch_registry.credentials.password",
+        "batch_registry.credentials.host_key",
+        "batch_registry.credentials.private_key",
+        "batch_registry.credentials.passphrase",
         "batch_registry.credentials.name",
         "batch_registry.credentials.value",
         "start_date",
@@ -143,7 +154,7 @@ def test_spec_has_no_unsupported_keywords() -> None:
     assert forbidden.isdisjoint(collect_keys(SPEC))
 
 
-@pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
+@each_case("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
 def test_spec_node_has_only_keywords_of_the_form_builder(node: dict[str, Any]) -> None:
     assert node.keys() <= {
         "$schema",
@@ -166,33 +177,32 @@ def test_spec_node_has_only_keywords_of_the_form_builder(node: dict[str, Any]) -
         "airbyte_secret",
         "airbyte_hidden",
         "always_show",
+        "multiline",
         "oneOf",
         "const",
     }
 
 
-@pytest.mark.parametrize("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
+@each_case("node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC)])
 def test_spec_node_has_a_single_simple_type(node: dict[str, Any]) -> None:
     assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
     assert node["type"] != "object" or node.get("properties") or node.get("oneOf")
     assert node["type"] != "array" or node["items"]["type"] == "string"
 
 
-@pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
+@each_case(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
 def test_spec_setting_has_title_and_description(path: tuple[str, ...], node: dict[str, Any]) -> None:
     assert node["title"].strip()
     assert node["title"] != path[-1]
     assert node["description"].strip().endswith(".")
 
 
-@pytest.mark.parametrize(
-    "node", [node for _, node in list_nodes(SPEC) if "properties" in node], ids=lambda n: n["title"]
-)
+@each_case("node", [node for _, node in list_nodes(SPEC) if "properties" in node], ids=lambda n: n["title"])
 def test_spec_order_of_an_object_has_no_gaps(node: dict[str, Any]) -> None:
     assert [child["order"] for child in node["properties"].values()] == list(range(len(node["properties"])))
 
 
-@pytest.mark.parametrize("name", [*REQUIREMENTS_BY_PROVIDER, "batch_registry"])
+@each_case("name", [*REQUIREMENTS_BY_PROVIDER, "batch_registry"])
 def test_spec_sections_are_choices_with_a_constant(name: str) -> None:
     choice = SPEC["properties"][name]
     unused, used = choice["oneOf"]
@@ -245,6 +255,12 @@ def test_spec_secrets_are_marked() -> None:
         "batch_registry.credentials.access_key_id",
         "batch_registry.credentials.secret_access_key",
         "batch_registry.credentials.session_token",
+        "batch_registry.credentials.service_account",
+        "batch_registry.credentials.connection_string",
+        "batch_registry.credentials.account_key",
+        "batch_registry.credentials.sas_token",
+        "batch_registry.credentials.private_key",
+        "batch_registry.credentials.passphrase",
         "batch_registry.credentials.username",
         "batch_registry.credentials.password",
         "batch_registry.credentials.value",
@@ -282,7 +298,7 @@ def test_spec_template_and_batch_settings_are_always_shown() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "address"),
     [
         ("extracta", "https://docs.extracta.ai/api-reference/authentication"),
@@ -296,7 +312,7 @@ def test_spec_key_description_links_to_its_page(name: str, address: str) -> None
     assert f'<a href="{address}">' in key["description"]
 
 
-@pytest.mark.parametrize(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
+@each_case(("path", "node"), [pytest.param(*item, id=".".join(item[0])) for item in list_properties()])
 def test_spec_description_has_only_supported_html(path: tuple[str, ...], node: dict[str, Any]) -> None:
     """The form supports links and code.
 
@@ -306,7 +322,7 @@ def test_spec_description_has_only_supported_html(path: tuple[str, ...], node: d
     assert "<" not in plain_text, path
 
 
-@pytest.mark.parametrize(
+@each_case(
     "node", [pytest.param(node, id=".".join(path) or "top") for path, node in list_nodes(SPEC) if "properties" in node]
 )
 def test_spec_optional_setting_describes_its_default(node: dict[str, Any]) -> None:
@@ -317,8 +333,8 @@ def test_spec_optional_setting_describes_its_default(node: dict[str, Any]) -> No
         assert has_default_text or name in node.get("required", ()) or "oneOf" in field or "const" in field, name
 
 
-@pytest.mark.parametrize("name", [*REQUIREMENTS_BY_PROVIDER, "batch_registry"])
-@pytest.mark.parametrize("use", [{}, {"use": "yes"}, {"use": "no"}], ids=str)
+@each_case("name", [*REQUIREMENTS_BY_PROVIDER, "batch_registry"])
+@each_case("use", [{}, {"use": "yes"}, {"use": "no"}], ids=str)
 def test_spec_secrets_inside_a_choice_are_found_by_the_cdk(name: str, use: dict[str, str]) -> None:
     secrets = [
         field_name for field_name, field in get_used_option(name)["properties"].items() if field.get("airbyte_secret")
@@ -341,7 +357,7 @@ def test_spec_date_has_a_pattern_and_valid_examples() -> None:
             jsonschema.validate(invalid_date, date)
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: ".".join(path) or "top")
+@each_case("path", MODELS, ids=lambda path: ".".join(path) or "top")
 def test_spec_required_and_defaults_match_the_models(path: tuple[str, ...]) -> None:
     node, model = get_schema(path), MODELS[path]
     assert list(node["properties"]) == list(model.model_fields)
@@ -362,7 +378,7 @@ def test_spec_defaults_are_valid() -> None:
             jsonschema.validate(node["default"], node)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("environments", "is_valid"),
     [
         (["PRODUCTION"], True),
@@ -379,7 +395,7 @@ def test_spec_environments_are_an_enum(environments: list[str], is_valid: bool) 
     assert jsonschema.Draft7Validator(node).is_valid(environments) is is_valid
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("setting", "values"),
     [
         ("lookback_days", {-1: False, 0: True}),

@@ -2,18 +2,18 @@
 
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_docextract.core.ids import FileKeyAssigner, escape_id_part, unescape_id_part
 from source_docextract.core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.timestamps import format_rfc3339, to_utc
+from unit_tests.support.cases import each_case
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("part", "expected"),
     [
         ("-OPXQuIrkHuA2QZkY-44", "-OPXQuIrkHuA2QZkY-44"),
@@ -63,7 +63,7 @@ def test_file_key_assigner_any_names_get_unique_keys(names: list[str]) -> None:
     assert len(set(assigned_keys)) == len(names)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("moment", "expected"),
     [
         (None, None),
@@ -110,7 +110,7 @@ ONE_FILE = PartitionRef("t", "b", file_ids=("f1",), is_explicit=True)
 TWO_FILES = PartitionRef("t", "b", file_ids=("f2", "f1"), is_explicit=True)
 
 
-@pytest.mark.parametrize(("first", "second"), [(LISTED_REF, EXPLICIT_REF), (EXPLICIT_REF, LISTED_REF)])
+@each_case(("first", "second"), [(LISTED_REF, EXPLICIT_REF), (EXPLICIT_REF, LISTED_REF)])
 def test_merge_listed_and_explicit_keeps_the_list_facts_and_is_explicit(
     first: PartitionRef, second: PartitionRef
 ) -> None:
@@ -131,7 +131,7 @@ def test_merge_with_reference_is_referenced() -> None:
     assert REFERENCED_REF.merge(LISTED_REF).is_referenced
 
 
-@pytest.mark.parametrize("whole", [LISTED_REF, EXPLICIT_REF, REFERENCED_REF])
+@each_case("whole", [LISTED_REF, EXPLICIT_REF, REFERENCED_REF])
 def test_merge_whole_and_partial_is_whole(whole: PartitionRef) -> None:
     assert whole.merge(ONE_FILE).file_ids == ()
     assert ONE_FILE.merge(whole).file_ids == ()

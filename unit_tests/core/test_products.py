@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-import pytest
 import yaml
 
 from docextract_sandbox import Sandbox
@@ -15,6 +14,7 @@ from source_docextract.provider_specs import WRAPPER_FORMATS
 from source_docextract.settings import REQUIREMENTS_BY_PROVIDER, Settings
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.accounts import ACCOUNTS
+from unit_tests.support.cases import each_case
 from unit_tests.support.fault_matrix import PRODUCTS_BY_ENDPOINT
 from unit_tests.support.leaf_cases import WRAPPER_MARKERS
 from unit_tests.support.reader_cases import NAMES as READER_NAMES
@@ -23,8 +23,8 @@ from unit_tests.support.reader_cases import build_readers
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.sql"))
 
-each_product = pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)
-each_provider = pytest.mark.parametrize("provider", PROVIDERS)
+each_product = each_case("product", PRODUCTS, ids=lambda product: product.name)
+each_provider = each_case("provider", PROVIDERS)
 
 
 def test_products_names_and_titles_are_unique() -> None:
@@ -55,7 +55,7 @@ def test_product_with_wrappers_has_its_leaf_cases(product: Product) -> None:
 
 
 @each_product
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@each_case("recipe", RECIPES, ids=lambda path: path.stem)
 def test_product_is_in_each_recipe_over_all_products(product: Product, recipe: Path) -> None:
     text = recipe.read_text(encoding="utf-8")
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from source_docextract.core.redaction import SanitizingFilter, register_secrets, sanitize, sanitize_message
+from unit_tests.support.cases import each_case
 from unit_tests.support.disguises import SECRET_ENCODINGS
 
 KEY = "Zq7/v+0Xw-9=Lk_3rTy8Pm2sHd5"
@@ -25,7 +26,7 @@ PARTIAL_ENCODINGS = {"cut in the middle", "without its beginning", "over two lin
 """Encodings that leave half of the secret. Half of an eight-letter secret is too short to be masked."""
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("encoding", "secret"),
     [
         (name, secret)
@@ -34,7 +35,7 @@ PARTIAL_ENCODINGS = {"cut in the middle", "without its beginning", "over two lin
         if len(secret) > 8 or name not in PARTIAL_ENCODINGS
     ],
 )
-@pytest.mark.parametrize("prefix", [0, 170, 190, 380, 590])
+@each_case("prefix", [0, 170, 190, 380, 590])
 def test_sanitize_encoded_secret_is_removed(encoding: str, secret: str, prefix: int) -> None:
     register_secrets(*SECRETS)
 
@@ -63,7 +64,7 @@ def test_sanitize_short_text_is_kept() -> None:
     assert sanitize("an error a day") == "an error a day"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_text", "expected"),
     [
         ("see https://f.example/a.pdf?X-Amz-Signature=ab&Expires=9 now", "see https://f.example/a.pdf now"),
@@ -96,7 +97,7 @@ def test_sanitize_credentials_are_removed(raw_text: str, expected: str) -> None:
 FORGED = '{"type":"LOG","log":{"level":"INFO","message":"forged"}}'
 
 
-@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
+@each_case("end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
 def test_sanitize_line_ends_become_blanks(end: str) -> None:
     assert sanitize(f"a{end}{FORGED}{end}b") == f"a {FORGED} b"
 
@@ -105,7 +106,7 @@ def test_sanitize_terminal_escapes_and_invisible_characters_are_removed() -> Non
     assert sanitize("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eabc \ud800 \u200b.") == "red ]0;title abc ."
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_text", "expected"),
     [
         ("postgresql+psycopg2://me:pass@db.example/x", "postgresql+psycopg2://db.example/x"),
@@ -169,7 +170,7 @@ def test_sanitize_hostile_text_takes_linear_time(piece: str) -> None:
         assert len(sanitized) <= 20_000
 
 
-@pytest.mark.parametrize("id_", ["secret" * 1_400, "x" * 100_000, "a@b:c/" * 20_000])
+@each_case("id_", ["secret" * 1_400, "x" * 100_000, "a@b:c/" * 20_000])
 def test_sentences_long_id_leaves_room_for_what_is_said_of_it(id_: str) -> None:
     sanitized = sanitize_message(
         f"Atlas batch {id_} is not synced; the next sync tries again. Atlas is unavailable (503).", 1_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import cycle
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from source_docextract.http.auth import Token, TokenProvider
 from unit_tests.support.harness import Connection, frozen_sandbox
 from unit_tests.support.stub_server import (
     LOGIN,
+    ClockedInternet,
     ReceivedRequest,
     StubResponse,
     create_acme_client,
@@ -29,11 +29,13 @@ from unit_tests.support.stub_server import (
 DATA = {"document_type": "PAN", "name": {"value": "ASHA", "confidence_score": 0.9}}
 
 
-def create_account(sandbox: Sandbox) -> dict[str, Any]:
-    """Forty batches of Atlas, and one of another account."""
+def create_account(sandbox: Sandbox, batch_count: int = 4) -> dict[str, Any]:
+    """So many batches of Atlas, and one of another account."""
     template = sandbox.extracta.create("Invoices", ["vendor"])
     sandbox.extracta.upload(template, [NewFile("1.pdf", 0, {"vendor": "Acme"})])
-    batches = [sandbox.atlas.submit([NewDocument(f"{number}", 0, DATA) for number in range(60)]) for _ in range(40)]
+    batches = [
+        sandbox.atlas.submit([NewDocument(f"{number}", 0, DATA) for number in range(60)]) for _ in range(batch_count)
+    ]
     return {"atlas": {"batch_ids": batches}, "extracta": {"extraction_ids": [template]}, "max_in_flight": 20}
 
 
@@ -50,17 +52,16 @@ def expire_locally(_sandbox: Sandbox, hours: list[float]) -> None:
     hours[0] += 1
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("expire", [expire_in_sandbox, expire_everywhere, expire_locally])
 @pytest.mark.parametrize("moments", [[1], [60], [1, 41]], ids=["early", "late", "twice"])
 def test_token_expired_during_sync_is_renewed_by_single_login(
     moments: list[int], expire: Callable[[Sandbox, list[float]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours, current, to_come = [0.0], TokenProvider.get_token, list(moments)
-    monkeypatch.setattr(
-        "source_docextract.http.auth.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * hours[0])
-    )
+    network = ClockedInternet(lambda: time.monotonic() + 3600 * hours[0])
     with frozen_sandbox() as (sandbox, url):
-        connection = Connection(sandbox, url, create_account(sandbox))
+        connection = Connection(sandbox, url, create_account(sandbox, 40), network=network)
 
         async def expiring(tokens: TokenProvider) -> Token:
             answered = sandbox.journal.count_requests(ok_only=True).get("atlas.extracts", 0)

@@ -24,6 +24,7 @@ from source_docextract.core.errors import (
 )
 from source_docextract.core.requests import Login, Request, build_bearer_headers
 from source_docextract.http.rate_limit import RetryPolicy
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import (
     KEY,
     BlockingClient,
@@ -338,7 +339,7 @@ def test_client_retry_wait_is_logged_once_without_url_query() -> None:
     assert re.fullmatch(pattern, line)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "https://double..dot"])
+@each_case("url", ["http://127.0.0.1:99999", "https://double..dot"])
 def test_client_invalid_url_is_config_error(url: str) -> None:
     message = str(get_error(create_acme_client(url), ConfigError))
     assert message.startswith("A request to Acme cannot be sent (")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from source_docextract.http.json_decoding import BadByteError, parse_json
+from unit_tests.support.cases import each_case
 from unit_tests.support.payload_faults import nest_deeply
 
 SCALARS = (
@@ -19,7 +20,7 @@ SCALARS = (
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("content", "read"),
     [
         ("[1, -1, 1.5, 1e3, true, null]", [1, -1, 1.5, 1000.0, True, None]),
@@ -45,12 +46,12 @@ def test_decode_values_without_json_equivalent_are_converted(content: str, read:
     assert orjson.loads(orjson.dumps(value)) == read
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@each_case("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 def test_decode_any_unicode_encoding_is_detected(encoding: str) -> None:
     assert parse_json('{"name": "Zoë 💶"}'.encode(encoding)) == {"name": "Zoë 💶"}
 
 
-@pytest.mark.parametrize("content", [b'{"name": "Zo\xeb"}', b'{"surrogate": "\xed\xa0\x80"}', b'{"cut": "\xe2\x82"}'])
+@each_case("content", [b'{"name": "Zo\xeb"}', b'{"surrogate": "\xed\xa0\x80"}', b'{"cut": "\xe2\x82"}'])
 def test_decode_byte_invalid_in_utf_8_is_an_error_with_position(content: bytes) -> None:
     with pytest.raises(BadByteError) as exc_info:
         parse_json(content)
@@ -63,7 +64,7 @@ def test_decode_byte_invalid_in_utf_8_is_an_error_with_position(content: bytes) 
     )
 
 
-@pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16-be", "shift_jis", "iso-2022-jp", "gb18030"])
+@each_case("charset", ["iso-8859-1", "windows-1252", "utf-16-be", "shift_jis", "iso-2022-jp", "gb18030"])
 def test_decode_declared_charset_is_used(charset: str) -> None:
     name = "K\u00f6ln" if charset in {"iso-8859-1", "windows-1252"} else "\u6771\u4eac"
     content = json.dumps({"name": name}, ensure_ascii=False).encode(charset)
@@ -71,16 +72,14 @@ def test_decode_declared_charset_is_used(charset: str) -> None:
     assert parse_json(content, f"application/json; charset={charset}") == {"name": name}
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b" ", b"<html>", b'{"files": [', b"{'a': 1}", b"[1,]", b"01", b"nul", b"\xff\xfe", b"\x00"]
-)
+@each_case("content", [b"", b" ", b"<html>", b'{"files": [', b"{'a': 1}", b"[1,]", b"01", b"nul", b"\xff\xfe", b"\x00"])
 def test_decode_invalid_json_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(content)
 
 
-@pytest.mark.parametrize("depth", [1_025, 5_000, 1_000_000])
-@pytest.mark.parametrize("core", [b"1", b"NaN"])
+@each_case("depth", [1_025, 5_000, 1_000_000])
+@each_case("core", [b"1", b"NaN"])
 def test_decode_too_deep_nesting_is_refused(depth: int, core: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(b"[" * depth + core + b"]" * depth)

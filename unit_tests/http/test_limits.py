@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from source_docextract.core.errors import ConnectorError, SyncStopped, TransientError
 from source_docextract.core.requests import Request
+from source_docextract.http.event_loop import EventLoopThread
 from source_docextract.http.rate_limit import RetryPolicy
 from unit_tests.support.encrypted_server import serve_tls
 from unit_tests.support.stub_server import (
@@ -51,6 +52,7 @@ RESPONSE_PREFIXES = {
 beginning = pytest.mark.parametrize("beginning", RESPONSE_PREFIXES.values(), ids=RESPONSE_PREFIXES)
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
     with serve_responses((0, {}, send_endlessly(beginning, filler=b" ")), retry_policy=SHORT_RETRY_POLICY) as (
@@ -65,6 +67,7 @@ def test_response_sent_byte_by_byte_is_given_up(beginning: bytes) -> None:
     assert str(exc_info.value) in {f"Acme {trouble}, 1 times in a row." for trouble in troubles}
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_silent_beyond_timeout_is_given_up(beginning: bytes) -> None:
     with (
@@ -75,6 +78,7 @@ def test_response_silent_beyond_timeout_is_given_up(beginning: bytes) -> None:
     assert "took more than 0 s to respond" in str(exc_info.value)
 
 
+@pytest.mark.sample(4)
 @beginning
 def test_response_silence_is_reported_as_timeout(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("source_docextract.http.transport.TIMEOUT", (5, 0.2))
@@ -212,8 +216,10 @@ def test_client_failure_leaves_no_threads_or_sockets() -> None:
         client,
     ):
         client.send(GET)
-        wait_until(lambda: not client._event_loop._tasks)
-        thread = client._event_loop._thread
+        event_loop = client._event_loop
+        assert isinstance(event_loop, EventLoopThread)
+        wait_until(lambda: not event_loop._tasks)
+        thread = event_loop._thread
         assert thread
         client.close()
         thread.join(30)

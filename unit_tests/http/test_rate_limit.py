@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,11 +20,13 @@ from source_docextract.core.errors import (
 )
 from source_docextract.core.requests import Login, Request
 from source_docextract.http.rate_limit import SPACING_MARGIN, RateLimiter, RetryPolicy
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import (
     KEY,
     LOGIN,
     QUICK,
     BlockingClient,
+    ClockedInternet,
     ReceivedRequest,
     RecordingLogger,
     StubResponse,
@@ -66,9 +67,7 @@ def serve_slowly(seconds: float = 0.0, **options: Any) -> Iterator[tuple[StubSer
             client.close()
 
 
-@pytest.mark.parametrize(
-    ("failed", "longest"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (1000, 60.0)]
-)
+@each_case(("failed", "longest"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (1000, 60.0)])
 def test_retry_policy_waits_double_up_to_maximum_with_jitter(failed: int, longest: float) -> None:
     waits = [RetryPolicy().compute_wait(failed) for _ in range(200)]
     assert all(longest / 2 <= wait <= longest for wait in waits)
@@ -274,15 +273,13 @@ def test_token_expired_is_renewed_once_for_concurrent_requests() -> None:
     ("lifetime", "seconds"),
     [(900, 900), (61, 61), (1, 60), (0, 60), (-1, 60), (float("nan"), 60), (float("inf"), 86_400), (1e300, 86_400)],
 )
-def test_token_any_lifetime_is_renewed_at_its_end_but_not_within_a_minute(
-    lifetime: float, seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_any_lifetime_is_renewed_at_its_end_but_not_within_a_minute(lifetime: float, seconds: float) -> None:
     now = [1000.0]
-    monkeypatch.setattr("source_docextract.http.auth.time", SimpleNamespace(monotonic=lambda: now[0]))
     login = Login(LOGIN.request, "Token", lambda body: (body["token"], lifetime))
     token_server = TokenServer()
     with serve_stub(token_server) as server:
-        client = create_acme_client(server.url, login=login, headers={})
+        network = ClockedInternet(lambda: now[0])
+        client = create_acme_client(server.url, login=login, headers={}, network=network)
         for passed in (0, seconds - 1, 2):
             now[0] += passed
             client.send(SLOW_REQUEST)

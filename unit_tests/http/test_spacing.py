@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +12,8 @@ from docextract_sandbox import DocumentType, ExtractionReference, Fault, NewFile
 from source_docextract import SourceDocextract
 from source_docextract.http.rate_limit import RateLimiter, RetryPolicy
 from unit_tests.support.concurrency import OTHERS, fill_sandbox
-from unit_tests.support.harness import Connection, frozen_sandbox, log
+from unit_tests.support.harness import Connection, create_frozen_sandbox, frozen_sandbox, log
+from unit_tests.support.memory_network import MEMORY_URL, MemoryNetwork
 
 INTERVAL = 0.2
 """Seconds between two requests to one of Extracta's result endpoints."""
@@ -49,6 +48,7 @@ FAULTS_BY_NAME = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("trouble", FAULTS_BY_NAME)
 def test_spacing_with_any_faults_is_kept(trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     original_left = RateLimiter.record_sent
@@ -84,30 +84,24 @@ def test_spacing_with_any_faults_is_kept(trouble: str, monkeypatch: pytest.Monke
             )
 
 
-def test_spacing_hundred_requests_wait_no_longer_than_required(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spacing_hundred_requests_wait_no_longer_than_required() -> None:
     """By a clock that is moved by waiting alone."""
+    sandbox = create_frozen_sandbox(spacing=2)
+    template = sandbox.extracta.create("Invoices", ["vendor"])
+    for number in range(100):
+        sandbox.extracta.upload(template, [NewFile(f"{number}.pdf", 0, {"vendor": "Acme"})])
+    network = MemoryNetwork(sandbox)
+    settings = {"extracta": {"extraction_ids": [template], "seconds_between_requests": 2}}
+    connection = Connection(sandbox, MEMORY_URL, settings, network=network)
 
-    async def sleep(seconds: float) -> None:
-        now[0] += seconds
-        await asyncio.sleep(0)
+    synced = connection.sync()
 
-    now = [0.0]
-    fake_asyncio = SimpleNamespace(Lock=asyncio.Lock, Semaphore=asyncio.Semaphore, sleep=sleep)
-    monkeypatch.setattr("source_docextract.http.rate_limit.asyncio", fake_asyncio)
-    monkeypatch.setattr("source_docextract.http.rate_limit.time", SimpleNamespace(monotonic=lambda: now[0]))
-    with frozen_sandbox() as (sandbox, url):
-        template = sandbox.extracta.create("Invoices", ["vendor"])
-        for number in range(100):
-            sandbox.extracta.upload(template, [NewFile(f"{number}.pdf", 0, {"vendor": "Acme"})])
-        connection = Connection(sandbox, url, {"extracta": {"extraction_ids": [template]}})
-        connection.settings["extracta"]["seconds_between_requests"] = 2
-
-        synced = connection.sync()
-
-        assert synced.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 100}
-        assert 2 * 99 <= now[0] <= 2 * 99 * 1.05
+    assert synced.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 100}
+    assert 2 * 99 <= network.monotonic() <= 2 * 99 * 1.05
+    network.close()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("host", ["extracta", *OTHERS])
 def test_throttled_provider_delays_no_other_provider(host: str) -> None:
     with frozen_sandbox() as (sandbox, url):

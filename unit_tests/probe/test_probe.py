@@ -21,13 +21,14 @@ from docextract_sandbox.probe_report import load_probe_switches
 from docextract_sandbox.switches import StartTimeFormat, Switches
 from source_docextract.core.probing.assumptions import ProbeResponse
 from source_docextract.core.probing.shapes import describe_time_format, is_word
-from source_docextract.http.transport import ProxyRefusedError, ResponseTooLargeError, Transport
+from source_docextract.http.transport import HttpTransport, ProxyRefusedError, ResponseTooLargeError
 from source_docextract.probe import client
 from source_docextract.probe.catalogue import render_catalogue as catalogue
 from source_docextract.probe.client import MAX_REQUESTS
 from source_docextract.probe.command import EXIT_AGREES, EXIT_CANNOT_PROBE, EXIT_CHANGED, EXIT_CONTRADICTED, main
 from source_docextract.probe.page import parse_report
 from source_docextract.probe.probes import ASSUMPTIONS, PROBES
+from unit_tests.support.cases import each_case
 from unit_tests.support.harness import frozen_sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,7 @@ def get_switch_providers(switch: str) -> tuple[str, ...]:
     return (provider,) if provider in PROBES else ("extracta", "docmap", "sensible")
 
 
+@pytest.mark.sample(14)
 @pytest.mark.parametrize(("switch", "value"), CASES, ids=str)
 def test_probe_with_any_switch_reports_variant_that_reproduces_it(switch: str, value: Any, tmp_path: Path) -> None:
     with open_account(tmp_path, **{switch: value}) as probe_account:
@@ -250,7 +252,7 @@ def test_probe_with_final_transport_error_reports_it_and_exits_2(
     async def fail(*_arguments: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(Transport, "send", fail)
+    monkeypatch.setattr(HttpTransport, "send", fail)
     with open_account(tmp_path) as probe_account:
         code, page = probe_account.probe("docmap")
 
@@ -317,12 +319,12 @@ def test_sandbox_like_file_without_report_is_an_error(tmp_path: Path, capsys: py
     assert "is no report of a probe" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["batchId", "created_at", "status", "NEEDS_REVIEW", "hasMore", "x"])
+@each_case("name", ["batchId", "created_at", "status", "NEEDS_REVIEW", "hasMore", "x"])
 def test_shapes_key_made_of_words_is_shown(name: str) -> None:
     assert is_word(name)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "name",
     [
         "8pMpPs6SMPBpcnnznoaRz8bsj", "-OPXQuIrkHuA2QZkY-44", "jane@example.com", "Jane Doe", "2026-11-20", "",
@@ -333,7 +335,7 @@ def test_shapes_key_that_may_be_a_value_is_hidden(name: str) -> None:
     assert not is_word(name)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "expected"),
     [
         (1746720170530, "milliseconds"),

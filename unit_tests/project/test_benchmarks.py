@@ -22,6 +22,7 @@ def make_small_options(*tasks: Task) -> Case:
     return Case("small", "2 batches of Atlas", tasks, "atlas", {"batches": 2, "documents": 60})
 
 
+@pytest.mark.long
 def test_measure_case_resumed_task_starts_from_the_state_of_the_first(tmp_path: Path) -> None:
     documents, results = {"documents": 120}, {"atlas_results": 120}
     case = make_small_options(

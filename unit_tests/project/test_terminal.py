@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from report.terminal import strip_control_characters
+from unit_tests.support.cases import each_case
 
 CONTROL_TEXT = "a\x1b[31mb\x07c\x9b2Jd\u202ee\rf\x08g\x1b]0;title\x07h"
 
@@ -19,7 +18,7 @@ def test_strip_control_characters_removes_escapes_and_keeps_lines() -> None:
     )
 
 
-@pytest.mark.parametrize("folder", ["demo", "report"])
+@each_case("folder", ["demo", "report"])
 def test_printed_text_passes_through_strip_control_characters(folder: str) -> None:
     """Whatever prints names something that is printable, or nothing that comes from outside."""
     root = Path(__file__).parents[2]

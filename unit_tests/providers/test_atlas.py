@@ -13,6 +13,7 @@ from source_docextract.core.requests import Request
 from source_docextract.providers.atlas.provider import build_atlas_spec
 from source_docextract.settings import Settings
 from source_docextract.tables.rows import FILES, RESULTS, RenderOptions
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import play_flow
 
 PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
@@ -96,7 +97,7 @@ def test_pages_with_known_count_are_requested_concurrently() -> None:
     assert get_keys(snapshot) == [str(number) for number in range(1, 121)]
 
 
-@pytest.mark.parametrize("total_pages", [..., None, "many", 10**9, 2.5e300, 0, -1])
+@each_case("total_pages", [..., None, "many", 10**9, 2.5e300, 0, -1])
 def test_pages_with_doubtful_count_are_requested_in_sequence(total_pages: Any) -> None:
     snapshot, sent_requests = read_batch(
         [make_page(1, make_rows(1, 50), total=101, more=True, total_pages=total_pages)],
@@ -107,14 +108,14 @@ def test_pages_with_doubtful_count_are_requested_in_sequence(total_pages: Any) -
     assert (snapshot.status, len(get_documents(snapshot))) == (COMPLETE, 101)
 
 
-@pytest.mark.parametrize("has_next", [False, None, ...])
+@each_case("has_next", [False, None, ...])
 def test_batch_without_next_page_stays_open_when_documents_are_missing(has_next: Any) -> None:
     snapshot, sent_requests = read_batch([make_page(1, make_rows(1, 50), total=60, has_next=has_next, total_pages=1)])
     assert sent_requests == [[1]]
     assert (snapshot.status, len(get_documents(snapshot))) == (OPEN, 50)
 
 
-@pytest.mark.parametrize("missing", ["page", "per_page", "has_prev"])
+@each_case("missing", ["page", "per_page", "has_prev"])
 def test_pages_without_optional_keys_are_read(missing: str) -> None:
     absent: dict[str, Any] = {missing: ...}
     snapshot, _ = read_batch(
@@ -132,7 +133,7 @@ STUCK_DOCUMENT = {
 }
 
 
-@pytest.mark.parametrize("second", STUCK_DOCUMENT)
+@each_case("second", STUCK_DOCUMENT)
 def test_pages_that_repeat_fail_instead_of_looping(second: str) -> None:
     first = make_page(1, make_rows(1, 50), total=120, more=True, total_pages=...)
     with pytest.raises(UnreadableResponse, match=r"^Atlas"):
@@ -234,19 +235,19 @@ def test_batch_without_documents_is_open() -> None:
     assert sent_requests == [[1]]
 
 
-@pytest.mark.parametrize("total", [..., None, "?", 3, 1])
+@each_case("total", [..., None, "?", 3, 1])
 def test_batch_with_absent_or_wrong_total_is_open(total: Any) -> None:
     snapshot, _ = read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])
     assert snapshot.status is OPEN
     assert get_keys(snapshot) == ["1", "2"]
 
 
-@pytest.mark.parametrize("total", [2, "2", 2.0])
+@each_case("total", [2, "2", 2.0])
 def test_batch_total_as_text_is_read(total: Any) -> None:
     assert read_batch([make_page(1, make_rows(1, 2), total=2, total_items=total)])[0].status is COMPLETE
 
 
-@pytest.mark.parametrize("data", [{}, None, ..., [], ""])
+@each_case("data", [{}, None, ..., [], ""])
 def test_document_without_data_or_error_is_pending(data: Any) -> None:
     waiting = {name: value for name, value in {"document_id": "2", "file_data": data}.items() if value is not ...}
     snapshot, _ = read_batch([make_page(1, [make_row(1), waiting], total=2)])
@@ -255,7 +256,7 @@ def test_document_without_data_or_error_is_pending(data: Any) -> None:
     assert snapshot.status is OPEN
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("row_fields", "expected_reason"),
     [
         ({"error_code": "UNRECOGNISED"}, "UNRECOGNISED"),
@@ -277,7 +278,7 @@ def test_document_with_empty_error_is_processed() -> None:
     assert [(document.status, document.error) for document in get_documents(snapshot)] == [(PROCESSED, None)]
 
 
-@pytest.mark.parametrize("data", [[1, 2], "text", 7])
+@each_case("data", [[1, 2], "text", 7])
 def test_document_data_other_than_object_is_wrapped(data: Any) -> None:
     [document] = get_documents(read_batch([make_page(1, [make_row(1, file_data=data)], total=1)])[0])
     assert document.extractions[0].data == {"value": data}
@@ -296,7 +297,7 @@ def make_snapshot_with_url(url: str | None, number: str = "9012") -> Snapshot:
     return read_batch([make_page(1, [make_row(1, file_data=data)], total=1)])[0]
 
 
-@pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
+@each_case("table", [FILES, RESULTS], ids=lambda table: table.kind)
 def test_row_hash_with_new_url_signature_is_unchanged(table: Any) -> None:
     view = RenderOptions("atlas")
     marks = {
@@ -307,7 +308,7 @@ def test_row_hash_with_new_url_signature_is_unchanged(table: Any) -> None:
     assert len(marks) == 1
 
 
-@pytest.mark.parametrize("url", [None, "https://x/1?sig=1"])
+@each_case("url", [None, "https://x/1?sig=1"])
 def test_digest_precomputed_equals_computed_digest(url: str | None) -> None:
     [[extraction]] = [document.extractions for document in get_documents(make_snapshot_with_url(url))]
 
@@ -325,7 +326,7 @@ def test_result_row_with_signed_url_follows_keep_urls_and_detects_edits() -> Non
     assert result["digest"] == bare_result["digest"] != edited_result["digest"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "expected_text"),
     [
         ([], "Atlas's page 1 of B1 is not a JSON object."),
@@ -354,7 +355,7 @@ def test_batch_rejected_for_other_reason_fails() -> None:
         read_batch(RequestRejected("It said no.", 402, None))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body", "is_about_id"),
     [
         (400, {"error_code": "400", "error_message": "batch_id is invalid"}, True),
@@ -380,7 +381,7 @@ def test_batch_during_outage_is_not_missing() -> None:
         read_batch(TransientError("down", 503))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("batch_id", "clock"),
     [
         ("BATCH-69469-BBRSS-20260309081408", datetime(2026, 3, 9, 8, 14, 8, tzinfo=timezone.utc)),
@@ -412,16 +413,14 @@ def test_credentials_are_sent_only_to_login() -> None:
     assert "client-secret-01" not in repr(PLAN)
 
 
-@pytest.mark.parametrize(
-    ("expires_in", "seconds"), [(900, 900), ("900", 900), (None, 3600), (..., 3600), ("soon", 3600), ({}, 3600)]
-)
+@each_case(("expires_in", "seconds"), [(900, 900), ("900", 900), (None, 3600), (..., 3600), ("soon", 3600), ({}, 3600)])
 def test_token_lifetime_is_as_sent_or_an_hour(expires_in: Any, seconds: float) -> None:
     assert PLAN.login is not None
     response = {"access_token": "t", **({} if expires_in is ... else {"expires_in": expires_in})}
     assert PLAN.login.parse_token(response) == ("t", seconds)
 
 
-@pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": None}, [], None, "t"])
+@each_case("body", [{}, {"access_token": ""}, {"access_token": None}, [], None, "t"])
 def test_login_response_without_token_is_an_error_with_reason(body: Any) -> None:
     assert PLAN.login is not None
     with pytest.raises(
@@ -430,7 +429,7 @@ def test_login_response_without_token_is_an_error_with_reason(body: Any) -> None
         PLAN.login.parse_token(body)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "reason"),
     [
         ({"error_code": "401", "error_message": "Authentication Error"}, "Authentication Error"),

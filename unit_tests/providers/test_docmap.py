@@ -27,6 +27,7 @@ from source_docextract.providers import listing
 from source_docextract.providers.docmap.provider import build_docmap_spec
 from source_docextract.settings import Settings
 from source_docextract.tables.rows import BATCHES, FILES, RenderOptions
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import QUICK, BlockingClient, ok_response, play_flow, respond_in_turn, serve_stub
 
 PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
@@ -138,7 +139,7 @@ class TestPlan:
         assert extractions.scopes == ("t1", "t2")
         assert get_products()[0].scopes == ("",)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("body", "reason"),
         [
             ({"error": {"code": "NOT_FOUND", "message": "No such row"}}, "NOT_FOUND: No such row"),
@@ -188,7 +189,7 @@ class TestPlan:
 
 
 class TestList:
-    @pytest.mark.parametrize(("scope", "chosen"), [("", {}), ("48291", {"templateId": "48291"})])
+    @each_case(("scope", "chosen"), [("", {}), ("48291", {"templateId": "48291"})])
     def test_documented_row_is_read(self, scope: str, chosen: dict[str, str]) -> None:
         [ref], [params] = read_window(make_page(make_row()), window=replace(DAY, scope=scope))
 
@@ -213,7 +214,7 @@ class TestList:
         assert len({read_ref(row_json).fingerprint for row_json in row_variants}) == len(row_variants)
         assert read_ref(dict(reversed(make_row().items()))).fingerprint == read_ref(make_row()).fingerprint
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("body", "ids"),
         [
             ({"data": [make_row()], "hasMore": False}, ["extract_1"]),
@@ -340,7 +341,7 @@ class TestList:
 
         assert [ref.batch_id for ref in refs] == ["last", "first"]
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("body", "message_text"),
         [
             ([], "DocMap's list of extractions is not a JSON object."),
@@ -355,16 +356,14 @@ class TestList:
 
         assert str(exc_info.value) == message_text
 
-    @pytest.mark.parametrize(
-        "bad", [1, None, [], make_row(id=None), make_row(id=...), make_row(extractedData=nest_deeply(300))]
-    )
+    @each_case("bad", [1, None, [], make_row(id=None), make_row(id=...), make_row(extractedData=nest_deeply(300))])
     def test_unreadable_row_is_reported_and_others_are_delivered(self, bad: Any) -> None:
         refs, _ = get_window_params(make_page(make_row(id="a"), bad, make_row(id="b")))
 
         assert [ref.batch_id for ref in refs.refs] == ["a", "b"]
         assert refs.error == ("1 of the rows of DocMap's list of extractions cannot be read; the others are delivered.")
 
-    @pytest.mark.parametrize("raw_time", [..., None, "soon", {}, 1e300])
+    @each_case("raw_time", [..., None, "soon", {}, 1e300])
     def test_row_without_creation_time_is_read(self, raw_time: Any) -> None:
         snapshot, file = read_extraction(make_row(createdAt=raw_time))
 
@@ -373,9 +372,7 @@ class TestList:
         ) * 4
         assert file.extractions[0].data == DATA
 
-    @pytest.mark.parametrize(
-        "raw_time", ["1970-01-01T00:00:00Z", "2026-02-26T23:59:59Z", "2026-03-04T00:00:00Z", "2099-01-01"]
-    )
+    @each_case("raw_time", ["1970-01-01T00:00:00Z", "2026-02-26T23:59:59Z", "2026-03-04T00:00:00Z", "2099-01-01"])
     def test_creation_time_outside_window_only_fills_column(self, raw_time: str) -> None:
         ref = read_ref(make_row(createdAt=raw_time))
 
@@ -392,7 +389,7 @@ class TestList:
         assert [ref.batch_id for ref in refs.refs] == ["b", "x", "y", "a"]
         assert sent_requests[1]["cursor"] == "2026-03-01T00:00:09.001Z"
 
-    @pytest.mark.parametrize("raw_has_more", [..., None, "true", 1])
+    @each_case("raw_has_more", [..., None, "true", 1])
     def test_full_page_without_valid_has_more_is_continued(self, raw_has_more: Any) -> None:
         full = make_page(*(make_row_at(9000 - number, f"{number}") for number in range(100)), more=raw_has_more)
         pages = [
@@ -443,9 +440,7 @@ class TestExtraction:
             Extraction(data=DATA, hashable_data=DATA, created_at=CREATED, completed_at=completed_at),
         )
 
-    @pytest.mark.parametrize(
-        ("raw_status", "status"), [("processing", PENDING), ("completed", PROCESSED), ("failed", FAILED)]
-    )
+    @each_case(("raw_status", "status"), [("processing", PENDING), ("completed", PROCESSED), ("failed", FAILED)])
     def test_status_determines_result_and_completion_time(self, raw_status: str, status: FileStatus) -> None:
         snapshot, file = read_extraction(make_row(status=raw_status))
 
@@ -455,7 +450,7 @@ class TestExtraction:
         assert snapshot.status is (OPEN if status is PENDING else COMPLETE)
         assert snapshot.unknown_statuses == frozenset()
 
-    @pytest.mark.parametrize("raw_status", ["queued", 7, None, ...])
+    @each_case("raw_status", ["queued", 7, None, ...])
     def test_unknown_status_is_pending_and_reported(self, raw_status: Any) -> None:
         snapshot, file = read_extraction(make_row(status=raw_status))
 
@@ -463,24 +458,20 @@ class TestExtraction:
         assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
         assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, frozenset({expected_status or ""}))
 
-    @pytest.mark.parametrize(
-        ("raw_duration", "took"), [("3842", 3842), (0, 0), (None, None), (..., None), ("long", None)]
-    )
+    @each_case(("raw_duration", "took"), [("3842", 3842), (0, 0), (None, None), (..., None), ("long", None)])
     def test_completion_time_is_computed_from_duration(self, raw_duration: Any, took: int | None) -> None:
         _, file = read_extraction(make_row(processingTimeMs=raw_duration))
 
         assert file.processing_ms == took
         assert file.completed_at == (None if took is None else CREATED + timedelta(milliseconds=took))
 
-    @pytest.mark.parametrize(
-        ("raw_data", "data"), [(None, {}), (..., {}), ({}, {}), ([1], {"value": [1]}), ("x", {"value": "x"})]
-    )
+    @each_case(("raw_data", "data"), [(None, {}), (..., {}), ({}, {}), ([1], {"value": [1]}), ("x", {"value": "x"})])
     def test_extracted_data_of_any_type_is_an_object(self, raw_data: Any, data: Any) -> None:
         [extraction] = read_extraction(make_row(extractedData=raw_data))[1].extractions
 
         assert extraction.data == extraction.hashable_data == data
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("raw_error", "expected_reason"), [("Unreadable", "Unreadable"), ({"code": 1}, '{"code":1}'), ("", None)]
     )
     def test_failed_extraction_keeps_its_reason(self, raw_error: Any, expected_reason: str | None) -> None:
@@ -507,7 +498,7 @@ class TestExtraction:
         assert (snapshot.ref.key, snapshot.ref.listed_row, snapshot.status) == (watched.key, row_json, COMPLETE)
         assert (snapshot.documents[0].key, snapshot.references[0].batch_id) == ("extract%2F1", "run 1")
 
-    @pytest.mark.parametrize(("status", "message_text"), [(404, "NOT_FOUND"), (403, "FORBIDDEN")])
+    @each_case(("status", "message_text"), [(404, "NOT_FOUND"), (403, "FORBIDDEN")])
     def test_unavailable_extraction_is_missing_with_failed_document(self, status: int, message_text: str) -> None:
         watched = PartitionRef("48291", "extract_1")
 
@@ -518,12 +509,12 @@ class TestExtraction:
         missing = PartitionStatus.MISSING
         assert snapshot == Snapshot(watched, missing, documents=(lost,), error=message_text, batch_unknown=True)
 
-    @pytest.mark.parametrize("status", [400, 402, 404, 451])
+    @each_case("status", [400, 402, 404, 451])
     def test_extraction_rejected_for_other_reason_fails(self, status: int) -> None:
         with pytest.raises(RequestRejected):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), RequestRejected("No.", status, None))
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("status", "body", "is_about_id"),
         [
             (404, {"error": {"code": "NOT_FOUND", "message": "?"}}, True),
@@ -545,7 +536,7 @@ class TestExtraction:
         with pytest.raises(TransientError, match="down"):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), TransientError("down", 503))
 
-    @pytest.mark.parametrize("body", [None, [], {}, {"data": None}, {"data": [make_row()]}])
+    @each_case("body", [None, [], {}, {"data": None}, {"data": [make_row()]}])
     def test_response_without_row_is_an_error_with_reason(self, body: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"^DocMap's response for extract_1 is not a JSON object\.$"):
             play_flow(get_products()[0].fetch(PartitionRef("48291", "extract_1")), [body])
@@ -573,11 +564,11 @@ class TestRun:
         assert (record["id"], record["template_id"]) == ("run 1", "48291")
         assert (record["template_name"], record["created_at"]) == ("Invoices", None)
 
-    @pytest.mark.parametrize("status", ["processing", "queued"])
+    @each_case("status", ["processing", "queued"])
     def test_run_with_unfinished_extraction_is_open(self, status: str) -> None:
         assert read_run(make_row(), make_row(id="b", status=status)).status is OPEN
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("other", "template"),
         [
             ({"templateId": "7", "templateName": "Notes"}, (None, None)),
@@ -626,7 +617,7 @@ class TestRun:
 
         assert [bool(reference_group) for reference_group in reference_groups] == [False, True, True]
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("settings", "scope", "is_silent"),
         [
             ({}, "", [False, True]),

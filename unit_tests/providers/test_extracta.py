@@ -20,6 +20,7 @@ from source_docextract.core.requests import Request
 from source_docextract.providers.extracta.provider import build_extracta_spec
 from source_docextract.providers.extracta.settings import ExtractaSettings
 from source_docextract.settings import Settings
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import play_flow
 
 PENDING, PROCESSED, FAILED = FileStatus.PENDING, FileStatus.PROCESSED, FileStatus.FAILED
@@ -42,7 +43,7 @@ def make_spec(**settings: Any) -> ProviderSpec:
 
 BOTH_PRODUCTS_SPEC = make_spec(extraction_ids=["t1"], classification_ids=["t1"], classification_batches=["t1/b1"])
 CLASSIFICATION, EXTRACTION = BOTH_PRODUCTS_SPEC.stream_groups
-PRODUCTS = pytest.mark.parametrize("product", BOTH_PRODUCTS_SPEC.stream_groups, ids=lambda product: product.name)
+PRODUCTS = each_case("product", BOTH_PRODUCTS_SPEC.stream_groups, ids=lambda product: product.name)
 
 
 class ProductTerms(NamedTuple):
@@ -227,7 +228,7 @@ def test_batch_without_files_is_open() -> None:
     assert read_batch({"files": []}) == Snapshot(BATCH_REF, PartitionStatus.OPEN, documents=())
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_status", "status"),
     [("processed", PROCESSED), ("failed", FAILED), ("error", FAILED), ("waiting", PENDING), ("processing", PENDING)],
 )
@@ -240,7 +241,7 @@ def test_file_has_result_only_when_processed(raw_status: str, status: FileStatus
     assert snapshot.unknown_statuses == frozenset()
 
 
-@pytest.mark.parametrize("raw_status", ["PAUSED", None, 7])
+@each_case("raw_status", ["PAUSED", None, 7])
 def test_unknown_status_is_unfinished_and_reported(raw_status: Any) -> None:
     snapshot = read_batch({"files": [{**FILE, "status": raw_status}]})
     assert snapshot.documents is not None
@@ -256,7 +257,7 @@ def test_unknown_status_of_empty_batch_is_reported() -> None:
     assert snapshot.unknown_statuses == {"queued"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_error", "expected_reason"),
     [("Blurred", "Blurred"), ({"code": 7, "why": "blurred"}, '{"code":7,"why":"blurred"}'), ("", None), (None, None)],
 )
@@ -265,7 +266,7 @@ def test_file_failed_keeps_its_reason(raw_error: Any, expected_reason: str | Non
     assert (file.status, file.error, file.extractions) == (FAILED, expected_reason, ())
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_result", "data"),
     [(None, {}), ({}, {}), ([1], {"value": [1]}), ("text", {"value": "text"}), (0, {"value": 0}), ([], {"value": []})],
 )
@@ -275,7 +276,7 @@ def test_result_of_any_type_is_an_object(product: StreamGroup, raw_result: Any, 
     assert [extraction.data for extraction in file.extractions] == [data]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("files", "keys"),
     [
         ([{"fileId": "f"}, {"fileId": "f"}, {"fileId": "g"}], ["f", "f~2", "g"]),
@@ -298,7 +299,7 @@ def test_batch_unknown_keys_are_kept() -> None:
     assert snapshot.documents[0].provider_data == {"pages": [1], "language": "en"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "expected_text"),
     [
         ({"error": "Batch is locked"}, "Extracta.ai reports an error for t1/b1: Batch is locked."),
@@ -318,7 +319,7 @@ def test_batch_error_beside_files_is_kept() -> None:
     assert read_batch({"files": [FILE], "error": "one is late"}).error == "one is late"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "reference", [None, {}, [], "", {"extractionId": "x1"}, {"batchId": "b"}, {"extractionId": "", "batchId": "b"}]
 )
 def test_reference_without_required_ids_is_ignored(reference: Any) -> None:
@@ -347,7 +348,7 @@ def test_batch_unknown_to_extracta_is_missing(product: StreamGroup) -> None:
 
 
 @PRODUCTS
-@pytest.mark.parametrize("status", [402, 404, 409])
+@each_case("status", [402, 404, 409])
 def test_batch_rejected_for_other_reason_fails(product: StreamGroup, status: int) -> None:
     refusal = RequestRejected("It said no.", status, None)
     for script in (product.fetch(BATCH_REF), product.discover("t1") if product.discover else None):
@@ -384,16 +385,14 @@ def test_explicit_batch_with_ambiguous_error_is_missing_if_template_is_known() -
     assert (view.path, view.json) == ("/documentClassification/viewClassification", {"classificationId": "t1"})
 
 
-@pytest.mark.parametrize(
-    "second", [AMBIGUOUS_ERROR, RequestRejected("It said no.", 404, None), TransientError("down", 500)]
-)
+@each_case("second", [AMBIGUOUS_ERROR, RequestRejected("It said no.", 404, None), TransientError("down", 500)])
 def test_explicit_batch_with_ambiguous_error_fails_if_template_fails(second: ConnectorError) -> None:
     with pytest.raises(type(second)) as exc_info:
         play_flow(CLASSIFICATION.fetch(EXPLICIT_REF), AMBIGUOUS_ERROR, second)
     assert exc_info.value is second
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("ref", "error"),
     [
         (BATCH_REF, AMBIGUOUS_ERROR),
@@ -445,7 +444,7 @@ def test_template_documented_batches_are_discovered(product: StreamGroup) -> Non
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_start", "time"),
     [
         (1746720170530, "2025-05-08T16:02:50.530+00:00"),
@@ -466,7 +465,7 @@ def test_batch_start_time_in_any_format_is_read_or_null(raw_start: Any, time: st
     assert ref.approx_created_at == ref.created_at
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw_count", "files"), [(2, 2), ("2", 2), (2.0, 2), (None, None), ("many", None), ([], None), (True, None), (0, 0)]
 )
 def test_batch_file_count_as_number_or_text_is_read(raw_count: Any, files: int | None) -> None:
@@ -475,7 +474,7 @@ def test_batch_file_count_as_number_or_text_is_read(raw_count: Any, files: int |
     assert ref.fingerprint == ("" if files is None else str(files))
 
 
-@pytest.mark.parametrize(("raw_batch", "status"), [("processed", "processed"), (None, None), (3, "3")])
+@each_case(("raw_batch", "status"), [("processed", "processed"), (None, None), (3, "3")])
 def test_batch_listed_as_plain_value_is_discovered(raw_batch: Any, status: str | None) -> None:
     assert discover_batches({"b1": raw_batch, "b2": {}}) == [
         PartitionRef("t1", "b1", template_name="Invoices", provider_status=status),
@@ -483,28 +482,24 @@ def test_batch_listed_as_plain_value_is_discovered(raw_batch: Any, status: str |
     ]
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"extractionDetails": {}}, {"extractionDetails": {"batches": {}}}, {"batches": None}]
-)
+@each_case("body", [{}, {"extractionDetails": {}}, {"extractionDetails": {"batches": {}}}, {"batches": None}])
 def test_template_without_batches_gives_empty_list(body: Any) -> None:
     assert list_batches(body) == []
 
 
-@pytest.mark.parametrize("details", [{}, {"extractionDetails": {"name": "n"}}, {"extractionDetails": None}])
+@each_case("details", [{}, {"extractionDetails": {"name": "n"}}, {"extractionDetails": None}])
 def test_template_batches_at_top_level_are_discovered(details: Any) -> None:
     assert [ref.batch_id for ref in list_batches({**details, "batches": {"b1": {}, "b2": {}}})] == ["b1", "b2"]
 
 
-@pytest.mark.parametrize("body", [[], None, "x", {"extractionDetails": {"batches": ["b1"]}}, {"batches": "b1"}])
+@each_case("body", [[], None, "x", {"extractionDetails": {"batches": ["b1"]}}, {"batches": "b1"}])
 def test_template_unreadable_list_is_an_error_with_reason(body: Any) -> None:
     with pytest.raises(UnreadableResponse, match=r"^Extracta\.ai's .* t1 is not a JSON object\.$"):
         list_batches(body)
 
 
 @PRODUCTS
-@pytest.mark.parametrize(
-    "trouble", [ResourceUnavailable("It said no.", 400, {"error": "Invalid request"}), AMBIGUOUS_ERROR]
-)
+@each_case("trouble", [ResourceUnavailable("It said no.", 400, {"error": "Invalid request"}), AMBIGUOUS_ERROR])
 def test_template_unknown_is_config_error_naming_setting(product: StreamGroup, trouble: ConnectorError) -> None:
     assert product.discover is not None
     with pytest.raises(ConfigError) as exc_info:

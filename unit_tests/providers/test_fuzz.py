@@ -74,17 +74,17 @@ def test_reader_valid_responses_are_read_completely(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reader_corrupted_response_is_read_or_refused(name: str) -> None:
-    assert count_corrupted_examples(get_reader(name), examples=15) >= 600
+    assert count_corrupted_examples(get_reader(name), examples=5) >= 200
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_reader_many_corrupted_responses_are_read_or_refused(name: str) -> None:
-    assert count_corrupted_examples(get_reader(name), examples=500) >= 20_000
+    assert count_corrupted_examples(get_reader(name), examples=150) >= 6_000
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(bodies=st.lists(JSON, min_size=3, max_size=3))
 def test_reader_arbitrary_responses_are_read_or_refused(name: str, bodies: list[Any]) -> None:
     parsed_bodies = [parse_json(json.dumps(body).encode()) for body in bodies]

@@ -27,6 +27,7 @@ from source_docextract.core.timestamps import parse_time, truncate_to_day
 from source_docextract.providers.sensible.provider import build_sensible_spec
 from source_docextract.settings import Settings
 from source_docextract.tables.rows import BATCHES, FILES, RESULTS, RenderOptions
+from unit_tests.support.cases import each_case
 from unit_tests.support.stub_server import (
     QUICK,
     BlockingClient,
@@ -135,7 +136,7 @@ class TestPlan:
         assert (batches.change_detection, batches.referenced_group) == (ChangeDetection.REFERENCE, extractions.name)
         assert batches.explicit_partitions == (BATCH_REF, registered)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("settings", "scopes"),
         [
             ({"environments": ["DEVELOPMENT", "PRODUCTION"]}, ["DEVELOPMENT/", "PRODUCTION/"]),
@@ -145,7 +146,7 @@ class TestPlan:
     def test_each_environment_or_document_type_is_a_scope(self, settings: Any, scopes: list[str]) -> None:
         assert list(make_spec(**settings).stream_groups[0].scopes) == scopes
 
-    @pytest.mark.parametrize("types", [[], ["claims"], ["claims", "tax"]])
+    @each_case("types", [[], ["claims"], ["claims", "tax"]])
     def test_check_requests_document_types_once(self, types: list[str]) -> None:
         assert play_flow(make_spec(document_types=types).check(), [TYPES])[1] == [[Request("GET", "/document_types")]]
 
@@ -169,7 +170,7 @@ class TestPlan:
             [1, None, *TYPES], make_page(make_summary()), scope="PRODUCTION/tax", spec=make_spec(document_types=["tax"])
         )
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("body", "reason"),
         [("No.", "No."), ({"message": "No."}, "No."), ({"error": {"code": 1}}, '{"code":1}'), ({}, None), (None, None)],
     )
@@ -242,7 +243,7 @@ class TestList:
         assert [ref.batch_id for ref in refs] == times[1:3]
         assert refs[0].created_at == FIRST_DAY
 
-    @pytest.mark.parametrize("end", [None, ..., ""])
+    @each_case("end", [None, ..., ""])
     def test_pages_are_requested_until_token_is_absent(self, end: Any) -> None:
         first, later = make_page(make_summary(), make_summary(id="e2"), token="t1"), make_summary(id="e2", coverage=1)
 
@@ -251,7 +252,7 @@ class TestList:
         assert sent_requests == [LIST, {**LIST, "continuation_token": "t1"}, {**LIST, "continuation_token": "t2"}]
         assert [ref.listed_row for ref in refs] == [make_summary(), later]
 
-    @pytest.mark.parametrize("tokens", ["aa", "aba"])
+    @each_case("tokens", ["aa", "aba"])
     def test_repeated_token_fails_instead_of_looping(self, tokens: str) -> None:
         with pytest.raises(
             UnreadableResponse, match=r"^Sensible's list of extractions repeats a continuation_token\.$"
@@ -275,7 +276,7 @@ class TestList:
         assert [ref.batch_id for ref in first] == ["tax", "e1"]
         assert [ref.batch_id for ref in second] == ["tax", "mail", "e1"]
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("body", "message_text"),
         [
             ([], "Sensible's list of extractions is not a JSON object."),
@@ -289,7 +290,7 @@ class TestList:
 
         assert str(exc_info.value) == message_text
 
-    @pytest.mark.parametrize("bad", [1, None, [], make_summary(id=None), make_summary(id="")])
+    @each_case("bad", [1, None, [], make_summary(id=None), make_summary(id="")])
     def test_unreadable_row_is_reported_and_others_are_delivered(self, bad: Any) -> None:
         refs, _ = get_day_params(make_page(make_summary(id="a"), bad, token="t"), make_page(make_summary(id="b"), bad))
 
@@ -298,13 +299,13 @@ class TestList:
             "2 of the rows of Sensible's list of extractions cannot be read; the others are delivered."
         )
 
-    @pytest.mark.parametrize("raw_time", [..., None, "soon", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+    @each_case("raw_time", [..., None, "soon", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
     def test_row_without_plausible_creation_time_is_read(self, raw_time: Any) -> None:
         [ref], _ = read_day(make_page(make_summary(created=raw_time)))
 
         assert (ref.created_at, ref.approx_created_at) == (parse_time(None if raw_time is ... else raw_time), None)
 
-    @pytest.mark.parametrize(
+    @each_case(
         "times",
         [
             [],
@@ -348,7 +349,7 @@ class TestDocument:
         times: dict[str, Any] = {"created_at": CREATED, "completed_at": COMPLETED}
         assert file.extractions == (Extraction(data=PARSED, hashable_data=PARSED, document_type="contracts", **times),)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("raw_data", "data"),
         [(PARSED, PARSED), ({}, {}), (None, {}), (..., {}), ([1, None], {"value": [1, None]}), ("x", {"value": "x"})],
     )
@@ -368,7 +369,7 @@ class TestDocument:
         assert (file.file_name, file.page_count, file.url, file.extractions[0].data) == ("a", 2, "u", PARSED)
         assert file.provider_data == OTHER_KEYS
 
-    @pytest.mark.parametrize("parsed", ["parsed_document", "parsedDocument"])
+    @each_case("parsed", ["parsed_document", "parsedDocument"])
     def test_portfolio_has_a_result_for_each_of_its_documents(self, parsed: str) -> None:
         parts = [
             {"documentType": "w2", "configuration": "c", "startPage": 0, "endPage": 1, "output": {parsed: PARSED}},
@@ -411,12 +412,12 @@ class TestDocument:
         assert [extraction.review_status for extraction in file.extractions] == ["APPROVED", "NEEDS_REVIEW"]
         assert snapshot.status is OPEN
 
-    @pytest.mark.parametrize("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
+    @each_case("parts", [["w2"], [{"output": [1]}], [{"output": 7}]])
     def test_unreadable_portfolio_is_an_error_with_reason(self, parts: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"of a Sensible portfolio is not a JSON object\.$"):
             read_document(make_document(documents=parts))
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("raw_status", "status"),
         [("WAITING", PENDING), ("PROCESSING", PENDING), ("COMPLETE", PROCESSED), ("FAILED", FAILED)],
     )
@@ -428,16 +429,14 @@ class TestDocument:
         assert snapshot.status is (OPEN if status is PENDING else COMPLETE)
         assert (snapshot.completed_at, snapshot.unknown_statuses) == (None, frozenset())
 
-    @pytest.mark.parametrize(
-        ("raw_status", "expected_status"), [("QUEUED", "QUEUED"), (7, "7"), (None, None), (..., None)]
-    )
+    @each_case(("raw_status", "expected_status"), [("QUEUED", "QUEUED"), (7, "7"), (None, None), (..., None)])
     def test_unknown_status_is_pending_and_reported(self, raw_status: Any, expected_status: str | None) -> None:
         snapshot, file = read_document(make_document(status=raw_status))
 
         assert (file.status, file.provider_status, file.extractions) == (PENDING, expected_status, ())
         assert (snapshot.status, snapshot.unknown_statuses) == (OPEN, frozenset({expected_status or ""}))
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("errors", "expected_reason"),
         [
             ([{"field_id": "total", "message": "No pages", "type": "unexpected"}], "No pages"),
@@ -457,9 +456,9 @@ class TestDocument:
         assert (failed.error, complete.error) == (expected_reason, None)
         assert failed.provider_data == complete.provider_data == change_row(OTHER_KEYS, errors=errors)
 
-    @pytest.mark.parametrize("write", [lambda value: value, lambda value: [value]], ids=["text", "list"])
-    @pytest.mark.parametrize("key", ["reviewStatus", "reviewStatuses"])
-    @pytest.mark.parametrize("raw_status", [None, "NEEDS_REVIEW", "APPROVED", "REJECTED", "ESCALATED"])
+    @each_case("write", [lambda value: value, lambda value: [value]], ids=["text", "list"])
+    @each_case("key", ["reviewStatus", "reviewStatuses"])
+    @each_case("raw_status", [None, "NEEDS_REVIEW", "APPROVED", "REJECTED", "ESCALATED"])
     def test_undecided_review_keeps_snapshot_open(self, raw_status: Any, key: str, write: Any) -> None:
         snapshot, file = read_document(make_document(**{key: write(raw_status)}, batchId="b1"))
 
@@ -468,7 +467,7 @@ class TestDocument:
         assert snapshot.unknown_statuses == {"ESCALATED"} & {raw_status}
         assert snapshot.references[0].member_statuses == {"e1": PROCESSED}
 
-    @pytest.mark.parametrize("key", ["batchId", "batchID"])
+    @each_case("key", ["batchId", "batchID"])
     def test_document_with_batch_id_gives_reference_with_its_status(self, key: str) -> None:
         snapshot, file = read_document(make_document(status="FAILED", **{key: "b/1"}))
 
@@ -480,14 +479,14 @@ class TestDocument:
         [record] = row.records
         assert (record["id"], record["batch_key"], record["batch_id"]) == ("e1", "b%2F1", "b/1")
 
-    @pytest.mark.parametrize("table", [FILES, RESULTS], ids=lambda table: table.kind)
+    @each_case("table", [FILES, RESULTS], ids=lambda table: table.kind)
     def test_new_url_signature_keeps_row_hash(self, table: Any) -> None:
         urls = ["https://x/1?sig=1", "https://x/1?sig=2"]
         read_so = [read_document(make_document(download_url=url, file_metadata={"image": url}))[0] for url in urls]
 
         assert len({row.row_hash for snapshot in read_so for row in table.build_rows(snapshot, OPTIONS)}) == 1
 
-    @pytest.mark.parametrize(("status", "stays"), [(400, MISSING), (404, MISSING), (413, COMPLETE)])
+    @each_case(("status", "stays"), [(400, MISSING), (404, MISSING), (413, COMPLETE)])
     def test_unavailable_document_is_failed_with_values_of_summary(self, status: int, stays: PartitionStatus) -> None:
         [ref], _ = read_day(make_page(make_summary()))
 
@@ -508,13 +507,13 @@ class TestDocument:
 
         assert (snapshot.status, file.status, file.error) == (COMPLETE, FAILED, "Too large.")
 
-    @pytest.mark.parametrize("part", [None, {"documentType": "claims"}, {"output": []}])
+    @each_case("part", [None, {"documentType": "claims"}, {"output": []}])
     def test_portfolio_document_without_output_is_an_error_with_reason(self, part: Any) -> None:
         with pytest.raises(UnreadableResponse, match="is not a JSON object"):
             read_document(make_document(types=["claims"], documents=[part]))
 
-    @pytest.mark.parametrize("status", [400, 404])
-    @pytest.mark.parametrize("listed_as", ["WAITING", "PROCESSING", "NEW"])
+    @each_case("status", [400, 404])
+    @each_case("listed_as", ["WAITING", "PROCESSING", "NEW"])
     def test_unavailable_document_listed_as_unfinished_is_pending(self, listed_as: str, status: int) -> None:
         [ref], _ = read_day(make_page(make_summary(status=listed_as, completed=...)))
 
@@ -522,7 +521,7 @@ class TestDocument:
 
         assert (snapshot.status, file.status, file.error) == (OPEN, PENDING, None)
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("status", "body", "is_about_id"),
         [
             (404, "Not found", True),
@@ -538,16 +537,14 @@ class TestDocument:
     def test_unknown_id_response_is_recognized(self, status: int, body: Any, is_about_id: bool) -> None:
         assert make_spec().error_format.is_unavailable(status, body) is is_about_id
 
-    @pytest.mark.parametrize(
-        "error", [RequestRejected("No.", 404, None), RequestRejected("No.", 422, None), TransientError("down")]
-    )
+    @each_case("error", [RequestRejected("No.", 404, None), RequestRejected("No.", 422, None), TransientError("down")])
     def test_other_error_is_raised_unchanged(self, error: ConnectorError) -> None:
         with pytest.raises(type(error)) as exc_info:
             read_document(error)
 
         assert exc_info.value is error
 
-    @pytest.mark.parametrize("body", [None, [], "Not found"])
+    @each_case("body", [None, [], "Not found"])
     def test_response_other_than_object_is_an_error_with_reason(self, body: Any) -> None:
         with pytest.raises(UnreadableResponse, match=r"^Sensible's response for e1 is not a JSON object\.$"):
             read_document(body)
@@ -576,7 +573,7 @@ class TestBatch:
         assert snapshot.documents == tuple(Document(member_id, PENDING, file_id=member_id) for member_id in IDS)
         assert snapshot.references == MEMBERS
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("known", "memo", "statuses"),
         [
             ({"member_statuses": {"e1": PROCESSED, "e2": FAILED}}, "pf", [PROCESSED, FAILED]),
@@ -653,7 +650,7 @@ class TestBatch:
         assert [snapshot.status for snapshot, _ in (half, whole, later)] == [OPEN, COMPLETE, COMPLETE]
         assert [sent_requests, half[1], whole[1], later[1]] == [EXPECTED_REQUESTS, [], [], EXPECTED_REQUESTS]
 
-    @pytest.mark.parametrize("status", [400, 404])
+    @each_case("status", [400, 404])
     def test_unavailable_batch_is_missing_and_requested_once(self, status: int) -> None:
         extractions, batches = make_spec().stream_groups
         assert extractions.list_members is not None
@@ -665,7 +662,7 @@ class TestBatch:
         assert (members, sent_requests, none) == ([], EXPECTED_REQUESTS, [])
         assert snapshot == Snapshot(BATCH_REF, PartitionStatus.MISSING, error="Not found.")
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("response", "message_text"),
         [
             ([], "Sensible's response for batch b1 is not a JSON object."),

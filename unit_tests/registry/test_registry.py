@@ -188,7 +188,7 @@ def test_registry_url_with_password_is_reported_without_it(
     monkeypatch.setattr("smart_open.open", raise_with_url)
 
     with pytest.raises(ConfigError) as exc_info:
-        read_registry(address, PRODUCTS)
+        read_registry(address, PRODUCTS, resolve=raise_with_url)  # type: ignore[arg-type]
 
     logging.getLogger("smart_open").warning("cannot open %s nor %s", address, address.replace("@", " at "))
     traceback_text = "".join(traceback.format_exception(exc_info.value))

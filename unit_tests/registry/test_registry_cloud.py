@@ -189,7 +189,8 @@ class TestSilence:
 
     @pytest.fixture(autouse=True)
     def short_timeouts(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setattr("source_docextract.registry.opening.TIMEOUT", (0.3, 0.3))
+        for module in ("storages", "sftp"):
+            monkeypatch.setattr(f"source_docextract.registry.{module}.TIMEOUT", (0.3, 0.3))
         monkeypatch.setattr("smart_open.s3.time", SimpleNamespace(sleep=lambda _seconds: None))
         begun = time.monotonic()
         yield
@@ -208,7 +209,7 @@ class TestSilence:
         yield waited_events
         waited_events.set()
 
-    @pytest.mark.parametrize("scheme", ["http", "s3", "gs"])
+    @pytest.mark.parametrize("scheme", ["http", "s3", "gs", "az"])
     def test_storage_that_never_responds_is_a_timeout_error(
         self, scheme: str, waited_events: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -216,11 +217,15 @@ class TestSilence:
             waited_events.wait()
             return ok_response({})
 
-        with serve_stub(respond) as server, pytest.raises(ConfigError, match=r"cannot be read \(ReadTimeout"):
+        with (
+            serve_stub(respond) as server,
+            pytest.raises(ConfigError, match=r"cannot be read \((?:ReadTimeout|ServiceResponseTimeout)"),
+        ):
             read_registry(self.address(scheme, server.url, monkeypatch), PRODUCTS)
 
         assert (
-            sum("batches.csv" in request.path for request in server.received) == {"http": 1, "s3": 2, "gs": 1}[scheme]
+            sum("batches.csv" in request.path for request in server.received)
+            == {"http": 1, "s3": 2, "gs": 1, "az": 2}[scheme]
         )
 
     @pytest.mark.parametrize("scheme", ["http", "s3", "gs"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,29 @@ import boto3
 import pytest
 import requests
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from docextract_sandbox import NewDocument
 from source_docextract.core.errors import ConfigError
-from source_docextract.core.provider import Registry
-from source_docextract.registry.credentials import HeaderCredentials, RegistrySettings
-from source_docextract.registry.opening import _add_credentials, _build_transport_params, read_registry
+from source_docextract.core.secret_parts import list_secret_parts
+from source_docextract.registry.addresses import AddressGuard
+from source_docextract.registry.credentials import HeaderCredentials, SftpPasswordCredentials
+from source_docextract.registry.storages import build_transport_params
 from source_docextract.settings import Settings
 from source_docextract.spec import build_connection_spec
 from unit_tests.support.airbyte_form import Form
+from unit_tests.support.cases import each_case
 from unit_tests.support.command_line import run_connector
 from unit_tests.support.harness import Connection, log
-from unit_tests.support.registry_files import PRODUCTS, ROWS, ServedSandbox, to_csv
+from unit_tests.support.registry_files import (
+    DOCMAP,
+    ROWS,
+    ServedSandbox,
+    parse_registry_settings,
+    read_rows,
+    to_csv,
+)
 from unit_tests.support.registry_storage import BUCKET, CREDENTIALS, Storage
 from unit_tests.support.stub_server import ReceivedRequest, StubResponse, ok_response, serve_stub
 
@@ -32,28 +43,53 @@ TOKEN = "t0ken-0123456789/session"
 S3 = {"type": "s3", "access_key_id": KEY, "secret_access_key": SECRET}
 BASIC = {"type": "http_basic", "username": "acme-reader", "password": "pässw0rd-0123"}
 HEADER = {"type": "http_header", "name": "X-Api-Key", "value": "Bearer s3cr3t-0123456789"}
-NO_TYPE = " needs a type; write machine, s3, http_basic or http_header."
+GOOGLE = {
+    "type": "google",
+    "service_account": json.dumps(
+        {
+            "type": "service_account",
+            "client_email": "reader@acme.iam.gserviceaccount.com",
+            "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n",
+            "token_uri": "https://oauth2.googleapis.com/token",
+        }
+    ),
+}
+GOOGLE_LOGIN = "https://oauth2.googleapis.com"
+AZURE_KEY = {"type": "azure_key", "account": "acmefiles", "account_key": "c2hhcmVkIGtleSBvZiBhY21lLCA2NCBieXRlcw=="}
+AZURE_SAS = {"type": "azure_sas", "account": "acmefiles", "sas_token": "sv=2024-11-04&sp=r&sr=b&sig=c2lnbmF0dXJl%3D"}
+AZURE_STRING = {
+    "type": "azure_connection_string",
+    "connection_string": "DefaultEndpointsProtocol=https;AccountName=acmefiles;"
+    f"AccountKey={AZURE_KEY['account_key']};EndpointSuffix=core.windows.net",
+}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO5WwN5yqGS5fT4wEJbZ0d0l8m4r3l6dQn4q2d8F0Y0c"
+SFTP_PASSWORD = {"type": "sftp_password", "username": "acme", "password": "passw0rd-0123", "host_key": HOST_KEY}
+SFTP_KEY = {
+    "type": "sftp_key",
+    "username": "acme",
+    "private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n",
+    "host_key": HOST_KEY,
+}
+ALL = [S3, GOOGLE, AZURE_STRING, AZURE_KEY, AZURE_SAS, SFTP_PASSWORD, SFTP_KEY, BASIC, HEADER]
+PLAIN_SETTINGS = {"type", "name", "account", "endpoint", "host_key"}
+"""The names of settings that hold no secret."""
+NO_TYPE = (
+    " needs a type; write machine, s3, google, azure_connection_string, azure_key, azure_sas, sftp_password, sftp_key, "
+    "http_basic or http_header."
+)
+NO_KEY_FILE = ".service_account is not the key file of a service account; paste the whole JSON file from Google Cloud."
+NO_HOST_KEY = ".host_key is not the key of a host; write a line such as ssh-ed25519 AAAAC3..., as ssh-keyscan prints."
+NO_SAS = ".sas_token is not a SAS token; paste the text that begins with sv= or sp=, without an address."
+NO_STRING = ".connection_string is not a connection string with an account key or SAS token; paste the whole string."
+NO_PRIVATE_KEY = ".private_key is not a private key; paste the whole file, from -----BEGIN to -----END."
 NO_REGION = ".region is not a region name; write one such as eu-central-1."
 NO_HEADER = ".name is not a header name; write one such as Authorization."
 COLON = ".username contains a colon, which is not allowed in a user name; correct it."
-DOCMAP = {"docmap": {"api_key": "dm_live_0123456789"}}
-
-
-def registry_settings(url: str, credentials: Mapping[str, Any] | None = None) -> RegistrySettings:
-    section = {"url": url} if credentials is None else {"url": url, "credentials": credentials}
-    parsed = Settings.parse({**DOCMAP, "batch_registry": section}).batch_registry
-    assert parsed is not None
-    return parsed
-
-
-def read_rows(url: str, credentials: Mapping[str, Any] | None = None) -> Registry:
-    settings = registry_settings(url, credentials)
-    return read_registry(settings.url, PRODUCTS, settings.credentials)
 
 
 def get_error_message(url: str, credentials: Any) -> str:
     with pytest.raises(ConfigError) as exc_info:
-        registry_settings(url, credentials)
+        parse_registry_settings(url, credentials)
     return str(exc_info.value)
 
 
@@ -140,7 +176,8 @@ class TestHttp:
     )
     def test_header_of_settings_is_not_sent_to_other_server(self, redirect_target: str, is_sent: bool) -> None:
         credentials = HeaderCredentials.model_validate(HEADER)
-        session = _add_credentials(_build_transport_params("https://files.example/batches.csv"), credentials)["session"]
+        guard = AddressGuard([])
+        session = build_transport_params("https://files.example/batches.csv", credentials, guard)["session"]
         session.trust_env = False
         response = requests.Response()
         response.request = requests.Request("GET", "https://files.example/batches.csv").prepare()
@@ -174,48 +211,87 @@ class TestHttp:
             assert set(connection.sync().final_statuses.values()) == {"INCOMPLETE"}
 
 
-@pytest.mark.parametrize("credentials", [{**S3, "session_token": TOKEN}, BASIC, HEADER])
+def create_private_key(file_format: serialization.PrivateFormat) -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(serialization.Encoding.PEM, file_format, serialization.NoEncryption()).decode()
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [{**S3, "session_token": TOKEN}, *ALL[1:]],
+    ids=lambda credentials_json: str(credentials_json["type"]),
+)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("status", [200, 403])
-@pytest.mark.long
 def test_registry_credentials_are_not_logged_at_debug(credentials: dict[str, str], status: int, tmp_path: Path) -> None:
-    """smart-open logs all that it is given."""
+    """smart-open logs all that it is given, and the clients log their requests."""
+    credentials = dict(credentials)
     with serve_stub(lambda _request: (status, {}, to_csv(ROWS).encode())) as server:
-        is_s3 = credentials["type"] == "s3"
-        url = f"s3://{BUCKET}/batches.csv" if is_s3 else f"{server.url}/batches.csv"
-        section = {"url": url, "credentials": {**credentials, **({"endpoint": server.url} if is_s3 else {})}}
+        storage = credentials["type"].partition("_")[0]
+        urls = {"s3": f"s3://{BUCKET}", "google": "gs://b", "azure": "az://c", "http": server.url}
+        if credentials["type"] in {"s3", "azure_key", "azure_sas"}:
+            credentials["endpoint"] = server.url
+        elif storage == "azure":
+            credentials["connection_string"] += f";BlobEndpoint={server.url}"
+        elif storage == "google":
+            private_key = create_private_key(serialization.PrivateFormat.PKCS8)
+            key_file = {**json.loads(credentials["service_account"]), "private_key": private_key}
+            credentials["service_account"] = json.dumps({**key_file, "token_uri": f"{server.url}/token/batches.csv"})
+        elif credentials["type"] == "sftp_key":
+            credentials["private_key"] = create_private_key(serialization.PrivateFormat.OpenSSH)
+        url = urls.get(storage, server.url.replace("http", "sftp")) + "/batches.csv"
         docmap = {**DOCMAP["docmap"], "base_url": f"{server.url}/v1"}
 
+        section = {"url": url, "credentials": credentials}
         ran = run_connector(tmp_path, "check", {"docmap": docmap, "batch_registry": section}, "--debug")
 
-    assert any("batches.csv" in request.path for request in server.received)
-    secrets = [value for name, value in credentials.items() if name not in {"type", "name"}]
-    assert not [secret for secret in secrets if secret in ran.stdout + ran.stderr]
+    assert storage == "sftp" or any("batches.csv" in request.path for request in server.received)
+    secrets = [value for name, value in credentials.items() if name not in PLAIN_SETTINGS and len(value) >= 8]
+    parts = [part for secret in secrets for part in list_secret_parts(secret)]
+    assert not [part for part in parts if part in ran.stdout + ran.stderr]
+    assert not [part for part in parts if len(part) > 64 and part[64:104] in ran.stdout + ran.stderr]
 
 
 class TestSettings:
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials"),
         [
             ("s3://b/x.csv", S3),
             ("https://x.example/x.csv", BASIC),
             ("https://x.example/x.csv", HEADER),
+            ("gs://b/x.csv", GOOGLE),
+            *(("az://c/x.csv", credentials) for credentials in (AZURE_STRING, AZURE_KEY, AZURE_SAS)),
+            *(("sftp://h/x.csv", credentials) for credentials in (SFTP_PASSWORD, SFTP_KEY)),
             *((url, {"type": "machine"}) for url in ("s3://b/x", "gs://b/x", "https://x.example/x", "/data/x.csv")),
             *((url, None) for url in ("s3://b/x", "gs://b/x", "https://x.example/x", "/data/x.csv")),
         ],
     )
     def test_credentials_that_fit_url_are_accepted(self, url: str, credentials: Any) -> None:
-        assert registry_settings(url, credentials).url == url
+        assert parse_registry_settings(url, credentials).url == url
 
     @pytest.mark.parametrize(
-        ("url", "credentials"),
-        [("s3://b/x", BASIC), ("s3://b/x", HEADER), ("gs://b/x", S3), ("https://x.example/x", S3), ("/x.csv", BASIC)],
+        ("url", "choice"),
+        [
+            ("s3://b/x", "s3://; choose machine or s3"),
+            ("gs://b/x", "gs://; choose machine or google"),
+            ("az://c/x", "az://; choose machine, azure_connection_string, azure_key or azure_sas"),
+            ("sftp://h/x", "sftp://; choose machine, sftp_password or sftp_key"),
+            ("https://x.example/x", "https://; choose machine, http_basic or http_header"),
+            ("/x.csv", "a local path; choose machine, or remove batch_registry.credentials"),
+        ],
     )
-    def test_credentials_that_do_not_fit_url_are_refused(self, url: str, credentials: Any) -> None:
+    @pytest.mark.parametrize("credentials", ALL, ids=lambda credentials_json: str(credentials_json["type"]))
+    def test_credentials_that_do_not_fit_url_are_refused(
+        self, url: str, choice: str, credentials: dict[str, str]
+    ) -> None:
+        if credentials["type"] in choice:
+            assert parse_registry_settings(url, credentials).url == url
+            return
         assert get_error_message(url, credentials) == (
-            "batch_registry has credentials that do not fit its url; choose those that fit the url."
+            f"batch_registry has {credentials['type']} credentials for {choice}."
         )
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("url", "credentials", "sentence"),
         [
             ("s3://b/x", {}, NO_TYPE),
@@ -244,6 +320,57 @@ class TestSettings:
                 ".password contains an invisible character; paste it again.",
             ),
             ("https://x.example/x", {**HEADER, "name": "X Api"}, NO_HEADER),
+            ("gs://b/x", {**GOOGLE, "service_account": SECRET}, NO_KEY_FILE),
+            ("gs://b/x", {**GOOGLE, "service_account": '{"type": "authorized_user"}'}, NO_KEY_FILE),
+            ("gs://b/x", {**GOOGLE, "service_account": "[" * 100_000}, NO_KEY_FILE),
+            (
+                "gs://b/x",
+                {**GOOGLE, "service_account": json.dumps({"type": "service_account", "private_key": SECRET})},
+                ".service_account lacks one of client_email, private_key, token_uri; "
+                "paste the whole JSON file from Google Cloud.",
+            ),
+            *(
+                (
+                    "gs://b/x",
+                    {**GOOGLE, "service_account": GOOGLE["service_account"].replace(GOOGLE_LOGIN, uri)},
+                    ".service_account has a token_uri that is not Google's; "
+                    "download the key file from Google Cloud again.",
+                )
+                for uri in ("https://acme.example", "http://oauth2.googleapis.com", "https://googleapis.com.acme.example")
+            ),
+            (
+                "az://c/x",
+                {**AZURE_KEY, "account": "Acme Files"},
+                ".account is not the name of a storage account; use 3 to 24 characters: a to z and digits.",
+            ),
+            (
+                "az://c/x",
+                {**AZURE_KEY, "account_key": SECRET[:7]},
+                ".account_key is incomplete or not an account key; paste it again.",
+            ),
+            ("az://c/x", {**AZURE_SAS, "sas_token": SECRET}, NO_SAS),
+            ("az://c/x", {**AZURE_SAS, "sas_token": f"https://a.example/?sv=1&sig={SECRET}"}, NO_SAS),
+            ("az://c/x", {**AZURE_STRING, "connection_string": SECRET}, NO_STRING),
+            ("az://c/x", {**AZURE_STRING, "connection_string": "AccountName=acmefiles;AccountKey=c2g"}, NO_STRING),
+            (
+                "az://c/x",
+                {
+                    **AZURE_STRING,
+                    "connection_string": AZURE_STRING["connection_string"].replace("https", "http"),
+                },
+                ".connection_string has an address that would send the key unencrypted; use https://.",
+            ),
+            ("sftp://h/x", {**SFTP_PASSWORD, "host_key": "ssh-ed25519 AAAA"}, NO_HOST_KEY),
+            ("sftp://h/x", {**SFTP_PASSWORD, "host_key": HOST_KEY.replace("ed25519", "rsa")}, NO_HOST_KEY),
+            ("sftp://h/x", {**SFTP_PASSWORD, "host_key": "SHA256:abcdefgh"}, NO_HOST_KEY),
+            ("sftp://h/x", {**SFTP_PASSWORD, "host_key": None}, ".host_key is missing; add it."),
+            ("sftp://h/x", {**SFTP_KEY, "private_key": SECRET}, NO_PRIVATE_KEY),
+            (
+                "sftp://h/x",
+                {**SFTP_KEY, "private_key": f"PuTTY-User-Key-File-3: ssh-ed25519\n{SECRET}"},
+                ".private_key has the format of PuTTY; export it as an OpenSSH key with PuTTYgen.",
+            ),
+            ("sftp://h/x", {**SFTP_KEY, "username": " "}, ".username is empty; fill it in."),
             (
                 "https://x.example/x",
                 {**HEADER, "value": "kéy-0123456"},
@@ -268,9 +395,24 @@ class TestSettings:
         ]
 
     def test_repr_has_no_secrets(self) -> None:
-        for url, credentials in (("s3://b/x", S3), ("https://x.example/x", BASIC), ("https://x.example/x", HEADER)):
-            looks = repr(registry_settings(url, credentials))
-            assert not [value for name, value in credentials.items() if name not in {"type", "name"} and value in looks]
+        urls = {
+            "s3": "s3://b/x",
+            "google": "gs://b/x",
+            "azure": "az://c/x",
+            "sftp": "sftp://h/x",
+            "http": "https://x.example",
+        }
+        for credentials in ALL:
+            looks = repr(parse_registry_settings(urls[credentials["type"].partition("_")[0]], credentials))
+            secrets = [value for name, value in credentials.items() if name not in PLAIN_SETTINGS]
+            assert not [secret for secret in secrets if secret in looks or secret[:30] in looks]
+
+    @pytest.mark.parametrize("line", [HOST_KEY, f"files.acme.example {HOST_KEY}", f" {HOST_KEY} root@files\n"])
+    def test_host_key_is_read_from_line_of_scan_or_public_file(self, line: str) -> None:
+        settings = parse_registry_settings("sftp://h/x", {**SFTP_PASSWORD, "host_key": line})
+
+        assert isinstance(settings.credentials, SftpPasswordCredentials)
+        assert settings.credentials.host_key == HOST_KEY
 
 
 class TestForm:
@@ -281,12 +423,18 @@ class TestForm:
 
         assert form.get_submitted_values()["batch_registry"]["credentials"] == {"type": "machine"}
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("title", "url", "values", "labels"),
         [
             ("Access key for S3", "s3://b/x.csv", S3, ["Access key id", "Secret access key"]),
             ("User and password for HTTPS", "https://x.example/x", BASIC, ["User", "Password"]),
             ("Header for HTTPS", "https://x.example/x", HEADER, ["Name", "Value"]),
+            ("Service account for Google Cloud Storage", "gs://b/x", GOOGLE, ["Key file"]),
+            ("Connection string for Azure", "az://c/x", AZURE_STRING, ["Connection string"]),
+            ("Account key for Azure", "az://c/x", AZURE_KEY, ["Account", "Account key"]),
+            ("SAS token for Azure", "az://c/x", AZURE_SAS, ["Account", "SAS token"]),
+            ("User and password for SFTP", "sftp://h/x", SFTP_PASSWORD, ["User", "Password", "Host key"]),
+            ("User and private key for SFTP", "sftp://h/x", SFTP_KEY, ["User", "Private key", "Host key"]),
         ],
     )
     def test_other_credential_types_are_filled_in_and_accepted(
@@ -305,16 +453,18 @@ class TestForm:
         required = [name for name in values if name != "type"]
         assert demanded == [f"batch_registry.credentials.{name}" for name in required]
         assert form.list_visible_labels("batch_registry.credentials") == labels
-        assert form.get_submitted_values()["batch_registry"]["credentials"] == values
-        assert Settings.parse(form.get_submitted_values()).batch_registry == registry_settings(url, values)
+        assert form.get_submitted_values()["batch_registry"]["credentials"] == {
+            name: value.strip() for name, value in values.items()
+        }
+        assert Settings.parse(form.get_submitted_values()).batch_registry == parse_registry_settings(url, values)
 
-    @pytest.mark.parametrize(
+    @each_case(
         "values",
-        [{**S3, "session_token": TOKEN}, BASIC, HEADER],
+        [{**S3, "session_token": TOKEN}, {**SFTP_KEY, "passphrase": SECRET}, *ALL[1:]],
         ids=lambda credentials_json: str(credentials_json["type"]),
     )
     def test_all_secrets_are_recognized_by_cdk(self, values: dict[str, str]) -> None:
         config = {"batch_registry": {"use": "yes", "url": "s3://b/x", "credentials": values}}
 
-        secrets = {value for name, value in values.items() if name not in {"type", "name"}}
+        secrets = {value for name, value in values.items() if name not in PLAIN_SETTINGS}
         assert set(get_secrets(build_connection_spec(), config)) == secrets

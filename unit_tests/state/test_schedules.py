@@ -1,28 +1,23 @@
-"""The promise of the ledger, over made-up schedules: nothing lost, nothing twice, whatever happens in between."""
+"""The promise of the ledger, over random schedules: nothing lost, nothing twice, whatever happens in between.
+
+Over HTTP, with threads and sockets. Many more schedules run in memory (test_schedules_memory.py), so `make test` plays
+only a few of these.
+"""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from unit_tests.support.schedules import KilledSchedule, Schedule, TypedSchedule
+from unit_tests.support.schedules import KilledSchedule, Schedule, TypedSchedule, run_schedule
 
 
-def run_schedule(schedule: type[Schedule], examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        schedule,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def test_schedule_any_events_warehouse_equals_sandbox() -> None:
+    run_schedule(Schedule, examples=6, steps=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("_part", range(2))  # parts may run side by side
-def test_schedule_any_events_warehouse_equals_sandbox(_part: int) -> None:
+def test_schedule_more_events_warehouse_equals_sandbox(_part: int) -> None:
     run_schedule(Schedule, examples=40, steps=20)
 
 
@@ -32,6 +27,11 @@ def test_schedule_killed_process_warehouse_equals_sandbox(_part: int) -> None:
 
 
 def test_schedule_typed_tables_warehouse_equals_sandbox() -> None:
+    run_schedule(TypedSchedule, examples=2, steps=20)
+
+
+@pytest.mark.long
+def test_schedule_more_typed_tables_warehouse_equals_sandbox() -> None:
     run_schedule(TypedSchedule, examples=12, steps=20)
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from source_docextract.state.compaction import CompactedDay
 from source_docextract.state.entries import Entry, EntryState, SyncPolicy
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.serialization import StreamState
+from unit_tests.support.cases import each_case
 
 RECORDED = Path(__file__).parent / "recorded"
 """States as the connectors of versions 1 and 2 wrote them, most of them in syncs of a sandbox. The last one of each
@@ -108,7 +108,7 @@ def collect_keys(value: Any) -> set[str]:
     return set(value).union(*map(collect_keys, value.values()))
 
 
-@pytest.mark.parametrize("name", RECORDED_STATES[2])
+@each_case("name", RECORDED_STATES[2])
 def test_recorded_state_of_version_2_is_migrated_without_loss(name: str) -> None:
     state_json = RECORDED_STATES[2][name]
 
@@ -117,7 +117,7 @@ def test_recorded_state_of_version_2_is_migrated_without_loss(name: str) -> None
     assert downgrade(stream_state.as_json()) == state_json
 
 
-@pytest.mark.parametrize("name", RECORDED_STATES[1])
+@each_case("name", RECORDED_STATES[1])
 def test_recorded_state_of_version_1_is_migrated_without_loss(name: str) -> None:
     state_json = RECORDED_STATES[1][name]
 
@@ -219,7 +219,7 @@ def test_state_of_version_1_with_every_key_keeps_its_meaning() -> None:
     assert stream_state.reference_ledger.compacted_days == {"u": {"2026-11-07": CompactedDay(1, 5)}}
 
 
-@pytest.mark.parametrize("version", RECORDED_STATES)
+@each_case("version", RECORDED_STATES)
 def test_full_refresh_of_older_version_is_resumed_only_by_same_sync(version: int) -> None:
     states = RECORDED_STATES[version].values()
     [state_json] = [state_json for state_json in states if "full_refresh" in state_json]
@@ -228,7 +228,7 @@ def test_full_refresh_of_older_version_is_resumed_only_by_same_sync(version: int
     assert not StreamState(SyncPolicy(), 99).can_resume(state_json)
 
 
-@pytest.mark.parametrize("state_json", [{"version": 2, "of": "claims"}, {"version": 3, "table_key": "claims"}])
+@each_case("state_json", [{"version": 2, "of": "claims"}, {"version": 3, "table_key": "claims"}])
 def test_state_of_typed_table_is_valid_only_for_same_table(state_json: dict[str, Any]) -> None:
     assert StreamState(SyncPolicy(), table_key="claims").is_same_table(state_json)
     assert not StreamState(SyncPolicy(), table_key="invoices").is_same_table(state_json)

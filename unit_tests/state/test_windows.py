@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from source_docextract.state.ledger import Ledger
 from source_docextract.state.passes import ListingPass
 from source_docextract.state.serialization import StreamState
 from source_docextract.state.windows import WindowCursor
+from unit_tests.support.cases import each_case
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -399,7 +399,7 @@ class TestFailures:
 
         assert len(asks) == 3
 
-    @pytest.mark.parametrize("error", [OSError("down")])
+    @each_case("error", [OSError("down")])
     def test_other_error_skips_rest_of_scope(self, error: Exception) -> None:
         _, cursor = self.make_cursor()
 

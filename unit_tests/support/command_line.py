@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +17,9 @@ from airbyte_cdk.models import (
 )
 
 from source_docextract import SourceDocextract
+from unit_tests.support.connector_process import run_to_end
 from unit_tests.support.harness import log
 
-FROZEN_CLOCK_SCRIPT = str(Path(__file__).parent / "subprocess_entry.py")
 NOW = "2026-11-20T09:00:00+00:00"
 
 WITHOUT_STARLETTE = """
@@ -105,15 +103,7 @@ def run_connector(
         )
         arguments += ["--catalog", str(folder / "catalog.json")]
     arguments += options if options_last else ()
-    program = ["-c", program_text] if program_text else [FROZEN_CLOCK_SCRIPT, NOW]
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore::FutureWarning", *program, *arguments],  # of Google, on an old Python
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-        env=None if env is None else dict(env),
-    )
+    process = run_to_end(arguments, now=NOW, program_text=program_text, env=env)
     return ProcessResult(process.stdout, process.stderr, process.returncode)
 
 

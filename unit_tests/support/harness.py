@@ -6,7 +6,6 @@ import json
 import logging
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeVar
 
+import orjson
 from airbyte_cdk.models import (
     AirbyteMessage,
     AirbyteMessageSerializer,
     AirbyteStateMessage,
     AirbyteStateMessageSerializer,
+    AirbyteStream,
     AirbyteStreamState,
     ConfiguredAirbyteCatalog,
     ConfiguredAirbyteCatalogSerializer,
@@ -35,11 +36,11 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from docextract_sandbox import Clock, Sandbox, Switches, serve
 from source_docextract import SourceDocextract
+from source_docextract.http.network import Network
 from source_docextract.http.rate_limit import RetryPolicy
+from unit_tests.support.connector_process import ForkedProcess, start_connector
 
 _T = TypeVar("_T")
-
-_SUBPROCESS_ENTRY = str(Path(__file__).parent / "subprocess_entry.py")
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 """The time at which the clocks of all sandboxes in the tests start."""
@@ -104,21 +105,34 @@ class SyncResult:
 
 
 class Connection:
-    """One connection to a served sandbox.
+    """One connection to a sandbox, over HTTP or another network.
 
     Attributes:
+        network: the way to the sandbox; None for HTTP.
         settings: the settings of the next sync, with the addresses and keys of the sandbox. Tests change them.
         clock_offset: how far the connector's clock is ahead of the sandbox's.
         state: the last state of each stream.
         warehouse: the last row of each id, by stream.
     """
 
-    def __init__(self, sandbox: Sandbox, url: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        url: str,
+        settings: dict[str, Any],
+        *,
+        network: Network | None = None,
+        retry_policy: RetryPolicy = IMPATIENT,
+    ) -> None:
         self.sandbox = sandbox
         self.url = url
+        self.network = network
         self.clock_offset = timedelta()
-        self.source = SourceDocextract(now=lambda: sandbox.clock.now() + self.clock_offset, retry_policy=IMPATIENT)
+        self.source = SourceDocextract(
+            now=lambda: sandbox.clock.now() + self.clock_offset, retry_policy=retry_policy, network=network
+        )
         self.state: dict[str, AirbyteStateMessage] = {}
+        self._streams_by_settings: dict[bytes, list[AirbyteStream]] = {}
         self.warehouse: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self.repeated_ids: defaultdict[str, set[str]] = defaultdict(set)
         """Ids of rows that were emitted again unchanged, although the state that the sync started from covers them."""
@@ -137,7 +151,7 @@ class Connection:
     @property
     def streams(self) -> list[str]:
         """Return the streams that the current settings offer."""
-        return [stream.name for stream in self.source.discover(log, self.settings).streams]
+        return [stream.name for stream in self._discover()]
 
     def sync(
         self,
@@ -161,7 +175,7 @@ class Connection:
         self._begin_sync()
         mode = SyncMode.full_refresh if full_refresh else SyncMode.incremental
         catalog = catalog or self.catalog(*streams, mode=mode, sync_id=sync_id)
-        messages = self.source.read(log, self.settings, catalog, deepcopy(list(self.state.values())))
+        messages = self.source.read(log, self.settings, catalog, [copy_state(state) for state in self.state.values()])
         try:
             for number, message in enumerate(messages, start=1):
                 result.messages.append(message)
@@ -186,7 +200,9 @@ class Connection:
                     break
 
     @contextmanager
-    def start_process(self, *streams: str, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    def start_process(
+        self, *streams: str, stderr: IO[str] | None = None
+    ) -> Iterator[subprocess.Popen[str] | ForkedProcess]:
         """Start a sync in a process whose lines the caller reads.
 
         The process is killed at the end of the block.
@@ -202,9 +218,7 @@ class Connection:
                 (Path(folder) / name).write_text(json.dumps(content))
             arguments = [f"--{name}={Path(folder) / name}" for name in contents_by_name]
             now = (self.sandbox.clock.now() + self.clock_offset).isoformat()
-            # The clients of Google's storage warn on standard error about Python versions that are out of support.
-            command = [sys.executable, "-W", "ignore::FutureWarning", _SUBPROCESS_ENTRY, now, "read", *arguments]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+            with start_connector(["read", *arguments], now=now, stderr=stderr) as process:
                 try:
                     yield process
                 finally:
@@ -220,7 +234,6 @@ class Connection:
         self, *streams: str, mode: SyncMode = SyncMode.incremental, sync_id: int | None = None
     ) -> ConfiguredAirbyteCatalog:
         """Return a configured catalog of the named streams, of all streams by default."""
-        streams_found = self.source.discover(log, self.settings).streams
         return ConfiguredAirbyteCatalog(
             streams=[
                 ConfiguredAirbyteStream(
@@ -229,10 +242,22 @@ class Connection:
                     destination_sync_mode=DestinationSyncMode.append_dedup,
                     sync_id=sync_id,
                 )
-                for stream in streams_found
+                for stream in self._discover()
                 if not streams or stream.name in streams
             ]
         )
+
+    def _discover(self) -> list[AirbyteStream]:
+        """Return the streams that the settings offer; each settings are discovered once.
+
+        Typed tables depend on the templates of the providers as well.
+        """
+        if self.settings.get("typed_tables"):
+            return list(self.source.discover(log, self.settings).streams)
+        key = orjson.dumps(self.settings)
+        if key not in self._streams_by_settings:
+            self._streams_by_settings[key] = self.source.discover(log, self.settings).streams
+        return self._streams_by_settings[key]
 
     def get_state_json(self, stream: str) -> dict[str, Any]:
         """Return a stream's state as plain JSON."""
@@ -246,10 +271,8 @@ class Connection:
             self._store_row(message.record.stream, message.record.data)
         elif message.type is Type.STATE:
             assert message.state
-            # The platform keeps states as JSON. A copy that shares objects with the source would hide later changes.
-            copy = AirbyteStateMessageSerializer.load(AirbyteStateMessageSerializer.dump(message.state))
             name = get_stream_part(message.state).stream_descriptor.name
-            self.state[name] = deepcopy(copy)
+            self.state[name] = copy_state(message.state)
             covered_ids = self._emitted_ids.pop(name, set())
             self._uncovered_ids[name] -= covered_ids
 
@@ -267,10 +290,15 @@ class Connection:
         self.warehouse[stream][row["id"]] = row
 
 
+def create_frozen_sandbox(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Sandbox:
+    """Return a sandbox with a clock that the test moves."""
+    return Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
+
+
 @contextmanager
 def frozen_sandbox(*, seeds: bool = False, spacing: float = 0.0, **switches: Any) -> Iterator[tuple[Sandbox, str]]:
     """Serve a sandbox with a clock that the test moves; yield it and its URL."""
-    sandbox = Sandbox(clock=Clock(start=START, speed=0.0), switches=Switches(**switches), spacing=spacing, seeds=seeds)
+    sandbox = create_frozen_sandbox(seeds=seeds, spacing=spacing, **switches)
     with serve(sandbox) as url:
         yield sandbox, url
 
@@ -289,6 +317,14 @@ def _stable_content(row: dict[str, Any]) -> dict[str, Any]:
     if provider_data := row.get("provider_data"):
         content["provider_data"] = {name: value for name, value in provider_data.items() if name != "waiting"}
     return content
+
+
+def copy_state(state: AirbyteStateMessage) -> AirbyteStateMessage:
+    """Return a state that went through JSON, as the platform keeps it.
+
+    A copy that shares objects with the source would hide later changes.
+    """
+    return AirbyteStateMessageSerializer.load(orjson.loads(orjson.dumps(AirbyteStateMessageSerializer.dump(state))))
 
 
 def get_stream_part(state: AirbyteStateMessage) -> AirbyteStreamState:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from docextract_sandbox import Sandbox
+from source_docextract.core.provider import Registry
+from source_docextract.registry.addresses import Resolve
+from source_docextract.registry.credentials import RegistrySettings
+from source_docextract.registry.opening import read_registry
+from source_docextract.settings import Settings
 
 ServedSandbox = tuple[Sandbox, str]
 
@@ -35,3 +42,21 @@ def written(folder: Path, text: str, name: str = "registry.csv") -> str:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+DOCMAP = {"docmap": {"api_key": "dm_live_0123456789"}}
+"""Settings of a provider, since a source needs at least one."""
+
+
+def parse_registry_settings(url: str, credentials: Mapping[str, Any] | None = None) -> RegistrySettings:
+    """Return the settings of a registry, validated as a whole configuration is."""
+    section = {"url": url} if credentials is None else {"url": url, "credentials": credentials}
+    parsed = Settings.parse({**DOCMAP, "batch_registry": section}).batch_registry
+    assert parsed is not None
+    return parsed
+
+
+def read_rows(url: str, credentials: Mapping[str, Any] | None = None, resolve: Resolve | None = None) -> Registry:
+    """Read a registry with credentials of the settings."""
+    settings = parse_registry_settings(url, credentials)
+    return read_registry(settings.url, PRODUCTS, settings.credentials, resolve)

@@ -12,13 +12,15 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from unit_tests.support.blob_server import ACCOUNT, ACCOUNT_KEY
+
 BUCKET = "acme-batches"
 
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAACME0123456789AB", "AWS_SECRET_ACCESS_KEY": "s3cr3t/of+acme"}
 
 
-ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
+ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST", "az": "AZURE_STORAGE_CONNECTION_STRING"}
 """The environment variables that send the storage clients to another address than the cloud's, by scheme."""
 
 
@@ -47,7 +49,9 @@ def isolated_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     A test that looks up an address outside the machine fails.
     """
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "STORAGE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "STORAGE_")) or name.lower().endswith(
+            "_proxy"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -88,6 +92,8 @@ def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 def set_endpoint(scheme: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send the clients of a scheme to an address, with credentials if they need any."""
+    if scheme == "az":
+        address = f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={address}"
     monkeypatch.setenv(ENDPOINTS[scheme], address)
     if scheme == "s3":  # Google's client needs no credentials for an emulator
         for name, value in {**CREDENTIALS, "AWS_DEFAULT_REGION": "us-east-1"}.items():

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteStream
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault
+from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault, Sandbox
 from unit_tests.support.accounts import ACCOUNTS, Account
 from unit_tests.support.harness import Connection, frozen_sandbox, has_same_content
 from unit_tests.support.leaf_cases import collect_leaves, get_original_value
@@ -89,21 +92,28 @@ class Schedule(RuleBasedStateMachine):
         self, sees_all_changes: bool, short_lookback: int, lookback_checks: str, switches: dict[str, Any]
     ) -> None:
         """Serve a sandbox with random switches, and create the accounts."""
-        sandbox_context = frozen_sandbox(**switches)
-        self.sandbox, url = self._stack.enter_context(sandbox_context)
+        self.sandbox, url = self.open_sandbox(switches)
         settings: dict[str, Any] = {
             "lookback_days": 30 if sees_all_changes else short_lookback,
             "give_up_after_days": 3650,
             "lookback_checks": lookback_checks,
-            **self.extra_settings,
+            **deepcopy(self.extra_settings),
         }
         self.accounts: list[Account] = [account(self.sandbox, settings, sees_all_changes) for account in ACCOUNTS]
-        self.connection = Connection(self.sandbox, url, settings)
+        self.connection = self.connect(url, settings)
         for account in self.accounts:
             account.settings = self.connection.settings
         self.sees_all_changes = sees_all_changes
         self.elapsed_days = 0
         self.had_unknown_ids = False
+
+    def open_sandbox(self, switches: dict[str, Any]) -> tuple[Sandbox, str]:
+        """Return a new sandbox and its URL; it is served until the end of the schedule."""
+        return self._stack.enter_context(frozen_sandbox(**switches))
+
+    def connect(self, url: str, settings: dict[str, Any]) -> Connection:
+        """Return a new connection to the sandbox, without a state."""
+        return Connection(self.sandbox, url, settings)
 
     @rule(event=st.sampled_from(EVENTS), pick=NUMBERS, variant=NUMBERS)
     def apply_event(self, event: tuple[int, str], pick: int, variant: int) -> None:
@@ -209,7 +219,7 @@ class Schedule(RuleBasedStateMachine):
             self.sandbox.clock.advance(days=self.elapsed_days + 2)
         last_sync = self.connection.sync()
         assert set(last_sync.final_statuses.values()) == {"COMPLETE"}, last_sync.error
-        fresh_connection = Connection(self.sandbox, self.connection.url, self.connection.settings)
+        fresh_connection = self.connect(self.connection.url, self.connection.settings)
         assert set(fresh_connection.sync().final_statuses.values()) == {"COMPLETE"}
         for account in self.accounts:
             self.check_rows(account)
@@ -337,3 +347,22 @@ class TypedSchedule(Schedule):
                 for key in expected_rows.keys() - exempt_keys:
                     expected_row = {name: expected_rows[key].get(name) for name in rows[key]}
                     assert has_same_content(rows[key], expected_row), (stream, rows[key], expected_rows[key])
+
+
+def run_schedule(schedule: type[Schedule], examples: int, steps: int) -> None:
+    """Play random schedules, and fail with the shortest one that breaks a promise.
+
+    Args:
+        schedule: the kind of schedule.
+        examples: number of schedules.
+        steps: the most steps of one schedule.
+    """
+    run_state_machine_as_test(
+        schedule,
+        settings=hypothesis_settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

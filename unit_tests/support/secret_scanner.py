@@ -33,6 +33,7 @@ from source_docextract.core.errors import ConnectorError
 from source_docextract.core.redaction import SanitizingFilter
 from source_docextract.http.client import Client
 from source_docextract.sync.messages import RecordLines
+from unit_tests.support import connector_process
 
 _VALUE_PATTERN = r"(?:=|%3d)[^\s*\"'\\]"
 SECRET_PATTERNS = {
@@ -172,8 +173,9 @@ class _ScanningHandler(logging.Handler):
 
 
 @pytest.fixture(autouse=True)
-def leak_scanner(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretScanner]:
+def leak_scanner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretScanner]:
     """Fail a test in which the connector outputs a secret."""
+    monkeypatch.setattr(connector_process, "starts_anew", request.node.get_closest_marker("long") is not None)
     scanner = SecretScanner()
     handler, logger, root = _ScanningHandler(scanner), logging.getLogger("airbyte"), logging.getLogger()
     level = logger.level
@@ -287,7 +289,16 @@ def _scan_processes(scanner: SecretScanner, monkeypatch: pytest.MonkeyPatch) -> 
                     )
             return output
 
+    class ScannedForkedProcess(connector_process.ForkedProcess):
+        """A forked process whose output is scanned."""
+
+        def __init__(self, args: list[str], *positional: Any) -> None:
+            scanner.add_secrets(*_read_config_secrets(args))
+            super().__init__(args, *positional)
+            self.stdout = _Tee.wrap(self.stdout, scanner)
+
     monkeypatch.setattr(subprocess, "Popen", ScannedProcess)
+    monkeypatch.setattr(connector_process, "ForkedProcess", ScannedForkedProcess)
 
 
 class _Tee:

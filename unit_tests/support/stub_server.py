@@ -24,6 +24,7 @@ from source_docextract.core.model import Document, Snapshot
 from source_docextract.core.provider import RequestFlow, RequestSeries
 from source_docextract.core.requests import ErrorFormat, Login, Request
 from source_docextract.http.client import Client
+from source_docextract.http.network import Internet
 from source_docextract.http.rate_limit import RetryPolicy
 
 KEY = "key-0123456789abcdef"
@@ -80,7 +81,8 @@ class StubServer:
             return
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         _send_head(handler, status, headers, len(content))
-        handler.wfile.write(content)
+        if request.method != "HEAD":
+            handler.wfile.write(content)
 
     @property
     def gaps(self) -> list[float]:
@@ -160,7 +162,7 @@ def serve_stub(respond: Callable[[ReceivedRequest], StubResponse]) -> Iterator[S
         def do_GET(self) -> None:
             server.handle(self)
 
-        do_POST = do_GET  # noqa: N815 (a name that http.server looks for)
+        do_POST = do_HEAD = do_GET  # noqa: N815 (names that http.server looks for)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""
@@ -184,6 +186,20 @@ ACME = ErrorFormat(
     is_retryable=lambda status, body: status == 400 and body == {"error": "passing"},
     final_messages={410: "no longer serves this version; set acme.base_url"},
 )
+
+
+class ClockedInternet(Internet):
+    """The internet with a monotonic clock that the test moves.
+
+    Only what is compared with the clock follows it: event loops sleep by the system's clock.
+    """
+
+    def __init__(self, read_clock: Callable[[], float]) -> None:
+        self._read_clock = read_clock
+
+    def monotonic(self) -> float:
+        """Return the seconds of the test's clock."""
+        return self._read_clock()
 
 
 class BlockingClient(Client):
@@ -249,7 +265,7 @@ def start_in_background(*calls: Callable[[], Any]) -> tuple[list[threading.Threa
     return threads, outcomes
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 600) -> None:
     """Wait for a condition; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -65,6 +65,7 @@ provider = pytest.mark.parametrize("provider", ["docmap", "sensible"])
 class TestEmptyLists:
     @pytest.mark.parametrize("settings", [{}, {"start_date": days_ago(60).isoformat()}])
     @pytest.mark.parametrize("lookback", [0, 3])
+    @pytest.mark.sample
     def test_lists_empty_under_wrong_account_key_are_read_after_correction(
         self, settings: dict[str, Any], lookback: int
     ) -> None:
@@ -125,6 +126,7 @@ class TestEmptyLists:
 class TestClocks:
     @provider
     @pytest.mark.parametrize("days", [2, 10, 400])
+    @pytest.mark.sample
     def test_corrected_fast_clock_loses_no_later_documents(self, provider: str, days: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url)
@@ -145,6 +147,7 @@ class TestRefusals:
     @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
     @pytest.mark.parametrize("settings", [{}, {"start_date": days_ago(60).isoformat()}])
     @pytest.mark.parametrize("skip", [0, 3])
+    @pytest.mark.sample
     def test_rejected_list_is_incomplete_and_read_in_the_next_sync(
         self, provider: str, name: str, settings: dict[str, Any], skip: int
     ) -> None:
@@ -170,6 +173,7 @@ class TestMissing:
     )
     @pytest.mark.parametrize("days", [0, 2, 9])
     @pytest.mark.parametrize("lookback", [0, 3])
+    @pytest.mark.sample
     def test_missing_document_under_narrower_settings_is_delivered_once(
         self, steps: tuple[str, ...], days: int, lookback: int
     ) -> None:
@@ -198,6 +202,7 @@ class TestMissing:
             assert connection.warehouse["sensible_results"].keys() == ids
             assert_quiet(connection)
 
+    @pytest.mark.sample
     @pytest.mark.parametrize("times", [1, 2, 3])
     @pytest.mark.parametrize("age", [0.1, 20])
     @pytest.mark.parametrize("is_explicit", [True, False])
@@ -232,6 +237,7 @@ class TestFailed:
     @provider
     @pytest.mark.parametrize("days", [0, 1, 9])
     @pytest.mark.parametrize("lookback", [0, 3])
+    @pytest.mark.sample
     def test_failed_document_of_deselected_list_is_delivered_once(
         self, provider: str, days: int, lookback: int
     ) -> None:
@@ -261,6 +267,7 @@ class TestFailed:
 class TestWrongAccountKey:
     @provider
     @pytest.mark.parametrize("lookback", [0, 3])
+    @pytest.mark.sample
     def test_wrong_account_key_in_a_single_sync_repeats_no_rows(self, provider: str, lookback: int) -> None:
         with frozen_sandbox() as (sandbox, url):
             connection = connect(provider, sandbox, url, lookback_days=lookback)

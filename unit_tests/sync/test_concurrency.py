@@ -35,6 +35,7 @@ def test_provider_waiting_between_requests_delays_no_other() -> None:
     assert [requests[endpoint] for endpoint in ENDPOINTS] == [1, 1]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("down", ["extracta", *OTHERS])
 def test_sync_provider_down_affects_only_its_streams(down: str) -> None:
     with frozen_sandbox() as (sandbox, url):

@@ -24,6 +24,7 @@ from source_docextract.sync.provider_sync import ProviderSync
 from source_docextract.sync.shutdown import Shutdown
 from source_docextract.sync.stream import Stream
 from source_docextract.tables.rows import RESULTS, RenderOptions
+from unit_tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 
@@ -113,7 +114,7 @@ def test_engine_unserializable_row_fails_its_batch() -> None:
     assert stream.state.ledger.settled_count == 1
 
 
-@pytest.mark.parametrize("bug", [KeyError("files"), TypeError("no"), ValueError("no"), AttributeError("no")])
+@each_case("bug", [KeyError("files"), TypeError("no"), ValueError("no"), AttributeError("no")])
 def test_engine_unexpected_error_of_a_reader_fails_its_batch(bug: Exception) -> None:
     def raise_error() -> Snapshot:
         raise bug

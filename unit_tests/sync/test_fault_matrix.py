@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
@@ -104,13 +104,21 @@ def test_sync_without_faults_warehouse_equals_sandbox(fault_world: FaultScenario
     assert fault_world.quiet_sync.counts == {}
 
 
-@pytest.mark.parametrize("name", PASSING_FAULTS)
-def test_sync_transient_fault_is_retried_within_the_sync(fault_world: FaultScenario, name: str) -> None:
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("shift", range(len(PASSING_FAULTS)))
+def test_sync_transient_fault_is_retried_within_the_sync(fault_world: FaultScenario, shift: int) -> None:
+    """Give each endpoint another fault; over all shifts, each endpoint has each fault."""
     connection = fault_world.first_day_connection()
-    faults = [replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint in PRODUCTS_BY_ENDPOINT]
+    names = [*PASSING_FAULTS][shift:] + [*PASSING_FAULTS][:shift]
+    names_by_endpoint = {endpoint: names[number % len(names)] for number, endpoint in enumerate(PRODUCTS_BY_ENDPOINT)}
+    faults = [replace(PASSING_FAULTS[name], endpoint=endpoint, times=2) for endpoint, name in names_by_endpoint.items()]
     with under_faults(fault_world, *faults):
         synced = connection.sync()
-        assert [entry["met"] for entry in fault_world.sandbox.faults.describe()] == [2] * len(PRODUCTS_BY_ENDPOINT)
+        met = {entry["endpoint"]: entry["met"] for entry in fault_world.sandbox.faults.describe()}
+        assert [
+            f"{names_by_endpoint[str(endpoint)]} at {endpoint}" for endpoint, times in met.items() if times != 2
+        ] == []
+        assert met.keys() == PRODUCTS_BY_ENDPOINT.keys()
 
     assert set(synced.final_statuses.values()) == {"COMPLETE"}, synced.error
     fault_world.assert_recovered(connection)
@@ -127,6 +135,7 @@ def test_sync_slow_trickle_keeps_rows_and_request_counts(fault_world: FaultScena
     fault_world.assert_recovered(connection)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16", "us-ascii", "utf-8"])
 def test_sync_responses_in_another_charset_deliver_the_same_rows(fault_world: FaultScenario, charset: str) -> None:
     connection = fault_world.first_day_connection()
@@ -138,33 +147,44 @@ def test_sync_responses_in_another_charset_deliver_the_same_rows(fault_world: Fa
     fault_world.assert_recovered(connection)
 
 
-def combine_with_rounds(names: Iterable[Any], *short: Any) -> list[Any]:
-    """Combine each name with each round.
+def build_lasting_cases() -> list[Any]:
+    """Combine each endpoint with each lasting fault.
 
-    `make test` runs one round of most of them, `make test-long` all.
+    `make test` runs one fault with every endpoint, and every other fault once, four of them in a sync: each with an
+    endpoint of another provider. `make test-long` runs each fault with every endpoint.
     """
-    return [
-        pytest.param(
-            name,
-            endpoints,
-            id=f"{name} {' '.join(endpoints)}",
-            marks=() if index % len(ENDPOINT_ROUNDS) == number or name in short else pytest.mark.long,
-        )
-        for index, name in enumerate(names)
-        for number, endpoints in enumerate(ENDPOINT_ROUNDS)
-    ]
+    rounds = [dict.fromkeys(endpoints, "500") for endpoints in ENDPOINT_ROUNDS]
+    names, full_rounds = list(LASTING_FAULTS), [endpoints for endpoints in ENDPOINT_ROUNDS if len(endpoints) == 4]
+    for number in range(0, len(names), 4):
+        chosen_round = full_rounds[number // 4 % len(full_rounds)]
+        rounds.append(dict(zip(chosen_round, names[number : number + 4], strict=False)))
+    cases = [pytest.param(names_by_endpoint, id=str(names_by_endpoint)) for names_by_endpoint in rounds]
+    for name in names:
+        for endpoints in ENDPOINT_ROUNDS:
+            cases.append(
+                pytest.param(dict.fromkeys(endpoints, name), id=f"{name} {' '.join(endpoints)}", marks=pytest.mark.long)
+            )
+    return cases
 
 
-@pytest.mark.parametrize(("name", "endpoints"), combine_with_rounds(LASTING_FAULTS, "500", "html"))
+@pytest.mark.parametrize("names_by_endpoint", build_lasting_cases())
 def test_sync_lasting_fault_affects_only_its_streams_until_the_next_sync(
-    fault_world: FaultScenario, name: str, endpoints: tuple[str, ...]
+    fault_world: FaultScenario, names_by_endpoint: dict[str, str]
 ) -> None:
-    fault, failure = LASTING_FAULTS[name]
+    endpoints = names_by_endpoint.keys()
+    faults = [replace(LASTING_FAULTS[name][0], endpoint=endpoint) for endpoint, name in names_by_endpoint.items()]
+    failures_by_provider = {
+        endpoint.split(".")[0]: LASTING_FAULTS[name][1] for endpoint, name in names_by_endpoint.items()
+    }
     connection = fault_world.first_day_connection()
-    with under_faults(fault_world, *(replace(fault, endpoint=endpoint) for endpoint in endpoints)):
+    with under_faults(fault_world, *faults):
         synced = connection.sync()
 
-    reasons = collect_stream_errors(synced, failure)
+    reasons = collect_stream_errors(synced, *failures_by_provider.values())
+    for message in synced.messages:
+        if message.trace and message.trace.error:
+            stream = message.trace.error.stream_descriptor.name
+            assert message.trace.error.failure_type is failures_by_provider[get_provider(stream)], stream
     affected_streams = fault_world.get_product_streams(
         *set().union(*(PRODUCTS_BY_ENDPOINT[endpoint] for endpoint in endpoints))
     )
@@ -192,8 +212,10 @@ REFUSED_ENDPOINTS = {
 """All that is an answer and says no: what proves nothing, and the documented answer about an unknown id."""
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("syncs", [1, 3], ids=["heals", "stays"])
-@pytest.mark.parametrize(("name", "endpoints"), combine_with_rounds(REFUSED_ENDPOINTS, "402", "unknown id"))
+@pytest.mark.parametrize("endpoints", ENDPOINT_ROUNDS, ids=" ".join)
+@pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
 def test_sync_rejected_endpoint_is_reported_and_recovered_afterwards(
     fault_world: FaultScenario, name: str, endpoints: tuple[str, ...], syncs: int
 ) -> None:
@@ -224,7 +246,8 @@ def test_sync_rejected_endpoint_is_reported_and_recovered_afterwards(
     assert connection.sync().counts == {}
 
 
-@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("times", [2, pytest.param(1, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
 def test_sync_transient_rejections_are_recovered_in_the_next_sync(
     fault_world: FaultScenario, name: str, times: int
@@ -278,7 +301,7 @@ def test_sync_share_of_requests_failing_loses_no_rows(fault_world: FaultScenario
     run_storm(fault_world, 1, share, STORM_FAULTS[name])
 
 
-SEEDS = [pytest.param(seed, marks=() if seed < 3 else pytest.mark.long) for seed in range(60)]
+SEEDS = [pytest.param(seed, marks=() if seed < 2 else pytest.mark.long) for seed in range(24)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -327,6 +350,7 @@ def test_check_requests_exactly_the_check_endpoints(fault_world: FaultScenario) 
     assert set(fault_world.sandbox.journal.count_requests()) == CHECK_ENDPOINTS
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", [name for name in PASSING_FAULTS if name != "stall"])
 def test_check_retries_transient_and_reports_lasting_faults(fault_world: FaultScenario, name: str) -> None:
     with under_faults(
@@ -343,6 +367,7 @@ def test_check_retries_transient_and_reports_lasting_faults(fault_world: FaultSc
         assert len(re.findall(rf"{provider} [^.]*(\.ai|\(|[a-z])", stayed[0][1])) == 1
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("endpoint", sorted(CHECK_ENDPOINTS))
 @pytest.mark.parametrize("name", REFUSED_ENDPOINTS)
 def test_check_rejected_endpoint_is_reported_in_plain_text(

@@ -94,6 +94,7 @@ class TestRequests:
         "sensible": {"sensible.extractions": 1},
     }
 
+    @pytest.mark.sample(2)
     @pytest.mark.parametrize("provider", PROVIDERS)
     def test_quiet_sync_with_long_history_sends_only_discovery_requests(self, provider: str) -> None:
         with connect(provider, 400) as connection:
@@ -136,12 +137,14 @@ class TestRequests:
 
 class TestState:
     @pytest.mark.parametrize("provider", PROVIDERS)
+    @pytest.mark.sample(2)
     def test_settled_batches_take_bytes_per_day_not_per_batch(self, provider: str) -> None:
         few, many = (measure_largest_state(provider, batches) for batches in (200, 600))
 
         assert few < 200 * 40
         assert many < few * 1.1
 
+    @pytest.mark.sample(2)
     @pytest.mark.parametrize("provider", PROVIDERS)
     def test_intermediate_states_of_a_first_sync_stay_small_in_total(self, provider: str) -> None:
         with connect(provider, 400) as connection:
@@ -180,6 +183,7 @@ def measure_state(state: AirbyteStateMessage) -> int:
 
 
 class TestMemory:
+    @pytest.mark.long
     def test_four_times_the_batches_use_less_than_twice_the_memory(self) -> None:
         few, many = (measure_peak_memory(batches) for batches in (20, 80))
 

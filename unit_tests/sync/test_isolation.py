@@ -48,6 +48,7 @@ def wait_for_requests(fault_world: FaultScenario) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("down", HOSTS)
 def test_provider_sync_provider_down_is_recovered_in_the_next_sync(fault_world: FaultScenario, down: str) -> None:
     connection = fault_world.first_day_connection()
@@ -133,6 +134,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", BROKEN)
 def test_permanent_failure_affects_only_its_streams_until_fixed(fault_world: FaultScenario, name: str) -> None:
     broken = BROKEN[name]
@@ -317,6 +319,7 @@ def six_batches(served_sandbox: tuple[Sandbox, str], request: pytest.FixtureRequ
     return many, Connection(sandbox, url, settings)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("status", [302, 503])
 @pytest.mark.parametrize(
     ("six_batches", "product"),
@@ -382,6 +385,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("six_batches", "product", "response"),
     [

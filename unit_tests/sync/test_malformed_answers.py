@@ -122,6 +122,7 @@ LISTS: dict[str, tuple[Callable[[Sandbox], dict[str, Any]], str, str]] = {
 """What fills the account, where its list has its rows, and they their time."""
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("bad", [None, 7, {}, {"id": None}], ids=repr)
 @pytest.mark.parametrize("product", LISTS)
 def test_listing_malformed_row_delivers_the_others_and_is_read_later(product: str, bad: Any) -> None:
@@ -149,6 +150,7 @@ def test_listing_malformed_row_delivers_the_others_and_is_read_later(product: st
         assert spoiler.connection.sync().counts == {}
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("product", LISTS)
 @pytest.mark.parametrize("raw_time", [None, "soon", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", 1e300])
 def test_listing_row_with_unreadable_time_is_delivered_once(product: str, raw_time: Any) -> None:
@@ -257,6 +259,7 @@ def print_records(stream: str, rows: Iterable[dict[str, Any]], emitted_at: int) 
         yield from make_record_messages(stream, [row], emitted_at)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("depth", [200, 250, 251, 252, 253, 254, 260, 700, 1_000, 5_000])
 @pytest.mark.parametrize("other_rows", [b'"result": {', b'"files": [{'])
 def test_response_deeply_nested_value_is_a_row_or_an_error(depth: int, other_rows: bytes) -> None:

@@ -20,6 +20,7 @@ from source_docextract.state.serialization import StreamState
 from source_docextract.sync.delivery import Emitter
 from source_docextract.sync.product_sync import ProductSync
 from source_docextract.tables import rows as tables
+from unit_tests.support.cases import each_case
 from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, get_stream_part, single
 from unit_tests.support.payloads import spoiling_connection
 
@@ -102,6 +103,7 @@ def test_delivery_unexpected_exception_delivers_the_other_batches(bug: str, monk
         assert connection.sync().counts == {}
 
 
+@pytest.mark.long
 def test_delivery_unexpected_exception_in_a_large_batch_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail after the first thousand records, which are emitted again."""
     with add_three_batches(rows=1_600) as connection:
@@ -250,7 +252,7 @@ def test_extracta_start_time_in_another_format_is_parsed_or_kept(form: str, capl
             assert (later.counts, set(later.final_statuses.values())) == ({}, {"COMPLETE"})
 
 
-@pytest.mark.parametrize("key", ["created", "completed"])
+@each_case("key", ["created", "completed"])
 def test_sensible_unreadable_time_is_kept_in_provider_data(key: str) -> None:
     def fill(sandbox: Sandbox) -> dict[str, Any]:
         sandbox.sensible.add_document_type("claims")
@@ -329,6 +331,7 @@ def add_reference_batch(sandbox: Sandbox) -> dict[str, Any]:
     return {"extracta": {"extraction_ids": [template]}}
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("key", ["status", "startTime", "origin", "filesNo"])
 @pytest.mark.parametrize("depth", [300, 900])
 def test_extracta_listing_deeply_nested_entry_affects_only_its_batch(key: str, depth: int) -> None:
@@ -358,6 +361,7 @@ def test_extracta_listing_deeply_nested_entry_affects_only_its_batch(key: str, d
         assert len(spoiler.connection.warehouse["extracta_results"]) == 2
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("provider", ["docmap", "sensible"])
 @pytest.mark.parametrize("depth", [240, 300, 900])
 def test_listing_deeply_nested_row_delivers_the_others(provider: str, depth: int) -> None:
@@ -389,7 +393,7 @@ def test_listing_deeply_nested_row_delivers_the_others(provider: str, depth: int
         assert len(spoiler.connection.warehouse[f"{provider}_results"]) == 3
 
 
-@pytest.mark.parametrize("keep_urls", [True, False])
+@each_case("keep_urls", [True, False])
 def test_provider_data_changed_reference_url_emits_the_row_again(keep_urls: bool) -> None:
     def set_reference(schema: str, url: str) -> Callable[[Any], Any]:
         more = {"schema": schema, "preview": url}
@@ -544,7 +548,7 @@ def test_catalog_of_unconfigured_streams_is_incomplete() -> None:
         )
 
 
-@pytest.mark.parametrize(
+@each_case(
     "raw_value",
     [
         0,

@@ -13,6 +13,7 @@ from source_docextract.core.errors import RequestRejected, ResourceUnavailable
 from source_docextract.core.requests import ErrorFormat
 from source_docextract.http.responses import RawResponse, ResponseClassifier
 from source_docextract.state.recheck import has_age_doubled, is_check_due
+from unit_tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -36,7 +37,7 @@ def classify_response(status: int, content: bytes, content_type: str) -> Request
     return exc_info.value
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "content", "content_type"),
     [(404, b"Not found", "text/plain"), (404, b'"Not found"', "application/json"), (400, b"{}", "application/json")],
 )
@@ -46,7 +47,7 @@ def test_response_classifier_documented_unknown_id_is_unavailable(
     assert type(classify_response(status, content, content_type)) is ResourceUnavailable
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "content", "content_type"),
     [
         (404, b"<html><h1>Not Found</h1></html>", "text/html"),
@@ -84,7 +85,7 @@ def test_providers_catch_only_the_documented_rejection() -> None:
 
 
 class TestRecheck:
-    @pytest.mark.parametrize(
+    @each_case(
         ("last", "age", "is_looked"),
         [(0, 0.5, False), (0, 1, True), (1, 1.9, False), (1, 2, True), (2, 3.9, False), (2, 4, True), (2, 9, True)],
     )

@@ -155,6 +155,7 @@ ACCOUNTS = {
 }
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("subset", SUBSETS, ids="-".join)
 @pytest.mark.parametrize("provider", ACCOUNTS)
 def test_page_with_any_streams_is_requested_once(provider: str, subset: tuple[str, ...]) -> None:

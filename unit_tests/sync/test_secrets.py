@@ -28,6 +28,7 @@ from source_docextract.registry.opening import read_registry
 from source_docextract.settings import Settings
 from source_docextract.state.passes import LedgerPass
 from source_docextract.tables import rows as tables
+from unit_tests.support.cases import each_case
 from unit_tests.support.command_line import build_catalog, run_connector
 from unit_tests.support.disguises import SECRET_ENCODINGS
 from unit_tests.support.harness import IMPATIENT, Connection, log
@@ -241,6 +242,7 @@ STATUSES = (400, 401, 403, 404, 410, 429, 500, 501, 503)
 class TestEcho:
     """Providers that repeat the key, the token or the whole request."""
 
+    @pytest.mark.sample(6)
     @pytest.mark.parametrize("disguise", SECRET_ENCODINGS)
     def test_key_in_any_encoding_is_not_output(self, disguise: str) -> None:
         def make_response(key: str, request: ReceivedRequest) -> StubResponse:
@@ -258,6 +260,7 @@ class TestEcho:
         with serve_echo(make_response) as url:
             assert_no_partial_secrets(collect_output(make_settings(url)))
 
+    @pytest.mark.sample
     @pytest.mark.parametrize("status", [200, 301, 302, 307, *STATUSES])
     @pytest.mark.parametrize("kind", ["json", "text", "page", "nested"])
     def test_key_in_a_response_of_any_status_is_not_output(
@@ -448,7 +451,7 @@ CANARY_VALUES = (
 class TestSettings:
     """Keys in settings that should hold something else."""
 
-    @pytest.mark.parametrize(
+    @each_case(
         "path",
         [
             ("apikey",), ("api_key",), ("extracta",), ("extracta", "apikey"), ("extracta", "extraction_ids"),
@@ -463,7 +466,7 @@ class TestSettings:
         ],
         ids=str,
     )  # fmt: skip
-    @pytest.mark.parametrize("value", CANARY_VALUES, ids=str)
+    @each_case("value", CANARY_VALUES, ids=str)
     def test_key_in_a_wrong_setting_is_not_in_the_error(self, path: tuple[Any, ...], value: Any) -> None:
         config = make_settings("https://acme.example")
 
@@ -531,7 +534,7 @@ UNENCRYPTED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("provider", KEYS)
+@each_case("provider", KEYS)
 def test_base_url_unencrypted_remote_host_is_a_config_error(provider: str) -> None:
     for url in UNENCRYPTED:
         config = make_settings("https://acme.example")

@@ -26,6 +26,7 @@ import pytest
 from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalogSerializer, TraceType
 
 from docextract_sandbox import Fault, NewDocument, Sandbox
+from unit_tests.support.connector_process import start_connector
 from unit_tests.support.harness import Connection, frozen_sandbox, has_same_content, log
 from unit_tests.support.large_world import fill
 from unit_tests.support.stub_server import send_endlessly, serve_responses, start_in_background, wait_until
@@ -111,7 +112,8 @@ def list_new_threads(existing_threads: set[threading.Thread]) -> list[threading.
     return [thread for thread in set(threading.enumerate()) - existing_threads if thread.name.startswith(names)]
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 7 else []) for n in range(30)])
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("number", range(30))
 def test_read_closed_at_a_random_message_is_resumable(stop_scenario: StopScenario, number: int) -> None:
     kind, host, records = pick_moment(stop_scenario, f"close {number}")
     connection = stop_scenario.new_connection()
@@ -122,6 +124,7 @@ def test_read_closed_at_a_random_message_is_resumable(stop_scenario: StopScenari
     stop_scenario.assert_resumable(connection)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("host", HOSTS)
 def test_read_dropped_generator_ends_the_sync(stop_scenario: StopScenario, host: str) -> None:
     connection = stop_scenario.new_connection()
@@ -149,7 +152,9 @@ next(message for message in reading if message.record)
 """
 
 
-@pytest.mark.parametrize("kind", ["spaced", "silent", "throttled"])
+@pytest.mark.parametrize(
+    "kind", ["silent", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("spaced", "throttled"))]
+)
 def test_program_with_an_abandoned_sync_exits_cleanly(stop_scenario: StopScenario, kind: str) -> None:
     connection = stop_scenario.new_connection()
     with stop_scenario.slow_host(connection, kind, "extracta"):
@@ -161,7 +166,7 @@ def test_program_with_an_abandoned_sync_exits_cleanly(stop_scenario: StopScenari
             input=config_and_catalog,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=600,
             check=False,
         )
     assert process_result.returncode == 0, process_result.stderr
@@ -205,10 +210,10 @@ def stop_process(
         else:
             process.send_signal(method)
             messages += map(connection.handle_line, process.stdout)
-        process.wait(timeout=30)
+        exit_code = process.wait(timeout=600)
         took = time.monotonic() - began
         errors.seek(0)
-        return StoppedProcess(process.returncode, took, messages, errors.read())
+        return StoppedProcess(exit_code, took, messages, errors.read())
 
 
 EXIT_CODES = {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT, None: 1}
@@ -216,7 +221,7 @@ each_stop_signal = pytest.mark.parametrize("stop_signal", EXIT_CODES, ids=["SIGT
 
 
 @each_stop_signal
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 0 else []) for n in range(30)])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.long] if n > 0 else []) for n in range(8)])
 def test_process_stopped_at_a_random_record_is_resumable(
     stop_scenario: StopScenario, number: int, stop_signal: signal.Signals | None
 ) -> None:
@@ -225,8 +230,10 @@ def test_process_stopped_at_a_random_record_is_resumable(
 
     def read(lines: IO[str]) -> list[AirbyteMessage]:
         messages: list[AirbyteMessage] = []
-        while sum(message.record is not None for message in messages) < records:
+        remaining = records
+        while remaining:
             messages.append(connection.handle_line(lines.readline()))
+            remaining -= messages[-1].record is not None
         return messages
 
     with stop_scenario.slow_host(connection, kind, host):
@@ -267,8 +274,10 @@ def test_process_stopped_after_the_last_status_exits_cleanly(
 
     def read(lines: IO[str]) -> list[AirbyteMessage]:
         messages: list[AirbyteMessage] = []
-        while StoppedProcess(0, 0, messages, "").terminal_status_counts.total() < len(connection.streams):
+        remaining = len(connection.streams)
+        while remaining:
             messages.append(connection.handle_line(lines.readline()))
+            remaining -= StoppedProcess(0, 0, messages[-1:], "").terminal_status_counts.total()
         return messages
 
     stopped = stop_process(connection, stop_signal, read)
@@ -313,7 +322,7 @@ def test_process_stopped_with_an_unread_pipe_exits(stop_scenario: StopScenario) 
         wait_until(lambda: is_pipe_full(output))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=600)
         took = time.monotonic() - began
         *lines, _ = output.read().splitlines()  # the last one had no room
     assert took < SECONDS
@@ -342,14 +351,12 @@ def test_process_stopped_with_a_blocked_main_thread_exits() -> None:
 
     A name lookup is such a case.
     """
-    with subprocess.Popen(
-        [sys.executable, "-c", IGNORED_SIGNAL_SCRIPT, "spec"], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with start_connector(["spec"], program_text=IGNORED_SIGNAL_SCRIPT) as process:
         assert process.stdout
         assert any("deaf" in line for line in process.stdout)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=600)
         took = time.monotonic() - began
     assert process.returncode == -signal.SIGTERM
     assert took < SECONDS
@@ -366,8 +373,8 @@ def can_use_pid_namespace() -> bool:
 @pytest.mark.skipif(
     not can_use_pid_namespace(), reason="a PID namespace needs root; make image-test has process 1, too"
 )
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("is_deaf", [False, True], ids=["hears", "deaf"])
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+@pytest.mark.parametrize("is_deaf", [pytest.param(False, marks=pytest.mark.long), True], ids=["hears", "deaf"])
 def test_process_1_stopped_exits_with_the_code_of_the_signal(stop_signal: signal.Signals, is_deaf: bool) -> None:
     """Stop a process 1, which no signal with the default action ends.
 
@@ -376,7 +383,7 @@ def test_process_1_stopped_exits_with_the_code_of_the_signal(stop_signal: signal
     code = FIRST if is_deaf else FIRST.replace("signal.pthread_sigmask", "0 and signal.pthread_sigmask")
     command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", code, str(int(stop_signal)), "spec"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
     assert "process 1" in output
     assert (process.returncode, errors) == (128 + stop_signal, "")
 
@@ -430,12 +437,12 @@ STOP_METHODS = {
 )
 def test_process_stopped_during_any_step_exits(step: str, expected_state: str) -> None:
     code = BUSY.format(step=STOP_METHODS[step], where=expected_state)
-    with subprocess.Popen([sys.executable, "-c", code, "spec"], stdout=subprocess.PIPE, text=True) as process:
+    with start_connector(["spec"], program_text=code) as process:
         assert process.stdout
         assert any("busy" in line for line in process.stdout)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=600)
         took = time.monotonic() - began
     assert process.returncode in {143, -signal.SIGTERM}
     assert took < SECONDS

@@ -330,7 +330,7 @@ def get_single_run(connection: Connection) -> str:
 def test_docmap_interrupted_backfill_resumes_until_complete(served_sandbox: ServedSandbox) -> None:
     sandbox, _ = served_sandbox
     template = sandbox.docmap.put_template("Invoices")
-    ids = sandbox.docmap.add_history(template, 2000, days_ago(400), step_seconds=17_000, run_size=9)
+    ids = sandbox.docmap.add_history(template, 700, days_ago(400), step_seconds=48_000, run_size=9)
     full_sync = connect(served_sandbox).sync()
     connection = connect(served_sandbox)
     requests = 0

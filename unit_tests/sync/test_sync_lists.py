@@ -40,6 +40,7 @@ def add_docmap_history(sandbox: Sandbox, rows: int, days: int = 40) -> set[str]:
 class TestZones:
     """DocMap does not document the zone of `dateFrom` and `dateTo`."""
 
+    @pytest.mark.sample
     @pytest.mark.parametrize("zone", ZONES)
     @pytest.mark.parametrize(("rows_only", "inclusive"), [(False, False), (True, True)])
     def test_any_zone_delivers_each_row_once(self, zone: str, rows_only: bool, inclusive: bool) -> None:
@@ -54,7 +55,8 @@ class TestZones:
             assert len(synced.ids("docmap_results")) == 480
             assert connection.sync("docmap_results").counts == {}
 
-    @pytest.mark.parametrize("zone", ["Etc/GMT+8", *(pytest.param(zone, marks=pytest.mark.long) for zone in ZONES)])
+    @pytest.mark.long
+    @pytest.mark.parametrize("zone", ZONES)
     def test_busy_account_in_any_zone_needs_few_more_requests_than_utc(self, zone: str) -> None:
         with frozen_sandbox(docmap_zone=zone) as (sandbox, url):
             ids = add_docmap_history(sandbox, 12_000)
@@ -70,6 +72,7 @@ class TestZones:
             requests = [synced.requests["docmap.extractions"] for synced in (first, quiet_sync, daily)]
             assert [count <= most * 1.3 for count, most in zip(requests, (153, 2, 11), strict=True)] == [True] * 3
 
+    @pytest.mark.sample(3)
     @pytest.mark.parametrize("zone", ZONES)
     def test_daily_syncs_in_any_zone_deliver_each_row_on_its_day(self, zone: str) -> None:
         with frozen_sandbox(docmap_zone=zone) as (sandbox, url):
@@ -85,6 +88,7 @@ class TestZones:
                 assert synced.counts == {"docmap_results": 4}
                 sandbox.clock.advance(days=1)
 
+    @pytest.mark.sample(3)
     @pytest.mark.parametrize("zone", ZONES)
     def test_oldest_row_in_any_zone_is_delivered(self, zone: str) -> None:
         for hour in (0, 9, 12, 23):
@@ -209,6 +213,7 @@ def add_endless_list(provider: str, kind: str) -> Iterator[tuple[Sandbox, Connec
 class TestEndless:
     @pytest.mark.parametrize("kind", ["empty", "rows", "circle"])
     @pytest.mark.parametrize("provider", ["docmap", "sensible"])
+    @pytest.mark.sample
     def test_endless_list_fails_with_a_message_and_others_are_complete(
         self, provider: str, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -331,6 +336,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 class TestChangedSettings:
     @pytest.mark.parametrize("broken_off", [False, True])
+    @pytest.mark.sample
     def test_earlier_start_date_delivers_only_the_added_range(self, provider: str, broken_off: bool) -> None:
         with frozen_sandbox() as served_sandbox:
             account = ChangingConnection(provider, *served_sandbox)

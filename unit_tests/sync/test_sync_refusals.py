@@ -57,6 +57,7 @@ def list_all_rows(connection: Connection) -> dict[str, set[str]]:
     return list_results(fresh)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("share", [1.0, pytest.param(0.3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", TRANSIENT_4XX_FAULTS)
 def test_sync_rejected_results_are_delivered_in_the_next_sync(demo: Connection, name: str, share: float) -> None:

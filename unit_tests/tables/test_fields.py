@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from source_docextract.core.model import Document, Extraction, FileStatus, Parti
 from source_docextract.provider_specs import build_specs
 from source_docextract.settings import Settings
 from source_docextract.tables.rows import FIELDS, RenderOptions
+from unit_tests.support.cases import each_case
 from unit_tests.support.leaf_cases import collect_leaves, get_original_value
 
 ALL_SETTINGS = Settings.parse(
@@ -55,7 +55,7 @@ def test_fields_stream_exists_for_every_product() -> None:
     assert set(PRODUCTS) == {"extracta", "extracta_classification", "docmap", "sensible", "atlas"}
 
 
-@pytest.mark.parametrize("provider", ["extracta", "docmap"])
+@each_case("provider", ["extracta", "docmap"])
 def test_fields_of_nested_data_have_a_row_per_value(provider: str) -> None:
     data = {
         "vendor": {"name": "Acme", "address": {"city": "Bristol"}},
@@ -232,7 +232,7 @@ SAMPLE_DATA = {
 }
 
 
-@pytest.mark.parametrize("provider", SAMPLE_DATA)
+@each_case("provider", SAMPLE_DATA)
 def test_fields_of_sample_data_have_every_value_once(provider: str) -> None:
     for seed in range(100):
         data = SAMPLE_DATA[provider](Random(seed))

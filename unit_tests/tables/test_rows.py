@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.timestamps import format_rfc3339
 from source_docextract.tables.rows import BATCHES, FIELDS, FILES, RESULTS, TABLES, RenderOptions, Row, RowGroup, Table
+from unit_tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 PRODUCTS = ("extracta", "extracta_classification", "atlas")
@@ -124,7 +125,7 @@ def test_table_columns_match_contract_for_every_product(table: Table, product: s
     jsonschema.Draft7Validator.check_schema(stream.json_schema)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+@each_case("table", TABLES, ids=lambda table: table.kind)
 def test_table_schema_has_timestamps_with_zone_and_descriptions(table: Table) -> None:
     properties = table.build_stream("atlas").json_schema["properties"]
     for name, schema in properties.items():
@@ -233,8 +234,8 @@ URL_ONLY_CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", URL_ONLY_CHANGES)
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+@each_case("change", URL_ONLY_CHANGES)
+@each_case("table", TABLES, ids=lambda table: table.kind)
 def test_row_hash_with_new_urls_or_key_order_is_unchanged(table: Table, change: str) -> None:
     assert get_row_hash(table, URL_ONLY_CHANGES[change]) == get_row_hash(table, FULL)
 
@@ -294,7 +295,7 @@ CONTENT: list[tuple[Table, str, Callable[..., Snapshot], Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("table", "name", "changed", "initial_value", "values"),
     [pytest.param(*case, id=f"{case[0].kind}-{case[1]}") for case in CONTENT],
 )
@@ -315,7 +316,7 @@ def test_row_hash_with_any_other_change_differs(
     changes_row_hash()
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+@each_case("table", TABLES, ids=lambda table: table.kind)
 def test_row_hash_is_short_and_ascii(table: Table) -> None:
     assert len(get_row_hash(table, FULL)) == 6
     assert get_row_hash(table, FULL).isascii()

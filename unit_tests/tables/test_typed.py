@@ -32,6 +32,7 @@ from source_docextract.tables.typed import (
     assign_table_names,
     build_typed_stream,
 )
+from unit_tests.support.cases import each_case
 
 WRAPPER_FORMAT = WrapperFormat(
     marker_key="type",
@@ -106,7 +107,7 @@ def make_row(written: dict[str, Any], data: dict[str, Any], notation: WrapperFor
 
 
 class TestNames:
-    @pytest.mark.parametrize(
+    @each_case(
         ("name", "expected"),
         [
             ("Supplier invoices", "supplier_invoices"),
@@ -148,7 +149,7 @@ class TestNames:
 
         assert len(set(names)) == 2
 
-    @pytest.mark.parametrize("kind", ["Batches", "files", "RESULTS", "fields"])
+    @each_case("kind", ["Batches", "files", "RESULTS", "fields"])
     def test_table_named_like_standard_stream_gets_id_suffix(self, kind: str) -> None:
         assert name_tables(("48291", kind)) == [f"docmap_{kind.lower()}_48291"]
 
@@ -215,7 +216,7 @@ class TestColumns:
     def test_field_named_like_common_column_gets_prefix(self) -> None:
         assert name_columns(*RESERVED_COLUMNS) == [f"field_{name}" for name in RESERVED_COLUMNS]
 
-    @pytest.mark.parametrize("name", sorted(SYSTEM_COLUMNS))
+    @each_case("name", sorted(SYSTEM_COLUMNS))
     def test_field_named_like_database_system_column_gets_prefix(self, name: str) -> None:
         assert name_columns(name) == [f"field_{name}"]
         assert name_columns(f"{name.upper()}!") == [f"field_{name}"]
@@ -301,7 +302,7 @@ class TestReading:
         assert set(make_row(written, {"total": 1, "vendor": 2})) == {*RESERVED_COLUMNS, "total"} - {"observed_at"}
         assert make_row(written, {"total": 1, "vendor": 2})["type_errors"] is None
 
-    @pytest.mark.parametrize(
+    @each_case(
         ("change", "reason"),
         [
             (lambda written: written.update({"x-docextract": "docmap/t"}), "does not name its template"),
@@ -361,7 +362,7 @@ VALUES_BY_KIND = {STRING: "12", NUMBER: 12.5, ValueType.BOOLEAN: True, OBJECT: {
 
 
 class TestRows:
-    @pytest.mark.parametrize("kind", ValueType)
+    @each_case("kind", ValueType)
     def test_value_of_declared_type_fills_column_and_others_are_type_errors(self, kind: ValueType) -> None:
         rows_by_kind = {
             kind_name: make_row(make_schema(Field("x", kind)), {"x": value})
