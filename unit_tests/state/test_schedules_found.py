@@ -8,9 +8,6 @@ from unit_tests.support.memory_schedules import MemorySchedule
 from unit_tests.support.schedules import Schedule
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the row of the batch stays away until one of its documents changes"
-)
 @pytest.mark.parametrize("schedule_class", [MemorySchedule, Schedule])
 def test_schedule_documents_unknown_for_one_stream_first_batch_row_is_delivered(
     schedule_class: type[Schedule],

@@ -526,6 +526,7 @@ def test_sensible_stalled_batch_is_read_again_after_a_listing_change(
     claims.clock.advance(days=5)
     assert connection.sync().requests == {"sensible.extractions": 1}
     claims.sensible.upload(batch, 0)
+    claims.clock.advance(days=1)  # the first sync of a day lists the lookback
 
     synced = connection.sync()
 

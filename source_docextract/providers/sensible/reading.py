@@ -305,14 +305,16 @@ def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) ->
 
     - Where the summary shows it as finished, the document is failed. A document that is too large stays failed, since
       that is documented as final; any other one is requested again.
-    - Where the summary shows it as unfinished, the document is pending, and open.
+    - Where the summary shows it as unfinished, the document is pending, and open. It is requested again although its
+      summary stays the same: only the document names its batch.
     """
     # Once the list no longer covers a document, nothing but its id is known.
     if ref.listed_row is None:
         return missing_document(ref, str(error))
     document = _parse_document(ref.listed_row, ref.batch_id)
     status = PartitionStatus.COMPLETE if error.status == TOO_LARGE_STATUS else PartitionStatus.MISSING
-    if document.status is FileStatus.PENDING and error.status != TOO_LARGE_STATUS:
+    is_unfinished = document.status is FileStatus.PENDING and error.status != TOO_LARGE_STATUS
+    if is_unfinished:
         status = PartitionStatus.OPEN
     else:
         document = document._replace(status=FileStatus.FAILED, error=str(error))
@@ -324,6 +326,7 @@ def build_unavailable_snapshot(ref: PartitionRef, error: ResourceUnavailable) ->
         completed_at=document.completed_at,
         references=_build_batch_references(document, batch_id),
         batch_unknown=not batch_id,
+        has_unknown_files=is_unfinished,
     )
 
 
