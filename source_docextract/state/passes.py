@@ -378,7 +378,7 @@ class ListingPass(LedgerPass):
             self._delivered_keys.discard(ref.key)
         settled_at = decision.entry.status_since
         is_late = ref.approx_created_at is None or ref.approx_created_at < truncate_to_day(settled_at)
-        if decision.entry.is_settled and is_late:
+        if decision.entry.is_settled and is_late and not decision.keeps_rows:
             self.ledger.late_settled_at = max(settled_at, self.ledger.late_settled_at or settled_at)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
