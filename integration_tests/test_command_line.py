@@ -161,7 +161,7 @@ def test_read_resumes_from_its_states_without_records(setup: CommandLineSetup) -
     assert len(filter_messages(second, "STATE")) == len(streams)
     lines = [message["log"]["message"] for message in filter_messages(second, "LOG")]
     [summary] = [line for line in lines if line.startswith("Extracta.ai:")]
-    assert summary.startswith("Extracta.ai: 7 requests; batches 0 open, 6 settled")
+    assert summary.startswith("Extracta.ai: 1 request; batches 0 open, 6 settled")
 
 
 def test_read_state_counts_records_since_the_previous_state(setup: CommandLineSetup) -> None:

@@ -365,7 +365,7 @@ class TestSync:
         connection, template, batch = self.connect(served_sandbox, tmp_path, created_at=created)
         first = connection.sync()
 
-        sandbox.clock.advance(seconds=7200)
+        sandbox.clock.advance(8 * 3600)  # a look is due at the ages of 1, 2, 4, 8 and 16 hours
         sandbox.extracta.upload(template, [NewFile("late.pdf", duration_seconds=0, result={"vendor": "Bcme"})], batch)
         second = connection.sync()
 

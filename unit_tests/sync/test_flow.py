@@ -225,6 +225,7 @@ def test_large_batch_read_again_unchanged_emits_nothing(connection: Connection) 
 def test_large_batch_that_grows_delivers_only_the_new_documents(connection: Connection) -> None:
     connection.sync()
     connection.sandbox.atlas.add_documents(get_batch_id(connection), [make_document(f"late {n}") for n in range(4)])
+    connection.sandbox.clock.advance(days=1)
 
     grown = connection.sync()
 
@@ -237,6 +238,7 @@ def test_large_batch_that_grows_delivers_only_the_new_documents(connection: Conn
 def test_large_batch_that_shrinks_delivers_only_its_own_row(connection: Connection, remaining: int) -> None:
     connection.sync()
     del connection.sandbox.atlas._find_batch(get_batch_id(connection)).documents[remaining:]
+    connection.sandbox.clock.advance(days=1)
 
     shrunk = connection.sync()
 

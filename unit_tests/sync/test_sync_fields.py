@@ -70,6 +70,7 @@ def test_edited_result_emits_all_its_fields_with_a_new_digest(served_sandbox: Se
     assert len(first.records[f"{provider}_fields"]) == len(select_current_fields(connection, provider)) == 5
 
     edit()
+    served_sandbox[0].clock.advance(3600)  # the age of the first look
     second = connection.sync()
 
     row = single(second.records[f"{provider}_results"])

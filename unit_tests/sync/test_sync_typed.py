@@ -458,7 +458,7 @@ def test_typed_table_selected_alone_requests_only_its_batches(served_sandbox: Se
 
     assert first.requests == {"extracta.viewExtraction": 1, "extracta.getBatchResults": 3}
     assert first.counts == {"extracta_one": 3}
-    assert second_sync.requests == {"extracta.viewExtraction": 2, "extracta.getBatchResults": 6}
+    assert second_sync.requests == {"extracta.viewExtraction": 2, "extracta.getBatchResults": 3}
     assert second_sync.counts == {"extracta_two": 3}
     assert templates[1] not in str(connection.get_state_json("extracta_one"))
 
