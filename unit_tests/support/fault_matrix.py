@@ -65,7 +65,8 @@ class FaultScenario:
         self.sandbox = sandbox
         self.url = url
         self.settings = {**add_first_day(sandbox, folder), **settings}
-        # Older than the last look at the first day, whose list shows what is younger: requested by its id.
+        # The second day is also that of the last look at the first day, which lists all of its documents. This one is
+        # older than that list, so it is requested by its id.
         sandbox.docmap.add_extractions(
             "notes", [NewExtraction("older.pdf", NEVER)], created_at=START - timedelta(days=6)
         )
