@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import pytest
 from airbyte_cdk.models import FailureType, TraceType
 
-from docextract_sandbox import Fault, Sandbox
+from docextract_sandbox import Fault, NewExtraction, Sandbox
 from source_docextract.core.products import PRODUCTS
-from unit_tests.support.harness import Connection, SyncResult, frozen_sandbox, has_same_content
-from unit_tests.support.scenario import add_first_day, add_second_day
+from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox, has_same_content
+from unit_tests.support.scenario import NEVER, add_first_day, add_second_day
 
 EXTRACTA_PRODUCTS = {product.name for product in PRODUCTS if product.provider == "extracta"}
 
@@ -64,6 +65,11 @@ class FaultScenario:
         self.sandbox = sandbox
         self.url = url
         self.settings = {**add_first_day(sandbox, folder), **settings}
+        # The second day is also that of the last look at the first day, which lists all of its documents. This one is
+        # older than that list, so it is requested by its id.
+        sandbox.docmap.add_extractions(
+            "notes", [NewExtraction("older.pdf", NEVER)], created_at=START - timedelta(days=6)
+        )
         self._first_connection = Connection(sandbox, url, self.settings)
         assert set(self._first_connection.sync().final_statuses.values()) == {"COMPLETE"}
         sandbox.clock.advance(days=9)

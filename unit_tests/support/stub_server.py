@@ -350,11 +350,15 @@ def flatten_flow(flow: RequestFlow[Any]) -> Generator[Sequence[Request], Any, An
                 step = flow.send(response)
     except StopIteration as stop:
         assert not waiting, f"it did not read {waiting}"
-        result = stop.value
-        if not (isinstance(result, Snapshot) and part_documents):
-            return result
-        assert result.earlier_counts == Counter(document.status for document in part_documents)
-        return replace(result, documents=(*part_documents, *(result.documents or ())), earlier_counts={})
+        return join_parts(part_documents, stop.value)
+
+
+def join_parts(part_documents: Sequence[Document], result: Any) -> Any:
+    """Return the result of a flow, with the documents of the parts that it handed over before."""
+    if not (isinstance(result, Snapshot) and part_documents):
+        return result
+    assert result.earlier_counts == Counter(document.status for document in part_documents)
+    return replace(result, documents=(*part_documents, *(result.documents or ())), earlier_counts={})
 
 
 def play_flow(request_flow: RequestFlow[Any], *responses: Any) -> tuple[Any, list[list[Request]]]:

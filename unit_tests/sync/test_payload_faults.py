@@ -39,7 +39,8 @@ from unit_tests.support.harness import Connection, SyncResult, has_same_content
 
 @pytest.fixture(scope="module")
 def fault_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
-    with fault_scenario(tmp_path_factory.mktemp("weather")) as scenario:
+    # A wrong look lasts until the next one: with looks that thin out, longer than these syncs.
+    with fault_scenario(tmp_path_factory.mktemp("weather"), lookback_checks="every_sync") as scenario:
         yield scenario
 
 

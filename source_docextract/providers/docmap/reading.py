@@ -65,6 +65,9 @@ class PackedRow(Mapping[str, Json]):
     def __len__(self) -> int:
         return len(self.unpack())
 
+    def __repr__(self) -> str:
+        return repr(self.unpack())
+
 
 def unpack_row(ref: PartitionRef) -> Mapping[str, Json]:
     """Return the row of a reference as sent; empty if it has none."""
