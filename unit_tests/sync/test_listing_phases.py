@@ -40,7 +40,7 @@ class PlayedPhases:
         named: the batches that the user names.
         failed: those of them whose lookup failed in the previous sync.
         has_batches: whether streams of the batches are selected.
-        failing_queries: number of queries of the list that fail before one succeeds.
+        failing_query: the number of the query of the list that fails, from 1 on; 0 if none does.
 
     Attributes:
         phases: the phases.
@@ -57,7 +57,7 @@ class PlayedPhases:
         named: Sequence[str] = (),
         failed: Sequence[str] = (),
         has_batches: bool = True,
-        failing_queries: int = 0,
+        failing_query: int = 0,
     ) -> None:
         documents = StreamGroup(
             "documents",
@@ -81,7 +81,8 @@ class PlayedPhases:
             for _, ledger in self.batches.stream_ledgers:
                 ledger.failed_keys.update(make_ref(batch_id).key for batch_id in failed)
         self.events: list[tuple[str, int]] = []
-        self._rows, self._batch_ids, self._failing_queries = rows, batch_ids or {}, failing_queries
+        self._rows, self._batch_ids = rows, batch_ids or {}
+        self._failing_query, self._query_count = failing_query, 0
         self._tasks: list[Task] = []
         self.phases = ListingPhases(
             self.documents,
@@ -126,8 +127,8 @@ class PlayedPhases:
         task.product_sync.running_tasks -= 1
         if not isinstance(task, QueryListTask):
             return
-        if self._failing_queries:
-            self._failing_queries -= 1
+        self._query_count += 1
+        if self._query_count == self._failing_query:
             task.cursor.handle_failure(task.query, TransientError("The list cannot be read."))
             return
         assert isinstance(task.query, Window)
@@ -235,7 +236,7 @@ def test_phases_lookups_that_failed_before_come_after_all_windows() -> None:
 
 
 def test_phases_list_that_fails_records_no_window_and_goes_on() -> None:
-    played = PlayedPhases({18: ["d1"]}, failing_queries=1)
+    played = PlayedPhases({18: ["d1"]}, failing_query=1)
 
     assert played.run() == [
         "MEMBER_LOOKUPS",
@@ -247,6 +248,34 @@ def test_phases_list_that_fails_records_no_window_and_goes_on() -> None:
         "UNLISTED",
     ]
     assert played.events == [("list 18-19", 0), ("list unfinished", 0)]
+
+
+def test_phases_window_whose_list_fails_is_not_taken_for_the_one_before() -> None:
+    played = PlayedPhases({18: ["d1"], 20: ["d2"]}, failing_query=2)
+
+    played.run()
+
+    assert played.events == [
+        ("list 18-19", 0),
+        ("list 19-21", 0),
+        ("read d1", 0),
+        ("states", 18),
+        ("list unfinished", 18),
+    ]
+
+
+def test_phases_deferred_batch_that_no_setting_names_is_not_looked_up() -> None:
+    """Defer a batch because a document refers to it: that document has made its documents known."""
+    played = PlayedPhases({}, named=["B1"])
+    assert played.batches
+    referenced = make_ref("B2", is_referenced=True)
+    played.batches.deferred[referenced.key] = referenced
+
+    played.run()
+
+    events = [event for event, _ in played.events]
+    assert [event for event in events if event.startswith("look up")] == ["look up B1"]
+    assert events[-2:] == ["read B1", "read B2"]
 
 
 def test_phases_partition_that_no_list_shows_is_read_by_id_once() -> None:
