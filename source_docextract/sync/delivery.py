@@ -12,7 +12,7 @@ from ..core.model import PartitionStatus, Snapshot
 from ..core.provider import ChangeDetection
 from ..core.redaction import sanitize
 from .checkpoints import Checkpoints
-from .product_sync import ProductSync
+from .product_sync import Phase, ProductSync
 from .references import REFERENCE_HANDLERS, hash_references
 from .reporting import WarningLimiter
 
@@ -94,7 +94,7 @@ class Emitter:
         # Each document of an open reading makes the state longer, so it adds to what may be spent on states.
         self._unsaved_documents += len(snapshot.documents or ()) if snapshot.is_partial else 0
         # While windows are read, a snapshot is a single document: states follow every hundred, and each whole window.
-        is_reading_windows = any(other_sync.stages for other_sync in self._product_syncs.values())
+        is_reading_windows = any(other_sync.phase is not Phase.DONE for other_sync in self._product_syncs.values())
         if has_changes and (not is_reading_windows or self._unsaved_count >= _SNAPSHOTS_PER_STATE):
             yield from self.emit_due_states()
 

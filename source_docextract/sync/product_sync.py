@@ -7,11 +7,10 @@ starts the request flows of the partitions that are queued here.
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-from airbyte_cdk.models import AirbyteMessage
+from enum import Enum, auto
 
 from ..core.errors import ConnectorError, UnreadableResponse
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
@@ -21,6 +20,36 @@ from ..state.ledger import Ledger
 from ..state.passes import LedgerPass, ListingPass
 from ..state.windows import WindowCursor
 from .stream import Stream
+
+
+class Phase(Enum):
+    """A part of the sync of a product with a list.
+
+    It begins when everything that the phases before it have started is delivered.
+
+    Attributes:
+        MEMBER_LOOKUPS: look up the documents of the batches that the user names.
+        FIRST_QUERY: list the first window, or look for the oldest row of the list.
+        WINDOW_ROWS: fetch the changed rows of the listed window, and list the next one meanwhile.
+        WINDOW_BATCHES: fetch the batches of the window's documents.
+        WINDOW_END: record the window as read, and emit states. `WINDOW_ROWS` of the next window follows.
+        FAILED_LOOKUPS: look up the documents of the named batches that failed in the previous sync.
+        UNFINISHED: list the unfinished partitions that no window has shown, and fetch those that have changed.
+        UNLISTED: fetch by id the partitions that no list covers.
+        DEFERRED_BATCHES: fetch the deferred batches and those of the documents before. `UNLISTED` follows again.
+        DONE: start nothing more. A product without a list is always in this phase.
+    """
+
+    MEMBER_LOOKUPS = auto()
+    FIRST_QUERY = auto()
+    WINDOW_ROWS = auto()
+    WINDOW_BATCHES = auto()
+    WINDOW_END = auto()
+    FAILED_LOOKUPS = auto()
+    UNFINISHED = auto()
+    UNLISTED = auto()
+    DEFERRED_BATCHES = auto()
+    DONE = auto()
 
 
 @dataclass(eq=False, slots=True)
@@ -33,15 +62,15 @@ class ProductSync:
                    collects the partitions that they and the settings name.
         fetching   `queue` holds the partitions that are due and not started; `running_tasks` counts the request flows
                    that are started and not finished (`is_busy`).
-        done       `has_work` is False: nothing is queued, nothing is running, no stage is left.
+        done       `has_work` is False: nothing is queued, nothing is running, no phase is left.
 
     Planning is the step from listing to fetching. It depends on how the product detects changes:
 
         POLLING    `plan_batches` queues all due batches at once (Extracta, Atlas).
-        LISTING    The queue starts empty. `stages` fills it several times: once per window of the list, then with the
-                   partitions that no list shows (DocMap's and Sensible's extractions).
+        LISTING    The queue starts empty. `ListingPhases` fills it several times: once per window of the list, then
+                   with the partitions that no list shows (DocMap's and Sensible's extractions).
         REFERENCE  The queue starts empty. Batches named by the user wait in `deferred`, batches with a changed
-                   document in `changed_batches`; the stages of the documents' product queue both (DocMap's runs,
+                   document in `changed_batches`; the phases of the documents' product queue both (DocMap's runs,
                    Sensible's batches).
 
     A failed task does not stop its product: the streams concerned end incomplete, and the next sync asks again.
@@ -56,8 +85,7 @@ class ProductSync:
         queue: the partitions that are due and not started, oldest first; None until the product is planned.
         planned_at: when the product was planned: the looks that were due at this time are made by this sync.
         running_tasks: number of request flows that are started and not finished.
-        stages: LISTING only: the remaining stages of the sync. The next one begins when everything that the previous
-            one started has been delivered.
+        phase: LISTING only: the phase whose work is started next.
         listed_window: LISTING only: the rows of a window that has been listed and whose rows are not queued yet.
         deferred: REFERENCE only: the due batches that are fetched at the end of the sync, by key.
         changed_batches: REFERENCE only: the batches of changed documents that have been read, by key. They wait for the
@@ -78,7 +106,7 @@ class ProductSync:
     queue: deque[PartitionRef] | None = None
     planned_at: datetime | None = None
     running_tasks: int = 0
-    stages: Iterator[Iterable[AirbyteMessage]] | None = None
+    phase: Phase = Phase.DONE
     listed_window: ListedRows | None = None
     deferred: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
     changed_batches: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
@@ -116,12 +144,12 @@ class ProductSync:
     @property
     def is_fully_listed(self) -> bool:
         """Return whether the product is planned and all its lists were read to their end."""
-        return self.queue is not None and self.stages is None and not self.listing_incomplete
+        return self.queue is not None and self.phase is Phase.DONE and not self.listing_incomplete
 
     @property
     def has_work(self) -> bool:
         """Return whether the product is not done yet."""
-        return self.queue is None or self.is_busy or self.stages is not None
+        return self.queue is None or self.is_busy or self.phase is not Phase.DONE
 
     @property
     def has_made_all_looks(self) -> bool:

@@ -6,11 +6,8 @@ Each request flow carries a task (`ListBatchesTask`, `FetchBatchTask`, ...) that
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain, starmap
 from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
@@ -24,61 +21,19 @@ from ..core.errors import (
     TransientError,
     UnreadableLogin,
 )
-from ..core.model import PartitionKey, PartitionRef, Snapshot
-from ..core.provider import ChangeDetection, FindStart, ProviderSpec, RequestFlow, Window
+from ..core.model import PartitionKey, Snapshot
+from ..core.provider import ChangeDetection, ProviderSpec, RequestFlow, Window
 from ..http.client import Client
 from ..http.network import OutcomeQueue
 from ..state.entries import SyncPolicy
-from ..state.windows import WindowCursor
 from .checkpoints import Checkpoints
 from .delivery import Emitter
 from .flow_runner import Completion, FlowRunner, Job
+from .listing_phases import ListingPhases
 from .product_sync import ProductSync, build_product_syncs
 from .reporting import WarningLimiter, build_unknown_account_message, summarize
 from .stream import Stream
-
-
-@dataclass(frozen=True, slots=True)
-class ListBatchesTask:
-    """The listing of one template's batches."""
-
-    product_sync: ProductSync
-    template_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class FindMembersTask:
-    """The lookup of the documents in a batch that the user names."""
-
-    product_sync: ProductSync
-    ref: PartitionRef
-
-
-@dataclass(frozen=True, slots=True)
-class ListUnfinishedTask:
-    """The listing of unfinished partitions, which spares their requests by id."""
-
-    product_sync: ProductSync
-
-
-@dataclass(frozen=True, slots=True)
-class QueryListTask:
-    """The reading of one window of a list, or the search for its oldest row."""
-
-    product_sync: ProductSync
-    cursor: WindowCursor
-    query: Window | FindStart
-
-
-@dataclass(frozen=True, slots=True)
-class FetchBatchTask:
-    """The fetching of one partition."""
-
-    product_sync: ProductSync
-    ref: PartitionRef
-
-
-Task = ListBatchesTask | FindMembersTask | ListUnfinishedTask | QueryListTask | FetchBatchTask
+from .tasks import FetchBatchTask, FindMembersTask, ListBatchesTask, ListUnfinishedTask, QueryListTask, Task
 
 MAX_CONSECUTIVE_FAILURES = 3
 """Consecutive failures after which the sync stops asking a provider.
@@ -100,7 +55,7 @@ class ProviderSync:
         listing    The first `start_due_work` starts the listings of all templates.
         fetching   Each product is planned as soon as its own lists are in. Then partitions are fetched, as many at once
                    as the lanes have room for, and each result becomes rows, references and state. New work comes from
-                   references and from the next stages of the products with a list. See `ProductSync` for its states.
+                   references and from the next phases of the products with a list. See `ProductSync` for its states.
         done       No product has work left. `finalize` compacts the ledgers and emits the last states.
         aborted    The provider is not asked any more, and `is_done` is true at once. Credentials that the provider
                    rejects, a used-up quota, three provider failures in a row and an unexpected error lead here. The
@@ -147,6 +102,7 @@ class ProviderSync:
         self._logger = logger
         self._warnings = WarningLimiter(logger, provider_spec.error_format.provider_name)
         self._product_syncs = build_product_syncs(provider_spec, streams)
+        self._listing_phases: list[ListingPhases] = []
         self._emitter = Emitter(
             self._provider_name, self._product_syncs, checkpoints=checkpoints, warnings=self._warnings, now=now
         )
@@ -167,16 +123,16 @@ class ProviderSync:
             self._is_started = True
             yield from self._start_listings()
         yield from self._plan_products()
-        # A stage may queue nothing, or partitions that need no request. So this goes on until every product waits.
+        # A phase may queue nothing, or partitions that need no request. So this goes on until every product waits.
         is_moving = True
         while is_moving and not self._is_aborted:
             is_moving = False
             for product_sync in self._product_syncs.values():
                 yield from self._fetch_due(product_sync)
-            for product_sync in self._product_syncs.values():
-                if product_sync.stages and not self._is_busy(product_sync):
+            for listing_phases in self._listing_phases:
+                if listing_phases.is_ready:
                     is_moving = True
-                    yield from self._run_next_stage(product_sync)
+                    yield from listing_phases.run_phase()
 
     @property
     def is_done(self) -> bool:
@@ -276,13 +232,23 @@ class ProviderSync:
                 continue
             product_sync.planned_at = self._now()
             if product_sync.stream_group.read_window:
-                # Planned from here on: references may be registered, and the stages fill the queue.
+                # Planned from here on: references may be registered, and the phases fill the queue.
                 product_sync.enqueue([])
-                product_sync.stages = self._iterate_stages(product_sync)
+                self._listing_phases.append(self._build_listing_phases(product_sync))
                 continue
             for snapshot in product_sync.plan_batches(product_sync.planned_at):
                 # Lists that were read to their ends no longer name these open batches, so their rows need no request.
                 yield from self._emit_snapshot(product_sync, snapshot)
+
+    def _build_listing_phases(self, product_sync: ProductSync) -> ListingPhases:
+        return ListingPhases(
+            product_sync,
+            self._get_reference_target(product_sync),
+            policy=self._policy,
+            now=self._now,
+            start_task=self._start_task,
+            emit_due_states=self._emitter.emit_due_states,
+        )
 
     def _fetch_due(self, product_sync: ProductSync) -> Iterator[AirbyteMessage]:
         target = self._get_reference_target(product_sync)
@@ -292,94 +258,6 @@ class ProviderSync:
         while product_sync.queue and self.flow_runner.has_room(product_sync.stream_group.lane) and not self._is_aborted:
             ref = product_sync.queue.popleft()
             yield from self._start_task(product_sync.stream_group.fetch(ref), FetchBatchTask(product_sync, ref))
-
-    def _iterate_stages(self, product_sync: ProductSync) -> Iterator[Iterable[AirbyteMessage]]:
-        """Yield the stages of a product with a list.
-
-        Each begins when everything that the previous one started is delivered.
-
-        1. Look up the documents of the batches that the user names.
-        2. For each window, oldest first: fetch its changed rows while the next window is listed, then the batches of
-           its documents, and record the window as read.
-        3. Look up the documents of the named batches that failed in the previous sync. However often they fail, they do
-           not delay the windows.
-        4. List the unfinished partitions that no window has shown, and fetch those that have changed.
-        5. Fetch by id what no list covers, and with it the deferred batches.
-        """
-        stream_group, batch_sync = product_sync.stream_group, self._get_reference_target(product_sync)
-        failed_refs: list[PartitionRef] = []
-        # Named batches bring their documents whatever `start_date` and the filters say, and no window may show those.
-        if batch_sync and stream_group.list_members:
-            explicit_refs = [ref for ref in batch_sync.deferred.values() if not ref.is_referenced]
-            failed_refs = [ref for ref in explicit_refs if ref.key in batch_sync.failed_keys]
-            yield self._start_member_lookups(product_sync, [ref for ref in explicit_refs if ref not in failed_refs])
-        cursor = WindowCursor(
-            deque(stream_group.scopes),
-            product_sync.listing_passes,
-            self._policy.with_lookback(stream_group.lookback),
-            self._now(),
-            stream_group.wider_scopes,
-        )
-        query = cursor.get_next_step()
-        yield self._start_list_query(product_sync, cursor, query)
-        while query:
-            window = query if isinstance(query, Window) and product_sync.listed_window else None
-            if window and product_sync.listed_window:
-                product_sync.plan_window(cursor, window, product_sync.listed_window, self._now())
-            product_sync.listed_window, query = None, cursor.get_next_step()
-            # The next window is listed while the partitions of this one are fetched.
-            yield self._start_list_query(product_sync, cursor, query)
-            if window:
-                if batch_sync:
-                    batch_sync.enqueue_changed_batches()
-                    yield ()
-                # Every row of the window is delivered by now. Recorded any earlier, a killed sync would lose rows.
-                cursor.complete_window(window)
-                yield self._emitter.emit_due_states()
-        if failed_refs:
-            yield self._start_member_lookups(product_sync, failed_refs)
-        if stream_group.list_unfinished:
-            watched_ids = product_sync.list_watched_ids()
-            yield self._start_task(
-                stream_group.list_unfinished(watched_ids, cursor.lookback_start), ListUnfinishedTask(product_sync)
-            )
-        # Repeated, since each side may make the other due: a document changes the counts of its batch, and a batch may
-        # name documents that no list shows. It ends because a sync requests each document by id once.
-        while product_sync.plan_unlisted(self._now()) or (batch_sync and batch_sync.has_pending_changes):
-            yield ()
-            if batch_sync:
-                batch_sync.enqueue_changed_batches(include_deferred=True)
-                yield ()
-
-    def _start_member_lookups(
-        self, product_sync: ProductSync, refs: Sequence[PartitionRef]
-    ) -> Iterator[AirbyteMessage]:
-        find_members = product_sync.stream_group.list_members
-        lookups = [(find_members(ref), FindMembersTask(product_sync, ref)) for ref in refs] if find_members else []
-        return chain.from_iterable(starmap(self._start_task, lookups))
-
-    def _start_list_query(
-        self, product_sync: ProductSync, cursor: WindowCursor, query: Window | FindStart | None
-    ) -> Iterable[AirbyteMessage]:
-        stream_group = product_sync.stream_group
-        flow: RequestFlow[Any] | None = None
-        if isinstance(query, Window) and stream_group.read_window:
-            flow = stream_group.read_window(query)
-        elif isinstance(query, FindStart) and stream_group.find_oldest:
-            flow = stream_group.find_oldest(query.scope)
-        return self._start_task(flow, QueryListTask(product_sync, cursor, query)) if query and flow else ()
-
-    def _run_next_stage(self, product_sync: ProductSync) -> Iterator[AirbyteMessage]:
-        stage = next(product_sync.stages, None) if product_sync.stages else None
-        if stage is None:
-            product_sync.stages = None
-        else:
-            yield from stage
-
-    def _is_busy(self, product_sync: ProductSync) -> bool:
-        target = self._get_reference_target(product_sync)
-        # The batches of a window's documents are waited for, too: the window may count as read only after their rows.
-        return product_sync.is_busy or bool(target and (target.queue is None or target.is_busy))
 
     def _get_reference_target(self, product_sync: ProductSync) -> ProductSync | None:
         return self._product_syncs.get(product_sync.stream_group.referenced_group or "")

@@ -16,6 +16,7 @@ from source_docextract.core.model import FileStatus, PartitionRef, PartitionStat
 from source_docextract.core.provider import ChangeDetection, StreamGroup
 from source_docextract.state.entries import EntryState, SyncPolicy
 from source_docextract.sync import messages
+from source_docextract.sync.product_sync import Phase
 from source_docextract.tables.rows import BATCHES, FILES, RESULTS
 from unit_tests.support.sync_parts import NOW, ProviderParts, describe, get_state, logger, make_document, make_snapshot
 
@@ -197,7 +198,7 @@ def test_emit_deferred_batch_holds_its_rows_back_and_stays_due() -> None:
 def test_emit_while_windows_are_read_emits_states_for_each_hundred_documents() -> None:
     names = [f"B{number:03d}" for number in range(150)]
     parts = make_parts(*names, tables=(BATCHES,))
-    parts.product_syncs["acme"].stages = iter(())
+    parts.product_syncs["acme"].phase = Phase.WINDOW_ROWS
 
     emitted = [describe(message) for name in names for message in parts.emit("acme", make_snapshot(name, "a"))]
 

@@ -1,0 +1,53 @@
+"""The tasks of a provider sync: the purpose of each request flow that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.model import PartitionRef
+from ..core.provider import FindStart, Window
+from ..state.windows import WindowCursor
+from .product_sync import ProductSync
+
+
+@dataclass(frozen=True, slots=True)
+class ListBatchesTask:
+    """The listing of one template's batches."""
+
+    product_sync: ProductSync
+    template_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMembersTask:
+    """The lookup of the documents in a batch that the user names."""
+
+    product_sync: ProductSync
+    ref: PartitionRef
+
+
+@dataclass(frozen=True, slots=True)
+class ListUnfinishedTask:
+    """The listing of unfinished partitions, which spares their requests by id."""
+
+    product_sync: ProductSync
+
+
+@dataclass(frozen=True, slots=True)
+class QueryListTask:
+    """The reading of one window of a list, or the search for its oldest row."""
+
+    product_sync: ProductSync
+    cursor: WindowCursor
+    query: Window | FindStart
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBatchTask:
+    """The fetching of one partition."""
+
+    product_sync: ProductSync
+    ref: PartitionRef
+
+
+Task = ListBatchesTask | FindMembersTask | ListUnfinishedTask | QueryListTask | FetchBatchTask
