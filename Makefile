@@ -33,7 +33,7 @@ test: $(VENV)/ready $(DEMO)/tests $(if $(COVER),coverage) ## Run the tests; COVE
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile $(DEMO_TESTS)
 
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
-	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m long $(DEMO_TESTS:%=--ignore %)
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m 'long and not azurite' $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile -m long $(DEMO_TESTS)
 
 test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13 that is installed
