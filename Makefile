@@ -103,7 +103,7 @@ format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready ## Measure against other ways to sync: ROUNDS=3 CASES='atlas documents-*' SCALE=0.1
+bench: $(VENV)/ready $(BENCH)/dlt/ready $(BENCH)/singer/ready $(BENCH)/chart/ready $(BENCH)/load-dlt/ready $(BENCH)/load-pyairbyte/ready ## Measure against other ways to sync: ROUNDS=3 CASES='atlas documents-*' SCALE=0.1
 	@$(BIN)/python -m benchmarks --rounds $(ROUNDS) --cases '$(CASES)' --scale $(SCALE)
 
 # Locked versions stay as they are unless setup.py excludes them; newer versions: make lock OPTIONS=--upgrade
@@ -160,5 +160,5 @@ $(DEMO)/tests: $(DEMO)/ready
 $(BENCH)/%/ready: benchmarks/requirements/%.txt
 	@echo "Setting up $(@D) with $(RUN) ..."
 	@$(RUN) -m venv $(@D)
-	@$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check $(LOOSE) -r $<
 	@touch $@

@@ -78,6 +78,7 @@ def build_cases(scale: float) -> list[Case]:
         _build_looks_case(),
         *_build_listing_cases(scale),
         _build_streams_case(scale),
+        *_build_load_cases(scale),
         *_build_growth_cases(scale),
     ]
 
@@ -201,6 +202,27 @@ def _build_streams_case(scale: float) -> Case:
     other_streams = tuple(stream for stream in rows if stream != "atlas_results")
     tasks += [Task(system, system, streams=other_streams) for system in ("printing", "printing-cdk")]
     return Case("streams", f"Streams of one provider, {title}", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
+
+
+LOAD_SYSTEMS = ("connector", "load-pyairbyte", "load-dlt")
+"""Systems of the cases that load into DuckDB: the connector, which only prints, and two that load what it prints."""
+
+
+def _build_load_cases(scale: float) -> Iterator[Case]:
+    """Yield the cases that load into DuckDB: results alone, and all streams; each first and again."""
+    sizes, documents, title = _size_atlas(_scale_count(400, scale))
+    all_rows = _count_expected_rows("atlas", sizes["batches"], documents, LICENCE_FIELDS)
+    for name, streams in (("results", ("atlas_results",)), ("all", ())):
+        rows = {stream: count for stream, count in all_rows.items() if not streams or stream in streams}
+        tasks: list[Task] = []
+        for system in LOAD_SYSTEMS:
+            # The connector prints nothing again; a table must hold each row once, also after the second sync.
+            rows_again = dict.fromkeys(rows, 0) if system == "connector" else rows
+            tasks += [
+                Task(system, system, rows, streams=streams),
+                Task(f"{system}/again", system, rows_again, streams=streams, resumed_task=system),
+            ]
+        yield Case(f"load-{name}", f"Into DuckDB: {title}", tuple(tasks), "atlas", sizes, _WARMUP_SYSTEM)
 
 
 def _build_growth_cases(scale: float) -> Iterator[Case]:

@@ -159,6 +159,18 @@ def _make_printing_command(*options: str) -> Callable[[SystemRun], Sequence[str]
     ]
 
 
+def _make_load_command(environment: str) -> Callable[[SystemRun], Sequence[str]]:
+    """Return a command that loads into DuckDB; its script is called like its environment."""
+    script = str(SYSTEMS_FOLDER / f"{environment.replace('-', '_')}.py")
+    return lambda system_run: [
+        str(ENVIRONMENTS_FOLDER / environment / "bin" / "python"),
+        script,
+        str(system_run.config_path),
+        str(system_run.folder),
+        *system_run.streams,
+    ]
+
+
 LOOK_HOURS = 72
 """Hours of the syncs that look at settled batches: the lookback by default."""
 
@@ -169,6 +181,7 @@ def _build_hourly_command(system_run: SystemRun) -> Sequence[str]:
 
 
 _DLT_ENVIRONMENT = {"EXTRACT__WORKERS": str(MAX_IN_FLIGHT), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+_PYAIRBYTE_ENVIRONMENT = {"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "NO_LIVE_PROGRESS": "1"}
 
 COMPARED_SYSTEMS: dict[str, System] = {
     "loop": System("requests + orjson, a loop", _make_floor_command()),
@@ -187,6 +200,8 @@ COMPARED_SYSTEMS: dict[str, System] = {
     "singer": System("Singer SDK tap", _build_singer_command, "singer"),
     "singer-msgspec": System("the same, written with msgspec", _build_singer_command, "singer", {"MSGSPEC": "1"}),
     "singer-tuned": System("the same, and pages read by own code", _build_singer_command, "singer", {"TUNED": "1"}),
+    "load-dlt": System("dlt", _make_load_command("load-dlt"), "duckdb", _DLT_ENVIRONMENT),
+    "load-pyairbyte": System("PyAirbyte", _make_load_command("load-pyairbyte"), "duckdb", _PYAIRBYTE_ENVIRONMENT),
     "printing": System("printing alone, orjson", _make_printing_command(), is_cpu_reported=True),
     "printing-cdk": System("printing alone, as the CDK does", _make_printing_command("--cdk"), is_cpu_reported=True),
     "spec": System("source-docextract spec", lambda _: [str(_SCRIPTS_FOLDER / "source-docextract"), "spec"]),

@@ -17,13 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_RUN_SECONDS = 3600
 """Seconds after which a process is killed and its row is void."""
 _LAUNCHER_PATH = Path(__file__).with_name("launch.py")
-_MAXRSS_UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
-"""Units of `ru_maxrss` per megabyte: macOS counts bytes, other systems kilobytes."""
+_BYTES_PER_MB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ProcessCost:
-    """The cost of a process in seconds and megabytes (1024²), and its exit code."""
+    """The cost of a process and its child processes in seconds and megabytes (1024²), and its exit code."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -59,7 +58,7 @@ def run_process(
         check=True,
     )
     wall, cpu, peak, code = process.stdout.split()
-    return ProcessCost(float(wall), float(cpu), int(peak) / _MAXRSS_UNITS_PER_MB, int(code))
+    return ProcessCost(float(wall), float(cpu), int(peak) / _BYTES_PER_MB, int(code))
 
 
 @dataclass(frozen=True)

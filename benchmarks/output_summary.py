@@ -2,11 +2,14 @@
 
 It prints JSON: `records` and `distinct` records by stream (by id, or batch and document), the number of states, their
 bytes, those of each stream's last state, and those of the largest of these. It writes the last states to state.json.
+Of a DuckDB file it prints `records` and `distinct` as they are in the tables, and the size of the file.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+from .compared_systems import ENVIRONMENTS_FOLDER, SYSTEMS_FOLDER
 
 Record = tuple[str, Mapping[str, Any]]
 States = list[tuple[str, bytes]]
@@ -78,6 +83,8 @@ def _get_record_key(row: Mapping[str, Any]) -> object:
 
 def summarize_delivery(output_format: str, folder: Path) -> dict[str, Any]:
     """Return the numbers and sizes of a run's records and states."""
+    if output_format == "duckdb":
+        return _summarize_database(folder / "documents.duckdb")
     states: States = []
     records: Counter[str] = Counter()
     keys: defaultdict[str, set[object]] = defaultdict(set)
@@ -92,6 +99,13 @@ def summarize_delivery(output_format: str, folder: Path) -> dict[str, Any]:
         "last_state_bytes": sum(map(len, dict(states).values())),
         "largest_state_bytes": max(map(len, dict(states).values()), default=0),
     }
+
+
+def _summarize_database(path: Path) -> dict[str, Any]:
+    """Return the numbers of rows in a DuckDB file, counted in an environment that has DuckDB."""
+    python, script = ENVIRONMENTS_FOLDER / "load-dlt" / "bin" / "python", SYSTEMS_FOLDER / "count_rows.py"
+    process = subprocess.run([str(python), str(script), str(path)], stdout=subprocess.PIPE, check=True)
+    return {**json.loads(process.stdout), "file_bytes": path.stat().st_size}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from .cases import LATENCY, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING, STREAM_KINDS
+from .cases import LATENCY, LOAD_SYSTEMS, PAGES_PER_BATCH, PAGES_PER_LARGE_BATCH, SPACING, STREAM_KINDS
 from .compared_systems import COMPARED_SYSTEMS, MAX_IN_FLIGHT
 from .targets import (
     Results,
@@ -45,10 +45,18 @@ def _build_substitutions(results: Results, targets: Sequence[Target]) -> dict[st
         state_bytes = get_median(results, largest_open_case, "quiet", "largest_state_bytes")
         return state_bytes / get_size(results, largest_open_case, "open_batches")
 
+    # The cases that load have a note of their own, as they may be measured on another day, and on a busier machine.
+    load_results = {name: case for name, case in results.items() if name.startswith("load-")}
+    other_results = {name: case for name, case in results.items() if name not in load_results}
     return {
         "banner": _build_banner(results),
-        "environment": _describe_environment(results),
-        "rounds": " or ".join(map(str, sorted({case["rounds"] for case in results.values()}))),
+        "environment": _describe_environment(other_results),
+        "rounds": _format_rounds(other_results),
+        "load_environment": _describe_environment(load_results),
+        "load_rounds": _format_rounds(load_results),
+        "load": _build_load_table(results),
+        "load_documents": _format_measured(lambda: f"{count_documents(results, 'load-all'):,}"),
+        "load_rows": _format_measured(lambda: f"{_count_records(results, 'load-all', 'connector'):,}"),
         "field": _build_systems_table(results),
         "quiet": _build_quiet_table(results),
         "atlas_documents": _format_measured(lambda: f"{count_documents(results, 'atlas'):,}"),
@@ -121,6 +129,7 @@ _CELL_FORMATTERS: dict[str, Callable[[Results, str, str], str]] = {
     "state": lambda results, case, task: _format_bytes(get_median(results, case, task, "last_state_bytes")),
     "largest state": lambda results, case, task: _format_bytes(get_median(results, case, task, "largest_state_bytes")),
     "states": lambda results, case, task: _format_bytes(get_median(results, case, task, "state_bytes")),
+    "DuckDB file": lambda results, case, task: _format_bytes(get_median(results, case, task, "file_bytes")),
 }
 
 
@@ -135,7 +144,13 @@ def _build_banner(results: Results) -> str:
     return f"\n**A quick look at {min(scales):g} of the size: these figures say that it runs, and little more.**\n"
 
 
+def _format_rounds(results: Results) -> str:
+    return " or ".join(map(str, sorted({case["rounds"] for case in results.values()}))) or _NOT_MEASURED
+
+
 def _describe_environment(results: Results) -> str:
+    if not results:
+        return "Not measured."
     latest_environment = max(
         (case["environment"] for case in results.values()), key=lambda environment: str(environment["on"])
     )
@@ -262,6 +277,18 @@ def _build_startup_table(results: Results) -> str:
     return _format_table(
         ["", *columns], ([title, *_format_cells(results, case, task, columns)] for title, case, task in rows)
     )
+
+
+def _build_load_table(results: Results) -> str:
+    columns = ("requests", "wall s", "CPU s", "peak MB", "DuckDB file")
+    rows: list[list[str]] = []
+    for case, streams in (("load-results", "results alone"), ("load-all", "all four streams")):
+        for sync, suffix in (("first sync", ""), ("quiet second sync", "/again")):
+            for system in LOAD_SYSTEMS:
+                title = "printed only" if system == "connector" else COMPARED_SYSTEMS[system].title
+                cells = _format_cells(results, case, f"{system}{suffix}", columns)
+                rows.append([f"{streams}, {sync}: {title}", *cells])
+    return _format_table(["", *columns], rows)
 
 
 _SIZE_TITLES = {"open": "open batches", "day": "a day", "batches": "settled batches"}

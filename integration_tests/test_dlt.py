@@ -197,3 +197,33 @@ def test_dlt_failed_provider_is_named_and_the_others_are_loaded(setup: DltSetup)
     assert "dm_live_of_nobody" not in err
     assert rows["sensible_results"]
     assert "docmap_files" not in rows
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("script", ["load_dlt", "load_pyairbyte"])
+def test_dlt_benchmark_loads_the_selected_stream_once_and_counts_its_rows(setup: DltSetup, script: str) -> None:
+    """`make bench` compares these two; its count finds each row once, also after the second sync."""
+    systems = EXAMPLE.parent.parent / "benchmarks" / "systems"
+    config, database = setup.folder / "config.json", setup.folder / "documents.duckdb"
+    config.write_text(json.dumps(setup.settings))
+    environment = {**os.environ, "AIRBYTE_OFFLINE_MODE": "1", "RUNTIME__DLTHUB_TELEMETRY": "false"}
+    counts = []
+    for _ in range(2):
+        for command in (
+            [f"{script}.py", str(config), str(setup.folder), "atlas_results"],
+            ["count_rows.py", str(database)],
+        ):
+            process = subprocess.run(
+                [sys.executable, str(systems / command[0]), *command[1:]],
+                env=environment,
+                text=True,
+                capture_output=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+            assert process.returncode == 0, process.stderr
+        counts.append(json.loads(process.stdout))
+
+    expected = {"atlas_results": len(setup.read_expected_rows()["atlas_results"])}
+    assert expected["atlas_results"] > 0
+    assert counts == [{"records": expected, "distinct": expected}] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import report, targets
-from benchmarks.cases import Case, Task, build_cases
+from benchmarks.cases import LOAD_SYSTEMS, Case, Task, build_cases
 from benchmarks.compared_systems import COMPARED_SYSTEMS
 from benchmarks.measure import run_process
 from benchmarks.rounds import measure_case
@@ -101,6 +102,21 @@ def test_run_process_python_environment_variables_are_not_passed_on(
     assert (tmp_path / "output").read_text() == "ASKED\n"
 
 
+@pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="only Linux lists them")
+def test_run_process_memory_of_processes_at_one_time_is_added_up(tmp_path: Path) -> None:
+    """The parent and its child hold 80 MB each, for long enough that a sample sees both."""
+    child_code = "import time; block = bytearray(b'x') * 80_000_000; time.sleep(1)"
+    parent_code = (
+        "import subprocess, sys; block = bytearray(b'x') * 80_000_000; "
+        f'subprocess.run([sys.executable, "-c", "{child_code}"], check=True)'
+    )
+
+    cost = run_process([sys.executable, "-c", parent_code], tmp_path / "output", tmp_path / "errors")
+
+    assert cost.exit_code == 0, (tmp_path / "errors").read_text()
+    assert 160_000_000 / 1024**2 < cost.peak_mb < 300
+
+
 def test_measure_case_missing_documents_make_the_row_void(tmp_path: Path) -> None:
     rows = measure_case(make_small_options(Task("loop", "loop", {"documents": 121})), 1, tmp_path, lambda _: None)[
         "tasks"
@@ -126,7 +142,7 @@ def make_results() -> dict[str, Any]:
             seconds = {"loop": 0.5, "all": 2.0}.get(task.name, 0.25 if task.name.endswith("/small") else 1.0)
             run = {
                 "wall": seconds, "cpu": seconds, "peak_mb": 100.0, "requests": {"a": 3}, "records": {"s": 7},
-                "state_bytes": 10, "last_state_bytes": 10, "largest_state_bytes": 10,
+                "state_bytes": 10, "last_state_bytes": 10, "largest_state_bytes": 10, "file_bytes": 2_500_000,
                 "load": 1.5, "server_cpu": 0.25, "late": {"mean": 0.0004, "worst": 0.01},
             }  # fmt: skip
             rows[task.name] = {"system": task.system, "void": None, "runs": [run]}
@@ -189,6 +205,50 @@ def test_report_void_row_has_no_ratio_and_its_reason(tmp_path: Path) -> None:
     assert "quick look" not in written
     assert "busy for at most 100% of a run" in written  # the one that takes a quarter of a second
     assert "at most 0.4 ms late on average" in written
+
+
+def test_report_load_cases_have_a_table_and_a_note_of_their_own(tmp_path: Path) -> None:
+    results = make_results()
+    for name in ("load-results", "load-all"):
+        results[name]["environment"]["on"] = "2026-11-29"
+        results[name]["tasks"]["load-dlt"]["runs"][0]["load"] = 7.5
+    results["load-all"]["tasks"]["load-pyairbyte/again"]["void"] = "2 of 3 atlas_files were delivered"
+
+    report.write_report(results, targets.judge_targets(results), tmp_path / "performance.md")
+
+    written = (tmp_path / "performance.md").read_text()
+    start, section = written.split("## Loading into DuckDB")
+    section = section.split("\n## ")[0]
+    assert "Measured on 2026-11-20" in start
+    assert "load of the machine was at most 1.5" in start
+    assert "Measured on 2026-11-29" in section
+    assert "load of the machine was at most 7.5" in section
+    assert "| results alone, first sync: dlt | 3 | 1.00 | 1.00 | 100 | 2.5 MB |" in section
+    assert "| all four streams, quiet second sync: PyAirbyte | – | – | – | – | – |" in section
+
+
+def test_report_load_cases_alone_leave_the_other_sections_unmeasured(tmp_path: Path) -> None:
+    results = {name: case for name, case in make_results().items() if name.startswith("load-")}
+
+    report.write_report(results, targets.judge_targets(results), tmp_path / "performance.md")
+
+    written = (tmp_path / "performance.md").read_text()
+    assert "Not measured." in written.split("## Loading into DuckDB")[0]
+    assert "| all four streams, first sync: PyAirbyte | 3 | 1.00 | 1.00 | 100 | 2.5 MB |" in written
+
+
+def test_build_cases_load_cases_run_the_ways_in_turn_and_expect_each_row_once() -> None:
+    cases = {case.name: case for case in build_cases(0.01) if case.name.startswith("load-")}
+
+    names = [task.name for task in cases["load-all"].tasks]
+    rows_again = {task.name: task.expected_records for task in cases["load-results"].tasks if task.resumed_task}
+    assert names == [f"{system}{sync}" for system in LOAD_SYSTEMS for sync in ("", "/again")]
+    assert rows_again == {
+        "connector/again": {"atlas_results": 0},
+        "load-pyairbyte/again": {"atlas_results": 1000},
+        "load-dlt/again": {"atlas_results": 1000},
+    }
+    assert {task.name: sum(task.expected_records.values()) for task in cases["load-all"].tasks}["load-dlt"] == 12_004
 
 
 def test_report_reduced_scale_and_missing_cases_is_marked_as_quick_look(tmp_path: Path) -> None:
