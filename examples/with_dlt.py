@@ -33,7 +33,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_docextract import SourceDocextract
 
 DLT_TYPES = {"integer": "bigint", "number": "double", "boolean": "bool", "object": "json", "array": "json"}
-# dlt gives the streams turns: reading a limited number of messages in each keeps memory flat.
+# dlt gives the streams turns: reading a limited number of messages in each bounds what waits between them.
 MESSAGES_PER_TURN = 1000
 
 Rows = list[dict[str, Any]]
