@@ -11,6 +11,7 @@ import pytest
 
 from source_docextract.core.errors import ConnectorError, CredentialsError, ResourceUnavailable, TransientError
 from source_docextract.core.requests import Request
+from source_docextract.http.network import Internet
 from source_docextract.sync.flow_runner import FlowRunner, Job, run_flow
 
 Flow = Generator[Any, Any, Any]
@@ -29,6 +30,7 @@ class FakeClient:
 
     def __init__(self, max_in_flight: int = 10, outcomes: Mapping[str, Any] | None = None) -> None:
         """Answer at once with `outcomes` by path; without them, `end` does."""
+        self.network = Internet()
         self.max_in_flight = max_in_flight
         self.submitted: list[str] = []
         self.released_lanes: list[str] = []

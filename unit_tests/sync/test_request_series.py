@@ -15,6 +15,7 @@ from source_docextract.core.model import PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import RequestFlow, RequestSeries
 from source_docextract.core.requests import Request
 from source_docextract.http.client import Client
+from source_docextract.http.network import Internet
 from source_docextract.sync.flow_runner import Completion, FlowRunner, Job, run_flow
 
 MAX_IN_FLIGHT = 2
@@ -32,6 +33,7 @@ class ManualClient:
     """
 
     def __init__(self) -> None:
+        self.network = Internet()
         self.max_in_flight = MAX_IN_FLIGHT
         self.error_format = SimpleNamespace(provider_name="Atlas")
         self.pending: dict[str, Callable[[Json | Exception], None]] = {}
