@@ -97,8 +97,10 @@ class LedgerPass(ABC):
             now: the time of this sync.
         """
         entry = decision.entry
-        # "Waiting" reports no rows, which is not the same as none: the hashes of the delivered rows stay.
-        if row_hashes is not None and not decision.keeps_rows:
+        # "Waiting" reports no rows, which is not the same as none. Neither does the answer to an unknown id say that a
+        # result has no rows any more. The hashes of the delivered rows stay.
+        is_silent = row_hashes is None or (entry.state is EntryState.MISSING and not row_hashes)
+        if row_hashes is not None and not is_silent and not decision.keeps_rows:
             entry = replace(entry, row_hashes="".join(row_hashes))
         self.ledger.entries[ref.key] = entry
         self.ledger.failed_keys.discard(ref.key)

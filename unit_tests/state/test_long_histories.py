@@ -13,9 +13,10 @@ from docextract_sandbox import NewFile, Sandbox
 from unit_tests.support.harness import START, Connection, SyncResult, frozen_sandbox
 
 MEGABYTE = 1_000_000
-ONE_WINDOW = 250
-"""Requests that may be made again after a sync was broken off: the list of a window of up to 2000 rows, the finding of
-the oldest, a hundred documents and their batches, and what was on its way."""
+ONE_WINDOW = 650
+"""Requests that may be made again after a sync was broken off: the list of a window, its 553 documents and their batches
+(a state follows each whole window, and a hundred documents only where its size allows it), the finding of the oldest,
+and what was on its way."""
 
 
 def measure_states(synced: SyncResult) -> int:

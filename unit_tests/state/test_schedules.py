@@ -16,14 +16,14 @@ def test_schedule_any_events_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(2))  # parts may run side by side
-def test_schedule_more_events_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(Schedule, examples=40, steps=20)
+@pytest.mark.parametrize("part", range(2))  # parts may run side by side
+def test_schedule_more_events_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(Schedule, examples=40, steps=20, part=part)
 
 
-@pytest.mark.parametrize("_part", [0, pytest.param(1, marks=pytest.mark.long)])
-def test_schedule_killed_process_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(KilledSchedule, examples=4, steps=10)
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_schedule_killed_process_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(KilledSchedule, examples=4, steps=10, part=part)
 
 
 def test_schedule_typed_tables_warehouse_equals_sandbox() -> None:
@@ -36,18 +36,18 @@ def test_schedule_more_typed_tables_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(6))
-def test_schedule_long_run_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(Schedule, examples=80, steps=50)
+@pytest.mark.parametrize("part", range(6))
+def test_schedule_long_run_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(Schedule, examples=80, steps=50, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(4))
-def test_schedule_many_kills_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(KilledSchedule, examples=8, steps=12)
+@pytest.mark.parametrize("part", range(4))
+def test_schedule_many_kills_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(KilledSchedule, examples=8, steps=12, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(4))
-def test_schedule_typed_tables_long_run_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(TypedSchedule, examples=100, steps=40)
+@pytest.mark.parametrize("part", range(4))
+def test_schedule_typed_tables_long_run_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(TypedSchedule, examples=100, steps=40, part=part)

@@ -26,9 +26,9 @@ def leak_scanner() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("_part", range(2))  # parts may run side by side
-def test_memory_schedule_any_events_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(MemorySchedule, examples=50, steps=20)
+@pytest.mark.parametrize("part", range(2))  # parts may run side by side
+def test_memory_schedule_any_events_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(MemorySchedule, examples=50, steps=20, part=part)
 
 
 def test_memory_schedule_typed_tables_warehouse_equals_sandbox() -> None:
@@ -36,18 +36,18 @@ def test_memory_schedule_typed_tables_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(16))
-def test_memory_schedule_long_run_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(MemorySchedule, examples=250, steps=20)
+@pytest.mark.parametrize("part", range(16))
+def test_memory_schedule_long_run_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(MemorySchedule, examples=250, steps=20, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(2))
-def test_memory_schedule_many_steps_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(MemorySchedule, examples=250, steps=50)
+@pytest.mark.parametrize("part", range(2))
+def test_memory_schedule_many_steps_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(MemorySchedule, examples=250, steps=50, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("_part", range(2))
-def test_memory_schedule_typed_tables_long_run_warehouse_equals_sandbox(_part: int) -> None:
-    run_schedule(TypedMemorySchedule, examples=250, steps=30)
+@pytest.mark.parametrize("part", range(2))
+def test_memory_schedule_typed_tables_long_run_warehouse_equals_sandbox(part: int) -> None:
+    run_schedule(TypedMemorySchedule, examples=250, steps=30, part=part)

@@ -7,6 +7,7 @@ provider, and the sync after that must emit nothing.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 
 from airbyte_cdk.models import ConfiguredAirbyteCatalog, ConfiguredAirbyteStream
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -349,20 +350,26 @@ class TypedSchedule(Schedule):
                     assert has_same_content(rows[key], expected_row), (stream, rows[key], expected_rows[key])
 
 
-def run_schedule(schedule: type[Schedule], examples: int, steps: int) -> None:
+def run_schedule(schedule: type[Schedule], examples: int, steps: int, part: int = 0) -> None:
     """Play random schedules, and fail with the shortest one that breaks a promise.
+
+    Each run plays the same ones, so a failure belongs to the change that it comes with. `SCHEDULE_SEED`, a number in
+    the environment, chooses others.
 
     Args:
         schedule: the kind of schedule.
         examples: number of schedules.
         steps: the most steps of one schedule.
+        part: the number of the part, each with other schedules.
     """
+    number = 1000 * int(os.environ.get("SCHEDULE_SEED", "0")) + part
     run_state_machine_as_test(
-        schedule,
+        seed(number)(schedule),
         settings=hypothesis_settings(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
