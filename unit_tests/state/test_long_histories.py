@@ -14,9 +14,9 @@ from unit_tests.support.harness import START, Connection, SyncResult, frozen_san
 
 MEGABYTE = 1_000_000
 ONE_WINDOW = 650
-"""Requests that may be made again after a sync was broken off: the list of a window, its 553 documents and their batches
-(a state follows each whole window, and a hundred documents only where its size allows it), the finding of the oldest,
-and what was on its way."""
+"""Requests that may be made again after a sync was broken off: the list of a window, its 553 documents and their
+batches (a state follows each whole window, and a hundred documents only where its size allows it), the finding of the
+oldest, and what was on its way."""
 
 
 def measure_states(synced: SyncResult) -> int:
