@@ -1,13 +1,13 @@
 """The handling of one call, whether it arrives over HTTP or from the same process: journal, faults, operation."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import orjson
 from starlette.responses import PlainTextResponse, Response
 
-from .api import ApiError, ApiRequest, ApiResponse, Endpoint, add_unknown_keys
+from .api import Api, ApiError, ApiRequest, ApiResponse, Endpoint, add_unknown_keys
 from .context import JsonObject, SandboxContext
 from .faults import PAYLOAD_FAULTS, Fault
 from .journal import JournalEntry
@@ -134,7 +134,39 @@ def parse_json_object(content: bytes) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def make_unknown_endpoint(api_name: str) -> Endpoint:
+@dataclass(frozen=True)
+class ServedEndpoint:
+    """An endpoint with its address."""
+
+    method: str
+    """Empty for any method."""
+    path: str
+    """The whole path, with `{placeholders}`."""
+    endpoint: Endpoint
+    empty_endpoint: Endpoint
+    """The same endpoint of another account without documents."""
+
+    def select(self, context: SandboxContext) -> Endpoint:
+        """Return the endpoint of the account that a key belongs to at present."""
+        return self.empty_endpoint if context.switches.other_account else self.endpoint
+
+
+def iterate_endpoints(apis: Sequence[Api], empty_apis: Sequence[Api]) -> Iterator[ServedEndpoint]:
+    """Yield all endpoints of the APIs, and after those of each API one for all its other paths.
+
+    Args:
+        apis: The APIs to serve.
+        empty_apis: The same APIs, in the same order, of another account without documents.
+    """
+    for api, empty_api in zip(apis, empty_apis, strict=True):
+        for endpoint, empty_endpoint in zip(api.list_endpoints(), empty_api.list_endpoints(), strict=True):
+            base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
+            yield ServedEndpoint(endpoint.method, base_path + endpoint.path, endpoint, empty_endpoint)
+        unknown_endpoint = _make_unknown_endpoint(api.name)
+        yield ServedEndpoint("", api.base_path + "{rest:path}", unknown_endpoint, unknown_endpoint)
+
+
+def _make_unknown_endpoint(api_name: str) -> Endpoint:
     """Return the endpoint of all paths that an API does not have.
 
     Requests to these are recorded too, so that a test sees each request that a client should not make.

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 
-from .api import Api, ApiRequest, Endpoint
-from .calls import Call, make_unknown_endpoint, parse_json_object
+from .api import Api, ApiRequest
+from .calls import Call, ServedEndpoint, iterate_endpoints, parse_json_object
 from .context import SandboxContext
 from .transport_faults import AbortedResponse, DelayedResponse
 
@@ -45,15 +45,6 @@ class InProcessResponse:
     content: bytes
 
 
-@dataclass(frozen=True)
-class _Route:
-    method: str
-    """Empty for any method."""
-    pattern: re.Pattern[str]
-    endpoint: Endpoint
-    empty_endpoint: Endpoint
-
-
 class InProcessEntrance:
     """The endpoints of all APIs, called as functions. Control endpoints are not among them.
 
@@ -70,15 +61,9 @@ class InProcessEntrance:
             empty_apis: The same APIs, in the same order, of another account without documents.
         """
         self._context = context
-        self._routes: list[_Route] = []
-        for api, empty_api in zip(apis, empty_apis, strict=True):
-            for endpoint, empty_endpoint in zip(api.list_endpoints(), empty_api.list_endpoints(), strict=True):
-                base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
-                pattern = _compile_path(base_path + endpoint.path)[0]
-                self._routes.append(_Route(endpoint.method, pattern, endpoint, empty_endpoint))
-            unknown_endpoint = make_unknown_endpoint(api.name)
-            pattern = _compile_path(api.base_path + "{rest:path}")[0]
-            self._routes.append(_Route("", pattern, unknown_endpoint, unknown_endpoint))
+        self._routes: list[tuple[re.Pattern[str], ServedEndpoint]] = [
+            (_compile_path(served.path)[0], served) for served in iterate_endpoints(apis, empty_apis)
+        ]
 
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, *, latency: float = 0.0
@@ -100,8 +85,7 @@ class InProcessEntrance:
         """
         parts = urlsplit(url)
         path = unquote(parts.path)
-        route, path_params = self._find_route(method, path)
-        endpoint = route.empty_endpoint if self._context.switches.other_account else route.endpoint
+        served, path_params = self._find_endpoint(method, path)
         event_loop = asyncio.get_running_loop()
         request = ApiRequest(
             headers={name.lower(): value for name, value in headers.items()},
@@ -114,7 +98,7 @@ class InProcessEntrance:
         )
         with Call(
             self._context,
-            endpoint,
+            served.select(self._context),
             arrived_at=request.arrived_at,
             query=request.query,
             path_params=path_params,
@@ -125,11 +109,11 @@ class InProcessEntrance:
                 raise ValueError(f"the fault {call.fault_kind} needs a server")
         return InProcessResponse(response.status_code, response.headers, await _receive_content(response))
 
-    def _find_route(self, method: str, path: str) -> tuple[_Route, dict[str, str]]:
-        for route in self._routes:
-            match = route.method in {method, ""} and route.pattern.match(path)
+    def _find_endpoint(self, method: str, path: str) -> tuple[ServedEndpoint, dict[str, str]]:
+        for pattern, served in self._routes:
+            match = served.method in {method, ""} and pattern.match(path)
             if match:
-                return route, match.groupdict()
+                return served, match.groupdict()
         raise ValueError(f"no API of the sandbox has the path {path}")
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .api import Api, ApiRequest, Endpoint
-from .calls import Call, make_unknown_endpoint, parse_json_object, run_operation, to_http_response
+from .calls import Call, ServedEndpoint, iterate_endpoints, parse_json_object, run_operation, to_http_response
 from .context import JsonObject, SandboxContext
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -41,26 +41,16 @@ def build_application(
         Route(endpoint.path, _make_control_handler(context, endpoint), methods=[endpoint.method])
         for endpoint in control_endpoints
     ]
-    for api, empty_api in zip(apis, empty_apis, strict=True):
-        for endpoint, empty_endpoint in zip(api.list_endpoints(), empty_api.list_endpoints(), strict=True):
-            handler = _make_api_handler(context, endpoint, latency, empty_endpoint)
-            base_path = api.base_path if endpoint.base_path is None else endpoint.base_path
-            routes.append(Route(base_path + endpoint.path, handler, methods=[endpoint.method]))
-        unknown_endpoint = make_unknown_endpoint(api.name)
-        routes.append(
-            Route(
-                api.base_path + "{rest:path}", _make_api_handler(context, unknown_endpoint, latency), methods=_METHODS
-            )
-        )
+    for served in iterate_endpoints(apis, empty_apis):
+        handler = _make_api_handler(context, served, latency)
+        routes.append(Route(served.path, handler, methods=[served.method] if served.method else _METHODS))
     return Starlette(routes=routes)
 
 
-def _make_api_handler(
-    context: SandboxContext, regular_endpoint: Endpoint, latency: float, empty_endpoint: Endpoint | None = None
-) -> _Handler:
+def _make_api_handler(context: SandboxContext, served: ServedEndpoint, latency: float) -> _Handler:
     async def handle_request(request: Request) -> Response:
         arrived_at = time.monotonic()
-        endpoint = empty_endpoint if empty_endpoint and context.switches.other_account else regular_endpoint
+        endpoint = served.select(context)
         query = dict(request.query_params)
         path_params = {key: str(value) for key, value in request.path_params.items()}
         with Call(context, endpoint, arrived_at=arrived_at, query=query, path_params=path_params) as call:

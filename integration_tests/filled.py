@@ -20,14 +20,17 @@ Tables = Mapping[str, Sequence[Row]]
 """Rows by the name of the table."""
 
 
+def build_demo_settings(sandbox: Sandbox, url: str) -> dict[str, Any]:
+    """As in the demo: what comes late to a batch is delivered by the next sync."""
+    return {**sandbox.build_settings(url), "lookback_checks": "every_sync"}
+
+
 def sync_demo_twice(change_sandbox: Callable[[Sandbox], object]) -> tuple[Sandbox, Tables]:
     """The demo's world after its second sync, and the rows that a warehouse which upserts has then."""
     sandbox = Sandbox(Clock(datetime.now(timezone.utc), speed=0))
     sandbox.fill_demo()
     with serve(sandbox) as url:
-        # As in the demo: what comes late to a batch is delivered by the second sync.
-        settings = {**sandbox.build_settings(url), "lookback_checks": "every_sync"}
-        connection = Connection(sandbox, url, settings)
+        connection = Connection(sandbox, url, build_demo_settings(sandbox, url))
         assert connection.sync().error is None
         change_sandbox(sandbox)
         sandbox.fill_demo()

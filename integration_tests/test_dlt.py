@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from docextract_sandbox import Clock, Sandbox, serve
+from integration_tests.filled import build_demo_settings
 from unit_tests.support.harness import Connection
 
 pytestmark = pytest.mark.skipif(find_spec("dlt") is None, reason="`make test` installs dlt in .venv-demo")
@@ -81,8 +82,7 @@ def setup(tmp_path: Path) -> Iterator[DltSetup]:
     dlt_setup = DltSetup(tmp_path)
     with serve(dlt_setup.sandbox) as url:
         dlt_setup.url = url
-        # As in the demo: what comes late to a batch is delivered by the next sync.
-        dlt_setup.settings = {**dlt_setup.sandbox.build_settings(url), "lookback_checks": "every_sync"}
+        dlt_setup.settings = build_demo_settings(dlt_setup.sandbox, url)
         dlt_setup.settings["extracta"]["seconds_between_requests"] = 0
         yield dlt_setup
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from docextract_sandbox import Clock, Fault, NewDocument, NewExtraction, NewFile, Sandbox, Switches, serve
+from integration_tests.filled import build_demo_settings
 
 pytestmark = [
     pytest.mark.skipif(
@@ -112,8 +113,7 @@ def synced(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     requests = []
     with serve(sandbox) as url:
         more = {"typed_tables": True, "table_names": ["docmap/0042=by_hand"], "keep_urls": False}
-        # As in the demo: what comes late to a batch is delivered by the next sync. Links are others in each answer.
-        settings = {**sandbox.build_settings(url), "lookback_checks": "every_sync", **more}
+        settings = {**build_demo_settings(sandbox, url), **more}  # links are others in each answer
         (folder / "config.json").write_text(json.dumps(settings))
         streams = discover_streams(folder)
         environment = move_keys_to_environment(folder)

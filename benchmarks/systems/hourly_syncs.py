@@ -16,13 +16,11 @@ import orjson
 from airbyte_cdk.models import (
     AirbyteMessageSerializer,
     AirbyteStateMessage,
-    ConfiguredAirbyteCatalog,
-    ConfiguredAirbyteStream,
-    DestinationSyncMode,
-    SyncMode,
+    ConfiguredAirbyteCatalogSerializer,
 )
 
 from source_docextract import SourceDocextract
+from source_docextract.catalog import build_configured_catalog
 
 _LOGGER = logging.getLogger("hourly_syncs")
 
@@ -32,19 +30,10 @@ def main(config_path: str, hours: str, stream_name: str) -> None:
     moment = datetime.now(timezone.utc)
     source = SourceDocextract(now=lambda: moment)
     config = json.loads(Path(config_path).read_bytes())
+    catalog_json = build_configured_catalog(source.discover(_LOGGER, config).streams, [stream_name])
+    catalog = ConfiguredAirbyteCatalogSerializer.load(catalog_json)
     states: list[AirbyteStateMessage] = []
     for _ in range(int(hours) + 1):
-        catalog = ConfiguredAirbyteCatalog(
-            streams=[
-                ConfiguredAirbyteStream(
-                    stream=stream,
-                    sync_mode=SyncMode.incremental,
-                    destination_sync_mode=DestinationSyncMode.append_dedup,
-                )
-                for stream in source.discover(_LOGGER, config).streams
-                if stream.name == stream_name
-            ]
-        )
         for message in source.read(_LOGGER, config, catalog, states):
             if message.state:
                 states = [message.state]

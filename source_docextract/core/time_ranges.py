@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
@@ -18,6 +18,11 @@ class TimeRange(NamedTuple):
 
     start: datetime
     end: datetime
+
+
+def go_back(moment: datetime, duration: timedelta) -> datetime:
+    """Return the moment a duration earlier, or `BEGINNING` if that is later."""
+    return moment - min(duration, moment - BEGINNING)
 
 
 def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:

@@ -101,7 +101,7 @@ class EventLoopThread:
             loop.close()
 
     def _start_task(self, work: Callable[[], Awaitable[Any]], on_done: Callable[[Any], None]) -> None:
-        task = asyncio.ensure_future(_run_and_report(work, on_done))
+        task = asyncio.ensure_future(run_and_report(work, on_done))
         # The event loop itself holds only weak references to tasks, so a waiting one could be garbage-collected.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -114,7 +114,8 @@ class EventLoopThread:
         await self._on_close()
 
 
-async def _run_and_report(work: Callable[[], Awaitable[Any]], on_done: Callable[[Any], None]) -> None:
+async def run_and_report(work: Callable[[], Awaitable[Any]], on_done: Callable[[Any], None]) -> None:
+    """Run `work` and pass its outcome to `on_done`: a result, an exception, or SyncStopped if it is cancelled."""
     try:
         outcome = await work()
     except asyncio.CancelledError:

@@ -288,13 +288,12 @@ def _find_blob_login(
     connection_string, account, key, sas_token = (environment.get(name, "") for name in _AZURE_VARIABLES)
     if isinstance(credentials, AzureConnectionCredentials):
         connection_string = credentials.connection_string.get_secret_value()
+    parts = {"accountname": account, "accountkey": key, "sharedaccesssignature": sas_token}
     if connection_string:
         parts = parse_connection_string(connection_string)
-        endpoint = build_blob_endpoint(parts)
-        account, key = parts.get("accountname", ""), parts.get("accountkey", "")
-        sas_token = parts.get("sharedaccesssignature", "")
-    else:
-        endpoint = f"https://{account}.blob.core.windows.net" if account else ""
+    endpoint = build_blob_endpoint(parts)
+    account, key = parts.get("accountname", ""), parts.get("accountkey", "")
+    sas_token = parts.get("sharedaccesssignature", "")
     login = {"account_name": account, "account_key": key} if key else sas_token.removeprefix("?")
     if not endpoint or not login:
         raise NoCredentialsError
@@ -302,7 +301,7 @@ def _find_blob_login(
 
 
 def _build_endpoint(credentials: AzureKeyCredentials | AzureSasCredentials) -> str:
-    return credentials.endpoint or f"https://{credentials.account}.blob.core.windows.net"
+    return credentials.endpoint or build_blob_endpoint({"accountname": credentials.account})
 
 
 def _build_azure_params(credentials: Credentials | None, guard: AddressGuard) -> dict[str, Any]:

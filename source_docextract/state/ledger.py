@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..core.model import PartitionKey, PartitionRef
-from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges
+from ..core.time_ranges import BEGINNING, TimeRange, go_back, merge_ranges
 from .compaction import CompactedDay
 from .entries import Entry, EntryState, Listing, SyncPolicy
 
@@ -106,7 +106,7 @@ class Ledger:
         """
         start = policy.start_date or BEGINNING
         self.add_read_range(scope, TimeRange(start if start < watermark else BEGINNING, watermark))
-        self.pruned_before[scope] = watermark - min(policy.lookback, watermark - BEGINNING)
+        self.pruned_before[scope] = go_back(watermark, policy.lookback)
 
     def add_read_range(self, scope: str, time_range: TimeRange) -> None:
         """Record that the partitions created in a range have been read under a scope."""

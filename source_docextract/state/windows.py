@@ -16,7 +16,7 @@ from itertools import chain
 
 from ..core.errors import TooManyPages, UnreadableResponse
 from ..core.provider import FindStart, Window
-from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
+from ..core.time_ranges import BEGINNING, TimeRange, go_back, merge_ranges, subtract_ranges
 from ..core.timestamps import DAY, round_up_to_day, truncate_to_day
 from . import recheck
 from .entries import SyncPolicy
@@ -97,7 +97,7 @@ class WindowCursor:
     @property
     def lookback_start(self) -> datetime:
         """Return the time from which on each sync lists all partitions again."""
-        return self._today - min(self.policy.lookback, self._today - BEGINNING)
+        return go_back(self._today, self.policy.lookback)
 
     def _can_skip_lookback(self, ledger: Ledger) -> bool:
         """Return whether a ledger needs no look at the days before today.
@@ -130,7 +130,7 @@ class WindowCursor:
         if self.policy.looks_every_sync or last_complete_sync is None:
             return self.lookback_start
         last_today = min(truncate_to_day(last_complete_sync - _DAY_END_DELAY), self._today)
-        return last_today - min(self.policy.lookback, last_today - BEGINNING)
+        return go_back(last_today, self.policy.lookback)
 
     def get_next_step(self) -> Window | FindStart | None:
         """Return the next request for the provider; None if there is none left."""

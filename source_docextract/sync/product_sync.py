@@ -287,8 +287,8 @@ class ProductSync:
         """
         refs_by_pass = []
         for listing_pass in self.listing_passes:
-            entries = listing_pass.ledger
-            watched_refs = [ref for ref in refs if entries.get(ref.key).state is EntryState.OPEN]
+            ledger = listing_pass.ledger
+            watched_refs = [ref for ref in refs if ledger.get(ref.key).state is EntryState.OPEN]
             refs_by_pass.append((listing_pass, watched_refs))
         self._plan_listed_rows(refs_by_pass, now)
 

@@ -190,11 +190,12 @@ class ProviderSync:
             product_sync: the product that is referred to.
             stream: the stream whose references are meant.
         """
-        for referrer in self._product_syncs.values():
-            if referrer.stream_group.referenced_group == product_sync.stream_group.name:
-                failed_keys = stream.get_pass(referrer.stream_group.name).ledger.failed_keys
-                return bool(failed_keys) or not referrer.has_made_all_looks
-        return False
+        stream_group = self._provider_spec.find_referrer(product_sync.stream_group)
+        referrer = self._product_syncs.get(stream_group.name) if stream_group else None
+        if referrer is None:
+            return False
+        failed_keys = stream.get_pass(referrer.stream_group.name).ledger.failed_keys
+        return bool(failed_keys) or not referrer.has_made_all_looks
 
     def _warn_if_all_unknown(self) -> None:
         """Warn if the provider knows none of the batches that the user names.

@@ -18,6 +18,7 @@ import orjson
 from docextract_sandbox import BrokenConnection, Sandbox
 from source_docextract.core.errors import SyncStopped
 from source_docextract.core.json_types import Json
+from source_docextract.http.event_loop import run_and_report
 from source_docextract.http.network import EventLoop, OutcomeQueue
 from source_docextract.http.responses import RawResponse, RetryableError
 from source_docextract.http.transport import CONNECTION_FAILED, RESPONSE_CUT_SHORT, Transport
@@ -143,7 +144,7 @@ class _ClientLoop:
         if self._is_closed:
             on_done(SyncStopped("The sync was stopped."))
             return
-        task = self._loop.create_task(_run_and_report(work, on_done))
+        task = self._loop.create_task(run_and_report(work, on_done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -198,14 +199,3 @@ class _MemoryQueue(Generic[T]):
     def empty(self) -> bool:
         """Return whether `get` would have to run the event loop."""
         return not self._outcomes
-
-
-async def _run_and_report(work: Callable[[], Awaitable[T]], on_done: Callable[[T | Exception], None]) -> None:
-    outcome: T | Exception
-    try:
-        outcome = await work()
-    except asyncio.CancelledError:
-        outcome = SyncStopped("The sync was stopped.")
-    except Exception as error:
-        outcome = error.with_traceback(None)
-    on_done(outcome)

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from queue import SimpleQueue
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from source_docextract.core.errors import ConnectorError, CredentialsError, ResourceUnavailable, TransientError
 from source_docextract.core.requests import Request
-from source_docextract.http.network import Internet
 from source_docextract.sync.flow_runner import FlowRunner, Job, run_flow
+from unit_tests.support.fake_client import FakeClient
 
 Flow = Generator[Any, Any, Any]
-
-
-class FakeClient:
-    """A client that records what it is handed.
-
-    Attributes:
-        submitted: the paths of the requests, in the order in which they were handed over.
-        released_lanes: the lanes that go on after a failure.
-        events: the calls of `log_in` and `close`, between the submitted paths.
-    """
-
-    error_format = SimpleNamespace(provider_name="Acme")
-
-    def __init__(self, max_in_flight: int = 10, outcomes: Mapping[str, Any] | None = None) -> None:
-        """Answer at once with `outcomes` by path; without them, `end` does."""
-        self.network = Internet()
-        self.max_in_flight = max_in_flight
-        self.submitted: list[str] = []
-        self.released_lanes: list[str] = []
-        self.events: list[str] = []
-        self._outcomes = outcomes
-        self._callbacks: dict[str, Callable[[Any], None]] = {}
-
-    def submit(self, request: Request, on_done: Callable[[Any], None]) -> None:
-        self.submitted.append(request.path)
-        self.events.append(request.path)
-        self._callbacks[request.path] = on_done
-        if self._outcomes is not None:
-            on_done(self._outcomes[request.path])
-
-    def end(self, path: str, outcome: Any) -> None:
-        """End one request."""
-        self._callbacks.pop(path)(outcome)
-
-    def release_lane(self, lane: str) -> None:
-        self.released_lanes.append(lane)
-
-    def log_in(self) -> None:
-        self.events.append("log in")
-
-    def close(self) -> None:
-        self.events.append("close")
 
 
 class Runner:

@@ -22,11 +22,6 @@ import pytest
 from airbyte_cdk.models import (
     AirbyteStateMessage,
     AirbyteStateMessageSerializer,
-    ConfiguredAirbyteCatalog,
-    ConfiguredAirbyteCatalogSerializer,
-    ConfiguredAirbyteStream,
-    DestinationSyncMode,
-    SyncMode,
 )
 
 import source_docextract
@@ -34,6 +29,7 @@ from benchmarks.measure import run_process, start_server
 from benchmarks.worlds import LICENCE_FIELDS
 from docextract_sandbox import NewDocument, NewFile, Sandbox
 from source_docextract import SourceDocextract
+from source_docextract.catalog import build_configured_catalog
 from source_docextract.sync.messages import RecordLines, make_record_lines
 from unit_tests.support.harness import START, Connection, frozen_sandbox
 
@@ -207,17 +203,7 @@ def measure_process_memory(folder: Path, documents: int) -> float:
     with start_server("atlas", batches=1, documents=documents) as server:
         settings = dict(server.selections["all"])
         streams = SourceDocextract().discover(logging.getLogger("airbyte.test"), settings).streams
-        catalog = ConfiguredAirbyteCatalog(
-            streams=[
-                ConfiguredAirbyteStream(
-                    stream=stream,
-                    sync_mode=SyncMode.incremental,
-                    destination_sync_mode=DestinationSyncMode.append_dedup,
-                )
-                for stream in streams
-            ]
-        )
-        for name, content in (("config", settings), ("catalog", ConfiguredAirbyteCatalogSerializer.dump(catalog))):
+        for name, content in (("config", settings), ("catalog", build_configured_catalog(streams))):
             (folder / f"{name}.json").write_bytes(orjson.dumps(content))
         arguments = [f"--{name}={folder / name}.json" for name in ("config", "catalog")]
         command = [sys.executable, "-m", "source_docextract", "read", *arguments]

@@ -17,16 +17,13 @@ import pytest
 from airbyte_cdk.models import (
     AirbyteMessage,
     AirbyteStateMessage,
-    ConfiguredAirbyteCatalog,
-    ConfiguredAirbyteStream,
-    DestinationSyncMode,
-    SyncMode,
+    ConfiguredAirbyteCatalogSerializer,
 )
 from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from source_docextract.catalog import list_standard_streams, select_streams
+from source_docextract.catalog import build_configured_catalog, list_standard_streams, select_streams
 from source_docextract.core.errors import ConnectorError, TransientError, UnreadableResponse
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import ProviderSpec, StreamGroup
@@ -151,17 +148,8 @@ class MadeUpAccount:
 
     def _run(self, names: Collection[str]) -> Iterator[AirbyteMessage]:
         spec = self.spec
-        catalog = ConfiguredAirbyteCatalog(
-            streams=[
-                ConfiguredAirbyteStream(
-                    stream=stream,
-                    sync_mode=SyncMode.incremental,
-                    destination_sync_mode=DestinationSyncMode.append_dedup,
-                )
-                for stream in list_standard_streams([spec])
-                if stream.name in names
-            ]
-        )
+        catalog_json = build_configured_catalog(list_standard_streams([spec]), list(names))
+        catalog = ConfiguredAirbyteCatalogSerializer.load(catalog_json)
         state_manager = ConnectorStateManager(list(self.states.values()))
         streams = select_streams(
             Settings.parse({"docmap": {"api_key": "made-up-key-0001"}}),

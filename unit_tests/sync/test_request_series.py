@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from queue import SimpleQueue
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,8 +13,8 @@ from source_docextract.core.model import PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import RequestFlow, RequestSeries
 from source_docextract.core.requests import Request
 from source_docextract.http.client import Client
-from source_docextract.http.network import Internet
 from source_docextract.sync.flow_runner import Completion, FlowRunner, Job, run_flow
+from unit_tests.support.fake_client import FakeClient
 
 MAX_IN_FLIGHT = 2
 AHEAD = 4
@@ -24,39 +22,11 @@ AHEAD = 4
 REJECTION = RequestRejected("It said no.", 402, None)
 
 
-class ManualClient:
-    """A client whose requests end when the test ends them.
-
-    Attributes:
-        pending: the callbacks of the requests that have not ended, by page, in the order in which they were sent.
-        sent: the pages that were requested, in order.
-    """
-
-    def __init__(self) -> None:
-        self.network = Internet()
-        self.max_in_flight = MAX_IN_FLIGHT
-        self.error_format = SimpleNamespace(provider_name="Atlas")
-        self.pending: dict[str, Callable[[Json | Exception], None]] = {}
-        self.sent: list[str] = []
-        self.is_closed = False
-
-    def submit(self, request: Request, on_done: Callable[[Json | Exception], None]) -> None:
-        assert request.path not in self.pending
-        self.sent.append(request.path)
-        self.pending[request.path] = on_done
-
-    def release_lane(self, lane: str) -> None:
-        pass
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
 class Played:
     """A runner, and what its jobs hand over."""
 
     def __init__(self) -> None:
-        self.client = ManualClient()
+        self.client = FakeClient(MAX_IN_FLIGHT)
         self.completions: SimpleQueue[Completion] = SimpleQueue()
         self.runner = FlowRunner(cast("Client", self.client), self.completions)
         self.parts: list[str] = []
@@ -68,7 +38,7 @@ class Played:
     def end(self, *pages: str, outcome: Json | Exception = None) -> None:
         """End requests, and handle their completions."""
         for page in pages:
-            self.client.pending.pop(page)(outcome if outcome is not None else page)
+            self.client.end(page, outcome if outcome is not None else page)
             completion = self.completions.get_nowait()
             self._take(self.runner.handle_completion(completion))
             self.runner.resume_lane(completion)
@@ -104,7 +74,7 @@ def test_series_responses_out_of_order_are_read_in_order() -> None:
     played.end("p5", "p4", "p3")
 
     assert played.parts == [f"p{number}" for number in range(6)]
-    assert played.client.sent == [f"p{number}" for number in range(6)]
+    assert played.client.submitted == [f"p{number}" for number in range(6)]
     assert [(job.result, job.error) for job in played.finished] == [("p done", None)]
 
 
@@ -115,25 +85,25 @@ def test_series_with_late_page_sends_few_requests_ahead() -> None:
     played.end("p1", "p2", "p3")
 
     # The first page is late: the others wait for it, and no further ones join them.
-    assert played.client.sent == ["p0", "p1", "p2", "p3"]
+    assert played.client.submitted == ["p0", "p1", "p2", "p3"]
     assert list(played.client.pending) == ["p0"]
     played.end("p0")
-    assert played.client.sent == [f"p{number}" for number in range(2 * AHEAD)]
+    assert played.client.submitted == [f"p{number}" for number in range(2 * AHEAD)]
 
 
 def test_series_request_leaves_before_the_previous_page_is_handed_over() -> None:
     played = Played()
     job = played.runner.start(read_pages("p", 100), None)
     assert job is None
-    played.client.pending.pop("p0")("p0")
+    played.client.end("p0", "p0")
 
     job = played.runner.handle_completion(played.completions.get_nowait())
 
     assert job is not None
     assert job.part is not None
-    assert played.client.sent[-1] == "p4"
+    assert played.client.submitted[-1] == "p4"
     # While a part is being delivered, its flow requests nothing more.
-    assert len(played.client.sent) == AHEAD + 1
+    assert len(played.client.submitted) == AHEAD + 1
 
 
 def test_series_that_fails_delivers_earlier_pages_and_sends_no_later_ones() -> None:
@@ -144,7 +114,7 @@ def test_series_that_fails_delivers_earlier_pages_and_sends_no_later_ones() -> N
     played.end("p0", "p1")
 
     assert played.parts == ["p0", "p1"]
-    assert played.client.sent == ["p0", "p1", "p2", "p3"]
+    assert played.client.submitted == ["p0", "p1", "p2", "p3"]
     assert [job.error for job in played.finished] == [REJECTION]
     played.end("p3")  # it was on its way, and nothing waits for it
     assert (len(played.finished), played.parts) == (1, ["p0", "p1"])
@@ -154,13 +124,13 @@ def test_series_that_fails_makes_room_for_other_flows() -> None:
     played = Played()
     played.start(read_pages("p", 100))
     played.start(read_pages("q", 2))
-    assert played.client.sent == ["p0", "p1", "p2", "p3"]
+    assert played.client.submitted == ["p0", "p1", "p2", "p3"]
 
     played.end("p0", outcome=REJECTION)
     played.end("p1", "p2", "p3")
     played.end("q0", "q1")
 
-    assert played.client.sent == ["p0", "p1", "p2", "p3", "q0", "q1"]
+    assert played.client.submitted == ["p0", "p1", "p2", "p3", "q0", "q1"]
     assert [job.result for job in played.finished] == [None, "q done"]
     assert played.runner.has_room("")
 
@@ -172,21 +142,21 @@ def test_series_of_an_earlier_flow_goes_first() -> None:
 
     played.end("p0", "p1", "p2", "p3")
 
-    assert played.client.sent == [f"p{number}" for number in range(8)]
+    assert played.client.submitted == [f"p{number}" for number in range(8)]
 
 
 def test_flow_that_is_abandoned_sends_and_delivers_nothing_more() -> None:
     played = Played()
     played.runner.start(read_pages("p", 100), None)
-    played.client.pending.pop("p0")("p0")
+    played.client.end("p0", "p0")
     job = played.runner.handle_completion(played.completions.get_nowait())
     assert job is not None
 
     played.runner.abandon(job)
-    sent_pages = list(played.client.sent)
+    sent_pages = list(played.client.submitted)
     played.end("p1", "p2", "p3", "p4")
 
-    assert (played.client.sent, played.parts, played.finished) == (sent_pages, [], [])
+    assert (played.client.submitted, played.parts, played.finished) == (sent_pages, [], [])
     assert played.runner.has_room("")
 
 
@@ -206,7 +176,7 @@ def test_series_error_that_the_flow_handles_leads_to_its_next_step() -> None:
     played.end("p1", "q1", "p2", "q0", "p3")
 
     assert [job.result for job in played.finished] == [["q0", "q1"]]
-    assert played.client.sent == ["p0", "p1", "p2", "p3", "q0", "q1"]
+    assert played.client.submitted == ["p0", "p1", "p2", "p3", "q0", "q1"]
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -234,16 +204,11 @@ def test_flow_that_only_hands_over_parts_ends_without_requests() -> None:
     played = Played()
     played.start(flow())
 
-    assert (played.parts, played.finished[0].result, played.client.sent) == (["a", "b"], "done", [])
+    assert (played.parts, played.finished[0].result, played.client.submitted) == (["a", "b"], "done", [])
 
 
 def test_run_flow_returns_the_result_of_a_flow_with_parts() -> None:
-    client = ManualClient()
-
-    def answer_at_once(request: Request, on_done: Callable[[Json | Exception], None]) -> None:
-        on_done(request.path)
-
-    client.submit = answer_at_once  # type: ignore[method-assign]
+    client = FakeClient(MAX_IN_FLIGHT, outcomes={f"p{number}": f"p{number}" for number in range(30)})
 
     assert run_flow(read_pages("p", 30), cast("Client", client)) == "p done"
-    assert client.is_closed
+    assert client.events[-1] == "close"
