@@ -56,7 +56,12 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         Whether any batch is marked.
     """
     references = list(snapshot.references)
-    if snapshot.batch_unknown:
+    decisions = {
+        stream.name: stream.state.reference_pass.decide(snapshot, now) for stream in product_sync.target_streams
+    }
+    # The answer to an unknown id does not replace the status of a document that was finished before.
+    keeps_status = any(decision.keeps_rows and decision.entry.is_settled for decision in decisions.values())
+    if snapshot.batch_unknown and not keeps_status:
         target.orphan_documents.update(
             (document.file_id or "", document.status) for document in snapshot.documents or ()
         )
@@ -67,7 +72,7 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
             references = target.list_open_references(target.orphan_documents)
     for stream in product_sync.target_streams:
         reference_pass = stream.state.reference_pass
-        decision = reference_pass.decide(snapshot, now)
+        decision = decisions[stream.name]
         has_changed = snapshot.batch_unknown or not decision.delivered_hashes.issuperset(
             hash_references(snapshot, decision)
         )
@@ -114,10 +119,11 @@ def hash_references(snapshot: Snapshot, decision: Decision) -> list[str]:
     """Return one hash for each reference, over its key and the documents' statuses.
 
     The ledger keeps these hashes like row hashes. They differ from the recorded ones when the snapshot has news for the
-    batches that it refers to.
+    batches that it refers to. A snapshot that does not name its batch has a hash, too: it gave its status to all open
+    batches, so the next one that names the batch has news for it.
     """
     statuses = [document.status.value for document in snapshot.documents or ()]
-    return [
-        hash_row(repr((str(reference.key), statuses, decision.is_stalled)).encode())
-        for reference in snapshot.references
-    ]
+    keys = [str(reference.key) for reference in snapshot.references]
+    if snapshot.batch_unknown and not keys:
+        keys = [""]
+    return [hash_row(repr((key, statuses, decision.is_stalled)).encode()) for key in keys]

@@ -209,6 +209,36 @@ def test_orphan_document_that_was_never_open_marks_no_batch() -> None:
     assert get_changed_ids(parts) == []
 
 
+def read_unknown_document(parts: ProviderParts, document_id: str) -> None:
+    """Emit the answer to an unknown id."""
+    document = make_document(document_id, FileStatus.FAILED)
+    ref = PartitionRef(None, document_id, is_explicit=True)
+    parts.emit("documents", Snapshot(ref, PartitionStatus.MISSING, documents=(document,), batch_unknown=True))
+
+
+def test_document_that_was_unknown_for_a_while_marks_its_batch_again() -> None:
+    parts = make_listed_parts()
+    read_document(parts, "d1", ["B1"], FileStatus.PENDING)
+    read_batch(parts, "B1", status=PartitionStatus.OPEN)
+    read_unknown_document(parts, "d1")
+    read_batch(parts, "B1")
+
+    read_document(parts, "d1", ["B1"], FileStatus.PENDING)
+
+    # The batch counts d1 as failed since the answer to the unknown id.
+    assert get_changed_ids(parts) == ["B1"]
+
+
+def test_finished_document_that_becomes_unknown_keeps_its_status_in_batches() -> None:
+    parts = make_listed_parts()
+    read_document(parts, "d1", ["B1"])
+    read_batch(parts, "B1")
+
+    read_unknown_document(parts, "d1")
+
+    assert parts.product_syncs["batches"].orphan_documents == {}
+
+
 def test_batch_with_documents_that_were_not_read_is_deferred() -> None:
     parts = make_listed_parts()
     read_document(parts, "d1", ["B1"])
