@@ -19,7 +19,7 @@ COVER ?=
 RUN := $(if $(PYTHON),$(PYTHON),$(error No Python from 3.10 to 3.13 was found; name one: make PYTHON=/path/to/python))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage mutation test-all test-units image-test azurite-test report-test site site-test release-check check format bench lock clean
+.PHONY: help demo test test-long test-nightly coverage mutation test-all test-units image-test azurite-test report-test site site-test release-check check format bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ test: $(VENV)/ready $(DEMO)/tests $(if $(COVER),coverage) ## Run the tests; COVE
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile $(DEMO_TESTS)
 
 test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
-	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m 'long and not azurite' $(DEMO_TESTS:%=--ignore %)
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m 'long and not azurite and not nightly' $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile -m long $(DEMO_TESTS)
+
+test-nightly: $(VENV)/ready ## Run the longest random histories (half an hour)
+	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m nightly unit_tests
 
 test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13 that is installed
 	@passed= failed= missing=; \

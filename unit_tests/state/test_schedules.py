@@ -1,7 +1,7 @@
 """The promise of the ledger, over random schedules: nothing lost, nothing twice, whatever happens in between.
 
 Over HTTP, with threads and sockets. Many more schedules run in memory (test_schedules_memory.py), so `make test` plays
-only a few of these.
+only a few of these, and most of the long ones run at night.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def test_schedule_more_typed_tables_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, 6))])
 def test_schedule_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(Schedule, examples=80, steps=50, part=part)
 
@@ -48,6 +48,6 @@ def test_schedule_many_kills_warehouse_equals_sandbox(part: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, 4))])
 def test_schedule_typed_tables_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(TypedSchedule, examples=100, steps=40, part=part)
