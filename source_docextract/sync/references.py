@@ -60,8 +60,9 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         stream.name: stream.state.reference_pass.decide(snapshot, now) for stream in product_sync.target_streams
     }
     # The answer to an unknown id does not replace the status of a document that was finished before.
-    keeps_status = any(decision.keeps_rows and decision.entry.is_settled for decision in decisions.values())
-    if snapshot.batch_unknown and not keeps_status:
+    if snapshot.batch_unknown and not any(
+        decision.keeps_rows and decision.entry.is_settled for decision in decisions.values()
+    ):
         target.orphan_documents.update(
             (document.file_id or "", document.status) for document in snapshot.documents or ()
         )

@@ -6,9 +6,16 @@ only a few of these, and most of the long ones run at night.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from unit_tests.support.schedules import KilledSchedule, Schedule, TypedSchedule, run_schedule
+
+
+def first_by_day(count: int) -> list[Any]:
+    """Return the numbers of some parts; all but the first run at night."""
+    return [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, count))]
 
 
 def test_schedule_any_events_warehouse_equals_sandbox() -> None:
@@ -36,7 +43,7 @@ def test_schedule_more_typed_tables_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, 6))])
+@pytest.mark.parametrize("part", first_by_day(6))
 def test_schedule_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(Schedule, examples=80, steps=50, part=part)
 
@@ -48,6 +55,6 @@ def test_schedule_many_kills_warehouse_equals_sandbox(part: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, 4))])
+@pytest.mark.parametrize("part", first_by_day(4))
 def test_schedule_typed_tables_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(TypedSchedule, examples=100, steps=40, part=part)
