@@ -385,6 +385,7 @@ def test_process_1_stopped_exits_with_the_code_of_the_signal(stop_signal: signal
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         output, errors = process.communicate(timeout=600)
     assert "process 1" in output
+    assert '"TRACE"' not in output  # an error of the program below would end it, too
     assert (process.returncode, errors) == (128 + stop_signal, "")
 
 
@@ -397,8 +398,8 @@ number = int(sys.argv.pop(1))
 def spec(self, logger):
     print(f"process {os.getpid()}", flush=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-    threading.Thread(target=os.kill, args=(1, number)).start()
-    with self.stop.interruptible_wait():
+    threading.Timer(0.5, os.kill, args=(1, number)).start()
+    with self.shutdown.interruptible_wait():
         time.sleep(60)
 
 SourceDocextract.spec = spec
