@@ -604,7 +604,7 @@ class TestRun:
         assert [document.key for document in snapshot.documents] == ["a", "b"]
         assert [sent_requests, none, later] == [EXPECTED_REQUESTS, [], EXPECTED_REQUESTS]
 
-    def test_row_seen_in_run_gives_no_reference_and_changed_row_does(self) -> None:
+    def test_row_seen_in_run_is_no_news_for_it_and_changed_row_is(self) -> None:
         extractions, runs = get_products()
         same, changed_row = (
             make_row(id="a", runId="run 1"),
@@ -613,9 +613,9 @@ class TestRun:
         play_flow(runs.fetch(RUN_REF), [make_page(same, changed_row)])
 
         met = [read_ref(same), read_ref(same), read_ref(make_row(id="b", runId="run 1"))]
-        reference_groups = [play_flow(extractions.fetch(ref))[0].references for ref in met]
+        has_news = [play_flow(extractions.fetch(ref))[0].has_reference_news for ref in met]
 
-        assert [bool(reference_group) for reference_group in reference_groups] == [False, True, True]
+        assert has_news == [False, True, True]
 
     @each_case(
         ("settings", "scope", "is_silent"),
@@ -637,6 +637,6 @@ class TestRun:
         play_flow(runs.fetch(RUN_REF), [make_page(*met)])
 
         refs, _ = read_window(make_page(*met), window=replace(DAY, end=DAY.end + timedelta(days=1)))
-        reference_groups = [play_flow(extractions.fetch(ref))[0].references for ref in refs]
+        has_news = [play_flow(extractions.fetch(ref))[0].has_reference_news for ref in refs]
 
-        assert [not reference_group for reference_group in reference_groups] == is_silent
+        assert [not is_news for is_news in has_news] == is_silent

@@ -123,7 +123,12 @@ def make_listed_parts() -> ProviderParts:
 
 
 def read_document(
-    parts: ProviderParts, document_id: str, batch_ids: Sequence[str], status: FileStatus = FileStatus.PROCESSED
+    parts: ProviderParts,
+    document_id: str,
+    batch_ids: Sequence[str],
+    status: FileStatus = FileStatus.PROCESSED,
+    *,
+    has_reference_news: bool = True,
 ) -> None:
     """Emit the reading of one document."""
     ref = PartitionRef(None, document_id, fingerprint=f"{document_id} {status.value}")
@@ -139,6 +144,7 @@ def read_document(
             PartitionRef(None, batch_id, is_explicit=True, is_referenced=True, member_statuses={document_id: status})
             for batch_id in batch_ids
         ),
+        has_reference_news=has_reference_news,
         batch_unknown=not batch_ids,
     )
     parts.emit("documents", snapshot)
@@ -172,6 +178,16 @@ def test_unchanged_document_does_not_mark_its_batch_again() -> None:
     read_document(parts, "d1", ["B1"])
 
     assert get_changed_ids(parts) == []
+
+
+def test_document_that_its_batch_has_shown_is_news_neither_now_nor_later() -> None:
+    parts = make_listed_parts()
+
+    read_document(parts, "d1", ["B1"], has_reference_news=False)
+    changed_at_once = get_changed_ids(parts)
+    read_document(parts, "d1", ["B1"])
+
+    assert (changed_at_once, get_changed_ids(parts)) == ([], [])
 
 
 def test_document_with_another_status_marks_its_batch_again() -> None:

@@ -296,21 +296,19 @@ class _SyncFlows:
     def _build_snapshot(self, ref: PartitionRef) -> Snapshot:
         """Return the snapshot of one extraction from its row.
 
-        It refers to the run of the extraction unless the run was read in this sync with the extraction as it is now.
+        It is no news for the run of the extraction if the run was read in this sync with the extraction as it is now.
         """
         row = unpack_row(ref)
         document = parse_document(row, FileKeyAssigner())
         run_id = document.batch.batch_id if document.batch else ""
-        references: tuple[PartitionRef, ...] = ()
         is_known_from_run = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
-        if run_id and not is_known_from_run:
-            references = (PartitionRef(None, run_id, is_explicit=True, is_referenced=True),)
         return Snapshot(
             ref,
             PartitionStatus.OPEN if document.status is FileStatus.PENDING else PartitionStatus.COMPLETE,
             documents=(document,),
             completed_at=document.completed_at,
-            references=references,
+            references=(PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else (),
+            has_reference_news=not is_known_from_run,
             uncertain_times=find_uncertain_times(row, createdAt=document.created_at),
             unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
         )
