@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from airbyte_cdk.models import AirbyteMessage
@@ -110,9 +109,9 @@ class Emitter:
         target = self._product_syncs.get(product_sync.stream_group.referenced_group or "")
         if target is None or target.queue is None:
             return False
-        # The references are recorded below even where they are no news: else they would be news for the next sync.
-        news = snapshot if snapshot.has_reference_news else replace(snapshot, references=())
-        has_due_reference = REFERENCE_HANDLERS[target.stream_group.change_detection](product_sync, target, news, now)
+        has_due_reference = REFERENCE_HANDLERS[target.stream_group.change_detection](
+            product_sync, target, snapshot, now
+        )
         # The streams that follow the references record this reading in their own states: they need it even where no
         # stream of the referring product is selected.
         for stream in product_sync.target_streams:

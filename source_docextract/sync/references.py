@@ -55,7 +55,8 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
     Returns:
         Whether any batch is marked.
     """
-    references = list(snapshot.references)
+    # References that are no news are recorded all the same: else they would be news for the next sync.
+    references = list(snapshot.references) if snapshot.has_reference_news else []
     decisions = {
         stream.name: stream.state.reference_pass.decide(snapshot, now) for stream in product_sync.target_streams
     }
