@@ -34,7 +34,7 @@ from ...core.requests import ErrorFormat, Request, build_bearer_headers
 from ...core.templates import get_template_key
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
-from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, is_near_window, select_for_window
+from ..listing import find_oldest_day, is_near_window, select_for_window
 from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, parse_each, require_object
 from .listing import ListPager
 from .reading import FILE_STATUSES, PER_PAGE, build_run_snapshot, parse_document, parse_page, parse_ref, unpack_row
@@ -159,15 +159,8 @@ def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
     def request_newest(day: datetime | None) -> Request:
         return _build_list_request(scope, limit=1, **({"dateTo": _format_day(day)} if day else {}))
 
-    def parse_created_at(body: Json) -> datetime | None:
-        rows, has_more = parse_page(body)
-        if not rows:
-            # Only `hasMore` ends the list. An empty page that announces more does not show that nothing is there.
-            return NEWEST_CONCEIVABLE if has_more else None
-        refs = parse_each(rows[:1], parse_ref)
-        return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
-
-    first_day = yield from find_oldest_day(request_newest, parse_created_at)
+    # Only `hasMore` ends the list. An empty page that announces more does not show that nothing is there.
+    first_day = yield from find_oldest_day(request_newest, parse_page, parse_ref)
     # `dateTo` counts days in an undocumented time zone. In a zone ahead of UTC such a day ends before the UTC day
     # does, so the oldest row may stand on the day before the one found.
     return first_day and first_day - _DAY

@@ -35,7 +35,7 @@ from ...core.templates import DiscoveredTemplates, get_document_type_key
 from ...core.timestamps import format_rfc3339, parse_time
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
-from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, select_for_window
+from ..listing import find_oldest_day, select_for_window
 from ..parsing import as_identifier, as_text, describe_unreadable, parse_each, require_object
 from .listing import ListPager
 from .reading import (
@@ -269,15 +269,8 @@ class _SyncFlows:
             end_params = {"end_date": _format_time(day + timedelta(days=1) - _MILLISECOND)} if day else {}
             return Request(request.method, request.path, params={**request.params, **end_params})
 
-        def parse_created_at(body: Json) -> datetime | None:
-            rows, token = parse_page(body)
-            # A page may be empty and not the last, because Sensible filters after paging (see ListPager).
-            if not rows:
-                return NEWEST_CONCEIVABLE if token else None
-            refs = parse_each(rows[:1], parse_ref)
-            return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
-
-        return (yield from find_oldest_day(request_newest, parse_created_at))
+        # A page may be empty and not the last, because Sensible filters after paging (see ListPager).
+        return (yield from find_oldest_day(request_newest, parse_page, parse_ref))
 
     def read_window(self, window: Window) -> RequestFlow[ListedRows]:
         """Return the summaries of a window.
