@@ -145,12 +145,12 @@ def read_document(
 
 
 def get_changed_ids(parts: ProviderParts) -> list[str]:
-    return [key.batch_id for key in parts.product_syncs["batches"].changed_batches]
+    return [key.batch_id for key in parts.product_syncs["batches"].rollup.changed_batches]
 
 
 def read_batch(parts: ProviderParts, batch_id: str, *, status: PartitionStatus = PartitionStatus.COMPLETE) -> None:
     """Emit the reading of one batch, which names no document that was not read."""
-    parts.product_syncs["batches"].changed_batches.clear()
+    parts.product_syncs["batches"].rollup.changed_batches.clear()
     parts.emit("batches", Snapshot(PartitionRef(None, batch_id, is_referenced=True), status, documents=()))
 
 
@@ -195,7 +195,7 @@ def test_orphan_document_that_was_open_marks_all_open_batches() -> None:
 
     # B2 is complete, so the document is in none but B1.
     assert get_changed_ids(parts) == ["B1"]
-    [reference] = parts.product_syncs["batches"].changed_batches.values()
+    [reference] = parts.product_syncs["batches"].rollup.changed_batches.values()
     assert reference.member_statuses == {"d1": FileStatus.FAILED}
 
 
@@ -236,7 +236,7 @@ def test_finished_document_that_becomes_unknown_keeps_its_status_in_batches() ->
 
     read_unknown_document(parts, "d1")
 
-    assert parts.product_syncs["batches"].orphan_documents == {}
+    assert parts.product_syncs["batches"].rollup.orphan_documents == {}
 
 
 def test_batch_with_documents_that_were_not_read_is_deferred() -> None:
