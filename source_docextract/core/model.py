@@ -257,8 +257,6 @@ class Snapshot:
         volatile_data: keys that are added to `provider_data` and left out of the row hash, such as Sensible's counter
             `waiting`: they change without news.
         references: partitions of another product that the documents point at.
-        has_reference_news: whether the references may become due by this snapshot. False if the answer about the batch
-            showed the document as it is now in the same sync.
         batch_unknown: whether the provider's answer leaves open which batch the document belongs to.
         provider_state: text that the reading stores in the state and gets back as `PartitionRef.provider_state`. It
             is kept for each open batch, so it is as short as possible.
@@ -287,7 +285,6 @@ class Snapshot:
     template_name: str | None = None
     volatile_data: JsonObject = field(default_factory=dict)
     references: tuple[PartitionRef, ...] = ()
-    has_reference_news: bool = True
     batch_unknown: bool = False
     provider_state: str = ""
     uncertain_times: frozenset[str] = frozenset()

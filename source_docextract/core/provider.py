@@ -1,7 +1,8 @@
 """The contract of a provider: its description and its request flows.
 
-A provider does no I/O. It describes itself in a `ProviderSpec`, and each of its operations is a `RequestFlow`, which
-yields requests and is sent parsed responses. Tests drive these generators without a network.
+A provider does no I/O and keeps no state. It describes itself in a `ProviderSpec`, and each of its operations is a
+`RequestFlow`, which yields requests and is sent parsed responses. What a flow needs from an earlier one, the sync hands
+to it as a value. Tests drive these generators without a network.
 
 A flow that reads many pages yields a `RequestSeries` once for each response, and each page as a partial `Snapshot`. So
 neither the responses nor the rows of all pages are in memory at once.
@@ -123,16 +124,62 @@ before the flow goes on.
 
 @dataclass(frozen=True, slots=True)
 class ListedRows:
-    """The rows that a list returned for one window, or for one run of DocMap.
+    """The rows that a list returned for one window.
 
     Attributes:
         refs: the readable rows.
         error: a sentence about rows that cannot be read; empty if all can. If it is set, the window counts as unread
             and the next sync reads it again.
+        rows_ahead: rows of the next window that the responses already held: all from its start to the newest of them.
     """
 
     refs: list[PartitionRef]
     error: str = ""
+    rows_ahead: Sequence[PartitionRef] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterIds:
+    """The ids by which a list filters, where the settings know only names (Sensible's document types).
+
+    Attributes:
+        ids_by_name: the ids that can be read.
+        is_complete: whether all of them can be read.
+    """
+
+    ids_by_name: Mapping[str, str] = field(default_factory=dict)
+    is_complete: bool = True
+
+
+NO_FILTERS = FilterIds()
+"""The filter ids of a list that is not filtered, or whose ids have not been looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """One answer about a batch, from which its documents and its own row are read.
+
+    The row is made later than the documents are listed, since it counts their statuses.
+
+    Attributes:
+        list_members: returns the documents of the batch.
+        build_snapshot: returns the snapshot of the batch, with the statuses of documents that its reference has by now.
+        listed_rows: the documents whose rows the answer holds, as their own list would show them (DocMap).
+    """
+
+    list_members: Callable[[], Sequence[PartitionRef]]
+    build_snapshot: Callable[[PartitionRef], Snapshot]
+    listed_rows: Sequence[PartitionRef] = ()
+
+
+ReadBatch = Callable[[PartitionRef], RequestFlow[BatchAnswer]]
+"""A request flow about a batch whose documents are partitions of another product."""
+
+
+def fetch_batch(read_batch: ReadBatch, ref: PartitionRef) -> RequestFlow[Snapshot]:
+    """Return a batch as its answer shows it."""
+    answer = yield from read_batch(ref)
+    return answer.build_snapshot(ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +223,8 @@ class StreamGroup:
     Attributes:
         name: the product's name; the prefix of its streams unless `prefix` is set.
         fetch: fetches one partition as it is now.
+        read_batch: reads the answer about a batch whose documents are another product's partitions. The sync keeps the
+            answer where it still needs it, and then requests the batch once. None elsewhere.
         template_ids: ids of the templates whose batches `discover` lists.
         explicit_partitions: the partitions that settings and registry name.
         explicit_settings: the settings that name them, for error messages.
@@ -189,16 +238,16 @@ class StreamGroup:
         stream_kinds: the kinds of stream that it feeds.
         prefix: the prefix of its streams where that is not `name` (`docmap_runs` feeds `docmap_batches`).
         scopes: the lists to read, for a product with time-ordered lists; see `Window.scope`.
+        look_up_filters: looks up the ids by which the lists filter, once a sync. None where no list needs them.
         find_oldest: returns the creation time of the oldest row of a scope's list, None where the list is empty.
-        read_window: reads all rows of a window.
+        read_window: reads all rows of a window. Those that the window before has brought (`ListedRows.rows_ahead`) need
+            not be requested again.
         wider_scopes: returns the scopes whose lists contain the whole list of a scope, so that a range of time read
             there need not be read again here.
         row_scopes: returns every scope that a row in the list of a scope belongs to.
         list_unfinished: lists those of some unfinished extractions that are unchanged or have changed, from a list of
             unfinished ones created before a time. It may leave out any of them: these are then fetched by id. None
             where the provider cannot list by status.
-        list_members: lists the extractions of a batch of the referenced product, where that batch is named explicitly:
-            they are synced whatever `start_date` says.
         typed_tables: the typed tables of its templates or document types; None where it has none.
         lookback: its own lookback in place of `lookback_days`; zero for a list by modification time, which shows each
             change itself.
@@ -213,17 +262,18 @@ class StreamGroup:
     discover: Callable[[str], RequestFlow[list[PartitionRef]]] | None = None
     lane: str = ""
     referenced_group: str | None = None
+    read_batch: ReadBatch | None = None
     change_detection: ChangeDetection = ChangeDetection.POLLING
     wrapper_format: WrapperFormat = NO_WRAPPERS
     stream_kinds: tuple[str, ...] = STREAM_KINDS
     prefix: str = ""
     scopes: tuple[str, ...] = ()
-    find_oldest: Callable[[str], RequestFlow[datetime | None]] | None = None
-    read_window: Callable[[Window], RequestFlow[ListedRows]] | None = None
+    look_up_filters: Callable[[], RequestFlow[FilterIds]] | None = None
+    find_oldest: Callable[[str, FilterIds], RequestFlow[datetime | None]] | None = None
+    read_window: Callable[[Window, Sequence[PartitionRef], FilterIds], RequestFlow[ListedRows]] | None = None
     wider_scopes: Callable[[str], Sequence[str]] = _list_no_scopes
     row_scopes: Callable[[str, PartitionRef], Sequence[str]] = _list_this_scope
-    list_unfinished: Callable[[Collection[str], datetime], RequestFlow[list[PartitionRef]]] | None = None
-    list_members: Callable[[PartitionRef], RequestFlow[list[PartitionRef]]] | None = None
+    list_unfinished: Callable[[Collection[str], datetime, FilterIds], RequestFlow[list[PartitionRef]]] | None = None
     typed_tables: TypedTables | None = None
     lookback: timedelta | None = None
 

@@ -11,6 +11,7 @@ from ..core.model import PartitionRef
 from ..core.provider import RequestFlow, Window
 from ..core.requests import Request
 from ..core.timestamps import truncate_to_day
+from .parsing import parse_each
 
 OLDEST_CONCEIVABLE = datetime(2015, 1, 1, tzinfo=timezone.utc)
 """Earliest plausible creation time of a row."""
@@ -42,7 +43,9 @@ def list_month_starts(newest: datetime, count: int, step: int = 1) -> list[datet
 
 
 def find_oldest_day(
-    request_newest: Callable[[datetime | None], Request], parse_created_at: Callable[[Json], datetime | None]
+    request_newest: Callable[[datetime | None], Request],
+    parse_page: Callable[[Json], tuple[list[Json], object]],
+    parse_ref: Callable[[Json], PartitionRef],
 ) -> RequestFlow[datetime | None]:
     """Find the day of the oldest row in a list that is newest first.
 
@@ -51,18 +54,24 @@ def find_oldest_day(
 
     Args:
         request_newest: Returns a request for one row, the newest created on a day or before; None means no limit.
-        parse_created_at: Returns the creation time in a response.
-
-            - The response holds no row and announces no more: None.
-            - The row has no readable time: OLDEST_CONCEIVABLE, so that no day counts as empty by mistake.
-            - The response holds no row and announces more: NEWEST_CONCEIVABLE, since there may be rows on that day or
-              before.
+        parse_page: Returns the rows of a response, and whether it announces more (true or false as a condition).
+        parse_ref: Returns a row with its creation time.
 
     Returns:
         A day, not before OLDEST_CONCEIVABLE; None if the list is empty.
     """
+
+    def find_created_at(body: Json) -> datetime | None:
+        rows, announces_more = parse_page(body)
+        if not rows:
+            # There may be rows on that day or before.
+            return NEWEST_CONCEIVABLE if announces_more else None
+        refs = parse_each(rows[:1], parse_ref)
+        # A row without a readable time counts as old, so that no day counts as empty by mistake.
+        return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
+
     [body] = yield [request_newest(None)]
-    created_at = parse_created_at(body)
+    created_at = find_created_at(body)
     if created_at is None:
         return None
     # Invariant: all rows are later than `empty_day`, and the oldest one is not later than `oldest_known_day`.
@@ -70,7 +79,7 @@ def find_oldest_day(
     while oldest_known_day - empty_day > _DAY:
         middle_day = truncate_to_day(empty_day + (oldest_known_day - empty_day) / 2)
         [body] = yield [request_newest(middle_day)]
-        created_at = parse_created_at(body)
+        created_at = find_created_at(body)
         if created_at is None:
             empty_day = middle_day
         else:

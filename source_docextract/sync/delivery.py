@@ -109,6 +109,7 @@ class Emitter:
         target = self._product_syncs.get(product_sync.stream_group.referenced_group or "")
         if target is None or target.queue is None:
             return False
+        is_batch_target = target.stream_group.change_detection is ChangeDetection.REFERENCE
         has_due_reference = REFERENCE_HANDLERS[target.stream_group.change_detection](
             product_sync, target, snapshot, now
         )
@@ -119,11 +120,7 @@ class Emitter:
             # A part is no reading of the whole: only the last snapshot may settle the partition.
             if reference_pass.tracks(snapshot.ref) and not snapshot.is_partial:
                 decision = reference_pass.decide(snapshot, now)
-                reference_hashes = (
-                    hash_references(snapshot, decision)
-                    if target.stream_group.change_detection is ChangeDetection.REFERENCE
-                    else ()
-                )
+                reference_hashes = hash_references(snapshot, decision) if is_batch_target else ()
                 reference_pass.record(snapshot.ref, decision, reference_hashes, now)
         return has_due_reference
 

@@ -7,14 +7,15 @@ when everything that the present one has started is delivered.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
 
 from ..core.model import PartitionRef
-from ..core.provider import FindStart, RequestFlow, Window
+from ..core.provider import NO_FILTERS, FilterIds, FindStart, RequestFlow, Window
 from ..state.entries import SyncPolicy
 from ..state.windows import WindowCursor
 from .product_sync import Phase, ProductSync
@@ -60,6 +61,8 @@ class ListingPhases:
         self._cursor: WindowCursor | None = None
         self._query: Window | FindStart | None = None
         self._window: Window | None = None
+        self._filters: FilterIds = NO_FILTERS
+        self._rows_ahead: Mapping[tuple[str, datetime], Sequence[PartitionRef]] = {}
         self._methods: dict[Phase, Callable[[], _PhaseRun]] = {
             Phase.MEMBER_LOOKUPS: self._look_up_members,
             Phase.FIRST_QUERY: self._start_first_query,
@@ -113,6 +116,7 @@ class ListingPhases:
         window_listing, self._product_sync.listed_window = self._product_sync.listed_window, None
         self._window = self._query if isinstance(self._query, Window) and window_listing else None
         if self._window and window_listing:
+            self._rows_ahead = {(self._window.scope, self._window.end): window_listing.rows_ahead}
             self._product_sync.plan_window(self._cursor, self._window, window_listing, self._now())
         # The next window is listed while the partitions of this one are fetched: no window waits for its list alone.
         yield from self._start_next_query(self._cursor)
@@ -139,7 +143,7 @@ class ListingPhases:
     def _list_unfinished(self) -> _PhaseRun:
         if self._stream_group.list_unfinished and self._cursor:
             flow = self._stream_group.list_unfinished(
-                self._product_sync.list_watched_ids(), self._cursor.lookback_start
+                self._product_sync.list_watched_ids(), self._cursor.lookback_start, self._filters
             )
             yield from self._start_task(flow, ListUnfinishedTask(self._product_sync))
         return Phase.UNLISTED
@@ -159,17 +163,28 @@ class ListingPhases:
         return Phase.UNLISTED
 
     def _start_lookups(self, refs: Sequence[PartitionRef]) -> Iterator[AirbyteMessage]:
-        find_members = self._stream_group.list_members
-        if find_members:
+        batch_sync = self._batch_sync
+        if batch_sync and batch_sync.stream_group.read_batch:
             for ref in refs:
-                yield from self._start_task(find_members(ref), FindMembersTask(self._product_sync, ref))
+                flow = batch_sync.look_up_members(ref, batch_sync.stream_group.read_batch)
+                yield from self._start_task(flow, FindMembersTask(self._product_sync, batch_sync, ref))
 
     def _start_next_query(self, cursor: WindowCursor) -> Iterator[AirbyteMessage]:
         self._query = query = cursor.get_next_step()
-        flow: RequestFlow[Any] | None = None
+        run_query: Callable[[FilterIds], RequestFlow[Any]] | None = None
         if isinstance(query, Window) and self._stream_group.read_window:
-            flow = self._stream_group.read_window(query)
+            # A window that does not begin where the last one ended has to be requested as a whole.
+            rows_ahead = self._rows_ahead.get((query.scope, query.start), ())
+            run_query = partial(self._stream_group.read_window, query, rows_ahead)
+            if self._batch_sync:
+                self._batch_sync.rollup.begin_window(query)
         elif isinstance(query, FindStart) and self._stream_group.find_oldest:
-            flow = self._stream_group.find_oldest(query.scope)
-        if query and flow:
-            yield from self._start_task(flow, QueryListTask(self._product_sync, cursor, query))
+            run_query = partial(self._stream_group.find_oldest, query.scope)
+        if query and run_query:
+            yield from self._start_task(self._query_list(run_query), QueryListTask(self._product_sync, cursor, query))
+
+    def _query_list(self, run_query: Callable[[FilterIds], RequestFlow[Any]]) -> RequestFlow[Any]:
+        # Part of the first query, so that a failure counts as one of the list. Each query repeats it until it succeeds.
+        if self._stream_group.look_up_filters and self._filters is NO_FILTERS:
+            self._filters = yield from self._stream_group.look_up_filters()
+        return (yield from run_query(self._filters))

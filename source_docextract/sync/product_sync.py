@@ -14,11 +14,12 @@ from enum import Enum, auto
 
 from ..core.errors import ConnectorError, UnreadableResponse
 from ..core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
-from ..core.provider import ChangeDetection, ListedRows, ProviderSpec, StreamGroup, Window
+from ..core.provider import ChangeDetection, ListedRows, ProviderSpec, ReadBatch, RequestFlow, StreamGroup, Window
 from ..state.entries import EntryState, Listing, age_sort_key
 from ..state.ledger import Ledger
 from ..state.passes import LedgerPass, ListingPass
 from ..state.windows import WindowCursor
+from .rollup import BatchRollup
 from .stream import Stream
 
 
@@ -70,8 +71,8 @@ class ProductSync:
         LISTING    The queue starts empty. `ListingPhases` fills it several times: once per window of the list, then
                    with the partitions that no list shows (DocMap's and Sensible's extractions).
         REFERENCE  The queue starts empty. Batches named by the user wait in `deferred`, batches with a changed
-                   document in `changed_batches`; the phases of the documents' product queue both (DocMap's runs,
-                   Sensible's batches).
+                   document in `rollup.changed_batches`; the phases of the documents' product queue both (DocMap's
+                   runs, Sensible's batches).
 
     A failed task does not stop its product: the streams concerned end incomplete, and the next sync asks again.
 
@@ -80,6 +81,7 @@ class ProductSync:
         streams: the selected streams of this product.
         target_streams: the selected streams of the product that this one's references lead to. Their states hold what
             they have read here in `reference_ledger`.
+        rollup: REFERENCE only: what the batches and documents that were read say about the rows of the batches.
         listing: the partitions that the settings, the registry and the templates' lists name in this sync.
         pending_listings: number of templates whose list has not arrived yet.
         queue: the partitions that are due and not started, oldest first; None until the product is planned.
@@ -88,9 +90,6 @@ class ProductSync:
         phase: LISTING only: the phase whose work is started next.
         listed_window: LISTING only: the rows of a window that has been listed and whose rows are not queued yet.
         deferred: REFERENCE only: the due batches that are fetched at the end of the sync, by key.
-        changed_batches: REFERENCE only: the batches of changed documents that have been read, by key. They wait for the
-            other documents of their window, so that each batch is fetched once.
-        orphan_documents: REFERENCE only: the statuses of documents that do not name their batch, by document id.
         requested_by_id: LISTING only: the partitions that this sync has fetched by id, or failed to read.
         refs_to_retry: LISTING only: listed partitions that the previous sync failed to read. They are fetched after all
             windows.
@@ -101,6 +100,7 @@ class ProductSync:
     stream_group: StreamGroup
     streams: Sequence[Stream]
     target_streams: Sequence[Stream]
+    rollup: BatchRollup
     listing: Listing = field(default_factory=Listing)
     pending_listings: int = 0
     queue: deque[PartitionRef] | None = None
@@ -109,8 +109,6 @@ class ProductSync:
     phase: Phase = Phase.DONE
     listed_window: ListedRows | None = None
     deferred: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
-    changed_batches: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
-    orphan_documents: dict[str, FileStatus] = field(default_factory=dict)
     requested_by_id: set[PartitionKey] = field(default_factory=set)
     refs_to_retry: list[PartitionRef] = field(default_factory=list)
     listing_incomplete: bool = False
@@ -231,6 +229,16 @@ class ProductSync:
             ref for ref in refs if not listing_pass.is_pruned(ref, get_row_scopes(window.scope, ref), window.time_range)
         ]
 
+    def look_up_members(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Sequence[PartitionRef]]:
+        """Return the documents of a batch, and keep the answer for the row of the batch."""
+        answer = self.rollup.answers[ref.key] = yield from read_batch(ref)
+        return answer.list_members()
+
+    def fetch_batch(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Snapshot]:
+        """Return a batch, from an answer that was kept if there is one."""
+        answer = self.rollup.answers.pop(ref.key, None) or (yield from read_batch(ref))
+        return self.rollup.observe(ref, answer)
+
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
         """Register the documents of a named batch, and queue those with a listed row.
 
@@ -331,16 +339,16 @@ class ProductSync:
             include_deferred: also queue the deferred batches; for the end of the sync.
         """
         # A deferred batch is fetched at the end of the sync, once for the documents of all windows.
-        refs = [ref for key, ref in self.changed_batches.items() if key not in self.deferred]
+        refs = [ref for key, ref in self.rollup.changed_batches.items() if key not in self.deferred]
         refs += self.deferred.values() if include_deferred else ()
-        self.changed_batches.clear()
+        self.rollup.changed_batches.clear()
         if include_deferred:
             self.deferred.clear()
-        failed_keys = self.failed_keys
+        failed_keys, orphan_documents = self.failed_keys, self.rollup.orphan_documents
         for ref in sorted(refs, key=lambda ref: ref.key in failed_keys):
             entries = [ledger.get(ref.key) for ledger in self.ledgers]
             provider_state = next((entry.provider_state for entry in entries if entry.provider_state), "")
-            member_statuses = dict(ChainMap(*(entry.member_statuses for entry in entries), self.orphan_documents))
+            member_statuses = dict(ChainMap(*(entry.member_statuses for entry in entries), orphan_documents))
             # The registry's `created_at` and `expected_files` apply however the batch became due: otherwise its row
             # would change back and forth between syncs.
             listed_ref = self.listing.refs.get(ref.key, ref)
@@ -367,7 +375,7 @@ class ProductSync:
     @property
     def has_pending_changes(self) -> bool:
         """Return whether any batch waits for its documents, or for the end of the sync."""
-        return bool(self.deferred or self.changed_batches)
+        return bool(self.deferred or self.rollup.changed_batches)
 
     def record_failure(self, ref: PartitionRef, now: datetime) -> None:
         """Remember a partition that could not be read; the next sync asks for it last.
@@ -415,6 +423,7 @@ def build_product_syncs(provider_spec: ProviderSpec, streams: Sequence[Stream]) 
                 stream_group if target_streams else _drop_unneeded_templates(stream_group, product_streams),
                 product_streams,
                 target_streams,
+                BatchRollup((provider_spec.find_referrer(stream_group) or stream_group).row_scopes),
             )
     return syncs_by_product
 

@@ -174,7 +174,7 @@ class ProviderSync:
                 if product_sync.stream_group.change_detection is ChangeDetection.REFERENCE
                 else None
             )
-            batch_sync = self._get_reference_target(product_sync) if product_sync.stream_group.list_members else None
+            batch_sync = self._get_reference_target(product_sync) if product_sync.stream_group.read_window else None
             has_unknown_references = batch_sync is not None and batch_sync.has_unknown_members(self._now())
             if product_sync.is_fully_listed and (document_sync is None or document_sync.is_fully_listed):
                 for stream, ledger_pass in product_sync.stream_passes:
@@ -258,7 +258,9 @@ class ProviderSync:
         # Started only as the lane has room: a consumer that reads slowly must not fill the memory with responses.
         while product_sync.queue and self.flow_runner.has_room(product_sync.stream_group.lane) and not self._is_aborted:
             ref = product_sync.queue.popleft()
-            yield from self._start_task(product_sync.stream_group.fetch(ref), FetchBatchTask(product_sync, ref))
+            read_batch = product_sync.stream_group.read_batch
+            flow = product_sync.fetch_batch(ref, read_batch) if read_batch else product_sync.stream_group.fetch(ref)
+            yield from self._start_task(flow, FetchBatchTask(product_sync, ref))
 
     def _get_reference_target(self, product_sync: ProductSync) -> ProductSync | None:
         return self._product_syncs.get(product_sync.stream_group.referenced_group or "")
@@ -302,10 +304,8 @@ class ProviderSync:
             task.product_sync.listing.complete_templates.add(task.template_id)
             task.product_sync.listing.add(job.result)
         elif isinstance(task, FindMembersTask):
-            batch_sync = self._get_reference_target(task.product_sync)
-            task.product_sync.plan_members(
-                batch_sync.find_tracking_streams(task.ref) if batch_sync else (), job.result, self._now()
-            )
+            streams = task.batch_sync.find_tracking_streams(task.ref)
+            task.product_sync.plan_members(streams, job.result, self._now())
         elif isinstance(task, ListUnfinishedTask):
             task.product_sync.plan_unfinished(job.result, self._now())
         elif isinstance(task, FetchBatchTask):
@@ -351,11 +351,11 @@ class ProviderSync:
                 ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
-        elif isinstance(task, FindMembersTask) and (batch_sync := self._get_reference_target(product_sync)):
-            batch_sync.has_failed_lookups = True
-            batch_sync.fail(error, batch_sync.find_tracking_streams(task.ref))
-            batch_sync.record_failure(task.ref, now)
-            batch_sync.deferred.pop(task.ref.key, None)
+        elif isinstance(task, FindMembersTask):
+            task.batch_sync.has_failed_lookups = True
+            task.batch_sync.fail(error, task.batch_sync.find_tracking_streams(task.ref))
+            task.batch_sync.record_failure(task.ref, now)
+            task.batch_sync.deferred.pop(task.ref.key, None)
         # After these two, no further request to this provider can succeed in this sync.
         if isinstance(error, (CredentialsError, QuotaError)):
             self._abort(error)

@@ -56,7 +56,7 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
         Whether any batch is marked.
     """
     # References that are no news are recorded all the same: else they would be news for the next sync.
-    references = list(snapshot.references) if snapshot.has_reference_news else []
+    references = list(snapshot.references) if target.rollup.changed(snapshot.ref) else []
     decisions = {
         stream.name: stream.state.reference_pass.decide(snapshot, now) for stream in product_sync.target_streams
     }
@@ -64,14 +64,14 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
     if snapshot.batch_unknown and not any(
         decision.keeps_rows and decision.entry.is_settled for decision in decisions.values()
     ):
-        target.orphan_documents.update(
+        target.rollup.orphan_documents.update(
             (document.file_id or "", document.status) for document in snapshot.documents or ()
         )
         if any(
             stream.state.reference_ledger.get(snapshot.ref.key).state is EntryState.OPEN
             for stream in product_sync.target_streams
         ):
-            references = target.list_open_references(target.orphan_documents)
+            references = target.list_open_references(target.rollup.orphan_documents)
     for stream in product_sync.target_streams:
         reference_pass = stream.state.reference_pass
         decision = decisions[stream.name]
@@ -82,14 +82,14 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
             if (has_changed and reference_pass.tracks(snapshot.ref)) or reference.key in target.deferred:
                 is_due = stream.state.ledger_pass.register_reference(reference, now, has_changed=True)
                 if is_due:
-                    target.changed_batches[reference.key] = reference
+                    target.rollup.changed_batches[reference.key] = reference
     # The streams of the documents remember the batch, too: if the sync is killed before the fetch at its end, the next
     # one still has to read the batch for them.
     for stream in product_sync.streams:
         for reference in references:
             if reference.key in target.deferred and stream.state.reference_pass.tracks(reference):
                 stream.state.reference_pass.register_reference(reference, now, has_changed=True)
-    return bool(target.changed_batches)
+    return bool(target.rollup.changed_batches)
 
 
 def _request_members(product_sync: ProductSync, target: ProductSync, snapshot: Snapshot, now: datetime) -> bool:

@@ -20,9 +20,16 @@ class ListBatchesTask:
 
 @dataclass(frozen=True, slots=True)
 class FindMembersTask:
-    """The lookup of the documents in a batch that the user names."""
+    """The lookup of the documents in a batch that the user names.
+
+    Attributes:
+        product_sync: the product of the documents.
+        batch_sync: the product of the batch.
+        ref: the batch.
+    """
 
     product_sync: ProductSync
+    batch_sync: ProductSync
     ref: PartitionRef
 
 

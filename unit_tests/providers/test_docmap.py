@@ -20,7 +20,17 @@ from source_docextract.core.errors import (
     UnreadableResponse,
 )
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ChangeDetection, ListedRows, ProviderSpec, Registry, StreamGroup, Window
+from source_docextract.core.provider import (
+    NO_FILTERS,
+    BatchAnswer,
+    ChangeDetection,
+    ListedRows,
+    ProviderSpec,
+    Registry,
+    RequestFlow,
+    StreamGroup,
+    Window,
+)
 from source_docextract.core.requests import Request
 from source_docextract.core.timestamps import parse_time
 from source_docextract.providers import listing
@@ -41,6 +51,7 @@ def make_spec(registry: Registry | None = None, **settings: Any) -> ProviderSpec
 
 
 PLAN = make_spec()
+EXTRACTIONS, RUNS = PLAN.stream_groups
 RUN_REF = PartitionRef(None, "run 1", is_explicit=True)
 DAY = Window("", datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 2, tzinfo=timezone.utc))
 LIST = {"limit": 100, "dateFrom": "2026-02-28", "dateTo": "2026-03-02"}
@@ -105,7 +116,7 @@ def get_window_params(
 ) -> tuple[ListedRows, list[dict[str, Any]]]:
     script = get_products(spec)[0].read_window
     assert script is not None
-    refs, sent_requests = play_flow(script(window), *([response] for response in responses))
+    refs, sent_requests = play_flow(script(window, (), NO_FILTERS), *([response] for response in responses))
     assert {(request.method, request.path) for [request] in sent_requests} == {("GET", "/extractions")}
     return refs, [dict(request.params) for [request] in sent_requests]
 
@@ -311,12 +322,24 @@ class TestList:
             make_row_at(86_401, "b"),
         ]
 
-        first, _ = play_flow(script(DAY), [make_page(*rows[2:], make_row_at(9, "a"))])
-        then, sent_requests = play_flow(script(second), [make_page(*rows, more=True)])
+        first, _ = play_flow(script(DAY, (), NO_FILTERS), [make_page(*rows[2:], make_row_at(9, "a"))])
+        then, sent_requests = play_flow(script(second, first.rows_ahead, NO_FILTERS), [make_page(*rows, more=True)])
 
         assert [ref.batch_id for ref in first.refs] == ["a"]
+        assert [ref.batch_id for ref in first.rows_ahead] == ["c", "b"]
         assert sorted(ref.batch_id for ref in then.refs) == ["b", "c", "d"]
         assert len(sent_requests) == 1
+
+    def test_rows_ahead_are_read_without_the_list_showing_them_again(self) -> None:
+        script = get_products()[0].read_window
+        assert script is not None
+        second = Window("", DAY.end, DAY.end + timedelta(days=1))
+        first, _ = play_flow(script(DAY, (), NO_FILTERS), [make_page(make_row_at(86_401, "b"))])
+
+        then, _ = play_flow(script(second, first.rows_ahead, NO_FILTERS), [make_page()])
+        alone, _ = play_flow(script(second, (), NO_FILTERS), [make_page()])
+
+        assert ([ref.batch_id for ref in then.refs], alone.refs) == (["b"], [])
 
     def test_endless_list_is_an_error_at_page_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listing, "MAX_PAGES", 3)
@@ -406,7 +429,7 @@ class TestList:
         assert oldest is not None
 
         for bad in (make_row(createdAt=None), make_row(id=None), 7):
-            assert play_flow(oldest(""), [make_page(bad)])[0] == datetime(2014, 12, 31, tzinfo=timezone.utc)
+            assert play_flow(oldest("", NO_FILTERS), [make_page(bad)])[0] == datetime(2014, 12, 31, tzinfo=timezone.utc)
 
     def test_oldest_row_is_searched_by_days(self) -> None:
         oldest = get_products()[0].find_oldest
@@ -416,8 +439,8 @@ class TestList:
             make_page(make_row(createdAt="2015-01-02T00:00:01Z")),
         ]
 
-        oldest_day, requests = play_flow(oldest("48291"), *([response] for response in responses))
-        nothing, once = play_flow(oldest(""), [make_page()])
+        oldest_day, requests = play_flow(oldest("48291", NO_FILTERS), *([response] for response in responses))
+        nothing, once = play_flow(oldest("", NO_FILTERS), [make_page()])
 
         params = {"templateId": "48291", "limit": 1}
         assert oldest_day == datetime(2015, 1, 1, tzinfo=timezone.utc)  # a day more: it may be counted ahead of UTC
@@ -552,6 +575,11 @@ def read_run(*rows: Mapping[str, Any]) -> Snapshot:
     return snapshot
 
 
+def read_answer() -> RequestFlow[BatchAnswer]:
+    assert RUNS.read_batch is not None
+    return RUNS.read_batch(RUN_REF)
+
+
 class TestRun:
     def test_counts_come_from_single_request(self) -> None:
         states = {"a": "completed", "b": "failed", "c": "completed"}
@@ -588,55 +616,32 @@ class TestRun:
 
         assert read_run() == Snapshot(RUN_REF, PartitionStatus.MISSING, error=message_text)
 
-    def test_explicit_run_is_requested_once_with_its_rows(self) -> None:
-        extractions, runs = get_products(make_spec(Registry({"docmap": (RUN_REF,)})))
-        assert extractions.list_members is not None
+    def test_run_answer_holds_rows_as_the_list_shows_them(self) -> None:
         rows = [make_row(id=id_, runId="run 1") for id_ in ("a", "b")]
 
-        members, sent_requests = play_flow(extractions.list_members(RUN_REF), [make_page(*rows)])
-        files = [play_flow(extractions.fetch(ref)) for ref in members]
-        snapshot, none = play_flow(runs.fetch(RUN_REF))
-        _, later = play_flow(runs.fetch(RUN_REF), [make_page(*rows)])
+        answer, sent_requests = play_flow(read_answer(), [make_page(*rows)])
 
-        assert [ref.listed_row for ref in members] == rows
-        assert [snapshot.documents[0].status for snapshot, _ in files] == [PROCESSED, PROCESSED]
-        assert [requests for _, requests in files] == [[], []]
-        assert [document.key for document in snapshot.documents] == ["a", "b"]
-        assert [sent_requests, none, later] == [EXPECTED_REQUESTS, [], EXPECTED_REQUESTS]
+        assert [ref.listed_row for ref in answer.list_members()] == rows
+        assert [ref.fingerprint for ref in answer.listed_rows] == [read_ref(row_json).fingerprint for row_json in rows]
+        assert answer.build_snapshot(RUN_REF) == read_run(*rows)
+        assert sent_requests == EXPECTED_REQUESTS
 
-    def test_row_seen_in_run_is_no_news_for_it_and_changed_row_is(self) -> None:
-        extractions, runs = get_products()
-        same, changed_row = (
-            make_row(id="a", runId="run 1"),
-            make_row(id="b", runId="run 1", status="processing", extractedData=None),
+    def test_run_answer_builds_each_snapshot_anew(self) -> None:
+        answer, _ = play_flow(read_answer(), [make_page(make_row(runId="run 1"), None)])
+        expected_run = replace(RUN_REF, expected_files=2)
+
+        first, second = answer.build_snapshot(RUN_REF), answer.build_snapshot(expected_run)
+
+        assert second == replace(first, ref=expected_run)
+        assert (
+            first.read_error
+            == "1 of the extractions of run 1 in DocMap's list cannot be read; the others are delivered."
         )
-        play_flow(runs.fetch(RUN_REF), [make_page(same, changed_row)])
 
-        met = [read_ref(same), read_ref(same), read_ref(make_row(id="b", runId="run 1"))]
-        has_news = [play_flow(extractions.fetch(ref))[0].has_reference_news for ref in met]
+    def test_extraction_always_refers_to_its_run(self) -> None:
+        """Read one twice: whether that is news for the run is for the sync to decide."""
+        ref = read_ref(make_row(runId="run 1"))
 
-        assert has_news == [False, True, True]
-
-    @each_case(
-        ("settings", "scope", "is_silent"),
-        [
-            ({}, "", [False, True]),
-            ({"template_ids": ["48291"]}, "48291", [False, True]),
-            ({"template_ids": ["48291", "7"]}, "7", [True, True]),
-        ],
-    )
-    def test_rows_seen_in_run_are_remembered_while_list_may_show_them(
-        self, settings: Any, scope: str, is_silent: list[bool]
-    ) -> None:
-        spec = make_spec(**settings)
-        extractions, runs = get_products(spec)
-        read_window(
-            make_page(), window=replace(DAY, scope=scope, start=DAY.end, end=DAY.end + timedelta(days=1)), spec=spec
-        )
-        met = [make_row(id="a", runId="run 1"), make_row(id="b", runId="run 1", createdAt="2026-03-02T00:00:00Z")]
-        play_flow(runs.fetch(RUN_REF), [make_page(*met)])
-
-        refs, _ = read_window(make_page(*met), window=replace(DAY, end=DAY.end + timedelta(days=1)))
-        has_news = [play_flow(extractions.fetch(ref))[0].has_reference_news for ref in refs]
-
-        assert [not is_news for is_news in has_news] == is_silent
+        for _ in range(2):
+            [reference] = play_flow(EXTRACTIONS.fetch(ref))[0].references
+            assert reference == PartitionRef(None, "run 1", is_explicit=True, is_referenced=True)

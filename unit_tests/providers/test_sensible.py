@@ -21,7 +21,16 @@ from source_docextract.core.errors import (
     UnreadableResponse,
 )
 from source_docextract.core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ChangeDetection, ListedRows, ProviderSpec, Registry, Window
+from source_docextract.core.provider import (
+    NO_FILTERS,
+    BatchAnswer,
+    ChangeDetection,
+    FilterIds,
+    ListedRows,
+    ProviderSpec,
+    Registry,
+    Window,
+)
 from source_docextract.core.requests import Request
 from source_docextract.core.timestamps import parse_time, truncate_to_day
 from source_docextract.providers.sensible.provider import build_sensible_spec
@@ -50,7 +59,7 @@ def make_spec(registry: Registry | None = None, **settings: Any) -> ProviderSpec
 
 
 PLAN = make_spec()
-EXTRACTION, _ = PLAN.stream_groups
+EXTRACTION, BATCHES_GROUP = PLAN.stream_groups
 REF, BATCH_REF = PartitionRef(None, "e1"), PartitionRef(None, "b1", is_explicit=True)
 FIRST_DAY, SECOND_DAY = datetime(2026, 5, 1, tzinfo=timezone.utc), datetime(2026, 5, 2, tzinfo=timezone.utc)
 DAY = Window("PRODUCTION/", FIRST_DAY, SECOND_DAY)
@@ -94,21 +103,33 @@ def make_page(*rows: Any, token: Any = None) -> dict[str, Any]:
 
 
 def read_day(
-    *responses: Any, scope: str = "PRODUCTION/", spec: ProviderSpec = PLAN
+    *responses: Any, scope: str = "PRODUCTION/", types: FilterIds = NO_FILTERS
 ) -> tuple[list[PartitionRef], list[dict[str, Any]]]:
     """What a day of the list holds, and the parameters of each request for it."""
-    refs, sent_requests = get_day_params(*responses, scope=scope, spec=spec)
+    refs, sent_requests = get_day_params(*responses, scope=scope, types=types)
     assert refs.error == ""
     return refs.refs, sent_requests
 
 
 def get_day_params(
-    *responses: Any, scope: str = "PRODUCTION/", spec: ProviderSpec = PLAN
+    *responses: Any, scope: str = "PRODUCTION/", types: FilterIds = NO_FILTERS
 ) -> tuple[ListedRows, list[dict[str, Any]]]:
-    window = spec.stream_groups[0].read_window
-    assert window is not None
-    refs, sent_requests = play_flow(window(replace(DAY, scope=scope)), *([response] for response in responses))
+    read_window = EXTRACTION.read_window
+    assert read_window is not None
+    refs, sent_requests = play_flow(
+        read_window(replace(DAY, scope=scope), (), types), *([response] for response in responses)
+    )
     return refs, [dict(request.params) for [request] in sent_requests]
+
+
+def look_up_types(body: Any) -> FilterIds:
+    """The ids of the document types that Sensible lists."""
+    look_up_filters = make_spec(document_types=["tax"]).stream_groups[0].look_up_filters
+    assert look_up_filters is not None
+    types, sent_requests = play_flow(look_up_filters(), [body])
+    assert sent_requests == [[Request("GET", "/document_types")]]
+    assert isinstance(types, FilterIds)
+    return types
 
 
 def read_document(response: Any, ref: PartitionRef = REF) -> tuple[Snapshot, Document]:
@@ -159,16 +180,22 @@ class TestPlan:
         with pytest.raises(ConfigError, match=message_text):
             play_flow(spec.check(), [TYPES])
         with pytest.raises(ConfigError, match=message_text):
-            read_day(scope="PRODUCTION/claim", spec=spec)
+            read_day(scope="PRODUCTION/claim", types=look_up_types(TYPES))
 
     def test_unreadable_document_types_are_an_error_with_reason(self) -> None:
         with pytest.raises(UnreadableResponse, match=r"^Sensible's document types are not a list\.$"):
             play_flow(PLAN.check(), [{}])
 
-    def test_unreadable_document_type_among_others_is_ignored(self) -> None:
-        assert read_day(
-            [1, None, *TYPES], make_page(make_summary()), scope="PRODUCTION/tax", spec=make_spec(document_types=["tax"])
-        )
+    def test_unreadable_document_type_among_others_concerns_only_unknown_names(self) -> None:
+        types = look_up_types([1, None, *TYPES])
+
+        assert read_day(make_page(make_summary()), scope="PRODUCTION/tax", types=types)
+        with pytest.raises(UnreadableResponse, match=r"and 'claim' is not in the readable part\.$"):
+            read_day(scope="PRODUCTION/claim", types=types)
+
+    def test_document_types_are_looked_up_only_where_settings_name_some(self) -> None:
+        assert EXTRACTION.look_up_filters is None
+        assert look_up_types(TYPES) == FilterIds({"claims": "id-1", "tax": "id-2"})
 
     @each_case(
         ("body", "reason"),
@@ -259,19 +286,17 @@ class TestList:
         ):
             read_day(*(make_page(make_summary(id=str(number)), token=token) for number, token in enumerate(tokens)))
 
-    def test_types_are_requested_once_and_portfolio_is_in_each_of_its_types(self) -> None:
-        spec = make_spec(document_types=["tax", "claims"], environments=["DEVELOPMENT"])
+    def test_list_is_filtered_by_type_and_portfolio_is_in_each_of_its_types(self) -> None:
+        types = look_up_types(TYPES)
         both, other = (make_summary(id=id_, type=..., types=["claims", id_]) for id_ in ("tax", "mail"))
 
-        first, sent_requests = read_day(
-            TYPES, make_page(both, make_summary(type="tax")), scope="DEVELOPMENT/tax", spec=spec
-        )
+        first, sent_requests = read_day(make_page(both, make_summary(type="tax")), scope="DEVELOPMENT/tax", types=types)
         second, later = read_day(
-            make_page(both, other, make_summary(type="claims")), scope="DEVELOPMENT/claims", spec=spec
+            make_page(both, other, make_summary(type="claims")), scope="DEVELOPMENT/claims", types=types
         )
 
         development = {**LIST, "environments": "DEVELOPMENT"}
-        assert sent_requests == [{}, {**development, "document_type_ids": "id-2"}]
+        assert sent_requests == [{**development, "document_type_ids": "id-2"}]
         assert later == [{**development, "document_type_ids": "id-1"}]
         assert [ref.batch_id for ref in first] == ["tax", "e1"]
         assert [ref.batch_id for ref in second] == ["tax", "mail", "e1"]
@@ -316,7 +341,7 @@ class TestList:
     )
     def test_day_of_oldest_row_is_found_by_bisection(self, times: list[str]) -> None:
         assert EXTRACTION.find_oldest is not None
-        script, sent_requests = flatten_flow(EXTRACTION.find_oldest("PRODUCTION/")), []
+        script, sent_requests = flatten_flow(EXTRACTION.find_oldest("PRODUCTION/", NO_FILTERS)), []
 
         [request], oldest_day = next(script), ...
         while oldest_day is ...:
@@ -564,6 +589,14 @@ def read_batch(response: Any, **ref: Any) -> Snapshot:
     return snapshot
 
 
+def read_answer(response: Any) -> tuple[BatchAnswer, list[list[Request]]]:
+    read_batch = BATCHES_GROUP.read_batch
+    assert read_batch is not None
+    answer, sent_requests = play_flow(read_batch(BATCH_REF), response)
+    assert isinstance(answer, BatchAnswer)
+    return answer, sent_requests
+
+
 class TestBatch:
     def test_batch_without_known_statuses_references_all_documents(self) -> None:
         snapshot = read_batch(ANSWER)
@@ -638,29 +671,29 @@ class TestBatch:
         assert len({row.row_hash for row in rows}) == 1
         assert other.row_hash != rows[0].row_hash
 
-    def test_members_and_row_come_from_single_response(self) -> None:
-        extractions, batches = make_spec().stream_groups
-        assert extractions.list_members is not None
-        members, sent_requests = play_flow(extractions.list_members(BATCH_REF), [ANSWER])
-        half = play_flow(batches.fetch(replace(BATCH_REF, member_statuses={"e1": PROCESSED})))
-        whole = play_flow(batches.fetch(replace(BATCH_REF, member_statuses={"e1": PROCESSED, "e2": FAILED})))
-        later = play_flow(batches.fetch(replace(BATCH_REF, provider_state="pf")), [ANSWER])
+    def test_members_and_row_come_from_single_answer(self) -> None:
+        answer, sent_requests = read_answer([ANSWER])
+        half = answer.build_snapshot(replace(BATCH_REF, member_statuses={"e1": PROCESSED}))
+        whole = answer.build_snapshot(replace(BATCH_REF, member_statuses={"e1": PROCESSED, "e2": FAILED}))
 
-        assert tuple(members) == MEMBERS
-        assert [snapshot.status for snapshot, _ in (half, whole, later)] == [OPEN, COMPLETE, COMPLETE]
-        assert [sent_requests, half[1], whole[1], later[1]] == [EXPECTED_REQUESTS, [], [], EXPECTED_REQUESTS]
+        assert tuple(answer.list_members()) == MEMBERS
+        assert answer.listed_rows == ()  # an answer has ids alone
+        assert [snapshot.status for snapshot in (half, whole)] == [OPEN, COMPLETE]
+        assert sent_requests == EXPECTED_REQUESTS
+
+    def test_answer_with_unreadable_members_fails_as_often_as_it_is_used(self) -> None:
+        answer, _ = read_answer([{"id": "b1"}])
+
+        for use_answer in (answer.list_members, lambda: answer.build_snapshot(BATCH_REF)):
+            with pytest.raises(UnreadableResponse, match=r"contains no list of extraction_ids\.$"):
+                use_answer()
 
     @each_case("status", [400, 404])
-    def test_unavailable_batch_is_missing_and_requested_once(self, status: int) -> None:
-        extractions, batches = make_spec().stream_groups
-        assert extractions.list_members is not None
-        members, sent_requests = play_flow(
-            extractions.list_members(BATCH_REF), ResourceUnavailable("Not found.", status, None)
-        )
-        snapshot, none = play_flow(batches.fetch(BATCH_REF))
+    def test_unavailable_batch_is_missing_and_has_no_members(self, status: int) -> None:
+        answer, sent_requests = read_answer(ResourceUnavailable("Not found.", status, None))
 
-        assert (members, sent_requests, none) == ([], EXPECTED_REQUESTS, [])
-        assert snapshot == Snapshot(BATCH_REF, PartitionStatus.MISSING, error="Not found.")
+        assert (answer.list_members(), sent_requests) == ((), EXPECTED_REQUESTS)
+        assert answer.build_snapshot(BATCH_REF) == Snapshot(BATCH_REF, PartitionStatus.MISSING, error="Not found.")
 
     @each_case(
         ("response", "message_text"),

@@ -14,7 +14,7 @@ import orjson
 from docextract_sandbox import DocumentType, NewDocument, NewExtraction, NewFile, Sandbox, SensibleDocument
 from source_docextract.core.errors import RequestRejected
 from source_docextract.core.model import PartitionRef, Snapshot
-from source_docextract.core.provider import ListedRows, ProviderSpec, RequestFlow, StreamGroup, Window
+from source_docextract.core.provider import NO_FILTERS, ListedRows, ProviderSpec, RequestFlow, StreamGroup, Window
 from source_docextract.core.requests import Request
 from source_docextract.core.timestamps import parse_time, truncate_to_day
 from source_docextract.provider_specs import build_specs
@@ -245,7 +245,7 @@ def _build_readers(settings: Settings, named_ids: Mapping[str, str]) -> Iterable
         return lambda products: products[0].fetch(PartitionRef(template_id, batch_id, is_explicit=True))
 
     def window(scope: str) -> Callable[[Sequence[StreamGroup]], RequestFlow[Any]]:
-        return lambda products: products[0].read_window(replace(DAY, scope=scope))  # type: ignore[misc]
+        return lambda products: products[0].read_window(replace(DAY, scope=scope), (), NO_FILTERS)  # type: ignore[misc]
 
     file_options: dict[str, Any] = {
         "entries": entries_at("files"),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
 
-from source_docextract.core.errors import TransientError
+from source_docextract.core.errors import ConnectorError, TransientError, UnreadableResponse
 from source_docextract.core.model import PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ChangeDetection, ListedRows, RequestFlow, StreamGroup, Window
+from source_docextract.core.provider import (
+    NO_FILTERS,
+    BatchAnswer,
+    ChangeDetection,
+    FilterIds,
+    ListedRows,
+    RequestFlow,
+    StreamGroup,
+    Window,
+)
 from source_docextract.state.entries import SyncPolicy
 from source_docextract.sync.listing_phases import ListingPhases
 from source_docextract.sync.product_sync import Phase
 from source_docextract.sync.tasks import FindMembersTask, ListUnfinishedTask, QueryListTask, Task
 from source_docextract.tables.rows import BATCHES, FILES
+from unit_tests.support.stub_server import play_flow
 from unit_tests.support.sync_parts import NOW, ProviderParts, make_document
 
 FIRST_DAY = datetime(2026, 11, 18, tzinfo=timezone.utc)
@@ -41,12 +51,19 @@ class PlayedPhases:
         failed: those of them whose lookup failed in the previous sync.
         has_batches: whether streams of the batches are selected.
         failing_query: the number of the query of the list that fails, from 1 on; 0 if none does.
+        ahead: the ids of documents that the window before a day has shown, by that day.
+        unreadable_days: the days whose windows cannot be read.
+        scopes: the lists.
+        lookups: the result or the error of each lookup of filter ids; None where the lists need none.
 
     Attributes:
         phases: the phases.
         parts: the products, their streams and their emitter.
         events: each start of a task, reading of a partition and emission of states, with the last day that counts as
             read at that moment; 0 if none does.
+        read_windows: the first day of each window that was read, with the ids of the rows and the filters handed to it.
+        unfinished_filters: the filters handed to each listing of unfinished documents.
+        remaining_lookups: the lookups that were not made.
     """
 
     def __init__(
@@ -58,19 +75,25 @@ class PlayedPhases:
         failed: Sequence[str] = (),
         has_batches: bool = True,
         failing_query: int = 0,
+        ahead: Mapping[int, Sequence[str]] | None = None,
+        unreadable_days: Sequence[int] = (),
+        scopes: Sequence[str] = ("",),
+        lookups: Sequence[FilterIds | ConnectorError] | None = None,
     ) -> None:
         documents = StreamGroup(
             "documents",
             send_nothing,
             change_detection=ChangeDetection.LISTING,
             referenced_group="batches",
-            scopes=("",),
-            read_window=send_nothing,
+            scopes=tuple(scopes),
+            look_up_filters=self._look_up_filters if lookups else None,
+            read_window=self._read_window,
             find_oldest=send_nothing,
-            list_members=send_nothing,
-            list_unfinished=send_nothing,
+            list_unfinished=self._list_unfinished,
         )
-        batches = StreamGroup("batches", send_nothing, change_detection=ChangeDetection.REFERENCE)
+        batches = StreamGroup(
+            "batches", send_nothing, change_detection=ChangeDetection.REFERENCE, read_batch=send_nothing
+        )
         policy = SyncPolicy(start_date=FIRST_DAY, lookback=timedelta(days=1))
         products = (batches, documents) if has_batches else (documents,)
         self.parts = ProviderParts(*products, tables=(BATCHES, FILES), policy=policy)
@@ -81,9 +104,13 @@ class PlayedPhases:
             for ledger in self.batches.ledgers:
                 ledger.failed_keys.update(make_ref(batch_id).key for batch_id in failed)
         self.events: list[tuple[str, int]] = []
+        self.read_windows: list[tuple[int, list[str], FilterIds]] = []
+        self.unfinished_filters: list[FilterIds] = []
+        self.remaining_lookups = list(lookups or ())
         self._rows, self._batch_ids = rows, batch_ids or {}
+        self._ahead, self._unreadable_days = ahead or {}, unreadable_days
         self._failing_query, self._query_count = failing_query, 0
-        self._tasks: list[Task] = []
+        self._tasks: list[tuple[Task, RequestFlow[Any]]] = []
         self.phases = ListingPhases(
             self.documents,
             self.batches,
@@ -106,14 +133,14 @@ class PlayedPhases:
     def deliver(self) -> None:
         """End all tasks, and read all partitions that are queued."""
         while self._tasks:
-            self._end_task(self._tasks.pop(0))
+            self._end_task(*self._tasks.pop(0))
         for product_sync in filter(None, (self.documents, self.batches)):
             while product_sync.queue:
                 self._read(product_sync.stream_group.name, product_sync.queue.popleft())
 
-    def _start_task(self, _flow: RequestFlow[Any], task: Task) -> Iterator[AirbyteMessage]:
+    def _start_task(self, flow: RequestFlow[Any], task: Task) -> Iterator[AirbyteMessage]:
         task.product_sync.running_tasks += 1
-        self._tasks.append(task)
+        self._tasks.append((task, flow))
         if isinstance(task, QueryListTask):
             assert isinstance(task.query, Window)
             self._record_event(f"list {task.query.start.day}-{task.query.end.day}")
@@ -123,22 +150,52 @@ class PlayedPhases:
             self._record_event("list unfinished")
         yield from ()
 
-    def _end_task(self, task: Task) -> None:
+    def _end_task(self, task: Task, flow: RequestFlow[Any]) -> None:
         task.product_sync.running_tasks -= 1
+        if isinstance(task, ListUnfinishedTask):
+            play_flow(flow)
         if not isinstance(task, QueryListTask):
             return
         self._query_count += 1
-        if self._query_count == self._failing_query:
-            task.cursor.handle_failure(task.query, TransientError("The list cannot be read."))
+        try:
+            if self._query_count == self._failing_query:
+                raise TransientError("The list cannot be read.")
+            listed_rows, _ = play_flow(flow)
+        except ConnectorError as error:
+            task.cursor.handle_failure(task.query, error)
             return
         assert isinstance(task.query, Window)
+        task.cursor.record_listing(task.query, len(listed_rows.refs))
+        self.documents.listed_window = listed_rows
+
+    def _look_up_filters(self) -> RequestFlow[FilterIds]:
+        yield from ()
+        lookup = self.remaining_lookups.pop(0)
+        if isinstance(lookup, ConnectorError):
+            raise lookup
+        return lookup
+
+    def _read_window(
+        self, window: Window, rows_ahead: Sequence[PartitionRef], filters: FilterIds
+    ) -> RequestFlow[ListedRows]:
+        yield from ()
+        days = range(window.start.day, window.end.day)
+        self.read_windows.append((days[0], [ref.batch_id for ref in rows_ahead], filters))
+        if set(days) & set(self._unreadable_days):
+            raise UnreadableResponse("A row cannot be read.")
         refs = [
             PartitionRef(None, document_id, created_at=datetime(2026, 11, day, 7, tzinfo=timezone.utc), fingerprint="1")
-            for day in range(task.query.start.day, task.query.end.day)
+            for day in days
             for document_id in self._rows.get(day, ())
         ]
-        task.cursor.record_listing(task.query, len(refs))
-        self.documents.listed_window = ListedRows(refs)
+        return ListedRows(refs, rows_ahead=[make_ref(document_id) for document_id in self._ahead.get(days[-1] + 1, ())])
+
+    def _list_unfinished(
+        self, _ids: Collection[str], _end: datetime, filters: FilterIds
+    ) -> RequestFlow[list[PartitionRef]]:
+        self.unfinished_filters.append(filters)
+        yield from ()
+        return []
 
     def _read(self, product: str, ref: PartitionRef) -> None:
         self._record_event(f"read {ref.batch_id}")
@@ -318,3 +375,75 @@ def test_phases_done_product_starts_nothing_more() -> None:
     assert not played.phases.is_ready
     assert not played.documents.has_work
     assert played.documents.is_fully_listed
+
+
+def test_phases_rows_ahead_of_a_window_are_handed_to_the_next_one() -> None:
+    played = PlayedPhases({18: ["d1"]}, ahead={19: ["d2"]})
+
+    played.run()
+
+    assert played.read_windows == [(18, [], NO_FILTERS), (19, ["d2"], NO_FILTERS)]
+
+
+def test_phases_rows_ahead_are_not_handed_to_a_window_that_begins_elsewhere() -> None:
+    """Fail to read the 19th: the 20th does not begin where the last window that was read ended."""
+    played = PlayedPhases({}, ahead={19: ["d2"]}, unreadable_days=[19], scopes=("", "other"))
+
+    played.run()
+
+    # The 19th is read alone after it could not be read together with the 20th.
+    assert [(day, ids) for day, ids, _ in played.read_windows] == [
+        (18, []),
+        (19, ["d2"]),
+        (19, ["d2"]),
+        (20, []),
+        (18, []),  # of the other list
+        (19, ["d2"]),
+        (19, ["d2"]),
+        (20, []),
+    ]
+
+
+def test_phases_filters_are_looked_up_once_and_handed_to_each_query() -> None:
+    filters = FilterIds({"claims": "id-1"})
+    played = PlayedPhases({18: ["d1"]}, lookups=[filters])
+
+    played.run()
+
+    assert [used_filters for _, _, used_filters in played.read_windows] == [filters, filters]
+    assert played.unfinished_filters == [filters]
+    assert played.remaining_lookups == []
+
+
+def test_phases_lookup_of_filters_that_fails_is_repeated_by_the_next_query() -> None:
+    filters = FilterIds({"claims": "id-1"})
+    played = PlayedPhases({18: ["d1"]}, lookups=[UnreadableResponse("No list."), filters])
+
+    played.run()
+
+    assert [(day, used_filters) for day, _, used_filters in played.read_windows] == [(19, filters), (20, filters)]
+    assert played.remaining_lookups == []
+
+
+def test_phases_unfinished_documents_are_listed_without_filters_that_no_query_found() -> None:
+    played = PlayedPhases({}, lookups=[TransientError("down", 503)])
+
+    played.run()
+
+    assert (played.read_windows, played.unfinished_filters) == ([], [NO_FILTERS])
+
+
+def test_phases_begin_of_a_window_limits_the_memory_of_its_batches() -> None:
+    played = PlayedPhases({})
+    assert played.batches
+
+    played.run()
+
+    answer = BatchAnswer(
+        list,
+        lambda ref: Snapshot(ref, PartitionStatus.COMPLETE),
+        [make_ref(str(day), approx_created_at=FIRST_DAY + timedelta(days=day), fingerprint="1") for day in range(3)],
+    )
+    played.batches.rollup.observe(make_ref("B1"), answer)
+    # The last window that was listed begins on the 19th.
+    assert [played.batches.rollup.changed(ref) for ref in answer.listed_rows] == [True, False, False]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from source_docextract.core.model import FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.provider import ChangeDetection, StreamGroup
+from source_docextract.core.provider import BatchAnswer, ChangeDetection, StreamGroup
 from source_docextract.state.passes import ListingPass
 from source_docextract.sync.references import hash_references
 from source_docextract.tables.rows import BATCHES, FILES
@@ -122,16 +122,18 @@ def make_listed_parts() -> ProviderParts:
     )
 
 
+def make_document_ref(document_id: str, status: FileStatus = FileStatus.PROCESSED) -> PartitionRef:
+    return PartitionRef(None, document_id, fingerprint=f"{document_id} {status.value}")
+
+
 def read_document(
     parts: ProviderParts,
     document_id: str,
     batch_ids: Sequence[str],
     status: FileStatus = FileStatus.PROCESSED,
-    *,
-    has_reference_news: bool = True,
 ) -> None:
     """Emit the reading of one document."""
-    ref = PartitionRef(None, document_id, fingerprint=f"{document_id} {status.value}")
+    ref = make_document_ref(document_id, status)
     for name in ("documents_files", "batches_files"):
         stream = parts.streams[name]
         stream.get_pass("documents").register_reference(ref, NOW)
@@ -144,19 +146,18 @@ def read_document(
             PartitionRef(None, batch_id, is_explicit=True, is_referenced=True, member_statuses={document_id: status})
             for batch_id in batch_ids
         ),
-        has_reference_news=has_reference_news,
         batch_unknown=not batch_ids,
     )
     parts.emit("documents", snapshot)
 
 
 def get_changed_ids(parts: ProviderParts) -> list[str]:
-    return [key.batch_id for key in parts.product_syncs["batches"].changed_batches]
+    return [key.batch_id for key in parts.product_syncs["batches"].rollup.changed_batches]
 
 
 def read_batch(parts: ProviderParts, batch_id: str, *, status: PartitionStatus = PartitionStatus.COMPLETE) -> None:
     """Emit the reading of one batch, which names no document that was not read."""
-    parts.product_syncs["batches"].changed_batches.clear()
+    parts.product_syncs["batches"].rollup.changed_batches.clear()
     parts.emit("batches", Snapshot(PartitionRef(None, batch_id, is_referenced=True), status, documents=()))
 
 
@@ -182,8 +183,10 @@ def test_unchanged_document_does_not_mark_its_batch_again() -> None:
 
 def test_document_that_its_batch_has_shown_is_news_neither_now_nor_later() -> None:
     parts = make_listed_parts()
+    answer = BatchAnswer(list, lambda ref: Snapshot(ref, PartitionStatus.COMPLETE), [make_document_ref("d1")])
+    parts.product_syncs["batches"].rollup.observe(PartitionRef(None, "B1"), answer)
 
-    read_document(parts, "d1", ["B1"], has_reference_news=False)
+    read_document(parts, "d1", ["B1"])
     changed_at_once = get_changed_ids(parts)
     read_document(parts, "d1", ["B1"])
 
@@ -211,7 +214,7 @@ def test_orphan_document_that_was_open_marks_all_open_batches() -> None:
 
     # B2 is complete, so the document is in none but B1.
     assert get_changed_ids(parts) == ["B1"]
-    [reference] = parts.product_syncs["batches"].changed_batches.values()
+    [reference] = parts.product_syncs["batches"].rollup.changed_batches.values()
     assert reference.member_statuses == {"d1": FileStatus.FAILED}
 
 
@@ -252,7 +255,7 @@ def test_finished_document_that_becomes_unknown_keeps_its_status_in_batches() ->
 
     read_unknown_document(parts, "d1")
 
-    assert parts.product_syncs["batches"].orphan_documents == {}
+    assert parts.product_syncs["batches"].rollup.orphan_documents == {}
 
 
 def test_batch_with_documents_that_were_not_read_is_deferred() -> None:

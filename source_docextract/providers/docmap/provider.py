@@ -11,7 +11,7 @@ Sources: DocMap's pages "List Extractions", "Get Extraction", "Running Extractio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
@@ -20,6 +20,7 @@ from ...core.ids import FileKeyAssigner
 from ...core.json_types import Json
 from ...core.model import FileStatus, PartitionRef, PartitionStatus, Snapshot
 from ...core.provider import (
+    BatchAnswer,
     ChangeDetection,
     ListedRows,
     ProviderSpec,
@@ -28,13 +29,14 @@ from ...core.provider import (
     StreamGroup,
     TypedTables,
     Window,
+    fetch_batch,
     list_explicit_settings,
 )
 from ...core.requests import ErrorFormat, Request, build_bearer_headers
 from ...core.templates import get_template_key
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
-from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, is_near_window, select_for_window
+from ..listing import find_oldest_day, is_near_window, select_for_window
 from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, parse_each, require_object
 from .listing import ListPager
 from .reading import FILE_STATUSES, PER_PAGE, build_run_snapshot, parse_document, parse_page, parse_ref, unpack_row
@@ -52,19 +54,17 @@ _WINDOW_MARGIN = timedelta(days=2)
 def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None) -> ProviderSpec:
     """Describe how to sync DocMap's extractions and the runs that they belong to."""
     registry_refs = registry.get_batches("docmap") if registry else ()
-    flows = _SyncFlows(bool(settings.template_ids))
     extractions = StreamGroup(
         name="docmap",
         stream_kinds=("files", "results", "fields"),
-        fetch=flows.fetch_extraction,
+        fetch=_fetch_extraction,
         referenced_group="docmap_runs",
         change_detection=ChangeDetection.LISTING,  # each row of the list is complete, so it shows every change
         scopes=tuple(dict.fromkeys(settings.template_ids)) or ("",),
         find_oldest=_find_oldest,
-        read_window=flows.read_window,
+        read_window=_read_window,
         wider_scopes=_list_wider_scopes,
         row_scopes=_list_row_scopes,
-        list_members=flows.list_members,
         typed_tables=TypedTables(
             lambda: discover_templates(settings.template_ids, partial(_build_list_request, limit=PER_PAGE)),
             get_template_key,
@@ -79,7 +79,8 @@ def build_docmap_spec(settings: DocmapSettings, registry: Registry | None = None
         stream_kinds=("batches",),
         explicit_partitions=registry_refs,
         explicit_settings=list_explicit_settings("", (), registry_refs),
-        fetch=flows.fetch_run,
+        fetch=partial(fetch_batch, _read_run),
+        read_batch=_read_run,
         referenced_group=extractions.name,
         change_detection=ChangeDetection.REFERENCE,  # no endpoint lists runs: a changed extraction makes its run due
     )
@@ -153,200 +154,122 @@ def _list_row_scopes(_scope: str, ref: PartitionRef) -> Sequence[str]:
     return ("", ref.template_id) if ref.template_id else ("",)
 
 
-def _find_oldest(scope: str) -> RequestFlow[datetime | None]:
+def _find_oldest(scope: str, _filters: object) -> RequestFlow[datetime | None]:
     """Find the day from which to read a list on, None where the list is empty."""
 
     def request_newest(day: datetime | None) -> Request:
         return _build_list_request(scope, limit=1, **({"dateTo": _format_day(day)} if day else {}))
 
-    def parse_created_at(body: Json) -> datetime | None:
-        rows, has_more = parse_page(body)
-        if not rows:
-            # Only `hasMore` ends the list. An empty page that announces more does not show that nothing is there.
-            return NEWEST_CONCEIVABLE if has_more else None
-        refs = parse_each(rows[:1], parse_ref)
-        return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
-
-    first_day = yield from find_oldest_day(request_newest, parse_created_at)
+    # Only `hasMore` ends the list. An empty page that announces more does not show that nothing is there.
+    first_day = yield from find_oldest_day(request_newest, parse_page, parse_ref)
     # `dateTo` counts days in an undocumented time zone. In a zone ahead of UTC such a day ends before the UTC day
     # does, so the oldest row may stand on the day before the one found.
     return first_day and first_day - _DAY
 
 
-@dataclass(frozen=True, slots=True)
-class _CarriedRows:
-    """Rows of the next window that the responses for a window already held.
+def _read_window(window: Window, rows_ahead: Sequence[PartitionRef], _filters: object) -> RequestFlow[ListedRows]:
+    """Return all rows of a window.
 
-    Attributes:
-        start: End of that window and start of the next.
-        newest_created_at: Creation time of the newest row; all rows from `start` to this time are here.
-        rows: The rows by extraction id.
+    Raises:
+        TooManyPages: The list does not end.
+        UnreadableResponse: Neither the list of the template nor that of all templates can be read to its end.
     """
-
-    start: datetime
-    newest_created_at: datetime
-    rows: Mapping[str, PartitionRef]
-
-
-class _SyncFlows:
-    """The request flows of one sync, with what they remember between requests.
-
-    A run is requested by its id, in one response. The fingerprints of its extractions are remembered for as long as
-    the list may show them again. An unchanged extraction then gives no reason to request its run a second time.
-    """
-
-    def __init__(self, is_by_template: bool) -> None:
-        """Start without memory.
-
-        Args:
-            is_by_template: Whether the settings name templates, so that each has a scope of its own.
-        """
-        self._is_by_template = is_by_template
-        self._read_start_by_scope: dict[str, datetime] = {}
-        self._carried_by_scope: dict[str, _CarriedRows] = {}
-        self._run_fingerprints: dict[str, str] = {}
-        self._rows_by_run: dict[str, ListedRows] = {}
-
-    def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """Return all rows of a window.
-
-        Raises:
-            TooManyPages: The list does not end.
-            UnreadableResponse: Neither the list of the template nor that of all templates can be read to its end.
-        """
-        self._read_start_by_scope[window.scope] = window.start
-        try:
-            return (yield from self._read_listing(window, window.scope))
-        except TooManyPages:
-            # The list of all templates is no shorter than that of one, so reading it instead would not end either.
+    try:
+        return (yield from _read_listing(window, window.scope, rows_ahead))
+    except UnreadableResponse as error:
+        # The list of all templates is no shorter than that of one, so reading it instead would not end either.
+        if not window.scope or isinstance(error, TooManyPages):
             raise
-        except UnreadableResponse:
-            if not window.scope:
-                raise
-            # No page documents whether DocMap filters by template before it cuts pages. If it filters afterwards, a
-            # page of a template may hold no row to go on from, and the list of all templates does.
-            return (yield from self._read_listing(window, ""))
-
-    def _read_listing(self, window: Window, template_id: str) -> RequestFlow[ListedRows]:
-        """Return the rows of a window from one list.
-
-        The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are kept
-        for the next one, which is then read down to them only.
-        """
-        # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
-        # side, and the creation time of a row decides to which window it belongs.
-        carried = self._carried_by_scope.get(window.scope)
-        # The response for the window before already held the rows down to this time. The additional day therefore costs
-        # hardly any requests.
-        lower_bound = carried.newest_created_at if carried and carried.start == window.start else window.start
-        day_params = {
-            "dateFrom": _format_day(window.start - _DAY),
-            "dateTo": _format_day(window.end - _MILLISECOND + _DAY),
-        }
-        build_request = partial(_build_list_request, template_id, limit=PER_PAGE, **day_params)
-        pager = ListPager(
-            build_request,
-            lambda approx_created_at: is_near_window(window, approx_created_at, _WINDOW_MARGIN),
-            window.end,
-        )
-        while not (pager.is_done or pager.has_reached(lower_bound)):
-            yield from pager.read_page()
-        refs_by_id = {**(carried.rows if carried and carried.start == window.start else {}), **pager.refs_by_id}
-        if window.scope and not template_id:
-            refs_by_id = {key: ref for key, ref in refs_by_id.items() if ref.template_id == window.scope}
-        # Rows that were skipped would be missing from what is carried over, and the next window would never read them.
-        self._carry_over(window, {} if pager.has_skipped_rows else refs_by_id)
-        window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs_by_id.values()))
-        return ListedRows(
-            list(window_refs), describe_unreadable(pager.unreadable_count, "the rows of DocMap's list of extractions")
-        )
-
-    def _carry_over(self, window: Window, refs_by_id: Mapping[str, PartitionRef]) -> None:
-        """Remember the rows that follow a window, with a time that can be true of them."""
-        rows: dict[str, PartitionRef] = {}
-        newest_created_at = window.end
-        for key, ref in refs_by_id.items():
-            created_at = ref.approx_created_at
-            if created_at and window.end <= created_at and is_near_window(window, created_at, _WINDOW_MARGIN):
-                rows[key] = ref
-                newest_created_at = max(newest_created_at, created_at)
-        self._carried_by_scope[window.scope] = _CarriedRows(window.end, newest_created_at, rows)
-
-    def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one extraction: from its row in the list, else by its id.
-
-        Raises:
-            UnreadableResponse: The response is about another extraction, or has no readable row.
-        """
-        # The row in the list is complete, so it costs no further request.
-        if ref.listed_row is not None:
-            return self._build_snapshot(ref)
-        try:
-            [body] = yield [Request("GET", build_path("extractions", ref.batch_id))]
-        except ResourceUnavailable as error:
-            return missing_document(ref, str(error))
-        label = f"DocMap's response for {ref.batch_id}"
-        listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
-        # Taking over another extraction would deliver its data under this one's id.
-        if listed_ref.batch_id != ref.batch_id:
-            raise UnreadableResponse(f"{label} is about another extraction.")
-        # The reference keeps the key under which the extraction is known to the state.
-        return self._build_snapshot(replace(listed_ref, template_id=ref.template_id))
-
-    def _build_snapshot(self, ref: PartitionRef) -> Snapshot:
-        """Return the snapshot of one extraction from its row.
-
-        It is no news for the run of the extraction if the run was read in this sync with the extraction as it is now.
-        """
-        row = unpack_row(ref)
-        document = parse_document(row, FileKeyAssigner())
-        run_id = document.batch.batch_id if document.batch else ""
-        is_known_from_run = self._run_fingerprints.pop(ref.batch_id, None) == ref.fingerprint
-        return Snapshot(
-            ref,
-            PartitionStatus.OPEN if document.status is FileStatus.PENDING else PartitionStatus.COMPLETE,
-            documents=(document,),
-            completed_at=document.completed_at,
-            references=(PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else (),
-            has_reference_news=not is_known_from_run,
-            uncertain_times=find_uncertain_times(row, createdAt=document.created_at),
-            unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
-        )
-
-    def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """Return the extractions of a named run, and keep them for the run's own row."""
-        listed_rows = self._rows_by_run[ref.batch_id] = yield from _list_run(ref)
-        return listed_rows.refs
-
-    def fetch_run(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return a run with its extractions, from which its counts are made."""
-        listed_rows = self._rows_by_run.pop(ref.batch_id, None) or (yield from _list_run(ref))
-        self._run_fingerprints.update(
-            (member_ref.batch_id, member_ref.fingerprint)
-            for member_ref in listed_rows.refs
-            if self._may_be_listed_again(member_ref)
-        )
-        return build_run_snapshot(ref, listed_rows)
-
-    def _may_be_listed_again(self, ref: PartitionRef) -> bool:
-        """Return whether the list may still show an extraction in this sync.
-
-        A run is requested while the next window is being read, so the start of that window is the limit.
-        """
-        read_start = self._read_start_by_scope.get(ref.template_id or "" if self._is_by_template else "")
-        return read_start is None or ref.approx_created_at is None or ref.approx_created_at >= read_start
+        # No page documents whether DocMap filters by template before it cuts pages. If it filters afterwards, a page of
+        # a template may hold no row to go on from, and the list of all templates does.
+        return (yield from _read_listing(window, "", rows_ahead))
 
 
-def _format_day(timestamp: datetime) -> str:
-    return timestamp.astimezone(timezone.utc).date().isoformat()
+def _read_listing(window: Window, template_id: str, rows_ahead: Sequence[PartitionRef]) -> RequestFlow[ListedRows]:
+    """Return the rows of a window from one list.
+
+    The list is that of a template, or of all templates where `template_id` is empty. Rows after the window are handed
+    to the next one, which is then read down to them only.
+    """
+    # No page documents the time zone of `dateFrom` and `dateTo`. The request therefore covers one day more on each
+    # side, and the creation time of a row decides to which window it belongs.
+    day_params = {
+        "dateFrom": _format_day(window.start - _DAY),
+        "dateTo": _format_day(window.end - _MILLISECOND + _DAY),
+    }
+    pager = ListPager(
+        partial(_build_list_request, template_id, limit=PER_PAGE, **day_params),
+        lambda approx_created_at: is_near_window(window, approx_created_at, _WINDOW_MARGIN),
+        window.end,
+    )
+    # The responses for the window before already held the rows down to this time. The additional day therefore costs
+    # hardly any requests.
+    lower_bound = max(filter(None, (ref.approx_created_at for ref in rows_ahead)), default=window.start)
+    while not (pager.is_done or pager.has_reached(lower_bound)):
+        yield from pager.read_page()
+    refs_by_id = {**{ref.batch_id: ref for ref in rows_ahead}, **pager.refs_by_id}
+    if window.scope and not template_id:
+        refs_by_id = {key: ref for key, ref in refs_by_id.items() if ref.template_id == window.scope}
+    window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs_by_id.values()))
+    error = describe_unreadable(pager.unreadable_count, "the rows of DocMap's list of extractions")
+    # Rows that were skipped would be missing from those ahead, and the next window would never read them.
+    ahead_refs = () if pager.has_skipped_rows else [ref for ref in refs_by_id.values() if _is_ahead(window, ref)]
+    return ListedRows(list(window_refs), error, ahead_refs)
 
 
-def _list_run(ref: PartitionRef) -> RequestFlow[ListedRows]:
-    """Return the extractions of a run."""
+def _is_ahead(window: Window, ref: PartitionRef) -> bool:
+    """Return whether a row follows a window, by a creation time that can be true of it."""
+    created_at = ref.approx_created_at
+    return bool(created_at and window.end <= created_at and is_near_window(window, created_at, _WINDOW_MARGIN))
+
+
+def _fetch_extraction(ref: PartitionRef) -> RequestFlow[Snapshot]:
+    """Return one extraction: from its row in the list, else by its id.
+
+    Raises:
+        UnreadableResponse: The response is about another extraction, or has no readable row.
+    """
+    # The row in the list is complete, so it costs no further request.
+    if ref.listed_row is not None:
+        return _build_snapshot(ref)
+    try:
+        [body] = yield [Request("GET", build_path("extractions", ref.batch_id))]
+    except ResourceUnavailable as error:
+        return missing_document(ref, str(error))
+    label = f"DocMap's response for {ref.batch_id}"
+    listed_ref = parse_ref(require_object(require_object(body, label).get("data"), label))
+    # Taking over another extraction would deliver its data under this one's id.
+    if listed_ref.batch_id != ref.batch_id:
+        raise UnreadableResponse(f"{label} is about another extraction.")
+    # The reference keeps the key under which the extraction is known to the state.
+    return _build_snapshot(replace(listed_ref, template_id=ref.template_id))
+
+
+def _build_snapshot(ref: PartitionRef) -> Snapshot:
+    """Return the snapshot of one extraction from its row, with a reference to its run."""
+    row = unpack_row(ref)
+    document = parse_document(row, FileKeyAssigner())
+    run_id = document.batch.batch_id if document.batch else ""
+    return Snapshot(
+        ref,
+        PartitionStatus.OPEN if document.status is FileStatus.PENDING else PartitionStatus.COMPLETE,
+        documents=(document,),
+        completed_at=document.completed_at,
+        references=(PartitionRef(None, run_id, is_explicit=True, is_referenced=True),) if run_id else (),
+        uncertain_times=find_uncertain_times(row, createdAt=document.created_at),
+        unknown_statuses=frozenset({document.provider_status or ""} - FILE_STATUSES.keys()),
+    )
+
+
+def _read_run(ref: PartitionRef) -> RequestFlow[BatchAnswer]:
+    """Return a run's extractions, from which its counts are made."""
     # "List Extractions" documents that a request by `runId` returns all matches at once and ignores limit and cursor.
     [body] = yield [_build_list_request("", runId=ref.batch_id)]
     rows, _ = parse_page(body)
     refs = parse_each(rows, parse_ref)
-    return ListedRows(
-        refs, describe_unreadable(len(rows) - len(refs), f"the extractions of {ref.batch_id} in DocMap's list")
-    )
+    error = describe_unreadable(len(rows) - len(refs), f"the extractions of {ref.batch_id} in DocMap's list")
+    return BatchAnswer(lambda: refs, lambda run_ref: build_run_snapshot(run_ref, refs, error), refs)
+
+
+def _format_day(timestamp: datetime) -> str:
+    return timestamp.astimezone(timezone.utc).date().isoformat()

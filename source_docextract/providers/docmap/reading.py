@@ -5,7 +5,7 @@ No I/O. Sources: DocMap's pages "Get Extraction", "List Extractions" and "Schema
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import orjson
@@ -14,7 +14,6 @@ from ...core.errors import UnreadableResponse
 from ...core.ids import FileKeyAssigner
 from ...core.json_types import Json
 from ...core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
-from ...core.provider import ListedRows
 from ...core.timestamps import parse_time
 from ..parsing import (
     as_identifier,
@@ -174,13 +173,18 @@ def _add_milliseconds(created_at: datetime | None, milliseconds: int | None) -> 
         return None
 
 
-def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
+def build_run_snapshot(ref: PartitionRef, member_refs: Sequence[PartitionRef], error: str) -> Snapshot:
     """Return the snapshot of a run from the rows of its extractions.
 
     A run without extractions is missing: DocMap has no object for it.
+
+    Args:
+        ref: The run.
+        member_refs: Its extractions, with their rows.
+        error: A sentence about rows that cannot be read; empty if all can.
     """
-    rows = list(map(unpack_row, listed_rows.refs))
-    if not rows and not listed_rows.error:
+    rows = list(map(unpack_row, member_refs))
+    if not rows and not error:
         return Snapshot(ref, PartitionStatus.MISSING, error="DocMap has no extraction of this run.")
     key_assigner = FileKeyAssigner()
     documents = tuple(parse_document(row, key_assigner) for row in rows)
@@ -193,13 +197,13 @@ def build_run_snapshot(ref: PartitionRef, listed_rows: ListedRows) -> Snapshot:
     if len(id_name_pairs) == 1:
         template_name = min(name or "" for _, name in id_name_pairs) or None
     # Extractions may be added to a run at any time. "Complete" therefore means that those which it has are finished.
-    is_open = listed_rows.error or any(document.status is FileStatus.PENDING for document in documents)
+    is_open = error or any(document.status is FileStatus.PENDING for document in documents)
     return Snapshot(
         ref,
         PartitionStatus.OPEN if is_open else PartitionStatus.COMPLETE,
         documents=documents,
-        error=listed_rows.error or None,
+        error=error or None,
         template_id=template_id,
         template_name=template_name,
-        read_error=listed_rows.error,
+        read_error=error,
     )

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from ...core.errors import ConfigError, ResourceUnavailable, UnreadableResponse
 from ...core.json_types import Json
 from ...core.model import PartitionRef, PartitionStatus, Snapshot
 from ...core.provider import (
+    BatchAnswer,
     ChangeDetection,
+    FilterIds,
     ListedRows,
     ProviderSpec,
     Registry,
@@ -27,6 +30,7 @@ from ...core.provider import (
     StreamGroup,
     TypedTables,
     Window,
+    fetch_batch,
     list_explicit_settings,
 )
 from ...core.redaction import sanitize
@@ -35,18 +39,17 @@ from ...core.templates import DiscoveredTemplates, get_document_type_key
 from ...core.timestamps import format_rfc3339, parse_time
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
-from ..listing import NEWEST_CONCEIVABLE, OLDEST_CONCEIVABLE, find_oldest_day, select_for_window
+from ..listing import find_oldest_day, select_for_window
 from ..parsing import as_identifier, as_text, describe_unreadable, parse_each, require_object
 from .listing import ListPager
 from .reading import (
     TOO_LARGE_STATUS,
     WRAPPER_FORMAT,
     build_batch_snapshot,
-    build_member_ref,
     build_snapshot,
     build_unavailable_snapshot,
+    list_members,
     list_type_names,
-    parse_member_ids,
     parse_page,
     parse_ref,
 )
@@ -73,23 +76,27 @@ _MILLISECOND = timedelta(milliseconds=1)
 def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = None) -> ProviderSpec:
     """Describe how to sync Sensible's extractions and the batches that they belong to."""
     registry_refs = registry.get_batches("sensible") if registry else ()
-    flows = _SyncFlows(settings)
     extractions = StreamGroup(
         name="sensible",
         stream_kinds=("files", "results", "fields"),
         wrapper_format=WRAPPER_FORMAT,
-        fetch=flows.fetch_extraction,
+        fetch=_fetch_extraction,
         referenced_group="sensible_batches",
         change_detection=ChangeDetection.LISTING,  # summaries show that a document has changed, reviews included
-        scopes=flows.scopes,
-        find_oldest=flows.find_oldest,
-        read_window=flows.read_window,
+        # A scope is one environment and, where the settings name document types, one of these: `PRODUCTION/claims`.
+        scopes=tuple(
+            f"{environment}/{type_name}"
+            for environment in dict.fromkeys(settings.environments)
+            for type_name in dict.fromkeys(settings.document_types or ("",))
+        ),
+        look_up_filters=_look_up_types if settings.document_types else None,
+        find_oldest=_find_oldest,
+        read_window=_read_window,
         wider_scopes=_list_wider_scopes,
         row_scopes=_list_row_scopes,
-        list_unfinished=flows.list_unfinished,
-        list_members=flows.list_members,
+        list_unfinished=partial(_list_unfinished, settings),
         typed_tables=TypedTables(
-            flows.discover_templates,
+            partial(_discover_templates, settings),
             get_document_type_key,
             _may_have_type,
             build_unselected_finder(settings.document_types),
@@ -106,7 +113,8 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
             *registry_refs,
         ),
         explicit_settings=list_explicit_settings("sensible.batch_ids", settings.batch_ids, registry_refs),
-        fetch=flows.fetch_batch,
+        fetch=partial(fetch_batch, _read_batch),
+        read_batch=_read_batch,
         referenced_group=extractions.name,
         change_detection=ChangeDetection.REFERENCE,  # no endpoint lists batches: a document names its batch
     )
@@ -120,7 +128,7 @@ def build_sensible_spec(settings: SensibleSettings, registry: Registry | None = 
         ),
         base_url=settings.base_url,
         stream_groups=(extractions, batches),
-        check=flows.check,
+        check=partial(_check, settings),
         headers=build_bearer_headers(settings.api_key.get_secret_value()),
     )
 
@@ -187,196 +195,21 @@ def _list_row_scopes(scope: str, ref: PartitionRef) -> Sequence[str]:
     return (scope or f"{environment}/", f"{environment}/", *type_scopes)
 
 
-class _SyncFlows:
-    """The request flows of one sync, with what they remember between requests.
+def _look_up_types() -> RequestFlow[FilterIds]:
+    """Return the ids of all document types by name, in one request.
 
-    A scope is one environment and, where the settings name document types, one of these: `PRODUCTION/claims`.
+    The list filters by id, while the settings name types as users know them.
+
+    Raises:
+        UnreadableResponse: The response is no list.
     """
-
-    def __init__(self, settings: SensibleSettings) -> None:
-        """Start without memory, with the scopes that the settings select."""
-        self._type_names = tuple(dict.fromkeys(settings.document_types))
-        self._environments = tuple(dict.fromkeys(settings.environments))
-        self.scopes = tuple(
-            f"{environment}/{type_name}"
-            for environment in self._environments
-            for type_name in self._type_names or ("",)
-        )
-        self._type_ids: dict[str, str] | None = None
-        self._has_unreadable_types = False
-        # A named batch is requested once: its response gives its documents before the list is read, and its row after
-        # them.
-        self._batch_responses: dict[str, Mapping[str, Json] | ResourceUnavailable] = {}
-
-    def check(self) -> RequestFlow[None]:
-        """Prove the key, and that Sensible has the document types of the settings."""
-        for type_name in self._type_names or ("",):
-            yield from self._resolve_type_id(type_name, always_fetch=True)
-
-    def _resolve_type_id(self, type_name: str, *, always_fetch: bool = False) -> RequestFlow[str]:
-        """Return the id of a document type by its name, empty for an empty name.
-
-        The list filters by id, while the settings name types as users know them. One request a sync returns all types.
-
-        Raises:
-            ConfigError: Sensible has no such document type.
-            UnreadableResponse: The types, or the only one in question, cannot be read.
-        """
-        if self._type_ids is None and (type_name or always_fetch):
-            # The specification declares the response as an array without pages.
-            [body] = yield [Request("GET", build_path("document_types"))]
-            if not isinstance(body, list):
-                raise UnreadableResponse("Sensible's document types are not a list.")
-            # An unreadable type costs itself alone, since the settings may name only others.
-            self._type_ids = dict(parse_each(body, _parse_document_type))
-            self._has_unreadable_types = len(self._type_ids) < len(body)
-        if not type_name:
-            return ""
-        type_ids = self._type_ids or {}
-        if not type_ids.get(type_name):
-            # An unreadable type may be the one that is named, so the settings are not to blame.
-            if self._has_unreadable_types:
-                raise UnreadableResponse(
-                    "Sensible's list of document types cannot be read completely, and "
-                    f"{type_name!r} is not in the readable part."
-                )
-            raise ConfigError(
-                f"Sensible has no document type {type_name!r}. Name one of "
-                f"{sanitize(', '.join(sorted(type_ids))) or 'none'} in sensible.document_types."
-            )
-        return type_ids[type_name]
-
-    def discover_templates(self) -> RequestFlow[DiscoveredTemplates]:
-        """Return the selected document types, with the fields of recent documents."""
-        yield from self._resolve_type_id("", always_fetch=True)
-        type_ids = self._type_ids or {}
-        return (yield from discover_templates(self._type_names or tuple(type_ids), type_ids, self._environments))
-
-    def _build_list_request(self, scope: str, **params: str | int) -> RequestFlow[Request]:
-        """Return a request to the list of a scope."""
-        environment, type_name = scope.split("/", 1)
-        type_id = yield from self._resolve_type_id(type_name)
-        type_params = {"document_type_ids": type_id} if type_id else {}
-        return Request("GET", build_path("extractions"), params={"environments": environment, **type_params, **params})
-
-    def find_oldest(self, scope: str) -> RequestFlow[datetime | None]:
-        """Find the day of the oldest extraction in a scope, None where it has none."""
-        # "List extractions" documents the order as newest first, so one row shows whether there is any up to a date.
-        request = yield from self._build_list_request(scope, limit=1)
-
-        def request_newest(day: datetime | None) -> Request:
-            # "List extractions" documents both dates as inclusive: the last millisecond of the day ends it.
-            end_params = {"end_date": _format_time(day + timedelta(days=1) - _MILLISECOND)} if day else {}
-            return Request(request.method, request.path, params={**request.params, **end_params})
-
-        def parse_created_at(body: Json) -> datetime | None:
-            rows, token = parse_page(body)
-            # A page may be empty and not the last, because Sensible filters after paging (see ListPager).
-            if not rows:
-                return NEWEST_CONCEIVABLE if token else None
-            refs = parse_each(rows[:1], parse_ref)
-            return (refs[0].approx_created_at if refs else None) or OLDEST_CONCEIVABLE
-
-        return (yield from find_oldest_day(request_newest, parse_created_at))
-
-    def read_window(self, window: Window) -> RequestFlow[ListedRows]:
-        """Return the summaries of a window.
-
-        A portfolio stands in the list of each of its document types. The ledger recognizes it in the second one: to
-        leave it out there would lose it where the list of the first type could not be read.
-        """
-        # `end_date` is inclusive, so a row of the window's end may stand in the response; it is left to the next
-        # window.
-        first_request = yield from self._build_list_request(
-            window.scope, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
-        )
-        refs_by_id: dict[str, PartitionRef] = {}
-        unreadable_count = 0
-        pager = ListPager(first_request, _PER_PAGE)
-        while not pager.is_done:
-            rows = yield from pager.read_page()
-            refs = parse_each(rows, parse_ref)
-            unreadable_count += len(rows) - len(refs)
-            window_refs = filter(None, (select_for_window(window, ref) for ref in refs))
-            refs_by_id.update((ref.batch_id, ref) for ref in window_refs)
-        error = describe_unreadable(unreadable_count, "the rows of Sensible's list of extractions")
-        return ListedRows(list(refs_by_id.values()), error)
-
-    def list_unfinished(self, extraction_ids: Collection[str], end: datetime) -> RequestFlow[list[PartitionRef]]:
-        """Return the summaries of extractions that the lists of unfinished ones still show.
-
-        A summary proves that the extraction is unfinished. Its absence proves nothing, since a list may be refused, be
-        cut, or filter otherwise than documented.
-
-        Args:
-            extraction_ids: The extractions wanted.
-            end: The time up to which they were created; later ones stand in the window of the lookback.
-        """
-        refs_by_id: dict[str, PartitionRef] = {}
-        if len(extraction_ids) < _FEW_UNFINISHED:
-            return []
-        scope_params = {"environments": ",".join(self._environments)}
-        type_ids = [(self._type_ids or {}).get(type_name) for type_name in self._type_names]
-        if known_type_ids := list(filter(None, type_ids)):
-            scope_params["document_type_ids"] = ",".join(known_type_ids)
-        spare_pages = _SPARE_PAGES + len(extraction_ids) // 20
-        for filter_params in _UNFINISHED_FILTERS:
-            end_params: dict[str, str | int] = {"limit": _PER_PAGE, "end_date": _format_time(end)}
-            params = {**scope_params, **filter_params, **end_params}
-            pager = ListPager(Request("GET", build_path("extractions"), params=params))
-            while not pager.is_done and spare_pages and len(refs_by_id) < len(extraction_ids):
-                try:
-                    rows = yield from pager.read_page()
-                except (ResourceUnavailable, UnreadableResponse):
-                    break
-                refs = [ref for ref in parse_each(rows, parse_ref) if ref.batch_id in extraction_ids]
-                refs_by_id.update((ref.batch_id, ref) for ref in refs)
-                # A page with a single one of them has saved as many requests as it has cost.
-                spare_pages -= not refs
-        return list(refs_by_id.values())
-
-    def fetch_extraction(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one extraction, from its summary if Sensible refuses the document."""
-        try:
-            [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
-        except ResourceUnavailable as error:
-            # Only an answer about this document itself arrives here. Any other refusal proves nothing about the
-            # document: it fails, and the next sync requests it again.
-            return build_unavailable_snapshot(ref, error)
-        row = require_object(body, f"Sensible's response for {ref.batch_id}")
-        snapshot = build_snapshot(ref, row)
-        if ref.listed_row is None:
-            # Named by its id alone: only now its creation time and its type are known.
-            created_at = parse_time(row.get("created"))
-            snapshot = replace(snapshot, ref=replace(snapshot.ref, approx_created_at=created_at, listed_row=row))
-        return snapshot
-
-    def list_members(self, ref: PartitionRef) -> RequestFlow[list[PartitionRef]]:
-        """Return the documents of a named batch, and keep the response for its row."""
-        response = yield from self._request_batch(ref)
-        self._batch_responses[ref.batch_id] = response
-        if isinstance(response, ResourceUnavailable):
-            return []
-        return [build_member_ref(member_id) for member_id in parse_member_ids(response)]
-
-    def fetch_batch(self, ref: PartitionRef) -> RequestFlow[Snapshot]:
-        """Return one batch, with references to its documents of unknown status."""
-        response = self._batch_responses.pop(ref.batch_id, None) or (yield from self._request_batch(ref))
-        if isinstance(response, ResourceUnavailable):
-            return Snapshot(ref, PartitionStatus.MISSING, error=str(response))
-        snapshot = build_batch_snapshot(ref, response)
-        if snapshot.references:
-            # The referenced documents are read in this sync and make the batch due again; its ids do not change.
-            self._batch_responses[ref.batch_id] = response
-        return snapshot
-
-    def _request_batch(self, ref: PartitionRef) -> RequestFlow[Mapping[str, Json] | ResourceUnavailable]:
-        """Return the response for a batch, or the error if Sensible refuses its id."""
-        try:
-            [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
-        except ResourceUnavailable as error:
-            return error
-        return require_object(body, f"Sensible's response for batch {ref.batch_id}")
+    # The specification declares the response as an array without pages.
+    [body] = yield [Request("GET", build_path("document_types"))]
+    if not isinstance(body, list):
+        raise UnreadableResponse("Sensible's document types are not a list.")
+    # An unreadable type costs itself alone, since the settings may name only others.
+    type_ids = dict(parse_each(body, _parse_document_type))
+    return FilterIds(type_ids, is_complete=len(type_ids) == len(body))
 
 
 def _parse_document_type(item: Json) -> tuple[str, str]:
@@ -390,6 +223,150 @@ def _parse_document_type(item: Json) -> tuple[str, str]:
     if not name or not type_id:
         raise UnreadableResponse("A Sensible document type has no name or no id.")
     return name, type_id
+
+
+def _get_type_id(type_name: str, types: FilterIds) -> str:
+    """Return the id of a document type by its name.
+
+    Raises:
+        ConfigError: Sensible has no such document type.
+        UnreadableResponse: It may be one of the types that cannot be read.
+    """
+    if type_id := types.ids_by_name.get(type_name):
+        return type_id
+    # An unreadable type may be the one that is named, so the settings are not to blame.
+    if not types.is_complete:
+        raise UnreadableResponse(
+            "Sensible's list of document types cannot be read completely, and "
+            f"{type_name!r} is not in the readable part."
+        )
+    raise ConfigError(
+        f"Sensible has no document type {type_name!r}. Name one of "
+        f"{sanitize(', '.join(sorted(types.ids_by_name))) or 'none'} in sensible.document_types."
+    )
+
+
+def _check(settings: SensibleSettings) -> RequestFlow[None]:
+    """Prove the key, and that Sensible has the document types of the settings."""
+    types = yield from _look_up_types()
+    for type_name in settings.document_types:
+        _get_type_id(type_name, types)
+
+
+def _discover_templates(settings: SensibleSettings) -> RequestFlow[DiscoveredTemplates]:
+    """Return the selected document types, with the fields of recent documents."""
+    type_ids = (yield from _look_up_types()).ids_by_name
+    type_names = tuple(dict.fromkeys(settings.document_types or type_ids))
+    return (yield from discover_templates(type_names, type_ids, tuple(dict.fromkeys(settings.environments))))
+
+
+def _build_list_request(scope: str, types: FilterIds, **params: str | int) -> Request:
+    """Return a request to the list of a scope."""
+    environment, type_name = scope.split("/", 1)
+    type_params = {"document_type_ids": _get_type_id(type_name, types)} if type_name else {}
+    return Request("GET", build_path("extractions"), params={"environments": environment, **type_params, **params})
+
+
+def _find_oldest(scope: str, types: FilterIds) -> RequestFlow[datetime | None]:
+    """Find the day of the oldest extraction in a scope, None where it has none."""
+
+    # "List extractions" documents the order as newest first, so one row shows whether there is any up to a date.
+    def request_newest(day: datetime | None) -> Request:
+        # "List extractions" documents both dates as inclusive: the last millisecond of the day ends it.
+        end_params = {"end_date": _format_time(day + timedelta(days=1) - _MILLISECOND)} if day else {}
+        return _build_list_request(scope, types, limit=1, **end_params)
+
+    # A page may be empty and not the last, because Sensible filters after paging (see ListPager).
+    return (yield from find_oldest_day(request_newest, parse_page, parse_ref))
+
+
+def _read_window(window: Window, _rows_ahead: object, types: FilterIds) -> RequestFlow[ListedRows]:
+    """Return the summaries of a window.
+
+    A portfolio stands in the list of each of its document types. The ledger recognizes it in the second one: to
+    leave it out there would lose it where the list of the first type could not be read.
+    """
+    # `end_date` is inclusive, so a row of the window's end may stand in the response; it is left to the next window.
+    first_request = _build_list_request(
+        window.scope, types, limit=_PER_PAGE, start_date=_format_time(window.start), end_date=_format_time(window.end)
+    )
+    refs_by_id: dict[str, PartitionRef] = {}
+    unreadable_count = 0
+    pager = ListPager(first_request, _PER_PAGE)
+    while not pager.is_done:
+        rows = yield from pager.read_page()
+        refs = parse_each(rows, parse_ref)
+        unreadable_count += len(rows) - len(refs)
+        window_refs = filter(None, (select_for_window(window, ref) for ref in refs))
+        refs_by_id.update((ref.batch_id, ref) for ref in window_refs)
+    error = describe_unreadable(unreadable_count, "the rows of Sensible's list of extractions")
+    return ListedRows(list(refs_by_id.values()), error)
+
+
+def _list_unfinished(
+    settings: SensibleSettings, extraction_ids: Collection[str], end: datetime, types: FilterIds
+) -> RequestFlow[list[PartitionRef]]:
+    """Return the summaries of extractions that the lists of unfinished ones still show.
+
+    A summary proves that the extraction is unfinished. Its absence proves nothing, since a list may be refused, be
+    cut, or filter otherwise than documented.
+
+    Args:
+        settings: The settings, with the environments and document types.
+        extraction_ids: The extractions wanted.
+        end: The time up to which they were created; later ones stand in the window of the lookback.
+        types: The ids of the document types that are known.
+    """
+    refs_by_id: dict[str, PartitionRef] = {}
+    if len(extraction_ids) < _FEW_UNFINISHED:
+        return []
+    scope_params = {"environments": ",".join(dict.fromkeys(settings.environments))}
+    type_names = dict.fromkeys(settings.document_types)
+    if known_type_ids := [types.ids_by_name[name] for name in type_names if name in types.ids_by_name]:
+        scope_params["document_type_ids"] = ",".join(known_type_ids)
+    spare_pages = _SPARE_PAGES + len(extraction_ids) // 20
+    for filter_params in _UNFINISHED_FILTERS:
+        end_params: dict[str, str | int] = {"limit": _PER_PAGE, "end_date": _format_time(end)}
+        params = {**scope_params, **filter_params, **end_params}
+        pager = ListPager(Request("GET", build_path("extractions"), params=params))
+        while not pager.is_done and spare_pages and len(refs_by_id) < len(extraction_ids):
+            try:
+                rows = yield from pager.read_page()
+            except (ResourceUnavailable, UnreadableResponse):
+                break
+            refs = [ref for ref in parse_each(rows, parse_ref) if ref.batch_id in extraction_ids]
+            refs_by_id.update((ref.batch_id, ref) for ref in refs)
+            # A page with a single one of them has saved as many requests as it has cost.
+            spare_pages -= not refs
+    return list(refs_by_id.values())
+
+
+def _fetch_extraction(ref: PartitionRef) -> RequestFlow[Snapshot]:
+    """Return one extraction, from its summary if Sensible refuses the document."""
+    try:
+        [body] = yield [Request("GET", build_path("documents", ref.batch_id))]
+    except ResourceUnavailable as error:
+        # Only an answer about this document itself arrives here. Any other refusal proves nothing about the
+        # document: it fails, and the next sync requests it again.
+        return build_unavailable_snapshot(ref, error)
+    row = require_object(body, f"Sensible's response for {ref.batch_id}")
+    snapshot = build_snapshot(ref, row)
+    if ref.listed_row is None:
+        # Named by its id alone: only now its creation time and its type are known.
+        created_at = parse_time(row.get("created"))
+        snapshot = replace(snapshot, ref=replace(snapshot.ref, approx_created_at=created_at, listed_row=row))
+    return snapshot
+
+
+def _read_batch(ref: PartitionRef) -> RequestFlow[BatchAnswer]:
+    """Return a batch's documents, and its row with references to those of unknown status."""
+    try:
+        [body] = yield [Request("GET", build_path("extract", "batch", ref.batch_id))]
+    except ResourceUnavailable as error:
+        reason = str(error)
+        return BatchAnswer(lambda: (), lambda batch_ref: Snapshot(batch_ref, PartitionStatus.MISSING, error=reason))
+    response = require_object(body, f"Sensible's response for batch {ref.batch_id}")
+    return BatchAnswer(partial(list_members, response), partial(build_batch_snapshot, response=response))
 
 
 def _format_time(timestamp: datetime) -> str:

@@ -351,13 +351,13 @@ _STATUS_LETTERS = {FileStatus.PENDING: "w", FileStatus.PROCESSED: "p", FileStatu
 _UNKNOWN_LETTER = "?"
 
 
-def parse_member_ids(response: Mapping[str, Json]) -> list[str]:
-    """Return the ids of a batch's documents that can be read.
+def list_members(response: Mapping[str, Json]) -> list[PartitionRef]:
+    """Return references to the documents of a batch, without those whose ids cannot be read.
 
     Raises:
         UnreadableResponse: `extraction_ids` is missing or no list.
     """
-    return parse_each(_get_members(response), _parse_member_id)
+    return list(map(_build_member_ref, parse_each(_get_members(response), _parse_member_id)))
 
 
 def _get_members(response: Mapping[str, Json]) -> list[Json]:
@@ -373,7 +373,7 @@ def _parse_member_id(item: Json) -> str:
     return str(item)
 
 
-def build_member_ref(extraction_id: str) -> PartitionRef:
+def _build_member_ref(extraction_id: str) -> PartitionRef:
     """Return a reference to a document of a batch."""
     return PartitionRef(None, extraction_id, is_explicit=True, is_referenced=True)
 
@@ -385,7 +385,7 @@ def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Sna
     the order of the ids. "Group extractions by batch ID" fixes that order when the batch is created. The snapshot
     refers to the documents without a known status, so that the connector reads them.
     """
-    extraction_ids = parse_member_ids(response)
+    extraction_ids = parse_each(_get_members(response), _parse_member_id)
     error = describe_unreadable(
         len(_get_members(response)) - len(extraction_ids),
         f"the extraction_ids of {ref.batch_id} in Sensible's response",
@@ -404,7 +404,7 @@ def build_batch_snapshot(ref: PartitionRef, response: Mapping[str, Json]) -> Sna
         letter = _STATUS_LETTERS[status] if status else known_letter
         letters.append(letter)
         if letter == _UNKNOWN_LETTER:
-            unknown_members.append(build_member_ref(extraction_id))
+            unknown_members.append(_build_member_ref(extraction_id))
         document_status = statuses_by_letter.get(letter, FileStatus.PENDING)
         documents.append(Document(key_assigner.assign(extraction_id, None), document_status, file_id=extraction_id))
     # The counters do not decide: no page documents all of them, nor whether `waiting` is sent when it is 0.

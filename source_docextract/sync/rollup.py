@@ -1,0 +1,65 @@
+"""The roll-up of documents into the rows of their batches (DocMap's runs, Sensible's batches). No I/O.
+
+No endpoint lists these batches. A batch is requested when one of its documents has news for it, and when the user names
+it. Its answer shows documents that their own list may still show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..core.model import FileStatus, PartitionKey, PartitionRef, Snapshot
+from ..core.provider import BatchAnswer, Window
+
+
+@dataclass(eq=False, slots=True)
+class BatchRollup:
+    """What one sync knows of the batches of a product and of the documents in them.
+
+    Attributes:
+        row_scopes: returns the scopes of the lists that show a document, as in `StreamGroup.row_scopes`.
+        answers: the answers about batches whose rows are still to be made, by key.
+        changed_batches: the batches of changed documents that have been read, by key. They wait for the other documents
+            of their window, so that each batch is fetched once.
+        orphan_documents: the statuses of documents that do not name their batch, by document id.
+    """
+
+    row_scopes: Callable[[str, PartitionRef], Sequence[str]]
+    answers: dict[PartitionKey, BatchAnswer] = field(default_factory=dict)
+    changed_batches: dict[PartitionKey, PartitionRef] = field(default_factory=dict)
+    orphan_documents: dict[str, FileStatus] = field(default_factory=dict)
+    _read_starts: dict[str, datetime] = field(default_factory=dict)
+    _fingerprints: dict[str, str] = field(default_factory=dict)
+
+    def begin_window(self, window: Window) -> None:
+        """Note that a list will show nothing more from before a window."""
+        self._read_starts[window.scope] = window.start
+
+    def observe(self, ref: PartitionRef, answer: BatchAnswer) -> Snapshot:
+        """Return the snapshot of a batch from its answer, and note the documents that the answer shows.
+
+        Only documents that a list may still show in this sync are noted, so that the memory stays small.
+        """
+        snapshot = answer.build_snapshot(ref)
+        self._fingerprints.update(
+            (row_ref.batch_id, row_ref.fingerprint) for row_ref in answer.listed_rows if self._may_be_listed(row_ref)
+        )
+        if snapshot.references:
+            # The referenced documents are read in this sync and make the batch due again; its ids do not change.
+            self.answers[ref.key] = answer
+        return snapshot
+
+    def changed(self, document_ref: PartitionRef) -> bool:
+        """Return whether a document that was read is news for its batch.
+
+        It is not if the answer about the batch has shown it as it is now. That counts for one reading.
+        """
+        return self._fingerprints.pop(document_ref.batch_id, None) != document_ref.fingerprint
+
+    def _may_be_listed(self, row_ref: PartitionRef) -> bool:
+        # A batch is requested while the next window is being listed, so the start of that window is the limit. A scope
+        # whose list has not begun sets none: either its whole list is still to come, or the settings do not name it.
+        created_at, scopes = row_ref.approx_created_at, self.row_scopes("", row_ref)
+        return created_at is None or all(created_at >= self._read_starts.get(scope, created_at) for scope in scopes)
