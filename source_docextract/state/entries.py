@@ -61,6 +61,8 @@ class Entry:
         state: its state. NEW is that of `Ledger.get` for a partition without an entry, and never stored.
         signature: the part of its listing whose change makes it due, as of the last reading (`PartitionRef.signature`).
         row_hashes: the hashes of its rows as last delivered, joined into one text.
+        changed_rows: the hashes of the rows that a reading delivered anew before it was interrupted, by the hash of
+            their ids. `row_hashes` still has a hash of each of them, from the reading before.
         last_referenced_at: when a reference to it was last seen. Neither a listing nor a setting may name a referenced
             partition, so this entry does.
         needs_reread: whether it has been read and has to be read once more, because it has changed or could not be
@@ -78,6 +80,7 @@ class Entry:
     state: EntryState = EntryState.OPEN
     signature: str = ""
     row_hashes: str = ""
+    changed_rows: dict[str, str] = field(default_factory=dict)
     last_referenced_at: datetime | None = None
     needs_reread: bool = False
     provider_state: str = ""

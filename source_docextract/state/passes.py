@@ -30,7 +30,7 @@ from ..core.timestamps import truncate_to_day
 from .compaction import CompactedDay, DayKey, compare_with_days, group_by_day, is_day_over
 from .entries import Entry, EntryState, Listing, SyncPolicy
 from .ledger import Ledger
-from .transitions import Decision, build_listed_signature, decide
+from .transitions import Decision, HashedRow, build_listed_signature, decide
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -101,7 +101,7 @@ class LedgerPass(ABC):
         # result has no rows any more. The hashes of the delivered rows stay.
         is_silent = row_hashes is None or (entry.state is EntryState.MISSING and not row_hashes)
         if row_hashes is not None and not is_silent and not decision.keeps_rows:
-            entry = replace(entry, row_hashes="".join(row_hashes))
+            entry = replace(entry, row_hashes="".join(row_hashes), changed_rows={})
         self.ledger.entries[ref.key] = entry
         self.ledger.failed_keys.discard(ref.key)
         self._unread.pop(ref.key, None)
@@ -119,20 +119,28 @@ class LedgerPass(ABC):
         entry = self.ledger.entries.get(ref.key) or self._add_unread(ref.key, now, is_planned=ref.key in self._unread)
         entry.needs_reread = entry.state is not EntryState.UNREAD
 
-    def record_part(self, ref: PartitionRef, row_hashes: Collection[str], now: datetime) -> None:
+    def record_part(
+        self, ref: PartitionRef, new_rows: Collection[HashedRow], now: datetime, *, is_first_reading: bool
+    ) -> None:
         """Record delivered rows of a partition that is still being read.
 
         The partition stays due until `record`: an interrupted reading is repeated from its start, without these rows.
 
         Args:
             ref: the partition.
-            row_hashes: the hashes of the rows that were new and have been delivered.
+            new_rows: the rows that were new and have been delivered.
             now: the time of this sync.
+            is_first_reading: whether no row of the partition had been delivered before this reading.
         """
-        if row_hashes:
-            self.flag_for_reread(ref, now)
-            # The hashes of the last whole reading stay: most of its rows are on pages that have not been read yet.
-            self.ledger.entries[ref.key].row_hashes += "".join(row_hashes)
+        if not new_rows:
+            return
+        self.flag_for_reread(ref, now)
+        entry = self.ledger.entries[ref.key]
+        if is_first_reading:
+            entry.row_hashes += "".join(row.row_hash for row in new_rows)
+        else:
+            # The hashes of the reading before stay: most of its rows are on pages that have not been read yet.
+            entry.changed_rows.update((hash_row(row.id.encode()), row.row_hash) for row in new_rows)
 
     def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
         """Add the entry of a partition that has to be read, and return it.

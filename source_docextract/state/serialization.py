@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import chain
 from typing import Any
 
 from ..core.errors import ConfigError
@@ -222,6 +223,8 @@ def _dump_entry(entry: Entry) -> dict[str, Any]:
         entry_json["signature"] = entry.signature
     if entry.row_hashes:
         entry_json["rows"] = entry.row_hashes
+    if entry.changed_rows:
+        entry_json["changed_rows"] = "".join(chain.from_iterable(entry.changed_rows.items()))
     if entry.last_referenced_at:
         entry_json["referenced"] = _format_minute(entry.last_referenced_at)
     if entry.state is EntryState.UNREAD:
@@ -257,6 +260,7 @@ def _load_entry(entry_json: Mapping[str, Any], state: EntryState, status_since: 
         state=state,
         signature=str(entry_json.get("signature", "")),
         row_hashes=str(entry_json.get("rows", "")),
+        changed_rows=_load_changed_rows(str(entry_json.get("changed_rows", ""))),
         last_referenced_at=_parse_optional_minute(entry_json.get("referenced")),
         needs_reread=bool(entry_json.get("needs_reread", False)),
         provider_state=str(entry_json.get("provider_state", "")),
@@ -268,6 +272,11 @@ def _load_entry(entry_json: Mapping[str, Any], state: EntryState, status_since: 
         missing_since=missing_since,
         missing_checked_at=_parse_optional_minute(entry_json.get("missing_checked_at")) or missing_since,
     )
+
+
+def _load_changed_rows(joined_pairs: str) -> dict[str, str]:
+    hashes = split_row_hashes(joined_pairs)
+    return dict(zip(hashes, hashes, strict=True))
 
 
 def _dump_days(compacted_days: Mapping[str, CompactedDay]) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
+from typing import Protocol
 
-from ..core.content import ROW_HASH_LENGTH
+from ..core.content import ROW_HASH_LENGTH, hash_row
 from ..core.model import PartitionRef, PartitionStatus, Snapshot
 from .entries import Entry, EntryState, SyncPolicy
 
@@ -58,6 +59,18 @@ _MISSING_STATES = {_PARTLY, _MISSING}
 _UNKNOWN_READINGS = {Reading.UNKNOWN, Reading.UNKNOWN_WITH_CHANGE}
 
 
+class HashedRow(Protocol):
+    """A row as far as a ledger knows it."""
+
+    @property
+    def id(self) -> str:
+        """Return its id, which no other row of its stream has."""
+
+    @property
+    def row_hash(self) -> str:
+        """Return the hash of its id and content."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """The meaning of one reading for one stream.
@@ -76,16 +89,22 @@ class Decision:
     @cached_property
     def delivered_hashes(self) -> frozenset[str]:
         """The row hashes that the last reading left; split when they are needed, as a large batch has many."""
-        return split_row_hashes(self.entry.row_hashes)
+        return frozenset(split_row_hashes(self.entry.row_hashes))
 
     @property
     def is_stalled(self) -> bool:
         """Whether the reading makes or leaves the partition stalled."""
         return self.entry.state is EntryState.STALLED
 
-    def is_new(self, row_hash: str) -> bool:
+    def is_new(self, row: HashedRow) -> bool:
         """Return whether a row of this reading has to be delivered."""
-        return not (self.keeps_rows or self.is_delivered) and row_hash not in self.delivered_hashes
+        if self.keeps_rows or self.is_delivered:
+            return False
+        # A row that an interrupted reading delivered anew may be by now as it was before that: then the last whole
+        # reading has its hash, and the warehouse has another content.
+        if self.entry.changed_rows and (last_hash := self.entry.changed_rows.get(hash_row(row.id.encode()))):
+            return row.row_hash != last_hash
+        return row.row_hash not in self.delivered_hashes
 
 
 def decide(
@@ -159,11 +178,10 @@ def build_listed_signature(ref: PartitionRef, state: EntryState) -> str:
     return ref.signature
 
 
-def split_row_hashes(joined_hashes: str) -> frozenset[str]:
-    """Return the row hashes of an entry."""
-    return frozenset(
-        joined_hashes[start : start + ROW_HASH_LENGTH] for start in range(0, len(joined_hashes), ROW_HASH_LENGTH)
-    )
+def split_row_hashes(joined_hashes: str) -> Iterator[str]:
+    """Yield row hashes that are joined into one text."""
+    for start in range(0, len(joined_hashes), ROW_HASH_LENGTH):
+        yield joined_hashes[start : start + ROW_HASH_LENGTH]
 
 
 def _find_since(entry: Entry, snapshot: Snapshot, state: EntryState, now: datetime, *, keeps_rows: bool) -> datetime:

@@ -42,7 +42,7 @@ class PreparedMessages:
     Attributes:
         decision: the meaning of the snapshot for the stream.
         row_hashes: the hashes of all rows of the snapshot, also of unchanged ones; None where it does not hold any.
-        new_hashes: the hashes of those rows of a partial snapshot that are emitted.
+        new_rows: the rows that are emitted.
         observed_at: the value of that column in the new records.
         later_messages: makes the remaining messages; to be read after `first_messages`.
         first_messages: the messages that are made already.
@@ -50,7 +50,7 @@ class PreparedMessages:
 
     decision: Decision
     row_hashes: list[str] | None
-    new_hashes: list[str]
+    new_rows: list[Row | RowGroup]
     observed_at: datetime
     later_messages: Iterator[AirbyteMessage]
     first_messages: list[AirbyteMessage] = field(default_factory=list)
@@ -114,12 +114,12 @@ class Stream:
         # A row is emitted once, and again only if its content changed: unchanged rows have a hash that was emitted. The
         # first page of a reading decides for all: to split the hashes of a large batch again takes memory for each row.
         is_new = reading.decision.is_new if reading else decision.is_new
-        new_rows = [row for row in rows or () if is_new(row.row_hash)]
+        new_rows = [row for row in rows or () if is_new(row)]
         new_records = _stamp_records(new_rows, format_rfc3339(observed_at))
         prepared = PreparedMessages(
             decision,
             None if rows is None else [row.row_hash for row in rows],
-            [row.row_hash for row in new_rows] if snapshot.is_partial else [],
+            new_rows,
             observed_at,
             self.make_messages(self.name, new_records, int(now.timestamp() * 1000)),
         )
@@ -169,8 +169,10 @@ class Stream:
                 row_hashes = [*reading.joined_hashes, *row_hashes]
             self.state.ledger_pass.record(ref, prepared.decision, row_hashes, now)
         elif row_hashes is not None:
-            self.open_readings[ref.key].joined_hashes.append("".join(row_hashes))
-            self.state.ledger_pass.record_part(ref, prepared.new_hashes, now)
+            reading = self.open_readings[ref.key]
+            reading.joined_hashes.append("".join(row_hashes))
+            is_first_reading = not reading.decision.entry.row_hashes
+            self.state.ledger_pass.record_part(ref, prepared.new_rows, now, is_first_reading=is_first_reading)
 
     def drop_reading(self, key: PartitionKey) -> None:
         """Forget the pages of a partition whose reading has failed; the next reading begins with the first one."""

@@ -34,6 +34,11 @@ class Row(NamedTuple):
     row_hash: str
 
     @property
+    def id(self) -> str:
+        """Return the id of its record."""
+        return str(self.record["id"])
+
+    @property
     def records(self) -> Iterable[Record]:
         """Return its record, as a `RowGroup` returns its records."""
         return (self.record,)
@@ -45,10 +50,12 @@ class RowGroup(NamedTuple):
     Attributes:
         records: an iterator that builds the records one by one, so it can be read once only.
         row_hash: the hash of their content.
+        id: the id of what they belong to.
     """
 
     records: Iterable[Record]
     row_hash: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,7 @@ def _build_field_rows(snapshot: Snapshot, options: RenderOptions) -> Iterator[Ro
             yield RowGroup(
                 _build_field_records(shared_columns, extraction, options.wrapper_format),
                 hash_row(orjson.dumps([*shared_columns.values()])),
+                shared_columns["result_key"],
             )
 
 

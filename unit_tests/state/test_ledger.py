@@ -18,6 +18,8 @@ from source_docextract.state.entries import Listing, SyncPolicy, age_sort_key
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.passes import LedgerPass, ListingPass, PollingPass, ReferencePass
 from source_docextract.state.serialization import StreamState
+from source_docextract.state.transitions import Decision
+from unit_tests.support.rows import FakeRow
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -66,7 +68,12 @@ def record_reading(
     """Record a reading; return the hashes of the rows that it delivers."""
     decision = ledger_pass.decide(snapshot, now)
     ledger_pass.record(snapshot.ref, decision, row_hashes, now)
-    return [row_hash for row_hash in row_hashes or () if decision.is_new(row_hash)]
+    return [row_hash for row_hash in row_hashes or () if decision.is_new(FakeRow(row_hash, row_hash))]
+
+
+def list_new_hashes(decision: Decision, row_id: str, *row_hashes: str) -> list[str]:
+    """Return the hashes with which a row would be delivered."""
+    return [row_hash for row_hash in row_hashes if decision.is_new(FakeRow(row_id, row_hash))]
 
 
 def run_sync(ledger_pass: LedgerPass, *snapshots: Snapshot, now: datetime = NOW) -> None:
@@ -89,14 +96,19 @@ def reload_ledger(ledger_pass: LedgerPass, policy: SyncPolicy) -> PollingPass:
     return PollingPass(reloaded_state.ledger, policy)
 
 
+def record_part(ledger_pass: LedgerPass, ref: PartitionRef, *rows: str, is_first_reading: bool = True) -> None:
+    """Record rows, given as `<id> <hash>`, that a page has delivered."""
+    ledger_pass.record_part(ref, [FakeRow(*row.split()) for row in rows], NOW, is_first_reading=is_first_reading)
+
+
 class TestOpenReading:
     """Batches of which some pages are delivered."""
 
     def test_part_of_new_batch_keeps_it_unread_and_remembers_its_rows(self) -> None:
         ledger_pass, ref = start_pass(), make_batch("b", age=50)
         ledger_pass.plan(make_listing(ref), NOW)
-        ledger_pass.record_part(ref, ["hash-1", "hash-2"], NOW)
-        ledger_pass.record_part(ref, ["hash-3"], NOW)
+        record_part(ledger_pass, ref, "1 hash-1", "2 hash-2")
+        record_part(ledger_pass, ref, "3 hash-3")
         ledger_pass.compact_and_prune(NOW)
 
         resumed = reload_ledger(ledger_pass, SyncPolicy())
@@ -108,7 +120,7 @@ class TestOpenReading:
     def test_batch_read_whole_after_a_part_is_settled_since_creation(self) -> None:
         ledger_pass, ref = start_pass(), make_batch("b", age=4)
         ledger_pass.plan(make_listing(ref), NOW)
-        ledger_pass.record_part(ref, ["hash-1"], NOW)
+        record_part(ledger_pass, ref, "1 hash-1")
 
         record_reading(ledger_pass, finished_snapshot(ref), ["hash-1", "hash-2"], NOW)
 
@@ -121,7 +133,7 @@ class TestOpenReading:
         ledger_pass.plan(make_listing(ref), NOW)
         record_reading(ledger_pass, finished_snapshot(ref), ["hash-1"], NOW)
         ledger_pass.plan(make_listing(ref), NOW)
-        ledger_pass.record_part(ref, ["hash-2"], NOW)
+        record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
 
         # Neither the time nor the compaction of its day ends it.
         for days in (5, 40, 400):
@@ -132,11 +144,48 @@ class TestOpenReading:
         end_sync(ledger_pass, NOW + 400 * DAY)
         assert get_due_ids(ledger_pass, ref, now=NOW + 400 * DAY) == []
 
+    def test_row_that_a_part_has_changed_is_new_until_it_is_as_the_part_delivered_it(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=2)
+        ledger_pass.plan(make_listing(ref), NOW)
+        record_reading(ledger_pass, finished_snapshot(ref), ["hash-1", "hash-2"], NOW)
+        ledger_pass.plan(make_listing(ref), NOW)
+        record_part(ledger_pass, ref, "1 hash-3", is_first_reading=False)
+        record_part(ledger_pass, ref, "2 hash-4", is_first_reading=False)
+
+        decision = reload_ledger(ledger_pass, SyncPolicy()).decide(finished_snapshot(ref), NOW)
+
+        # As it was before the part, as the part delivered it, and with a third content.
+        assert list_new_hashes(decision, "1", "hash-1", "hash-3", "hash-5") == ["hash-1", "hash-5"]
+        assert list_new_hashes(decision, "2", "hash-2", "hash-4") == ["hash-2"]
+        assert list_new_hashes(decision, "3", "hash-1", "hash-5") == ["hash-5"]
+
+    def test_row_that_two_parts_have_changed_counts_as_the_later_delivered_it(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=2)
+        ledger_pass.plan(make_listing(ref), NOW)
+        record_part(ledger_pass, ref, "1 hash-1")
+        record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
+        record_part(ledger_pass, ref, "1 hash-1", is_first_reading=False)
+
+        decision = ledger_pass.decide(finished_snapshot(ref), NOW)
+
+        assert list_new_hashes(decision, "1", "hash-1", "hash-2") == ["hash-2"]
+
+    def test_whole_reading_forgets_the_changes_of_its_parts(self) -> None:
+        ledger_pass, ref = start_pass(), make_batch("b", age=2)
+        ledger_pass.plan(make_listing(ref), NOW)
+        record_part(ledger_pass, ref, "1 hash-1")
+        record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
+
+        record_reading(ledger_pass, finished_snapshot(ref), ["hash-1"], NOW)
+
+        assert ledger_pass.ledger.entries[ref.key].changed_rows == {}
+        assert not ledger_pass.decide(finished_snapshot(ref), NOW).is_new(FakeRow("1", "hash-1"))
+
     def test_part_without_new_rows_changes_nothing(self) -> None:
         ledger_pass, ref = start_pass(), make_batch("b", age=2)
         run_sync(ledger_pass, finished_snapshot(ref))
 
-        ledger_pass.record_part(ref, [], NOW)
+        record_part(ledger_pass, ref, is_first_reading=False)
 
         assert not ledger_pass.ledger.entries[ref.key].needs_reading
         assert ledger_pass.ledger.entries[ref.key].row_hashes == "marked"

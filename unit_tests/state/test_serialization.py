@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from source_docextract.core.content import hash_row
 from source_docextract.core.model import FileStatus, PartitionKey
 from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from source_docextract.state.compaction import CompactedDay
@@ -79,7 +80,7 @@ def downgrade_ledger(ledger_json: Mapping[str, Any]) -> dict[str, Any]:
         for entries_by_time in downgraded[section].values():
             for entries_json in entries_by_time.values():
                 for batch_id, entry_json in entries_json.items():
-                    entries_json[batch_id] = {ENTRY_KEYS[key]: value for key, value in entry_json.items()}
+                    entries_json[batch_id] = {ENTRY_KEYS.get(key, key): value for key, value in entry_json.items()}
     return downgraded
 
 
@@ -239,6 +240,7 @@ IDS = st.sampled_from(["", "a", "b", "t/1", "x y", "größe", "~#%", "2026-11-20
 UNHURRIED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TIMES = st.integers(0, 60 * 24 * 700).map(lambda minutes: NOW - timedelta(minutes=minutes))
 OPTIONAL_TIMES = st.none() | TIMES
+ROW_HASHES = st.integers().map(lambda number: hash_row(b"%d" % number))
 
 
 @st.composite
@@ -252,6 +254,7 @@ def draw_entries(draw: st.DrawFn) -> Entry:
         state,
         signature=draw(IDS),
         row_hashes=draw(IDS),
+        changed_rows=draw(st.dictionaries(ROW_HASHES, ROW_HASHES, max_size=3)),
         last_referenced_at=draw(OPTIONAL_TIMES),
         needs_reread=draw(st.booleans()),
         provider_state=draw(IDS),

@@ -21,6 +21,7 @@ from source_docextract.state.transitions import (
     decide,
     split_row_hashes,
 )
+from unit_tests.support.rows import FakeRow
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -142,8 +143,8 @@ class TestDecision:
 
         is_unknown = reading in {Reading.UNKNOWN, Reading.UNKNOWN_WITH_CHANGE}
         assert decision.keeps_rows is (is_unknown and state in SETTLED_STATES)
-        assert decision.is_new("cccccc") is not decision.keeps_rows
-        assert decision.is_new("aaaaaa") is (state is EntryState.NEW)
+        assert decision.is_new(FakeRow("row", "cccccc")) is not decision.keeps_rows
+        assert decision.is_new(FakeRow("row", "aaaaaa")) is (state is EntryState.NEW)
 
     @pytest.mark.parametrize(("state", "reading"), POSSIBLE_PAIRS)
     def test_decision_is_retried_where_the_provider_lacks_something(self, state: EntryState, reading: Reading) -> None:
@@ -279,5 +280,5 @@ def test_unfinished_batch_with_unknown_files_stays_open_and_is_retried() -> None
 
 
 def test_row_hashes_are_split_into_their_parts() -> None:
-    assert split_row_hashes("") == frozenset()
-    assert split_row_hashes("aaaaaabbbbbb") == {"aaaaaa", "bbbbbb"}
+    assert list(split_row_hashes("")) == []
+    assert list(split_row_hashes("aaaaaabbbbbb")) == ["aaaaaa", "bbbbbb"]

@@ -22,6 +22,7 @@ from source_docextract.state.passes import ListingPass
 from source_docextract.state.serialization import StreamState
 from source_docextract.state.windows import WindowCursor
 from unit_tests.support.cases import each_case
+from unit_tests.support.rows import FakeRow
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -138,7 +139,7 @@ class FakeList:
         self.delivered_versions[ref.batch_id] = version
         decision = listing_pass.decide(Snapshot(ref, status, documents=DONE_DOCUMENTS), self.now)
         listing_pass.record(ref, decision, [mark], self.now)
-        if decision.is_new(mark):
+        if decision.is_new(FakeRow(ref.batch_id, mark)):
             self.delivered[f"{ref.batch_id} {status.value}"] += 1
 
     def edit(self, name: str) -> None:

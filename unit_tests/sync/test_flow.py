@@ -124,6 +124,45 @@ def test_large_batch_interrupted_twice_loses_and_repeats_nothing(connection: Con
             assert_complete(other)
 
 
+def test_documents_set_back_after_an_interrupted_second_reading_are_delivered_again(connection: Connection) -> None:
+    sandbox, changed_ids = connection.sandbox, ("0", f"{PER_PAGE}")
+    seen_change_counts: set[tuple[int, bool]] = set()
+    for stop_after in range(1, 40):
+        batch_id = submit(sandbox)
+        other = Connection(sandbox, connection.url, {"atlas": {"batch_ids": [batch_id]}})
+        other.sync()
+        rows_before = get_entry(other)["rows"]
+        sandbox.clock.advance(days=1)
+        for document_id in changed_ids:
+            set_name(sandbox, batch_id, document_id, "EDITED")
+        other.sync(stop_after=stop_after)
+        entry = get_entry(other)
+        is_whole = entry["rows"] != rows_before
+        covered_ids = changed_ids if is_whole else changed_ids[: len(entry.get("changed_rows", "")) // 12]
+        seen_change_counts.add((len(covered_ids), is_whole))
+
+        for document_id in changed_ids:
+            set_name(sandbox, batch_id, document_id, "ASHA")
+        sandbox.clock.advance(days=2)
+        resumed = other.sync()
+
+        assert resumed.ids("atlas_results") == [f"{batch_id}/{document_id}" for document_id in covered_ids], stop_after
+        assert other.sync().counts == {}
+        assert "changed_rows" not in str(other.get_state_json("atlas_results"))
+    assert seen_change_counts == {(0, False), (1, False), (2, False), (2, True)}
+
+
+def set_name(sandbox: Sandbox, batch_id: str, document_id: str, name: str) -> None:
+    sandbox.atlas.edit(batch_id, document_id, make_document(document_id, name).file_data or {})
+
+
+def get_entry(connection: Connection) -> dict[str, Any]:
+    """Return what the state of the results remembers of the batch."""
+    [entries] = connection.get_state_json("atlas_results")["settled"][""].values()
+    entry: dict[str, Any] = entries[get_batch_id(connection)]
+    return entry
+
+
 @pytest.mark.parametrize("page", [2, 3, 5])
 @pytest.mark.parametrize(
     "fault",
