@@ -36,7 +36,7 @@ test-long: $(VENV)/ready $(DEMO)/tests ## Run the longer proofs
 	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m 'long and not azurite and not nightly' $(DEMO_TESTS:%=--ignore %)
 	$(DEMO)/bin/python -m pytest -q -n $(CORES) --dist loadfile -m long $(DEMO_TESTS)
 
-test-nightly: $(VENV)/ready ## Run the longest random histories (half an hour)
+test-nightly: $(VENV)/ready ## Run the longest random histories and first syncs (an hour)
 	$(BIN)/python -m pytest -q -n $(CORES) --dist worksteal -m nightly unit_tests
 
 test-all: $(VENV)/ready ## Run the unit tests with each Python from 3.10 to 3.13 that is installed

@@ -108,6 +108,7 @@ def test_first_sync_with_interruptions_repeats_few_requests(provider: str) -> No
 
 
 @pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize(("provider", "size"), [("docmap", 200_000), ("sensible", 30_000)])
 def test_history_of_many_years_is_synced_completely(provider: str, size: int) -> None:
     sync_with_interruptions(provider, size, size // 5, "batches", "files", "results")
