@@ -14,6 +14,7 @@ from typing import Any
 
 from airbyte_cdk.models import AirbyteMessage
 
+from ..core.errors import UnreadableResponse
 from ..core.model import PartitionRef
 from ..core.provider import NO_FILTERS, FilterIds, FindStart, RequestFlow, Window
 from ..state.entries import SyncPolicy
@@ -184,7 +185,11 @@ class ListingPhases:
             yield from self._start_task(self._query_list(run_query), QueryListTask(self._product_sync, cursor, query))
 
     def _query_list(self, run_query: Callable[[FilterIds], RequestFlow[Any]]) -> RequestFlow[Any]:
-        # Part of the first query, so that a failure counts as one of the list. Each query repeats it until it succeeds.
+        # Part of the first query, so that a failure counts as one of the list. That of the next list repeats it.
         if self._stream_group.look_up_filters and self._filters is NO_FILTERS:
-            self._filters = yield from self._stream_group.look_up_filters()
+            try:
+                self._filters = yield from self._stream_group.look_up_filters()
+            except UnreadableResponse as error:
+                # No error of the window: smaller windows and later ones would each repeat the request.
+                raise error.reword(str(error)) from None
         return (yield from run_query(self._filters))

@@ -231,12 +231,13 @@ class ProductSync:
 
     def look_up_members(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Sequence[PartitionRef]]:
         """Return the documents of a batch, and keep the answer for the row of the batch."""
-        answer = self.rollup.answers[ref.key] = yield from read_batch(ref)
+        answer = yield from read_batch(ref)
+        self.rollup.keep_answer(ref.key, answer)
         return answer.list_members()
 
     def fetch_batch(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Snapshot]:
         """Return a batch, from an answer that was kept if there is one."""
-        answer = self.rollup.answers.pop(ref.key, None) or (yield from read_batch(ref))
+        answer = self.rollup.take_answer(ref.key) or (yield from read_batch(ref))
         return self.rollup.observe(ref, answer)
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:
@@ -418,12 +419,21 @@ def build_product_syncs(provider_spec: ProviderSpec, streams: Sequence[Stream]) 
             if stream_group.referenced_group and stream.product_name == stream_group.referenced_group
         ]
         if product_streams or target_streams:
+            referrer = provider_spec.find_referrer(stream_group) or stream_group
+            rollup = BatchRollup(
+                referrer.row_scopes,
+                [
+                    stream.get_pass(referrer.name).ledger
+                    for stream in streams
+                    if stream.product_name in {referrer.name, stream_group.name}
+                ],
+            )
             # Each template of a product that is read for its references may lead to a batch of the target, so all stay.
             syncs_by_product[stream_group.name] = ProductSync(
                 stream_group if target_streams else _drop_unneeded_templates(stream_group, product_streams),
                 product_streams,
                 target_streams,
-                BatchRollup((provider_spec.find_referrer(stream_group) or stream_group).row_scopes),
+                rollup,
             )
     return syncs_by_product
 

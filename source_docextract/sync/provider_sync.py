@@ -19,6 +19,7 @@ from ..core.errors import (
     QuotaError,
     RequestRejected,
     TransientError,
+    UnknownTemplate,
     UnreadableLogin,
 )
 from ..core.model import PartitionKey, Snapshot
@@ -370,9 +371,10 @@ class ProviderSync:
 
     def _is_provider_failure(self, task: Task, error: ConnectorError) -> bool:
         """Return whether a failure says that the provider is unreachable or in trouble."""
+        if isinstance(error, UnknownTemplate):
+            return False  # a wrong name in the settings says nothing about the other templates
         if isinstance(task, ListBatchesTask):
-            # An unknown template id in the settings says nothing about the other templates. Neither does a list that
-            # failed in the previous sync too, while other requests succeed.
+            # A list that failed in the previous sync too says nothing more, while other requests succeed.
             is_known_failure = self._has_succeeded and PartitionKey(task.template_id, "") in self._previously_failed
             return isinstance(error, TransientError) and not is_known_failure
         # An unreadable login counts, since each further request would ask for another one.

@@ -57,6 +57,7 @@ def _mark_batches_changed(product_sync: ProductSync, target: ProductSync, snapsh
     """
     # References that are no news are recorded all the same: else they would be news for the next sync.
     references = list(snapshot.references) if target.rollup.changed(snapshot.ref) else []
+    target.rollup.drop_outdated_answers(snapshot.ref, snapshot.references)
     decisions = {
         stream.name: stream.state.reference_pass.decide(snapshot, now) for stream in product_sync.target_streams
     }

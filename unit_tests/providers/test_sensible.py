@@ -677,7 +677,7 @@ class TestBatch:
         whole = answer.build_snapshot(replace(BATCH_REF, member_statuses={"e1": PROCESSED, "e2": FAILED}))
 
         assert tuple(answer.list_members()) == MEMBERS
-        assert answer.listed_rows == ()  # an answer has ids alone
+        assert answer.listed_rows is None  # an answer has ids alone
         assert [snapshot.status for snapshot in (half, whole)] == [OPEN, COMPLETE]
         assert sent_requests == EXPECTED_REQUESTS
 

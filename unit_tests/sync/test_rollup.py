@@ -11,6 +11,8 @@ from source_docextract.core.errors import TransientError, UnreadableResponse
 from source_docextract.core.model import PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import BatchAnswer, ChangeDetection, RequestFlow, StreamGroup, Window
 from source_docextract.core.requests import Request
+from source_docextract.state.entries import Entry, EntryState
+from source_docextract.state.ledger import Ledger
 from source_docextract.sync.product_sync import ProductSync
 from source_docextract.sync.rollup import BatchRollup
 from unit_tests.support.cases import each_case
@@ -111,6 +113,28 @@ class TestMemory:
 
         assert rollup.changed(make_row("a")) is not is_kept
 
+    @each_case(
+        ("entry", "is_kept"),
+        [
+            (Entry(START, EntryState.OPEN), True),
+            (Entry(START, EntryState.UNREAD), True),
+            (Entry(START, EntryState.SETTLED, needs_reread=True), True),
+            (Entry(START, EntryState.SETTLED), False),
+            (None, False),
+        ],
+    )
+    def test_document_that_no_list_shows_is_noted_if_it_is_still_to_be_read(
+        self, entry: Entry | None, is_kept: bool
+    ) -> None:
+        row = make_row("a", created_at=START - DAY)
+        ledgers = [Ledger(), Ledger({row.key: entry} if entry else {})]
+        rollup = BatchRollup(list_scopes, ledgers)
+        rollup.begin_window(Window("", START, START + DAY))
+
+        observe(rollup, row)
+
+        assert rollup.changed(row) is not is_kept
+
     def test_latest_window_of_a_list_counts(self) -> None:
         rollup = BatchRollup(list_scopes)
         for days in (0, 1):
@@ -186,6 +210,46 @@ class TestAnswers:
         play_flow(product_sync.fetch_batch(RUN, read_batch))
 
         assert not product_sync.rollup.changed(make_row("a"))
+
+    @each_case(
+        ("row", "is_kept"),
+        [(make_row("a"), True), (make_row("a", "2"), False), (make_row("added since"), False)],
+    )
+    def test_answer_is_kept_only_if_it_shows_the_documents_as_they_were_read(
+        self, row: PartitionRef, is_kept: bool
+    ) -> None:
+        product_sync, read_batch = make_product_sync()
+        play_flow(product_sync.look_up_members(RUN, read_batch), [make_answer(make_row("a"), make_row("b"))])
+
+        product_sync.rollup.drop_outdated_answers(row, [RUN])
+
+        assert (RUN.key in product_sync.rollup.answers) is is_kept
+
+    def test_answer_without_documents_is_outdated_by_any(self) -> None:
+        product_sync, read_batch = make_product_sync()
+        play_flow(product_sync.look_up_members(RUN, read_batch), [make_answer()])
+
+        product_sync.rollup.drop_outdated_answers(make_row("a"), [RUN])
+
+        assert product_sync.rollup.answers == {}
+
+    def test_answer_with_ids_alone_is_kept_whatever_the_documents_are(self) -> None:
+        """Read a document of a Sensible batch: the row of the batch counts its status, which the answer lacks."""
+        product_sync, read_batch = make_product_sync()
+        answer = BatchAnswer(lambda: [make_row("a", "")], make_answer().build_snapshot)
+        play_flow(product_sync.look_up_members(RUN, read_batch), [answer])
+
+        product_sync.rollup.drop_outdated_answers(make_row("a"), [RUN])
+
+        assert product_sync.rollup.answers == {RUN.key: answer}
+
+    def test_document_of_another_batch_leaves_the_answer(self) -> None:
+        product_sync, read_batch = make_product_sync()
+        play_flow(product_sync.look_up_members(RUN, read_batch), [make_answer(make_row("a"))])
+
+        product_sync.rollup.drop_outdated_answers(make_row("b"), [PartitionRef(None, "other run")])
+
+        assert RUN.key in product_sync.rollup.answers
 
     def test_failed_request_keeps_no_answer(self) -> None:
         product_sync, read_batch = make_product_sync()

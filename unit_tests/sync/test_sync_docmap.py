@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from docextract_sandbox import Fault, NewExtraction, Sandbox
-from unit_tests.support.harness import START, Connection, frozen_sandbox, single
+from docextract_sandbox import TRANSIENT_4XX_FAULTS, Fault, NewExtraction, Sandbox
+from unit_tests.support.harness import START, Connection, create_frozen_sandbox, frozen_sandbox, single
+from unit_tests.support.memory_network import MEMORY_URL, MemoryNetwork
 
 ServedSandbox = tuple[Sandbox, str]
 
@@ -176,6 +177,61 @@ def test_docmap_run_in_the_registry_is_read_whole_despite_filters(
     assert len([entry for entry in sandbox.journal.entries if "runId" in entry.query]) == 1
     sandbox.docmap.finish()
     assert connection.sync().counts == {"docmap_files": 1, "docmap_results": 1, "docmap_fields": 2, "docmap_batches": 1}
+    assert connection.sync().counts == {}
+
+
+def list_requested_runs(sandbox: Sandbox) -> list[str]:
+    """Return the run of each request for a run in the last sync."""
+    return [entry.query["runId"] for entry in sandbox.journal.entries if "runId" in entry.query]
+
+
+def test_docmap_named_run_that_grows_during_the_sync_counts_the_new_extraction(tmp_path: Path) -> None:
+    """Add an extraction after the run was asked for its extractions, and before the list of all is read."""
+    sandbox = create_frozen_sandbox()
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("a.pdf")], "run 1")
+    registry = tmp_path / "runs.csv"
+    registry.write_text("provider,batch_id\ndocmap,run 1\n")
+    late_files = [make_extraction("late.pdf")]
+
+    def add_late_file() -> float:
+        if late_files and list_requested_runs(sandbox):
+            sandbox.docmap.add_extractions(template, [late_files.pop()], "run 1")
+        return 0.0
+
+    # Without a lookback, no later sync would look at the run again.
+    settings = {"docmap": {}, "batch_registry": {"url": str(registry)}, "lookback_days": 0}
+    connection = Connection(sandbox, MEMORY_URL, settings, network=MemoryNetwork(sandbox, add_late_file))
+
+    synced = connection.sync()
+
+    assert sorted(row["file_name"] for row in synced.records["docmap_files"]) == ["a.pdf", "late.pdf"]
+    assert single(synced.records["docmap_batches"])["files_total"] == 2
+    assert connection.sync().counts == {}
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_docmap_run_with_a_listed_and_a_watched_extraction_is_requested_once(
+    served_sandbox: ServedSandbox, is_refused: bool
+) -> None:
+    sandbox, _ = served_sandbox
+    template = sandbox.docmap.put_template("Invoices")
+    sandbox.docmap.add_extractions(template, [make_extraction("slow.pdf", INF)], "run 1")
+    connection = connect(served_sandbox)
+    connection.sync()
+    sandbox.clock.advance(days=10)
+    connection.sync()
+    if is_refused:
+        with sandbox.faults.apply_only(replace(TRANSIENT_4XX_FAULTS["409"], endpoint="docmap.extraction")):
+            connection.sync()
+    sandbox.docmap.finish()
+    sandbox.docmap.add_extractions(template, [make_extraction("new.pdf")], "run 1")
+
+    synced = connection.sync()
+
+    assert list_requested_runs(sandbox) == ["run 1"]
+    row = single(synced.records["docmap_batches"])
+    assert (row["status"], row["files_processed"]) == ("complete", 2)
     assert connection.sync().counts == {}
 
 

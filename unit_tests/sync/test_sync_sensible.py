@@ -300,9 +300,12 @@ def test_sensible_portfolio_of_a_type_whose_list_fails_is_delivered_once(
     assert connection.sync().counts == {}
 
 
-def test_sensible_unknown_type_is_reported_and_others_are_read(served_sandbox: ServedSandbox, claims: Sandbox) -> None:
+@pytest.mark.parametrize("unknown_types", [["claim"], ["claim", "bill", "note", "tax"]])
+def test_sensible_unknown_type_is_reported_and_others_are_read(
+    served_sandbox: ServedSandbox, claims: Sandbox, unknown_types: list[str]
+) -> None:
     claims.sensible.extract([new_document("a.pdf")], "claims")
-    connection = connect(served_sandbox, sensible={"document_types": ["claim", "claims"]})
+    connection = connect(served_sandbox, sensible={"document_types": [*unknown_types, "claims"]})
 
     synced = connection.sync()
 

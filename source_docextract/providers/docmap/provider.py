@@ -212,8 +212,10 @@ def _read_listing(window: Window, template_id: str, rows_ahead: Sequence[Partiti
         refs_by_id = {key: ref for key, ref in refs_by_id.items() if ref.template_id == window.scope}
     window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs_by_id.values()))
     error = describe_unreadable(pager.unreadable_count, "the rows of DocMap's list of extractions")
-    # Rows that were skipped would be missing from those ahead, and the next window would never read them.
-    ahead_refs = () if pager.has_skipped_rows else [ref for ref in refs_by_id.values() if _is_ahead(window, ref)]
+    # A row that was skipped or cannot be read would be missing from those ahead. The next window, which is read down to
+    # them only, would count as read without it.
+    are_complete = not (pager.has_skipped_rows or pager.unreadable_count)
+    ahead_refs = [ref for ref in refs_by_id.values() if are_complete and _is_ahead(window, ref)]
     return ListedRows(list(window_refs), error, ahead_refs)
 
 

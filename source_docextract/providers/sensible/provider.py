@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from ...core.errors import ConfigError, ResourceUnavailable, UnreadableResponse
+from ...core.errors import ResourceUnavailable, UnknownTemplate, UnreadableResponse
 from ...core.json_types import Json
 from ...core.model import PartitionRef, PartitionStatus, Snapshot
 from ...core.provider import (
@@ -229,7 +229,7 @@ def _get_type_id(type_name: str, types: FilterIds) -> str:
     """Return the id of a document type by its name.
 
     Raises:
-        ConfigError: Sensible has no such document type.
+        UnknownTemplate: Sensible has no such document type.
         UnreadableResponse: It may be one of the types that cannot be read.
     """
     if type_id := types.ids_by_name.get(type_name):
@@ -240,9 +240,11 @@ def _get_type_id(type_name: str, types: FilterIds) -> str:
             "Sensible's list of document types cannot be read completely, and "
             f"{type_name!r} is not in the readable part."
         )
-    raise ConfigError(
+    raise UnknownTemplate(
         f"Sensible has no document type {type_name!r}. Name one of "
-        f"{sanitize(', '.join(sorted(types.ids_by_name))) or 'none'} in sensible.document_types."
+        f"{sanitize(', '.join(sorted(types.ids_by_name))) or 'none'} in sensible.document_types.",
+        "sensible",
+        type_name,
     )
 
 
