@@ -84,6 +84,7 @@ class PartitionRef:
             (`Snapshot.provider_state`).
         member_statuses: status by document id, as read from the documents themselves. Only for a batch whose answer
             has no statuses (Sensible's has `extraction_ids` alone).
+        key: the partition's key inside its product.
     """
 
     template_id: str | None
@@ -102,11 +103,11 @@ class PartitionRef:
     fingerprint: str = ""
     provider_state: str = ""
     member_statuses: Mapping[str, FileStatus] = field(default_factory=_get_empty_object)
+    key: PartitionKey = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> PartitionKey:
-        """The partition's key inside its product."""
-        return PartitionKey(self.template_id or "", self.batch_id)
+    def __post_init__(self) -> None:
+        """Make the key once: the ledgers of all streams share it, and a full day has one for each document."""
+        object.__setattr__(self, "key", PartitionKey(self.template_id or "", self.batch_id))
 
     @property
     def signature(self) -> str:
@@ -116,7 +117,8 @@ class PartitionRef:
         """
         # A file that the settings add makes a settled batch due again, as a change in its list does.
         file_part = "/".join(sorted(map(escape_id_part, self.file_ids)))
-        return f"{self.fingerprint} {file_part}".strip()
+        # Without files it is the fingerprint itself: a copy would take memory in each entry of each stream.
+        return f"{self.fingerprint} {file_part}".strip() if file_part else self.fingerprint.strip()
 
     def merge(self, other: PartitionRef) -> PartitionRef:
         """Merge two mentions of one partition, so that each is fetched once.

@@ -166,10 +166,10 @@ class LedgerPass(ABC):
             has_changed: whether the referring partition shows a change in it, which makes it due even if it has been
                 read. Without a change, only a reference to a partition outside the plan makes it due.
         """
-        entry, known_ref = self.ledger.entries.get(ref.key), self._known_refs.get(ref.key)
+        entry = self.ledger.entries.get(ref.key)
         if entry is None:
             # A planned partition is read by this sync anyway, or lies in a compacted day.
-            is_planned = known_ref is not None and self._is_candidate(known_ref)
+            is_planned = self._is_planned(ref.key)
             if is_planned and not has_changed:
                 return False
             entry = self._add_unread(ref.key, now, is_planned=is_planned)
@@ -179,8 +179,15 @@ class LedgerPass(ABC):
             entry.needs_reread = entry.needs_reread or is_due
         # The entry is in the state before the referring partition may settle: an interruption in between loses nothing.
         entry.last_referenced_at = now
-        entry.member_statuses.update(ref.member_statuses)
+        if ref.member_statuses:
+            # A new mapping, since entries without statuses share an empty one.
+            entry.member_statuses = {**entry.member_statuses, **ref.member_statuses}
         return is_due
+
+    def _is_planned(self, key: PartitionKey) -> bool:
+        """Return whether the listing of this sync names a partition without an entry."""
+        known_ref = self._known_refs.get(key)
+        return known_ref is not None and self._is_candidate(known_ref)
 
     def _is_candidate(self, ref: PartitionRef) -> bool:
         return self._policy.is_in_range(ref) or self.ledger.get(ref.key).last_referenced_at is not None
@@ -351,6 +358,8 @@ class ListingPass(LedgerPass):
     def __init__(self, ledger: Ledger, policy: SyncPolicy) -> None:
         super().__init__(ledger, policy)
         self._listed_keys: set[PartitionKey] = set()
+        self._has_listed_rows = False
+        self._creation_times: dict[PartitionKey, datetime | None] = {}
         self._has_gap = False
         self._distrusted_from: datetime | None = None
         self._delivered_keys: set[PartitionKey] = set()
@@ -358,12 +367,17 @@ class ListingPass(LedgerPass):
 
     def plan(self, listing: Listing, now: datetime) -> list[PartitionRef]:
         """Return the due partitions of one window."""
-        # `find_unlisted` returns what no listing shows, referenced or not, after all windows have been read.
-        self._known_refs = dict(listing.refs)
+        # `find_unlisted` returns what no listing shows, referenced or not, after all windows have been read. The
+        # references are not kept: each holds a row, whose memory is free as soon as the row is delivered.
+        self._creation_times = {key: ref.approx_created_at for key, ref in listing.refs.items()}
         self._listed_keys.update(listing.refs)
-        candidates = [ref for ref in self._known_refs.values() if self._is_candidate(ref)]
+        self._has_listed_rows = self._has_listed_rows or bool(listing.refs)
+        candidates = [ref for ref in listing.refs.values() if self._is_candidate(ref)]
         self._unread = {ref.key: None for ref in candidates if ref.key not in self.ledger.entries}
         return [ref for ref in candidates if self.is_due(ref, now)]
+
+    def _is_planned(self, key: PartitionKey) -> bool:
+        return key in self._unread
 
     def _is_entry_due(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
         # An overdue partition is read once more although its listing is the same: that reading marks it as stalled.
@@ -518,8 +532,8 @@ class ListingPass(LedgerPass):
         # Neither an older window nor longer `lookback_days` move it back: the entries before it are gone, so their rows
         # would be delivered a second time.
         ledger.pruned_before[scope] = max(pruned_before, ledger.pruned_before.get(scope, pruned_before))
-        for key, ref in self._known_refs.items():
-            entry, created_at = ledger.entries.get(key), ref.approx_created_at
+        for key, created_at in self._creation_times.items():
+            entry = ledger.entries.get(key)
             if entry is None or created_at is None:
                 continue
             is_in_read_range = any(start <= created_at < end for start, end in ledger.read_ranges[scope])
@@ -528,13 +542,15 @@ class ListingPass(LedgerPass):
             is_kept = is_kept or entry.last_referenced_at is not None or entry.missing_since is not None
             if is_in_read_range and not is_kept and created_at < lookback_start:
                 self._prune_listed(key, entry)
+                # No entry is left that it could say anything of: a long history must not stay in memory.
+                self._listed_keys.discard(key)
             elif is_in_read_range:
                 # From now on the read range proves its delivery, so it may be pruned after the lookback.
                 entry.is_pinned = False
             elif created_at < delivered_range.start:
                 # A later `start_date` now excludes it: an earlier one must not deliver it a second time.
                 entry.is_pinned = True
-        self._known_refs = {}
+        self._creation_times = {}
 
     def compact_and_prune(
         self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False
@@ -544,7 +560,7 @@ class ListingPass(LedgerPass):
         self._deactivate_scopes(self.ledger.read_ranges.keys() - set(scopes))
         # An empty listing proves no deletion: the key may belong to another account. With the clock set back, the
         # listing ended earlier than before, and may show more entries again.
-        if not self._listed_keys or self._has_future_watermark(now) or self.skips_lookback:
+        if not self._has_listed_rows or self._has_future_watermark(now) or self.skips_lookback:
             return
         for key, entry in list(self.ledger.entries.items()):
             is_kept = entry.is_unfinished or entry.needs_reading or entry.is_pinned

@@ -258,14 +258,20 @@ class WindowCursor:
                 listing_pass.ledger.add_read_range(scope, TimeRange(BEGINNING, start))
         self._list_start = start
 
-    def record_listing(self, window: Window, row_count: int) -> None:
+    def record_listing(self, window: Window, row_count: int, ahead_count: int = 0) -> None:
         """Record that a window has been listed, and choose the length of the next one.
 
         The next window may be listed while the partitions of this one are fetched.
+
+        Args:
+            window: the window.
+            row_count: number of its rows.
+            ahead_count: number of rows of the next window that the responses already held.
         """
         if row_count:
             self._nonempty_scopes.add(window.scope)
-        if row_count < _FEW_ROWS:
+        # An empty window before a full day must not be followed by a window of two such days.
+        if row_count + ahead_count < _FEW_ROWS:
             self._window_days = min(self._window_days * 2, _MAX_WINDOW_DAYS)
         elif row_count > _MANY_ROWS:
             self._window_days = max(self._window_days // 2, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 
 import orjson
 from airbyte_cdk.models import AirbyteMessage
@@ -82,7 +83,7 @@ class Checkpoints:
         self._streams = streams
         self._state_manager = state_manager
         self._size_monitor = size_monitor
-        self._last_serialized = {stream.name: b"" for stream in streams}
+        self._last_digests = {stream.name: b"" for stream in streams}
         self._bytes_per_entry = {stream.name: float(_STATE_BYTES_PER_BATCH) for stream in streams}
         # The states of previous syncs count as paid for. Otherwise a sync with a large state that is always killed
         # early would never reach its first checkpoint, and never make progress.
@@ -124,9 +125,10 @@ class Checkpoints:
             # A new object each time: the CDK keeps a reference to the state that it was given.
             state_json = stream.state.as_json()
             serialized_state = orjson.dumps(state_json)
-            if changed_only and serialized_state == self._last_serialized[stream.name]:
+            digest = blake2b(serialized_state).digest()
+            if changed_only and digest == self._last_digests[stream.name]:
                 continue
-            self._last_serialized[stream.name] = serialized_state
+            self._last_digests[stream.name] = digest
             self._bytes_per_entry[stream.name] = len(serialized_state) / (
                 len(stream.state) or len(serialized_state) / _STATE_BYTES_PER_BATCH
             )

@@ -86,10 +86,13 @@ def make_state_message(
 ) -> AirbyteMessage:
     """Make the message of a stream's state.
 
-    The CDK keeps a reference to `state_json`, no copy. So the caller must not change it afterwards.
+    The message refers to `state_json`, no copy. So the caller must not change it afterwards.
     """
     state_manager.update_state_for_stream(stream_name, None, state_json)
-    return state_manager.create_state_message(stream_name, None)
+    message = state_manager.create_state_message(stream_name, None)
+    # The CDK would keep it until the next state: with a full day of a list, tens of megabytes for each stream.
+    state_manager.update_state_for_stream(stream_name, None, {})
+    return message
 
 
 def make_status_message(stream_name: str, stream_status: AirbyteStreamStatus) -> AirbyteMessage:

@@ -268,10 +268,13 @@ class ProductSync:
         """
         due_by_key: dict[PartitionKey, PartitionRef] = {}
         failed_keys = self.failed_keys
+        # Most passes are shown the same rows, and then share one listing of them.
+        listings: dict[int, Listing] = {}
         for ledger_pass, refs in refs_by_pass:
-            listing = Listing()
-            listing.add(refs)
-            for ref in ledger_pass.plan(listing, now):
+            if id(refs) not in listings:
+                listings[id(refs)] = Listing()
+                listings[id(refs)].add(refs)
+            for ref in ledger_pass.plan(listings[id(refs)], now):
                 due_by_key[ref.key] = ref
                 # The next window replaces the plan. Only an entry keeps the partition due for a stream that has not
                 # read it yet, such as one that was added after the failure.
@@ -349,7 +352,7 @@ class ProductSync:
         for ref in sorted(refs, key=lambda ref: ref.key in failed_keys):
             entries = [ledger.get(ref.key) for ledger in self.ledgers]
             provider_state = next((entry.provider_state for entry in entries if entry.provider_state), "")
-            member_statuses = dict(ChainMap(*(entry.member_statuses for entry in entries), orphan_documents))
+            member_statuses = dict(ChainMap(*(dict(entry.member_statuses) for entry in entries), orphan_documents))
             # The registry's `created_at` and `expected_files` apply however the batch became due: otherwise its row
             # would change back and forth between syncs.
             listed_ref = self.listing.refs.get(ref.key, ref)

@@ -312,7 +312,7 @@ class ProviderSync:
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
         elif isinstance(task.query, Window):
-            task.cursor.record_listing(task.query, len(job.result.refs))
+            task.cursor.record_listing(task.query, len(job.result.refs), len(job.result.rows_ahead))
             task.product_sync.listed_window = job.result
             if job.result.error:
                 self._warnings.warn("partly unreadable", job.result.error)

@@ -37,9 +37,18 @@ from ...core.templates import get_template_key
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
 from ..listing import find_oldest_day, is_near_window, select_for_window
-from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, parse_each, require_object
+from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, require_object
 from .listing import ListPager
-from .reading import FILE_STATUSES, PER_PAGE, build_run_snapshot, parse_document, parse_page, parse_ref, unpack_row
+from .reading import (
+    FILE_STATUSES,
+    PER_PAGE,
+    build_run_snapshot,
+    parse_document,
+    parse_page,
+    parse_ref,
+    parse_refs,
+    unpack_row,
+)
 from .settings import DocmapSettings
 from .templates import discover_templates
 
@@ -207,15 +216,16 @@ def _read_listing(window: Window, template_id: str, rows_ahead: Sequence[Partiti
     lower_bound = max(filter(None, (ref.approx_created_at for ref in rows_ahead)), default=window.start)
     while not (pager.is_done or pager.has_reached(lower_bound)):
         yield from pager.read_page()
-    refs_by_id = {**{ref.batch_id: ref for ref in rows_ahead}, **pager.refs_by_id}
+    refs = [ref for ref in rows_ahead if ref.batch_id not in pager.refs_by_id]
+    refs += pager.refs_by_id.values()
     if window.scope and not template_id:
-        refs_by_id = {key: ref for key, ref in refs_by_id.items() if ref.template_id == window.scope}
-    window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs_by_id.values()))
+        refs = [ref for ref in refs if ref.template_id == window.scope]
+    window_refs = filter(None, (select_for_window(window, ref, _WINDOW_MARGIN) for ref in refs))
     error = describe_unreadable(pager.unreadable_count, "the rows of DocMap's list of extractions")
     # A row that was skipped or cannot be read would be missing from those ahead. The next window, which is read down to
     # them only, would count as read without it.
     are_complete = not (pager.has_skipped_rows or pager.unreadable_count)
-    ahead_refs = [ref for ref in refs_by_id.values() if are_complete and _is_ahead(window, ref)]
+    ahead_refs = [ref for ref in refs if are_complete and _is_ahead(window, ref)]
     return ListedRows(list(window_refs), error, ahead_refs)
 
 
@@ -268,7 +278,7 @@ def _read_run(ref: PartitionRef) -> RequestFlow[BatchAnswer]:
     # "List Extractions" documents that a request by `runId` returns all matches at once and ignores limit and cursor.
     [body] = yield [_build_list_request("", runId=ref.batch_id)]
     rows, _ = parse_page(body)
-    refs = parse_each(rows, parse_ref)
+    refs = parse_refs(rows)
     error = describe_unreadable(len(rows) - len(refs), f"the extractions of {ref.batch_id} in DocMap's list")
     return BatchAnswer(lambda: refs, lambda run_ref: build_run_snapshot(run_ref, refs, error), refs)
 
