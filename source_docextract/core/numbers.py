@@ -16,8 +16,10 @@ def parse_confidence(value: Json) -> float | None:
 
     "98%" gives None: it is not certain whether it means 98 or 0.98, and no value is guessed.
     """
+    if type(value) is float or type(value) is int:  # nearly always; a bool, which is an `int` as well, is none
+        return value
     if isinstance(value, str):
         # 1e999 fits the pattern and becomes infinity, which was not sent and which JSON cannot hold.
         number = float(value) if NUMBER_TEXT.fullmatch(value) else inf
         return number if isfinite(number) else None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return None

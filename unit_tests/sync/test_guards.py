@@ -235,11 +235,12 @@ def measure_peak_memory(batches: int, documents: int = 50) -> int:
 
 class TestCalls:
     def test_more_documents_keep_the_calls_per_document_constant(self) -> None:
+        count_calls(100)  # the first sync of a process also fills caches
         few, medium, many = (count_calls(documents) for documents in (100, 300, 900))
 
         each = (medium - few) / 200
-        assert each < 35
-        assert (many - medium) / 600 < each * 1.1
+        assert each < 31
+        assert (many - medium) / 600 < each * 1.02
 
 
 def count_calls(documents: int) -> int:

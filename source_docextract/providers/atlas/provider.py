@@ -33,7 +33,7 @@ from ...core.provider import (
 from ...core.requests import ErrorFormat, Login, Request
 from ...core.templates import DiscoveredTemplates, get_document_type_key
 from ..parsing import as_number, as_text, parse_each, require_object
-from .reading import PER_PAGE, WRAPPER_FORMAT, BatchReading, Page, build_snapshot, parse_document
+from .reading import PER_PAGE, WRAPPER_FORMAT, BatchReading, DocumentRow, Page, build_snapshot, parse_document
 from .settings import AtlasSettings
 from .templates import infer_templates
 
@@ -161,7 +161,7 @@ def _discover_templates(explicit_refs: Sequence[PartitionRef]) -> RequestFlow[Di
     older_refs = sorted(newest_first[_SAMPLED_BATCHES:], key=lambda ref: compute_content_digest(ref.batch_id.encode()))
     sampled_refs = [*newest_first[:_SAMPLED_BATCHES], *older_refs[:_OLDER_SAMPLED_BATCHES]]
     bodies = yield from gather_tolerant([_build_page_request(ref.batch_id, 1) for ref in sampled_refs])
-    rows: list[Mapping[str, Json]] = []
+    rows: list[DocumentRow] = []
     for ref, body in zip(sampled_refs, bodies, strict=True):
         if not isinstance(body, ResourceUnavailable):  # an unknown batch must not cost the tables of the others
             rows += Page(ref, 1, body).rows

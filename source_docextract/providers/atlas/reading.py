@@ -33,6 +33,8 @@ PER_PAGE = 50
 _SIGNED_URL_KEY = "redact_url"
 """Key of the URL of a redacted image (page "Supported documents"), which is signed anew in each response."""
 
+_SIGNED_URL_KEY_BYTES = _SIGNED_URL_KEY.encode()
+
 WRAPPER_FORMAT = WrapperFormat(
     marker_key="confidence_score",
     # Extracted data may have fields called `value` and `confidence_score`: they are objects, while a confidence is
@@ -44,12 +46,16 @@ WRAPPER_FORMAT = WrapperFormat(
 """`{"value": "1234 5678 9012", "confidence_score": 0.99}`, as in the example of "Get extracts"."""
 
 
+DocumentRow = tuple[str | None, Mapping[str, Json]]
+"""A document that can be read: its id as text, and the whole as sent."""
+
+
 class Page:
     """One response of `GET /extracts`.
 
     Attributes:
         body: The whole response.
-        rows: The documents that can be read, as sent.
+        rows: The documents that can be read.
         unreadable_count: Number of documents that cannot be read.
         total_items: Number of documents in the batch; None where the response does not state it.
     """
@@ -93,14 +99,13 @@ class Page:
     @property
     def document_ids(self) -> tuple[str | None, ...]:
         """Document ids in their order. Pages with the same ids are one page sent twice."""
-        return tuple(as_text(row.get("document_id")) for row in self.rows)
+        return tuple([document_id for document_id, _ in self.rows])
 
 
-def _parse_row(item: Json) -> Mapping[str, Json]:
+def _parse_row(item: Json) -> DocumentRow:
     """Check that a document is an object whose id can be written as text."""
-    row = require_object(item, "A document")
-    as_identifier(row.get("document_id"), "A document_id")
-    return row
+    content = require_object(item, "A document")
+    return as_identifier(content.get("document_id"), "A document_id"), content
 
 
 _ENVELOPE_KEYS = frozenset({"data", "page", "per_page", "total_pages", "total_items", "has_next", "has_prev"})
@@ -128,7 +133,7 @@ class BatchReading:
         self._last_total: int | None = None
         self._unreadable_count = 0
         self._status_counts: Counter[FileStatus] = Counter()
-        self._repeated_rows: list[Mapping[str, Json]] = []
+        self._repeated_rows: list[DocumentRow] = []
         self._provider_data: dict[str, Json] = {}
 
     def add(self, page: Page) -> Snapshot:
@@ -152,7 +157,8 @@ class BatchReading:
         self._last_total = page.total_items
         self._unreadable_count += page.unreadable_count
         documents = []
-        for document_id, row in zip(document_ids, page.rows, strict=True):
+        for row in page.rows:
+            document_id, _ = row
             if document_id in self._seen_ids:
                 self._repeated_rows.append(row)
                 continue
@@ -168,8 +174,7 @@ class BatchReading:
         return self._build_part([parse_document(row, self._key_assigner) for row in self._repeated_rows])
 
     def _build_part(self, documents: list[Document]) -> Snapshot:
-        for document in documents:
-            self._status_counts[document.status] += 1
+        self._status_counts.update([document.status for document in documents])
         return Snapshot(self._ref, PartitionStatus.OPEN, documents=tuple(documents), is_partial=True)
 
     def build_snapshot(self) -> Snapshot:
@@ -236,18 +241,21 @@ _ERROR_KEY_ORDER = ("error_code", "error_message", "error")
 _ROW_KEYS = frozenset({"document_id", "file_data"})
 
 
-def parse_document(row: Mapping[str, Json], key_assigner: FileKeyAssigner) -> Document:
+def parse_document(row: DocumentRow, key_assigner: FileKeyAssigner) -> Document:
     """Return a document; one without data and without an error is pending.
 
     "Quickstart" documents the codes INVALID_DOC and UNRECOGNISED, but not their place, so they are accepted on the row
     and inside its data.
     """
-    document_id, data = as_text(row.get("document_id")), row.get("file_data")
-    provider_data = unknown_keys(row, _ROW_KEYS)
+    document_id, content = row
+    data = content.get("file_data")
+    provider_data = unknown_keys(content, _ROW_KEYS)
     error = _take_error(provider_data, provider_data) if provider_data else None
-    document_type = as_text(data.get("document_type")) if isinstance(data, dict) else None
-    if not error and isinstance(data, dict) and not _ERROR_KEYS.isdisjoint(data):
-        error = _take_error(data, {})
+    document_type = None
+    if isinstance(data, dict):
+        document_type = as_text(data.get("document_type"))
+        if not error and not _ERROR_KEYS.isdisjoint(data):
+            error = _take_error(data, {})
     extractions: tuple[Extraction, ...] = ()
     if error:
         status = FileStatus.FAILED
@@ -297,7 +305,7 @@ def _build_extraction(data: Mapping[str, Json], document_type: str | None) -> Ex
     hashable_data, serialized = data, dump_sorted_json(data)
     # Few documents hold a signed URL. Searching the bytes, which the digest needs anyway, spares the walk through the
     # data of all others.
-    if _SIGNED_URL_KEY.encode() in serialized:
+    if _SIGNED_URL_KEY_BYTES in serialized:
         hashable_data = _remove_signed_urls(data)
         serialized = dump_sorted_json(hashable_data)
     return Extraction(
