@@ -31,7 +31,7 @@ class Ledger:
         entries: the partitions that are remembered singly.
         compacted_days: the days that have settled for good, by template and ISO date.
         failed_keys: what the last sync could not read, so that this sync requests it last. A key without a batch id
-            stands for the listing of its template.
+            stands for the listing of its template or scope.
         read_ranges: the ranges of creation time that have been read, by scope of a listing by time. Scopes that the
             settings no longer name stay.
         pruned_before: by scope, the time before which settled partitions in the read ranges have no entry.

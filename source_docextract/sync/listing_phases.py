@@ -101,7 +101,7 @@ class ListingPhases:
     def _start_first_query(self) -> _PhaseRun:
         # Not before: which windows a ledger needs depends on the documents that the lookups have registered.
         self._cursor = WindowCursor(
-            deque(self._stream_group.scopes),
+            deque(self._product_sync.sort_lists(self._stream_group.scopes)),
             self._product_sync.listing_passes,
             self._policy.with_lookback(self._stream_group.lookback),
             self._now(),

@@ -134,6 +134,14 @@ class ProductSync:
         """Return the partitions whose last reading failed, for any stream."""
         return set().union(*(ledger.failed_keys for ledger in self.ledgers))
 
+    def sort_lists(self, template_ids: Iterable[str]) -> list[str]:
+        """Return the lists, by template or scope, with those last that the previous sync could not read.
+
+        Three of them at the start would abort the provider at every sync.
+        """
+        failed_keys = self.failed_keys
+        return sorted(template_ids, key=lambda template_id: PartitionKey(template_id, "") in failed_keys)
+
     @property
     def is_busy(self) -> bool:
         """Return whether anything is queued or running."""

@@ -217,13 +217,7 @@ class ProviderSync:
             product_sync.listing.add(stream_group.explicit_partitions)
             if stream_group.discover is not None:
                 product_sync.pending_listings = len(stream_group.template_ids)
-                # Lists that failed in the previous sync come last: three of them at the start would abort the provider.
-                failed_template_ids = {
-                    candidate_id
-                    for candidate_id in stream_group.template_ids
-                    if PartitionKey(candidate_id, "") in product_sync.failed_keys
-                }
-                for template_id in sorted(stream_group.template_ids, key=failed_template_ids.__contains__):
+                for template_id in product_sync.sort_lists(stream_group.template_ids):
                     yield from self._start_task(
                         stream_group.discover(template_id), ListBatchesTask(product_sync, template_id)
                     )
@@ -311,13 +305,20 @@ class ProviderSync:
             task.product_sync.plan_unfinished(job.result, self._now())
         elif isinstance(task, FetchBatchTask):
             yield from self._emit_snapshot(task.product_sync, job.result)
-        elif isinstance(task.query, Window):
-            task.cursor.record_listing(task.query, len(job.result.refs), len(job.result.rows_ahead))
-            task.product_sync.listed_window = job.result
-            if job.result.error:
-                self._warnings.warn("partly unreadable", job.result.error)
         else:
-            task.cursor.set_list_start(job.result)
+            self._record_query(task, job.result)
+
+    def _record_query(self, task: QueryListTask, result: Any) -> None:
+        """Record the rows of a window, or where a list begins."""
+        for ledger in task.product_sync.ledgers:
+            ledger.failed_keys.discard(task.list_key)
+        if isinstance(task.query, Window):
+            task.cursor.record_listing(task.query, len(result.refs), len(result.rows_ahead))
+            task.product_sync.listed_window = result
+            if result.error:
+                self._warnings.warn("partly unreadable", result.error)
+        else:
+            task.cursor.set_list_start(result)
 
     def _emit_snapshot(self, product_sync: ProductSync, snapshot: Snapshot) -> Iterator[AirbyteMessage]:
         try:
@@ -346,10 +347,11 @@ class ProviderSync:
         else:
             product_sync.fail(error)
             self._warnings.warn("failed", str(error))
+        if isinstance(task, (ListBatchesTask, QueryListTask)):
+            for ledger in product_sync.ledgers:
+                ledger.failed_keys.add(task.list_key)
         if isinstance(task, ListBatchesTask):
             product_sync.listing.failed_templates.add(task.template_id)
-            for ledger in product_sync.ledgers:
-                ledger.failed_keys.add(PartitionKey(task.template_id, ""))
         elif isinstance(task, QueryListTask):
             product_sync.listing_incomplete = True
         elif isinstance(task, FindMembersTask):
@@ -373,10 +375,13 @@ class ProviderSync:
         """Return whether a failure says that the provider is unreachable or in trouble."""
         if isinstance(error, UnknownTemplate):
             return False  # a wrong name in the settings says nothing about the other templates
-        if isinstance(task, ListBatchesTask):
+        if isinstance(task, (ListBatchesTask, QueryListTask)):
             # A list that failed in the previous sync too says nothing more, while other requests succeed.
-            is_known_failure = self._has_succeeded and PartitionKey(task.template_id, "") in self._previously_failed
-            return isinstance(error, TransientError) and not is_known_failure
+            is_known_failure = self._has_succeeded and task.list_key in self._previously_failed
+            if is_known_failure:
+                return False
+        if isinstance(task, ListBatchesTask):
+            return isinstance(error, TransientError)
         # An unreadable login counts, since each further request would ask for another one.
         is_refused = isinstance(error, RequestRejected) and error.status == _PAYMENT_REQUIRED
         return isinstance(error, (UnreadableLogin, ConfigError, TransientError)) or is_refused

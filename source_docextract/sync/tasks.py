@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.model import PartitionRef
+from ..core.model import PartitionKey, PartitionRef
 from ..core.provider import FindStart, Window
 from ..state.windows import WindowCursor
 from .product_sync import ProductSync
@@ -16,6 +16,11 @@ class ListBatchesTask:
 
     product_sync: ProductSync
     template_id: str
+
+    @property
+    def list_key(self) -> PartitionKey:
+        """Return the key under which a failure of the list is remembered."""
+        return PartitionKey(self.template_id, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,11 @@ class QueryListTask:
     product_sync: ProductSync
     cursor: WindowCursor
     query: Window | FindStart
+
+    @property
+    def list_key(self) -> PartitionKey:
+        """Return the key under which a failure of the list is remembered."""
+        return PartitionKey(self.query.scope, "")
 
 
 @dataclass(frozen=True, slots=True)

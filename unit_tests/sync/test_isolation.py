@@ -627,3 +627,48 @@ def test_log_many_missing_batches_is_short(caplog: pytest.LogCaptureFixture) -> 
         .getMessage()
         .startswith("Extracta.ai: 60 requests; batches 0 open, 0 settled, 60 missing; rows:")
     )
+
+
+def _add_templates(sandbox: Sandbox) -> tuple[dict[str, Any], list[str]]:
+    """Add a DocMap extraction of each of four templates; return the settings and what names each list."""
+    templates = [sandbox.docmap.put_template(name) for name in ("a", "b", "c", "d")]
+    for template in templates:
+        sandbox.docmap.add_extractions(template, [NewExtraction("a.pdf", 0, {"n": 1})], created_at=_get_hour(1))
+    return {"docmap": {"template_ids": templates}}, [f'"templateId":"{template}"' for template in templates]
+
+
+def _add_document_types(sandbox: Sandbox) -> tuple[dict[str, Any], list[str]]:
+    """Add a Sensible document of each of four types; return the settings and what names each list."""
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        sandbox.sensible.add_document_type(name, f"type-{name}")
+        sandbox.sensible.extract([SensibleDocument("a.pdf", 0)], name, created_at=_get_hour(1))
+    return {"sensible": {"document_types": names}}, [f"type-{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("add", "endpoint", "stream"),
+    [
+        (_add_templates, "docmap.extractions", "docmap_results"),
+        (_add_document_types, "sensible.extractions", "sensible_results"),
+    ],
+)
+def test_three_lists_that_always_fail_do_not_keep_the_others_from_being_read(
+    served_sandbox: tuple[Sandbox, str], add: Any, endpoint: str, stream: str
+) -> None:
+    sandbox, url = served_sandbox
+    settings, lists = add(sandbox)
+    connection = Connection(sandbox, url, {**settings, "max_in_flight": 1})
+    faults = [Fault("status", endpoint, about=failing_list, status=500) for failing_list in lists[:3]]
+    with sandbox.faults.apply_only(*faults):
+        first, second, third = (connection.sync(stream) for _ in range(3))
+
+    assert [synced.counts.get(stream, 0) for synced in (first, second, third)] == [0, 1, 0]
+    assert "3 times in a row" in str(first.error)
+    # Each list is requested at every sync: as the fourth one was read, the failures of the others say nothing new.
+    assert all("in a row. This sync sends it no more requests" not in str(synced.error) for synced in (second, third))
+    assert {status for synced in (second, third) for status in synced.final_statuses.values()} == {"INCOMPLETE"}
+    recovered = connection.sync(stream)
+    assert (recovered.counts[stream], recovered.final_statuses[stream]) == (3, "COMPLETE")
+    assert "failed_keys" not in connection.get_state_json(stream)
+    assert connection.sync(stream).counts == {}
