@@ -79,12 +79,12 @@ def docmap(extractions: int, run_size: int, days: int = 360) -> tuple[Sandbox, S
     return sandbox, {ALL_SELECTION: {"docmap": {}}}
 
 
-def sensible(documents: int, batch_size: int) -> tuple[Sandbox, Selections]:
-    """Return a world of extractions over a year, grouped in batches."""
+def sensible(documents: int, batch_size: int, days: int = 360) -> tuple[Sandbox, Selections]:
+    """Return a world of extractions that are spread over some days, grouped in batches."""
     sandbox = Sandbox(seeds=False)
     sandbox.sensible.add_document_type("invoices")
-    start = sandbox.clock.now() - _MAX_AGE
-    sandbox.sensible.add_history("invoices", documents, start, _compute_step(documents).total_seconds(), batch_size)
+    start, step = sandbox.clock.now() - _MAX_AGE, timedelta(days=days) / max(documents, 1)
+    sandbox.sensible.add_history("invoices", documents, start, step.total_seconds(), batch_size)
     return sandbox, {ALL_SELECTION: {"sensible": {}}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -296,6 +297,27 @@ class TestListing:
         assert (ledger_pass.ledger.entries == {}) is is_pruned
         assert ledger_pass.is_pruned(REF, [""], window) is is_pruned
         assert ledger_pass.has_pruned_rows(window)
+
+    def test_plan_leaves_no_row_in_memory(self) -> None:
+        row = {"id": "1"}
+        ledger_pass = make_listing_pass()
+        count = sys.getrefcount(row)
+
+        ledger_pass.plan(make_listing(replace(REF, listed_row=row)), NOW)
+
+        assert sys.getrefcount(row) == count
+
+    def test_read_window_leaves_no_key_of_what_it_prunes_in_memory(self) -> None:
+        ledger_pass, window = make_listing_pass(), TimeRange(OLD - DAY, OLD + DAY)
+        counts = [sys.getrefcount(REF.key)]
+        ledger_pass.plan(make_listing(REF), NOW)
+        record(ledger_pass, REF)
+        counts.append(sys.getrefcount(REF.key))
+
+        ledger_pass.advance_watermark("", window, window, NOW - 3 * DAY)
+
+        counts.append(sys.getrefcount(REF.key))
+        assert counts[0] == counts[2] < counts[1]
 
     def test_window_in_the_lookback_prunes_nothing(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))

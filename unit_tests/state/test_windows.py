@@ -410,6 +410,20 @@ class TestFailures:
         assert ask is not None
         assert ask.scope == "other"
 
+    @each_case(("row_count", "ahead_count", "days"), [(0, 0, 2), (0, 499, 2), (0, 500, 1), (499, 1, 1), (100, 9000, 1)])
+    def test_window_before_a_full_day_makes_the_next_one_no_longer(
+        self, row_count: int, ahead_count: int, days: int
+    ) -> None:
+        _, cursor = self.make_cursor()
+        first = cursor.get_next_step()
+        assert isinstance(first, Window)
+
+        cursor.record_listing(first, row_count, ahead_count)
+
+        window = cursor.get_next_step()
+        assert isinstance(window, Window)
+        assert window.end - window.start == days * DAY
+
     def test_window_with_unreadable_rows_is_read_again_alone(self) -> None:
         listing_pass, cursor = self.make_cursor()
         first, *other_windows = _read_windows(cursor)

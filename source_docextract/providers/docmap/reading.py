@@ -5,19 +5,16 @@ No I/O. Sources: DocMap's pages "Get Extraction", "List Extractions" and "Schema
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
 from sys import intern
-
-import orjson
 
 from ...core.errors import UnreadableResponse
 from ...core.ids import FileKeyAssigner
 from ...core.json_types import Json
 from ...core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
 from ...core.timestamps import parse_time
+from ..packing import PackedPage, PackedRow, parse_and_pack
 from ..parsing import (
     as_identifier,
     as_number,
@@ -25,7 +22,6 @@ from ..parsing import (
     as_text,
     compute_fingerprint,
     find_uncertain_times,
-    parse_each,
     require_object,
     unknown_keys,
 )
@@ -33,77 +29,11 @@ from ..parsing import (
 PER_PAGE = 100
 """Rows requested a page; "List Extractions" documents 100 as the maximum."""
 
-_FASTEST = 1
-"""The level of compression; a higher one saves little more memory, and takes more time for each row."""
-
 FILE_STATUSES = {
     "processing": FileStatus.PENDING,
     "completed": FileStatus.PROCESSED,
     "failed": FileStatus.FAILED,
 }
-
-
-class PackedPage:
-    """The rows of one response, held as compressed JSON.
-
-    The rows of a day and of the next one are in memory together. As Python objects, each would take several times the
-    memory of its text, and rows of one list have most of their text in common.
-    """
-
-    __slots__ = ("_compressed_lines", "_lines")
-
-    def __init__(self) -> None:
-        """Start without rows."""
-        self._lines: list[bytes] = []
-        self._compressed_lines = b""
-
-    def add(self, row: Mapping[str, Json]) -> PackedRow:
-        """Add a row; `parse_json` lets through only values that come back as they are."""
-        self._lines.append(orjson.dumps(row))
-        return PackedRow(self, len(self._lines) - 1)
-
-    def compress(self) -> None:
-        """Compress all rows together; none can be added afterwards."""
-        self._compressed_lines = zlib.compress(b"\n".join(self._lines), _FASTEST)
-        self._lines = []
-
-    def get_line(self, index: int) -> bytes:
-        """Return the JSON of a row."""
-        return (_decompress_lines(self._compressed_lines) if self._compressed_lines else self._lines)[index]
-
-
-# The rows of a page follow each other when they are delivered, so that one page is enough.
-@lru_cache(maxsize=1)
-def _decompress_lines(compressed_lines: bytes) -> list[bytes]:
-    return zlib.decompress(compressed_lines).split(b"\n")
-
-
-class PackedRow(Mapping[str, Json]):
-    """A row of a packed page."""
-
-    __slots__ = ("_index", "_page")
-
-    def __init__(self, page: PackedPage, index: int) -> None:
-        """Refer to a row by its position in the page."""
-        self._page = page
-        self._index = index
-
-    def unpack(self) -> dict[str, Json]:
-        """Return the row as sent."""
-        row: dict[str, Json] = orjson.loads(self._page.get_line(self._index))
-        return row
-
-    def __getitem__(self, key: str) -> Json:
-        return self.unpack()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.unpack())
-
-    def __len__(self) -> int:
-        return len(self.unpack())
-
-    def __repr__(self) -> str:
-        return repr(self.unpack())
 
 
 def unpack_row(ref: PartitionRef) -> Mapping[str, Json]:
@@ -135,10 +65,7 @@ def parse_page(body: Json) -> tuple[list[Json], bool]:
 
 def parse_refs(rows: Sequence[Json]) -> list[PartitionRef]:
     """Return references to the extractions of a response, with their rows packed; unreadable ones are left out."""
-    page = PackedPage()
-    refs = parse_each(rows, partial(parse_ref, page=page))
-    page.compress()
-    return refs
+    return parse_and_pack(rows, parse_ref)
 
 
 def parse_ref(item: Json, page: PackedPage | None = None) -> PartitionRef:

@@ -40,6 +40,7 @@ from ...core.timestamps import format_rfc3339, parse_time
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
 from ..listing import find_oldest_day, select_for_window
+from ..packing import parse_and_pack
 from ..parsing import as_identifier, as_text, describe_unreadable, parse_each, require_object
 from .listing import ListPager
 from .reading import (
@@ -297,7 +298,8 @@ def _read_window(window: Window, _rows_ahead: object, types: FilterIds) -> Reque
     pager = ListPager(first_request, _PER_PAGE)
     while not pager.is_done:
         rows = yield from pager.read_page()
-        refs = parse_each(rows, parse_ref)
+        # Packed, since a summary waits until its document has been requested, and a day may have many.
+        refs = parse_and_pack(rows, parse_ref)
         unreadable_count += len(rows) - len(refs)
         window_refs = filter(None, (select_for_window(window, ref) for ref in refs))
         refs_by_id.update((ref.batch_id, ref) for ref in window_refs)

@@ -19,6 +19,7 @@ from ...core.json_types import Json
 from ...core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
 from ...core.timestamps import parse_time
 from ...core.wrappers import WrapperFormat
+from ..packing import PackedPage
 from ..parsing import (
     as_identifier,
     as_number,
@@ -81,11 +82,15 @@ def parse_page(body: Json, full_page_size: float = inf) -> tuple[list[Json], str
     return rows, as_identifier(response.get("continuation_token"), "Sensible's continuation_token")
 
 
-def parse_ref(item: Json) -> PartitionRef:
+def parse_ref(item: Json, page: PackedPage | None = None) -> PartitionRef:
     """Return a reference to an extraction, with its summary.
 
     The fingerprint covers the whole summary except URLs of files, because no page documents which parts of a summary
     change together with the document.
+
+    Args:
+        item: The summary.
+        page: The page into which the summary is packed; None keeps it as it is.
 
     Raises:
         UnreadableResponse: The row has no id, or an id that cannot be written as text.
@@ -94,13 +99,15 @@ def parse_ref(item: Json) -> PartitionRef:
     extraction_id, created_at = as_identifier(row.get("id"), "An id in Sensible's list"), parse_time(row.get("created"))
     if not extraction_id:
         raise UnreadableResponse("An extraction in Sensible's list has no id.")
+    # First, since it reports a row that is nested too deeply to be serialized.
+    fingerprint = compute_fingerprint(row, has_urls=True)
     return PartitionRef(
         None,
         extraction_id,
         created_at=created_at,
         approx_created_at=created_at,
-        listed_row=row,
-        fingerprint=compute_fingerprint(row, has_urls=True),
+        listed_row=row if page is None else page.add(row),
+        fingerprint=fingerprint,
     )
 
 
