@@ -20,6 +20,7 @@ class Request:
         headers: headers of this request, beside those of the provider.
         lane: the queue of the request. Requests of one lane share its spacing and its rate limiter, so that a throttled
             endpoint delays no other.
+        is_tried_once: whether a retryable error is final: the response would only add advice to a message.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Request:
     json: Mapping[str, Json] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     lane: str = ""
+    is_tried_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

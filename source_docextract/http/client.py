@@ -189,7 +189,7 @@ class Client:
             except RetryableError as error:
                 # A provider that sends `Retry-After: 0` is given time all the same, or all tries would fail at once.
                 delay = max(error.retry_after or 0.0, self._retry_policy.compute_wait(try_count))
-                is_last_try = try_count >= self._retry_policy.max_tries
+                is_last_try = request.is_tried_once or try_count >= self._retry_policy.max_tries
                 # All waits of one request count, or five waits of ten minutes would hold the sync for 50.
                 if is_last_try or total_delay + delay > self._retry_policy.max_retry_after:
                     provider_name = self.error_format.provider_name

@@ -40,7 +40,8 @@ class PackedPage:
         self._compressed_lines = zlib.compress(b"\n".join(self._lines), _FASTEST)
         self._lines = []
 
-    def __len__(self) -> int:
+    @property
+    def byte_count(self) -> int:
         """Return the bytes that the rows take."""
         return len(self._compressed_lines) or sum(map(len, self._lines))
 

@@ -90,6 +90,9 @@ def test_check_unknown_template_reports_only_the_template(frozen_account: Served
 
     assert expected_text.startswith("Extracta.ai does not know the template nobody of extracta.extraction_ids. (")
     assert expected_text.endswith(".)")
+    # Classification answers with a server error: a message need not wait for its retries.
+    endpoints = [entry.endpoint for entry in frozen_account[0].journal.entries]
+    assert endpoints == ["extracta.viewExtraction", "extracta.viewClassification"]
 
 
 def test_check_known_batch_with_an_id_of_another_form_succeeds(frozen_account: ServedSandbox) -> None:

@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -103,6 +104,14 @@ def test_client_persistent_error_is_raised_after_last_try(tries: int, broken: St
         error = get_error(client, TransientError)
         assert str(error) == f"Acme {expected_text}, {tries} times in a row."
         assert len(server.received) == tries
+
+
+def test_client_request_that_is_tried_once_is_not_sent_again() -> None:
+    with serve_responses((503, {}, {}), OK_RESPONSE) as (server, client):
+        with pytest.raises(TransientError, match="1 times in a row"):
+            client.send(replace(GET, is_tried_once=True))
+        assert len(server.received) == 1
+        assert client.send(GET) == {"fine": True}
 
 
 def test_client_error_after_last_try_has_status_and_body() -> None:

@@ -160,8 +160,10 @@ def _has_template(api: Api, template_id: str) -> RequestFlow[bool]:
 
     The ids of both products have the same form, so a user easily puts one under the wrong setting.
     """
+    # Classification answers an unknown id with a server error, whose retries would delay the message by half a minute.
+    request = replace(_build_view_request(api, template_id), is_tried_once=True)
     try:
-        [body] = yield [_build_view_request(api, template_id)]
+        [body] = yield [request]
     except (ResourceUnavailable, TransientError):
         # Without a clear answer there is nothing to advise, and the user sees the first error unchanged.
         return False
