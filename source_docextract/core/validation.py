@@ -14,7 +14,6 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, NamedTuple
-from unicodedata import category
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, SecretStr
@@ -232,9 +231,12 @@ def _validate_id(value: str) -> str:
     return _require_visible(value.strip())
 
 
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and lone surrogates, as damaged copies have them (Unicode's categories Cc and Cs)."""
+
+
 def _require_visible(value: str) -> str:
-    # Control characters and lone surrogates come from damaged copies.
-    if any(category(letter) in {"Cc", "Cs"} for letter in value):
+    if _INVISIBLE.search(value):
         raise ValueError("contains an id with invisible characters; paste it again")
     return value
 

@@ -288,18 +288,20 @@ class PollingPass(LedgerPass):
             return
         template_id, day = day_key
         for ref in self._refs_by_day[day_key]:
-            if self._is_compactable(self.ledger.get(ref.key), ref, now):
+            # Most partitions of a long history are in compacted days, and have no entry any more.
+            entry = self.ledger.entries.get(ref.key)
+            if entry is not None and self._is_compactable(entry, ref, now):
                 self.ledger.compacted_days.setdefault(template_id, {}).setdefault(day, CompactedDay()).add(ref)
                 del self.ledger.entries[ref.key]
 
     def _is_compactable(self, entry: Entry, ref: PartitionRef, now: datetime) -> bool:
-        # The sum would cover the listed signature: a change that has not been read would never be noticed.
-        is_settled = entry.is_settled and entry.signature == ref.signature
+        # The sum would cover the listed signature: a change that has not been read would never be noticed. And of a
+        # partition that has to be read again, only its entry keeps it due.
+        if not entry.is_settled or entry.signature != ref.signature or entry.needs_reading:
+            return False
         # A referenced partition may be announced again, and an excluded one is not in later listings of the day.
         is_only_listed = not self._policy.is_recently_referenced(entry, now) and self._policy.is_in_range(ref)
-        # Of a partition that has to be read again, only its entry keeps it due.
-        is_removable = not entry.needs_reading and self._is_removable(ref.key, entry, now)
-        return is_settled and is_only_listed and is_removable
+        return is_only_listed and self._is_removable(ref.key, entry, now)
 
     def compact_and_prune(
         self, now: datetime, scopes: Collection[str] = (), *, are_references_repeatable: bool = False

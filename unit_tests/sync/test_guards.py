@@ -30,6 +30,7 @@ from benchmarks.worlds import LICENCE_FIELDS
 from docextract_sandbox import NewDocument, NewFile, Sandbox
 from source_docextract import SourceDocextract
 from source_docextract.catalog import build_configured_catalog
+from source_docextract.cli import Entrypoint
 from source_docextract.sync.messages import RecordLines, make_record_lines
 from unit_tests.support.harness import START, Connection, frozen_sandbox
 
@@ -267,29 +268,70 @@ class TestCalls:
         assert each < 31
         assert (many - medium) / 600 < each * 1.02
 
+    @pytest.mark.parametrize(("provider", "limit"), [("extracta", 24), ("atlas", 18)])
+    def test_settled_batches_take_few_calls_each_in_a_quiet_sync(self, provider: str, limit: int) -> None:
+        few, many = (count_quiet_calls(provider, batches) for batches in (200, 600))
+
+        assert (many - few) / 400 < limit
+
+    def test_batch_ids_take_no_calls_when_the_secrets_are_found(self) -> None:
+        count_secret_calls(1)  # the first call of a process also fills caches
+        few, many = (count_secret_calls(ids) for ids in (10, 1000))
+
+        assert many == few
+
+
+@contextmanager
+def counted_calls(prefix: str = PACKAGE) -> Iterator[Counter[str]]:
+    """Count the calls of the functions in files below a path, in this thread; the count is under `calls`."""
+    counts: Counter[str] = Counter()
+
+    def count_call(frame: FrameType, event: str, _argument: Any) -> None:
+        counts["calls"] += event == "call" and frame.f_code.co_filename.startswith(prefix)
+
+    sys.setprofile(count_call)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+
 
 def count_calls(documents: int) -> int:
     """Count the calls of the connector's functions for a batch of so many documents.
 
     Only the thread that parses and emits is counted, with the records of the command line.
     """
-    calls = 0
-
-    def count_call(frame: FrameType, event: str, _argument: Any) -> None:
-        nonlocal calls
-        calls += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
-
     with frozen_sandbox() as (sandbox, url):
         connection = Connection(sandbox, url, fill_atlas(sandbox, 1, documents=documents))
         connection.source.make_messages = make_record_lines
         reading = read_records(connection, connection.catalog("atlas_results"))
-        sys.setprofile(count_call)
-        try:
+        with counted_calls() as counts:
             records = sum(message.record_count for message in reading if isinstance(message, RecordLines))
-        finally:
-            sys.setprofile(None)
         assert records == documents
-    return calls
+    return counts["calls"]
+
+
+def count_quiet_calls(provider: str, batches: int) -> int:
+    """Count the calls of the connector's functions in a sync of one stream that finds nothing new."""
+    stream = f"{provider}_results"
+    with connect(provider, batches) as connection:
+        connection.sync(stream)
+        connection.sandbox.clock.advance(days=10)
+        connection.sync(stream)  # the looks of the lookback are over
+        with counted_calls() as counts:
+            synced = connection.sync(stream)
+        assert synced.counts == {}
+    return counts["calls"]
+
+
+def count_secret_calls(ids: int) -> int:
+    """Count all calls when the secrets are found in settings with so many batch ids."""
+    atlas = {"client_id": "an-atlas-client-id", "client_secret": "an-atlas-client-secret"}
+    config = {"atlas": {**atlas, "batch_ids": [f"BATCH-{number}" for number in range(ids)]}}
+    spec = SourceDocextract().spec(logging.getLogger("airbyte.test"))
+    with counted_calls("") as counts:
+        Entrypoint.set_up_secret_filter(config, spec.connectionSpecification)
+    return counts["calls"]
 
 
 def read_records(connection: Connection, catalog: Any) -> Iterable[Any]:
