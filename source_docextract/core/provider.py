@@ -164,13 +164,13 @@ class BatchAnswer:
     Attributes:
         list_members: returns the documents of the batch.
         build_snapshot: returns the snapshot of the batch, with the statuses of documents that its reference has by now.
-        listed_rows: the documents of the batch with their rows, as their own list would show them (DocMap); None where
-            the answer holds ids alone.
+        listed_rows: the documents of the batch with their rows, as their own list would show them, by id (DocMap); None
+            where the answer holds ids alone.
     """
 
     list_members: Callable[[], Sequence[PartitionRef]]
     build_snapshot: Callable[[PartitionRef], Snapshot]
-    listed_rows: Sequence[PartitionRef] | None = None
+    listed_rows: Mapping[str, PartitionRef] | None = None
 
 
 ReadBatch = Callable[[PartitionRef], RequestFlow[BatchAnswer]]

@@ -239,13 +239,12 @@ class ProductSync:
 
     def look_up_members(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Sequence[PartitionRef]]:
         """Return the documents of a batch, and keep the answer for the row of the batch."""
-        answer = yield from read_batch(ref)
-        self.rollup.keep_answer(ref.key, answer)
+        answer = self.rollup.answers[ref.key] = yield from read_batch(ref)
         return answer.list_members()
 
     def fetch_batch(self, ref: PartitionRef, read_batch: ReadBatch) -> RequestFlow[Snapshot]:
         """Return a batch, from an answer that was kept if there is one."""
-        answer = self.rollup.take_answer(ref.key) or (yield from read_batch(ref))
+        answer = self.rollup.answers.pop(ref.key, None) or (yield from read_batch(ref))
         return self.rollup.observe(ref, answer)
 
     def plan_members(self, streams: Iterable[Stream], members: Sequence[PartitionRef], now: datetime) -> None:

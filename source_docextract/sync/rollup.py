@@ -35,22 +35,10 @@ class BatchRollup:
     orphan_documents: dict[str, FileStatus] = field(default_factory=dict)
     _read_starts: dict[str, datetime] = field(default_factory=dict)
     _fingerprints: dict[str, str] = field(default_factory=dict)
-    _answered_fingerprints: dict[PartitionKey, dict[str, str]] = field(default_factory=dict)
 
     def begin_window(self, window: Window) -> None:
         """Note that a list will show nothing more from before a window."""
         self._read_starts[window.scope] = window.start
-
-    def keep_answer(self, key: PartitionKey, answer: BatchAnswer) -> None:
-        """Keep an answer until the row of the batch is made."""
-        self.answers[key] = answer
-        if answer.listed_rows is not None:
-            self._answered_fingerprints[key] = {row_ref.batch_id: row_ref.fingerprint for row_ref in answer.listed_rows}
-
-    def take_answer(self, key: PartitionKey) -> BatchAnswer | None:
-        """Return the answer that was kept for a batch, which is then kept no longer; None if there is none."""
-        self._answered_fingerprints.pop(key, None)
-        return self.answers.pop(key, None)
 
     def drop_outdated_answers(self, document_ref: PartitionRef, batch_refs: Collection[PartitionRef]) -> None:
         """Drop the answers about the batches of a document that do not show it as it was read.
@@ -58,9 +46,12 @@ class BatchRollup:
         The document has been added or has changed since, and the row of its batch has to count it as it is.
         """
         for ref in batch_refs:
-            fingerprints = self._answered_fingerprints.get(ref.key)
-            if fingerprints is not None and fingerprints.get(document_ref.batch_id) != document_ref.fingerprint:
-                self.take_answer(ref.key)
+            answer = self.answers.get(ref.key)
+            if answer is None or answer.listed_rows is None:
+                continue
+            row_ref = answer.listed_rows.get(document_ref.batch_id)
+            if row_ref is None or row_ref.fingerprint != document_ref.fingerprint:
+                del self.answers[ref.key]
 
     def observe(self, ref: PartitionRef, answer: BatchAnswer) -> Snapshot:
         """Return the snapshot of a batch from its answer, and note the documents that the answer shows.
@@ -69,13 +60,13 @@ class BatchRollup:
         """
         snapshot = answer.build_snapshot(ref)
         self._fingerprints.update(
-            (row_ref.batch_id, row_ref.fingerprint)
-            for row_ref in answer.listed_rows or ()
+            (document_id, row_ref.fingerprint)
+            for document_id, row_ref in (answer.listed_rows or {}).items()
             if self._may_be_listed(row_ref) or self._may_be_requested(row_ref.key)
         )
         if snapshot.references:
             # The referenced documents are read in this sync and make the batch due again; its ids do not change.
-            self.keep_answer(ref.key, answer)
+            self.answers[ref.key] = answer
         return snapshot
 
     def changed(self, document_ref: PartitionRef) -> bool:

@@ -630,7 +630,7 @@ class TestRun:
         answer, sent_requests = play_flow(read_answer(), [make_page(*rows)])
 
         assert [ref.listed_row for ref in answer.list_members()] == rows
-        assert [ref.fingerprint for ref in answer.listed_rows or ()] == [
+        assert [ref.fingerprint for ref in (answer.listed_rows or {}).values()] == [
             read_ref(row_json).fingerprint for row_json in rows
         ]
         assert answer.build_snapshot(RUN_REF) == read_run(*rows)

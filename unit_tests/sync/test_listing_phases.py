@@ -440,11 +440,8 @@ def test_phases_begin_of_a_window_limits_the_memory_of_its_batches() -> None:
 
     played.run()
 
-    answer = BatchAnswer(
-        list,
-        lambda ref: Snapshot(ref, PartitionStatus.COMPLETE),
-        [make_ref(str(day), approx_created_at=FIRST_DAY + timedelta(days=day), fingerprint="1") for day in range(3)],
-    )
+    rows = [make_ref(str(day), approx_created_at=FIRST_DAY + timedelta(days=day), fingerprint="1") for day in range(3)]
+    answer = BatchAnswer(list, lambda ref: Snapshot(ref, PartitionStatus.COMPLETE), {row.batch_id: row for row in rows})
     played.batches.rollup.observe(make_ref("B1"), answer)
     # The last window that was listed begins on the 19th.
-    assert [played.batches.rollup.changed(ref) for ref in answer.listed_rows or ()] == [True, False, False]
+    assert [played.batches.rollup.changed(ref) for ref in rows] == [True, False, False]

@@ -183,7 +183,7 @@ def test_unchanged_document_does_not_mark_its_batch_again() -> None:
 
 def test_document_that_its_batch_has_shown_is_news_neither_now_nor_later() -> None:
     parts = make_listed_parts()
-    answer = BatchAnswer(list, lambda ref: Snapshot(ref, PartitionStatus.COMPLETE), [make_document_ref("d1")])
+    answer = BatchAnswer(list, lambda ref: Snapshot(ref, PartitionStatus.COMPLETE), {"d1": make_document_ref("d1")})
     parts.product_syncs["batches"].rollup.observe(PartitionRef(None, "B1"), answer)
 
     read_document(parts, "d1", ["B1"])

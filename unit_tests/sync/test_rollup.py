@@ -37,7 +37,7 @@ def make_answer(*rows: PartitionRef, references: Sequence[PartitionRef] = ()) ->
     def build_snapshot(ref: PartitionRef) -> Snapshot:
         return Snapshot(ref, PartitionStatus.OPEN, references=tuple(references))
 
-    return BatchAnswer(lambda: rows, build_snapshot, rows)
+    return BatchAnswer(lambda: rows, build_snapshot, {row.batch_id: row for row in rows})
 
 
 def observe(rollup: BatchRollup, *rows: PartitionRef) -> None:

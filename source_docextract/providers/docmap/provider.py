@@ -280,7 +280,8 @@ def _read_run(ref: PartitionRef) -> RequestFlow[BatchAnswer]:
     rows, _ = parse_page(body)
     refs = parse_refs(rows)
     error = describe_unreadable(len(rows) - len(refs), f"the extractions of {ref.batch_id} in DocMap's list")
-    return BatchAnswer(lambda: refs, lambda run_ref: build_run_snapshot(run_ref, refs, error), refs)
+    rows_by_id = {member_ref.batch_id: member_ref for member_ref in refs}
+    return BatchAnswer(lambda: refs, lambda run_ref: build_run_snapshot(run_ref, refs, error), rows_by_id)
 
 
 def _format_day(timestamp: datetime) -> str:
