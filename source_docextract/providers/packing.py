@@ -42,12 +42,12 @@ class PackedPage:
 
     @property
     def byte_count(self) -> int:
-        """Return the bytes that the rows take."""
-        return len(self._compressed_lines) or sum(map(len, self._lines))
+        """Return the bytes that the compressed rows take."""
+        return len(self._compressed_lines)
 
     def get_line(self, index: int) -> bytes:
-        """Return the JSON of a row."""
-        return (_decompress_lines(self._compressed_lines) if self._compressed_lines else self._lines)[index]
+        """Return the JSON of a row; the page has to be compressed."""
+        return _decompress_lines(self._compressed_lines)[index]
 
 
 # The rows of a page follow each other when they are delivered, so that one page is enough.

@@ -16,7 +16,8 @@ from ...core.provider import RequestFlow
 from ...core.requests import Request
 from ...core.timestamps import format_rfc3339
 from .. import listing as shared_listing
-from .reading import parse_page, parse_refs
+from ..packing import parse_and_pack
+from .reading import parse_page, parse_ref
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -75,7 +76,7 @@ class ListPager:
         for cursor in self._iter_cursors():
             [body] = yield [self._build_request(**cursor)]
             rows, has_more = parse_page(body)
-            page_refs = parse_refs(rows)
+            page_refs = parse_and_pack(rows, parse_ref)
             is_new = any(ref.batch_id not in self.refs_by_id for ref in page_refs)
             is_continuation = self._is_continuation(page_refs)
             # A page is taken only if nothing can lie between it and the page before, and if it brings paging forward.
@@ -105,7 +106,7 @@ class ListPager:
         """
         [body] = yield [self._build_request(cursor=format_rfc3339(end))]
         rows, has_more = parse_page(body)
-        page_refs = parse_refs(rows)
+        page_refs = parse_and_pack(rows, parse_ref)
         # No page documents whether a cursor includes its own time, so a row of exactly `end` is accepted.
         if any(ref.approx_created_at and ref.approx_created_at > end for ref in page_refs):
             return []

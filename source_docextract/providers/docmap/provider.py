@@ -37,6 +37,7 @@ from ...core.templates import get_template_key
 from ...core.urls import build_path
 from ..inference import build_unselected_finder
 from ..listing import find_oldest_day, is_near_window, select_for_window
+from ..packing import parse_and_pack
 from ..parsing import as_text, describe_unreadable, find_uncertain_times, missing_document, require_object
 from .listing import ListPager
 from .reading import (
@@ -46,7 +47,6 @@ from .reading import (
     parse_document,
     parse_page,
     parse_ref,
-    parse_refs,
     unpack_row,
 )
 from .settings import DocmapSettings
@@ -278,7 +278,7 @@ def _read_run(ref: PartitionRef) -> RequestFlow[BatchAnswer]:
     # "List Extractions" documents that a request by `runId` returns all matches at once and ignores limit and cursor.
     [body] = yield [_build_list_request("", runId=ref.batch_id)]
     rows, _ = parse_page(body)
-    refs = parse_refs(rows)
+    refs = parse_and_pack(rows, parse_ref)
     error = describe_unreadable(len(rows) - len(refs), f"the extractions of {ref.batch_id} in DocMap's list")
     rows_by_id = {member_ref.batch_id: member_ref for member_ref in refs}
     return BatchAnswer(lambda: refs, lambda run_ref: build_run_snapshot(run_ref, refs, error), rows_by_id)

@@ -14,7 +14,7 @@ from ...core.ids import FileKeyAssigner
 from ...core.json_types import Json
 from ...core.model import Document, Extraction, FileStatus, PartitionRef, PartitionStatus, Snapshot
 from ...core.timestamps import parse_time
-from ..packing import PackedPage, PackedRow, parse_and_pack
+from ..packing import PackedPage, PackedRow
 from ..parsing import (
     as_identifier,
     as_number,
@@ -61,11 +61,6 @@ def parse_page(body: Json) -> tuple[list[Json], bool]:
     # A full page without `hasMore` has to be followed by a request, since rows that are passed over now are never read.
     has_more = response.get("hasMore")
     return data, has_more if isinstance(has_more, bool) else len(data) >= PER_PAGE
-
-
-def parse_refs(rows: Sequence[Json]) -> list[PartitionRef]:
-    """Return references to the extractions of a response, with their rows packed; unreadable ones are left out."""
-    return parse_and_pack(rows, parse_ref)
 
 
 def parse_ref(item: Json, page: PackedPage | None = None) -> PartitionRef:
