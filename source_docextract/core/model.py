@@ -21,8 +21,11 @@ from .redaction import truncate
 _EMPTY_OBJECT: JsonObject = {}
 
 
-def _get_empty_object() -> Any:
-    """Return the shared empty mapping: 50,000 references with two dicts of their own each would take 6 MB."""
+def get_empty_object() -> Any:
+    """Return the shared empty mapping, which must not be changed.
+
+    50,000 references with two dicts of their own each would take 6 MB.
+    """
     return _EMPTY_OBJECT
 
 
@@ -98,11 +101,11 @@ class PartitionRef:
     template_name: str | None = None
     files_total: int | None = None
     provider_status: str | None = None
-    provider_data: JsonObject = field(default_factory=_get_empty_object)
+    provider_data: JsonObject = field(default_factory=get_empty_object)
     listed_row: JsonObject | None = None
     fingerprint: str = ""
     provider_state: str = ""
-    member_statuses: Mapping[str, FileStatus] = field(default_factory=_get_empty_object)
+    member_statuses: Mapping[str, FileStatus] = field(default_factory=get_empty_object)
     key: PartitionKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from ..core.model import FileStatus, PartitionKey, PartitionRef
+from ..core.model import FileStatus, PartitionKey, PartitionRef, get_empty_object
 from . import recheck
 
 COMPACT_AFTER = timedelta(days=2)
@@ -18,15 +18,6 @@ Providers still add late batches to a day that has just ended.
 
 MISSING_POLL_PERIOD = timedelta(days=1)
 """The age up to which every sync asks for a missing partition; then it does each time the age has doubled."""
-
-
-NO_STATUSES: Mapping[str, FileStatus] = {}
-"""The statuses of an entry that has none. It is shared: the entries of a full day would take 64 bytes more for each
-stream and document."""
-
-
-def _get_no_statuses() -> Mapping[str, FileStatus]:
-    return NO_STATUSES
 
 
 class EntryState(Enum):
@@ -89,11 +80,11 @@ class Entry:
     state: EntryState = EntryState.OPEN
     signature: str = ""
     row_hashes: str = ""
-    changed_rows: dict[str, str] = field(default_factory=dict)
+    changed_rows: dict[str, str] = field(default_factory=get_empty_object)
     last_referenced_at: datetime | None = None
     needs_reread: bool = False
     provider_state: str = ""
-    member_statuses: Mapping[str, FileStatus] = field(default_factory=_get_no_statuses)
+    member_statuses: Mapping[str, FileStatus] = field(default_factory=get_empty_object)
     is_pinned: bool = False
     missing_since: datetime | None = None
     missing_checked_at: datetime | None = None

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..core.content import hash_row
-from ..core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
+from ..core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot, get_empty_object
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, subtract_ranges
 from ..core.timestamps import truncate_to_day
@@ -101,7 +101,7 @@ class LedgerPass(ABC):
         # result has no rows any more. The hashes of the delivered rows stay.
         is_silent = row_hashes is None or (entry.state is EntryState.MISSING and not row_hashes)
         if row_hashes is not None and not is_silent and not decision.keeps_rows:
-            entry = replace(entry, row_hashes="".join(row_hashes), changed_rows={})
+            entry = replace(entry, row_hashes="".join(row_hashes), changed_rows=get_empty_object())
         self.ledger.entries[ref.key] = entry
         self.ledger.failed_keys.discard(ref.key)
         self._unread.pop(ref.key, None)
@@ -140,6 +140,8 @@ class LedgerPass(ABC):
             entry.row_hashes += "".join(row.row_hash for row in new_rows)
         else:
             # The hashes of the reading before stay: most of its rows are on pages that have not been read yet.
+            # A mapping of its own first: entries without changed rows share an empty one.
+            entry.changed_rows = entry.changed_rows or {}
             entry.changed_rows.update((hash_row(row.id.encode()), row.row_hash) for row in new_rows)
 
     def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:

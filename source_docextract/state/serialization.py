@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..core.model import FileStatus, PartitionKey, PartitionRef
+from ..core.model import FileStatus, PartitionKey, PartitionRef, get_empty_object
 from ..core.provider import ChangeDetection
 from ..core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from ..core.timestamps import format_rfc3339, to_utc
@@ -276,7 +276,7 @@ def _load_entry(entry_json: Mapping[str, Any], state: EntryState, status_since: 
 
 def _load_changed_rows(joined_pairs: str) -> dict[str, str]:
     hashes = split_row_hashes(joined_pairs)
-    return dict(zip(hashes, hashes, strict=True))
+    return dict(zip(hashes, hashes, strict=True)) or get_empty_object()
 
 
 def _dump_days(compacted_days: Mapping[str, CompactedDay]) -> dict[str, str]:

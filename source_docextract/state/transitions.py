@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Protocol
 
 from ..core.content import ROW_HASH_LENGTH, hash_row
-from ..core.model import PartitionRef, PartitionStatus, Snapshot
-from .entries import NO_STATUSES, Entry, EntryState, SyncPolicy
+from ..core.model import PartitionRef, PartitionStatus, Snapshot, get_empty_object
+from .entries import Entry, EntryState, SyncPolicy
 
 
 class Reading(Enum):
@@ -144,7 +144,7 @@ def decide(
         needs_reread=must_repeat,
         # The answer to an unknown id says nothing of the content: keep what the documents have reported.
         provider_state=entry.provider_state if is_unknown else snapshot.provider_state,
-        member_statuses=entry.member_statuses if is_unknown and lacks_part else NO_STATUSES,
+        member_statuses=entry.member_statuses if is_unknown and lacks_part else get_empty_object(),
         # Counted from when it was found missing, not from its creation: an old batch has all its retries, too.
         missing_since=entry.missing_since or now if lacks_part else None,
         missing_checked_at=now if lacks_part else None,
