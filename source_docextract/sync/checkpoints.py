@@ -122,7 +122,7 @@ class Checkpoints:
     def _emit(self, changed_only: bool = False) -> Iterator[AirbyteMessage]:
         self._last_emitted_at = self._monotonic()
         for stream in self._streams:
-            # A new object each time: the CDK keeps a reference to the state that it was given.
+            # A new object each time: the message refers to it.
             state_json = stream.state.as_json()
             serialized_state = orjson.dumps(state_json)
             digest = blake2b(serialized_state).digest()

@@ -101,6 +101,15 @@ def record_part(ledger_pass: LedgerPass, ref: PartitionRef, *rows: str, is_first
     ledger_pass.record_part(ref, [FakeRow(*row.split()) for row in rows], NOW, is_first_reading=is_first_reading)
 
 
+def start_changed_reading() -> tuple[PollingPass, PartitionRef]:
+    """Return a batch of which two readings broke off; the second one delivered row 1 with another content."""
+    ledger_pass, ref = start_pass(), make_batch("b", age=2)
+    ledger_pass.plan(make_listing(ref), NOW)
+    record_part(ledger_pass, ref, "1 hash-1")
+    record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
+    return ledger_pass, ref
+
+
 class TestOpenReading:
     """Batches of which some pages are delivered."""
 
@@ -160,10 +169,7 @@ class TestOpenReading:
         assert list_new_hashes(decision, "3", "hash-1", "hash-5") == ["hash-5"]
 
     def test_row_that_two_parts_have_changed_counts_as_the_later_delivered_it(self) -> None:
-        ledger_pass, ref = start_pass(), make_batch("b", age=2)
-        ledger_pass.plan(make_listing(ref), NOW)
-        record_part(ledger_pass, ref, "1 hash-1")
-        record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
+        ledger_pass, ref = start_changed_reading()
         record_part(ledger_pass, ref, "1 hash-1", is_first_reading=False)
 
         decision = ledger_pass.decide(finished_snapshot(ref), NOW)
@@ -171,10 +177,7 @@ class TestOpenReading:
         assert list_new_hashes(decision, "1", "hash-1", "hash-2") == ["hash-2"]
 
     def test_whole_reading_forgets_the_changes_of_its_parts(self) -> None:
-        ledger_pass, ref = start_pass(), make_batch("b", age=2)
-        ledger_pass.plan(make_listing(ref), NOW)
-        record_part(ledger_pass, ref, "1 hash-1")
-        record_part(ledger_pass, ref, "1 hash-2", is_first_reading=False)
+        ledger_pass, ref = start_changed_reading()
 
         record_reading(ledger_pass, finished_snapshot(ref), ["hash-1"], NOW)
 
