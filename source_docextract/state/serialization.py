@@ -340,7 +340,8 @@ def _parse_range(text: str) -> TimeRange:
 def _migrate_v1(state_json: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state of version 1 as one of version 2, which groups entries by time.
 
-    In version 1 each entry repeats its `since`, also where one sync saw thousands of batches for the first time.
+    In version 1 each entry repeats its `since`, also where one sync saw thousands of batches for the first time. The
+    key stays in the entry, where no later version reads it.
     """
     migrated = {**state_json, "version": 2}
     for section in _STATE_BY_SECTION.keys() & state_json.keys():
@@ -356,8 +357,7 @@ def _migrate_v1(state_json: Mapping[str, Any]) -> dict[str, Any]:
 def _group_by_since(entries_json: Mapping[str, Any]) -> dict[str, Any]:
     entries_by_time: dict[str, Any] = {}
     for batch_id, entry_json in entries_json.items():
-        entry_fields = {name: value for name, value in entry_json.items() if name != "since"}
-        entries_by_time.setdefault(entry_json["since"], {})[batch_id] = entry_fields
+        entries_by_time.setdefault(entry_json["since"], {})[batch_id] = entry_json
     return entries_by_time
 
 

@@ -339,6 +339,116 @@ class TestListing:
         assert not ledger_pass.is_pruned(REF, [""], window)
 
 
+class TestDoubt:
+    """A batch names a document without an entry: before it is read, nothing shows whether it was delivered."""
+
+    READ_RANGE = TimeRange(OLD - DAY, OLD + DAY)
+    UNDATED_REF = PartitionRef("t", "b")
+    OTHER_REF = PartitionRef("t", "other", created_at=OLD, approx_created_at=OLD)
+
+    def make_doubtful_pass(self) -> ListingPass:
+        ledger = Ledger(read_ranges={"": [self.READ_RANGE], "other": []}, pruned_before={"": NOW})
+        ledger_pass = ListingPass(ledger, POLICY)
+        ledger_pass.register_reference(self.UNDATED_REF, NOW)
+        assert ledger.doubtful_keys == {REF.key}
+        return ledger_pass
+
+    def test_document_that_a_first_sync_sees_is_not_doubtful(self) -> None:
+        ledger_pass = make_listing_pass()
+
+        ledger_pass.register_reference(self.UNDATED_REF, NOW)
+
+        assert ledger_pass.ledger.doubtful_keys == set()
+
+    def test_document_that_the_listing_shows_is_not_doubtful(self) -> None:
+        ledger_pass = ListingPass(Ledger(read_ranges={"": [self.READ_RANGE]}), POLICY)
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        ledger_pass.register_reference(self.UNDATED_REF, NOW, has_changed=True)
+
+        assert ledger_pass.ledger.doubtful_keys == set()
+
+    @pytest.mark.parametrize(
+        ("created_at", "scope", "window", "is_doubtful"),
+        [
+            (OLD, "", TimeRange(BEGINNING, NOW), True),
+            (OLD + DAY, "", READ_RANGE, False),
+            (OLD, "other", READ_RANGE, False),
+            (None, "", READ_RANGE, True),
+            (None, "", TimeRange(OLD, OLD + 2 * DAY), False),
+        ],
+    )
+    def test_listed_document_outside_the_read_ranges_is_not_doubtful_any_more(
+        self, created_at: datetime | None, scope: str, window: TimeRange, is_doubtful: bool
+    ) -> None:
+        ledger_pass = self.make_doubtful_pass()
+
+        ledger_pass.trust_listing(self.OTHER_REF, [scope], TimeRange(NOW, NOW + DAY))
+        ledger_pass.trust_listing(replace(self.UNDATED_REF, approx_created_at=created_at), [scope], window)
+
+        assert ledger_pass.ledger.doubtful_keys == ({REF.key} if is_doubtful else set())
+
+    @pytest.mark.parametrize(
+        ("created_at", "scope", "status", "is_delivered"),
+        [
+            (OLD, "", PartitionStatus.COMPLETE, True),
+            (OLD, "", PartitionStatus.OPEN, False),
+            (OLD, "other", PartitionStatus.COMPLETE, False),
+            (OLD + DAY, "", PartitionStatus.COMPLETE, False),
+            (None, "", PartitionStatus.COMPLETE, False),
+        ],
+    )
+    def test_finished_document_in_the_read_ranges_was_delivered(
+        self, created_at: datetime | None, scope: str, status: PartitionStatus, is_delivered: bool
+    ) -> None:
+        ledger_pass = self.make_doubtful_pass()
+        snapshot = Snapshot(replace(self.UNDATED_REF, approx_created_at=created_at), status, documents=())
+
+        ledger_pass.resolve_doubt(snapshot, [scope])
+
+        assert ledger_pass.decide(snapshot, NOW).is_delivered is is_delivered
+
+    def test_document_without_doubt_is_not_taken_as_delivered(self) -> None:
+        ledger_pass = self.make_doubtful_pass()
+        snapshot = Snapshot(self.OTHER_REF, PartitionStatus.COMPLETE, documents=())
+
+        ledger_pass.resolve_doubt(snapshot, [""])
+
+        assert not ledger_pass.decide(snapshot, NOW).is_delivered
+
+    @pytest.mark.parametrize(("pruned_ref", "is_delivered"), [(REF, False), (OTHER_REF, True)])
+    def test_document_that_was_given_up_before_it_finished_was_not_delivered(
+        self, pruned_ref: PartitionRef, is_delivered: bool
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.STALLED))
+        ledger_pass.ledger.entries = {pruned_ref.key: make_entry(EntryState.STALLED)}
+        ledger_pass.plan(make_listing(pruned_ref), NOW)
+        ledger_pass.advance_watermark("", self.READ_RANGE, self.READ_RANGE, NOW)
+        ledger_pass.register_reference(self.UNDATED_REF, NOW)
+        snapshot = Snapshot(REF, PartitionStatus.COMPLETE, documents=())
+
+        ledger_pass.resolve_doubt(snapshot, [""])
+
+        assert ledger_pass.decide(snapshot, NOW).is_delivered is is_delivered
+
+    def test_reading_ends_the_doubt(self) -> None:
+        ledger_pass = self.make_doubtful_pass()
+        ledger_pass.resolve_doubt(Snapshot(REF, PartitionStatus.COMPLETE, documents=()), [""])
+
+        record(ledger_pass, REF)
+
+        assert ledger_pass.ledger.doubtful_keys == set()
+        assert not ledger_pass.decide(Snapshot(REF, PartitionStatus.COMPLETE, documents=()), NOW).is_delivered
+
+
+@pytest.mark.parametrize(("age", "is_missing"), [(5 * DAY, True), (31 * DAY, False)])
+def test_unknown_batch_is_missing_until_it_is_given_up(age: timedelta, is_missing: bool) -> None:
+    ledger_pass = make_pass(PollingPass, make_entry(EntryState.MISSING, age))
+
+    assert ledger_pass.is_missing(REF.key, NOW) is is_missing
+    assert not ledger_pass.is_missing(PartitionKey("t", "other"), NOW)
+
+
 def test_mismatched_day_is_read_again_as_a_whole() -> None:
     ledger = Ledger(compacted_days={"t": {"2026-11-10": CompactedDay(2, 5)}})
     refs = [replace(REF, batch_id=name) for name in "ab"]
