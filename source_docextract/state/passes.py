@@ -463,13 +463,10 @@ class ListingPass(LedgerPass):
             scopes: the scopes whose listings show the row.
             window: the range of creation time that was listed.
         """
-        return ref.key not in self.ledger.entries and self._is_covered(ref, scopes, window)
+        return ref.key not in self.ledger.entries and self._is_covered(_find_creation_range(ref) or window, scopes)
 
-    def _is_covered(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> bool:
-        """Return whether a partition lies in the ranges in which everything was delivered and pruned."""
-        time_range = (
-            TimeRange(ref.approx_created_at, ref.approx_created_at + _INSTANT) if ref.approx_created_at else window
-        )
+    def _is_covered(self, time_range: TimeRange, scopes: Iterable[str]) -> bool:
+        """Return whether a range lies in those in which everything was delivered and pruned."""
         return any(not subtract_ranges(time_range, self._get_pruned_ranges(scope)) for scope in scopes)
 
     def trust_listing(self, ref: PartitionRef, scopes: Iterable[str], window: TimeRange) -> None:
@@ -477,7 +474,7 @@ class ListingPass(LedgerPass):
 
         They will cover it once this window has been read, whether or not it could be delivered.
         """
-        if ref.key in self.ledger.doubtful_keys and not self._is_covered(ref, scopes, window):
+        if ref.key in self.ledger.doubtful_keys and not self._is_covered(_find_creation_range(ref) or window, scopes):
             self.ledger.doubtful_keys.discard(ref.key)
 
     def resolve_doubt(self, snapshot: Snapshot, scopes: Iterable[str]) -> None:
@@ -495,7 +492,8 @@ class ListingPass(LedgerPass):
         if _hash_key(ref.key) in self.ledger.given_up:
             return
         # Without a creation time nothing proves the delivery: twice is better than never.
-        if ref.approx_created_at and self._is_covered(ref, scopes, TimeRange(BEGINNING, BEGINNING)):
+        time_range = _find_creation_range(ref)
+        if time_range and self._is_covered(time_range, scopes):
             self._delivered_keys.add(ref.key)
 
     def has_pruned_rows(self, window: TimeRange) -> bool:
@@ -613,6 +611,12 @@ PASS_BY_DETECTION: dict[ChangeDetection, type[LedgerPass]] = {
 
 def _hash_key(key: PartitionKey) -> str:
     return hash_row(str(key).encode())
+
+
+def _find_creation_range(ref: PartitionRef) -> TimeRange | None:
+    """Return the instant at which a partition was created; None if it is unknown."""
+    created_at = ref.approx_created_at
+    return TimeRange(created_at, created_at + _INSTANT) if created_at else None
 
 
 def _build_referenced_ref(key: PartitionKey) -> PartitionRef:

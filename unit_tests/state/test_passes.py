@@ -259,6 +259,18 @@ class TestForget:
 
         assert ledger_pass.ledger.entries == {REF.key: make_entry(EntryState.SETTLED)}
 
+    @pytest.mark.parametrize("kind", [PollingPass, ReferencePass])
+    @pytest.mark.parametrize(("days", "is_kept"), [(4, True), (31, False)])
+    def test_stalled_batch_is_kept_for_references_that_may_repeat_until_it_is_given_up(
+        self, kind: type[LedgerPass], days: int, is_kept: bool
+    ) -> None:
+        ledger_pass = make_pass(kind, make_entry(EntryState.STALLED, last_referenced_at=NOW - days * DAY))
+        ledger_pass.plan(make_listing(), NOW)
+
+        ledger_pass.compact_and_prune(NOW, are_references_repeatable=True)
+
+        assert bool(ledger_pass.ledger.entries) is is_kept
+
     def test_failure_of_a_batch_that_nothing_names_is_forgotten(self) -> None:
         ledger_pass = make_pass(PollingPass)
         ledger_pass.ledger.failed_keys = {REF.key, PartitionKey("failed", ""), PartitionKey("gone", "x")}
@@ -267,6 +279,52 @@ class TestForget:
         ledger_pass.compact_and_prune(NOW)
 
         assert ledger_pass.ledger.failed_keys == {REF.key, PartitionKey("failed", "")}
+
+
+class TestCompact:
+    """At the end of a sync whose listing names a batch that settled before the lookback."""
+
+    def compact(self, entry: Entry, policy: SyncPolicy = POLICY, *, has_failed: bool = False) -> Ledger:
+        ledger_pass = PollingPass(Ledger({REF.key: entry}, last_complete_sync=NOW - DAY), policy)
+        if has_failed:
+            ledger_pass.ledger.failed_keys.add(REF.key)
+        ledger_pass.plan(make_listing(REF), NOW)
+        ledger_pass.compact_and_prune(NOW)
+        return ledger_pass.ledger
+
+    def test_settled_batch_is_compacted(self) -> None:
+        ledger = self.compact(make_entry(EntryState.SETTLED))
+
+        assert ledger.entries == {}
+        assert ledger.compacted_days["t"]["2026-11-10"].count == 1
+
+    @pytest.mark.parametrize("state", [state for state in STORED_STATES if state is not EntryState.SETTLED])
+    def test_batch_in_another_state_is_not_compacted(self, state: EntryState) -> None:
+        ledger = self.compact(make_entry(state))
+
+        assert (ledger.entries, ledger.compacted_days) == ({REF.key: make_entry(state)}, {})
+
+    @pytest.mark.parametrize(
+        "fields", [{"last_referenced_at": NOW - DAY}, {"needs_reread": True}, {"signature": "2"}], ids=str
+    )
+    def test_batch_of_which_something_is_expected_is_not_compacted(self, fields: dict[str, Any]) -> None:
+        entry = make_entry(EntryState.SETTLED, **{"signature": "1", **fields})
+
+        ledger = self.compact(entry)
+
+        assert (ledger.entries, ledger.compacted_days) == ({REF.key: entry}, {})
+
+    def test_batch_whose_last_look_failed_is_not_compacted(self) -> None:
+        ledger = self.compact(make_entry(EntryState.SETTLED), has_failed=True)
+
+        assert (ledger.entries, ledger.compacted_days) == ({REF.key: make_entry(EntryState.SETTLED)}, {})
+
+    def test_referenced_batch_before_the_start_date_is_not_compacted(self) -> None:
+        entry = make_entry(EntryState.SETTLED, last_referenced_at=NOW - 4 * DAY)
+
+        ledger = self.compact(entry, replace(POLICY, start_date=NOW))
+
+        assert (ledger.entries, ledger.compacted_days) == ({}, {})
 
 
 class TestListing:
@@ -285,6 +343,17 @@ class TestListing:
 
         assert [ref.key for ref in ledger_pass.find_unlisted(NOW)] == [REF.key]
 
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_failed_document_is_unread_and_doubtful_unless_it_was_listed(self, is_listed: bool) -> None:
+        ledger_pass = ListingPass(Ledger(read_ranges={"": [TimeRange(OLD - 2 * DAY, OLD - DAY)]}), POLICY)
+        ledger_pass.plan(make_listing(*[REF] * is_listed), NOW)
+
+        ledger_pass.record_failure(REF, NOW)
+
+        assert ledger_pass.ledger.entries == {REF.key: Entry(NOW, EntryState.UNREAD)}
+        assert ledger_pass.ledger.failed_keys == {REF.key}
+        assert ledger_pass.ledger.doubtful_keys == (set() if is_listed else {REF.key})
+
     @pytest.mark.parametrize("state", STORED_STATES)
     def test_read_window_prunes_what_is_settled_or_given_up(self, state: EntryState) -> None:
         ledger_pass = make_listing_pass(make_entry(state))
@@ -296,6 +365,7 @@ class TestListing:
         is_pruned = state in {EntryState.STALLED, EntryState.SETTLED}
         assert (ledger_pass.ledger.entries == {}) is is_pruned
         assert ledger_pass.is_pruned(REF, [""], window) is is_pruned
+        assert ledger_pass.is_pruned(replace(REF, approx_created_at=None), [""], window) is is_pruned
         assert ledger_pass.has_pruned_rows(window)
 
     def test_plan_leaves_no_row_in_memory(self) -> None:

@@ -12,7 +12,6 @@ from source_docextract import providers
 from source_docextract.core.errors import RequestRejected, ResourceUnavailable
 from source_docextract.core.requests import ErrorFormat
 from source_docextract.http.responses import RawResponse, ResponseClassifier
-from source_docextract.state.recheck import has_age_doubled, is_check_due
 from unit_tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
@@ -82,38 +81,3 @@ def test_providers_catch_only_the_documented_rejection() -> None:
 
     assert "ResourceUnavailable" in exc_info
     assert exc_info.isdisjoint({base.__name__ for base in RequestRejected.__mro__})
-
-
-class TestRecheck:
-    @each_case(
-        ("last", "age", "is_looked"),
-        [(0, 0.5, False), (0, 1, True), (1, 1.9, False), (1, 2, True), (2, 3.9, False), (2, 4, True), (2, 9, True)],
-    )
-    def test_age_doubles_at_a_boundary_since_the_last_check(self, last: float, age: float, is_looked: bool) -> None:
-        assert has_age_doubled(NOW, NOW + last * HOUR, NOW + age * HOUR, HOUR) is is_looked
-
-    def test_hourly_checks_become_rare_after_the_first_day(self) -> None:
-        looks, last = [], NOW
-        for hour in range(1, 24 * 31):
-            now = NOW + hour * HOUR
-            if is_check_due(NOW, last, now, DAY):
-                looks.append(hour)
-                last = now
-
-        assert looks == [*range(1, 25), 48, 96, 192, 384]
-
-    def test_daily_checks_are_due_at_the_boundaries(self) -> None:
-        looks, last = [], NOW
-        for day in range(1, 31):
-            if is_check_due(NOW, last, NOW + day * DAY, DAY):
-                looks.append(day)
-                last = NOW + day * DAY
-
-        assert looks == [1, 2, 4, 8, 16]
-
-    def test_missed_check_stays_due(self) -> None:
-        assert is_check_due(NOW, NOW + DAY, NOW + 7 * DAY, DAY)
-        assert not is_check_due(NOW, NOW + 7 * DAY, NOW + 7.5 * DAY, DAY)
-
-    def test_clock_set_back_makes_the_check_due(self) -> None:
-        assert is_check_due(NOW, NOW, NOW - 40 * DAY, DAY)
