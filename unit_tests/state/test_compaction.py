@@ -45,6 +45,7 @@ class TestCompactedDay:
             make_refs("abcde"),  # two late ones
             make_refs("ab"),  # one less
             make_refs("abx"),  # another one
+            make_refs("abxy"),  # another one, and a late one
             [*make_refs("ab"), replace(make_refs("c")[0], fingerprint="2")],  # a changed one
             [],
         ],

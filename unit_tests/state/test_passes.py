@@ -139,6 +139,14 @@ class TestRecord:
         }
         assert ledger_pass.ledger.failed_keys == set()
 
+    @pytest.mark.parametrize(("days", "is_remembered"), [(1, True), (5, False)])
+    def test_failure_is_remembered_where_a_look_was_due(self, days: int, is_remembered: bool) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED, days * DAY))
+
+        ledger_pass.record_failure(REF, NOW)
+
+        assert ledger_pass.ledger.failed_keys == ({REF.key} if is_remembered else set())
+
     def test_waiting_answer_keeps_the_hashes_of_delivered_rows(self) -> None:
         ledger_pass = make_pass(PollingPass, make_entry(EntryState.OPEN, row_hashes="aaaaaabbbbbb"))
         decision = ledger_pass.decide(Snapshot(REF, PartitionStatus.OPEN), NOW)
@@ -193,6 +201,20 @@ class TestReference:
         assert not ledger_pass.register_reference(REF, NOW)
         assert ledger_pass.ledger.entries == {}
 
+    def test_reference_to_listed_batch_before_the_start_date_makes_it_due(self) -> None:
+        ledger_pass = PollingPass(Ledger(), replace(POLICY, start_date=NOW))
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        assert ledger_pass.register_reference(REF, NOW)
+        assert ledger_pass.ledger.entries == {REF.key: Entry(NOW, EntryState.UNREAD, last_referenced_at=NOW)}
+
+    def test_batch_that_only_a_reference_names_is_planned_as_referenced(self) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.UNREAD, last_referenced_at=NOW))
+
+        due_refs = ledger_pass.plan(make_listing(), NOW)
+
+        assert due_refs == [PartitionRef("t", "b", is_explicit=True, is_referenced=True)]
+
     @pytest.mark.parametrize("state", STORED_STATES)
     def test_changed_document_makes_its_batch_due_unless_it_waits_for_its_reading(self, state: EntryState) -> None:
         ledger_pass = make_pass(ReferencePass, make_entry(state))
@@ -242,6 +264,15 @@ class TestForget:
         ledger_pass.compact_and_prune(NOW)
 
         assert bool(ledger_pass.ledger.entries) is is_kept
+
+    def test_referenced_batch_whose_last_look_failed_is_kept(self) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED, last_referenced_at=NOW - 4 * DAY))
+        ledger_pass.ledger.failed_keys.add(REF.key)
+        ledger_pass.plan(make_listing(), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.entries.keys() == {REF.key}
 
     @pytest.mark.parametrize("state", STORED_STATES)
     def test_unlisted_document_is_kept_while_it_is_polled_or_retried(self, state: EntryState) -> None:
