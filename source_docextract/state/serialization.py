@@ -132,8 +132,8 @@ class StreamState:
         if version not in {VERSION, *_MIGRATIONS} or isinstance(version, bool):
             raise ConfigError(
                 f"The state of {stream_name} has version {version!r}, and this connector knows versions up to "
-                f"{VERSION}. "
-                "Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
+                f"{VERSION}. Use the connector that wrote it or a newer one, or clear the stream's state to read "
+                "everything again."
             )
         try:
             while (version := state_json["version"]) != VERSION:
@@ -143,9 +143,8 @@ class StreamState:
             self.observed_at = _parse_timestamp(state_json.get("observed_at"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ConfigError(
-                f"The state of {stream_name} cannot be read. Undo the last edit of it, or clear the stream's state "
-                "to read "
-                "everything again."
+                f"The state of {stream_name} cannot be read. Undo the last edit of it, or clear the stream's state to "
+                "read everything again."
             ) from None
         return self
 

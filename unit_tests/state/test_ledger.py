@@ -583,8 +583,13 @@ class TestState:
 
     @pytest.mark.parametrize("document", [{"version": 4}, {"version": "1"}, {"version": True}, {"open": {}}])
     def test_unknown_version_is_refused(self, document: dict[str, object]) -> None:
-        with pytest.raises(ConfigError, match=r"The state of a_stream has version .* clear the stream's state"):
+        with pytest.raises(ConfigError) as exc_info:
             StreamState(SyncPolicy()).load(document, "a_stream")
+
+        assert str(exc_info.value) == (
+            f"The state of a_stream has version {document.get('version')!r}, and this connector knows versions up to "
+            "3. Use the connector that wrote it or a newer one, or clear the stream's state to read everything again."
+        )
 
     @pytest.mark.parametrize(
         "document",
@@ -604,8 +609,29 @@ class TestState:
         ],
     )
     def test_unreadable_content_is_refused(self, document: dict[str, object]) -> None:
-        with pytest.raises(ConfigError, match="The state of a_stream cannot be read"):
+        with pytest.raises(ConfigError) as exc_info:
             StreamState(SyncPolicy()).load({"version": 3, **document}, "a_stream")
+
+        assert str(exc_info.value) == (
+            "The state of a_stream cannot be read. Undo the last edit of it, or clear the stream's state to read "
+            "everything again."
+        )
+        assert exc_info.value.__cause__ is None
+
+    def test_state_of_another_stream_is_refused(self) -> None:
+        with pytest.raises(ConfigError) as exc_info:
+            StreamState(SyncPolicy()).load({"version": 3, "stream": "other"}, "a_stream")
+
+        assert str(exc_info.value) == (
+            "The state of a_stream belongs to other. Give each stream its own state again, or clear the state of "
+            "a_stream to read everything again."
+        )
+
+    def test_empty_state_is_that_of_a_new_stream(self) -> None:
+        stream_state = StreamState(SyncPolicy())
+
+        assert stream_state.load({}, "a_stream") is stream_state
+        assert stream_state.as_json() == {"version": 3}
 
 
 def to_json(ledger_pass: LedgerPass) -> dict[str, object]:
