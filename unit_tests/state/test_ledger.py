@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from source_docextract.core.errors import ConfigError
 from source_docextract.core.model import Document, FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.time_ranges import TimeRange
-from source_docextract.state.entries import Listing, SyncPolicy, age_sort_key
+from source_docextract.state.compaction import CompactedDay
+from source_docextract.state.entries import Entry, Listing, SyncPolicy, age_sort_key
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.passes import LedgerPass, ListingPass, PollingPass, ReferencePass
 from source_docextract.state.serialization import StreamState
@@ -403,9 +404,9 @@ class TestDue:
         ledger_pass = start_pass()
         run_sync(ledger_pass, waiting_snapshot(make_batch("b")))
 
-        vanished_refs = ledger_pass.ledger.find_vanished(make_listing(complete_templates={"t"}))
-
-        assert [ref.batch_id for ref in vanished_refs] == ["b"]
+        assert ledger_pass.ledger.find_vanished(make_listing(complete_templates={"t"})) == [PartitionRef("t", "b")]
+        assert ledger_pass.ledger.find_vanished(make_listing(complete_templates={"other"})) == []
+        assert ledger_pass.ledger.find_vanished(make_listing(make_batch("b"), complete_templates={"t"})) == []
 
 
 class TestLinks:
@@ -493,7 +494,24 @@ class TestFolding:
         assert {ref.batch_id for ref in ledger_pass.plan(make_listing(*refs), NOW + 50 * DAY)} == set()
 
 
+def make_sized_ledger(entries: int, days: int, failures: int, doubts: int) -> Ledger:
+    return Ledger(
+        {PartitionKey("t", f"{number}"): Entry(NOW) for number in range(entries)},
+        compacted_days={"t": {f"2026-11-{number + 1:02}": CompactedDay() for number in range(days)}},
+        failed_keys={PartitionKey("failed", f"{number}") for number in range(failures)},
+        doubtful_keys={PartitionKey("doubtful", f"{number}") for number in range(doubts)},
+    )
+
+
 class TestState:
+    def test_length_counts_all_that_makes_the_state_grow(self) -> None:
+        stream_state = StreamState(SyncPolicy())
+        stream_state.ledger = make_sized_ledger(1, 2, 4, 8)
+        stream_state.reference_ledger = make_sized_ledger(16, 32, 64, 128)
+
+        assert len(stream_state.ledger) == 15
+        assert len(stream_state) == 255
+
     @pytest.mark.long
     def test_hundred_thousand_settled_batches_stay_small_and_readable(self) -> None:
         ledger_pass = start_pass()

@@ -106,12 +106,64 @@ class TestDue:
         assert ledger_pass.ledger.entries[REF.key].state is EntryState.STALLED
         assert plan_ids(ledger_pass, REF) == []
 
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    @pytest.mark.parametrize(("provider_status", "is_due"), [("waiting", False), ("ready", True)])
+    def test_stalled_partition_is_due_when_its_listed_status_changes(
+        self, kind: type[LedgerPass], provider_status: str, is_due: bool
+    ) -> None:
+        ledger_pass = make_pass(kind, make_entry(EntryState.STALLED, signature="1 waiting"))
+
+        assert bool(plan_ids(ledger_pass, replace(REF, provider_status=provider_status))) is is_due
+
+    def test_settled_batch_whose_last_look_failed_is_due(self) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED))
+        ledger_pass.ledger.failed_keys.add(REF.key)
+
+        assert plan_ids(ledger_pass, REF) == ["b"]
+
     @pytest.mark.parametrize("state", [EntryState.OPEN, EntryState.SETTLED])
     def test_batch_that_only_references_name_is_not_polled(self, state: EntryState) -> None:
         entry = make_entry(state, timedelta(hours=1), last_referenced_at=NOW)
 
         assert plan_ids(make_pass(ReferencePass, entry)) == []
         assert plan_ids(make_pass(PollingPass, entry)) == ["b"]
+
+
+class TestPlan:
+    """What a plan changes in the ledger, beside what is due."""
+
+    @pytest.mark.parametrize(
+        ("ledger", "last_complete_sync"),
+        [
+            (Ledger(), NOW),
+            (Ledger(last_complete_sync=OLD), OLD),
+            (Ledger({REF.key: make_entry(EntryState.OPEN)}), None),
+            (Ledger(compacted_days={"t": {"2026-11-10": CompactedDay(1, 5)}}), None),
+        ],
+    )
+    def test_first_sync_has_no_looks_to_make_up(self, ledger: Ledger, last_complete_sync: datetime | None) -> None:
+        PollingPass(ledger, POLICY).plan(make_listing(), NOW)
+
+        assert ledger.last_complete_sync == last_complete_sync
+
+    @pytest.mark.parametrize(("days", "is_failed"), [(1, True), (5, False)])
+    def test_look_that_a_failed_listing_prevents_stays_due(self, days: int, is_failed: bool) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED, days * DAY))
+
+        ledger_pass.plan(Listing(failed_templates={"t"}), NOW)
+        assert ledger_pass.ledger.failed_keys == ({REF.key} if is_failed else set())
+
+        # Nor does it end by further listings that fail.
+        ledger_pass.plan(Listing(failed_templates={"t"}), NOW + 9 * DAY)
+        assert ledger_pass.ledger.failed_keys == ({REF.key} if is_failed else set())
+
+    def test_listing_that_could_be_read_is_not_last_any_more(self) -> None:
+        ledger_pass = make_pass(PollingPass)
+        ledger_pass.ledger.failed_keys = {PartitionKey("t", ""), PartitionKey("other", ""), PartitionKey("t", "x")}
+
+        ledger_pass.plan(Listing(complete_templates={"t"}), NOW)
+
+        assert ledger_pass.ledger.failed_keys == {PartitionKey("other", ""), PartitionKey("t", "x")}
 
 
 class TestRecord:
@@ -265,6 +317,17 @@ class TestForget:
 
         assert bool(ledger_pass.ledger.entries) is is_kept
 
+    def test_each_batch_is_judged_by_itself(self) -> None:
+        named_ref, failed_ref = REF, replace(REF, template_id="failed")
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.OPEN))
+        for key in (failed_ref.key, PartitionKey("t", "unnamed")):
+            ledger_pass.ledger.entries[key] = make_entry(EntryState.OPEN)
+        ledger_pass.plan(Listing({named_ref.key: named_ref}, failed_templates={"failed"}), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.entries.keys() == {named_ref.key, failed_ref.key}
+
     def test_referenced_batch_whose_last_look_failed_is_kept(self) -> None:
         ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED, last_referenced_at=NOW - 4 * DAY))
         ledger_pass.ledger.failed_keys.add(REF.key)
@@ -363,7 +426,20 @@ class TestListing:
     def test_unlisted_document_is_requested_by_id_while_it_is_unfinished(self, state: EntryState) -> None:
         unlisted_refs = make_listing_pass(make_entry(state)).find_unlisted(NOW)
 
-        assert bool(unlisted_refs) is (state in {EntryState.UNREAD, EntryState.OPEN})
+        is_requested = state in {EntryState.UNREAD, EntryState.OPEN}
+        assert unlisted_refs == [PartitionRef("t", "b", is_explicit=True)] * is_requested
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    @pytest.mark.parametrize("needs_reread", [True, False])
+    @pytest.mark.parametrize("state", STORED_STATES)
+    def test_only_an_open_document_that_no_window_showed_is_looked_for_in_the_list_by_status(
+        self, state: EntryState, needs_reread: bool, is_listed: bool
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(state, needs_reread=needs_reread))
+        ledger_pass.plan(make_listing(*[REF] * is_listed), NOW)
+
+        is_found = state is EntryState.OPEN and not needs_reread and not is_listed
+        assert ledger_pass.find_unlisted_open() == [REF.key] * is_found
 
     def test_listed_document_is_requested_by_id_only_if_it_is_flagged(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
@@ -398,6 +474,16 @@ class TestListing:
         assert ledger_pass.is_pruned(REF, [""], window) is is_pruned
         assert ledger_pass.is_pruned(replace(REF, approx_created_at=None), [""], window) is is_pruned
         assert ledger_pass.has_pruned_rows(window)
+
+    def test_pruned_document_is_not_doubtful(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+        ledger_pass.ledger.doubtful_keys.add(REF.key)
+        ledger_pass.plan(make_listing(REF), NOW)
+        window = TimeRange(OLD - DAY, OLD + DAY)
+
+        ledger_pass.advance_watermark("", window, window, NOW)
+
+        assert ledger_pass.ledger.doubtful_keys == set()
 
     def test_plan_leaves_no_row_in_memory(self) -> None:
         row = {"id": "1"}

@@ -54,6 +54,7 @@ def test_daily_checks_are_due_at_the_boundaries() -> None:
 
 def test_missed_check_stays_due() -> None:
     assert is_check_due(START, START + DAY, START + 7 * DAY, DAY)
+    assert not is_check_due(START, START + DAY, START + DAY, DAY)
     assert not is_check_due(START, START + 7 * DAY, START + 7.5 * DAY, DAY)
 
 

@@ -363,6 +363,122 @@ class TestLooks:
                     assert world.delivered_versions.get(name, -1) >= number, (name, age, world.now - edited_at)
 
 
+class TestCursor:
+    """The windows of one sync, step by step."""
+
+    TODAY = START.replace(hour=0)
+
+    def make_cursor(self, *ledgers: Ledger, days: int | None = None) -> WindowCursor:
+        """Return a cursor without lookback, from `days` before today on, or from the oldest row."""
+        policy = SyncPolicy(0 * DAY, start_date=None if days is None else self.TODAY - days * DAY)
+        return WindowCursor(deque([""]), [ListingPass(ledger, policy) for ledger in ledgers], policy, START)
+
+    def take_window(self, cursor: WindowCursor) -> Window:
+        window = cursor.get_next_step()
+        assert isinstance(window, Window)
+        return window
+
+    def test_time_before_the_oldest_row_counts_as_read_where_it_was_not(self) -> None:
+        read_until = TimeRange(BEGINNING, self.TODAY - 9 * DAY)
+        new_ledger, old_ledger = Ledger(), Ledger(read_ranges={"": [read_until]})
+        cursor = self.make_cursor(new_ledger, old_ledger)
+        assert cursor.get_next_step() == FindStart("")
+
+        cursor.set_list_start(START - 4 * DAY)
+
+        assert new_ledger.read_ranges == {"": [TimeRange(BEGINNING, self.TODAY - 4 * DAY)]}
+        assert old_ledger.read_ranges == {"": [read_until]}
+        assert self.take_window(cursor).start == self.TODAY - 4 * DAY
+
+    def test_oldest_row_of_the_future_makes_the_list_begin_today(self) -> None:
+        ledger = Ledger()
+        cursor = self.make_cursor(ledger)
+
+        cursor.set_list_start(START + 400 * DAY)
+
+        assert ledger.read_ranges == {"": [TimeRange(BEGINNING, self.TODAY)]}
+        assert self.take_window(cursor) == Window("", self.TODAY, self.TODAY + DAY)
+
+    @each_case("row_count", [0, 1])
+    def test_empty_list_counts_as_read_once_it_shows_a_row(self, row_count: int) -> None:
+        ledger = Ledger()
+        cursor = self.make_cursor(ledger)
+
+        cursor.set_list_start(None)
+        window = self.take_window(cursor)
+        cursor.record_listing(window, row_count)
+        cursor.complete_window(window)
+
+        assert window == Window("", self.TODAY, self.TODAY + DAY)
+        assert ledger.read_ranges.get("", []) == [TimeRange(BEGINNING, self.TODAY)] * row_count
+
+    def test_empty_windows_count_as_read_once_a_row_follows(self) -> None:
+        ledger = Ledger()
+        cursor = self.make_cursor(ledger, days=9)
+        for row_count, end in [(0, None), (0, None), (1, 7 - 9)]:
+            window = self.take_window(cursor)
+            cursor.record_listing(window, row_count)
+            cursor.complete_window(window)
+            expected = [] if end is None else [TimeRange(self.TODAY - 9 * DAY, self.TODAY + end * DAY)]
+            assert ledger.read_ranges.get("", []) == expected
+
+    @each_case(
+        ("row_counts", "days"),
+        [
+            ([0], 2),
+            ([499], 2),
+            ([500], 1),
+            ([0, 0, 0], 8),
+            ([0, 0, 500], 4),
+            ([0, 0, 1500], 4),
+            ([0, 0, 1501], 2),
+            ([0, 0, 9000, 9000, 9000], 1),
+        ],
+    )
+    def test_windows_grow_while_they_hold_few_rows_and_shrink_when_they_hold_many(
+        self, row_counts: list[int], days: int
+    ) -> None:
+        cursor = self.make_cursor(Ledger(), days=400)
+        for row_count in row_counts:
+            cursor.record_listing(self.take_window(cursor), row_count)
+
+        window = self.take_window(cursor)
+        assert window.end - window.start == days * DAY
+
+    def test_window_is_no_longer_than_512_days(self) -> None:
+        cursor, spans = self.make_cursor(Ledger(), days=9000), []
+        for _ in range(12):
+            window = self.take_window(cursor)
+            spans.append((window.end - window.start).days)
+            cursor.record_listing(window, 0)
+
+        assert spans == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 512]
+
+    @each_case(
+        ("start", "end", "is_needed_by_read", "is_needed_by_new"),
+        [
+            (-30, -21, False, False),
+            (-30, -20, False, False),
+            (-21, -19, False, True),
+            (-11, -10, False, True),
+            (-10, -9, True, True),
+            (-1, 0, True, True),
+            (0, 1, True, True),
+            (1, 2, False, False),
+        ],
+    )
+    def test_window_is_needed_by_ledgers_that_have_not_read_it(
+        self, start: int, end: int, is_needed_by_read: bool, is_needed_by_new: bool
+    ) -> None:
+        read_ledger = Ledger(read_ranges={"": [TimeRange(BEGINNING, self.TODAY - 10 * DAY)]})
+        new_ledger = Ledger()
+        cursor = self.make_cursor(read_ledger, new_ledger, days=20)
+        window = Window("", self.TODAY + start * DAY, self.TODAY + end * DAY)
+
+        assert cursor.is_needed(read_ledger, window) is is_needed_by_read
+        assert cursor.is_needed(new_ledger, window) is is_needed_by_new
+
+
 class TestFailures:
     def make_cursor(self, days: int = 0) -> tuple[ListingPass, WindowCursor]:
         """Of a list that was read until `days` ago."""
