@@ -159,7 +159,7 @@ class WindowCursor:
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
         """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.policy.start_date or BEGINNING, self._list_start)
-        read_ranges = [empty_range for _, empty_range in self._empty_ranges.get(scope, ())]
+        read_ranges: list[TimeRange] = []
         # A range that was read in a wider list is not read again here: a filter that is added later costs no backfill.
         for covering_scope in (scope, *self.find_wider_scopes(scope)):
             read_ranges += ledger.read_ranges.get(covering_scope, ())

@@ -136,6 +136,8 @@ def test_reference_may_repeat_within_the_lookback_or_while_it_is_waited_for(
     entry.last_referenced_at = None if days is None else NOW - days * DAY
 
     assert POLICY.is_recently_referenced(entry, NOW, is_repeatable=is_repeatable) is is_recent
+    if not is_repeatable:
+        assert POLICY.is_recently_referenced(entry, NOW) is is_recent
 
 
 def test_listing_merges_what_is_named_twice() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from source_docextract.core.content import hash_row
 from source_docextract.core.model import PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import ChangeDetection
 from source_docextract.core.time_ranges import BEGINNING, TimeRange
+from source_docextract.core.timestamps import truncate_to_day
 from source_docextract.state.compaction import CompactedDay
 from source_docextract.state.entries import Entry, EntryState, Listing, SyncPolicy
 from source_docextract.state.ledger import Ledger
@@ -346,6 +348,22 @@ class TestForget:
 
         assert (REF.key in ledger_pass.ledger.entries) is (state not in {EntryState.STALLED, EntryState.SETTLED})
 
+    @pytest.mark.parametrize(
+        ("days", "is_repeatable", "is_kept"), [(1, False, True), (4, False, False), (4, True, True), (31, True, False)]
+    )
+    def test_unlisted_document_is_kept_while_its_batch_may_repeat_its_reference(
+        self, days: int, is_repeatable: bool, is_kept: bool
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED, last_referenced_at=NOW - days * DAY))
+        ledger_pass.plan(make_listing(replace(REF, batch_id="other")), NOW)
+
+        if is_repeatable:
+            ledger_pass.compact_and_prune(NOW, are_references_repeatable=True)
+        else:
+            ledger_pass.compact_and_prune(NOW)
+
+        assert bool(ledger_pass.ledger.entries) is is_kept
+
     def test_empty_listing_forgets_nothing(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
 
@@ -373,6 +391,19 @@ class TestForget:
         ledger_pass.compact_and_prune(NOW)
 
         assert ledger_pass.ledger.failed_keys == {REF.key, PartitionKey("failed", "")}
+
+    @pytest.mark.parametrize(
+        ("kind", "start_date"), [*((kind, None) for kind in PASS_KINDS), (PollingPass, NOW), (ReferencePass, NOW)]
+    )
+    def test_failure_of_a_listed_partition_is_kept_also_before_the_start_date(
+        self, kind: type[LedgerPass], start_date: datetime | None
+    ) -> None:
+        ledger_pass = kind(Ledger(failed_keys={REF.key}), replace(POLICY, start_date=start_date))
+        ledger_pass.plan(make_listing(REF), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.failed_keys == {REF.key}
 
 
 class TestCompact:
@@ -475,6 +506,100 @@ class TestListing:
         assert ledger_pass.is_pruned(replace(REF, approx_created_at=None), [""], window) is is_pruned
         assert ledger_pass.has_pruned_rows(window)
 
+    @pytest.mark.parametrize(
+        ("created_at", "is_pruned"),
+        [
+            (OLD - timedelta(seconds=1), False),  # before the window
+            (OLD, True),
+            (OLD + DAY - timedelta(seconds=1), True),
+            (OLD + DAY, False),  # after it
+            (None, False),
+        ],
+    )
+    def test_read_window_prunes_what_was_created_in_it(self, created_at: datetime | None, is_pruned: bool) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+        gone_ref = replace(REF, batch_id="gone")  # listed, and without an entry
+        ledger_pass.plan(make_listing(gone_ref, replace(REF, approx_created_at=created_at)), NOW)
+
+        ledger_pass.advance_watermark("", TimeRange(OLD - DAY, OLD + DAY), TimeRange(OLD, OLD + DAY), NOW)
+
+        assert (ledger_pass.ledger.entries == {}) is is_pruned
+
+    @pytest.mark.parametrize("is_pinned", [True, False])
+    @pytest.mark.parametrize(
+        ("created_at", "is_pinned_after"),
+        [
+            (OLD - timedelta(seconds=1), True),  # the settings exclude it
+            (OLD, False),
+            (OLD + DAY, None),  # not read yet
+        ],
+    )
+    def test_read_window_pins_what_it_leaves_out(
+        self, created_at: datetime, is_pinned_after: bool | None, is_pinned: bool
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN, is_pinned=is_pinned))
+        ledger_pass.plan(make_listing(replace(REF, approx_created_at=created_at)), NOW)
+
+        ledger_pass.advance_watermark("", TimeRange(OLD - DAY, OLD + DAY), TimeRange(OLD, OLD + DAY), NOW)
+
+        expected = is_pinned if is_pinned_after is None else is_pinned_after
+        assert ledger_pass.ledger.entries[REF.key].is_pinned is expected
+
+    @pytest.mark.parametrize("seconds", [0, 1])
+    def test_document_as_old_as_the_lookback_is_kept(self, seconds: int) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+        ledger_pass.plan(make_listing(REF), NOW)
+        window = TimeRange(OLD - DAY, OLD + DAY)
+
+        ledger_pass.advance_watermark("", window, window, OLD + timedelta(seconds=seconds))
+
+        assert bool(ledger_pass.ledger.entries) is (seconds == 0)
+
+    @pytest.mark.parametrize(("start", "is_pinned"), [(OLD, False), (OLD + timedelta(seconds=1), True)])
+    def test_window_that_follows_the_last_one_leaves_no_gap(self, start: datetime, is_pinned: bool) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
+        ledger_pass.ledger.read_ranges = {"": [TimeRange(BEGINNING, OLD)]}
+
+        window = TimeRange(start, NOW)
+        ledger_pass.advance_watermark("", window, window, NOW)
+
+        assert ledger_pass.ledger.entries[REF.key].is_pinned is is_pinned
+
+    def test_window_of_a_scope_makes_it_active(self) -> None:
+        ledger_pass = make_listing_pass()
+        ledger_pass.ledger.inactive_scopes = {"a", "b"}
+        window = TimeRange(OLD, NOW)
+
+        ledger_pass.advance_watermark("a", window, window, NOW)
+
+        assert ledger_pass.ledger.inactive_scopes == {"b"}
+
+    @pytest.mark.parametrize(
+        ("created_at", "late_settled_at"),
+        [
+            (truncate_to_day(NOW), OLD),
+            (truncate_to_day(NOW) - timedelta(seconds=1), NOW),
+            (None, NOW),
+        ],
+    )
+    def test_document_that_settles_after_its_day_is_remembered(
+        self, created_at: datetime | None, late_settled_at: datetime
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
+        ledger_pass.ledger.late_settled_at = OLD
+
+        record(ledger_pass, replace(REF, approx_created_at=created_at))
+
+        assert ledger_pass.ledger.late_settled_at == late_settled_at
+
+    def test_reading_ends_that_a_document_was_given_up(self) -> None:
+        ledger_pass = make_listing_pass()
+        ledger_pass.ledger.given_up = {hash_row(str(key).encode()) for key in (REF.key, PartitionKey("t", "other"))}
+
+        record(ledger_pass, REF)
+
+        assert ledger_pass.ledger.given_up == {hash_row(str(PartitionKey("t", "other")).encode())}
+
     def test_pruned_document_is_not_doubtful(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
         ledger_pass.ledger.doubtful_keys.add(REF.key)
@@ -521,9 +646,63 @@ class TestListing:
         ledger_pass = ListingPass(ledger, POLICY)
         assert ledger_pass.is_pruned(REF, [""], window)
 
-        ledger_pass.distrust_future_reads(NOW, OLD - DAY)
+        ledger_pass.distrust_future_reads(NOW + DAY, OLD - DAY)
+        assert ledger_pass.is_pruned(REF, [""], window)
 
+        ledger_pass.distrust_future_reads(NOW, OLD - DAY)
         assert not ledger_pass.is_pruned(REF, [""], window)
+
+
+class TestPins:
+    """Entries that may belong to a scope or a time which the settings no longer include."""
+
+    RANGES = (TimeRange(OLD - 20 * DAY, OLD - 10 * DAY), TimeRange(OLD - DAY, NOW))
+
+    def end_sync(self, ledger: Ledger, *, is_pinned: bool, is_listed: bool = False, has_gap: bool = False) -> Entry:
+        """Read the scope `""` with a list of another document; return the entry after that."""
+        entry = make_entry(EntryState.OPEN, is_pinned=is_pinned)
+        ledger.entries[REF.key] = entry
+        ledger_pass = ListingPass(ledger, POLICY)
+        ledger_pass.plan(make_listing(replace(REF, batch_id="other"), *[REF] * is_listed), NOW)
+        if has_gap:
+            window = TimeRange(OLD - 5 * DAY, OLD + DAY)
+            ledger_pass.advance_watermark("", window, window, NOW)
+        ledger_pass.compact_and_prune(NOW, [""])
+        return ledger.entries[REF.key]
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_scope_that_the_settings_drop_pins_what_no_listing_shows(self, is_listed: bool) -> None:
+        ledger = Ledger(read_ranges={"": [self.RANGES[1]], "gone": [self.RANGES[1]]})
+
+        entry = self.end_sync(ledger, is_pinned=False, is_listed=is_listed)
+
+        assert entry.is_pinned is not is_listed
+        assert ledger.inactive_scopes == {"gone"}
+
+    @pytest.mark.parametrize("is_pinned", [True, False])
+    def test_scope_that_was_dropped_before_changes_no_pin(self, is_pinned: bool) -> None:
+        ledger = Ledger(read_ranges={"": [self.RANGES[1]], "gone": [self.RANGES[1]]}, inactive_scopes={"gone"})
+
+        assert self.end_sync(ledger, is_pinned=is_pinned).is_pinned is is_pinned
+        assert ledger.inactive_scopes == {"gone"}
+
+    def test_pins_end_once_one_range_of_each_scope_proves_all(self) -> None:
+        ledger = Ledger(read_ranges={"": [self.RANGES[1]]}, inactive_scopes={"back"})
+
+        assert not self.end_sync(ledger, is_pinned=True).is_pinned
+        assert ledger.inactive_scopes == set()
+
+    def test_pins_stay_while_a_scope_has_two_ranges(self) -> None:
+        assert self.end_sync(Ledger(read_ranges={"": list(self.RANGES)}), is_pinned=True).is_pinned
+
+    def test_pins_stay_where_a_first_window_leaves_a_gap(self) -> None:
+        assert self.end_sync(Ledger(), is_pinned=True, has_gap=True).is_pinned
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_gap_before_a_window_pins_what_no_listing_shows(self, is_listed: bool) -> None:
+        ledger = Ledger(read_ranges={"": [self.RANGES[0]]})
+
+        assert self.end_sync(ledger, is_pinned=False, is_listed=is_listed, has_gap=True).is_pinned is not is_listed
 
 
 class TestDoubt:
@@ -622,10 +801,18 @@ class TestDoubt:
         ledger_pass = self.make_doubtful_pass()
         ledger_pass.resolve_doubt(Snapshot(REF, PartitionStatus.COMPLETE, documents=()), [""])
 
-        record(ledger_pass, REF)
+        snapshot = Snapshot(REF, PartitionStatus.COMPLETE, documents=())
+        ledger_pass.record(REF, ledger_pass.decide(snapshot, NOW), [], NOW)
 
         assert ledger_pass.ledger.doubtful_keys == set()
-        assert not ledger_pass.decide(Snapshot(REF, PartitionStatus.COMPLETE, documents=()), NOW).is_delivered
+        assert not ledger_pass.decide(snapshot, NOW).is_delivered
+
+    def test_unknown_document_stays_doubtful(self) -> None:
+        ledger_pass = self.make_doubtful_pass()
+
+        record(ledger_pass, REF, PartitionStatus.MISSING)
+
+        assert ledger_pass.ledger.doubtful_keys == {REF.key}
 
 
 @pytest.mark.parametrize(("age", "is_missing"), [(5 * DAY, True), (31 * DAY, False)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import fields
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -336,6 +338,19 @@ def test_state_json_round_trip_is_lossless(stream_state: StreamState) -> None:
     assert reloaded_state.observed_at == stream_state.observed_at
     assert get_fields(reloaded_state.ledger) == get_fields(stream_state.ledger)
     assert get_fields(reloaded_state.reference_ledger) == get_fields(stream_state.reference_ledger)
+
+
+def test_state_has_utc_times_in_any_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    state_json = RECORDED_STATES[2]["sensible_claims"]
+    expected = load_state(state_json).as_json()
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        written = load_state(state_json).as_json()
+    time.tzset()
+
+    assert written == expected
 
 
 @UNHURRIED

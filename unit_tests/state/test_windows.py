@@ -8,15 +8,16 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_docextract.core.errors import TooManyPages, UnreadableResponse
-from source_docextract.core.model import Document, FileStatus, PartitionRef, PartitionStatus, Snapshot
+from source_docextract.core.model import Document, FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
 from source_docextract.core.provider import ChangeDetection, FindStart, Window
 from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges, subtract_ranges
-from source_docextract.state.entries import Listing, SyncPolicy
+from source_docextract.state.entries import Entry, Listing, SyncPolicy
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.passes import ListingPass
 from source_docextract.state.serialization import StreamState
@@ -479,6 +480,150 @@ class TestCursor:
         assert cursor.is_needed(new_ledger, window) is is_needed_by_new
 
 
+class TestNeededDays:
+    """The days that a sync lists, as days from today on."""
+
+    TODAY = START.replace(hour=0)
+    READ = TimeRange(BEGINNING, TODAY)
+
+    def list_days(self, *ledgers: Ledger, scopes: Sequence[str] = ("",), **fields: Any) -> list[tuple[str, int, int]]:
+        """Return the scope, the start and the end of each window, while all of them are empty."""
+        policy = SyncPolicy(**{"lookback": 3 * DAY, **fields})
+        passes = [ListingPass(ledger, policy) for ledger in ledgers]
+        cursor = WindowCursor(deque(scopes), passes, policy, START, lambda scope: ["wide"] if scope == "narrow" else [])
+        windows = []
+        while isinstance(window := cursor.get_next_step(), Window):
+            windows.append((window.scope, (window.start - self.TODAY).days, (window.end - self.TODAY).days))
+            cursor.record_listing(window, 0)
+        assert window is None
+        return windows
+
+    def make_ledger(self, *scopes: str, days: int = 0, **fields: Any) -> Ledger:
+        """Return a ledger that has read some scopes until `days` before today."""
+        return Ledger(
+            read_ranges={scope: [TimeRange(BEGINNING, self.TODAY - days * DAY)] for scope in scopes}, **fields
+        )
+
+    def test_first_sync_lists_growing_windows_from_the_start_date_on(self) -> None:
+        windows = self.list_days(Ledger(), start_date=self.TODAY - 9 * DAY)
+
+        assert windows == [("", -9, -8), ("", -8, -6), ("", -6, -2), ("", -2, 1)]
+
+    def test_next_sync_lists_all_since_the_last_one_and_the_lookback_at_once(self) -> None:
+        assert self.list_days(self.make_ledger("", days=9)) == [("", -9, 1)]
+        assert self.list_days(self.make_ledger("")) == [("", -3, 1)]
+        assert self.list_days(self.make_ledger(""), lookback=0 * DAY) == [("", 0, 1)]
+
+    def test_unread_range_of_long_ago_is_listed_in_growing_windows(self) -> None:
+        ledger = Ledger(
+            read_ranges={
+                "": [TimeRange(BEGINNING, self.TODAY - 30 * DAY), self.READ._replace(start=self.TODAY - 25 * DAY)]
+            }
+        )
+
+        assert self.list_days(ledger) == [("", -30, -29), ("", -29, -27), ("", -27, -25), ("", -3, 1)]
+
+    def test_window_ends_where_one_of_the_ledgers_begins_to_need_it(self) -> None:
+        windows = self.list_days(self.make_ledger("", days=8), Ledger(), start_date=self.TODAY - 12 * DAY)
+
+        assert windows == [("", -12, -11), ("", -11, -9), ("", -9, -8), ("", -8, 0), ("", 0, 1)]
+
+    def test_scope_that_is_new_is_read_from_the_start_and_the_others_go_on(self) -> None:
+        ledger = self.make_ledger("old", days=1)
+
+        windows = self.list_days(ledger, scopes=["new", "old"], start_date=self.TODAY - 3 * DAY)
+
+        assert windows == [("new", -3, -2), ("new", -2, 0), ("new", 0, 1), ("old", -3, 1)]
+
+    def test_range_that_a_wider_scope_has_read_is_not_read_again(self) -> None:
+        assert self.list_days(self.make_ledger("wide", days=5), scopes=["narrow"]) == [("narrow", -5, 1)]
+        assert self.list_days(self.make_ledger("narrow", "wide", days=5), scopes=["narrow"]) == [("narrow", -5, 1)]
+        ledger = Ledger(
+            read_ranges={
+                "narrow": [TimeRange(BEGINNING, self.TODAY - 9 * DAY)],
+                "wide": [TimeRange(self.TODAY - 9 * DAY, self.TODAY - 5 * DAY)],
+            }
+        )
+        assert self.list_days(ledger, scopes=["narrow"]) == [("narrow", -5, 1)]
+
+    @each_case(
+        ("has_read", "has_entry", "first_day"),
+        [(False, False, -1), (False, True, -3), (True, False, -3), (True, True, -3)],
+    )
+    def test_lookback_before_the_start_date_is_listed_for_what_was_delivered(
+        self, has_read: bool, has_entry: bool, first_day: int
+    ) -> None:
+        ledger = self.make_ledger(*[""] * has_read)
+        ledger.entries = {PartitionKey("", "a"): Entry(START - 2 * DAY)} if has_entry else {}
+
+        [(_, start, _), *_] = self.list_days(ledger, start_date=self.TODAY - DAY)
+
+        assert start == first_day
+
+    @each_case(
+        ("fields", "policy_fields", "first_day"),
+        [
+            ({}, {}, 0),
+            ({"last_complete_sync": START}, {}, 0),
+            ({"last_complete_sync": START + timedelta(minutes=1)}, {}, -3),  # the clock was set back
+            ({"last_complete_sync": None}, {}, -3),
+            ({}, {"looks_every_sync": True}, -3),
+            ({"last_complete_sync": START - timedelta(hours=1, minutes=1)}, {}, -3),  # before the look of 8:00
+            ({"last_complete_sync": START - timedelta(hours=1)}, {}, 0),
+            ({"inactive_scopes": {"gone"}}, {}, -3),
+            # It settled late: its look after an hour is due, and then that after two hours is not.
+            ({"late_settled_at": START - timedelta(minutes=65)}, {}, -3),
+            ({"late_settled_at": START - timedelta(minutes=80)}, {}, 0),
+            ({"late_settled_at": START}, {}, 0),
+            ({"late_settled_at": START + timedelta(minutes=1)}, {}, -3),
+        ],
+    )
+    def test_lookback_is_skipped_between_its_looks(
+        self, fields: dict[str, Any], policy_fields: dict[str, Any], first_day: int
+    ) -> None:
+        ledger = self.make_ledger("", **{"last_complete_sync": START - timedelta(minutes=10), **fields})
+
+        assert self.list_days(ledger, **policy_fields) == [("", first_day, 1)]
+
+    @each_case(("hours", "first_day"), [(-72.01, 0), (-72, -3), (0, -3), (3.99, -3), (4, 0), (8, 0)])
+    def test_lookback_is_not_skipped_while_an_earlier_day_has_an_open_document(
+        self, hours: float, first_day: int
+    ) -> None:
+        ledger = self.make_ledger("", last_complete_sync=START - timedelta(minutes=10))
+        ledger.entries[PartitionKey("", "a")] = Entry(self.TODAY + timedelta(hours=hours))
+
+        assert self.list_days(ledger) == [("", first_day, 1)]
+
+    @each_case(("last_sync_hours", "first_day"), [(-23.5, -5), (-22.5, -4), (0.5, -4), (1.5, -3)])
+    def test_day_that_has_left_the_lookback_since_the_last_sync_is_listed_a_last_time(
+        self, last_sync_hours: float, first_day: int
+    ) -> None:
+        ledger = self.make_ledger("", last_complete_sync=self.TODAY + timedelta(hours=last_sync_hours))
+
+        assert self.list_days(ledger) == [("", first_day, 1)]
+
+    def test_sync_without_lookback_skips_none(self) -> None:
+        ledger = self.make_ledger("", last_complete_sync=START - timedelta(minutes=10))
+        policy = SyncPolicy(lookback=0 * DAY)
+        listing_pass = ListingPass(ledger, policy)
+
+        WindowCursor(deque([""]), [listing_pass], policy, START)
+
+        assert not listing_pass.skips_lookback
+
+    def test_ranges_of_a_clock_that_was_ahead_are_not_trusted_within_the_lookback(self) -> None:
+        ledger = self.make_ledger("", days=-9, pruned_before={"": self.TODAY + 9 * DAY})
+        policy = SyncPolicy(lookback=3 * DAY)
+        listing_pass = ListingPass(ledger, policy)
+
+        WindowCursor(deque([""]), [listing_pass], policy, START)
+
+        ref = PartitionRef("", "a", approx_created_at=START - 2 * DAY)
+        old_ref = PartitionRef("", "b", approx_created_at=START - 4 * DAY)
+        assert not listing_pass.is_pruned(ref, [""], self.READ)
+        assert listing_pass.is_pruned(old_ref, [""], self.READ)
+
+
 class TestFailures:
     def make_cursor(self, days: int = 0) -> tuple[ListingPass, WindowCursor]:
         """Of a list that was read until `days` ago."""
@@ -507,14 +652,14 @@ class TestFailures:
             "", bad, bad + DAY
         )
 
-    def test_endless_lists_skip_rest_of_scope(self) -> None:
+    def test_endless_lists_skip_rest_of_each_scope(self) -> None:
         _, cursor = self.make_cursor()
-        asks = []
-        while isinstance(ask := cursor.get_next_step(), Window) and ask.scope == "":
-            asks.append(ask)
+        scopes = []
+        while isinstance(ask := cursor.get_next_step(), Window):
+            scopes.append(ask.scope)
             cursor.handle_failure(ask, TooManyPages("It goes on."))
 
-        assert len(asks) == 3
+        assert scopes == [""] * 3 + ["other"] * 3
 
     @each_case("error", [OSError("down")])
     def test_other_error_skips_rest_of_scope(self, error: Exception) -> None:
