@@ -261,9 +261,9 @@ def _load_entry(entry_json: Mapping[str, Any], state: EntryState, status_since: 
         row_hashes=str(entry_json.get("rows", "")),
         changed_rows=_load_changed_rows(str(entry_json.get("changed_rows", ""))),
         last_referenced_at=_parse_optional_minute(entry_json.get("referenced")),
-        needs_reread=bool(entry_json.get("needs_reread", False)),
+        needs_reread=bool(entry_json.get("needs_reread")),
         provider_state=str(entry_json.get("provider_state", "")),
-        is_pinned=bool(entry_json.get("is_pinned", False)),
+        is_pinned=bool(entry_json.get("is_pinned")),
         member_statuses={
             str(document_id): FileStatus(status)
             for document_id, status in entry_json.get("member_statuses", {}).items()

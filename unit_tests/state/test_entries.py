@@ -44,7 +44,16 @@ def test_settled_partition_is_remembered_for_two_days_or_the_lookback(lookback: 
 def test_start_date_excludes_what_was_listed_and_created_before_it(ref: PartitionRef, is_in_range: bool) -> None:
     assert replace(POLICY, start_date=NOW).is_in_range(ref) is is_in_range
     assert POLICY.is_in_range(ref)
-    assert not replace(POLICY, partition_filter=lambda _: False).is_in_range(ref)
+
+
+def test_partition_that_the_filter_leaves_out_is_in_no_range() -> None:
+    policy = replace(POLICY, partition_filter=lambda ref: ref.batch_id == "b")
+
+    assert policy.is_relevant(REF)
+    assert policy.is_in_range(REF)
+    other_ref = replace(REF, batch_id="other", is_explicit=True)
+    assert not policy.is_relevant(other_ref)
+    assert not policy.is_in_range(other_ref)
 
 
 @each_case(

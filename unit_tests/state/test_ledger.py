@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from source_docextract.core.errors import ConfigError
 from source_docextract.core.model import Document, FileStatus, PartitionKey, PartitionRef, PartitionStatus, Snapshot
-from source_docextract.core.time_ranges import TimeRange
+from source_docextract.core.time_ranges import BEGINNING, TimeRange
 from source_docextract.state.compaction import CompactedDay
-from source_docextract.state.entries import Entry, Listing, SyncPolicy, age_sort_key
+from source_docextract.state.entries import Entry, EntryState, Listing, SyncPolicy, age_sort_key
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.passes import LedgerPass, ListingPass, PollingPass, ReferencePass
 from source_docextract.state.serialization import StreamState
@@ -504,6 +504,12 @@ def make_sized_ledger(entries: int, days: int, failures: int, doubts: int) -> Le
 
 
 class TestState:
+    def test_partition_without_an_entry_is_new_and_not_stored(self) -> None:
+        ledger = Ledger()
+
+        assert ledger.get(PartitionKey("t", "b")) == Entry(BEGINNING, EntryState.NEW)
+        assert ledger.entries == {}
+
     def test_length_counts_all_that_makes_the_state_grow(self) -> None:
         stream_state = StreamState(SyncPolicy())
         stream_state.ledger = make_sized_ledger(1, 2, 4, 8)
@@ -624,6 +630,7 @@ class TestState:
             {"version": 1, "settled": {"t": {"b": {"since": "yesterday"}}}},
             {"compacted_days": {"t": {"2026-11-01": "many"}}},
             {"reference_ledger": {"open": {"t": 1}}},
+            {"open": {"t": {"2026-11-20T09:00Z": {"b": {"changed_rows": "abcdefghijklmnopqr"}}}}},
         ],
     )
     def test_unreadable_content_is_refused(self, document: dict[str, object]) -> None:

@@ -211,6 +211,18 @@ class TestRecord:
         ledger_pass.record(REF, decision, [], NOW)
         assert ledger_pass.ledger.entries[REF.key].row_hashes == ""
 
+    @pytest.mark.parametrize(("row_hashes", "expected"), [([], "aaaaaa"), (["bbbbbb"], "bbbbbb"), (None, "aaaaaa")])
+    def test_answer_about_an_unknown_batch_keeps_the_hashes_unless_it_has_rows(
+        self, row_hashes: list[str] | None, expected: str
+    ) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.OPEN, row_hashes="aaaaaa"))
+        decision = ledger_pass.decide(Snapshot(REF, PartitionStatus.MISSING), NOW)
+
+        ledger_pass.record(REF, decision, row_hashes, NOW)
+
+        assert ledger_pass.ledger.entries[REF.key].state is EntryState.MISSING
+        assert ledger_pass.ledger.entries[REF.key].row_hashes == expected
+
     @pytest.mark.parametrize("kind", PASS_KINDS)
     def test_decision_changes_nothing_before_it_is_recorded(self, kind: type[LedgerPass]) -> None:
         ledger_pass = make_pass(kind, make_entry(EntryState.OPEN))
@@ -261,6 +273,14 @@ class TestReference:
 
         assert ledger_pass.register_reference(REF, NOW)
         assert ledger_pass.ledger.entries == {REF.key: Entry(NOW, EntryState.UNREAD, last_referenced_at=NOW)}
+
+    @pytest.mark.parametrize(("last_referenced_at", "due_ids"), [(None, []), (OLD, ["b"])])
+    def test_listed_batch_before_the_start_date_is_polled_if_it_is_referenced(
+        self, last_referenced_at: datetime | None, due_ids: list[str]
+    ) -> None:
+        entry = make_entry(EntryState.OPEN, last_referenced_at=last_referenced_at)
+
+        assert plan_ids(PollingPass(Ledger({REF.key: entry}), replace(POLICY, start_date=NOW)), REF) == due_ids
 
     def test_batch_that_only_a_reference_names_is_planned_as_referenced(self) -> None:
         ledger_pass = make_pass(PollingPass, make_entry(EntryState.UNREAD, last_referenced_at=NOW))
@@ -391,6 +411,15 @@ class TestForget:
         ledger_pass.compact_and_prune(NOW)
 
         assert ledger_pass.ledger.failed_keys == {REF.key, PartitionKey("failed", "")}
+
+    def test_failure_of_an_unlisted_document_with_an_entry_is_kept(self) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
+        ledger_pass.ledger.failed_keys = {REF.key}
+        ledger_pass.plan(make_listing(replace(REF, batch_id="other")), NOW)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert ledger_pass.ledger.failed_keys == {REF.key}
 
     @pytest.mark.parametrize(
         ("kind", "start_date"), [*((kind, None) for kind in PASS_KINDS), (PollingPass, NOW), (ReferencePass, NOW)]

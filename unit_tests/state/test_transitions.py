@@ -128,6 +128,17 @@ class TestTable:
 
 
 class TestDecision:
+    @pytest.mark.parametrize(
+        ("provider_status", "reading"), [("waiting", Reading.OVERDUE), ("ready", Reading.UNFINISHED)]
+    )
+    def test_stalled_partition_is_opened_by_another_status_in_its_listing(
+        self, provider_status: str, reading: Reading
+    ) -> None:
+        entry = replace(make_entry(EntryState.STALLED), signature="2 waiting")
+        snapshot = Snapshot(replace(REF, provider_status=provider_status), PartitionStatus.OPEN)
+
+        assert classify_reading(entry, snapshot, POLICY, NOW) is reading
+
     @pytest.mark.parametrize(("state", "reading"), POSSIBLE_PAIRS)
     def test_decision_for_each_state_and_reading_follows_the_table(self, state: EntryState, reading: Reading) -> None:
         entry, snapshot = make_reading(make_entry(state), reading)
