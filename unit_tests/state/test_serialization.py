@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from source_docextract.core.content import hash_row
-from source_docextract.core.model import FileStatus, PartitionKey
+from source_docextract.core.model import FileStatus, PartitionKey, PartitionRef
 from source_docextract.core.time_ranges import BEGINNING, TimeRange, merge_ranges
 from source_docextract.state.compaction import CompactedDay
-from source_docextract.state.entries import Entry, EntryState, SyncPolicy
+from source_docextract.state.entries import Entry, EntryState, Listing, SyncPolicy
 from source_docextract.state.ledger import Ledger
 from source_docextract.state.serialization import StreamState
 from unit_tests.support.cases import each_case
@@ -233,8 +233,26 @@ def test_full_refresh_of_older_version_is_resumed_only_by_same_sync(version: int
 
 
 def test_full_refresh_without_a_number_is_never_resumed() -> None:
-    assert not StreamState(SyncPolicy(), 1).can_resume({"full_refresh": True})
+    stream_state = StreamState(SyncPolicy())
+    stream_state.is_full_refresh = True
+
+    state_json = stream_state.as_json()
+
+    assert state_json == {"version": 3, "full_refresh": True}
+    assert not StreamState(SyncPolicy(), 1).can_resume(state_json)
+    assert not stream_state.can_resume(state_json)
     assert not StreamState(SyncPolicy()).can_resume({})
+
+
+def test_filter_of_a_stream_concerns_its_own_partitions_alone() -> None:
+    stream_state = StreamState(SyncPolicy(), partition_filter=lambda ref: ref.template_id == "claims")
+    refs = [PartitionRef(template_id, "b", is_explicit=True) for template_id in ("claims", "invoices")]
+    listing = Listing()
+    listing.add(refs)
+
+    assert [stream_state.is_relevant(ref) for ref in refs] == [True, False]
+    assert stream_state.ledger_pass.plan(listing, NOW) == refs[:1]
+    assert stream_state.reference_pass.plan(listing, NOW) == refs
 
 
 @each_case(
