@@ -384,6 +384,14 @@ class TestForget:
 
         assert bool(ledger_pass.ledger.entries) is is_kept
 
+    @pytest.mark.parametrize("kind", PASS_KINDS)
+    def test_sync_without_a_plan_has_nothing_to_forget(self, kind: type[LedgerPass]) -> None:
+        ledger_pass = make_pass(kind)
+
+        ledger_pass.compact_and_prune(NOW)
+
+        assert len(ledger_pass.ledger) == 0
+
     def test_empty_listing_forgets_nothing(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
 
