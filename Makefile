@@ -66,7 +66,7 @@ coverage: $(VENV)/ready ## Measure the branch coverage of the unit tests; it mus
 	$(BIN)/coverage report --include='source_docextract/state/*,source_docextract/sync/*' --skip-covered --fail-under=98
 	$(BIN)/coverage report --skip-covered --fail-under=93
 
-mutation: $(VENV)/ready ## Change each line of state/, one at a time; the tests must notice enough of the changes (an hour)
+mutation: $(VENV)/ready ## Change each line of state/, one at a time; the tests must notice enough of the changes
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'mutmut>=3.8,<4'
 	rm -rf mutants
 	$(BIN)/mutmut run --max-children $(CORES)

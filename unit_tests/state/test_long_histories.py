@@ -65,6 +65,7 @@ def test_first_sync_of_1000_batches_emits_states_under_a_megabyte(add_history: A
 
 
 @pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("add_history", HISTORY_BUILDERS)
 def test_first_sync_of_10000_batches_emits_states_under_five_megabytes(add_history: Any) -> None:
     assert measure_first_states(add_history, 10_000) < 5 * MEGABYTE

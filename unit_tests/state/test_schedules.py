@@ -1,21 +1,14 @@
 """The promise of the ledger, over random schedules: nothing lost, nothing twice, whatever happens in between.
 
 Over HTTP, with threads and sockets. Many more schedules run in memory (test_schedules_memory.py), so `make test` plays
-only a few of these, and most of the long ones run at night.
+only a few of these, `make test-long` some more, and the long ones run at night.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from unit_tests.support.schedules import KilledSchedule, Schedule, TypedSchedule, run_schedule
-
-
-def first_by_day(count: int) -> list[Any]:
-    """Return the numbers of some parts; all but the first run at night."""
-    return [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, count))]
 
 
 def test_schedule_any_events_warehouse_equals_sandbox() -> None:
@@ -43,18 +36,20 @@ def test_schedule_more_typed_tables_warehouse_equals_sandbox() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", first_by_day(6))
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(6))
 def test_schedule_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(Schedule, examples=80, steps=50, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in range(1, 4))])
 def test_schedule_many_kills_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(KilledSchedule, examples=8, steps=12, part=part)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", first_by_day(4))
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(4))
 def test_schedule_typed_tables_long_run_warehouse_equals_sandbox(part: int) -> None:
     run_schedule(TypedSchedule, examples=100, steps=40, part=part)
