@@ -239,7 +239,8 @@ class PollingPass(LedgerPass):
         self._failed_templates = listing.failed_templates
         for key, entry in ledger.entries.items():
             # No look is made where the listing could not be read, so those that are due now stay due.
-            if key.template_id in listing.failed_templates and self._is_look_due(key, entry, now):
+            is_unlisted = key.template_id in listing.failed_templates
+            if is_unlisted and self._policy.is_look_due(entry, ledger.last_complete_sync, now):
                 ledger.failed_keys.add(key)
         # These listings could be read this time, so they lose their place at the end of the queue.
         ledger.failed_keys -= {PartitionKey(template_id, "") for template_id in listing.complete_templates}

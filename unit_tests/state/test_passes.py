@@ -135,15 +135,20 @@ class TestPlan:
     """What a plan changes in the ledger, beside what is due."""
 
     @pytest.mark.parametrize(
-        ("ledger", "last_complete_sync"),
+        ("fields", "last_complete_sync"),
         [
-            (Ledger(), NOW),
-            (Ledger(last_complete_sync=OLD), OLD),
-            (Ledger({REF.key: make_entry(EntryState.OPEN)}), None),
-            (Ledger(compacted_days={"t": {"2026-11-10": CompactedDay(1, 5)}}), None),
+            ({}, NOW),
+            ({"last_complete_sync": OLD}, OLD),
+            ({"entries": {REF.key: make_entry(EntryState.OPEN)}}, None),
+            ({"compacted_days": {"t": {"2026-11-10": CompactedDay(1, 5)}}}, None),
         ],
+        ids=["new", "read before", "with an entry", "with a day"],
     )
-    def test_first_sync_has_no_looks_to_make_up(self, ledger: Ledger, last_complete_sync: datetime | None) -> None:
+    def test_first_sync_has_no_looks_to_make_up(
+        self, fields: dict[str, Any], last_complete_sync: datetime | None
+    ) -> None:
+        ledger = Ledger(**fields)
+
         PollingPass(ledger, POLICY).plan(make_listing(), NOW)
 
         assert ledger.last_complete_sync == last_complete_sync
@@ -581,6 +586,16 @@ class TestListing:
 
         expected = is_pinned if is_pinned_after is None else is_pinned_after
         assert ledger_pass.ledger.entries[REF.key].is_pinned is expected
+
+    @pytest.mark.parametrize(("seconds", "is_pinned"), [(0, False), (1, True)])
+    def test_window_of_which_nothing_is_included_pins_what_is_older(self, seconds: int, is_pinned: bool) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.OPEN))
+        ledger_pass.plan(make_listing(REF), NOW)
+        start = OLD + timedelta(seconds=seconds)
+
+        ledger_pass.advance_watermark("", TimeRange(OLD - DAY, OLD + DAY), TimeRange(start, start), NOW)
+
+        assert ledger_pass.ledger.entries[REF.key].is_pinned is is_pinned
 
     @pytest.mark.parametrize("seconds", [0, 1])
     def test_document_as_old_as_the_lookback_is_kept(self, seconds: int) -> None:

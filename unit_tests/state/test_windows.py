@@ -514,6 +514,16 @@ class TestNeededDays:
         assert self.list_days(self.make_ledger("")) == [("", -3, 1)]
         assert self.list_days(self.make_ledger(""), lookback=0 * DAY) == [("", 0, 1)]
 
+    def test_window_of_many_rows_is_halved_to_whole_days(self) -> None:
+        policy = SyncPolicy(lookback=3 * DAY)
+        cursor = WindowCursor(deque([""]), [ListingPass(self.make_ledger("", days=90), policy)], policy, START)
+        spans = []
+        while isinstance(window := cursor.get_next_step(), Window):
+            spans.append((window.end - window.start) / DAY)
+            cursor.record_listing(window, 1501)
+
+        assert spans[:7] == [35, 17, 8, 4, 2, 1, 1]
+
     def test_unread_range_of_long_ago_is_listed_in_growing_windows(self) -> None:
         ledger = Ledger(
             read_ranges={
