@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-THRESHOLD = 0.85
+THRESHOLD = 0.97
 """The share of changes that the tests must notice."""
 
 
