@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -49,5 +50,11 @@ class SignalHandler:
 
     def _handle_signal(self, signal_number: int, _frame: FrameType | None) -> None:
         self.signal_number = signal_number
+        # The interrupt may leave an object of PyAirbyte half made, and its destructor then fails, with a traceback.
+        sys.unraisablehook = _ignore_unraisable
         if not self._is_deferred:
             raise KeyboardInterrupt
+
+
+def _ignore_unraisable(_unraisable: sys.UnraisableHookArgs) -> None:
+    """Print nothing about an exception in a destructor."""

@@ -160,6 +160,35 @@ def test_demo_signal_stops_the_demo_and_its_sandbox(tmp_path: Path, step: str, n
     assert not _is_reachable(address)
 
 
+HALF_MADE_SCRIPT = """
+import signal
+from demo.interrupts import SignalHandler
+
+class FileWriter:
+    def __init__(self):
+        signal.raise_signal(signal.SIGTERM)
+        self.files = []
+
+    def __del__(self):
+        self.files.clear()
+
+signal_handler = SignalHandler()
+signal_handler.install()
+try:
+    FileWriter()
+except KeyboardInterrupt:
+    print(signal_handler.signal_number)
+"""
+
+
+def test_demo_signal_while_an_object_is_made_prints_nothing_of_its_destructor() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", HALF_MADE_SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert (result.stdout, result.stderr) == ("15\n", "")
+
+
 @pytest.mark.long
 def test_demo_connector_failure_shows_its_message(tmp_path: Path) -> None:
     result = _run_demo(tmp_path, "-c", WRONG_KEY_SCRIPT)
