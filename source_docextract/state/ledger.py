@@ -32,8 +32,8 @@ class Ledger:
         compacted_days: the days that have settled for good, by template and ISO date.
         failed_keys: what the last sync could not read, so that this sync requests it last. A key without a batch id
             stands for the listing of its template or scope.
-        read_ranges: the ranges of creation time that have been read, by scope of a listing by time. Scopes that the
-            settings no longer name stay.
+        read_ranges: the ranges of creation time that have been read, by scope of a listing by time; none where only
+            rows of an unfinished window have been delivered. Scopes that the settings no longer name stay.
         pruned_before: by scope, the time before which settled partitions in the read ranges have no entry.
         inactive_scopes: the scopes that the settings no longer name, and whose entries are pinned.
         doubtful_keys: the partitions that a reference named when they had no entry, and that no listing has shown

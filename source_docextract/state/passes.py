@@ -420,7 +420,7 @@ class ListingPass(LedgerPass):
 
     def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
         """Add the entry of a partition that has to be read, which is doubtful unless a listing has shown it."""
-        if self.ledger.read_ranges and not is_planned:
+        if self.ledger.watermarks and not is_planned:
             self.ledger.doubtful_keys.add(key)
         return super()._add_unread(key, now, is_planned=is_planned)
 
@@ -510,6 +510,15 @@ class ListingPass(LedgerPass):
         ranges = self.ledger.read_ranges.get(scope, ())
         return [TimeRange(start, min(end, limit)) for start, end in ranges if start < limit]
 
+    def begin_delivery(self, scope: str) -> None:
+        """Record that rows are delivered under a scope, before anything of it counts as read.
+
+        If the settings drop the scope before that, after a kill or with a `start_date` of today, these rows are pinned.
+        """
+        self.ledger.read_ranges.setdefault(scope, [])
+        # From now on the pinned entries are no longer all that was delivered under this scope.
+        self.ledger.inactive_scopes.discard(scope)
+
     def advance_watermark(
         self, scope: str, window: TimeRange, delivered_range: TimeRange, lookback_start: datetime
     ) -> None:
@@ -528,8 +537,6 @@ class ListingPass(LedgerPass):
             self._has_gap = True
             # Some entries may lie in the gap: when it is read later, only their entries prevent a second delivery.
             self._pin_unlisted()
-        # From now on the pinned entries are no longer all that was delivered under this scope.
-        ledger.inactive_scopes.discard(scope)
         ledger.add_read_range(scope, delivered_range)
         pruned_before = min(delivered_range.end, lookback_start)
         # Neither an older window nor longer `lookback_days` move it back: the entries before it are gone, so their rows

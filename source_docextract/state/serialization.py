@@ -163,9 +163,11 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
         ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
     if ledger.watermarks:
         ledger_json["watermarks"] = {scope: _format_minute(moment) for scope, moment in ledger.watermarks.items()}
+    if ledger.read_ranges:
         ledger_json["read_ranges"] = {
             scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()
         }
+    if ledger.pruned_before:
         ledger_json["pruned_before"] = {scope: _format_minute(moment) for scope, moment in ledger.pruned_before.items()}
     for key in sorted(ledger.doubtful_keys):
         ledger_json.setdefault("doubtful_keys", {}).setdefault(key.template_id, []).append(key.batch_id)

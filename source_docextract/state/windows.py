@@ -270,6 +270,9 @@ class WindowCursor:
         """
         if row_count:
             self._nonempty_scopes.add(window.scope)
+            for listing_pass in self.passes:
+                if self.is_needed(listing_pass.ledger, window):
+                    listing_pass.begin_delivery(window.scope)
         # An empty window before a full day must not be followed by a window of two such days.
         if row_count + ahead_count < _FEW_ROWS:
             self._window_days = min(self._window_days * 2, _MAX_WINDOW_DAYS)

@@ -617,14 +617,19 @@ class TestListing:
 
         assert ledger_pass.ledger.entries[REF.key].is_pinned is is_pinned
 
-    def test_window_of_a_scope_makes_it_active(self) -> None:
+    def test_delivery_under_a_scope_makes_it_active_before_anything_counts_as_read(self) -> None:
+        window = TimeRange(OLD, NOW)
         ledger_pass = make_listing_pass()
         ledger_pass.ledger.inactive_scopes = {"a", "b"}
-        window = TimeRange(OLD, NOW)
+        ledger_pass.ledger.read_ranges = {"b": [window]}
 
-        ledger_pass.advance_watermark("a", window, window, NOW)
-
+        ledger_pass.begin_delivery("a")
         assert ledger_pass.ledger.inactive_scopes == {"b"}
+        assert ledger_pass.ledger.read_ranges == {"a": [], "b": [window]}
+
+        ledger_pass.begin_delivery("b")
+        assert ledger_pass.ledger.inactive_scopes == set()
+        assert ledger_pass.ledger.read_ranges == {"a": [], "b": [window]}
 
     @pytest.mark.parametrize(
         ("created_at", "late_settled_at"),

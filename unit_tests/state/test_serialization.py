@@ -309,7 +309,7 @@ def draw_entries(draw: st.DrawFn) -> Entry:
 KEYS = st.builds(PartitionKey, IDS, IDS)
 DAYS = st.dates().map(lambda day: day.isoformat())
 COMPACTED_DAYS = st.builds(CompactedDay, st.integers(0, 10**6), st.integers(0, 2**48 - 1))
-RANGES = st.lists(st.tuples(st.just(BEGINNING) | TIMES, TIMES), min_size=1, max_size=3)
+RANGES = st.lists(st.tuples(st.just(BEGINNING) | TIMES, TIMES), max_size=3)
 
 
 def make_ranges(pairs: list[tuple[datetime, datetime]]) -> list[TimeRange]:

@@ -87,8 +87,10 @@ class FakeList:
         lookback: int = 3,
         stop_after: int | None = None,
         *,
+        stop_within: int | None = None,
         looks_every_sync: bool = False,
     ) -> None:
+        """Sync, and break off after so many requests, or within the window of one: then its rows are delivered."""
         self.windows.clear()
         rules = SyncPolicy(
             lookback * DAY, give_up_after=3650 * DAY, start_date=start_date, looks_every_sync=looks_every_sync
@@ -115,6 +117,9 @@ class FakeList:
             cursor.record_listing(ask, len(rows))
             if cursor.is_needed(listing_pass.ledger, ask):
                 self.read(listing_pass, ask, rows)
+            self.state = stream_state.as_json()
+            if request_count == stop_within:
+                return
             cursor.complete_window(ask)
             self.state = stream_state.as_json()
             if request_count == stop_after:
@@ -177,29 +182,51 @@ DAYS = st.sampled_from([0.0, 0.05, 0.2, 1, 5, 40])
 DATES = st.sampled_from([None, *(START + timedelta(days=days, hours=7, seconds=30) for days in (-60, -9, -2, 0, 4))])
 
 
-class TestSettings:
-    @settings(max_examples=300, deadline=None)
-    @given(
-        st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 90)), max_size=12),
-        st.lists(
-            st.tuples(SCOPES, DATES, st.integers(0, 5), st.sampled_from([None, 1, 2, 5]), DAYS, st.booleans()),
-            max_size=7,
-        ),
-        st.booleans(),
+ROWS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 90)), max_size=12)
+
+FakeSync = tuple[tuple[str, ...], datetime | None, int, int | None, int | None, float, bool]
+"""The scopes, the start date and the lookback of a sync; where it is broken off (after or within the window of so many
+requests); the days until the next one; and whether all rows are finished by then."""
+
+
+def draw_syncs(dates: st.SearchStrategy[datetime | None], *stops: int) -> st.SearchStrategy[list[FakeSync]]:
+    """Return a strategy of some syncs, of which some are broken off within one of these windows."""
+    stops_after, stops_within = st.sampled_from([None, 1, 2, 5]), st.sampled_from([None, *stops])
+    return st.lists(
+        st.tuples(SCOPES, dates, st.integers(0, 5), stops_after, stops_within, DAYS, st.booleans()), max_size=7
     )
+
+
+class TestSettings:
+    @settings(max_examples=250, deadline=None)
+    @given(ROWS, draw_syncs(DATES), st.booleans())
     def test_any_setting_changes_deliver_each_row_once(
-        self,
-        rows: list[tuple[str, float]],
-        syncs: list[tuple[tuple[str, ...], datetime | None, int, int | None, float, bool]],
-        looks_every_sync: bool,
+        self, rows: list[tuple[str, float]], syncs: list[FakeSync], looks_every_sync: bool
     ) -> None:
         """Between syncs there are new rows, some are finished only later, and some of the syncs are broken off."""
+        self.check_history(rows, syncs, looks_every_sync=looks_every_sync)
+
+    @settings(max_examples=100, deadline=None)
+    @given(ROWS, draw_syncs(st.none(), 1, 2, 3), st.booleans())
+    def test_any_filters_and_kills_within_windows_deliver_each_row_once(
+        self, rows: list[tuple[str, float]], syncs: list[FakeSync], looks_every_sync: bool
+    ) -> None:
+        self.check_history(rows, syncs, looks_every_sync=looks_every_sync)
+
+    def check_history(self, rows: list[tuple[str, float]], syncs: list[FakeSync], *, looks_every_sync: bool) -> None:
         world = FakeList()
         for template, age in rows:
             world.add(template, START - age * DAY)
-        for scopes, start_date, lookback, stop_after, days, is_finished in syncs:
-            world.sync(scopes, start_date, lookback, stop_after, looks_every_sync=looks_every_sync)
-            if stop_after is None:
+        for scopes, start_date, lookback, stop_after, stop_within, days, is_finished in syncs:
+            world.sync(
+                scopes,
+                start_date,
+                lookback,
+                stop_after,
+                stop_within=stop_within,
+                looks_every_sync=looks_every_sync,
+            )
+            if stop_after is None and stop_within is None:
                 assert world.expected_rows(scopes, start_date) <= {key.split()[0] for key in world.delivered}
             world.now += days * DAY
             for template in "ab":
@@ -236,6 +263,23 @@ class TestSettings:
         world.sync(("",), None, lookback=0)
 
         assert world.delivery_counts == Counter(["0", "1"])
+        assert max(world.delivered.values()) == 1
+
+    @each_case(("start_date", "stop_within"), [(START, None), (START - DAY, 2)])
+    def test_rows_delivered_before_anything_counts_as_read_come_once_after_a_change_of_filters(
+        self, start_date: datetime | None, stop_within: int | None
+    ) -> None:
+        world = FakeList()
+        for template in "ab":
+            world.add(template, START)
+        world.sync(("",), start_date, lookback=0, stop_within=stop_within)
+        assert world.delivery_counts == Counter("01")
+        assert world.state["read_ranges"] == {"": []}
+
+        world.sync(("a",), None, lookback=0)
+        world.sync(("",), None, lookback=0)
+
+        assert world.delivery_counts == Counter("01")
         assert max(world.delivered.values()) == 1
 
     def test_start_date_in_future_keeps_read_ranges(self) -> None:
