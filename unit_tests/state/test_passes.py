@@ -164,6 +164,14 @@ class TestPlan:
         ledger_pass.plan(Listing(failed_templates={"t"}), NOW + 9 * DAY)
         assert ledger_pass.ledger.failed_keys == ({REF.key} if is_failed else set())
 
+    def test_look_that_was_made_is_not_prevented_by_a_failed_listing(self) -> None:
+        ledger_pass = make_pass(PollingPass, make_entry(EntryState.SETTLED, DAY))
+        ledger_pass.ledger.last_complete_sync = NOW - timedelta(hours=1)
+
+        ledger_pass.plan(Listing(failed_templates={"t"}), NOW)
+
+        assert ledger_pass.ledger.failed_keys == set()
+
     def test_listing_that_could_be_read_is_not_last_any_more(self) -> None:
         ledger_pass = make_pass(PollingPass)
         ledger_pass.ledger.failed_keys = {PartitionKey("t", ""), PartitionKey("other", ""), PartitionKey("t", "x")}
@@ -396,6 +404,22 @@ class TestForget:
         ledger_pass.compact_and_prune(NOW)
 
         assert len(ledger_pass.ledger) == 0
+
+    @pytest.mark.parametrize(
+        ("watermark", "skips_lookback", "is_kept"),
+        [(NOW, False, False), (NOW + DAY, False, True), (NOW, True, True), (NOW + DAY, True, True)],
+    )
+    def test_listing_that_may_show_more_later_forgets_nothing(
+        self, watermark: datetime, skips_lookback: bool, is_kept: bool
+    ) -> None:
+        ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
+        ledger_pass.ledger.read_ranges = {"": [TimeRange(BEGINNING, watermark)]}
+        ledger_pass.skips_lookback = skips_lookback
+        ledger_pass.plan(make_listing(replace(REF, batch_id="other")), NOW)
+
+        ledger_pass.compact_and_prune(NOW, [""])
+
+        assert (REF.key in ledger_pass.ledger.entries) is is_kept
 
     def test_empty_listing_forgets_nothing(self) -> None:
         ledger_pass = make_listing_pass(make_entry(EntryState.SETTLED))
