@@ -420,7 +420,7 @@ class ListingPass(LedgerPass):
 
     def _add_unread(self, key: PartitionKey, now: datetime, *, is_planned: bool) -> Entry:
         """Add the entry of a partition that has to be read, which is doubtful unless a listing has shown it."""
-        if self.ledger.watermarks and not is_planned:
+        if not is_planned and any(self.ledger.read_ranges.values()):
             self.ledger.doubtful_keys.add(key)
         return super()._add_unread(key, now, is_planned=is_planned)
 

@@ -161,8 +161,8 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     # Sorted, as the sets have no order: an unchanged state must give the same text, which is not emitted again.
     for key in sorted(ledger.failed_keys):
         ledger_json.setdefault("failed_keys", {}).setdefault(key.template_id, []).append(key.batch_id)
-    if ledger.watermarks:
-        ledger_json["watermarks"] = {scope: _format_minute(moment) for scope, moment in ledger.watermarks.items()}
+    if watermarks := ledger.watermarks:
+        ledger_json["watermarks"] = {scope: _format_minute(moment) for scope, moment in watermarks.items()}
     if ledger.read_ranges:
         ledger_json["read_ranges"] = {
             scope: list(map(_format_range, ranges)) for scope, ranges in ledger.read_ranges.items()

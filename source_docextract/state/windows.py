@@ -138,7 +138,7 @@ class WindowCursor:
             scope = self.scopes[0]
             if self._ranges_by_ledger is None:
                 self._is_first_read = self._is_first_read or any(
-                    self._is_never_read(scope, listing_pass.ledger) for listing_pass in self.passes
+                    not self._get_read_ranges(scope, listing_pass.ledger) for listing_pass in self.passes
                 )
                 ranges_by_ledger = [
                     self._find_needed_ranges(scope, listing_pass.ledger) for listing_pass in self.passes
@@ -159,14 +159,11 @@ class WindowCursor:
     def _find_needed_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
         """Return the whole days that a ledger needs: unread ones, and the lookback."""
         range_start = max(self.policy.start_date or BEGINNING, self._list_start)
-        read_ranges: list[TimeRange] = []
-        # A range that was read in a wider list is not read again here: a filter that is added later costs no backfill.
-        for covering_scope in (scope, *self.find_wider_scopes(scope)):
-            read_ranges += ledger.read_ranges.get(covering_scope, ())
+        read_ranges = self._get_read_ranges(scope, ledger)
         needed_ranges = subtract_ranges(TimeRange(range_start, max(range_start, self._today)), read_ranges)
         lookback_start = max(self._relisting_starts[ledger], self._list_start)
         # A ledger without entries has delivered nothing that could have changed within the lookback.
-        is_ledger_empty = self._is_never_read(scope, ledger) and not ledger.entries
+        is_ledger_empty = not read_ranges and not ledger.entries
         needed_ranges.append(
             TimeRange(max(range_start, lookback_start) if is_ledger_empty else lookback_start, self._tomorrow)
         )
@@ -174,10 +171,13 @@ class WindowCursor:
             TimeRange(truncate_to_day(start), round_up_to_day(end)) for start, end in needed_ranges if start < end
         )
 
-    def _is_never_read(self, scope: str, ledger: Ledger) -> bool:
-        return not any(
-            ledger.read_ranges.get(covering_scope) for covering_scope in (scope, *self.find_wider_scopes(scope))
-        )
+    def _get_read_ranges(self, scope: str, ledger: Ledger) -> list[TimeRange]:
+        """Return the ranges of a scope's list that a ledger has read.
+
+        What was read in a wider list is not read again in this one: a filter that is added later costs no backfill.
+        """
+        covering_scopes = (scope, *self.find_wider_scopes(scope))
+        return [time_range for name in covering_scopes for time_range in ledger.read_ranges.get(name, ())]
 
     @property
     def _tomorrow(self) -> datetime:
@@ -271,8 +271,7 @@ class WindowCursor:
         if row_count:
             self._nonempty_scopes.add(window.scope)
             for listing_pass in self.passes:
-                if self.is_needed(listing_pass.ledger, window):
-                    listing_pass.begin_delivery(window.scope)
+                listing_pass.begin_delivery(window.scope)
         # An empty window before a full day must not be followed by a window of two such days.
         if row_count + ahead_count < _FEW_ROWS:
             self._window_days = min(self._window_days * 2, _MAX_WINDOW_DAYS)

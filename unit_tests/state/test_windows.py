@@ -26,6 +26,7 @@ from unit_tests.support.cases import each_case
 from unit_tests.support.rows import FakeRow
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=timezone.utc)
+TODAY = START.replace(hour=0)
 DAY = timedelta(days=1)
 DONE_DOCUMENTS = (Document(key="a", status=FileStatus.PROCESSED),)
 
@@ -117,8 +118,8 @@ class FakeList:
             cursor.record_listing(ask, len(rows))
             if cursor.is_needed(listing_pass.ledger, ask):
                 self.read(listing_pass, ask, rows)
-            self.state = stream_state.as_json()
             if request_count == stop_within:
+                self.state = stream_state.as_json()
                 return
             cursor.complete_window(ask)
             self.state = stream_state.as_json()
@@ -408,15 +409,19 @@ class TestLooks:
                     assert world.delivered_versions.get(name, -1) >= number, (name, age, world.now - edited_at)
 
 
+def make_cursor(*ledgers: Ledger, scopes: Sequence[str] = ("",), **fields: Any) -> WindowCursor:
+    """Return a cursor over the list of some ledgers; the scope `wide` contains the scope `narrow`."""
+    policy = SyncPolicy(**fields)
+    passes = [ListingPass(ledger, policy) for ledger in ledgers]
+    return WindowCursor(deque(scopes), passes, policy, START, lambda scope: ["wide"] if scope == "narrow" else [])
+
+
 class TestCursor:
     """The windows of one sync, step by step."""
 
-    TODAY = START.replace(hour=0)
-
     def make_cursor(self, *ledgers: Ledger, days: int | None = None) -> WindowCursor:
         """Return a cursor without lookback, from `days` before today on, or from the oldest row."""
-        policy = SyncPolicy(0 * DAY, start_date=None if days is None else self.TODAY - days * DAY)
-        return WindowCursor(deque([""]), [ListingPass(ledger, policy) for ledger in ledgers], policy, START)
+        return make_cursor(*ledgers, lookback=0 * DAY, start_date=None if days is None else TODAY - days * DAY)
 
     def take_window(self, cursor: WindowCursor) -> Window:
         window = cursor.get_next_step()
@@ -424,16 +429,16 @@ class TestCursor:
         return window
 
     def test_time_before_the_oldest_row_counts_as_read_where_it_was_not(self) -> None:
-        read_until = TimeRange(BEGINNING, self.TODAY - 9 * DAY)
+        read_until = TimeRange(BEGINNING, TODAY - 9 * DAY)
         new_ledger, old_ledger = Ledger(), Ledger(read_ranges={"": [read_until]})
         cursor = self.make_cursor(new_ledger, old_ledger)
         assert cursor.get_next_step() == FindStart("")
 
         cursor.set_list_start(START - 4 * DAY)
 
-        assert new_ledger.read_ranges == {"": [TimeRange(BEGINNING, self.TODAY - 4 * DAY)]}
+        assert new_ledger.read_ranges == {"": [TimeRange(BEGINNING, TODAY - 4 * DAY)]}
         assert old_ledger.read_ranges == {"": [read_until]}
-        assert self.take_window(cursor).start == self.TODAY - 4 * DAY
+        assert self.take_window(cursor).start == TODAY - 4 * DAY
 
     def test_oldest_row_of_the_future_makes_the_list_begin_today(self) -> None:
         ledger = Ledger()
@@ -441,8 +446,8 @@ class TestCursor:
 
         cursor.set_list_start(START + 400 * DAY)
 
-        assert ledger.read_ranges == {"": [TimeRange(BEGINNING, self.TODAY)]}
-        assert self.take_window(cursor) == Window("", self.TODAY, self.TODAY + DAY)
+        assert ledger.read_ranges == {"": [TimeRange(BEGINNING, TODAY)]}
+        assert self.take_window(cursor) == Window("", TODAY, TODAY + DAY)
 
     @each_case("row_count", [0, 1])
     def test_empty_list_counts_as_read_once_it_shows_a_row(self, row_count: int) -> None:
@@ -454,17 +459,17 @@ class TestCursor:
         cursor.record_listing(window, row_count)
         cursor.complete_window(window)
 
-        assert window == Window("", self.TODAY, self.TODAY + DAY)
-        assert ledger.read_ranges.get("", []) == [TimeRange(BEGINNING, self.TODAY)] * row_count
+        assert window == Window("", TODAY, TODAY + DAY)
+        assert ledger.read_ranges.get("", []) == [TimeRange(BEGINNING, TODAY)] * row_count
 
     def test_empty_windows_count_as_read_once_a_row_follows(self) -> None:
         ledger = Ledger()
         cursor = self.make_cursor(ledger, days=9)
-        for row_count, end in [(0, None), (0, None), (1, 7 - 9)]:
+        for row_count, end in [(0, None), (0, None), (1, -2)]:
             window = self.take_window(cursor)
             cursor.record_listing(window, row_count)
             cursor.complete_window(window)
-            expected = [] if end is None else [TimeRange(self.TODAY - 9 * DAY, self.TODAY + end * DAY)]
+            expected = [] if end is None else [TimeRange(TODAY - 9 * DAY, TODAY + end * DAY)]
             assert ledger.read_ranges.get("", []) == expected
 
     @each_case(
@@ -515,10 +520,10 @@ class TestCursor:
     def test_window_is_needed_by_ledgers_that_have_not_read_it(
         self, start: int, end: int, is_needed_by_read: bool, is_needed_by_new: bool
     ) -> None:
-        read_ledger = Ledger(read_ranges={"": [TimeRange(BEGINNING, self.TODAY - 10 * DAY)]})
+        read_ledger = Ledger(read_ranges={"": [TimeRange(BEGINNING, TODAY - 10 * DAY)]})
         new_ledger = Ledger()
         cursor = self.make_cursor(read_ledger, new_ledger, days=20)
-        window = Window("", self.TODAY + start * DAY, self.TODAY + end * DAY)
+        window = Window("", TODAY + start * DAY, TODAY + end * DAY)
 
         assert cursor.is_needed(read_ledger, window) is is_needed_by_read
         assert cursor.is_needed(new_ledger, window) is is_needed_by_new
@@ -527,29 +532,23 @@ class TestCursor:
 class TestNeededDays:
     """The days that a sync lists, as days from today on."""
 
-    TODAY = START.replace(hour=0)
     READ = TimeRange(BEGINNING, TODAY)
 
     def list_days(self, *ledgers: Ledger, scopes: Sequence[str] = ("",), **fields: Any) -> list[tuple[str, int, int]]:
         """Return the scope, the start and the end of each window, while all of them are empty."""
-        policy = SyncPolicy(**{"lookback": 3 * DAY, **fields})
-        passes = [ListingPass(ledger, policy) for ledger in ledgers]
-        cursor = WindowCursor(deque(scopes), passes, policy, START, lambda scope: ["wide"] if scope == "narrow" else [])
-        windows = []
+        cursor, windows = make_cursor(*ledgers, scopes=scopes, **fields), []
         while isinstance(window := cursor.get_next_step(), Window):
-            windows.append((window.scope, (window.start - self.TODAY).days, (window.end - self.TODAY).days))
+            windows.append((window.scope, (window.start - TODAY).days, (window.end - TODAY).days))
             cursor.record_listing(window, 0)
         assert window is None
         return windows
 
     def make_ledger(self, *scopes: str, days: int = 0, **fields: Any) -> Ledger:
         """Return a ledger that has read some scopes until `days` before today."""
-        return Ledger(
-            read_ranges={scope: [TimeRange(BEGINNING, self.TODAY - days * DAY)] for scope in scopes}, **fields
-        )
+        return Ledger(read_ranges={scope: [TimeRange(BEGINNING, TODAY - days * DAY)] for scope in scopes}, **fields)
 
     def test_first_sync_lists_growing_windows_from_the_start_date_on(self) -> None:
-        windows = self.list_days(Ledger(), start_date=self.TODAY - 9 * DAY)
+        windows = self.list_days(Ledger(), start_date=TODAY - 9 * DAY)
 
         assert windows == [("", -9, -8), ("", -8, -6), ("", -6, -2), ("", -2, 1)]
 
@@ -559,9 +558,7 @@ class TestNeededDays:
         assert self.list_days(self.make_ledger(""), lookback=0 * DAY) == [("", 0, 1)]
 
     def test_window_of_many_rows_is_halved_to_whole_days(self) -> None:
-        policy = SyncPolicy(lookback=3 * DAY)
-        cursor = WindowCursor(deque([""]), [ListingPass(self.make_ledger("", days=90), policy)], policy, START)
-        spans = []
+        cursor, spans = make_cursor(self.make_ledger("", days=90)), []
         while isinstance(window := cursor.get_next_step(), Window):
             spans.append((window.end - window.start) / DAY)
             cursor.record_listing(window, 1501)
@@ -570,22 +567,20 @@ class TestNeededDays:
 
     def test_unread_range_of_long_ago_is_listed_in_growing_windows(self) -> None:
         ledger = Ledger(
-            read_ranges={
-                "": [TimeRange(BEGINNING, self.TODAY - 30 * DAY), self.READ._replace(start=self.TODAY - 25 * DAY)]
-            }
+            read_ranges={"": [TimeRange(BEGINNING, TODAY - 30 * DAY), self.READ._replace(start=TODAY - 25 * DAY)]}
         )
 
         assert self.list_days(ledger) == [("", -30, -29), ("", -29, -27), ("", -27, -25), ("", -3, 1)]
 
     def test_window_ends_where_one_of_the_ledgers_begins_to_need_it(self) -> None:
-        windows = self.list_days(self.make_ledger("", days=8), Ledger(), start_date=self.TODAY - 12 * DAY)
+        windows = self.list_days(self.make_ledger("", days=8), Ledger(), start_date=TODAY - 12 * DAY)
 
         assert windows == [("", -12, -11), ("", -11, -9), ("", -9, -8), ("", -8, 0), ("", 0, 1)]
 
     def test_scope_that_is_new_is_read_from_the_start_and_the_others_go_on(self) -> None:
         ledger = self.make_ledger("old", days=1)
 
-        windows = self.list_days(ledger, scopes=["new", "old"], start_date=self.TODAY - 3 * DAY)
+        windows = self.list_days(ledger, scopes=["new", "old"], start_date=TODAY - 3 * DAY)
 
         assert windows == [("new", -3, -2), ("new", -2, 0), ("new", 0, 1), ("old", -3, 1)]
 
@@ -594,8 +589,8 @@ class TestNeededDays:
         assert self.list_days(self.make_ledger("narrow", "wide", days=5), scopes=["narrow"]) == [("narrow", -5, 1)]
         ledger = Ledger(
             read_ranges={
-                "narrow": [TimeRange(BEGINNING, self.TODAY - 9 * DAY)],
-                "wide": [TimeRange(self.TODAY - 9 * DAY, self.TODAY - 5 * DAY)],
+                "narrow": [TimeRange(BEGINNING, TODAY - 9 * DAY)],
+                "wide": [TimeRange(TODAY - 9 * DAY, TODAY - 5 * DAY)],
             }
         )
         assert self.list_days(ledger, scopes=["narrow"]) == [("narrow", -5, 1)]
@@ -610,7 +605,7 @@ class TestNeededDays:
         ledger = self.make_ledger(*[""] * has_read)
         ledger.entries = {PartitionKey("", "a"): Entry(START - 2 * DAY)} if has_entry else {}
 
-        [(_, start, _), *_] = self.list_days(ledger, start_date=self.TODAY - DAY)
+        [(_, start, _), *_] = self.list_days(ledger, start_date=TODAY - DAY)
 
         assert start == first_day
 
@@ -644,7 +639,7 @@ class TestNeededDays:
         self, hours: float, first_day: int
     ) -> None:
         ledger = self.make_ledger("", last_complete_sync=START - timedelta(minutes=10))
-        ledger.entries[PartitionKey("", "a")] = Entry(self.TODAY + timedelta(hours=hours))
+        ledger.entries[PartitionKey("", "a")] = Entry(TODAY + timedelta(hours=hours))
 
         assert self.list_days(ledger) == [("", first_day, 1)]
 
@@ -652,25 +647,21 @@ class TestNeededDays:
     def test_day_that_has_left_the_lookback_since_the_last_sync_is_listed_a_last_time(
         self, last_sync_hours: float, first_day: int
     ) -> None:
-        ledger = self.make_ledger("", last_complete_sync=self.TODAY + timedelta(hours=last_sync_hours))
+        ledger = self.make_ledger("", last_complete_sync=TODAY + timedelta(hours=last_sync_hours))
 
         assert self.list_days(ledger) == [("", first_day, 1)]
 
     def test_sync_without_lookback_skips_none(self) -> None:
         ledger = self.make_ledger("", last_complete_sync=START - timedelta(minutes=10))
-        policy = SyncPolicy(lookback=0 * DAY)
-        listing_pass = ListingPass(ledger, policy)
 
-        WindowCursor(deque([""]), [listing_pass], policy, START)
+        [listing_pass] = make_cursor(ledger, lookback=0 * DAY).passes
 
         assert not listing_pass.skips_lookback
 
     def test_ranges_of_a_clock_that_was_ahead_are_not_trusted_within_the_lookback(self) -> None:
-        ledger = self.make_ledger("", days=-9, pruned_before={"": self.TODAY + 9 * DAY})
-        policy = SyncPolicy(lookback=3 * DAY)
-        listing_pass = ListingPass(ledger, policy)
+        ledger = self.make_ledger("", days=-9, pruned_before={"": TODAY + 9 * DAY})
 
-        WindowCursor(deque([""]), [listing_pass], policy, START)
+        [listing_pass] = make_cursor(ledger).passes
 
         ref = PartitionRef("", "a", approx_created_at=START - 2 * DAY)
         old_ref = PartitionRef("", "b", approx_created_at=START - 4 * DAY)
@@ -700,8 +691,7 @@ class TestFailures:
                 cursor.complete_window(ask)
 
         assert ask == FindStart("other")
-        today = datetime(2026, 11, 20, tzinfo=timezone.utc)
-        assert listing_pass.ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, today)]
+        assert listing_pass.ledger.read_ranges[""] == [TimeRange(BEGINNING, bad), TimeRange(bad + DAY, TODAY)]
         assert WindowCursor(deque([""]), [listing_pass], SyncPolicy(3 * DAY), START).get_next_step() == Window(
             "", bad, bad + DAY
         )
